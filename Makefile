@@ -1,0 +1,48 @@
+# `make` alone lists the targets. Two do all set-up: `make demo` and `make test`.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+STUDY ?= demo
+SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
+
+.PHONY: help install demo test check format docs data lock
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(VENV)/installed: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.txt
+	touch $@
+
+install: $(VENV)/installed ## make .venv with the pinned requirements
+
+demo: install ## run the whole demo study: synthetic tissue, no download, no GPU
+	$(SNAKEMAKE) --cores all
+	@cat results/table2.md
+
+test: install ## run the tests
+	$(BIN)/python -m pytest
+
+check: install ## lint, format check, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(SNAKEMAKE) --lint
+	$(BIN)/mypy
+
+format: install ## format everything
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+docs: install ## write the generated pages: config/README.md, docs/licences.md
+	$(BIN)/python docs/generate.py
+
+data: install ## say what a study needs and where to put it: make data STUDY=ganz2024
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.data $(STUDY)
+
+lock: install ## resolve requirements.in into requirements.txt, with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate requirements.in --output-file requirements.txt

@@ -1,0 +1,31 @@
+"""
+cryotome: is a frozen foundation model enough, or should we train end to end?
+
+Read the includes in order: that is how the data flows, from annotations to a cell of Table 2.
+Which models, datasets, fractions and folds meet is said in config/config.yaml.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/encode.smk"
+include: "workflow/rules/predict.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+
+
+rule all:
+    """Make every table and figure of the study."""
+    default_target: True
+    input:
+        expand("results/{product}", product=STUDY.products),

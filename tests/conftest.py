@@ -1,0 +1,61 @@
+"""What several tests share: the repository, real data where it is at hand, a small cohort."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cryotome.cards import Card, load_card
+from cryotome.demo import make_rois
+from cryotome.patches import write_patches
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "config"
+SHARED = ROOT.parent / "shared" / "data"
+
+
+@pytest.fixture
+def shared() -> Path:
+    """Folder of real data; the test is skipped where it is absent."""
+    if not SHARED.exists():
+        pytest.skip(f"real data are not at hand ({SHARED})")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's regions, drawn once."""
+    folder = tmp_path_factory.mktemp("rois")
+    make_rois(folder / "annotations.json", folder / "images", side=300)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo_card() -> Card:
+    return load_card(CONFIG, "datasets", "demo_rois")
+
+
+@pytest.fixture(scope="session")
+def store(cohort: Path, demo_card: Card) -> Path:
+    """A patch store of 48 cells on 6 images, and its cells beside it."""
+    from cryotome.annotations import read_cells
+
+    cells = read_cells(cohort / "annotations.json", cohort / "images", demo_card, "demo_rois")
+    cells = cells[cells["image"].isin([f"{n:03d}.tiff" for n in (1, 2, 9, 10, 17, 18)])]
+    cells = cells.groupby("image").head(8).reset_index(drop=True)
+    cells = cells.assign(id=np.arange(len(cells)))
+    cells.to_csv(cohort / "cells.csv", index=False)
+    path = cohort / "patches.h5"
+    write_patches(path, cohort / "cells.csv", cohort / "images", demo_card, dataset="d", threads=2)
+    return path
+
+
+@pytest.fixture
+def cells() -> pd.DataFrame:
+    """1,000 cells on 40 slides of two domains, 400 positive."""
+    rng = np.random.default_rng(0)
+    slide = rng.integers(40, size=1000)
+    label = rng.permutation(np.arange(1000) < 400).astype(int)
+    domain = np.where(slide < 20, "left", "right")
+    return pd.DataFrame({"id": np.arange(1000), "slide": slide, "domain": domain, "label": label})

@@ -1,0 +1,166 @@
+import json
+import sqlite3
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import CONFIG
+
+from cryotome.annotations import read_cells
+from cryotome.cards import load_card
+from cryotome.demo import make_slides
+from cryotome.errors import DataError
+
+
+def read(name: str, root: Path, **changes: object) -> pd.DataFrame:
+    card = load_card(CONFIG, "datasets", name) | changes
+    return read_cells(root / card["annotations"], root / card["images"], card, name)
+
+
+def counts(cells: pd.DataFrame) -> dict[str, tuple[int, int]]:
+    """Mitotic figures (or the positive class) and negatives per domain."""
+    return {d: (int(p["label"].sum()), int((1 - p["label"]).sum())) for d, p in cells.groupby("domain")}
+
+
+def test_midogpp_has_11937_mitotic_figures_on_503_images(shared):
+    cells = read("midogpp", shared)
+    assert (cells["label"].sum(), (1 - cells["label"]).sum()) == (11937, 14349)
+    assert cells["image"].nunique() == 503
+
+
+def test_midog2022_has_9501_mitotic_figures_and_11051_look_alikes(shared):
+    cells = read("midog2022", shared)
+    assert (cells["label"].sum(), (1 - cells["label"]).sum()) == (9501, 11051)
+    assert cells["image"].nunique() == 354
+    assert counts(cells) == {
+        "human_breast": (1721, 2714), "canine_lung": (855, 952), "canine_lymphoma": (3959, 4257),
+        "canine_mast_cell": (2327, 1366), "human_neuroendocrine": (639, 1762),
+    }  # fmt: skip
+
+
+def test_midog2022_counts_every_slide_as_the_reference_does(shared):
+    cells = read("midog2022", shared)
+    reference = pd.read_csv(shared / "midogpp" / "midog2022_per_slide.csv").set_index("filename")
+    found = cells.groupby("image")["label"].agg(mf="sum", both="size")
+    assert (found["mf"] == reference["mf"].reindex(found.index)).all()
+    both = reference["mf"] + reference["lookalike"]
+    assert (found["both"] == both.reindex(found.index)).all()
+
+
+def test_the_two_extra_look_alikes_are_where_they_should_be(shared):
+    cells = read("midog2022", shared)
+    extra = cells[cells["image"].isin(["151.tiff", "353.tiff"]) & (cells["label"] == 0)]
+    assert {(180.0, 40.0), (5149.0, 382.0)} <= set(zip(extra["x"], extra["y"], strict=True))
+
+
+def test_the_real_sliderunner_database_gives_1721_and_2714(shared):
+    cells = read("midog2021", shared)
+    assert (cells["label"].sum(), (1 - cells["label"]).sum()) == (1721, 2714)
+
+
+def test_database_and_json_of_midog2021_agree(shared):
+    card = load_card(CONFIG, "datasets", "midog2021") | {"reading": {"box": 50}, "reader": "midog_json"}
+    root = shared / "midog2021"
+    both = [read("midog2021", shared), read_cells(root / "MIDOG.json", root, card, "midog2021")]
+    places = [set(zip(c["image"], c["x"] // 1, c["y"] // 1, c["label"], strict=True)) for c in both]
+    assert places[0] == places[1]
+
+
+def test_amibr_has_its_counts_and_its_slides(shared):
+    cells = read("amibr", shared)
+    assert counts(cells) == {
+        "hamamatsu_xr": (105, 346), "hamamatsu_s360": (127, 455), "aperio_cs2": (172, 516), "tupac16": (428, 1571),
+    }  # fmt: skip
+    assert cells["slide"].nunique() == 202
+    assert cells[cells["image"] == "Normal/MIDOG21_6.png"].iloc[0][["x", "y"]].tolist() == [4422, 216]
+
+
+def test_the_mini_set_reads_with_folders_only(shared, tmp_path):
+    table = pd.read_csv(shared / "mini_amibr" / "manifest.csv")
+    for label, folder in enumerate(("Normal", "Atypical")):
+        (tmp_path / folder).mkdir()
+        for file in table[table["label"] == label]["file"]:
+            (tmp_path / folder / Path(file).name).symlink_to(shared / "mini_amibr" / file)
+    card = load_card(CONFIG, "datasets", "amibr") | {"domains": {"all": {"title": "all", "where": {}}}}
+    cells = read_cells(None, tmp_path, {k: v for k, v in card.items() if k != "expect"}, "mini")
+    assert counts(cells) == {"all": (120, 120)}
+    assert (cells["slide"] == cells["image"]).all()
+
+
+def test_the_old_generation_of_sliderunner_reads_too(tmp_path):
+    """Built from the schema: no real database of the old generation is at hand."""
+    (tmp_path / "demo" / "slides").mkdir(parents=True)
+    make_slides(tmp_path / "demo/slides/annotations.sqlite", tmp_path / "demo/slides/images", side=256)
+    cells = read("demo_slides", tmp_path)
+    assert len(cells) == 8 * 64  # the tumour cells are left out
+    assert cells["image"].nunique() == 8
+
+
+def test_a_database_is_opened_read_only(tmp_path):
+    (tmp_path / "demo" / "slides").mkdir(parents=True)
+    path = tmp_path / "demo/slides/annotations.sqlite"
+    make_slides(path, tmp_path / "demo/slides/images", side=256)
+    before = path.read_bytes()
+    path.chmod(0o444)
+    read("demo_slides", tmp_path)
+    assert path.read_bytes() == before
+    with sqlite3.connect(path) as database:
+        columns = {row[1] for row in database.execute("PRAGMA table_info(Annotations)")}
+    database.close()
+    assert "deleted" not in columns
+
+
+def test_deleted_annotations_of_the_new_generation_are_left_out(shared, tmp_path):
+    path = tmp_path / "MIDOG.sqlite"
+    path.write_bytes((shared / "midog2021" / "MIDOG.sqlite").read_bytes())
+    database = sqlite3.connect(path)
+    for (trigger,) in list(database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")):
+        database.execute(f"DROP TRIGGER {trigger}")  # they call Python functions of SlideRunner
+    database.execute("UPDATE Annotations SET deleted = 1 WHERE uid IN (SELECT uid FROM Annotations LIMIT 10)")
+    database.commit()
+    database.close()
+    card = load_card(CONFIG, "datasets", "midog2021")
+    assert len(read_cells(path, tmp_path, card, "midog2021")) == 4435 - 10
+
+
+def test_boxes_as_corner_and_size_are_refused(cohort, demo_card, tmp_path):
+    content = json.loads((cohort / "annotations.json").read_text())
+    for entry in content["annotations"]:
+        entry["bbox"][2:] = [50, 50]
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"a.json: annotation 1 has bbox .* not a 50 x 50 px pair of corners"):
+        read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
+
+
+def test_wrong_counts_stop_the_reading(shared):
+    expect = {"images": 354, "cells": {"human_breast": [1721, 2714]}}
+    with pytest.raises(DataError, match=r"human_breast has \[2714, 1721\] .* not \[1721, 2714\]"):
+        read("midog2022", shared, expect=expect)
+
+
+def test_a_cell_of_no_domain_is_named(cohort, demo_card):
+    card = demo_card | {"domains": {"breast": demo_card["domains"]["breast"]}}
+    with pytest.raises(DataError, match=r"1024 cells fit no domain or several, first the one in 009.tiff"):
+        read_cells(cohort / "annotations.json", cohort, card, "demo_rois")
+
+
+def test_folder_and_metadata_must_agree(shared):
+    reading = load_card(CONFIG, "datasets", "amibr")["reading"]
+    reading = reading | {"agree": {"Normal": "True", "Atypical": "False"}}
+    with pytest.raises(DataError, match="'majority_atypical' contradicts the folder of 3720 images"):
+        read("amibr", shared, reading=reading)
+
+
+def test_an_empty_class_folder_is_named(tmp_path):
+    card = load_card(CONFIG, "datasets", "amibr")
+    with pytest.raises(DataError, match="Normal holds no images of class 'normal mitotic figure'"):
+        read_cells(None, tmp_path, card, "amibr")
+
+
+def test_permuted_labels_keep_the_counts_only(cohort, demo_card):
+    plain, shuffled = (
+        read_cells(cohort / "annotations.json", cohort, demo_card | {"permute_labels": p}, "d")["label"]
+        for p in (False, True)
+    )
+    assert plain.sum() == shuffled.sum()
+    assert abs(plain.corr(shuffled)) < 0.1

@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import CONFIG
+
+from cryotome.cards import load_card
+from cryotome.encoders import build_classifier
+from cryotome.endtoend import Cells, class_balanced, image_balanced, natural, score_cells, train_endtoend
+from cryotome.errors import SplitError
+
+CPU = torch.device("cpu")
+
+
+def toy(count=64, seed=0):
+    """Patches whose positive class has a bright bar."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(2, size=count)
+    patches = rng.integers(60, 120, size=(count, 40, 40, 3), dtype=np.uint8)
+    patches[label == 1, 16:24, 10:30] += 90
+    return torch.from_numpy(patches), Cells(np.arange(count), label, np.repeat(np.arange(count // 8), 8))
+
+
+def part(cells, where):
+    return Cells(cells.rows[where], cells.label[where], cells.slide[where])
+
+
+def train(steps=40, learning_rate=0.003, seed=1, every=10):
+    card = load_card(CONFIG, "heads", "e2e_short")
+    card |= {"steps": steps, "evaluate_every": every, "learning_rate": learning_rate, "batch": 8}
+    patches, cells = toy()
+    encoder = load_card(CONFIG, "models", "resnet10t_random")
+    network, _ = build_classifier(encoder, "r", Path(), seed=seed)
+    fit = train_endtoend(
+        network, patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)), card, side=32, seed=seed, device=CPU
+    )
+    return network, fit, patches, cells
+
+
+def test_it_learns_a_bright_bar():
+    network, fit, patches, cells = train()
+    network.load_state_dict(fit.best)
+    logits = score_cells(network, patches, cells.rows[40:], side=32, device=CPU)
+    assert (logits[cells.label[40:] == 1].min() > logits[cells.label[40:] == 0].max())
+
+
+def test_the_best_checkpoint_is_a_copy_and_really_the_best():
+    """The public code of paper 001's group keeps a live reference, and so tests the last weights."""
+    network, fit, patches, cells = train(steps=60, learning_rate=0.05, every=5)
+    losses = {}
+    for name, state in (("best", fit.best), ("last", fit.last)):
+        network.load_state_dict(state)
+        logits = score_cells(network, patches, cells.rows[40:], side=32, device=CPU)
+        losses[name] = float((np.logaddexp(0, logits) - cells.label[40:] * logits).mean())
+    history = [loss for _, loss in fit.history]
+    assert losses["best"] == pytest.approx(min(history), rel=1e-4)
+    assert losses["last"] == pytest.approx(history[-1], rel=1e-4)
+    assert losses["best"] < losses["last"]
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not():
+    first, second, other = (train(steps=4, seed=seed)[1] for seed in (1, 1, 2))
+    assert all(torch.equal(first.last[name], second.last[name]) for name in first.last)
+    assert not all(torch.equal(first.last[name], other.last[name]) for name in first.last)
+
+
+def test_scoring_sees_the_centre_only():
+    network, _, patches, cells = train(steps=1, every=1)
+    noisy = patches.clone()
+    noisy[:, :4] = 255
+    both = [score_cells(network, p, cells.rows, side=32, device=CPU) for p in (patches, noisy)]
+    assert (both[0] == both[1]).all()
+
+
+def test_the_image_balanced_sampler_balances_slides_and_classes():
+    label = np.array([1] * 5 + [0] * 95 + [0] * 10)
+    cells = Cells(np.arange(110), label, np.array(["big"] * 100 + ["small"] * 10))
+    sampler = image_balanced(cells, 16, np.random.default_rng(0))
+    picked = np.concatenate([next(sampler) for _ in range(200)])
+    assert (picked < 100).mean() == pytest.approx(0.5, abs=0.03)
+    big = picked[picked < 100]
+    assert label[big].mean() == pytest.approx(0.5, abs=0.03)
+    assert label[picked[picked >= 100]].sum() == 0  # the small slide gives its only class
+
+
+def test_the_other_samplers():
+    label = np.array([1] * 10 + [0] * 90)
+    cells = Cells(np.arange(100), label, np.zeros(100))
+    for sampler, share in ((class_balanced, 0.5), (natural, 0.1)):
+        draws = sampler(cells, 16, np.random.default_rng(0))
+        assert label[np.concatenate([next(draws) for _ in range(200)])].mean() == pytest.approx(share, abs=0.03)
+
+
+def test_no_validation_cells_is_an_error():
+    patches, cells = toy()
+    empty = part(cells, slice(0, 0))
+    with pytest.raises(SplitError, match="No validation cells"):
+        card = load_card(CONFIG, "heads", "e2e_short")
+        train_endtoend(torch.nn.Identity(), patches, cells, empty, card, side=32, seed=0, device=CPU)

@@ -1,0 +1,71 @@
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import ROOT
+
+from cryotome.errors import CryotomeError
+from cryotome.job import run
+
+
+def job(tmp_path, **changes):
+    parts = {"input": {"cells": "a.csv"}, "output": {}, "params": {"scheme": "random"}}
+    return SimpleNamespace(rule="split", threads=2, log=[tmp_path / "log"], **(parts | changes))
+
+
+def call(main, snakemake):
+    main.__globals__["snakemake"] = snakemake
+    try:
+        run(main)
+    finally:
+        del main.__globals__["snakemake"]
+
+
+def test_a_rule_and_a_script_that_disagree_are_told_both_lists(tmp_path):
+    def main(cells: Path, schema: str) -> None:
+        raise AssertionError
+
+    with pytest.raises(SystemExit):
+        call(main, job(tmp_path))
+    said = (tmp_path / "log").read_text()
+    assert "only in the rule: ['scheme'], only in the script: ['schema']" in said
+
+
+def test_names_are_cast_by_annotation(tmp_path):
+    seen = []
+
+    def main(cells: Path, scheme: str, threads: int) -> None:
+        seen.extend([cells, scheme, threads])
+
+    call(main, job(tmp_path))
+    assert seen == [Path("a.csv"), "random", 2]
+
+
+def test_a_users_error_is_one_sentence_in_the_log(tmp_path, capsys):
+    def main(cells: Path, scheme: str) -> None:
+        raise CryotomeError("the way out is here")
+
+    with pytest.raises(SystemExit):
+        call(main, job(tmp_path))
+    assert (tmp_path / "log").read_text().strip() == "CryotomeError: the way out is here"
+
+
+def test_bars_become_lines_in_the_log(tmp_path):
+    def main(cells: Path, scheme: str) -> None:
+        print("1 of 2\r2 of 2", file=sys.stderr)
+
+    call(main, job(tmp_path))
+    assert (tmp_path / "log").read_text() == "1 of 2\n2 of 2\n"
+
+
+def test_a_script_runs_by_hand(tmp_path):
+    (tmp_path / "cells.csv").write_text("id,domain\n0,a\n1,a\n2,a\n3,a\n")
+    fold = tmp_path / "fraction=1.0" / "fold=0.csv"
+    fold.parent.mkdir()
+    fold.write_text("id,role,label,score\n0,test,0,.1\n1,test,1,.9\n2,test,0,.4\n3,test,1,.4\n")
+    command = [sys.executable, ROOT / "workflow/scripts/score.py", "--cells", tmp_path / "cells.csv"]
+    command += ["--predictions", fold, "--scores", tmp_path / "out.csv", "--scheme", "random"]
+    subprocess.run(command, check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
+    assert (tmp_path / "out.csv").read_text().splitlines()[1] == "1.0,0,all,all,2,2,auroc,0.875"

@@ -1,0 +1,35 @@
+import pytest
+
+from cryotome.paths import key, sha256, written_whole
+
+
+def test_key_reads_folders_and_file_names():
+    path = "results/predictions/d/random/view=paper-fp32/model=uni/head=probe/fraction=0.001/fold=3.csv"
+    assert [key(path, name) for name in ("view", "model", "fraction", "fold")] == ["paper-fp32", "uni", "0.001", "3"]
+    with pytest.raises(KeyError, match="carries no key 'scheme'"):
+        key(path, "scheme")
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "a" / "b.csv"
+    with pytest.raises(ZeroDivisionError), written_whole(path) as beside:
+        beside.write_text("half")
+        raise ZeroDivisionError
+    assert list(path.parent.iterdir()) == []
+    with written_whole(path) as beside:
+        beside.write_text("whole")
+    assert path.read_text() == "whole"
+    assert [p.name for p in path.parent.iterdir()] == ["b.csv"]
+
+
+def test_an_old_file_survives_a_failed_rewrite(tmp_path):
+    path = tmp_path / "b.csv"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), written_whole(path):
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+
+
+def test_sha256_of_known_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a")[:16] == "ba7816bf8f01cfea"

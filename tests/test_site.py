@@ -1,0 +1,66 @@
+import os
+
+import pytest
+import yaml
+from conftest import CONFIG
+
+from cryotome import site
+from cryotome.errors import CardError, CryotomeError
+from cryotome.study import Study
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch):
+    for name in ("CRYOTOME_DATA_ROOT", "CRYOTOME_WEIGHTS_DIR", "CRYOTOME_DEVICE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+
+
+def config(name: str, **changes: object) -> dict:
+    return yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) | changes
+
+
+def test_environment_wins_over_config_over_site_yaml(tmp_path):
+    (tmp_path / "site.yaml").write_text("data_root: /c\nweights_dir: /d\n")
+    assert site.settle(config("config"), tmp_path).data_root.as_posix() == "/c"
+    os.environ.clear()
+    assert site.settle(config("config", data_root="/b"), tmp_path).data_root.as_posix() == "/b"
+    os.environ["CRYOTOME_DATA_ROOT"] = "/a"
+    settled = site.settle(config("config", data_root="/b"), tmp_path)
+    assert (settled.data_root.as_posix(), settled.weights_dir.as_posix()) == ("/a", "/d")
+    assert "data_root" not in settled.study
+
+
+def test_a_misspelt_site_key_is_named(tmp_path):
+    (tmp_path / "site.yaml").write_text("dataroot: /c\n")
+    with pytest.raises(CardError, match=r"site.yaml: unknown keys \['dataroot'\]"):
+        site.settle(config("config"), tmp_path)
+
+
+def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_path):
+    monkeypatch.setattr(site, "GPUS", 0)
+    ganz = Study(config("ganz2024"), CONFIG)
+    with pytest.raises(CryotomeError, match=r"no GPU: about [\d,]+ days .*--config device=cpu insists"):
+        site.announce(ganz, site.settle(config("ganz2024"), tmp_path), say=print)
+
+
+def test_the_demo_says_how_to_start_the_papers_study(tmp_path):
+    said: list[str] = []
+    site.announce(Study(config("config"), CONFIG), site.settle(config("config"), tmp_path), say=said.append)
+    assert said[0].startswith("cryotome: study 'demo', 5 rows")
+    assert said[1].endswith("snakemake --configfile config/ganz2024.yaml")
+
+
+def test_missing_annotations_name_the_way_out(tmp_path):
+    settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
+    with pytest.raises(CryotomeError, match=r"ODAEL.sqlite does not exist.*make data STUDY=ganz2024"):
+        site.annotation_file(Study(config("ganz2024"), CONFIG), settled, "ccmct")
+
+
+def test_the_shopping_list_says_what_is_there(tmp_path):
+    (tmp_path / "midogpp").mkdir()
+    (tmp_path / "midogpp" / "MIDOG++.json").write_text("{}")
+    settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
+    text = site.shopping_list(Study(config("ganz2024"), CONFIG), settled)
+    assert f"have  {tmp_path}/midogpp/MIDOG++.json" in text
+    assert f"LACK  {tmp_path}/midog2022/images" in text

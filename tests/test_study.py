@@ -1,0 +1,67 @@
+import pytest
+import yaml
+from conftest import CONFIG
+
+from cryotome.errors import CardError
+from cryotome.study import Row, Study
+
+
+def study(name: str, **changes: object) -> Study:
+    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) | changes, CONFIG)
+
+
+def test_ganz2024_is_585_row_runs_of_which_65_are_trainings():
+    ganz = study("ganz2024")
+    assert len(ganz.rows) == 9
+    assert ganz.runs == 585
+    assert sum(ganz.trains(row.head) for row in ganz.rows) * ganz.trainings_per_row == 65
+    assert ganz.schemes("midog2022") == [
+        "random", "from_human_breast", "from_canine_lung", "from_canine_lymphoma",
+        "from_canine_mast_cell", "from_human_neuroendocrine",
+    ]  # fmt: skip
+    assert ganz.schemes("ccmct") == ["random"]
+
+
+def test_rows_that_read_patches_have_the_view_patches():
+    rows = study("ganz2024").rows
+    assert rows[0] == Row("gigapath", "probe", "paper-fp16")
+    assert rows[-1] == Row("resnet50_imagenet", "e2e", "patches")
+
+
+def test_one_domain_is_trained_on_at_full_size_only():
+    ganz = study("ganz2024")
+    assert ganz.fractions("from_canine_lung") == ["1.0"]
+    assert ganz.fractions("random") == ["0.001", "0.01", "0.1", "1.0"]
+
+
+def test_a_misspelt_config_key_is_named():
+    with pytest.raises(CardError, match=r"study 'demo', top level: .*'fraction' was unexpected"):
+        study("config", fraction=[1.0])
+
+
+def test_an_unknown_model_is_named_with_its_file():
+    rows = [{"model": "univ", "head": "probe"}]
+    with pytest.raises(CardError, match=r"models/univ.yaml does not exist"):
+        study("config", rows=rows, figure2=rows)
+
+
+def test_figure2_must_speak_of_rows():
+    with pytest.raises(CardError, match="figure2: .*'uni'.* is none of its `rows`"):
+        study("config", figure2=[{"model": "uni", "head": "probe"}])
+
+
+def test_the_last_checkpoint_is_a_head_of_its_own():
+    assert study("ganz2024").head("e2e_last")["title"] == "end to end, last checkpoint"
+    with pytest.raises(CardError, match="only end-to-end heads"):
+        study("ganz2024").head("ridge_last")
+
+
+def test_the_demo_is_synthetic_and_the_papers_study_is_not():
+    assert study("config").synthetic
+    assert not study("ganz2024").synthetic
+    assert "synthetic demo cohort" in study("config").table_rows
+
+
+def test_a_study_without_single_domains_has_no_table2():
+    assert "table2.csv" not in study("config", schemes=["random"]).products
+    assert "table2.csv" in study("config").products

@@ -1,0 +1,252 @@
+"""What a target plans, and what a change reruns. Every test here runs snakemake."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import CONFIG, ROOT
+
+SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
+PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
+
+# One dataset, three rows: seconds of compute, every kind of job but training.
+SMALL = {
+    "study": "small",
+    "datasets": ["demo_slides"],
+    "rows": [{"model": "colour_histogram", "head": h} for h in ("probe", "ridge", "knn")],
+    "schemes": ["random"],
+    "fractions": [0.5, 1.0],
+    "folds": 2,
+    "views": ["paper-fp32"],
+    "figure2": [{"model": "colour_histogram", "head": "ridge"}],
+    "device": "auto",
+}
+
+
+def checkout(folder: Path) -> Path:
+    """Copy what a clone holds, symlinks as symlinks."""
+    for name in PARTS:
+        source = ROOT / name
+        if source.is_symlink():
+            (folder / name).symlink_to(os.readlink(source))
+        elif source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "site.yaml"))
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def snakemake(folder: Path, *arguments: str, check: bool = True, **environment: str) -> str:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("CRYOTOME_")}
+    done = subprocess.run(
+        [SNAKEMAKE, "--nocolor", *arguments], cwd=folder, env=kept | environment,
+        capture_output=True, text=True, timeout=600,
+    )  # fmt: skip
+    said = done.stdout + done.stderr
+    assert not check or done.returncode == 0, said
+    return said
+
+
+def jobs(said: str) -> dict[str, int]:
+    """Read the table of planned jobs."""
+    table = said.split("Job stats:")[-1].split("Reasons:")[0] if "Job stats:" in said else ""
+    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.M) if name != "total"}
+
+
+def plan(folder: Path, *arguments: str, **environment: str) -> dict[str, int]:
+    return jobs(snakemake(folder, "-n", *arguments, **environment))
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return checkout(tmp_path_factory.mktemp("clone"))
+
+
+@pytest.fixture(scope="module")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Empty annotation files: enough to plan a real study."""
+    root = tmp_path_factory.mktemp("data")
+    for kind in CONFIG.glob("datasets/*.yaml"):
+        card = yaml.safe_load(kind.read_text())
+        if "annotations" in card:
+            (root / card["annotations"]).parent.mkdir(parents=True, exist_ok=True)
+            (root / card["annotations"]).touch()
+    return str(root)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the small study has run."""
+    folder = checkout(tmp_path_factory.mktemp("done"))
+    (folder / "small.yaml").write_text(yaml.dump(SMALL))
+    snakemake(folder, "--cores", "2", "--configfile", "small.yaml")
+    return folder
+
+
+def small(folder: Path, **changes: object) -> dict[str, int]:
+    (folder / "changed.yaml").write_text(yaml.dump(SMALL | changes))
+    return plan(folder, "--configfile", "changed.yaml")
+
+
+def test_the_default_plans_the_demo_and_says_so(clone):
+    said = snakemake(clone, "-n", "results/table2.csv")
+    assert "study 'demo', 5 rows" in said
+    assert "snakemake --configfile config/ganz2024.yaml" in said
+    assert jobs(said)["train_endtoend"] == 6  # three domains, two folds
+
+
+def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root):
+    said = snakemake(
+        clone, "-n", "--configfile", "config/ganz2024.yaml", "--config", "device=job", CRYOTOME_DATA_ROOT=data_root
+    )
+    runs = set(re.findall(r"results/predictions/\S+?\.csv", said))
+    mine = {path for path in runs if "head=e2e_last" not in path}
+    assert len(mine) == 585
+    assert sum("head=e2e/" in path for path in mine) == 65
+    assert jobs(said)["train_endtoend"] == 65
+    assert jobs(said)["embed"] == 16
+    assert jobs(said)["probe"] == 8 * (4 + 4 + 5)
+    assert not re.search(r"demo_|_random", said), "something of the demo leaks in"
+
+
+def test_each_combination_can_be_asked_for_by_name(clone, data_root):
+    site = {"CRYOTOME_DATA_ROOT": data_root}
+    ganz = ["--configfile", "config/ganz2024.yaml", "--config", "device=job", "--"]
+    base = "results/predictions/ccmct/random/view="
+    one = plan(clone, *ganz, f"{base}paper-fp16/model=uni/head=probe/fraction=0.01/fold=3.csv", **site)
+    assert one == {"read_cells": 1, "cut_patches": 1, "embed": 1, "split": 1, "probe": 1}
+    other = plan(clone, *ganz, f"{base}patches/model=resnet50_imagenet/head=e2e_last/fraction=0.01/fold=3.csv", **site)
+    assert other == {"read_cells": 1, "cut_patches": 1, "split": 1, "train_endtoend": 1}
+
+
+def test_a_real_study_without_gpu_stops_before_planning(clone, data_root):
+    if list(Path("/dev").glob("nvidia[0-9]*")):
+        pytest.skip("this machine has a GPU")
+    said = snakemake(clone, "-n", "--configfile", "config/ganz2024.yaml", check=False, CRYOTOME_DATA_ROOT=data_root)
+    assert "has no GPU: about" in said
+    assert "Job stats" not in said
+
+
+def test_missing_data_name_the_way_out(clone, tmp_path):
+    said = snakemake(
+        clone, "-n", "--configfile", "config/amibr.yaml", check=False, CRYOTOME_DATA_ROOT=str(tmp_path)
+    )
+    assert "AMI-BR.csv does not exist" in said
+    assert "make data STUDY=amibr" in said
+
+
+def test_a_misspelt_config_key_stops_with_its_name(clone):
+    said = snakemake(clone, "-n", "--config", "fraction=1", check=False)
+    assert "'fraction' was unexpected" in said
+
+
+def test_planning_imports_no_torch(clone):
+    lines = "import sys, runpy; sys.argv = ['snakemake', '-n', '--quiet', 'all']\n"
+    lines += "try:\n    runpy.run_module('snakemake', run_name='__main__')\n"
+    lines += "except SystemExit as end:\n    assert not end.code, end.code\n"
+    lines += "print('torch' in sys.modules, 'cryotome.study' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", lines], cwd=clone, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "False True", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("profile", ["local", "slurm"])
+def test_profiles_are_found_from_the_root_of_a_clone(clone, profile):
+    assert plan(clone, "--profile", profile)["all"] == 1
+
+
+def test_every_rule_is_listed_with_a_docstring(clone):
+    listed = snakemake(clone, "--list-rules")
+    rules = set(re.findall(r"^(?:use )?rule (\w+)", "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk")), re.M))
+    for rule in rules | {"all"}:
+        assert re.search(rf"^{rule}\n    \w+", listed, re.M), rule
+    assert "{" not in listed.split("all\n", 1)[1]
+
+
+def test_a_second_run_has_nothing_to_do(done):
+    assert small(done) == {}
+
+
+def test_adding_a_model_plans_only_its_jobs_and_the_tables(done):
+    rows = [*SMALL["rows"], {"model": "resnet10t_random", "head": "ridge"}]
+    assert small(done, rows=rows) == {
+        "embed": 1, "probe": 2, "score": 1, "table1": 1, "intervals": 1, "figure1": 1, "publish": 5, "all": 1,
+    }  # fmt: skip
+
+
+def test_touching_code_cards_and_configs_reruns_nothing(done):
+    later = time.time() + 60
+    for path in [*done.rglob("*.py"), *done.rglob("*.yaml"), *done.rglob("*.smk"), done / "Snakefile"]:
+        os.utime(path, (later, later))
+    assert small(done) == {}
+
+
+def changed(path: Path, old: str, new: str) -> str:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return text
+
+
+def test_editing_the_probe_reruns_probes_and_below_never_an_embedding(done):
+    path = done / "workflow" / "cryotome" / "probe.py"
+    before = changed(path, '"maxiter": 5000', '"maxiter": 4999')
+    try:
+        planned = small(done)
+    finally:
+        path.write_text(before)
+    assert planned["probe"] == 6
+    assert not {"embed", "cut_patches", "split", "read_cells", "make_demo"} & set(planned)
+    assert {"score", "intervals", "figure1"} <= set(planned)
+    assert small(done) == {}  # the edit taken back
+
+
+def test_editing_the_title_of_a_card_reruns_the_tables_only(done):
+    path = done / "config" / "models" / "colour_histogram.yaml"
+    before = changed(path, "title: Colour histogram", "title: Colours")
+    planned = small(done)
+    path.write_text(before)
+    assert set(planned) == {"table1", "intervals", "figure1", "publish", "all"}
+
+
+def test_editing_a_number_of_a_card_reruns_what_it_decides(done):
+    path = done / "config" / "models" / "colour_histogram.yaml"
+    before = changed(path, "bins: 16", "bins: 8")
+    planned = small(done)
+    path.write_text(before)
+    assert planned["embed"] == 1
+    assert planned["probe"] == 6
+    assert "cut_patches" not in planned
+
+
+def test_every_head_reads_the_same_split(done):
+    import json
+
+    hashes = {}
+    for path in (done / "results/predictions").rglob("*.json"):
+        about = json.loads(path.read_text())
+        hashes.setdefault(path.parts[-2:], set()).add(about["split_sha256"])
+    assert len(hashes) == 4
+    assert all(len(found) == 1 for found in hashes.values())
+
+
+def test_the_demos_tables_say_synthetic(done):
+    lines = (done / "results" / "intervals.csv").read_text().splitlines()
+    assert lines[0].endswith(",synthetic")
+    assert all(line.endswith(",True") for line in lines[1:])
+
+
+def test_two_studies_do_not_overwrite_each_other(done):
+    other = {"study": "other", "fractions": [1.0], "folds": 1}
+    said = snakemake(done, "-n", "--configfile", "changed.yaml", "--config", *(f"{k}={v}" for k, v in other.items()), check=False)
+    assert "Job stats" in said
+    outputs = re.findall(r"output: (.*)", said)
+    assert outputs
+    assert not any("results/studies/small" in line for line in outputs)
+    # the smaller study reuses the predictions of the larger one
+    assert not {"probe", "embed", "split"} & set(jobs(said))

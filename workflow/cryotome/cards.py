@@ -1,0 +1,104 @@
+"""YAML card in, checked card out."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from cryotome.errors import CardError
+
+Card = dict[str, Any]
+
+SCHEMAS = Path(__file__).parent.parent / "schemas"
+KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
+
+# Keys that are read by people only: editing them must not rerun a job.
+PROSE = {"title", "source", "notes", "licence", "table1", "expect"}
+
+
+def read_yaml(path: Path) -> Card:
+    """Read one YAML file that holds a mapping.
+
+    Raises
+    ------
+    CardError
+        The file is missing, is not YAML, or holds something else than a mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        beside = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
+        raise CardError(f"{path} does not exist. Its folder has: {beside or 'nothing'}.") from None
+    except yaml.YAMLError as error:
+        raise CardError(f"{path} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise CardError(f"{path} must hold `key: value` lines, not {type(content).__name__}.")
+    return content
+
+
+@cache
+def _validator(schema: str) -> Draft202012Validator:
+    return Draft202012Validator(yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text()))
+
+
+def check(content: Card, schema: str, path: Path | str) -> Card:
+    """Return `content` if it fits the schema of that name.
+
+    Raises
+    ------
+    CardError
+        It does not; the text names the file, the key and the value.
+    """
+    errors = sorted(_validator(schema).iter_errors(content), key=lambda e: list(map(str, e.path)))
+    if errors:
+        where = ".".join(map(str, errors[0].path)) or "top level"
+        raise CardError(f"{path}, {where}: {errors[0].message}")
+    return content
+
+
+def _merged(base: Card, change: Card) -> Card:
+    result = dict(base)
+    for name, value in change.items():
+        both = isinstance(value, dict) and isinstance(base.get(name), dict)
+        result[name] = _merged(base[name], value) if both else value
+    return result
+
+
+def load_card(folder: Path, kind: str, name: str) -> Card:
+    """Read `folder/kind/name.yaml`, follow its `like:`, check it.
+
+    Parameters
+    ----------
+    folder
+        The config folder.
+    kind
+        `models`, `datasets`, `heads` or `schemes`.
+    name
+        The card's file name without `.yaml`.
+
+    Raises
+    ------
+    CardError
+        No such card, a key the schema does not know, or a value out of bounds.
+    """
+    path = folder / kind / f"{name}.yaml"
+    card = read_yaml(path)
+    if "like" in card:
+        change = {key: value for key, value in card.items() if key != "like"}
+        card = _merged(load_card(folder, kind, card["like"]), change)
+    return check(card, KINDS[kind], path)
+
+
+def facts(card: Card, *only: str) -> str:
+    """Return what decides the numbers of a card as canonical JSON: no prose, keys sorted.
+
+    >>> facts({"title": "UNI", "pooling": "class", "dim": 1024})
+    '{"dim": 1024, "pooling": "class"}'
+    >>> facts({"title": "UNI", "pooling": "class", "dim": 1024}, "dim")
+    '{"dim": 1024}'
+    """
+    kept = {k: v for k, v in card.items() if (k in only if only else k not in PROSE)}
+    return json.dumps(kept, sort_keys=True)

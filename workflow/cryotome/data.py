@@ -1,0 +1,18 @@
+"""Say what a study needs and where to put it: `python -m cryotome.data ganz2024`."""
+
+import sys
+from pathlib import Path
+
+from cryotome.cards import read_yaml
+from cryotome.site import settle, shopping_list
+from cryotome.study import Study
+
+
+def main(name: str, folder: Path = Path("config")) -> None:
+    """Print the shopping list of the study in `config/{name}.yaml`; `demo` is the default config."""
+    site = settle(read_yaml(folder / f"{'config' if name == 'demo' else name}.yaml"), folder)
+    print(shopping_list(Study(site.study, folder), site))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,184 @@
+"""Invented tissue in the real formats, with a known signal. Synthetic, and says so.
+
+Dark nuclei lie among pale ones on a stained ground. A mitotic figure has a ragged edge
+(projections of condensed chromatin), a look-alike a smooth one; size, elongation and
+darkness overlap. What colour tells differs from domain to domain, so it helps at home
+and misleads abroad, as staining does in real laboratories.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from scipy.ndimage import gaussian_filter, zoom
+
+NOTICE = "synthetic demo cohort"
+SLIDES = 8  # per domain
+CELLS = 64  # per region or slide
+REACH = 24  # px around a nucleus that its drawing may touch
+
+
+@dataclass(frozen=True)
+class Domain:
+    """How one laboratory stains and scans.
+
+    Attributes
+    ----------
+    stains
+        Optical density of haematoxylin and of eosin in red, green, blue.
+    blur, noise
+        SD of the scanner's blur, px, and of its noise, grey values.
+    tint
+        How much darker (haematoxylin) and redder (eosin) a mitotic figure is here.
+    """
+
+    stains: tuple[tuple[float, float, float], tuple[float, float, float]]
+    blur: float
+    noise: float
+    tint: tuple[float, float]
+    mpp: float
+
+
+DOMAINS = {
+    "demo breast": Domain(((0.65, 0.70, 0.29), (0.07, 0.99, 0.11)), 0.5, 5, (0.22, 0.0), 0.23),
+    "demo lung": Domain(((0.80, 0.55, 0.22), (0.20, 0.75, 0.35)), 1.1, 7, (-0.25, 0.12), 0.25),
+    "demo lymphoma": Domain(((0.50, 0.75, 0.45), (0.05, 0.80, 0.30)), 0.8, 8, (0.0, -0.22), 0.25),
+}
+SLIDE_DOMAIN = Domain(((0.60, 0.72, 0.35), (0.10, 0.90, 0.20)), 0.7, 6, (0.12, 0.0), 0.25)
+
+
+def _nucleus(rng: np.random.Generator, radius: float, stretch: float, ragged: float) -> np.ndarray:
+    """Return the share (0 to 1) of each px of a square that a nucleus covers."""
+    y, x = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1]
+    turn = rng.uniform(0, np.pi)
+    u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    angle = np.arctan2(v * stretch, u / stretch)
+    edge = np.full_like(angle, 1 + rng.uniform(-0.05, 0.05))
+    edge += 0.06 * np.sin(2 * angle + rng.uniform(0, 2 * np.pi))
+    edge += ragged * np.sin(rng.integers(7, 12) * angle + rng.uniform(0, 2 * np.pi))
+    distance = np.hypot(u / stretch, v * stretch) / radius
+    return np.clip((edge - distance) * radius + 0.5, 0, 1)
+
+
+def _stamp(layer: np.ndarray, x: float, y: float, shape: np.ndarray, depth: float) -> None:
+    left, top = round(x) - REACH, round(y) - REACH
+    x0, y0 = max(left, 0), max(top, 0)
+    x1, y1 = min(left + shape.shape[1], layer.shape[1]), min(top + shape.shape[0], layer.shape[0])
+    part = shape[y0 - top : y1 - top, x0 - left : x1 - left] * depth
+    layer[y0:y1, x0:x1] = np.maximum(layer[y0:y1, x0:x1], part)
+
+
+def _ground(rng: np.random.Generator, side: int, grain: int) -> np.ndarray:
+    """Return smooth noise of mean zero and SD one, (side, side)."""
+    coarse = gaussian_filter(rng.normal(size=(side // grain + 3, side // grain + 3)), 1)
+    fine = zoom(coarse, grain, order=1)[:side, :side]
+    return (fine - fine.mean()) / fine.std()
+
+
+def draw_tissue(
+    rng: np.random.Generator, domain: Domain, side: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draw one region and the cells in it.
+
+    Returns
+    -------
+    pixels : (side, side, 3) uint8
+    centres : (CELLS, 2) int, px
+    labels : (CELLS,), 1 for a mitotic figure
+    """
+    blue = 0.18 + 0.05 * _ground(rng, side, 12)
+    pink = 0.30 + 0.08 * _ground(rng, side, 25)
+    for x, y in rng.uniform(0, side, size=(side * side // 3600, 2)):
+        pale = _nucleus(rng, rng.uniform(7, 11), rng.uniform(1, 1.25), 0)
+        _stamp(blue, x, y, pale, rng.uniform(0.45, 0.8))
+    step = side / np.sqrt(CELLS)
+    places = np.stack(np.meshgrid(*[np.arange(int(np.sqrt(CELLS)))] * 2), -1).reshape(-1, 2)
+    centres = ((places + 0.5 + rng.uniform(-0.4, 0.4, size=places.shape)) * step).round().astype(int)
+    labels = (rng.uniform(size=CELLS) < rng.uniform(0.3, 0.6)).astype(int)
+    for (x, y), label in zip(centres, labels, strict=True):
+        ragged = rng.uniform(0.11, 0.28) if label else rng.uniform(0.0, 0.11)
+        shape = _nucleus(rng, rng.uniform(6, 9.5), rng.uniform(1.0, 1.45), ragged)
+        darker, redder = domain.tint if label else (0.0, 0.0)
+        _stamp(blue, x, y, shape, rng.normal(1.35, 0.15) + darker)
+        _stamp(pink, x, y, shape, max(rng.normal(0.30, 0.08) + redder, 0))
+    strength = rng.uniform(0.85, 1.15, size=2)  # this slide's bath
+    density = blue[..., None] * domain.stains[0] * strength[0]
+    density = density + pink[..., None] * domain.stains[1] * strength[1]
+    light = gaussian_filter(255 * np.exp(-np.clip(density, 0, None)), (domain.blur, domain.blur, 0))
+    light += rng.normal(scale=domain.noise, size=light.shape)
+    return np.clip(light, 0, 255).astype(np.uint8), centres, labels
+
+
+def _tags(mpp: float) -> dict[str, object]:
+    return {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER", "description": NOTICE}
+
+
+def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1) -> None:
+    """Write MIDOG-style JSON with corner boxes and flat TIFF regions, three domains."""
+    images.mkdir(parents=True, exist_ok=True)
+    listed: list[dict[str, object]] = []
+    boxes: list[dict[str, object]] = []
+    for index, (name, domain) in enumerate((n, d) for n, d in DOMAINS.items() for _ in range(SLIDES)):
+        rng = np.random.default_rng([seed, index])
+        pixels, centres, labels = draw_tissue(rng, domain, side)
+        file = f"{index + 1:03d}.tiff"
+        tifffile.imwrite(images / file, pixels, photometric="rgb", **_tags(domain.mpp))
+        size = {"width": side, "height": side, "tumor_type": name}
+        listed.append({"id": index + 1, "file_name": file, **size})
+        for (x, y), label in zip(centres.tolist(), labels, strict=True):
+            box = [x - 25, y - 25, x + 25, y + 25]
+            about = {"image_id": index + 1, "category_id": 1 if label else 2}
+            boxes.append({"id": len(boxes) + 1, "bbox": box, **about})
+    kinds = [{"id": 1, "name": "mitotic figure"}, {"id": 2, "name": "not mitotic figure"}]
+    content = {"info": NOTICE, "images": listed, "categories": kinds, "annotations": boxes}
+    annotations.write_text(json.dumps(content))
+
+
+def _pyramid(path: Path, pixels: np.ndarray, mpp: float) -> None:
+    tiles = {"tile": (256, 256), "compression": "zlib", "photometric": "rgb"}
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(pixels, **tiles, **_tags(mpp))
+        tiff.write(pixels[::4, ::4], subfiletype=1, **tiles)
+
+
+OLD_GENERATION = """
+CREATE TABLE Slides (uid INTEGER PRIMARY KEY, filename TEXT, width INTEGER, height INTEGER,
+                     directory TEXT);
+CREATE TABLE Classes (uid INTEGER PRIMARY KEY, name TEXT);
+CREATE TABLE Annotations (uid INTEGER PRIMARY KEY, slide INTEGER, type INTEGER, agreedClass INTEGER);
+CREATE TABLE Annotations_coordinates (uid INTEGER PRIMARY KEY, coordinateX INTEGER,
+                     coordinateY INTEGER, slide INTEGER, annoId INTEGER, orderIdx INTEGER);
+INSERT INTO Classes VALUES (1, 'eosinophilic granulocyte'), (2, 'mitotic figure'),
+                           (3, 'tumor cell'), (7, 'mitotic figure look-alike');
+"""
+
+
+def _points(slide: int, centres: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    for (x, y), label in zip(centres.tolist(), labels, strict=True):
+        yield slide, 2 if label else 7, x, y
+    yield slide, 3, 100, 100  # a tumour cell, which no card asks for
+
+
+def make_slides(annotations: Path, images: Path, *, side: int = 1024, seed: int = 2) -> None:
+    """Write a SlideRunner database of the old generation and pyramidal tiled TIFF, one domain."""
+    images.mkdir(parents=True, exist_ok=True)
+    annotations.unlink(missing_ok=True)
+    database = sqlite3.connect(annotations)
+    database.executescript(OLD_GENERATION)
+    uid = 0
+    for slide in range(1, SLIDES + 1):
+        pixels, centres, labels = draw_tissue(np.random.default_rng([seed, slide]), SLIDE_DOMAIN, side)
+        _pyramid(images / f"slide_{slide}.tiff", pixels, SLIDE_DOMAIN.mpp)
+        row = (slide, f"slide_{slide}.tiff", NOTICE)
+        database.execute("INSERT INTO Slides VALUES (?, ?, NULL, NULL, ?)", row)
+        for where, kind, x, y in _points(slide, centres, labels):
+            uid += 1
+            database.execute("INSERT INTO Annotations VALUES (?, ?, 1, ?)", (uid, where, kind))
+            point = (uid, x, y, where, uid)
+            database.execute("INSERT INTO Annotations_coordinates VALUES (?, ?, ?, ?, ?, 1)", point)
+    database.commit()
+    database.close()

@@ -1,0 +1,176 @@
+"""The embedding store: written once with its passport, read by id.
+
+Reading needs no torch, whose import would cost every probe job seconds; so the functions
+that embed import it themselves.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from cryotome import patches, recipes
+from cryotome.cards import Card
+from cryotome.colours import colour_histogram
+from cryotome.errors import StoreError
+from cryotome.patches import passport
+from cryotome.paths import written_whole
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = "cryotome embeddings"
+PRECISIONS = {"bf16": "bfloat16", "fp16": "float16"}
+
+Embed = Callable[[np.ndarray], np.ndarray]  # (n, side, side, 3) uint8 to (n, dim) float32
+
+
+def transform_patches(batch: "torch.Tensor", transform: Card | None) -> "torch.Tensor":
+    """Resize and crop as the authors of a model do; nothing where `transform` is None.
+
+    Parameters
+    ----------
+    batch : (n, 3, side, side) uint8
+    transform
+        `transform` of the model's card: resize (short side, or height and width), px,
+        interpolation, and centre crop, px.
+    """
+    from torchvision.transforms.v2 import functional as geometry
+
+    if transform is None:
+        return batch
+    mode = geometry.InterpolationMode(transform["interpolation"])
+    batch = geometry.resize(batch, transform["resize"], interpolation=mode, antialias=True)
+    return geometry.center_crop(batch, transform["crop"]) if transform["crop"] else batch
+
+
+def network_embedder(
+    card: Card, name: str, *, view: str, weights_dir: Path, device: str, threads: int
+) -> tuple[Embed, str]:
+    """Return a function that embeds a batch of patches, and the hash of its weights."""
+    import torch
+
+    from cryotome.encoders import build_encoder, pick_device, use_threads
+
+    use_threads(threads)
+    encoder, weights_sha256 = build_encoder(card, name, weights_dir)
+    on = pick_device(device)
+    encoder = encoder.to(on, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    policy, precision = view.split("-")
+    transform = card.get("transform") if policy == "card" else None
+    dtype = getattr(torch, PRECISIONS.get(precision, ""), None)
+
+    def embed(batch: np.ndarray) -> np.ndarray:
+        pixels = torch.from_numpy(batch).to(on).permute(0, 3, 1, 2)  # (n, 3, side, side)
+        pixels = transform_patches(pixels, transform).float() / 255
+        with torch.inference_mode(), torch.autocast(on.type, dtype, enabled=dtype is not None):
+            return encoder(pixels).float().cpu().numpy()
+
+    return embed, weights_sha256
+
+
+def _batches(file: h5py.File, seen: int, size: int) -> Iterator[np.ndarray]:
+    edge = (file["patch"].shape[1] - seen) // 2
+    inner = slice(edge, edge + seen)
+    for first in range(0, len(file["patch"]), size):
+        yield file["patch"][first : first + size, inner, inner]
+
+
+def write_embeddings(
+    store: Path,
+    patch_store: Path,
+    card: Card,
+    *,
+    model: str,
+    view: str,
+    weights_dir: Path,
+    device: str,
+    threads: int,
+    batch: int = 64,
+) -> None:
+    """Embed every patch of a store once.
+
+    The file holds `embedding` (n, dim) float32 and `id` (n,), and carries its passport
+    as attributes: model, view, card, weights, patch store, recipe, versions.
+
+    Parameters
+    ----------
+    device
+        `auto`, `cpu` or `job`, as `device` of the config.
+
+    Raises
+    ------
+    WeightsError
+        The model's weights cannot be had.
+    StoreError
+        The patch store is none, or an embedding is not finite or not of the card's dimension.
+    """
+    source = passport(patch_store, patches.FORMAT)
+    if card["loader"] == "colour_histogram":
+        embed: Embed = lambda pixels: colour_histogram(pixels, **card["arguments"])  # noqa: E731
+        weights_sha256 = "none"
+    else:
+        embed, weights_sha256 = network_embedder(
+            card, model, view=view, weights_dir=weights_dir, device=device, threads=threads
+        )
+    with h5py.File(patch_store) as file, written_whole(store) as beside:
+        count, seen = len(file["patch"]), source["seen"]
+        embedding = np.empty((count, card["dim"]), dtype=np.float32)
+        with tqdm(total=count, desc=f"embed {model}", unit="patch", mininterval=5) as bar:
+            for pixels in _batches(file, seen, batch):
+                part = embed(pixels)
+                if part.shape[1] != card["dim"] or not np.isfinite(part).all():
+                    raise StoreError(
+                        f"{model} gave {part.shape[1]} features (its card says {card['dim']}), "
+                        f"finite: {np.isfinite(part).all()}. Check the card and the precision."
+                    )
+                embedding[bar.n : bar.n + len(part)] = part
+                bar.update(len(part))
+        with h5py.File(beside, "w") as out:
+            out["embedding"], out["id"] = embedding, file["id"][:]
+            out.attrs.update(
+                {
+                    "format": FORMAT,
+                    "version": 1,
+                    "recipe": recipes.EMBEDDINGS,
+                    "model": model,
+                    "view": view,
+                    "card": json.dumps(card, sort_keys=True),
+                    "weights_sha256": weights_sha256,
+                    "patches_sha256": source["patches_sha256"],
+                    "cells_sha256": source["cells_sha256"],
+                    "versions": json.dumps({n: version(n) for n in ("torch", "timm", "torchvision")}),
+                }
+            )
+
+
+def read_embeddings(
+    path: Path, *, model: str, view: str, cells_sha256: str
+) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Read an embedding store after checking its passport.
+
+    Returns
+    -------
+    embedding : (n, dim) float32
+    ids : (n,) int
+    passport
+
+    Raises
+    ------
+    StoreError
+        The store is of another model, view or table of cells.
+    """
+    stamps = passport(path, FORMAT)
+    wanted = {"model": model, "view": view, "cells_sha256": cells_sha256}
+    for name, value in wanted.items():
+        if stamps[name] != value:
+            raise StoreError(
+                f"{path} was made for {name} {stamps[name]}, but {value} is asked for. Delete it and rerun."
+            )
+    with h5py.File(path) as file:
+        return file["embedding"][:], file["id"][:], stamps

@@ -1,0 +1,33 @@
+"""Every error a user can cause, as a tree.
+
+* CryotomeError
+  + CardError      a card or a config says something that cannot be
+  + DataError      annotations or images are missing, broken or not the expected ones
+  + StoreError     a patch or embedding store is foreign, stale or half-written
+  + WeightsError   the weights of an encoder cannot be had
+  + SplitError     a split cannot be drawn as asked
+"""
+
+
+class CryotomeError(Exception):
+    """Base of all errors below; its text says what is wrong, where, and what to do."""
+
+
+class CardError(CryotomeError):
+    """A card or a config file breaks its schema or names a card that does not exist."""
+
+
+class DataError(CryotomeError):
+    """Annotations or images are missing, unreadable, or differ from the card's `expect`."""
+
+
+class StoreError(CryotomeError):
+    """A store does not carry the passport that its reader asked for."""
+
+
+class WeightsError(CryotomeError):
+    """The weights of an encoder are not at hand and could not be fetched."""
+
+
+class SplitError(CryotomeError):
+    """A split cannot be drawn from these cells."""

@@ -1,0 +1,148 @@
+"""Figures 1 and 2 of paper 001, drawn with seaborn: PDF, PNG, and the CSV behind them."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from cryotome.cards import Card
+from cryotome.paths import written_whole
+
+ROW = ["dataset", "model", "head"]
+
+
+def _ordered(table: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Sort by dataset and row as the study lists them, and name the rows for people."""
+    order = {f"{model} + {head}": place for place, (model, head) in enumerate(about["order"])}
+    names = table["model"] + " + " + table["head"]
+    places = table["dataset"].map(list(about["datasets"]).index) * len(order) + names.map(order)
+    return table.assign(row=names.map(about["labels"])).loc[places.sort_values(kind="stable").index]
+
+
+def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Average the AUROC over folds at each training fraction.
+
+    Returns
+    -------
+    data frame with columns dataset, model, head, row, fraction, mean, sd, folds,
+    published_mean, published_sd
+        SD is the population SD over folds; published only where the paper prints a number.
+    """
+    whole = scores[(scores["scheme"] == "random") & (scores["test_domain"] == "all")]
+    grouped = whole.groupby([*ROW, "fraction"], sort=False)["value"]
+    table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
+    printed = published.drop(columns=["source", "scheme"])
+    printed = printed.rename(columns={"mean": "published_mean", "sd": "published_sd"})
+    table = table.merge(printed, on=[*ROW, "fraction"], how="left")
+    return _ordered(table, about)
+
+
+def draw_figure1(table: pd.DataFrame, titles: dict[str, str], notice: str) -> Figure:
+    """Draw AUROC against training fraction, one panel a dataset, SD over folds as bars."""
+    sns.set_theme(style="whitegrid", context="paper")
+    datasets = list(titles)
+    rows = list(dict.fromkeys(table["row"]))
+    colours = dict(zip(rows, sns.color_palette("colorblind", len(rows)), strict=True))
+    figure, axes = plt.subplots(
+        1, len(datasets), figsize=(4.2 * len(datasets) + 2.4, 3.8), sharey=True, squeeze=False
+    )
+    for axis, dataset in zip(axes[0], datasets, strict=True):
+        part = table[table["dataset"] == dataset]
+        for place, row in enumerate(rows):
+            line = part[part["row"] == row].sort_values("fraction")
+            nudge = 1.04 ** (place - (len(rows) - 1) / 2)  # so that error bars do not hide each other
+            axis.errorbar(
+                100 * line["fraction"] * nudge, line["mean"], yerr=line["sd"], label=row,
+                color=colours[row], marker="o", markersize=4, capsize=2, linewidth=1.3,
+            )  # fmt: skip
+            axis.errorbar(
+                100 * line["fraction"] * nudge, line["published_mean"], yerr=line["published_sd"],
+                color=colours[row], marker="D", markersize=8, markerfacecolor="none", linestyle="",
+            )  # fmt: skip
+        axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
+        ticks = sorted(100 * part["fraction"].unique())
+        axis.set(xscale="log", title=titles[dataset], xlabel="share of the training pool, %")
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+    axes[0, 0].set_ylabel("AUROC, mean and SD over folds")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    if table["published_mean"].notna().any():
+        handles.append(plt.Line2D([], [], marker="D", color="0.3", markerfacecolor="none", linestyle=""))
+        names.append("published (Ganz et al. 2024)")
+    figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    return _noticed(figure, notice)
+
+
+def figure2_data(scores: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Average the AUROC over folds for each pair of training and test domain.
+
+    Returns
+    -------
+    data frame with columns dataset, model, head, row, train_domain, test_domain, mean, sd, folds
+    """
+    crossed = scores[scores["scheme"].str.startswith("from_")]
+    wanted = [list(pair) in about["figure2"] for pair in zip(crossed["model"], crossed["head"], strict=True)]
+    grouped = crossed[wanted].groupby([*ROW, "train_domain", "test_domain"], sort=False)["value"]
+    table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
+    return _ordered(table, about)
+
+
+def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
+    """Draw one matrix per dataset and row: training domain down, test domain across.
+
+    Parameters
+    ----------
+    table
+        From `figure2_data`.
+    about
+        The study's `table_rows`: rows of the figure, labels, domain titles, notice.
+    """
+    rows, labels = about["figure2"], about["labels"]
+    domains = {name: about["domains"][name] for name in table["dataset"].unique()}
+    sns.set_theme(style="white", context="paper")
+    figure, axes = plt.subplots(
+        len(domains), len(rows), figsize=(4.6 * len(rows), 4.2 * len(domains)), squeeze=False
+    )
+    low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
+    for line, (dataset, titles) in zip(axes, domains.items(), strict=True):
+        for axis, (model, head) in zip(line, rows, strict=True):
+            mine = (table["dataset"] == dataset) & (table["model"] == model) & (table["head"] == head)
+            part = table[mine]
+            square = part.pivot(index="train_domain", columns="test_domain", values="mean")
+            square = square.reindex(index=list(titles), columns=list(titles))
+            spread = part.pivot(index="train_domain", columns="test_domain", values="sd")
+            spread = spread.reindex(index=list(titles), columns=list(titles))
+            text = square.map("{:.2f}".format) + "\n± " + spread.map("{:.2f}".format)
+            sns.heatmap(
+                square, annot=text, fmt="", vmin=low, vmax=1, cmap="viridis", square=True, ax=axis,
+                cbar_kws={"label": "AUROC", "shrink": 0.8}, linewidths=0.5,
+            )  # fmt: skip
+            names = list(titles.values())
+            axis.set_xticklabels(names, rotation=35, ha="right")
+            axis.set_yticklabels(names, rotation=0)
+            axis.set(title=labels[f"{model} + {head}"], xlabel="tested on", ylabel="trained on")
+    return _noticed(figure, about["notice"])
+
+
+def _noticed(figure: Figure, notice: str) -> Figure:
+    figure.tight_layout()
+    if notice:
+        figure.text(0.5, 1.0, notice.upper(), ha="center", va="bottom", color="firebrick", weight="bold")
+    return figure
+
+
+def save_figure(figure: Figure, pdf: Path, png: Path) -> None:
+    """Write a figure as PDF and PNG without dates, so that equal figures are equal files."""
+    for path, about in ((pdf, {"CreationDate": None}), (png, {"Software": None})):
+        with written_whole(path) as beside:
+            figure.savefig(
+                beside, format=path.suffix[1:], dpi=160, bbox_inches="tight", metadata=about
+            )
+    plt.close(figure)

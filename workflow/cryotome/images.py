@@ -1,0 +1,146 @@
+"""Open whole slides, flat TIFF and PNG alike: size, µm/px, and windows of pixels."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import openslide
+import tifffile
+from PIL import Image
+
+from cryotome.errors import DataError
+
+Image.MAX_IMAGE_PIXELS = None  # regions of MIDOG have 39 megapixels, and more is no attack
+
+MICRONS = {2: 25_400.0, 3: 10_000.0}  # TIFF ResolutionUnit: 2 inch, 3 centimetre
+PLAUSIBLE_MPP = (0.05, 20.0)  # µm/px; tags outside say 72 or 96 dots per inch of a screen
+ROI_AREA = 2e6  # µm²: a MIDOG region measures 2 mm² (Aubreville et al. 2024)
+
+
+class Opened(Protocol):
+    """An image that has been opened once and gives windows of pixels."""
+
+    size: tuple[int, int]  # width, height in level-0 px
+    mpp: float | None  # µm per level-0 px, None where the file does not say
+
+    def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
+        """Return (h, w, 3) uint8 of a window that lies inside the image.
+
+        x, y, width, height are level-0 px. A `shrink` above one allows a pyramid level
+        that is at most so many times smaller than level 0.
+        """
+
+
+def _plausible(mpp: float | None) -> float | None:
+    return mpp if mpp and PLAUSIBLE_MPP[0] <= mpp <= PLAUSIBLE_MPP[1] else None
+
+
+def tag_mpp(resolution: float, unit: int) -> float | None:
+    """Return µm/px from the TIFF tags XResolution and ResolutionUnit, None if they say nothing.
+
+    >>> round(tag_mpp(102351, 2), 4), tag_mpp(40000, 3), tag_mpp(72, 2), tag_mpp(1, 1)
+    (0.2482, 0.25, None, None)
+    """
+    return _plausible(MICRONS[unit] / resolution) if unit in MICRONS and resolution else None
+
+
+class _Slide:
+    """A file that OpenSlide understands."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._slide = path, openslide.OpenSlide(path)
+        self.size = self._slide.dimensions
+        properties = self._slide.properties
+        said = properties.get(openslide.PROPERTY_NAME_MPP_X)
+        units = {"inch": 2, "centimeter": 3}
+        unit = units.get(properties.get("tiff.ResolutionUnit", ""), 1)
+        tagged = tag_mpp(float(properties.get("tiff.XResolution", 0)), unit)
+        self.mpp = _plausible(float(said)) if said else tagged
+
+    def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
+        level = self._slide.get_best_level_for_downsample(shrink * 1.01)
+        scale = self._slide.level_downsamples[level]
+        size = (max(1, round(width / scale)), max(1, round(height / scale)))
+        try:
+            region = np.asarray(self._slide.read_region((x, y), level, size))
+        except openslide.OpenSlideError as error:
+            raise DataError(f"{self._path} cannot be read: {error}. Fetch it again.") from error
+        rgb, alpha = region[..., :3], region[..., 3:]
+        return rgb if (alpha == 255).all() else np.where(alpha == 0, np.uint8(255), rgb)
+
+
+class _Flat:
+    """A flat image: uncompressed TIFF is mapped, anything else decoded once."""
+
+    def __init__(self, path: Path) -> None:
+        self.mpp = None
+        pixels = None
+        if path.suffix.lower() in {".tif", ".tiff"}:
+            with tifffile.TiffFile(path) as tiff:
+                page = tiff.pages.first
+                tags = {tag.name: tag.value for tag in page.tags}
+                over, under = tags.get("XResolution", (0, 1))
+                self.mpp = tag_mpp(over / under if under else 0, int(tags.get("ResolutionUnit", 1)))
+                if page.is_memmappable:
+                    pixels = tifffile.memmap(path, page=0, mode="r")
+        if pixels is None:
+            with Image.open(path) as image:
+                pixels = np.asarray(image)
+        if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.dtype != np.uint8:
+            raise DataError(
+                f"{path} holds {pixels.dtype} pixels of shape {pixels.shape}; cryotome reads 8-bit "
+                "colour (height, width, 3). Convert it, or leave the image out."
+            )
+        self._pixels = pixels[..., :3]
+        self.size = (pixels.shape[1], pixels.shape[0])
+
+    def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
+        return np.asarray(self._pixels[y : y + height, x : x + width])
+
+
+def open_image(path: Path) -> Opened:
+    """Open an image once, with OpenSlide where it can, flat otherwise.
+
+    Raises
+    ------
+    DataError
+        The file is missing or broken, or is not 8-bit colour.
+    """
+    if not path.exists():
+        raise DataError(f"{path} does not exist. Put the image there, or correct `images:`.")
+    try:
+        return _Slide(path) if openslide.OpenSlide.detect_format(path) else _Flat(path)
+    except (openslide.OpenSlideError, tifffile.TiffFileError, OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}. Fetch it again.") from error
+
+
+def find_image(folder: Path, name: str) -> Path:
+    """Return the image of that name, whichever of the usual extensions it has."""
+    named = folder / name
+    others = [named.with_suffix(end) for end in (".tiff", ".tif", ".png", ".svs", ".jpg")]
+    return next((path for path in (named, *others) if path.exists()), named)
+
+
+def microns_per_pixel(image: Opened, path: Path, rule: float | str | None) -> float:
+    """Return µm/px: from the file's tags, else from the card's `mpp`.
+
+    Parameters
+    ----------
+    rule
+        `mpp` of the dataset's card: a number, or `roi_2mm2` for regions that measure 2 mm².
+
+    Raises
+    ------
+    DataError
+        Neither the file nor the card says.
+    """
+    if image.mpp:
+        return image.mpp
+    if rule == "roi_2mm2":
+        return float((ROI_AREA / (image.size[0] * image.size[1])) ** 0.5)
+    if rule is None:
+        raise DataError(
+            f"{path} does not say how many µm a pixel measures. Write `mpp: 0.25` (your value) in "
+            "the dataset's card in config/datasets/, or cut patches at `resolution: native`."
+        )
+    return float(rule)

@@ -1,0 +1,129 @@
+"""The one door between Snakemake and the library: `run(main)`."""
+
+import argparse
+import inspect
+import json
+import os
+import sys
+import traceback
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+from cryotome.errors import CryotomeError
+
+
+# Where things lie and what computes them: never part of a rule, so that it reruns nothing.
+SITE = {
+    "data_root": "CRYOTOME_DATA_ROOT",
+    "weights_dir": "CRYOTOME_WEIGHTS_DIR",
+    "device": "CRYOTOME_DEVICE",
+}
+
+
+def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the site's arguments, from environment variables that the workflow sets."""
+    return {name: os.environ[SITE[name]] for name in wanted if os.environ.get(SITE.get(name, ""))}
+
+
+class _Tee:
+    """Write to the log and to the terminal, so that progress is seen and kept.
+
+    Bars redraw their line on a terminal; elsewhere each state is a line of its own.
+    """
+
+    def __init__(self, log: TextIO, terminal: TextIO) -> None:
+        self.log, self.terminal = log, terminal
+
+    def write(self, text: str) -> int:
+        lines = text.replace("\r", "\n")
+        self.log.write(lines)
+        return self.terminal.write(text if self.isatty() else lines)
+
+    def flush(self) -> None:
+        self.log.flush()
+        self.terminal.flush()
+
+    def isatty(self) -> bool:
+        return self.terminal.isatty()
+
+
+def cast(value: Any, annotation: Any) -> Any:
+    """Cast a value from a rule or a command line to what `main` declares.
+
+    >>> cast("cells/midog2022.csv", Path)
+    PosixPath('cells/midog2022.csv')
+    >>> cast('{"side": 224}', dict)
+    {'side': 224}
+    >>> cast(["a.csv", "b.csv"], list[Path])
+    [PosixPath('a.csv'), PosixPath('b.csv')]
+    """
+    origin = typing.get_origin(annotation) or annotation
+    if origin is list:
+        (inner,) = typing.get_args(annotation)
+        many = [value] if isinstance(value, (str, Path)) else list(value)
+        return [cast(item, inner) for item in many]
+    if origin is dict:
+        return json.loads(value) if isinstance(value, str) else dict(value)
+    if origin is bool and isinstance(value, str):
+        return {"true": True, "false": False}[value.lower()]
+    return origin(value)
+
+
+def _from_rule(job: Any, wanted: dict[str, Any]) -> dict[str, Any]:
+    given = _from_site(wanted) | ({"threads": job.threads} if "threads" in wanted else {})
+    for source in (job.input, job.output, job.params):
+        given.update(source.items())
+    extra, lacking = sorted(set(given) - set(wanted)), sorted(set(wanted) - set(given))
+    if extra or lacking:
+        raise CryotomeError(
+            f"rule {job.rule!r} and its script disagree: only in the rule: {extra}, "
+            f"only in the script: {lacking}. Give both the same names."
+        )
+    return {name: cast(given[name], wanted[name]) for name in wanted}
+
+
+def _from_command_line(main: Callable[..., None], wanted: dict[str, Any]) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(description=main.__globals__["__doc__"])
+    site = _from_site(wanted)
+    for name, annotation in wanted.items():
+        many = "+" if typing.get_origin(annotation) is list else None
+        parser.add_argument(
+            f"--{name}", required=name not in site, default=site.get(name), nargs=many
+        )
+    given = vars(parser.parse_args())
+    return {name: cast(given[name], wanted[name]) for name in wanted}
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with what the rule says, or with the command line where there is no rule.
+
+    Under Snakemake the rule's named inputs, outputs, params and threads must be the
+    arguments of `main`; standard error also goes to the rule's log. An error that a
+    user can mend ends the job with its sentence and no traceback.
+
+    Raises
+    ------
+    CryotomeError
+        The rule and `main` do not have the same names.
+    """
+    job = main.__globals__.get("snakemake")
+    wanted = typing.get_type_hints(main)
+    wanted.pop("return", None)
+    assert list(wanted) == list(inspect.signature(main).parameters)
+    if job is None:
+        main(**_from_command_line(main, wanted))
+        return
+    with open(job.log[0] if job.log else os.devnull, "w") as log:
+        sys.stderr = _Tee(log, sys.__stderr__)  # type: ignore[assignment,arg-type]
+        try:
+            main(**_from_rule(job, wanted))
+        except CryotomeError as error:
+            print(f"\n{type(error).__name__}: {error}\n", file=sys.stderr)
+            sys.exit(1)
+        except BaseException:
+            traceback.print_exc(file=log)
+            raise
+        finally:
+            sys.stderr = sys.__stderr__

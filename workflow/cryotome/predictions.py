@@ -1,0 +1,45 @@
+"""The one product of every learner: a table of scores, and where it came from."""
+
+import json
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryotome.paths import sha256, written_whole
+
+SCORED = ["validation", "test", "external"]
+
+
+def write_predictions(
+    path: Path,
+    roles: pd.DataFrame,
+    labels: np.ndarray,
+    scores: np.ndarray,
+    *,
+    split: Path,
+    notes: dict[str, Any],
+) -> None:
+    """Write `id,role,label,score` and, beside it, the metadata as JSON.
+
+    Parameters
+    ----------
+    roles
+        Columns id, role; the scored cells.
+    labels, scores : (n,)
+        In the order of `roles`.
+    split
+        The split file, whose hash goes into the metadata.
+    notes
+        Hashes of the store and the weights, the recipe, the cost.
+    """
+    table = roles.assign(label=labels, score=scores)
+    with written_whole(path) as beside:
+        table.to_csv(beside, index=False, float_format="%.9g")
+    drawn = json.loads(split.with_suffix(".json").read_text())["drawn"]
+    about = {"split_sha256": sha256(split), "split_drawn": drawn, **notes}
+    about["versions"] = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")}
+    with written_whole(path.with_suffix(".json")) as beside:
+        beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")

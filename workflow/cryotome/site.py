@@ -1,0 +1,112 @@
+"""Where things lie at this site, and what a run says before it plans."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryotome.cards import Card, read_yaml
+from cryotome.errors import CardError, CryotomeError
+from cryotome.study import Study
+
+SITE_KEYS = {"data_root": "data", "weights_dir": "weights"}  # key to its default
+CORE_GFLOPS = 50  # what one processor core sustains, for the projection only
+GPUS = sum(path.name[6:].isdigit() for path in Path("/dev").glob("nvidia*"))
+
+
+@dataclass(frozen=True)
+class Site:
+    """The config proper, without the keys that only say where things lie."""
+
+    study: Card
+    data_root: Path
+    weights_dir: Path
+
+
+def settle(config: Card, folder: Path) -> Site:
+    """Take the site's keys out of a config and put them into the environment for the scripts.
+
+    An environment variable (`CRYOTOME_DATA_ROOT`, `CRYOTOME_WEIGHTS_DIR`) wins over the
+    config, the config over `config/site.yaml`.
+
+    Raises
+    ------
+    CardError
+        `config/site.yaml` has a key that is not one of the site's.
+    """
+    path = folder / "site.yaml"
+    said = read_yaml(path) if path.exists() else {}
+    if set(said) - set(SITE_KEYS):
+        raise CardError(f"{path}: unknown keys {sorted(set(said) - set(SITE_KEYS))}; it has {list(SITE_KEYS)}.")
+    places = {}
+    for key, default in SITE_KEYS.items():
+        variable = f"CRYOTOME_{key.upper()}"
+        chosen = os.environ.get(variable) or config.get(key) or said.get(key) or default
+        places[key] = Path(chosen).expanduser()
+        os.environ[variable] = str(places[key])
+    os.environ["CRYOTOME_DEVICE"] = str(config.get("device", "auto"))
+    study = {key: value for key, value in config.items() if key not in SITE_KEYS}
+    return Site(study=study, **places)
+
+
+def folder_of(card: Card, site: Site) -> Path:
+    """Return the folder below which a dataset's paths lie: `results` where the tissue is made here."""
+    return Path("results") if "synthetic" in card else site.data_root
+
+
+def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
+    """Return a dataset's annotation file, or none where its images say all.
+
+    Raises
+    ------
+    CryotomeError
+        A real dataset's file is not at hand.
+    """
+    card = study.dataset(dataset)
+    if "annotations" not in card:
+        return []
+    path = folder_of(card, site) / card["annotations"]
+    if "synthetic" not in card and not path.exists():
+        raise CryotomeError(
+            f"{path} does not exist, so dataset {dataset!r} cannot be read. `make data STUDY={study.name}` "
+            "says what to fetch and where to put it; or set `data_root` in config/site.yaml."
+        )
+    return [str(path)]
+
+
+def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
+    """Say what this study is and makes, before anything is planned.
+
+    Raises
+    ------
+    CryotomeError
+        A real study has `device: auto` and this machine has no GPU.
+    """
+    trained = sum(study.trains(row.head) for row in study.rows) * study.trainings_per_row
+    say(
+        f"cryotome: study {study.name!r}, {len(study.rows)} rows x "
+        f"{', '.join(f'{d} ({len(study.schemes(d))} schemes)' for d in study.datasets)}: {study.runs} "
+        f"row-runs, {trained} of them trainings; makes results/{{{','.join(study.products)}}}"
+    )
+    if study.synthetic:
+        say("This is the synthetic demo cohort. The paper's study: snakemake --configfile config/ganz2024.yaml")
+    elif study.config["device"] == "auto" and not GPUS:
+        days = study.gflop() / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
+        raise CryotomeError(
+            f"Study {study.name!r} is real, and this machine has no GPU: about {days:,.0f} days on its "
+            f"{os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with --profile slurm, or on a machine "
+            "with a GPU; plan only with --config device=job -n; --config device=cpu insists."
+        )
+
+
+def shopping_list(study: Study, site: Site) -> str:
+    """Return, per dataset, where it must lie, whether it is there, and where it comes from."""
+    lines = []
+    for name in study.datasets:
+        card = study.dataset(name)
+        lines.append(f"{name}: {card['title']}. {card['source']}")
+        for key in ("annotations", "images"):
+            if key in card:
+                path = folder_of(card, site) / card[key]
+                lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}")
+    return "\n".join(lines)

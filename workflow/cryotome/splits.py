@@ -1,0 +1,156 @@
+"""Who trains, who validates, who tests."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+
+from cryotome.cards import Card
+from cryotome.errors import SplitError
+
+FOLDS = 5  # parts of a grouped split, paper 001's number of folds
+
+
+@dataclass(frozen=True)
+class Split:
+    """Roles of cells in one fold; cells in no role are absent.
+
+    Attributes
+    ----------
+    roles : data frame with columns id, role
+        Sorted by id; role is `train`, `validation` or `test`.
+    drawn
+        `random`, or `stratified` where a random draw would have lost a class.
+    """
+
+    roles: pd.DataFrame
+    drawn: str
+
+
+def _share(part: float | str, count: int) -> int:
+    """Return floor(part * count), in decimal arithmetic: 0.1 means a tenth."""
+    return int(Decimal(str(part)) * count)
+
+
+def _keep_classes(order: np.ndarray, count: int, labels: np.ndarray) -> tuple[np.ndarray, str]:
+    """Take the first `count` of `order`, and at least one cell of each class.
+
+    A class that the first `count` lack gives its first cell in `order`, for which the
+    last of the rest goes. Smaller draws so stay inside larger ones.
+
+    Raises
+    ------
+    SplitError
+        There are fewer than two cells, or one class only.
+    """
+    taken = order[:count]
+    lost = [c for c in (0, 1) if not (labels[taken] == c).any()]
+    if not lost:
+        return taken, "random"
+    first = [order[labels[order] == c][:1] for c in lost]
+    if count < 2 or not all(map(len, first)):
+        raise SplitError(
+            f"{count} training cells cannot hold both classes ({len(order)} cells to draw from, "
+            f"{int(labels[order].sum())} positive). Raise the fraction."
+        )
+    return np.concatenate([taken[: count - len(first)], *first]), "stratified"
+
+
+def _draw_cells(
+    cells: pd.DataFrame, card: Card, fraction: str, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], str]:
+    order = rng.permutation(len(cells))
+    n_test = _share(card["test"], len(cells))
+    pool = order[n_test:]
+    drawn = _share(fraction, len(pool))
+    n_train = _share(1 - Decimal(str(card["validation"])), drawn)  # type: ignore[arg-type]
+    train, how = _keep_classes(pool, n_train, cells["label"].to_numpy())
+    rest = pool[:drawn][~np.isin(pool[:drawn], train)][: drawn - n_train]
+    return {"train": train, "validation": rest, "test": order[:n_test]}, how
+
+
+def _slide_folds(cells: pd.DataFrame, seed: int) -> list[np.ndarray]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    slides = cells["slide"].nunique()
+    if slides < FOLDS:
+        raise SplitError(f"A grouped split needs {FOLDS} slides; there are {slides}.")
+    parts = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    return [test for _, test in parts.split(cells, cells["label"], cells["slide"])]
+
+
+def _draw_slides(
+    cells: pd.DataFrame, card: Card, fraction: str, fold: int, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], str]:
+    if fold >= FOLDS:
+        raise SplitError(f"Scheme slide_grouped has {FOLDS} folds, 0 to {FOLDS - 1}; not {fold}.")
+    test = _slide_folds(cells, card["seed"])[fold]
+    pool = np.setdiff1d(np.arange(len(cells)), test)
+    watch = pool[_slide_folds(cells.iloc[pool], card["seed"])[fold]]
+    learn = rng.permutation(np.setdiff1d(pool, watch))
+    watch = rng.permutation(watch)
+    labels = cells["label"].to_numpy()
+    train, how = _keep_classes(learn, _share(fraction, len(learn)), labels)
+    return {"train": train, "validation": watch[: _share(fraction, len(watch))], "test": test}, how
+
+
+def draw_split(cells: pd.DataFrame, card: Card, *, scheme: str, fraction: str, fold: int) -> Split:
+    """Draw one fold of one scheme.
+
+    Parameters
+    ----------
+    cells
+        Columns id, slide, domain, label.
+    card
+        The scheme's card: what is drawn, the shares, the seed of fold 0.
+    scheme
+        Name of the scheme; `from_{domain}` trains on that domain.
+    fraction
+        Share of the training pool, as it stands in the path. n_test = floor(test N);
+        drawn = floor(fraction (N - n_test)); train = floor((1 - validation) drawn), the
+        rest of drawn validates (paper 001, section 3; contract of this repository).
+    fold
+        Counts from 0; its seed is the card's seed plus fold.
+
+    Raises
+    ------
+    SplitError
+        Too few cells or slides, an unknown domain, or a class that cannot be kept.
+    """
+    rng = np.random.default_rng(card["seed"] + fold)
+    if card["draw"] == "cells_of_one_domain":
+        domain = scheme.removeprefix("from_")
+        inside = np.flatnonzero(cells["domain"] == domain)
+        if not len(inside):
+            raise SplitError(f"Scheme {scheme!r}: no cell is of domain {domain!r}.")
+        parts, how = _draw_cells(cells.iloc[inside], card, fraction, rng)
+        parts = {role: inside[index] for role, index in parts.items()}
+        others = np.flatnonzero(cells["domain"] != domain)
+        parts["test"] = np.concatenate([parts["test"], others])
+    elif card["draw"] == "slides":
+        parts, how = _draw_slides(cells, card, fraction, fold, rng)
+    else:
+        parts, how = _draw_cells(cells, card, fraction, rng)
+    roles = pd.concat(
+        [pd.DataFrame({"id": cells["id"].to_numpy()[i], "role": role}) for role, i in parts.items()]
+    )
+    return Split(roles.sort_values("id", ignore_index=True), how)
+
+
+def rows_of(ids: np.ndarray, wanted: pd.Series) -> np.ndarray:
+    """Return where each wanted id stands in `ids`.
+
+    Raises
+    ------
+    SplitError
+        An id of the split is not among them.
+    """
+    place = pd.Series(np.arange(len(ids)), index=ids)
+    missing = wanted[~wanted.isin(place.index)]
+    if len(missing):
+        raise SplitError(
+            f"The store lacks {len(missing)} cells of the split, first {missing.iloc[0]}. It was made "
+            "before the annotations changed; delete it and rerun."
+        )
+    return place[wanted.to_numpy()].to_numpy()

@@ -1,0 +1,192 @@
+"""Which cards meet in a study, and the files that follow from it."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cryotome.cards import Card, check, load_card
+from cryotome.errors import CardError
+
+LAST = "_last"  # `e2e_last` is the last checkpoint of the training that makes `e2e`
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: a model card and a head card, seen through a view."""
+
+    model: str
+    head: str
+    view: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """A checked config and the folder of cards that it speaks of.
+
+    Raises
+    ------
+    CardError
+        The config or one of its cards is wrong; the text names file and key.
+    """
+
+    config: Card
+    folder: Path
+
+    def __post_init__(self) -> None:
+        check(self.config, "config", f"study {self.config.get('study', '(unnamed)')!r}")
+        for name in self.datasets:
+            self.dataset(name)
+        for row in self.rows:
+            self.model(row.model)
+        listed = [{"model": row.model, "head": row.head} for row in self.rows]
+        for row in self.config["figure2"]:
+            if row not in listed:
+                raise CardError(f"study {self.name!r}, figure2: {row} is none of its `rows`.")
+        for dataset in self.datasets:
+            self.schemes(dataset)
+
+    @property
+    def name(self) -> str:
+        return self.config["study"]
+
+    @property
+    def datasets(self) -> list[str]:
+        return self.config["datasets"]
+
+    @property
+    def folds(self) -> list[int]:
+        return list(range(self.config["folds"]))
+
+    def model(self, name: str) -> Card:
+        return load_card(self.folder, "models", name)
+
+    def dataset(self, name: str) -> Card:
+        return load_card(self.folder, "datasets", name)
+
+    def head(self, name: str) -> Card:
+        """Return a head card; `{head}_last` is the last checkpoint of an end-to-end head."""
+        card = load_card(self.folder, "heads", name.removesuffix(LAST))
+        if name.endswith(LAST):
+            if card["learner"] != "endtoend":
+                raise CardError(f"Head {name!r}: only end-to-end heads have a last checkpoint.")
+            card["title"] += ", last checkpoint"
+        return card
+
+    def scheme(self, name: str) -> Card:
+        """Return a scheme card; `from_{domain}` has the card `from_domain`."""
+        return load_card(self.folder, "schemes", "from_domain" if name[:5] == "from_" else name)
+
+    @cached_property
+    def synthetic(self) -> bool:
+        """Whether any number of this study comes from invented tissue."""
+        return any("synthetic" in self.dataset(name) for name in self.datasets)
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The rows in table order; heads that read patches have the view `patches`."""
+        view = self.config["views"][0]
+        return [
+            Row(row["model"], row["head"], "patches" if self.trains(row["head"]) else view)
+            for row in self.config["rows"]
+        ]
+
+    def trains(self, head: str) -> bool:
+        """Whether a head trains a network on patches instead of fitting embeddings."""
+        return self.head(head)["learner"] == "endtoend"
+
+    def schemes(self, dataset: str) -> list[str]:
+        """Return the schemes of one dataset, `from_*` spelt out.
+
+        `from_*` gives one scheme per domain, and none where there is one domain only:
+        nothing would be left to test on.
+        """
+        domains = list(self.dataset(dataset)["domains"])
+        names: list[str] = []
+        for scheme in self.config["schemes"]:
+            if scheme == "from_*":
+                names += [f"from_{domain}" for domain in domains] if len(domains) > 1 else []
+            elif scheme[:5] != "from_" or scheme[5:] in domains:
+                names.append(scheme)
+            self.scheme(scheme)
+        return names
+
+    def fractions(self, scheme: str) -> list[str]:
+        """Return the training fractions of a scheme as they stand in paths."""
+        return ["1.0"] if scheme[:5] == "from_" else [str(f) for f in self.config["fractions"]]
+
+    @cached_property
+    def blocks(self) -> list[tuple[str, str]]:
+        """All (dataset, scheme) pairs of the study."""
+        return [(name, scheme) for name in self.datasets for scheme in self.schemes(name)]
+
+    @cached_property
+    def crossed(self) -> bool:
+        """Whether the study trains on single domains, as Table 2 and Figure 2 need."""
+        return any(scheme[:5] == "from_" for _, scheme in self.blocks)
+
+    @cached_property
+    def products(self) -> list[str]:
+        """File names of everything that the study makes for people."""
+        names = ["table1.csv", "intervals.csv", "figure1.csv", "figure1.pdf", "figure1.png"]
+        if self.crossed:
+            names += ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
+            names += ["figure2.csv", "figure2.pdf", "figure2.png"]
+        return names
+
+    @cached_property
+    def encoders(self) -> str:
+        """The model cards of the rows as JSON, in table order."""
+        return json.dumps({row.model: self.model(row.model) for row in self.rows})
+
+    @cached_property
+    def table_rows(self) -> str:
+        """What tables and figures say of rows and datasets, as JSON."""
+        datasets = {name: self.dataset(name) for name in self.datasets}
+        about = {
+            "order": [(row.model, row.head) for row in self.rows],
+            "labels": {f"{row.model} + {row.head}": self.label(row) for row in self.rows},
+            "datasets": {name: card["title"] for name, card in datasets.items()},
+            "domains": {
+                name: {domain: entry["title"] for domain, entry in card["domains"].items()}
+                for name, card in datasets.items()
+            },
+            "synthetic": [name for name, card in datasets.items() if "synthetic" in card],
+            "notice": next((c["synthetic"] for c in datasets.values() if "synthetic" in c), ""),
+            "figure2": [(row["model"], row["head"]) for row in self.config["figure2"]],
+        }
+        return json.dumps(about)
+
+    def heads(self, *, trains: bool) -> str:
+        """Return a regular expression of the head cards that do, or do not, train a network."""
+        names = sorted(path.stem for path in (self.folder / "heads").glob("*.yaml"))
+        return "|".join(name for name in names if self.trains(name) == trains)
+
+    @property
+    def runs(self) -> int:
+        """Row-runs: predictions files of all rows, blocks, fractions and folds."""
+        return len(self.rows) * self.trainings_per_row
+
+    @property
+    def trainings_per_row(self) -> int:
+        return sum(len(self.fractions(scheme)) * len(self.folds) for _, scheme in self.blocks)
+
+    def gflop(self) -> float:
+        """Return an estimate of all arithmetic in GFLOP: embeddings, and trainings at 3 forwards a view."""
+        total = 0.0
+        for row in self.rows:
+            per_patch = self.model(row.model).get("gflops", 0.0)
+            head = self.head(row.head)
+            for name in self.datasets:
+                card = self.dataset(name)
+                area = (card["patch"]["side"] / 224) ** 2
+                cells = sum(map(sum, card.get("expect", {}).get("cells", {}).values()))
+                runs = sum(len(self.fractions(s)) for s in self.schemes(name)) * len(self.folds)
+                views = 3 * head["steps"] * head["batch"] * runs if "steps" in head else cells
+                total += per_patch * area * views
+        return total
+
+    def label(self, row: Row) -> str:
+        """Return the row's name for people, random weights named as such."""
+        model, head = self.model(row.model), self.head(row.head)
+        return f"{model['title']} + {head['title']}"

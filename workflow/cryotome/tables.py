@@ -1,0 +1,256 @@
+"""Tidy scores become the tables as printed, beside the published numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cryotome.cards import Card
+from cryotome.metrics import bootstrap_aurocs, interval
+from cryotome.paths import key
+
+KEYS = ["dataset", "model", "head"]
+
+
+def read_scores(paths: list[Path]) -> pd.DataFrame:
+    """Read score files and add what their paths say: dataset, scheme, view, model, head."""
+    parts = []
+    for path in paths:
+        dataset, scheme, *keys = path.with_suffix("").parts[-5:]
+        named = dict(part.split("=", 1) for part in keys)
+        parts.append(pd.read_csv(path).assign(dataset=dataset, scheme=scheme, **named))
+    return pd.concat(parts, ignore_index=True)
+
+
+def in_or_out(scores: pd.DataFrame) -> pd.DataFrame:
+    """Keep the cross-domain scores and say whether the test domain was trained on."""
+    crossed = scores[scores["scheme"].str.startswith("from_")]
+    return crossed.assign(inside=crossed["train_domain"] == crossed["test_domain"])
+
+
+def table2(scores: pd.DataFrame, published: pd.DataFrame, *, study: str, rows: Card) -> pd.DataFrame:
+    """Average the AUROC in domain and out of domain (paper 001, Table 2).
+
+    Mean and population SD are over the pooled values: 25 in domain (5 domains x 5 folds),
+    100 out of domain (20 pairs x 5 folds) in the paper's study. That reading fits the
+    printed SDs; repeats alone cannot give them.
+
+    Parameters
+    ----------
+    scores
+        From `read_scores`.
+    published
+        Columns dataset, model, head, in_mean, in_sd, out_mean, out_sd.
+    rows
+        `order`: (model, head) pairs in table order; `synthetic`: names of the synthetic datasets.
+
+    Returns
+    -------
+    data frame with columns study, dataset, model, head, in_mean, in_sd, out_mean, out_sd,
+    published_in, published_in_sd, published_out, published_out_sd, synthetic
+    """
+    values = in_or_out(scores).dropna(subset="value")
+    grouped = values.groupby([*KEYS, "inside"])["value"].agg(mean="mean", sd=lambda v: v.std(ddof=0))
+    table = grouped.unstack("inside").reset_index()
+    names = {("mean", True): "in_mean", ("sd", True): "in_sd"}
+    names |= {("mean", False): "out_mean", ("sd", False): "out_sd"}
+    table.columns = pd.Index([names.get(name, name[0]) for name in table.columns])
+    printed = published.rename(
+        columns={"in_mean": "published_in", "in_sd": "published_in_sd"}
+        | {"out_mean": "published_out", "out_sd": "published_out_sd"}
+    )
+    table = table.merge(printed.drop(columns="source"), on=KEYS, how="left")
+    table["synthetic"] = table["dataset"].isin(rows["synthetic"])
+    order = {tuple(pair): place for place, pair in enumerate(rows["order"])}
+    place = [order[pair] for pair in zip(table["model"], table["head"], strict=True)]
+    table = table.assign(study=study, place=place).sort_values(["dataset", "place"])
+    columns = ["study", *KEYS, "in_mean", "in_sd", "out_mean", "out_sd", "published_in"]
+    columns += ["published_in_sd", "published_out", "published_out_sd", "synthetic"]
+    return table[columns].reset_index(drop=True)
+
+
+def table2_sd(scores: pd.DataFrame, *, study: str) -> pd.DataFrame:
+    """Give every reading of the paper's "standard deviation" (Table 2's caption is inexact).
+
+    Returns
+    -------
+    data frame with columns study, dataset, model, head, where, reading, sd
+        Population SDs; reading is `pooled`, `repeats_of_mean` (over folds, of the mean over
+        domains), `mean_over_pairs` (mean of each pair's SD over folds), `pair_means`, or
+        `train_domain_means`.
+    """
+    rows = []
+    values = in_or_out(scores).dropna(subset="value")
+    for (*row, inside), part in values.groupby([*KEYS, "inside"]):
+        cube = part.pivot_table(index=["train_domain", "test_domain"], columns="fold", values="value")
+        readings = {
+            "pooled": part["value"].std(ddof=0),
+            "repeats_of_mean": cube.mean(axis=0).std(ddof=0),
+            "mean_over_pairs": cube.std(axis=1, ddof=0).mean(),
+            "pair_means": cube.mean(axis=1).std(ddof=0),
+            "train_domain_means": cube.mean(axis=1).groupby("train_domain").mean().std(ddof=0),
+        }
+        where = "in" if inside else "out"
+        rows += [(study, *row, where, reading, sd) for reading, sd in readings.items()]
+    return pd.DataFrame(rows, columns=["study", *KEYS, "where", "reading", "sd"])
+
+
+def table1(cards: dict[str, Card], *, study: str) -> pd.DataFrame:
+    """List the encoders of a study: what paper 001's Table 1 prints, beside the cards.
+
+    Returns
+    -------
+    data frame with columns study, model, title, algorithm, slides, tiles, type,
+    published_size, parameters, dim, random_weights, licence, source
+    """
+    rows = []
+    for model, card in cards.items():
+        printed = card.get("table1", {})
+        weights = card["weights"]
+        rows.append(
+            {
+                "study": study,
+                "model": model,
+                "title": card["title"],
+                **{name: printed.get(name, "") for name in ("algorithm", "slides", "tiles", "type")},
+                "published_size": printed.get("size", ""),
+                "parameters": card.get("parameters", 0),
+                "dim": card["dim"],
+                "random_weights": isinstance(weights, dict) and "random" in weights,
+                "licence": card["licence"],
+                "source": card["source"],
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def gather_folds(
+    predictions: list[Path], cells: dict[str, pd.DataFrame]
+) -> dict[tuple[str, ...], dict[str, list[pd.DataFrame]]]:
+    """Sort test predictions into blocks: dataset, scheme, fraction, tested, then row, then fold.
+
+    Parameters
+    ----------
+    predictions
+        Files of predictions; their paths carry the keys.
+    cells
+        Dataset to a frame indexed by id with columns slide, domain.
+
+    Returns
+    -------
+    block to row name to one frame per fold with columns id, slide, label, score
+        `tested` is `all`, or for schemes that train on one domain `in` and `out`.
+    """
+    blocks: dict[tuple[str, ...], dict[str, list[pd.DataFrame]]] = {}
+    for path in predictions:
+        dataset, scheme = path.parts[-7:-5]
+        table = pd.read_csv(path)
+        table = table[table["role"] == "test"].join(cells[dataset][["slide", "domain"]], on="id")
+        parts = {"all": table}
+        if scheme.startswith("from_"):
+            inside = table["domain"] == scheme.removeprefix("from_")
+            parts = {"in": table[inside], "out": table[~inside]}
+        row = f"{key(path, 'model')} + {key(path, 'head')}"
+        for tested, part in parts.items():
+            block = blocks.setdefault((dataset, scheme, key(path, "fraction"), tested), {})
+            block.setdefault(row, []).append(part)
+    return blocks
+
+
+def intervals(
+    folds: dict[tuple[str, ...], dict[str, list[pd.DataFrame]]], reference: str
+) -> pd.DataFrame:
+    """Give every row a slide-clustered 95 % interval, and its difference to a reference row.
+
+    Parameters
+    ----------
+    folds
+        From `gather_folds`.
+    reference
+        Name of the row that the others are compared with.
+
+    Returns
+    -------
+    data frame with columns dataset, scheme, fraction, tested, row, auroc, low, high,
+    difference, difference_low, difference_high
+        auroc is the mean over folds; difference is reference minus row.
+    """
+    rows = []
+    for block, by_row in folds.items():
+        names = list(by_row)
+        wide = []
+        for parts in zip(*by_row.values(), strict=True):
+            fold = parts[0][["id", "slide", "label"]].copy()
+            for name, part in zip(names, parts, strict=True):
+                fold[name] = part.set_index("id")["score"].reindex(fold["id"]).to_numpy()
+            wide.append(fold)
+        draws = bootstrap_aurocs(wide, names)
+        once = bootstrap_aurocs([fold.assign(slide="all") for fold in wide], names, draws=1).iloc[0]
+        for name in names:
+            gap = draws[reference] - draws[name]
+            values = (once[name], *interval(draws[name]), once[reference] - once[name], *interval(gap))
+            rows.append((*block, name, *values))
+    columns = ["dataset", "scheme", "fraction", "tested", "row", "auroc", "low", "high", "difference"]
+    return pd.DataFrame(rows, columns=[*columns, "difference_low", "difference_high"])
+
+
+def _cell(mean: float, sd: float) -> str:
+    return "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f}"
+
+
+def printed(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """Turn table2.csv into the cells that Markdown and LaTeX print.
+
+    Parameters
+    ----------
+    labels
+        `model + head` to the row's name for people.
+    """
+    rows = []
+    for line in table.to_dict("records"):
+        rows.append(
+            {
+                "Dataset": line["dataset"],
+                "Row": labels[f"{line['model']} + {line['head']}"],
+                "In domain": _cell(line["in_mean"], line["in_sd"]),
+                "Out of domain": _cell(line["out_mean"], line["out_sd"]),
+                "Published in": _cell(line["published_in"], line["published_in_sd"]),
+                "Published out": _cell(line["published_out"], line["published_out_sd"]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def caption(study: str, notice: str) -> str:
+    """Return the sentence under Table 2; `notice` is empty unless tissue is synthetic."""
+    text = (
+        f"Study {study}: AUROC in domain and out of domain, mean ± population SD over pooled folds and "
+        "domains. Published: Ganz et al. 2024, Table 2."
+    )
+    return f"{text} Made from the {notice}: it says nothing about real tissue." if notice else text
+
+
+def to_markdown(cells: pd.DataFrame, text: str) -> str:
+    """Write cells as a Markdown table above its caption."""
+    head = [list(cells.columns), ["---"] * cells.shape[1]]
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in head + cells.to_numpy().tolist()]
+    return "\n".join(lines) + f"\n\n{text}\n"
+
+
+def to_latex(cells: pd.DataFrame, text: str) -> str:
+    """Write cells as a LaTeX table with booktabs rules."""
+
+    def spelt(value: object) -> str:
+        for plain, safe in (("&", r"\&"), ("_", r"\_"), ("±", r"$\pm$"), ("%", r"\%")):
+            value = str(value).replace(plain, safe)
+        return str(value)
+
+    body = [" & ".join(map(spelt, row)) + r" \\" for row in cells.to_numpy().tolist()]
+    rule = " & ".join(map(spelt, cells.columns)) + r" \\"
+    columns = "ll" + "c" * (cells.shape[1] - 2)
+    inner = "\n".join([r"\toprule", rule, r"\midrule", *body, r"\bottomrule"])
+    return (
+        "\\begin{table}\n\\centering\n"
+        f"\\begin{{tabular}}{{{columns}}}\n{inner}\n\\end{{tabular}}\n"
+        f"\\caption{{{spelt(text)}}}\n\\end{{table}}\n"
+    )

@@ -1,0 +1,97 @@
+"""
+Annotations become cells, cells become patches, and every cell gets its role.
+
+INPUT     {data_root}/…                                annotations and images, or invented ones
+OUTPUT    results/cells/{dataset}.csv                  id, image, slide, x, y, domain, label
+          results/patches/{dataset}.h5                 patch (n, side, side, 3) uint8 · id (n,)
+          results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv     id, role
+"""
+
+
+rule make_demo:
+    """Invent tissue with a known signal, in the formats of MIDOG and CCMCT."""
+    output:
+        rois="results/demo/rois/annotations.json",
+        slides="results/demo/slides/annotations.sqlite",
+    log:
+        "results/logs/make_demo/demo.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    params:
+        recipe=recipes.DEMO,
+    script:
+        "../scripts/make_demo.py"
+
+
+rule read_cells:
+    """Read a dataset's annotations into one table of cells."""
+    input:
+        library("scripts/read_cells", "cryotome/annotations"),
+        annotations=lambda w: annotation_file(STUDY, SITE, w.dataset),
+    output:
+        cells="results/cells/{dataset}.csv",
+    log:
+        "results/logs/read_cells/{dataset}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        card=lambda w: facts(STUDY.dataset(w.dataset)),
+        dataset="{dataset}",
+    script:
+        "../scripts/read_cells.py"
+
+
+rule cut_patches:
+    """Decode every cell's patch once."""
+    input:
+        cells="results/cells/{dataset}.csv",
+    output:
+        patches="results/patches/{dataset}.h5",
+    log:
+        "results/logs/cut_patches/{dataset}.log",
+    benchmark:
+        "results/benchmarks/cut_patches/{dataset}.tsv"
+    conda:
+        "../../envs/cryotome.yaml"
+    threads: 8
+    resources:
+        mem_mb=16000,
+        runtime=480,
+    params:
+        recipe=recipes.PATCHES,
+        card=lambda w: facts(
+            STUDY.dataset(w.dataset), "synthetic", "images", "patch", "mpp", "reader"
+        ),
+        dataset="{dataset}",
+    script:
+        "../scripts/cut_patches.py"
+
+
+rule split:
+    """Draw the train, validation and test cells of every fold."""
+    input:
+        library("scripts/split", "cryotome/splits"),
+        cells="results/cells/{dataset}.csv",
+    output:
+        splits=expand(
+            "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.csv",
+            fold=STUDY.folds,
+        ),
+    log:
+        "results/logs/split/{dataset}.{scheme}.fraction={fraction}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        card=lambda w: facts(STUDY.scheme(w.scheme)),
+        scheme="{scheme}",
+    script:
+        "../scripts/split.py"

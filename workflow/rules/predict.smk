@@ -1,0 +1,72 @@
+"""
+A model and a head become one file of scores per fraction and fold.
+
+INPUT     results/embeddings/{dataset}/{view}/{model}.h5     for heads that fit embeddings
+          results/patches/{dataset}.h5                       for heads that train a network
+          results/splits/{dataset}/{scheme}/…                the same files for every head
+OUTPUT    results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv
+          id, role, label, score, and beside it a .json with hashes, recipe and versions
+"""
+
+
+rule probe:
+    """Fit a linear probe or nearest neighbours on frozen embeddings, all folds of a fraction."""
+    input:
+        library("scripts/probe", "cryotome/probe", "cryotome/predictions"),
+        embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
+        cells="results/cells/{dataset}.csv",
+        splits=expand(
+            "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.csv",
+            fold=STUDY.folds,
+        ),
+    output:
+        predictions=expand(
+            "results/predictions/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction={{fraction}}/fold={fold}.csv",
+            fold=STUDY.folds,
+        ),
+    log:
+        "results/logs/probe/{dataset}.{scheme}.{view}.{model}.{head}.fraction={fraction}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    wildcard_constraints:
+        head=STUDY.heads(trains=False),
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        card=lambda w: facts(STUDY.head(w.head)),
+        model="{model}",
+        view="{view}",
+    script:
+        "../scripts/probe.py"
+
+
+rule train_endtoend:
+    """Train a whole network on patches; keep the best and the last checkpoint's scores."""
+    input:
+        patches="results/patches/{dataset}.h5",
+        cells="results/cells/{dataset}.csv",
+        split="results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv",
+    output:
+        best="results/predictions/{dataset}/{scheme}/view=patches/model={model}/head={head}/fraction={fraction}/fold={fold}.csv",
+        last="results/predictions/{dataset}/{scheme}/view=patches/model={model}/head={head}_last/fraction={fraction}/fold={fold}.csv",
+    log:
+        "results/logs/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.log",
+    benchmark:
+        "results/benchmarks/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.tsv"
+    conda:
+        "../../envs/cryotome.yaml"
+    wildcard_constraints:
+        head=STUDY.heads(trains=True),
+    resources:
+        gpu=int(USES_GPU),
+        mem_mb=32000,
+        runtime=480,
+    params:
+        recipe=recipes.ENDTOEND,
+        card=lambda w: facts(STUDY.head(w.head)),
+        encoder=lambda w: facts(STUDY.model(w.model)),
+        model="{model}",
+        fold="{fold}",
+    script:
+        "../scripts/train_endtoend.py"

@@ -1,0 +1,158 @@
+"""
+Predictions become scores; scores become the tables and figures of a study.
+
+INPUT     results/predictions/…                      id, role, label, score
+OUTPUT    results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv
+          results/studies/{study}/…                  tables and figures of one study
+          results/table1.csv, results/table2.csv …   copies of the study in the config given
+"""
+
+
+rule score:
+    """Compute the AUROC per fraction, fold and test domain, from the predictions alone."""
+    input:
+        library("scripts/score", "cryotome/metrics"),
+        cells="results/cells/{dataset}.csv",
+        predictions=drawn(
+            "results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv"
+        ),
+    output:
+        scores="results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv",
+    log:
+        "results/logs/score/{dataset}.{scheme}.{view}.{model}.{head}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        scheme="{scheme}",
+    script:
+        "../scripts/score.py"
+
+
+rule table1:
+    """List the study's encoders: a view of their cards."""
+    input:
+        library("scripts/table1", "cryotome/tables"),
+    output:
+        table="results/studies/{study}/table1.csv",
+    log:
+        "results/logs/table1/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    params:
+        cards=lambda w: STUDY.encoders,
+        study="{study}",
+    script:
+        "../scripts/table1.py"
+
+
+rule table2:
+    """Average in domain and out of domain, published numbers beside."""
+    input:
+        library("scripts/table2", "cryotome/tables"),
+        scores=studied(
+            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv"
+        ),
+        published=published("ganz2024_table2.csv"),
+    output:
+        table="results/studies/{study}/table2.csv",
+        markdown="results/studies/{study}/table2.md",
+        latex="results/studies/{study}/table2.tex",
+        sd="results/studies/{study}/table2_sd.csv",
+    log:
+        "results/logs/table2/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    params:
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/table2.py"
+
+
+rule intervals:
+    """Give every row its slide-clustered interval, and its difference to the reference row."""
+    input:
+        library("scripts/intervals", "cryotome/tables", "cryotome/metrics"),
+        cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
+        predictions=studied(
+            "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv"
+        ),
+    output:
+        table="results/studies/{study}/intervals.csv",
+    log:
+        "results/logs/intervals/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/intervals.py"
+
+
+rule figure1:
+    """Draw AUROC against the training fraction."""
+    input:
+        library("scripts/figure1", "cryotome/figures", "cryotome/tables"),
+        scores=studied(
+            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv"
+        ),
+        published=published("ganz2024_figure1.csv"),
+    output:
+        table="results/studies/{study}/figure1.csv",
+        pdf="results/studies/{study}/figure1.pdf",
+        png="results/studies/{study}/figure1.png",
+    log:
+        "results/logs/figure1/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    params:
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/figure1.py"
+
+
+rule figure2:
+    """Draw the matrices of training domain against test domain."""
+    input:
+        library("scripts/figure2", "cryotome/figures", "cryotome/tables"),
+        scores=studied(
+            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv"
+        ),
+    output:
+        table="results/studies/{study}/figure2.csv",
+        pdf="results/studies/{study}/figure2.pdf",
+        png="results/studies/{study}/figure2.png",
+    log:
+        "results/logs/figure2/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    params:
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/figure2.py"
+
+
+rule publish:
+    """Copy a product of the study in the config given to its short path."""
+    input:
+        f"results/studies/{STUDY.name}/{{product}}",
+    output:
+        "results/{product}",
+    log:
+        "results/logs/publish/{product}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    wildcard_constraints:
+        product="|".join(STUDY.products).replace(".", r"\."),
+    localrule: True
+    shell:
+        "cp {input:q} {output:q} 2> {log:q}"

@@ -1,0 +1,25 @@
+"""Decode every cell's patch once."""
+
+from pathlib import Path
+
+from cryotome import recipes
+from cryotome.job import run
+from cryotome.patches import write_patches
+
+
+def main(
+    cells: Path,
+    patches: Path,
+    recipe: int,
+    card: dict,
+    dataset: str,
+    data_root: Path,
+    threads: int,
+) -> None:
+    assert recipe == recipes.PATCHES
+    images = (Path("results") if "synthetic" in card else data_root) / card["images"]
+    write_patches(patches, cells, images, card, dataset=dataset, threads=threads)
+
+
+if __name__ == "__main__":
+    run(main)

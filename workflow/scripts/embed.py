@@ -1,0 +1,35 @@
+"""Run a frozen encoder over every patch of a dataset."""
+
+from pathlib import Path
+
+from cryotome import recipes
+from cryotome.embeddings import write_embeddings
+from cryotome.job import run
+
+
+def main(
+    patches: Path,
+    embeddings: Path,
+    recipe: int,
+    card: dict,
+    model: str,
+    view: str,
+    weights_dir: Path,
+    device: str,
+    threads: int,
+) -> None:
+    assert recipe == recipes.EMBEDDINGS
+    write_embeddings(
+        embeddings,
+        patches,
+        card,
+        model=model,
+        view=view,
+        weights_dir=weights_dir,
+        device=device,
+        threads=threads,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

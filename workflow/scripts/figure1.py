@@ -1,0 +1,23 @@
+"""Draw AUROC against the training fraction."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.figures import draw_figure1, figure1_data, save_figure
+from cryotome.job import run
+from cryotome.paths import written_whole
+from cryotome.tables import read_scores
+
+
+def main(
+    scores: list[Path], published: Path, table: Path, pdf: Path, png: Path, rows: dict, study: str
+) -> None:
+    result = figure1_data(read_scores(scores), pd.read_csv(published), rows)
+    with written_whole(table) as beside:
+        result.assign(study=study).to_csv(beside, index=False)
+    save_figure(draw_figure1(result, rows["datasets"], rows["notice"]), pdf, png)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,17 @@
+"""Invent tissue with a known signal, in the formats of MIDOG and CCMCT."""
+
+from pathlib import Path
+
+from cryotome import recipes
+from cryotome.demo import make_rois, make_slides
+from cryotome.job import run
+
+
+def main(rois: Path, slides: Path, recipe: int) -> None:
+    assert recipe == recipes.DEMO
+    make_rois(rois, rois.parent / "images")
+    make_slides(slides, slides.parent / "images")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,37 @@
+"""Fit a linear probe or nearest neighbours on frozen embeddings, all folds of a fraction."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.embeddings import read_embeddings
+from cryotome.job import run
+from cryotome.paths import sha256
+from cryotome.predictions import SCORED, write_predictions
+from cryotome.probe import fit_and_score
+from cryotome.splits import rows_of
+
+
+def main(
+    embeddings: Path,
+    cells: Path,
+    splits: list[Path],
+    predictions: list[Path],
+    card: dict,
+    model: str,
+    view: str,
+) -> None:
+    x, ids, stamps = read_embeddings(embeddings, model=model, view=view, cells_sha256=sha256(cells))
+    y = pd.read_csv(cells, index_col="id")["label"].loc[ids].to_numpy()
+    for split, path in zip(splits, predictions, strict=True):
+        roles = pd.read_csv(split)
+        place = rows_of(ids, roles["id"])
+        train, scored = place[roles["role"] == "train"], roles["role"].isin(SCORED)
+        scores, fit = fit_and_score(card, x[train], y[train], x[place[scored]])
+        stores = {name: str(stamps[name]) for name in ("weights_sha256", "patches_sha256", "cells_sha256")}
+        notes = {**stores, **fit, "model": model, "view": view, "head": card, "n_train": len(train)}
+        write_predictions(path, roles[scored], y[place[scored]], scores, split=split, notes=notes)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,21 @@
+"""Compute the AUROC per fraction, fold and test domain, from the predictions alone."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.job import run
+from cryotome.metrics import score_folds
+from cryotome.paths import key, written_whole
+
+
+def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> None:
+    tables = {(key(p, "fraction"), int(key(p, "fold"))): pd.read_csv(p) for p in predictions}
+    domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
+    table = score_folds(tables, pd.read_csv(cells), train_domain=domain)
+    with written_whole(scores) as beside:
+        table.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)

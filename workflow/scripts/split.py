@@ -1,0 +1,29 @@
+"""Draw the train, validation and test cells of every fold."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.job import run
+from cryotome.paths import key, sha256, written_whole
+from cryotome.splits import draw_split
+
+
+def main(cells: Path, splits: list[Path], card: dict, scheme: str) -> None:
+    table = pd.read_csv(cells)
+    for path in splits:
+        fraction, fold = key(path, "fraction"), int(key(path, "fold"))
+        split = draw_split(table, card, scheme=scheme, fraction=fraction, fold=fold)
+        counts = split.roles["role"].value_counts().to_dict()
+        print(f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {split.drawn}", file=sys.stderr)
+        with written_whole(path.with_suffix(".json")) as beside:
+            about = {"drawn": split.drawn, "counts": counts, "cells_sha256": sha256(cells)}
+            beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+        with written_whole(path) as beside:
+            split.roles.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)
