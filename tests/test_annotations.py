@@ -19,7 +19,9 @@ def read(name: str, root: Path, **changes: object) -> pd.DataFrame:
 
 def counts(cells: pd.DataFrame) -> dict[str, tuple[int, int]]:
     """Mitotic figures (or the positive class) and negatives per domain."""
-    return {d: (int(p["label"].sum()), int((1 - p["label"]).sum())) for d, p in cells.groupby("domain")}
+    return {
+        d: (int(p["label"].sum()), int((1 - p["label"]).sum())) for d, p in cells.groupby("domain")
+    }
 
 
 def test_midogpp_has_11937_mitotic_figures_on_503_images(shared):
@@ -59,7 +61,10 @@ def test_the_real_sliderunner_database_gives_1721_and_2714(shared):
 
 
 def test_database_and_json_of_midog2021_agree(shared):
-    card = load_card(CONFIG, "datasets", "midog2021") | {"reading": {"box": 50}, "reader": "midog_json"}
+    card = load_card(CONFIG, "datasets", "midog2021") | {
+        "reading": {"box": 50},
+        "reader": "midog_json",
+    }
     root = shared / "midog2021"
     both = [read("midog2021", shared), read_cells(root / "MIDOG.json", root, card, "midog2021")]
     places = [set(zip(c["image"], c["x"] // 1, c["y"] // 1, c["label"], strict=True)) for c in both]
@@ -72,7 +77,10 @@ def test_amibr_has_its_counts_and_its_slides(shared):
         "hamamatsu_xr": (105, 346), "hamamatsu_s360": (127, 455), "aperio_cs2": (172, 516), "tupac16": (428, 1571),
     }  # fmt: skip
     assert cells["slide"].nunique() == 202
-    assert cells[cells["image"] == "Normal/MIDOG21_6.png"].iloc[0][["x", "y"]].tolist() == [4422, 216]
+    assert cells[cells["image"] == "Normal/MIDOG21_6.png"].iloc[0][["x", "y"]].tolist() == [
+        4422,
+        216,
+    ]
 
 
 def test_the_mini_set_reads_with_folders_only(shared, tmp_path):
@@ -81,7 +89,9 @@ def test_the_mini_set_reads_with_folders_only(shared, tmp_path):
         (tmp_path / folder).mkdir()
         for file in table[table["label"] == label]["file"]:
             (tmp_path / folder / Path(file).name).symlink_to(shared / "mini_amibr" / file)
-    card = load_card(CONFIG, "datasets", "amibr") | {"domains": {"all": {"title": "all", "where": {}}}}
+    card = load_card(CONFIG, "datasets", "amibr") | {
+        "domains": {"all": {"title": "all", "where": {}}}
+    }
     cells = read_cells(None, tmp_path, {k: v for k, v in card.items() if k != "expect"}, "mini")
     assert counts(cells) == {"all": (120, 120)}
     assert (cells["slide"] == cells["image"]).all()
@@ -90,7 +100,9 @@ def test_the_mini_set_reads_with_folders_only(shared, tmp_path):
 def test_the_old_generation_of_sliderunner_reads_too(tmp_path):
     """Built from the schema: no real database of the old generation is at hand."""
     (tmp_path / "demo" / "slides").mkdir(parents=True)
-    make_slides(tmp_path / "demo/slides/annotations.sqlite", tmp_path / "demo/slides/images", side=256)
+    make_slides(
+        tmp_path / "demo/slides/annotations.sqlite", tmp_path / "demo/slides/images", side=256
+    )
     cells = read("demo_slides", tmp_path)
     assert len(cells) == 8 * 64  # the tumour cells are left out
     assert cells["image"].nunique() == 8
@@ -114,9 +126,13 @@ def test_deleted_annotations_of_the_new_generation_are_left_out(shared, tmp_path
     path = tmp_path / "MIDOG.sqlite"
     path.write_bytes((shared / "midog2021" / "MIDOG.sqlite").read_bytes())
     database = sqlite3.connect(path)
-    for (trigger,) in list(database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")):
+    for (trigger,) in list(
+        database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+    ):
         database.execute(f"DROP TRIGGER {trigger}")  # they call Python functions of SlideRunner
-    database.execute("UPDATE Annotations SET deleted = 1 WHERE uid IN (SELECT uid FROM Annotations LIMIT 10)")
+    database.execute(
+        "UPDATE Annotations SET deleted = 1 WHERE uid IN (SELECT uid FROM Annotations LIMIT 10)"
+    )
     database.commit()
     database.close()
     card = load_card(CONFIG, "datasets", "midog2021")
@@ -128,7 +144,9 @@ def test_boxes_as_corner_and_size_are_refused(cohort, demo_card, tmp_path):
     for entry in content["annotations"]:
         entry["bbox"][2:] = [50, 50]
     (tmp_path / "a.json").write_text(json.dumps(content))
-    with pytest.raises(DataError, match=r"a.json: annotation 1 has bbox .* not a 50 x 50 px pair of corners"):
+    with pytest.raises(
+        DataError, match=r"a.json: annotation 1 has bbox .* not a 50 x 50 px pair of corners"
+    ):
         read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
 
 
@@ -140,14 +158,18 @@ def test_wrong_counts_stop_the_reading(shared):
 
 def test_a_cell_of_no_domain_is_named(cohort, demo_card):
     card = demo_card | {"domains": {"breast": demo_card["domains"]["breast"]}}
-    with pytest.raises(DataError, match=r"1024 cells fit no domain or several, first the one in 009.tiff"):
+    with pytest.raises(
+        DataError, match=r"1024 cells fit no domain or several, first the one in 009.tiff"
+    ):
         read_cells(cohort / "annotations.json", cohort, card, "demo_rois")
 
 
 def test_folder_and_metadata_must_agree(shared):
     reading = load_card(CONFIG, "datasets", "amibr")["reading"]
     reading = reading | {"agree": {"Normal": "True", "Atypical": "False"}}
-    with pytest.raises(DataError, match="'majority_atypical' contradicts the folder of 3720 images"):
+    with pytest.raises(
+        DataError, match="'majority_atypical' contradicts the folder of 3720 images"
+    ):
         read("amibr", shared, reading=reading)
 
 
@@ -159,7 +181,9 @@ def test_an_empty_class_folder_is_named(tmp_path):
 
 def test_permuted_labels_keep_the_counts_only(cohort, demo_card):
     plain, shuffled = (
-        read_cells(cohort / "annotations.json", cohort, demo_card | {"permute_labels": p}, "d")["label"]
+        read_cells(cohort / "annotations.json", cohort, demo_card | {"permute_labels": p}, "d")[
+            "label"
+        ]
         for p in (False, True)
     )
     assert plain.sum() == shuffled.sum()

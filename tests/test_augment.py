@@ -71,7 +71,10 @@ def test_brightness_and_saturation_are_torchvisions(batch, place, reach):
     views = jitter_colour(batch, settings(jitter_share=1, jitter=jitter), rng(3))
     functions = {0: v2.functional.adjust_brightness, 2: v2.functional.adjust_saturation}
     for view, patch in zip(views, batch, strict=True):
-        near = min((functions[place](patch, f) - view).abs().max() for f in torch.linspace(1 - reach, 1 + reach, 601))
+        near = min(
+            (functions[place](patch, f) - view).abs().max()
+            for f in torch.linspace(1 - reach, 1 + reach, 601)
+        )
         assert near < 2e-3
 
 

@@ -56,7 +56,9 @@ def test_a_misspelt_key_is_named_with_its_file(tmp_path):
 
 
 def test_a_missing_card_names_those_that_exist():
-    with pytest.raises(CardError, match=r"unii.yaml does not exist. Its folder has: .*uni, virchow"):
+    with pytest.raises(
+        CardError, match=r"unii.yaml does not exist. Its folder has: .*uni, virchow"
+    ):
         load_card(CONFIG, "models", "unii")
 
 
@@ -69,11 +71,15 @@ def test_swiglu_without_its_gate_is_refused():
 
 def test_like_takes_a_card_and_changes_some_keys(tmp_path):
     (tmp_path / "datasets").mkdir()
-    (tmp_path / "datasets" / "a.yaml").write_text((CONFIG / "datasets" / "midog2022.yaml").read_text())
+    (tmp_path / "datasets" / "a.yaml").write_text(
+        (CONFIG / "datasets" / "midog2022.yaml").read_text()
+    )
     (tmp_path / "datasets" / "b.yaml").write_text("like: a\npatch: {side: 64}\n")
     a, b = (load_card(tmp_path, "datasets", name) for name in "ab")
     assert b["patch"] == {"side": 64, "resolution": "native", "border": "black"}
-    assert {k: v for k, v in a.items() if k != "patch"} == {k: v for k, v in b.items() if k != "patch"}
+    assert {k: v for k, v in a.items() if k != "patch"} == {
+        k: v for k, v in b.items() if k != "patch"
+    }
 
 
 def test_facts_leave_prose_out_and_do_not_depend_on_order():

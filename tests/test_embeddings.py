@@ -4,21 +4,35 @@ import pytest
 import torch
 from conftest import CONFIG
 
-from cryotome.encoders import build_encoder
 from cryotome.cards import load_card
 from cryotome.embeddings import read_embeddings, transform_patches, write_embeddings
+from cryotome.encoders import build_encoder
 from cryotome.errors import StoreError
 from cryotome.paths import sha256
 
+
 def write(path, store, name="resnet10t_random", view="paper-fp32", **changes):
     card = load_card(CONFIG, "models", name) | changes
-    write_embeddings(path, store, card, model=name, view=view, weights_dir=path.parent, device="cpu", threads=2, batch=20)
+    write_embeddings(
+        path,
+        store,
+        card,
+        model=name,
+        view=view,
+        weights_dir=path.parent,
+        device="cpu",
+        threads=2,
+        batch=20,
+    )
 
 
 def test_every_cell_has_the_embedding_of_what_the_network_sees(store, cohort, tmp_path):
     write(tmp_path / "e.h5", store)
     x, ids, stamps = read_embeddings(
-        tmp_path / "e.h5", model="resnet10t_random", view="paper-fp32", cells_sha256=sha256(cohort / "cells.csv")
+        tmp_path / "e.h5",
+        model="resnet10t_random",
+        view="paper-fp32",
+        cells_sha256=sha256(cohort / "cells.csv"),
     )
     assert x.shape == (48, 512)
     assert ids.tolist() == list(range(48))
@@ -52,9 +66,13 @@ def test_nan_is_refused(store, tmp_path):
 
 
 def test_policy_paper_leaves_pixels_alone_and_card_resizes_and_crops():
-    batch = torch.from_numpy(np.random.default_rng(0).integers(0, 255, (2, 3, 224, 224), dtype=np.uint8))
+    batch = torch.from_numpy(
+        np.random.default_rng(0).integers(0, 255, (2, 3, 224, 224), dtype=np.uint8)
+    )
     assert transform_patches(batch, None) is batch
     gigapath = load_card(CONFIG, "models", "gigapath")["transform"]
     assert transform_patches(batch, gigapath).shape == (2, 3, 224, 224)
     assert not torch.equal(transform_patches(batch, gigapath), batch)
-    assert torch.equal(transform_patches(batch, load_card(CONFIG, "models", "uni")["transform"]), batch)
+    assert torch.equal(
+        transform_patches(batch, load_card(CONFIG, "models", "uni")["transform"]), batch
+    )

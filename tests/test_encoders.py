@@ -7,7 +7,13 @@ from safetensors.torch import save_file
 
 from cryotome.cards import load_card
 from cryotome.encoders import (
-    LOADERS, build_classifier, build_encoder, pick_device, pool_tokens, state_hash, use_threads,
+    LOADERS,
+    build_classifier,
+    build_encoder,
+    pick_device,
+    pool_tokens,
+    state_hash,
+    use_threads,
 )  # fmt: skip
 from cryotome.errors import WeightsError
 
@@ -40,7 +46,9 @@ def test_random_weights_are_seeded_and_leave_the_global_seed_alone(name):
 
 def test_folds_start_from_different_weights_and_the_same_fold_from_the_same():
     card = load_card(CONFIG, "models", "resnet10t_random")
-    built = [build_classifier(card, "resnet10t_random", NOWHERE, seed=seed)[0] for seed in (42, 42, 43)]
+    built = [
+        build_classifier(card, "resnet10t_random", NOWHERE, seed=seed)[0] for seed in (42, 42, 43)
+    ]
     hashes = [state_hash(network) for network in built]
     assert hashes[0] == hashes[1] != hashes[2]
     assert built[0](torch.rand(2, 3, 40, 40)).shape == (2, 1)
@@ -49,7 +57,10 @@ def test_folds_start_from_different_weights_and_the_same_fold_from_the_same():
 def test_a_gated_model_without_access_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"UNI is gated: accept its terms .* set HF_TOKEN, or put pytorch_model.bin at"):
+    with pytest.raises(
+        WeightsError,
+        match=r"UNI is gated: accept its terms .* set HF_TOKEN, or put pytorch_model.bin at",
+    ):
         build_encoder(load_card(CONFIG, "models", "uni"), "uni", tmp_path)
 
 
@@ -73,14 +84,18 @@ def test_local_weights_load_strictly_and_misfits_are_named(tmp_path):
     state = network.state_dict()
     state["blocks.0.ls3.gamma"] = state.pop("blocks.0.ls1.gamma")
     torch.save(state, tmp_path / "uni" / "pytorch_model.bin")
-    with pytest.raises(WeightsError, match=r"(?s)pytorch_model.bin does not fit its card.*ls1.gamma.*ls3.gamma"):
+    with pytest.raises(
+        WeightsError, match=r"(?s)pytorch_model.bin does not fit its card.*ls1.gamma.*ls3.gamma"
+    ):
         build_encoder(card, "uni", tmp_path)
 
 
 def old_names(state: dict) -> dict:
     """Rename a transformers 5 ViT to the names of the published checkpoints."""
     pairs = [("layers.", "encoder.layer."), ("attention.o_proj", "attention.output.dense")]
-    pairs += [(f"attention.{n[0]}_proj", f"attention.attention.{n}") for n in ("query", "key", "value")]
+    pairs += [
+        (f"attention.{n[0]}_proj", f"attention.attention.{n}") for n in ("query", "key", "value")
+    ]
     pairs += [("mlp.fc1", "intermediate.dense"), ("mlp.fc2", "output.dense")]
     renamed = {}
     for key, value in state.items():
@@ -91,7 +106,9 @@ def old_names(state: dict) -> dict:
 
 
 def test_phikons_published_names_load_and_misfits_are_named(tmp_path):
-    card = small("phikon", hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128)
+    card = small(
+        "phikon", hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128
+    )
     card["dim"] = 64
     network = LOADERS["transformers"](card).eval()
     for value in network.parameters():

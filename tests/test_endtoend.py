@@ -7,7 +7,14 @@ from conftest import CONFIG
 
 from cryotome.cards import load_card
 from cryotome.encoders import build_classifier
-from cryotome.endtoend import Cells, class_balanced, image_balanced, natural, score_cells, train_endtoend
+from cryotome.endtoend import (
+    Cells,
+    class_balanced,
+    image_balanced,
+    natural,
+    score_cells,
+    train_endtoend,
+)
 from cryotome.errors import SplitError
 
 CPU = torch.device("cpu")
@@ -19,7 +26,9 @@ def toy(count=64, seed=0):
     label = rng.integers(2, size=count)
     patches = rng.integers(60, 120, size=(count, 40, 40, 3), dtype=np.uint8)
     patches[label == 1, 16:24, 10:30] += 90
-    return torch.from_numpy(patches), Cells(np.arange(count), label, np.repeat(np.arange(count // 8), 8))
+    return torch.from_numpy(patches), Cells(
+        np.arange(count), label, np.repeat(np.arange(count // 8), 8)
+    )
 
 
 def part(cells, where):
@@ -33,7 +42,14 @@ def train(steps=40, learning_rate=0.003, seed=1, every=10):
     encoder = load_card(CONFIG, "models", "resnet10t_random")
     network, _ = build_classifier(encoder, "r", Path(), seed=seed)
     fit = train_endtoend(
-        network, patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)), card, side=32, seed=seed, device=CPU
+        network,
+        patches,
+        part(cells, slice(0, 40)),
+        part(cells, slice(40, 64)),
+        card,
+        side=32,
+        seed=seed,
+        device=CPU,
     )
     return network, fit, patches, cells
 
@@ -42,7 +58,7 @@ def test_it_learns_a_bright_bar():
     network, fit, patches, cells = train()
     network.load_state_dict(fit.best)
     logits = score_cells(network, patches, cells.rows[40:], side=32, device=CPU)
-    assert (logits[cells.label[40:] == 1].min() > logits[cells.label[40:] == 0].max())
+    assert logits[cells.label[40:] == 1].min() > logits[cells.label[40:] == 0].max()
 
 
 def test_the_best_checkpoint_is_a_copy_and_really_the_best():
@@ -89,7 +105,9 @@ def test_the_other_samplers():
     cells = Cells(np.arange(100), label, np.zeros(100))
     for sampler, share in ((class_balanced, 0.5), (natural, 0.1)):
         draws = sampler(cells, 16, np.random.default_rng(0))
-        assert label[np.concatenate([next(draws) for _ in range(200)])].mean() == pytest.approx(share, abs=0.03)
+        assert label[np.concatenate([next(draws) for _ in range(200)])].mean() == pytest.approx(
+            share, abs=0.03
+        )
 
 
 def test_no_validation_cells_is_an_error():
@@ -97,4 +115,6 @@ def test_no_validation_cells_is_an_error():
     empty = part(cells, slice(0, 0))
     with pytest.raises(SplitError, match="No validation cells"):
         card = load_card(CONFIG, "heads", "e2e_short")
-        train_endtoend(torch.nn.Identity(), patches, cells, empty, card, side=32, seed=0, device=CPU)
+        train_endtoend(
+            torch.nn.Identity(), patches, cells, empty, card, side=32, seed=0, device=CPU
+        )

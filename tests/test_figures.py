@@ -18,11 +18,46 @@ def scores() -> pd.DataFrame:
         for dataset in ("f", "d"):
             for fraction in (0.1, 1.0):
                 for fold in range(2):
-                    rows.append((dataset, "random", model, head, fraction, fold, "all", "all", 0.6 + 0.1 * fold + 0.1 * fraction))
+                    rows.append(
+                        (
+                            dataset,
+                            "random",
+                            model,
+                            head,
+                            fraction,
+                            fold,
+                            "all",
+                            "all",
+                            0.6 + 0.1 * fold + 0.1 * fraction,
+                        )
+                    )
         for train in "xy":
             for test in "xy":
-                rows += [("d", f"from_{train}", model, head, 1.0, f, train, test, 0.9 if train == test else 0.6) for f in (0, 1)]
-    columns = ["dataset", "scheme", "model", "head", "fraction", "fold", "train_domain", "test_domain", "value"]
+                rows += [
+                    (
+                        "d",
+                        f"from_{train}",
+                        model,
+                        head,
+                        1.0,
+                        f,
+                        train,
+                        test,
+                        0.9 if train == test else 0.6,
+                    )
+                    for f in (0, 1)
+                ]
+    columns = [
+        "dataset",
+        "scheme",
+        "model",
+        "head",
+        "fraction",
+        "fold",
+        "train_domain",
+        "test_domain",
+        "value",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -34,7 +69,11 @@ PUBLISHED = pd.DataFrame(
 
 def test_figure1_averages_folds_and_keeps_published_numbers_apart(scores):
     table = figure1_data(scores, PUBLISHED, ABOUT)
-    assert list(zip(table["dataset"], table["row"], strict=True))[:3] == [("d", "A"), ("d", "A"), ("d", "B")]
+    assert list(zip(table["dataset"], table["row"], strict=True))[:3] == [
+        ("d", "A"),
+        ("d", "A"),
+        ("d", "B"),
+    ]
     assert table["mean"].tolist()[:2] == pytest.approx([0.66, 0.75])
     assert table["sd"].tolist() == pytest.approx([0.05] * 8)
     assert table["published_mean"].notna().sum() == 1

@@ -41,7 +41,10 @@ def test_public_functions_have_docstrings_and_stay_short():
     for path in LIBRARY:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-                inner = path.stem in {"annotations", "encoders"} and node.name in {"register", "forward"}
+                inner = path.stem in {"annotations", "encoders"} and node.name in {
+                    "register",
+                    "forward",
+                }
                 documented = ast.get_docstring(node) or inner or len(node.body) < 12
                 assert documented, f"{path.stem}.{node.name}"
             if isinstance(node, ast.FunctionDef):
@@ -49,7 +52,9 @@ def test_public_functions_have_docstrings_and_stay_short():
 
 
 def test_no_path_of_a_machine_and_no_registry_host_is_named():
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.split()
     from pip._internal.models.index import PyPI
 
     hosts = [PyPI.netloc, PyPI.file_storage_domain]
@@ -65,5 +70,9 @@ def test_model_names_stand_in_no_python():
     models = {path.stem for path in (ROOT / "config" / "models").glob("*.yaml")}
     for path in [*LIBRARY, *(ROOT / "workflow" / "scripts").glob("*.py")]:
         code = ast.parse(path.read_text())
-        strings = {n.value for n in ast.walk(code) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
+        strings = {
+            n.value
+            for n in ast.walk(code)
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        }
         assert not (models - {"colour_histogram"}) & strings, path

@@ -76,4 +76,6 @@ def test_unknown_resolution_says_where_to_write_it(tmp_path):
         microns_per_pixel(image, tmp_path / "a.png", None)
     assert microns_per_pixel(image, tmp_path / "a.png", 0.3) == 0.3
     # a 3D Histech region of MIDOG 2022 of that size has 0.2483 um/px
-    assert microns_per_pixel(image, tmp_path / "a.png", "roi_2mm2") == pytest.approx(0.2483, abs=1e-4)
+    assert microns_per_pixel(image, tmp_path / "a.png", "roi_2mm2") == pytest.approx(
+        0.2483, abs=1e-4
+    )

@@ -65,7 +65,12 @@ def test_a_script_runs_by_hand(tmp_path):
     fold = tmp_path / "fraction=1.0" / "fold=0.csv"
     fold.parent.mkdir()
     fold.write_text("id,role,label,score\n0,test,0,.1\n1,test,1,.9\n2,test,0,.4\n3,test,1,.4\n")
-    command = [sys.executable, ROOT / "workflow/scripts/score.py", "--cells", tmp_path / "cells.csv"]
+    command = [
+        sys.executable,
+        ROOT / "workflow/scripts/score.py",
+        "--cells",
+        tmp_path / "cells.csv",
+    ]
     command += ["--predictions", fold, "--scores", tmp_path / "out.csv", "--scheme", "random"]
     subprocess.run(command, check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "1.0,0,all,all,2,2,auroc,0.875"

@@ -35,7 +35,8 @@ def test_clustered_intervals_are_wider_than_those_of_cells():
     score = label * (1 + effect) + rng.normal(size=600)
     fold = pd.DataFrame({"slide": slide, "label": label, "score": score})
     clustered, single = (
-        interval(bootstrap_aurocs([fold.assign(slide=s)], ["score"])["score"]) for s in (slide, np.arange(600))
+        interval(bootstrap_aurocs([fold.assign(slide=s)], ["score"])["score"])
+        for s in (slide, np.arange(600))
     )
     assert clustered[1] - clustered[0] > 1.5 * (single[1] - single[0])
 
@@ -43,7 +44,14 @@ def test_clustered_intervals_are_wider_than_those_of_cells():
 def test_the_interval_of_a_difference_is_paired():
     label, score, _ = tied()
     rng = np.random.default_rng(2)
-    fold = pd.DataFrame({"slide": np.arange(300) // 10, "label": label, "a": score, "b": score + rng.normal(scale=0.01, size=300)})
+    fold = pd.DataFrame(
+        {
+            "slide": np.arange(300) // 10,
+            "label": label,
+            "a": score,
+            "b": score + rng.normal(scale=0.01, size=300),
+        }
+    )
     draws = bootstrap_aurocs([fold], ["a", "b"], draws=500)
     low, high = interval(draws["a"] - draws["b"])
     assert high - low < 0.02 < interval(draws["a"])[1] - interval(draws["a"])[0]
@@ -52,7 +60,12 @@ def test_the_interval_of_a_difference_is_paired():
 def test_scores_per_fold_and_test_domain():
     cells = pd.DataFrame({"id": range(6), "domain": ["a", "a", "a", "b", "b", "b"]})
     table = pd.DataFrame(
-        {"id": range(6), "role": ["test"] * 5 + ["validation"], "label": [0, 1, 1, 0, 1, 1], "score": [0.1, 0.9, 0.8, 0.7, 0.2, 0]}
+        {
+            "id": range(6),
+            "role": ["test"] * 5 + ["validation"],
+            "label": [0, 1, 1, 0, 1, 1],
+            "score": [0.1, 0.9, 0.8, 0.7, 0.2, 0],
+        }
     )
     scores = score_folds({("1.0", 3): table}, cells, train_domain="all")
     assert scores["test_domain"].tolist() == ["all", "a", "b"]

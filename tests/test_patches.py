@@ -10,7 +10,14 @@ from cryotome.cards import load_card
 from cryotome.errors import DataError, StoreError
 from cryotome.images import open_image
 from cryotome.patches import (
-    FORMAT, cut_patch, passport, read_patches, seen_window, stored_side, without_border_cells, write_patches,
+    FORMAT,
+    cut_patch,
+    passport,
+    read_patches,
+    seen_window,
+    stored_side,
+    without_border_cells,
+    write_patches,
 )  # fmt: skip
 
 
@@ -39,12 +46,17 @@ def test_a_patch_is_centred_and_its_corner_is_that_of_the_authors(ramp):
 
 
 def test_black_reflect_and_clamp_differ_at_the_border_only(ramp):
-    cut = {b: seen(cut_patch(ramp, 4, 50, side=16, scale=1, border=b), 16) for b in ("black", "reflect", "clamp")}
+    cut = {
+        b: seen(cut_patch(ramp, 4, 50, side=16, scale=1, border=b), 16)
+        for b in ("black", "reflect", "clamp")
+    }
     assert (cut["black"][:, :4] == 0).all()
     assert cut["black"][0, 4:, 0].tolist() == list(range(12))
     assert cut["reflect"][0, :, 0].tolist() == [4, 3, 2, 1, *range(12)]
     assert cut["clamp"][0, :, 0].tolist() == list(range(16))
-    inside = [cut_patch(ramp, 60, 50, side=16, scale=1, border=b) for b in ("black", "reflect", "clamp")]
+    inside = [
+        cut_patch(ramp, 60, 50, side=16, scale=1, border=b) for b in ("black", "reflect", "clamp")
+    ]
     assert (inside[0] == inside[1]).all()
     assert (inside[0] == inside[2]).all()
 
@@ -68,20 +80,27 @@ def test_a_real_slide_at_a_quarter_micron_is_twice_as_large(shared):
     fine = cut_patch(image, 1110, 1480, side=224, scale=scale, border="black")
     coarse = cut_patch(image, 1110, 1480, side=112, scale=1, border="black")
     middle = seen(fine, 224)
-    shrunk = np.asarray(Image.fromarray(middle).resize((112, 112), Image.Resampling.BOX)).astype(float)
+    shrunk = np.asarray(Image.fromarray(middle).resize((112, 112), Image.Resampling.BOX)).astype(
+        float
+    )
     assert np.abs(shrunk - seen(coarse, 112)).mean() < 6
 
 
 def test_pyramid_levels_agree_with_level_zero(tmp_path):
     rng = np.random.default_rng(0)
-    smooth = Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).resize((1024, 1024), 3)
+    smooth = Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).resize(
+        (1024, 1024), 3
+    )
     pixels = np.asarray(smooth)
     with tifffile.TiffWriter(tmp_path / "p.tiff") as tiff:
         tiff.write(pixels, tile=(256, 256), photometric="rgb")
         tiff.write(pixels[::4, ::4], tile=(256, 256), photometric="rgb", subfiletype=1)
     tifffile.imwrite(tmp_path / "flat.tiff", pixels, photometric="rgb")
     pyramid, flat = open_image(tmp_path / "p.tiff"), open_image(tmp_path / "flat.tiff")
-    cut = [cut_patch(i, 500, 500, side=64, scale=4.5, border="black").astype(float) for i in (pyramid, flat)]
+    cut = [
+        cut_patch(i, 500, 500, side=64, scale=4.5, border="black").astype(float)
+        for i in (pyramid, flat)
+    ]
     assert np.abs(cut[0] - cut[1]).mean() < 4
 
 
@@ -100,15 +119,34 @@ def test_the_store_holds_every_cell_in_order(store, cohort, demo_card):
 
 
 def test_threads_do_not_change_the_store(cohort, demo_card, store, tmp_path):
-    write_patches(tmp_path / "p.h5", cohort / "cells.csv", cohort / "images", demo_card, dataset="d", threads=1)
-    assert passport(tmp_path / "p.h5", FORMAT)["patches_sha256"] == passport(store, FORMAT)["patches_sha256"]
+    write_patches(
+        tmp_path / "p.h5",
+        cohort / "cells.csv",
+        cohort / "images",
+        demo_card,
+        dataset="d",
+        threads=1,
+    )
+    assert (
+        passport(tmp_path / "p.h5", FORMAT)["patches_sha256"]
+        == passport(store, FORMAT)["patches_sha256"]
+    )
 
 
 def test_class_folder_images_are_cut_around_their_own_centre(shared, tmp_path):
     card = load_card(CONFIG, "datasets", "amibr")
-    cells = pd.DataFrame({"id": [0], "image": ["Normal/MIDOG21_6.png"], "x": [4422.0], "y": [216.0]})
+    cells = pd.DataFrame(
+        {"id": [0], "image": ["Normal/MIDOG21_6.png"], "x": [4422.0], "y": [216.0]}
+    )
     cells.to_csv(tmp_path / "cells.csv", index=False)
-    write_patches(tmp_path / "p.h5", tmp_path / "cells.csv", shared / "amibr", card, dataset="amibr", threads=1)
+    write_patches(
+        tmp_path / "p.h5",
+        tmp_path / "cells.csv",
+        shared / "amibr",
+        card,
+        dataset="amibr",
+        threads=1,
+    )
     patches, _, _ = read_patches(tmp_path / "p.h5", cells=tmp_path / "cells.csv")
     with Image.open(shared / "amibr" / "Normal" / "MIDOG21_6.png") as image:
         pixels = np.asarray(image.convert("RGB"))
@@ -116,25 +154,40 @@ def test_class_folder_images_are_cut_around_their_own_centre(shared, tmp_path):
 
 
 def test_drop_leaves_out_the_cells_whose_seen_window_crosses_the_border(cohort, demo_card):
-    cells = pd.DataFrame({"id": [0, 1, 2], "image": "001.tiff", "x": [16, 15, 284], "y": [150, 150, 150]})
+    cells = pd.DataFrame(
+        {"id": [0, 1, 2], "image": "001.tiff", "x": [16, 15, 284], "y": [150, 150, 150]}
+    )
     kept = without_border_cells(cells, cohort / "images", demo_card)
     assert kept["id"].tolist() == [0, 2]
     assert seen_window(15, 150, 32, 1).leaves((300, 300))
 
 
 def test_a_failed_run_leaves_no_store(cohort, demo_card, tmp_path):
-    cells = pd.DataFrame({"id": [0, 1], "image": ["001.tiff", "999.tiff"], "x": [50, 50], "y": [50, 50]})
+    cells = pd.DataFrame(
+        {"id": [0, 1], "image": ["001.tiff", "999.tiff"], "x": [50, 50], "y": [50, 50]}
+    )
     cells.to_csv(tmp_path / "cells.csv", index=False)
     with pytest.raises(DataError, match=r"999.tiff does not exist"):
-        write_patches(tmp_path / "p.h5", tmp_path / "cells.csv", cohort / "images", demo_card, dataset="d", threads=2)
+        write_patches(
+            tmp_path / "p.h5",
+            tmp_path / "cells.csv",
+            cohort / "images",
+            demo_card,
+            dataset="d",
+            threads=2,
+        )
     assert [p.name for p in tmp_path.iterdir()] == ["cells.csv"]
 
 
 def test_foreign_and_stale_stores_are_refused_by_name(store, cohort, tmp_path):
-    with pytest.raises(StoreError, match=r"patches.h5 says it is 'cryotome patches', version 1, not 'other'"):
+    with pytest.raises(
+        StoreError, match=r"patches.h5 says it is 'cryotome patches', version 1, not 'other'"
+    ):
         passport(store, "other")
     (tmp_path / "half.h5").write_bytes(store.read_bytes()[:1000])
-    with pytest.raises(StoreError, match=r"half.h5 is not a readable HDF5 file.*Delete it and rerun"):
+    with pytest.raises(
+        StoreError, match=r"half.h5 is not a readable HDF5 file.*Delete it and rerun"
+    ):
         passport(tmp_path / "half.h5", FORMAT)
     (tmp_path / "cells.csv").write_text("id\n0\n")
     with pytest.raises(StoreError, match=r"was cut from another .*cells.csv"):

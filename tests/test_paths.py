@@ -5,7 +5,12 @@ from cryotome.paths import key, sha256, written_whole
 
 def test_key_reads_folders_and_file_names():
     path = "results/predictions/d/random/view=paper-fp32/model=uni/head=probe/fraction=0.001/fold=3.csv"
-    assert [key(path, name) for name in ("view", "model", "fraction", "fold")] == ["paper-fp32", "uni", "0.001", "3"]
+    assert [key(path, name) for name in ("view", "model", "fraction", "fold")] == [
+        "paper-fp32",
+        "uni",
+        "0.001",
+        "3",
+    ]
     with pytest.raises(KeyError, match="carries no key 'scheme'"):
         key(path, "scheme")
 

@@ -13,7 +13,9 @@ def test_a_prediction_carries_the_hash_of_its_split_and_how_it_was_drawn(tmp_pat
     split.with_suffix(".json").write_text('{"drawn": "stratified"}')
     roles = pd.DataFrame({"id": [4], "role": ["test"]})
     path = tmp_path / "out" / "fold=0.csv"
-    write_predictions(path, roles, np.array([1]), np.array([0.25]), split=split, notes={"model": "uni"})
+    write_predictions(
+        path, roles, np.array([1]), np.array([0.25]), split=split, notes={"model": "uni"}
+    )
     assert path.read_text() == "id,role,label,score\n4,test,1,0.25\n"
     about = json.loads(path.with_suffix(".json").read_text())
     assert about["split_sha256"] == sha256(split)

@@ -24,7 +24,11 @@ def features(count: int, width: int, scale: float = 1.0, seed: int = 0):
 def objective(w, b, x, y, strength, squared):
     margin = x @ w + b
     norm = np.linalg.norm(w)
-    return np.logaddexp(0, margin).mean() - (y * margin).mean() + strength * (norm**2 / 2 if squared else norm)
+    return (
+        np.logaddexp(0, margin).mean()
+        - (y * margin).mean()
+        + strength * (norm**2 / 2 if squared else norm)
+    )
 
 
 @pytest.mark.parametrize(("count", "width"), [(400, 30), (60, 200)])
@@ -35,10 +39,21 @@ def test_ridge_is_scikit_learns_optimum(count, width, scale):
     cost = 0.01 * width * 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        oracle = LogisticRegression(C=cost, solver="newton-cholesky", tol=1e-10).fit(x - x.mean(0), y)
+        oracle = LogisticRegression(C=cost, solver="newton-cholesky", tol=1e-10).fit(
+            x - x.mean(0), y
+        )
     assert fit.converged
-    there = objective(oracle.coef_[0], oracle.intercept_[0] - x.mean(0) @ oracle.coef_[0], x, y, 1 / (cost * count), True)
-    assert objective(fit.weights, fit.bias, x, y, 1 / (cost * count), True) == pytest.approx(there, rel=1e-7)
+    there = objective(
+        oracle.coef_[0],
+        oracle.intercept_[0] - x.mean(0) @ oracle.coef_[0],
+        x,
+        y,
+        1 / (cost * count),
+        True,
+    )
+    assert objective(fit.weights, fit.bias, x, y, 1 / (cost * count), True) == pytest.approx(
+        there, rel=1e-7
+    )
     assert fit.score(x) == pytest.approx(oracle.predict_proba(x - x.mean(0))[:, 1], abs=2e-4)
 
 
@@ -52,7 +67,9 @@ def test_the_probe_is_ridge_at_its_own_fixed_point(count, width):
     assert norm > 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        oracle = LogisticRegression(C=norm / (count * strength), solver="newton-cholesky", tol=1e-12).fit(x - x.mean(0), y)
+        oracle = LogisticRegression(
+            C=norm / (count * strength), solver="newton-cholesky", tol=1e-12
+        ).fit(x - x.mean(0), y)
     assert np.linalg.norm(oracle.coef_) == pytest.approx(norm, rel=1e-3)
     assert fit.score(x) == pytest.approx(oracle.predict_proba(x - x.mean(0))[:, 1], abs=2e-4)
 
@@ -68,7 +85,10 @@ def test_the_probe_minimises_the_two_class_form_of_chen():
         loss = (np.logaddexp.reduce(logits, axis=1) - logits[np.arange(80), y]).mean()
         return loss + np.linalg.norm(w) / (2 * cost)
 
-    found = min((minimize(chen, np.random.default_rng(s).normal(size=12), method="BFGS") for s in range(3)), key=lambda f: f.fun)
+    found = min(
+        (minimize(chen, np.random.default_rng(s).normal(size=12), method="BFGS") for s in range(3)),
+        key=lambda f: f.fun,
+    )
     fit = fit_linear(x, y, penalty=0.01, squared=False)
     ours = np.concatenate([-fit.weights / 2, fit.weights / 2, [-fit.bias / 2, fit.bias / 2]])
     assert chen(ours) <= found.fun + 1e-7
@@ -85,7 +105,9 @@ def test_the_probe_depends_on_scale_and_ridge_hardly_does():
     x, y = features(600, 100, 1.0)
     head = {name: load_card(CONFIG, "heads", name) for name in ("probe", "ridge")}
     got = {
-        (name, scale): auroc(y[300:], fit_and_score(card, x[:300] * scale, y[:300], x[300:] * scale)[0])
+        (name, scale): auroc(
+            y[300:], fit_and_score(card, x[:300] * scale, y[:300], x[300:] * scale)[0]
+        )
         for name, card in head.items()
         for scale in (20.0, 1.0)
     }
@@ -96,6 +118,8 @@ def test_the_probe_depends_on_scale_and_ridge_hardly_does():
 
 def test_neighbours_vote_after_centring_and_scaling():
     x = np.array([[9.0, 1], [11, 1], [9, -1], [11, -1]])
-    assert score_knn(x, np.array([0, 1, 0, 1]), np.array([[10.5, 0.0]]), neighbours=2).tolist() == [1.0]
+    assert score_knn(x, np.array([0, 1, 0, 1]), np.array([[10.5, 0.0]]), neighbours=2).tolist() == [
+        1.0
+    ]
     everyone = score_knn(x, np.array([0, 1, 0, 1]), x, neighbours=20)  # fewer cells than neighbours
     assert everyone.tolist() == [0.5] * 4

@@ -14,7 +14,9 @@ from cryotome.encoders import build_encoder
 from cryotome.images import _Flat
 from cryotome.patches import cut_patch
 
-HINT = "If the change of numbers is intended, bump {} in workflow/cryotome/recipes.py and this test."
+HINT = (
+    "If the change of numbers is intended, bump {} in workflow/cryotome/recipes.py and this test."
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,9 @@ def test_demo(pixels):
 def test_patches(pixels):
     patch = cut_patch(flat(pixels), 20, 100, side=64, scale=1.3, border="reflect")
     golden = {1: [171.45, 156.1, 204.22]}
-    assert patch.mean((0, 1)) == pytest.approx(golden[recipes.PATCHES], abs=0.02), HINT.format("PATCHES")
+    assert patch.mean((0, 1)) == pytest.approx(golden[recipes.PATCHES], abs=0.02), HINT.format(
+        "PATCHES"
+    )
 
 
 def test_embeddings(pixels):

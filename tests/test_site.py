@@ -40,20 +40,26 @@ def test_a_misspelt_site_key_is_named(tmp_path):
 def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_path):
     monkeypatch.setattr(site, "GPUS", 0)
     ganz = Study(config("ganz2024"), CONFIG)
-    with pytest.raises(CryotomeError, match=r"no GPU: about [\d,]+ days .*--config device=cpu insists"):
+    with pytest.raises(
+        CryotomeError, match=r"no GPU: about [\d,]+ days .*--config device=cpu insists"
+    ):
         site.announce(ganz, site.settle(config("ganz2024"), tmp_path), say=print)
 
 
 def test_the_demo_says_how_to_start_the_papers_study(tmp_path):
     said: list[str] = []
-    site.announce(Study(config("config"), CONFIG), site.settle(config("config"), tmp_path), say=said.append)
+    site.announce(
+        Study(config("config"), CONFIG), site.settle(config("config"), tmp_path), say=said.append
+    )
     assert said[0].startswith("cryotome: study 'demo', 5 rows")
     assert said[1].endswith("snakemake --configfile config/ganz2024.yaml")
 
 
 def test_missing_annotations_name_the_way_out(tmp_path):
     settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    with pytest.raises(CryotomeError, match=r"ODAEL.sqlite does not exist.*make data STUDY=ganz2024"):
+    with pytest.raises(
+        CryotomeError, match=r"ODAEL.sqlite does not exist.*make data STUDY=ganz2024"
+    ):
         site.annotation_file(Study(config("ganz2024"), CONFIG), settled, "ccmct")
 
 

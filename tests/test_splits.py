@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,7 +13,9 @@ from cryotome.splits import draw_split, rows_of
 
 def draw(cells, scheme="random", fraction="1.0", fold=0):
     name = "from_domain" if scheme.startswith("from_") else scheme
-    return draw_split(cells, load_card(CONFIG, "schemes", name), scheme=scheme, fraction=fraction, fold=fold)
+    return draw_split(
+        cells, load_card(CONFIG, "schemes", name), scheme=scheme, fraction=fraction, fold=fold
+    )
 
 
 def sizes(split) -> tuple[int, int, int]:
@@ -25,7 +29,9 @@ def ids(split, role) -> set[int]:
 
 def many(count: int) -> pd.DataFrame:
     label = np.arange(count) % 2
-    return pd.DataFrame({"id": np.arange(count), "slide": np.arange(count) % 32, "domain": "a", "label": label})
+    return pd.DataFrame(
+        {"id": np.arange(count), "slide": np.arange(count) % 32, "domain": "a", "label": label}
+    )
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,7 @@ def test_roles_do_not_overlap_and_the_test_set_does_not_depend_on_the_fraction(c
 
 def test_fractions_are_nested(cells):
     chain = [ids(draw(cells, fraction=f), "train") for f in ("0.01", "0.1", "0.5", "1.0")]
-    assert all(small < large for small, large in zip(chain, chain[1:], strict=False))
+    assert all(small < large for small, large in pairwise(chain))
 
 
 def test_folds_differ_and_repeat_exactly(cells):

@@ -46,7 +46,7 @@ def test_an_unknown_model_is_named_with_its_file():
 
 
 def test_figure2_must_speak_of_rows():
-    with pytest.raises(CardError, match="figure2: .*'uni'.* is none of its `rows`"):
+    with pytest.raises(CardError, match=r"figure2: .*'uni'.* is none of its `rows`"):
         study("config", figure2=[{"model": "uni", "head": "probe"}])
 
 

@@ -3,15 +3,33 @@ import pandas as pd
 import pytest
 
 from cryotome.tables import (
-    caption, gather_folds, intervals, printed, read_scores, table1, table2, table2_sd, to_latex, to_markdown,
+    caption,
+    gather_folds,
+    intervals,
+    printed,
+    read_scores,
+    table1,
+    table2,
+    table2_sd,
+    to_latex,
+    to_markdown,
 )  # fmt: skip
 
-ABOUT = {"order": [["uni", "probe"], ["r", "e2e"]], "synthetic": [], "labels": {"uni + probe": "UNI", "r + e2e": "E2E"}}
+ABOUT = {
+    "order": [["uni", "probe"], ["r", "e2e"]],
+    "synthetic": [],
+    "labels": {"uni + probe": "UNI", "r + e2e": "E2E"},
+}
 
 
 def scores(head="probe", model="uni", shift=0.0) -> pd.DataFrame:
     """Two domains, two folds: in domain .8 .9 .6 .7, out of domain .5 everywhere but one .7."""
-    values = {("a", "a"): [0.8, 0.9], ("b", "b"): [0.6, 0.7], ("a", "b"): [0.5, 0.5], ("b", "a"): [0.5, 0.7]}
+    values = {
+        ("a", "a"): [0.8, 0.9],
+        ("b", "b"): [0.6, 0.7],
+        ("a", "b"): [0.5, 0.5],
+        ("b", "a"): [0.5, 0.7],
+    }
     rows = [
         {"dataset": "d", "scheme": f"from_{t}", "model": model, "head": head, "fold": fold, "train_domain": t,
          "test_domain": s, "value": value + shift}
@@ -21,7 +39,18 @@ def scores(head="probe", model="uni", shift=0.0) -> pd.DataFrame:
 
 
 PUBLISHED = pd.DataFrame(
-    [{"dataset": "d", "model": "uni", "head": "probe", "in_mean": 0.76, "in_sd": 0.03, "out_mean": 0.64, "out_sd": 0.05, "source": "x"}]
+    [
+        {
+            "dataset": "d",
+            "model": "uni",
+            "head": "probe",
+            "in_mean": 0.76,
+            "in_sd": 0.03,
+            "out_mean": 0.64,
+            "out_sd": 0.05,
+            "source": "x",
+        }
+    ]
 )
 
 
@@ -56,7 +85,10 @@ def test_synthetic_rows_and_captions_say_so():
 
 def test_markdown_and_latex_print_the_same_cells():
     cells = printed(table2(scores(), PUBLISHED, study="s", rows=ABOUT), ABOUT["labels"])
-    assert to_markdown(cells, "text").splitlines()[2] == "| d | UNI | 0.75 ± 0.11 | 0.55 ± 0.09 | 0.76 ± 0.03 | 0.64 ± 0.05 |"
+    assert (
+        to_markdown(cells, "text").splitlines()[2]
+        == "| d | UNI | 0.75 ± 0.11 | 0.55 ± 0.09 | 0.76 ± 0.03 | 0.64 ± 0.05 |"
+    )
     latex = to_latex(cells, "a_b")
     assert r"d & UNI & 0.75 $\pm$ 0.11 & 0.55 $\pm$ 0.09" in latex
     assert r"\caption{a\_b}" in latex
@@ -67,24 +99,50 @@ def test_scores_are_read_with_the_keys_of_their_paths(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_text("fold,value\n0,0.5\n")
     line = read_scores([path]).iloc[0]
-    assert line[["dataset", "scheme", "view", "model", "head"]].tolist() == ["midog2022", "from_a", "paper-fp16", "uni", "probe"]
+    assert line[["dataset", "scheme", "view", "model", "head"]].tolist() == [
+        "midog2022",
+        "from_a",
+        "paper-fp16",
+        "uni",
+        "probe",
+    ]
 
 
 def test_intervals_compare_rows_on_the_same_slides(tmp_path):
     rng = np.random.default_rng(0)
     label = rng.integers(2, size=400)
-    cells = pd.DataFrame({"slide": np.arange(400) // 20, "domain": "a"}, index=pd.Index(range(400), name="id"))
+    cells = pd.DataFrame(
+        {"slide": np.arange(400) // 20, "domain": "a"}, index=pd.Index(range(400), name="id")
+    )
     paths = []
     for model, signal in (("good", 3.0), ("bad", 0.0)):
         for fold in range(2):
-            path = tmp_path / "d" / "from_a" / "view=v" / f"model={model}" / "head=probe" / "fraction=1.0" / f"fold={fold}.csv"
+            path = (
+                tmp_path
+                / "d"
+                / "from_a"
+                / "view=v"
+                / f"model={model}"
+                / "head=probe"
+                / "fraction=1.0"
+                / f"fold={fold}.csv"
+            )
             path.parent.mkdir(parents=True, exist_ok=True)
-            table = pd.DataFrame({"id": range(400), "role": "test", "label": label, "score": signal * label + rng.normal(size=400)})
+            table = pd.DataFrame(
+                {
+                    "id": range(400),
+                    "role": "test",
+                    "label": label,
+                    "score": signal * label + rng.normal(size=400),
+                }
+            )
             table.to_csv(path, index=False)
             paths.append(path)
     blocks = gather_folds(paths, {"d": cells})
     assert set(blocks) == {("d", "from_a", "1.0", "in"), ("d", "from_a", "1.0", "out")}
-    table = intervals({k: v for k, v in blocks.items() if k[3] == "in"}, "good + probe").set_index("row")
+    table = intervals({k: v for k, v in blocks.items() if k[3] == "in"}, "good + probe").set_index(
+        "row"
+    )
     bad = table.loc["bad + probe"]
     assert bad["low"] < 0.5 < bad["high"]
     assert bad["difference_low"] > 0.3
@@ -94,7 +152,13 @@ def test_intervals_compare_rows_on_the_same_slides(tmp_path):
 def test_table1_is_a_view_of_the_cards():
     card = {"title": "UNI", "weights": {"hub": "x"}, "dim": 1024, "parameters": 5, "licence": "l", "source": "s",
             "table1": {"name": "UNI", "algorithm": "DINOv2", "slides": "100K", "tiles": "100M", "type": "ViT-L", "size": "307M"}}  # fmt: skip
-    null = {"title": "T (random weights)", "weights": {"random": 0}, "dim": 1, "licence": "l", "source": "s"}
+    null = {
+        "title": "T (random weights)",
+        "weights": {"random": 0},
+        "dim": 1,
+        "licence": "l",
+        "source": "s",
+    }
     table = table1({"uni": card, "t": null}, study="s")
     assert table["published_size"].tolist() == ["307M", ""]
     assert table["random_weights"].tolist() == [False, True]

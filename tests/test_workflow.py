@@ -36,7 +36,9 @@ def checkout(folder: Path) -> Path:
         if source.is_symlink():
             (folder / name).symlink_to(os.readlink(source))
         elif source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "site.yaml"))
+            shutil.copytree(
+                source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "site.yaml")
+            )
         else:
             shutil.copy(source, folder / name)
     return folder
@@ -56,7 +58,9 @@ def snakemake(folder: Path, *arguments: str, check: bool = True, **environment: 
 def jobs(said: str) -> dict[str, int]:
     """Read the table of planned jobs."""
     table = said.split("Job stats:")[-1].split("Reasons:")[0] if "Job stats:" in said else ""
-    return {name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.M) if name != "total"}
+    return {
+        name: int(n) for name, n in re.findall(r"^(\w+)\s+(\d+)$", table, re.M) if name != "total"
+    }
 
 
 def plan(folder: Path, *arguments: str, **environment: str) -> dict[str, int]:
@@ -103,7 +107,13 @@ def test_the_default_plans_the_demo_and_says_so(clone):
 
 def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root):
     said = snakemake(
-        clone, "-n", "--configfile", "config/ganz2024.yaml", "--config", "device=job", CRYOTOME_DATA_ROOT=data_root
+        clone,
+        "-n",
+        "--configfile",
+        "config/ganz2024.yaml",
+        "--config",
+        "device=job",
+        CRYOTOME_DATA_ROOT=data_root,
     )
     runs = set(re.findall(r"results/predictions/\S+?\.csv", said))
     mine = {path for path in runs if "head=e2e_last" not in path}
@@ -119,23 +129,42 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
     site = {"CRYOTOME_DATA_ROOT": data_root}
     ganz = ["--configfile", "config/ganz2024.yaml", "--config", "device=job", "--"]
     base = "results/predictions/ccmct/random/view="
-    one = plan(clone, *ganz, f"{base}paper-fp16/model=uni/head=probe/fraction=0.01/fold=3.csv", **site)
+    one = plan(
+        clone, *ganz, f"{base}paper-fp16/model=uni/head=probe/fraction=0.01/fold=3.csv", **site
+    )
     assert one == {"read_cells": 1, "cut_patches": 1, "embed": 1, "split": 1, "probe": 1}
-    other = plan(clone, *ganz, f"{base}patches/model=resnet50_imagenet/head=e2e_last/fraction=0.01/fold=3.csv", **site)
+    other = plan(
+        clone,
+        *ganz,
+        f"{base}patches/model=resnet50_imagenet/head=e2e_last/fraction=0.01/fold=3.csv",
+        **site,
+    )
     assert other == {"read_cells": 1, "cut_patches": 1, "split": 1, "train_endtoend": 1}
 
 
 def test_a_real_study_without_gpu_stops_before_planning(clone, data_root):
     if list(Path("/dev").glob("nvidia[0-9]*")):
         pytest.skip("this machine has a GPU")
-    said = snakemake(clone, "-n", "--configfile", "config/ganz2024.yaml", check=False, CRYOTOME_DATA_ROOT=data_root)
+    said = snakemake(
+        clone,
+        "-n",
+        "--configfile",
+        "config/ganz2024.yaml",
+        check=False,
+        CRYOTOME_DATA_ROOT=data_root,
+    )
     assert "has no GPU: about" in said
     assert "Job stats" not in said
 
 
 def test_missing_data_name_the_way_out(clone, tmp_path):
     said = snakemake(
-        clone, "-n", "--configfile", "config/amibr.yaml", check=False, CRYOTOME_DATA_ROOT=str(tmp_path)
+        clone,
+        "-n",
+        "--configfile",
+        "config/amibr.yaml",
+        check=False,
+        CRYOTOME_DATA_ROOT=str(tmp_path),
     )
     assert "AMI-BR.csv does not exist" in said
     assert "make data STUDY=amibr" in said
@@ -162,7 +191,13 @@ def test_profiles_are_found_from_the_root_of_a_clone(clone, profile):
 
 def test_every_rule_is_listed_with_a_docstring(clone):
     listed = snakemake(clone, "--list-rules")
-    rules = set(re.findall(r"^(?:use )?rule (\w+)", "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk")), re.M))
+    rules = set(
+        re.findall(
+            r"^(?:use )?rule (\w+)",
+            "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk")),
+            re.M,
+        )
+    )
     for rule in rules | {"all"}:
         assert re.search(rf"^{rule}\n    \w+", listed, re.M), rule
     assert "{" not in listed.split("all\n", 1)[1]
@@ -181,7 +216,12 @@ def test_adding_a_model_plans_only_its_jobs_and_the_tables(done):
 
 def test_touching_code_cards_and_configs_reruns_nothing(done):
     later = time.time() + 60
-    for path in [*done.rglob("*.py"), *done.rglob("*.yaml"), *done.rglob("*.smk"), done / "Snakefile"]:
+    for path in [
+        *done.rglob("*.py"),
+        *done.rglob("*.yaml"),
+        *done.rglob("*.smk"),
+        done / "Snakefile",
+    ]:
         os.utime(path, (later, later))
     assert small(done) == {}
 
@@ -243,7 +283,15 @@ def test_the_demos_tables_say_synthetic(done):
 
 def test_two_studies_do_not_overwrite_each_other(done):
     other = {"study": "other", "fractions": [1.0], "folds": 1}
-    said = snakemake(done, "-n", "--configfile", "changed.yaml", "--config", *(f"{k}={v}" for k, v in other.items()), check=False)
+    said = snakemake(
+        done,
+        "-n",
+        "--configfile",
+        "changed.yaml",
+        "--config",
+        *(f"{k}={v}" for k, v in other.items()),
+        check=False,
+    )
     assert "Job stats" in said
     outputs = re.findall(r"output: (.*)", said)
     assert outputs

@@ -70,8 +70,8 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
         first = rows.iloc[wrong[0]]
         raise DataError(
             f"{annotations}: annotation {first['id']} has bbox {first['bbox']}, which is not a "
-            f"{side:g} x {side:g} px pair of corners [x0, y0, x1, y1] ({len(wrong)} like it). Write "
-            f"corners, or set `reading: {{box: ...}}` in the dataset's card."
+            f"{side:g} x {side:g} px pair of corners [x0, y0, x1, y1] ({len(wrong)} like it). "
+            f"Write corners, or set `reading: {{box: ...}}` in the dataset's card."
         )
     listed = pd.DataFrame(content["images"]).set_index("id")
     cells = pd.DataFrame(
@@ -153,7 +153,7 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
         return cells.assign(slide=cells["image"], x=0.0, y=0.0)
     reading = card["reading"]
     table = pd.read_csv(annotations, dtype=str)
-    spelt = table.to_dict("records")
+    spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
     table["key"] = [reading["key"].format(**row) for row in spelt]
     table["slide"] = [reading["slide"].format(**row) for row in spelt]
     table["number"] = table["slide"].map(number)

@@ -68,7 +68,9 @@ def jitter_colour(batch: Tensor, settings: Card, rng: torch.Generator) -> Tensor
     on = _chance(n, settings["jitter_share"], rng)
 
     def factor(reach: float) -> Tensor:
-        return torch.where(on, _uniform(n, 1 - reach, 1 + reach, rng), 1.0).view(n, 1, 1, 1).to(device)
+        return (
+            torch.where(on, _uniform(n, 1 - reach, 1 + reach, rng), 1.0).view(n, 1, 1, 1).to(device)
+        )
 
     grey = torch.tensor(GREY, device=device).view(1, 3, 1, 1)
     batch = (batch * factor(brightness)).clamp(0, 1)
@@ -89,7 +91,8 @@ def blur(batch: Tensor, settings: Card, rng: torch.Generator) -> Tensor:
     """Blur a share of the patches with a 5 x 5 Gaussian, sigma in px drawn per patch."""
     n = len(batch)
     on = _chance(n, settings["blur_share"], rng)
-    sigma = _uniform(n, *settings["blur_sigma"], rng)
+    low, high = settings["blur_sigma"]
+    sigma = _uniform(n, low, high, rng)
     if not on.any():
         return batch
     offset = torch.arange(-BLUR_REACH, BLUR_REACH + 1)

@@ -9,7 +9,7 @@ from cryotome.study import Study
 
 
 def main(name: str, folder: Path = Path("config")) -> None:
-    """Print the shopping list of the study in `config/{name}.yaml`; `demo` is the default config."""
+    """Print the shopping list of the study in `config/{name}.yaml`; `demo` is the default."""
     site = settle(read_yaml(folder / f"{'config' if name == 'demo' else name}.yaml"), folder)
     print(shopping_list(Study(site.study, folder), site))
 

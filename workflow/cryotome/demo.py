@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -97,7 +98,9 @@ def draw_tissue(
         _stamp(blue, x, y, pale, rng.uniform(0.45, 0.8))
     step = side / np.sqrt(CELLS)
     places = np.stack(np.meshgrid(*[np.arange(int(np.sqrt(CELLS)))] * 2), -1).reshape(-1, 2)
-    centres = ((places + 0.5 + rng.uniform(-0.4, 0.4, size=places.shape)) * step).round().astype(int)
+    centres = (
+        ((places + 0.5 + rng.uniform(-0.4, 0.4, size=places.shape)) * step).round().astype(int)
+    )
     labels = (rng.uniform(size=CELLS) < rng.uniform(0.3, 0.6)).astype(int)
     for (x, y), label in zip(centres, labels, strict=True):
         ragged = rng.uniform(0.11, 0.28) if label else rng.uniform(0.0, 0.11)
@@ -113,8 +116,12 @@ def draw_tissue(
     return np.clip(light, 0, 255).astype(np.uint8), centres, labels
 
 
-def _tags(mpp: float) -> dict[str, object]:
-    return {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER", "description": NOTICE}
+def _tags(mpp: float) -> dict[str, Any]:
+    return {
+        "resolution": (1e4 / mpp, 1e4 / mpp),
+        "resolutionunit": "CENTIMETER",
+        "description": NOTICE,
+    }
 
 
 def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1) -> None:
@@ -122,7 +129,9 @@ def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1
     images.mkdir(parents=True, exist_ok=True)
     listed: list[dict[str, object]] = []
     boxes: list[dict[str, object]] = []
-    for index, (name, domain) in enumerate((n, d) for n, d in DOMAINS.items() for _ in range(SLIDES)):
+    for index, (name, domain) in enumerate(
+        (n, d) for n, d in DOMAINS.items() for _ in range(SLIDES)
+    ):
         rng = np.random.default_rng([seed, index])
         pixels, centres, labels = draw_tissue(rng, domain, side)
         file = f"{index + 1:03d}.tiff"
@@ -139,7 +148,7 @@ def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1
 
 
 def _pyramid(path: Path, pixels: np.ndarray, mpp: float) -> None:
-    tiles = {"tile": (256, 256), "compression": "zlib", "photometric": "rgb"}
+    tiles: dict[str, Any] = {"tile": (256, 256), "compression": "zlib", "photometric": "rgb"}
     with tifffile.TiffWriter(path) as tiff:
         tiff.write(pixels, **tiles, **_tags(mpp))
         tiff.write(pixels[::4, ::4], subfiletype=1, **tiles)
@@ -149,7 +158,8 @@ OLD_GENERATION = """
 CREATE TABLE Slides (uid INTEGER PRIMARY KEY, filename TEXT, width INTEGER, height INTEGER,
                      directory TEXT);
 CREATE TABLE Classes (uid INTEGER PRIMARY KEY, name TEXT);
-CREATE TABLE Annotations (uid INTEGER PRIMARY KEY, slide INTEGER, type INTEGER, agreedClass INTEGER);
+CREATE TABLE Annotations (uid INTEGER PRIMARY KEY, slide INTEGER, type INTEGER,
+                     agreedClass INTEGER);
 CREATE TABLE Annotations_coordinates (uid INTEGER PRIMARY KEY, coordinateX INTEGER,
                      coordinateY INTEGER, slide INTEGER, annoId INTEGER, orderIdx INTEGER);
 INSERT INTO Classes VALUES (1, 'eosinophilic granulocyte'), (2, 'mitotic figure'),
@@ -157,7 +167,9 @@ INSERT INTO Classes VALUES (1, 'eosinophilic granulocyte'), (2, 'mitotic figure'
 """
 
 
-def _points(slide: int, centres: np.ndarray, labels: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+def _points(
+    slide: int, centres: np.ndarray, labels: np.ndarray
+) -> Iterator[tuple[int, int, int, int]]:
     for (x, y), label in zip(centres.tolist(), labels, strict=True):
         yield slide, 2 if label else 7, x, y
     yield slide, 3, 100, 100  # a tumour cell, which no card asks for
@@ -171,7 +183,9 @@ def make_slides(annotations: Path, images: Path, *, side: int = 1024, seed: int 
     database.executescript(OLD_GENERATION)
     uid = 0
     for slide in range(1, SLIDES + 1):
-        pixels, centres, labels = draw_tissue(np.random.default_rng([seed, slide]), SLIDE_DOMAIN, side)
+        pixels, centres, labels = draw_tissue(
+            np.random.default_rng([seed, slide]), SLIDE_DOMAIN, side
+        )
         _pyramid(images / f"slide_{slide}.tiff", pixels, SLIDE_DOMAIN.mpp)
         row = (slide, f"slide_{slide}.tiff", NOTICE)
         database.execute("INSERT INTO Slides VALUES (?, ?, NULL, NULL, ?)", row)

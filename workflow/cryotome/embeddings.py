@@ -60,7 +60,7 @@ def network_embedder(
     use_threads(threads)
     encoder, weights_sha256 = build_encoder(card, name, weights_dir)
     on = pick_device(device)
-    encoder = encoder.to(on, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoder = encoder.to(on).to(memory_format=torch.channels_last)
     policy, precision = view.split("-")
     transform = card.get("transform") if policy == "card" else None
     dtype = getattr(torch, PRECISIONS.get(precision, ""), None)
@@ -144,7 +144,9 @@ def write_embeddings(
                     "weights_sha256": weights_sha256,
                     "patches_sha256": source["patches_sha256"],
                     "cells_sha256": source["cells_sha256"],
-                    "versions": json.dumps({n: version(n) for n in ("torch", "timm", "torchvision")}),
+                    "versions": json.dumps(
+                        {n: version(n) for n in ("torch", "timm", "torchvision")}
+                    ),
                 }
             )
 
@@ -170,7 +172,8 @@ def read_embeddings(
     for name, value in wanted.items():
         if stamps[name] != value:
             raise StoreError(
-                f"{path} was made for {name} {stamps[name]}, but {value} is asked for. Delete it and rerun."
+                f"{path} was made for {name} {stamps[name]}, but {value} is asked "
+                "for. Delete it and rerun."
             )
     with h5py.File(path) as file:
         return file["embedding"][:], file["id"][:], stamps

@@ -131,7 +131,8 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
     except (OSError, ValueError) as error:  # huggingface_hub and urllib raise below OSError
         where = weights.get("hub") or weights["url"]
         terms = (
-            f"{card['title']} is gated: accept its terms on the hub page of {where} and set HF_TOKEN, or p"
+            f"{card['title']} is gated: accept its terms on the hub page of {where} and set "
+            "HF_TOKEN, or p"
             if weights.get("gated")
             else "P"
         )

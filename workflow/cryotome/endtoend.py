@@ -55,7 +55,9 @@ def image_balanced(cells: Cells, batch: int, rng: np.random.Generator) -> Iterat
     ]
     while True:
         picked = []
-        for place, label in zip(rng.integers(len(slides), size=batch), rng.integers(2, size=batch), strict=True):
+        for place, label in zip(
+            rng.integers(len(slides), size=batch), rng.integers(2, size=batch), strict=True
+        ):
             pair = inside[place]
             picked.append(rng.choice(pair[label] if len(pair[label]) else pair[1 - label]))
         yield np.array(picked)
@@ -93,7 +95,10 @@ def score_cells(
     network.eval()
     edge = (patches.shape[1] - side) // 2
     logits = []
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+    with (
+        torch.inference_mode(),
+        torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"),
+    ):
         for first in range(0, len(rows), LOOK):
             whole = _pixels(patches, rows[first : first + LOOK], device)
             seen = whole[..., edge : edge + side, edge : edge + side]

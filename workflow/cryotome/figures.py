@@ -57,7 +57,9 @@ def draw_figure1(table: pd.DataFrame, titles: dict[str, str], notice: str) -> Fi
         part = table[table["dataset"] == dataset]
         for place, row in enumerate(rows):
             line = part[part["row"] == row].sort_values("fraction")
-            nudge = 1.04 ** (place - (len(rows) - 1) / 2)  # so that error bars do not hide each other
+            nudge = 1.04 ** (
+                place - (len(rows) - 1) / 2
+            )  # so that error bars do not hide each other
             axis.errorbar(
                 100 * line["fraction"] * nudge, line["mean"], yerr=line["sd"], label=row,
                 color=colours[row], marker="o", markersize=4, capsize=2, linewidth=1.3,
@@ -74,7 +76,9 @@ def draw_figure1(table: pd.DataFrame, titles: dict[str, str], notice: str) -> Fi
     axes[0, 0].set_ylabel("AUROC, mean and SD over folds")
     handles, names = axes[0, 0].get_legend_handles_labels()
     if table["published_mean"].notna().any():
-        handles.append(plt.Line2D([], [], marker="D", color="0.3", markerfacecolor="none", linestyle=""))
+        handles.append(
+            plt.Line2D([], [], marker="D", color="0.3", markerfacecolor="none", linestyle="")
+        )
         names.append("published (Ganz et al. 2024)")
     figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
     return _noticed(figure, notice)
@@ -88,7 +92,10 @@ def figure2_data(scores: pd.DataFrame, about: Card) -> pd.DataFrame:
     data frame with columns dataset, model, head, row, train_domain, test_domain, mean, sd, folds
     """
     crossed = scores[scores["scheme"].str.startswith("from_")]
-    wanted = [list(pair) in about["figure2"] for pair in zip(crossed["model"], crossed["head"], strict=True)]
+    wanted = [
+        list(pair) in about["figure2"]
+        for pair in zip(crossed["model"], crossed["head"], strict=True)
+    ]
     grouped = crossed[wanted].groupby([*ROW, "train_domain", "test_domain"], sort=False)["value"]
     table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
     return _ordered(table, about)
@@ -113,7 +120,9 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
     low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
     for line, (dataset, titles) in zip(axes, domains.items(), strict=True):
         for axis, (model, head) in zip(line, rows, strict=True):
-            mine = (table["dataset"] == dataset) & (table["model"] == model) & (table["head"] == head)
+            mine = (
+                (table["dataset"] == dataset) & (table["model"] == model) & (table["head"] == head)
+            )
             part = table[mine]
             square = part.pivot(index="train_domain", columns="test_domain", values="mean")
             square = square.reindex(index=list(titles), columns=list(titles))
@@ -134,7 +143,9 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
 def _noticed(figure: Figure, notice: str) -> Figure:
     figure.tight_layout()
     if notice:
-        figure.text(0.5, 1.0, notice.upper(), ha="center", va="bottom", color="firebrick", weight="bold")
+        figure.text(
+            0.5, 1.0, notice.upper(), ha="center", va="bottom", color="firebrick", weight="bold"
+        )
     return figure
 
 

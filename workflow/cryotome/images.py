@@ -74,7 +74,7 @@ class _Flat:
 
     def __init__(self, path: Path) -> None:
         self.mpp = None
-        pixels = None
+        pixels: np.ndarray | None = None
         if path.suffix.lower() in {".tif", ".tiff"}:
             with tifffile.TiffFile(path) as tiff:
                 page = tiff.pages.first

@@ -13,7 +13,6 @@ from typing import Any, TextIO
 
 from cryotome.errors import CryotomeError
 
-
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
 SITE = {
     "data_root": "CRYOTOME_DATA_ROOT",

@@ -73,7 +73,9 @@ def _moved_inside(window: Window, size: tuple[int, int]) -> Window:
     return Window(left, top, window.side)
 
 
-def _padded(image: Opened, box: tuple[int, int, int, int], border: str, shrink: float) -> np.ndarray:
+def _padded(
+    image: Opened, box: tuple[int, int, int, int], border: str, shrink: float
+) -> np.ndarray:
     """Read a box (x0, y0, x1, y1) that may leave the image, its outside filled."""
     width, height = image.size
     x0, y0, x1, y1 = box
@@ -83,8 +85,8 @@ def _padded(image: Opened, box: tuple[int, int, int, int], border: str, shrink: 
     if (*inside, *until) == box:
         return pixels
     level = (until[0] - inside[0]) / pixels.shape[1]  # level-0 px per px read
-    columns = np.floor((np.arange(round((x1 - x0) / level)) + 0.5 + (x0 - inside[0]) / level))
-    rows = np.floor((np.arange(round((y1 - y0) / level)) + 0.5 + (y0 - inside[1]) / level))
+    columns = np.floor(np.arange(round((x1 - x0) / level)) + 0.5 + (x0 - inside[0]) / level)
+    rows = np.floor(np.arange(round((y1 - y0) / level)) + 0.5 + (y0 - inside[1]) / level)
     filled = pixels[_mirrored(rows, pixels.shape[0])][:, _mirrored(columns, pixels.shape[1])]
     if border == "black":
         filled[(rows < 0) | (rows >= pixels.shape[0])] = 0
@@ -131,7 +133,12 @@ def cut_patch(
     if scale == 1:
         corner = (round(left), round(top))
         return _padded(image, (*corner, corner[0] + stored, corner[1] + stored), border, 1)
-    box = (int(np.floor(left)), int(np.floor(top)), int(np.ceil(left + reach)), int(np.ceil(top + reach)))
+    box = (
+        int(np.floor(left)),
+        int(np.floor(top)),
+        int(np.ceil(left + reach)),
+        int(np.ceil(top + reach)),
+    )
     pixels = _padded(image, box, border, max(scale, 1))
     level = (box[2] - box[0]) / pixels.shape[1]
     within = ((left - box[0]) / level, (top - box[1]) / level)
@@ -225,7 +232,9 @@ def write_patches(
                 "patch": json.dumps(card["patch"], sort_keys=True),
                 "cells_sha256": sha256(cells_csv),
                 "patches_sha256": _content_hash(patches),
-                "versions": json.dumps({name: version(name) for name in ("openslide-bin", "pillow")}),
+                "versions": json.dumps(
+                    {name: version(name) for name in ("openslide-bin", "pillow")}
+                ),
             }
         )
 
@@ -253,7 +262,9 @@ def passport(path: Path, format_: str) -> dict[str, Any]:
         with h5py.File(path) as file:
             attributes = {name: _plain(value) for name, value in file.attrs.items()}
     except OSError as error:
-        raise StoreError(f"{path} is not a readable HDF5 file: {error}. Delete it and rerun.") from error
+        raise StoreError(
+            f"{path} is not a readable HDF5 file: {error}. Delete it and rerun."
+        ) from error
     if attributes.get("format") != format_ or attributes.get("version") != 1:
         raise StoreError(
             f"{path} says it is {attributes.get('format')!r}, version {attributes.get('version')}, "

@@ -40,6 +40,8 @@ def write_predictions(
         table.to_csv(beside, index=False, float_format="%.9g")
     drawn = json.loads(split.with_suffix(".json").read_text())["drawn"]
     about = {"split_sha256": sha256(split), "split_drawn": drawn, **notes}
-    about["versions"] = {name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")}
+    about["versions"] = {
+        name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")
+    }
     with written_whole(path.with_suffix(".json")) as beside:
         beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")

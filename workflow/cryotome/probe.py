@@ -102,7 +102,7 @@ def score_knn(x: np.ndarray, y: np.ndarray, wanted: np.ndarray, *, neighbours: i
 
 def fit_and_score(
     card: Card, x: np.ndarray, y: np.ndarray, wanted: np.ndarray
-) -> tuple[np.ndarray, dict[str, object]]:
+) -> tuple[np.ndarray, dict[str, float]]:
     """Fit the head of a card on training embeddings and score others.
 
     Returns

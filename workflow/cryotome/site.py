@@ -37,7 +37,9 @@ def settle(config: Card, folder: Path) -> Site:
     path = folder / "site.yaml"
     said = read_yaml(path) if path.exists() else {}
     if set(said) - set(SITE_KEYS):
-        raise CardError(f"{path}: unknown keys {sorted(set(said) - set(SITE_KEYS))}; it has {list(SITE_KEYS)}.")
+        raise CardError(
+            f"{path}: unknown keys {sorted(set(said) - set(SITE_KEYS))}; it has {list(SITE_KEYS)}."
+        )
     places = {}
     for key, default in SITE_KEYS.items():
         variable = f"CRYOTOME_{key.upper()}"
@@ -50,7 +52,7 @@ def settle(config: Card, folder: Path) -> Site:
 
 
 def folder_of(card: Card, site: Site) -> Path:
-    """Return the folder below which a dataset's paths lie: `results` where the tissue is made here."""
+    """Return the folder of a dataset's paths: `results` where the tissue is made here."""
     return Path("results") if "synthetic" in card else site.data_root
 
 
@@ -68,8 +70,9 @@ def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
     path = folder_of(card, site) / card["annotations"]
     if "synthetic" not in card and not path.exists():
         raise CryotomeError(
-            f"{path} does not exist, so dataset {dataset!r} cannot be read. `make data STUDY={study.name}` "
-            "says what to fetch and where to put it; or set `data_root` in config/site.yaml."
+            f"{path} does not exist, so dataset {dataset!r} cannot be read. "
+            f"`make data STUDY={study.name}` says what to fetch and where to put it; or set "
+            "`data_root` in config/site.yaml."
         )
     return [str(path)]
 
@@ -83,19 +86,23 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
         A real study has `device: auto` and this machine has no GPU.
     """
     trained = sum(study.trains(row.head) for row in study.rows) * study.trainings_per_row
+    datasets = ", ".join(f"{name} ({len(study.schemes(name))} schemes)" for name in study.datasets)
     say(
-        f"cryotome: study {study.name!r}, {len(study.rows)} rows x "
-        f"{', '.join(f'{d} ({len(study.schemes(d))} schemes)' for d in study.datasets)}: {study.runs} "
+        f"cryotome: study {study.name!r}, {len(study.rows)} rows x {datasets}: {study.runs} "
         f"row-runs, {trained} of them trainings; makes results/{{{','.join(study.products)}}}"
     )
     if study.synthetic:
-        say("This is the synthetic demo cohort. The paper's study: snakemake --configfile config/ganz2024.yaml")
+        say(
+            "This is the synthetic demo cohort. The paper's study: "
+            "snakemake --configfile config/ganz2024.yaml"
+        )
     elif study.config["device"] == "auto" and not GPUS:
         days = study.gflop() / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
         raise CryotomeError(
-            f"Study {study.name!r} is real, and this machine has no GPU: about {days:,.0f} days on its "
-            f"{os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with --profile slurm, or on a machine "
-            "with a GPU; plan only with --config device=job -n; --config device=cpu insists."
+            f"Study {study.name!r} is real, and this machine has no GPU: about {days:,.0f} days on "
+            f"its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with --profile slurm, "
+            "or on a machine with a GPU; plan only with --config device=job -n; "
+            "--config device=cpu insists."
         )
 
 

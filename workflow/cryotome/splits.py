@@ -150,7 +150,7 @@ def rows_of(ids: np.ndarray, wanted: pd.Series) -> np.ndarray:
     missing = wanted[~wanted.isin(place.index)]
     if len(missing):
         raise SplitError(
-            f"The store lacks {len(missing)} cells of the split, first {missing.iloc[0]}. It was made "
-            "before the annotations changed; delete it and rerun."
+            f"The store lacks {len(missing)} cells of the split, first {missing.iloc[0]}. It was "
+            "made before the annotations changed; delete it and rerun."
         )
     return place[wanted.to_numpy()].to_numpy()

@@ -172,7 +172,7 @@ class Study:
         return sum(len(self.fractions(scheme)) * len(self.folds) for _, scheme in self.blocks)
 
     def gflop(self) -> float:
-        """Return an estimate of all arithmetic in GFLOP: embeddings, and trainings at 3 forwards a view."""
+        """Estimate all arithmetic in GFLOP; a training view costs three forwards."""
         total = 0.0
         for row in self.rows:
             per_patch = self.model(row.model).get("gflops", 0.0)

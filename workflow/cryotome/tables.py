@@ -28,7 +28,9 @@ def in_or_out(scores: pd.DataFrame) -> pd.DataFrame:
     return crossed.assign(inside=crossed["train_domain"] == crossed["test_domain"])
 
 
-def table2(scores: pd.DataFrame, published: pd.DataFrame, *, study: str, rows: Card) -> pd.DataFrame:
+def table2(
+    scores: pd.DataFrame, published: pd.DataFrame, *, study: str, rows: Card
+) -> pd.DataFrame:
     """Average the AUROC in domain and out of domain (paper 001, Table 2).
 
     Mean and population SD are over the pooled values: 25 in domain (5 domains x 5 folds),
@@ -50,11 +52,15 @@ def table2(scores: pd.DataFrame, published: pd.DataFrame, *, study: str, rows: C
     published_in, published_in_sd, published_out, published_out_sd, synthetic
     """
     values = in_or_out(scores).dropna(subset="value")
-    grouped = values.groupby([*KEYS, "inside"])["value"].agg(mean="mean", sd=lambda v: v.std(ddof=0))
+    grouped = values.groupby([*KEYS, "inside"])["value"].agg(
+        mean="mean", sd=lambda v: v.std(ddof=0)
+    )
     table = grouped.unstack("inside").reset_index()
-    names = {("mean", True): "in_mean", ("sd", True): "in_sd"}
-    names |= {("mean", False): "out_mean", ("sd", False): "out_sd"}
-    table.columns = pd.Index([names.get(name, name[0]) for name in table.columns])
+    places = {True: "in", False: "out", "": ""}
+    names = [
+        f"{places[inside]}_{name}".strip("_") for name, inside in table.columns.to_flat_index()
+    ]
+    table.columns = pd.Index(names)
     printed = published.rename(
         columns={"in_mean": "published_in", "in_sd": "published_in_sd"}
         | {"out_mean": "published_out", "out_sd": "published_out_sd"}
@@ -82,7 +88,9 @@ def table2_sd(scores: pd.DataFrame, *, study: str) -> pd.DataFrame:
     rows = []
     values = in_or_out(scores).dropna(subset="value")
     for (*row, inside), part in values.groupby([*KEYS, "inside"]):
-        cube = part.pivot_table(index=["train_domain", "test_domain"], columns="fold", values="value")
+        cube = part.pivot_table(
+            index=["train_domain", "test_domain"], columns="fold", values="value"
+        )
         readings = {
             "pooled": part["value"].std(ddof=0),
             "repeats_of_mean": cube.mean(axis=0).std(ddof=0),
@@ -112,7 +120,9 @@ def table1(cards: dict[str, Card], *, study: str) -> pd.DataFrame:
                 "study": study,
                 "model": model,
                 "title": card["title"],
-                **{name: printed.get(name, "") for name in ("algorithm", "slides", "tiles", "type")},
+                **{
+                    name: printed.get(name, "") for name in ("algorithm", "slides", "tiles", "type")
+                },
                 "published_size": printed.get("size", ""),
                 "parameters": card.get("parameters", 0),
                 "dim": card["dim"],
@@ -188,9 +198,24 @@ def intervals(
         once = bootstrap_aurocs([fold.assign(slide="all") for fold in wide], names, draws=1).iloc[0]
         for name in names:
             gap = draws[reference] - draws[name]
-            values = (once[name], *interval(draws[name]), once[reference] - once[name], *interval(gap))
+            values = (
+                once[name],
+                *interval(draws[name]),
+                once[reference] - once[name],
+                *interval(gap),
+            )
             rows.append((*block, name, *values))
-    columns = ["dataset", "scheme", "fraction", "tested", "row", "auroc", "low", "high", "difference"]
+    columns = [
+        "dataset",
+        "scheme",
+        "fraction",
+        "tested",
+        "row",
+        "auroc",
+        "low",
+        "high",
+        "difference",
+    ]
     return pd.DataFrame(rows, columns=[*columns, "difference_low", "difference_high"])
 
 
@@ -224,8 +249,8 @@ def printed(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
 def caption(study: str, notice: str) -> str:
     """Return the sentence under Table 2; `notice` is empty unless tissue is synthetic."""
     text = (
-        f"Study {study}: AUROC in domain and out of domain, mean ± population SD over pooled folds and "
-        "domains. Published: Ganz et al. 2024, Table 2."
+        f"Study {study}: AUROC in domain and out of domain, mean ± population SD over pooled folds "
+        "and domains. Published: Ganz et al. 2024, Table 2."
     )
     return f"{text} Made from the {notice}: it says nothing about real tissue." if notice else text
 

@@ -11,7 +11,9 @@ from pathlib import Path
 from snakemake.logging import logger
 
 BASE = Path(workflow.basedir)
-sys.path.insert(0, str(BASE / "workflow"))  # Snakemake hands its sys.path to the scripts
+sys.path.insert(
+    0, str(BASE / "workflow")
+)  # Snakemake hands its sys.path to the scripts
 
 from cryotome import recipes
 from cryotome.cards import facts
@@ -24,7 +26,9 @@ STUDY = Study(SITE.study, BASE / "config")
 if workflow.is_main_process:
     announce(STUDY, SITE, say=logger.info)
 
-USES_GPU = STUDY.config["device"] != "cpu" and (GPUS > 0 or STUDY.config["device"] == "job")
+USES_GPU = STUDY.config["device"] != "cpu" and (
+    GPUS > 0 or STUDY.config["device"] == "job"
+)
 if GPUS:  # no more GPU jobs at once than there are GPUs
     workflow.global_resources.setdefault("gpu", GPUS)
 

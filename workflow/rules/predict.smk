@@ -26,10 +26,10 @@ rule probe:
         ),
     log:
         "results/logs/probe/{dataset}.{scheme}.{view}.{model}.{head}.fraction={fraction}.log",
-    conda:
-        "../../envs/cryotome.yaml"
     wildcard_constraints:
         head=STUDY.heads(trains=False),
+    conda:
+        "../../envs/cryotome.yaml"
     resources:
         mem_mb=8000,
         runtime=240,
@@ -54,10 +54,10 @@ rule train_endtoend:
         "results/logs/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.log",
     benchmark:
         "results/benchmarks/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.tsv"
-    conda:
-        "../../envs/cryotome.yaml"
     wildcard_constraints:
         head=STUDY.heads(trains=True),
+    conda:
+        "../../envs/cryotome.yaml"
     resources:
         gpu=int(USES_GPU),
         mem_mb=32000,

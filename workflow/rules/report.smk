@@ -149,10 +149,10 @@ rule publish:
         "results/{product}",
     log:
         "results/logs/publish/{product}.log",
-    conda:
-        "../../envs/cryotome.yaml"
     wildcard_constraints:
         product="|".join(STUDY.products).replace(".", r"\."),
     localrule: True
+    conda:
+        "../../envs/cryotome.yaml"
     shell:
         "cp {input:q} {output:q} 2> {log:q}"

@@ -28,7 +28,9 @@ def main(
         place = rows_of(ids, roles["id"])
         train, scored = place[roles["role"] == "train"], roles["role"].isin(SCORED)
         scores, fit = fit_and_score(card, x[train], y[train], x[place[scored]])
-        stores = {name: str(stamps[name]) for name in ("weights_sha256", "patches_sha256", "cells_sha256")}
+        stores = {
+            name: str(stamps[name]) for name in ("weights_sha256", "patches_sha256", "cells_sha256")
+        }
         notes = {**stores, **fit, "model": model, "view": view, "head": card, "n_train": len(train)}
         write_predictions(path, roles[scored], y[place[scored]], scores, split=split, notes=notes)
 

@@ -17,7 +17,9 @@ def main(cells: Path, splits: list[Path], card: dict, scheme: str) -> None:
         fraction, fold = key(path, "fraction"), int(key(path, "fold"))
         split = draw_split(table, card, scheme=scheme, fraction=fraction, fold=fold)
         counts = split.roles["role"].value_counts().to_dict()
-        print(f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {split.drawn}", file=sys.stderr)
+        print(
+            f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {split.drawn}", file=sys.stderr
+        )
         with written_whole(path.with_suffix(".json")) as beside:
             about = {"drawn": split.drawn, "counts": counts, "cells_sha256": sha256(cells)}
             beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")

@@ -35,14 +35,18 @@ def main(
     pixels, ids, stamps = read_patches(patches, cells=cells)
     roles, store = pd.read_csv(split), torch.from_numpy(pixels)
     about = pd.read_csv(cells, index_col="id").loc[roles["id"]]
-    label, slide, place = about["label"].to_numpy(), about["slide"].to_numpy(), rows_of(ids, roles["id"])
+    label, slide, place = (
+        about["label"].to_numpy(),
+        about["slide"].to_numpy(),
+        rows_of(ids, roles["id"]),
+    )
     train, watch = (
         Cells(place[mine], label[mine], slide[mine])
         for mine in (roles["role"] == role for role in ("train", "validation"))
     )
     seed, on, side = card["seed"] + fold, pick_device(device), int(stamps["seen"])
     network, weights = build_classifier(encoder, model, weights_dir, seed=seed)
-    network = network.to(on, memory_format=torch.channels_last)
+    network = network.to(on).to(memory_format=torch.channels_last)
     fit = train_endtoend(network, store, train, watch, card, side=side, seed=seed, device=on)
     notes = {"weights_sha256": weights, "model": model, "head": card, "n_train": len(train.rows)}
     notes |= {"recipe": recipe, "history": fit.history, "device": str(on)}

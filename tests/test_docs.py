@@ -1,0 +1,121 @@
+"""The docs are true: commands plan, generated pages are current, names exist."""
+
+import importlib
+import importlib.util
+import re
+import shlex
+
+import pytest
+from conftest import ROOT
+from test_workflow import checkout, jobs, snakemake
+
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(path) -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", path.read_text(), re.S)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    inline = re.findall(r"`(snakemake [^`]+)`", path.read_text())
+    return [line for line in lines + inline if line]
+
+
+def generator():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    return checkout(tmp_path_factory.mktemp("docs"))
+
+
+SNAKEMAKE = sorted(
+    {(path.name, line) for path in DOCS for line in commands(path) if line.startswith("snakemake")}
+)
+
+
+@pytest.mark.parametrize(("page", "line"), SNAKEMAKE)
+def test_every_snakemake_command_plans(page, line, clone, tmp_path):
+    from test_workflow import CONFIG, yaml
+
+    for kind in CONFIG.glob("datasets/*.yaml"):
+        card = yaml.safe_load(kind.read_text())
+        if "annotations" in card:
+            (tmp_path / card["annotations"]).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / card["annotations"]).touch()
+    words = shlex.split(line)[1:]
+    site = {"CRYOTOME_DATA_ROOT": str(tmp_path)}
+    if "--list-rules" in words or "--touch" in words:
+        assert snakemake(clone, *words, "-n", **site)
+        return
+    if "ganz2024" in line and "slurm" not in line:
+        words += ["--config", "device=job"]  # this machine may have no GPU
+    assert jobs(snakemake(clone, "-n", *words, **site)), line
+
+
+def test_every_make_command_is_a_target_and_every_target_is_listed():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z]+):.*##", makefile, re.M))
+    used = {line.split()[1] for path in DOCS for line in commands(path) if line.startswith("make ")}
+    assert used <= targets
+    assert {"demo", "test", "check", "docs", "data", "lock"} <= targets
+
+
+def test_every_other_command_is_python_by_hand():
+    rest = {
+        line
+        for path in DOCS
+        for line in commands(path)
+        if not line.startswith(("make ", "snakemake "))
+    }
+    assert rest == {
+        "PYTHONPATH=workflow python workflow/scripts/split.py --help"
+    }  # test_scripts runs it
+
+
+def test_generated_pages_are_current():
+    module = generator()
+    for name, page in module.PAGES.items():
+        assert (ROOT / name).read_text() == page(), f"{name} is stale: run `make docs`"
+
+
+def test_no_installed_package_has_a_licence_that_we_refuse():
+    module = generator()
+    assert module.refused(module.licences()) == {}
+    assert module.refused({"a": "GPL-3.0-only"}) == {"a": "GPL-3.0-only"}
+    assert module.refused({"a": "not stated"}) == {"a": "not stated"}
+    assert module.refused({"a": "LGPL-2.1-only AND (BSD-3-Clause OR GPL-2.0-only)"}) == {}
+
+
+def test_links_lead_somewhere():
+    for path in [*DOCS, ROOT / "config" / "README.md", *(ROOT / "docs" / "decisions").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_fidelity_names_functions_and_tests_that_exist():
+    text = (ROOT / "docs" / "fidelity.md").read_text()
+    for test_file, test in re.findall(r"`(test_\w+):(test_\w+)`", text):
+        assert f"def {test}(" in (ROOT / "tests" / f"{test_file}.py").read_text(), test
+    for module, name in re.findall(r"`(?!test_)(\w+):(\w+)`", text):
+        assert hasattr(importlib.import_module(f"cryotome.{module}"), name), f"{module}:{name}"
+
+
+def test_every_rule_has_its_line_in_the_map_of_files():
+    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    for page in (ROOT / "docs" / "files.md", ROOT / "results" / "README.md"):
+        for rule in re.findall(r"^rule (\w+)", rules, re.M):
+            assert f"`{rule}`" in page.read_text(), f"{page.name} lacks {rule}"
+
+
+def test_the_requirements_are_exact_hashed_and_name_no_index():
+    text = (ROOT / "requirements.txt").read_text()
+    packages = re.findall(r"^([A-Za-z0-9._-]+)==\S+", text, re.M)
+    assert "torch" in packages
+    assert "--index-url" not in text
+    assert "http" not in text
+    for entry in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):
+        assert "==" in entry.splitlines()[0]
+        assert "--hash=sha256:" in entry
