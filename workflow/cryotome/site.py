@@ -100,8 +100,8 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
         days = study.gflop() / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
         raise CryotomeError(
             f"Study {study.name!r} is real, and this machine has no GPU: about {days:,.0f} days on "
-            f"its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with --profile slurm, "
-            "or on a machine with a GPU; plan only with --config device=job -n; "
+            f"its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with "
+            "--profile slurm, or on a machine with a GPU; plan only with --config device=job -n; "
             "--config device=cpu insists."
         )
 

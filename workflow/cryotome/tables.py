@@ -55,12 +55,8 @@ def table2(
     grouped = values.groupby([*KEYS, "inside"])["value"].agg(
         mean="mean", sd=lambda v: v.std(ddof=0)
     )
-    table = grouped.unstack("inside").reset_index()
-    places = {True: "in", False: "out", "": ""}
-    names = [
-        f"{places[inside]}_{name}".strip("_") for name, inside in table.columns.to_flat_index()
-    ]
-    table.columns = pd.Index(names)
+    inside, outside = (grouped.xs(where, level="inside") for where in (True, False))
+    table = inside.add_prefix("in_").join(outside.add_prefix("out_"), how="outer").reset_index()
     printed = published.rename(
         columns={"in_mean": "published_in", "in_sd": "published_in_sd"}
         | {"out_mean": "published_out", "out_sd": "published_out_sd"}
