@@ -9,7 +9,7 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours"},
-    {"cards", "job"},
+    {"cards", "job", "stores"},
     {"study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "encoders", "augment"},
     {"site", "patches", "endtoend", "tables", "figures"},
     {"data", "embeddings"},

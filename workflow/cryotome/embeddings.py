@@ -14,17 +14,16 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from cryotome import patches, recipes
+from cryotome import recipes
 from cryotome.cards import Card
 from cryotome.colours import colour_histogram
 from cryotome.errors import StoreError
-from cryotome.patches import passport
 from cryotome.paths import written_whole
+from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, passport
 
 if TYPE_CHECKING:
     import torch
 
-FORMAT = "cryotome embeddings"
 PRECISIONS = {"bf16": "bfloat16", "fp16": "float16"}
 
 Embed = Callable[[np.ndarray], np.ndarray]  # (n, side, side, 3) uint8 to (n, dim) float32
@@ -40,10 +39,10 @@ def transform_patches(batch: "torch.Tensor", transform: Card | None) -> "torch.T
         `transform` of the model's card: resize (short side, or height and width), px,
         interpolation, and centre crop, px.
     """
-    from torchvision.transforms.v2 import functional as geometry
-
     if transform is None:
         return batch
+    from torchvision.transforms.v2 import functional as geometry
+
     mode = geometry.InterpolationMode(transform["interpolation"])
     batch = geometry.resize(batch, transform["resize"], interpolation=mode, antialias=True)
     return geometry.center_crop(batch, transform["crop"]) if transform["crop"] else batch
@@ -110,7 +109,7 @@ def write_embeddings(
     StoreError
         The patch store is none, or an embedding is not finite or not of the card's dimension.
     """
-    source = passport(patch_store, patches.FORMAT)
+    source = passport(patch_store, PATCHES)
     if card["loader"] == "colour_histogram":
         embed: Embed = lambda pixels: colour_histogram(pixels, **card["arguments"])  # noqa: E731
         weights_sha256 = "none"
@@ -135,8 +134,8 @@ def write_embeddings(
             out["embedding"], out["id"] = embedding, file["id"][:]
             out.attrs.update(
                 {
-                    "format": FORMAT,
-                    "version": 1,
+                    "format": EMBEDDINGS,
+                    "version": VERSION,
                     "recipe": recipes.EMBEDDINGS,
                     "model": model,
                     "view": view,
@@ -167,7 +166,7 @@ def read_embeddings(
     StoreError
         The store is of another model, view or table of cells.
     """
-    stamps = passport(path, FORMAT)
+    stamps = passport(path, EMBEDDINGS)
     wanted = {"model": model, "view": view, "cells_sha256": cells_sha256}
     for name, value in wanted.items():
         if stamps[name] != value:

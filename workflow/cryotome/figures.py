@@ -57,17 +57,14 @@ def draw_figure1(table: pd.DataFrame, titles: dict[str, str], notice: str) -> Fi
         part = table[table["dataset"] == dataset]
         for place, row in enumerate(rows):
             line = part[part["row"] == row].sort_values("fraction")
-            nudge = 1.04 ** (
-                place - (len(rows) - 1) / 2
-            )  # so that error bars do not hide each other
-            axis.errorbar(
-                100 * line["fraction"] * nudge, line["mean"], yerr=line["sd"], label=row,
-                color=colours[row], marker="o", markersize=4, capsize=2, linewidth=1.3,
-            )  # fmt: skip
-            axis.errorbar(
-                100 * line["fraction"] * nudge, line["published_mean"], yerr=line["published_sd"],
-                color=colours[row], marker="D", markersize=8, markerfacecolor="none", linestyle="",
-            )  # fmt: skip
+            # beside each other, so that error bars do not hide each other
+            x = 100 * line["fraction"] * 1.04 ** (place - (len(rows) - 1) / 2)
+            look = {"color": colours[row], "ax": axis, "label": row, "legend": False}
+            sns.lineplot(x=x, y=line["mean"], marker="o", markersize=5, **look)
+            bars = {"color": colours[row], "linestyle": "", "capsize": 2}
+            axis.errorbar(x, line["mean"], yerr=line["sd"], **bars)
+            printed = {"marker": "D", "markersize": 8, "markerfacecolor": "none"} | bars
+            axis.errorbar(x, line["published_mean"], yerr=line["published_sd"], **printed)
         axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
         ticks = sorted(100 * part["fraction"].unique())
         axis.set(xscale="log", title=titles[dataset], xlabel="share of the training pool, %")
@@ -131,7 +128,7 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
             text = square.map("{:.2f}".format) + "\n± " + spread.map("{:.2f}".format)
             sns.heatmap(
                 square, annot=text, fmt="", vmin=low, vmax=1, cmap="viridis", square=True, ax=axis,
-                cbar_kws={"label": "AUROC", "shrink": 0.8}, linewidths=0.5,
+                cbar_kws={"label": "AUROC, mean ± SD over folds", "shrink": 0.8}, linewidths=0.5,
             )  # fmt: skip
             names = list(titles.values())
             axis.set_xticklabels(names, rotation=35, ha="right")

@@ -21,8 +21,8 @@ from cryotome.cards import Card
 from cryotome.errors import StoreError
 from cryotome.images import Opened, find_image, microns_per_pixel, open_image
 from cryotome.paths import sha256, written_whole
+from cryotome.stores import PATCHES, VERSION, passport
 
-FORMAT = "cryotome patches"
 BATCH = 64  # patches held before they are written
 
 
@@ -224,8 +224,8 @@ def write_patches(
         bar.close()
         file.attrs.update(
             {
-                "format": FORMAT,
-                "version": 1,
+                "format": PATCHES,
+                "version": VERSION,
                 "recipe": recipes.PATCHES,
                 "dataset": dataset,
                 "seen": card["patch"]["side"],
@@ -246,33 +246,6 @@ def _content_hash(patches: h5py.Dataset) -> str:
     return digest.hexdigest()
 
 
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
-
-
-def passport(path: Path, format_: str) -> dict[str, Any]:
-    """Return the attributes of a store of that format.
-
-    Raises
-    ------
-    StoreError
-        The file is no HDF5 file, or a store of another format or version.
-    """
-    try:
-        with h5py.File(path) as file:
-            attributes = {name: _plain(value) for name, value in file.attrs.items()}
-    except OSError as error:
-        raise StoreError(
-            f"{path} is not a readable HDF5 file: {error}. Delete it and rerun."
-        ) from error
-    if attributes.get("format") != format_ or attributes.get("version") != 1:
-        raise StoreError(
-            f"{path} says it is {attributes.get('format')!r}, version {attributes.get('version')}, "
-            f"not {format_!r}, version 1. Delete it and rerun."
-        )
-    return attributes
-
-
 def read_patches(path: Path, *, cells: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Read a patch store whole, margins included.
 
@@ -288,7 +261,7 @@ def read_patches(path: Path, *, cells: Path) -> tuple[np.ndarray, np.ndarray, di
     StoreError
         The store was cut from another table of cells.
     """
-    stamps = passport(path, FORMAT)
+    stamps = passport(path, PATCHES)
     if stamps["cells_sha256"] != sha256(cells):
         raise StoreError(f"{path} was cut from another {cells}. Delete it and rerun.")
     with h5py.File(path) as file:

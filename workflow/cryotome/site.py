@@ -51,9 +51,9 @@ def settle(config: Card, folder: Path) -> Site:
     return Site(study=study, **places)
 
 
-def folder_of(card: Card, site: Site) -> Path:
+def folder_of(card: Card, data_root: Path) -> Path:
     """Return the folder of a dataset's paths: `results` where the tissue is made here."""
-    return Path("results") if "synthetic" in card else site.data_root
+    return Path("results") if "synthetic" in card else data_root
 
 
 def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
@@ -67,7 +67,7 @@ def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
     card = study.dataset(dataset)
     if "annotations" not in card:
         return []
-    path = folder_of(card, site) / card["annotations"]
+    path = folder_of(card, site.data_root) / card["annotations"]
     if "synthetic" not in card and not path.exists():
         raise CryotomeError(
             f"{path} does not exist, so dataset {dataset!r} cannot be read. "
@@ -114,6 +114,6 @@ def shopping_list(study: Study, site: Site) -> str:
         lines.append(f"{name}: {card['title']}. {card['source']}")
         for key in ("annotations", "images"):
             if key in card:
-                path = folder_of(card, site) / card[key]
+                path = folder_of(card, site.data_root) / card[key]
                 lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from pathlib import Path
 from cryotome import recipes
 from cryotome.job import run
 from cryotome.patches import write_patches
+from cryotome.site import folder_of
 
 
 def main(
@@ -17,7 +18,7 @@ def main(
     threads: int,
 ) -> None:
     assert recipe == recipes.PATCHES
-    images = (Path("results") if "synthetic" in card else data_root) / card["images"]
+    images = folder_of(card, data_root) / card["images"]
     write_patches(patches, cells, images, card, dataset=dataset, threads=threads)
 
 

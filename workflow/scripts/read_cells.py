@@ -7,10 +7,11 @@ from cryotome.annotations import read_cells
 from cryotome.job import run
 from cryotome.patches import without_border_cells
 from cryotome.paths import written_whole
+from cryotome.site import folder_of
 
 
 def main(annotations: list[Path], cells: Path, card: dict, dataset: str, data_root: Path) -> None:
-    images = (Path("results") if "synthetic" in card else data_root) / card["images"]
+    images = folder_of(card, data_root) / card["images"]
     table = read_cells(annotations[0] if annotations else None, images, card, dataset)
     found = len(table)
     if card["patch"]["border"] == "drop":
