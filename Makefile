@@ -10,9 +10,9 @@ SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
 
-$(VENV)/installed: requirements.txt
+$(VENV)/installed: requirements.txt requirements-uv.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-uv.txt
 	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.txt
 	touch $@
 
@@ -46,3 +46,5 @@ data: install ## say what a study needs and where to put it: make data STUDY=gan
 lock: install ## resolve requirements.in into requirements.txt, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --no-annotate requirements.in --output-file requirements.txt
+	echo uv | $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --no-annotate - --output-file requirements-uv.txt

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import re
 import shlex
+import subprocess
 
 import pytest
 from conftest import ROOT
@@ -63,6 +64,12 @@ def test_every_make_command_is_a_target_and_every_target_is_listed():
     assert {"demo", "test", "check", "docs", "data", "lock"} <= targets
 
 
+def test_make_alone_lists_the_targets():
+    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    for target in ("demo", "test", "check", "data"):
+        assert re.search(rf"^{target} +\w+", said, re.M)
+
+
 def test_every_other_command_is_python_by_hand():
     rest = {
         line
@@ -111,9 +118,9 @@ def test_every_rule_has_its_line_in_the_map_of_files():
 
 
 def test_the_requirements_are_exact_hashed_and_name_no_index():
-    text = (ROOT / "requirements.txt").read_text()
+    text = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-uv.txt").read_text()
     packages = re.findall(r"^([A-Za-z0-9._-]+)==\S+", text, re.M)
-    assert "torch" in packages
+    assert {"torch", "torchvision", "snakemake", "uv"} <= set(packages)
     assert "--index-url" not in text
     assert "http" not in text
     for entry in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):

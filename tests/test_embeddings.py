@@ -7,7 +7,7 @@ from conftest import CONFIG
 from cryotome.cards import load_card
 from cryotome.embeddings import read_embeddings, transform_patches, write_embeddings
 from cryotome.encoders import build_encoder
-from cryotome.errors import StoreError
+from cryotome.errors import CardError, StoreError
 from cryotome.paths import sha256
 
 
@@ -57,6 +57,11 @@ def test_a_wrong_dimension_leaves_no_store(store, tmp_path):
     with pytest.raises(StoreError, match=r"gave 512 features \(its card says 500\)"):
         write(tmp_path / "e.h5", store, dim=500)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_of_fixed_size_refuses_other_patches_before_it_is_built(store, tmp_path):
+    with pytest.raises(CardError, match=r"h_optimus_0 takes patches of 224 px, not 32"):
+        write(tmp_path / "e.h5", store, "h_optimus_0")
 
 
 def test_nan_is_refused(store, tmp_path):

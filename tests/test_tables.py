@@ -79,8 +79,11 @@ def test_table2_sd_gives_the_other_readings():
 def test_synthetic_rows_and_captions_say_so():
     table = table2(scores(), PUBLISHED, study="demo", rows=ABOUT | {"synthetic": ["d"]})
     assert table["synthetic"].all()
-    assert "synthetic demo cohort" in caption("demo", "synthetic demo cohort")
-    assert "synthetic" not in caption("ganz2024", "")
+    about = {"datasets": {"d": "D: atypical against normal"}, "notice": "synthetic demo cohort"}
+    assert "synthetic demo cohort" in caption("demo", about)
+    plain = caption("amibr", about | {"notice": ""})
+    assert "synthetic" not in plain
+    assert "d: D: atypical against normal." in plain
 
 
 def test_markdown_and_latex_print_the_same_cells():

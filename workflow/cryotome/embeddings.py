@@ -49,19 +49,21 @@ def transform_patches(batch: "torch.Tensor", transform: Card | None) -> "torch.T
 
 
 def network_embedder(
-    card: Card, name: str, *, view: str, weights_dir: Path, device: str, threads: int
+    card: Card, name: str, *, view: str, side: int, weights_dir: Path, device: str, threads: int
 ) -> tuple[Embed, str]:
     """Return a function that embeds a batch of patches, and the hash of its weights."""
     import torch
 
-    from cryotome.encoders import build_encoder, pick_device, use_threads
+    from cryotome.encoders import build_encoder, check_side, pick_device, use_threads
 
+    policy, precision = view.split("-")
+    transform = card.get("transform") if policy == "card" else None
+    if transform is None:
+        check_side(card, name, side)
     use_threads(threads)
     encoder, weights_sha256 = build_encoder(card, name, weights_dir)
     on = pick_device(device)
     encoder = encoder.to(on).to(memory_format=torch.channels_last)
-    policy, precision = view.split("-")
-    transform = card.get("transform") if policy == "card" else None
     dtype = getattr(torch, PRECISIONS.get(precision, ""), None)
 
     def embed(batch: np.ndarray) -> np.ndarray:
@@ -106,6 +108,8 @@ def write_embeddings(
     ------
     WeightsError
         The model's weights cannot be had.
+    CardError
+        The network takes patches of another size.
     StoreError
         The patch store is none, or an embedding is not finite or not of the card's dimension.
     """
@@ -115,7 +119,13 @@ def write_embeddings(
         weights_sha256 = "none"
     else:
         embed, weights_sha256 = network_embedder(
-            card, model, view=view, weights_dir=weights_dir, device=device, threads=threads
+            card,
+            model,
+            view=view,
+            side=source["seen"],
+            weights_dir=weights_dir,
+            device=device,
+            threads=threads,
         )
     with h5py.File(patch_store) as file, written_whole(store) as beside:
         count, seen = len(file["patch"]), source["seen"]

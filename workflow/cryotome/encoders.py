@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from cryotome.cards import Card
-from cryotome.errors import WeightsError
+from cryotome.errors import CardError, WeightsError
 from cryotome.paths import sha256
 
 # Names that cards may use where a constructor wants a class.
@@ -99,6 +99,23 @@ def _transformers(card: Card) -> nn.Module:
 
     network = getattr(transformers, card["architecture"])
     return network(network.config_class(**card["arguments"]), add_pooling_layer=False)
+
+
+def check_side(card: Card, name: str, side: int) -> None:
+    """Stop before a network of fixed input size is given patches of another.
+
+    Raises
+    ------
+    CardError
+        The card's network takes one size only, and `side` px is not it.
+    """
+    arguments = card["arguments"]
+    fixed = arguments.get("img_size", arguments.get("image_size"))
+    if fixed and not arguments.get("dynamic_img_size") and side != fixed:
+        raise CardError(
+            f"{name} takes patches of {fixed} px, not {side}. Use a dataset card with "
+            f"`patch: {{side: {fixed}}}`, or a view `card-*`, whose transform resizes."
+        )
 
 
 LOADERS: dict[str, Callable[[Card], nn.Module]] = {

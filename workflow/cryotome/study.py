@@ -20,6 +20,11 @@ class Row:
     view: str
 
 
+def _task(card: Card) -> str:
+    negative, positive = (entry["name"] for entry in card["classes"])
+    return f"{card['title']}: {positive} against {negative}"
+
+
 @dataclass(frozen=True)
 class Study:
     """A checked config and the folder of cards that it speaks of.
@@ -146,7 +151,7 @@ class Study:
         about = {
             "order": [(row.model, row.head) for row in self.rows],
             "labels": {f"{row.model} + {row.head}": self.label(row) for row in self.rows},
-            "datasets": {name: card["title"] for name, card in datasets.items()},
+            "datasets": {name: _task(card) for name, card in datasets.items()},
             "domains": {
                 name: {domain: entry["title"] for domain, entry in card["domains"].items()}
                 for name, card in datasets.items()

@@ -242,12 +242,20 @@ def printed(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def caption(study: str, notice: str) -> str:
-    """Return the sentence under Table 2; `notice` is empty unless tissue is synthetic."""
+def caption(study: str, about: Card) -> str:
+    """Return the sentences under Table 2.
+
+    Parameters
+    ----------
+    about
+        `datasets`: name to title and task; `notice`: empty unless tissue is synthetic.
+    """
     text = (
         f"Study {study}: AUROC in domain and out of domain, mean ± population SD over pooled folds "
-        "and domains. Published: Ganz et al. 2024, Table 2."
+        "and domains. Published: Ganz et al. 2024, Table 2. "
     )
+    text += " ".join(f"{name}: {title}." for name, title in about["datasets"].items())
+    notice = about["notice"]
     return f"{text} Made from the {notice}: it says nothing about real tissue." if notice else text
 
 

@@ -21,7 +21,7 @@ def main(
 ) -> None:
     tidy = read_scores(scores)
     result = table2(tidy, pd.read_csv(published), study=study, rows=rows)
-    cells, text = printed(result, rows["labels"]), caption(study, rows["notice"])
+    cells, text = printed(result, rows["labels"]), caption(study, rows)
     with written_whole(table) as beside:
         result.to_csv(beside, index=False)
     with written_whole(sd) as beside:

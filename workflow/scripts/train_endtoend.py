@@ -7,7 +7,7 @@ import torch
 from scipy.special import expit
 
 from cryotome import recipes
-from cryotome.encoders import build_classifier, pick_device, use_threads
+from cryotome.encoders import build_classifier, check_side, pick_device, use_threads
 from cryotome.endtoend import Cells, score_cells, train_endtoend
 from cryotome.job import run
 from cryotome.patches import read_patches
@@ -45,6 +45,7 @@ def main(
         for mine in (roles["role"] == role for role in ("train", "validation"))
     )
     seed, on, side = card["seed"] + fold, pick_device(device), int(stamps["seen"])
+    check_side(encoder, model, side)
     network, weights = build_classifier(encoder, model, weights_dir, seed=seed)
     network = network.to(on).to(memory_format=torch.channels_last)
     fit = train_endtoend(network, store, train, watch, card, side=side, seed=seed, device=on)
