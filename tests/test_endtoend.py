@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from conftest import CONFIG
@@ -12,6 +13,7 @@ from cryotome.endtoend import (
     class_balanced,
     image_balanced,
     natural,
+    read_material,
     score_cells,
     train_endtoend,
 )
@@ -108,6 +110,19 @@ def test_the_other_samplers():
         assert label[np.concatenate([next(draws) for _ in range(200)])].mean() == pytest.approx(
             share, abs=0.03
         )
+
+
+def test_material_brings_patches_labels_and_slides_of_a_split_together(store, cohort, tmp_path):
+    split = tmp_path / "fold=0.csv"
+    split.write_text("id,role\n3,test\n7,train\n40,validation\n41,train\n")
+    material = read_material(store, cohort / "cells.csv", split)
+    cells = pd.read_csv(cohort / "cells.csv").set_index("id")
+    train = material.cells("train")
+    assert train.rows.tolist() == [7, 41]
+    assert train.label.tolist() == cells.loc[[7, 41], "label"].tolist()
+    assert train.slide.tolist() == ["001.tiff", "018.tiff"]
+    assert material.cells("validation", "test").rows.tolist() == [3, 40]
+    assert material.pixels.shape == (48, 40, 40, 3)
 
 
 def test_no_validation_cells_is_an_error():

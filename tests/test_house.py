@@ -11,8 +11,8 @@ LAYERS = [
     {"errors", "recipes", "paths", "colours"},
     {"cards", "job", "stores"},
     {"study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "encoders", "augment"},
-    {"site", "patches", "endtoend", "tables", "figures"},
-    {"data", "embeddings"},
+    {"site", "patches", "tables", "figures"},
+    {"data", "embeddings", "endtoend"},
 ]  # fmt: skip
 
 

@@ -3,8 +3,11 @@
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
@@ -12,6 +15,8 @@ from tqdm import tqdm
 from cryotome.augment import augment
 from cryotome.cards import Card
 from cryotome.errors import SplitError
+from cryotome.patches import read_patches
+from cryotome.splits import rows_of
 
 LOOK = 256  # patches scored at once
 
@@ -23,6 +28,47 @@ class Cells:
     rows: np.ndarray  # (n,) int
     label: np.ndarray  # (n,) 0 or 1
     slide: np.ndarray  # (n,) str
+
+
+@dataclass(frozen=True)
+class Material:
+    """What one job trains and scores on.
+
+    Attributes
+    ----------
+    pixels : (N, stored, stored, 3) uint8
+        The whole patch store, margins included.
+    roles : data frame with columns id, role, label, slide, row
+        The cells of the split; `row` is where a cell's patch stands in `pixels`.
+    stamps
+        The patch store's passport.
+    """
+
+    pixels: Tensor
+    roles: pd.DataFrame
+    stamps: dict[str, Any]
+
+    def cells(self, *roles: str) -> Cells:
+        """Return the cells in any of these roles, in the order of the split."""
+        mine = self.roles[self.roles["role"].isin(roles)]
+        return Cells(mine["row"].to_numpy(), mine["label"].to_numpy(), mine["slide"].to_numpy())
+
+
+def read_material(patches: Path, cells: Path, split: Path) -> Material:
+    """Read a patch store, the table of cells it was cut from, and one split.
+
+    Raises
+    ------
+    StoreError
+        The store was cut from other cells.
+    SplitError
+        The split names a cell that the store lacks.
+    """
+    pixels, ids, stamps = read_patches(patches, cells=cells)
+    roles = pd.read_csv(split)
+    about = pd.read_csv(cells, usecols=["id", "label", "slide"], dtype={"slide": str})
+    roles = roles.merge(about, on="id", how="left", validate="one_to_one")
+    return Material(torch.from_numpy(pixels), roles.assign(row=rows_of(ids, roles["id"])), stamps)
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-import pandas as pd
 import torch
 from scipy.special import expit
 
 from cryotome import recipes
 from cryotome.encoders import build_classifier, check_side, pick_device, use_threads
-from cryotome.endtoend import Cells, score_cells, train_endtoend
+from cryotome.endtoend import read_material, score_cells, train_endtoend
 from cryotome.job import run
-from cryotome.patches import read_patches
 from cryotome.predictions import SCORED, write_predictions
-from cryotome.splits import rows_of
 
 
 def main(
@@ -32,32 +29,24 @@ def main(
 ) -> None:
     assert recipe == recipes.ENDTOEND
     use_threads(threads)
-    pixels, ids, stamps = read_patches(patches, cells=cells)
-    roles, store = pd.read_csv(split), torch.from_numpy(pixels)
-    about = pd.read_csv(cells, index_col="id").loc[roles["id"]]
-    label, slide, place = (
-        about["label"].to_numpy(),
-        about["slide"].to_numpy(),
-        rows_of(ids, roles["id"]),
-    )
-    train, watch = (
-        Cells(place[mine], label[mine], slide[mine])
-        for mine in (roles["role"] == role for role in ("train", "validation"))
-    )
-    seed, on, side = card["seed"] + fold, pick_device(device), int(stamps["seen"])
+    material = read_material(patches, cells, split)
+    train, watch, scored = (material.cells(*r) for r in (["train"], ["validation"], SCORED))
+    seed, on, side = card["seed"] + fold, pick_device(device), material.stamps["seen"]
     check_side(encoder, model, side)
     network, weights = build_classifier(encoder, model, weights_dir, seed=seed)
     network = network.to(on).to(memory_format=torch.channels_last)
-    fit = train_endtoend(network, store, train, watch, card, side=side, seed=seed, device=on)
+    fit = train_endtoend(
+        network, material.pixels, train, watch, card, side=side, seed=seed, device=on
+    )
     notes = {"weights_sha256": weights, "model": model, "head": card, "n_train": len(train.rows)}
     notes |= {"recipe": recipe, "history": fit.history, "device": str(on)}
-    notes |= {name: stamps[name] for name in ("cells_sha256", "patches_sha256")}
-    scored = roles["role"].isin(SCORED)
+    notes |= {name: material.stamps[name] for name in ("cells_sha256", "patches_sha256")}
+    roles = material.roles.loc[material.roles["role"].isin(SCORED), ["id", "role"]]
     for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
         network.load_state_dict(state)
-        scores = expit(score_cells(network, store, place[scored], side=side, device=on))
+        scores = expit(score_cells(network, material.pixels, scored.rows, side=side, device=on))
         noted = notes | {"checkpoint": kept}
-        write_predictions(path, roles[scored], label[scored], scores, split=split, notes=noted)
+        write_predictions(path, roles, scored.label, scores, split=split, notes=noted)
 
 
 if __name__ == "__main__":
