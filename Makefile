@@ -5,7 +5,7 @@ PYTHON ?= python3
 STUDY ?= demo
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: help install demo test check format docs data lock
+.PHONY: help install demo control test check format docs data lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -21,6 +21,9 @@ install: $(VENV)/installed ## make .venv with the pinned requirements
 demo: install ## run the whole demo study: synthetic tissue, no download, no GPU
 	$(SNAKEMAKE) --cores all
 	@cat results/table2.md
+
+control: install ## the demo with shuffled labels: every row must fall to 0.5
+	$(SNAKEMAKE) --cores all --configfile config/demo_permuted.yaml
 
 test: install ## run the tests
 	$(BIN)/python -m pytest

@@ -65,9 +65,6 @@ def config_page() -> str:
             properties |= {
                 k: v for k, v in choice["properties"].items() if k not in properties and v
             }
-        properties = {
-            k: content["$defs"]["penalty"] if "$ref" in v else v for k, v in properties.items()
-        }
         head = f"## {content['title']}: `{where}`\n\n{content['description']}\n"
         parts.append("\n".join([head, *_keys(properties), ""]))
     return "\n".join(parts)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from cryotome.cards import Card, load_card
 from cryotome.demo import make_rois
@@ -59,3 +60,16 @@ def cells() -> pd.DataFrame:
     label = rng.permutation(np.arange(1000) < 400).astype(int)
     domain = np.where(slide < 20, "left", "right")
     return pd.DataFrame({"id": np.arange(1000), "slide": slide, "domain": domain, "label": label})
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Empty annotation files: enough to plan a real study."""
+    root = tmp_path_factory.mktemp("data")
+    for kind in CONFIG.glob("datasets/*.yaml"):
+        card = yaml.safe_load(kind.read_text())
+        if "like" not in card and "synthetic" not in card:
+            (root / card["images"]).mkdir(parents=True, exist_ok=True)
+            (root / card["annotations"]).parent.mkdir(parents=True, exist_ok=True)
+            (root / card["annotations"]).touch()
+    return str(root)

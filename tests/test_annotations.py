@@ -188,3 +188,17 @@ def test_permuted_labels_keep_the_counts_only(cohort, demo_card):
     )
     assert plain.sum() == shuffled.sum()
     assert abs(plain.corr(shuffled)) < 0.1
+
+
+def test_a_domain_that_asks_for_an_unknown_column_is_named(cohort, demo_card):
+    domains = {"a": {"title": "a", "where": {"tumour": "x"}}}
+    with pytest.raises(DataError, match=r"'a' asks for column 'tumour'; the reader gives \["):
+        read_cells(cohort / "annotations.json", cohort, demo_card | {"domains": domains}, "d")
+
+
+def test_metadata_may_have_columns_of_our_names(shared, tmp_path):
+    table = pd.read_csv(shared / "amibr" / "AMI-BR.csv", dtype=str)
+    table.assign(image="x", **{"class": "y"}, folder="z").to_csv(tmp_path / "m.csv", index=False)
+    card = load_card(CONFIG, "datasets", "amibr")
+    cells = read_cells(tmp_path / "m.csv", shared / "amibr", card, "amibr")
+    assert cells["label"].sum() == 832

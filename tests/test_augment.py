@@ -78,6 +78,25 @@ def test_brightness_and_saturation_are_torchvisions(batch, place, reach):
         assert near < 2e-3
 
 
+def test_contrast_is_torchvisions_for_its_own_factor(batch):
+    views = jitter_colour(batch, settings(jitter_share=1, jitter=[0, 0.5, 0, 0]), rng(3))
+    for view, patch in zip(views, batch, strict=True):
+        factors = torch.linspace(0.5, 1.5, 1001)
+        near = min((v2.functional.adjust_contrast(patch, f) - view).abs().max() for f in factors)
+        assert near < 2e-3
+
+
+def test_hue_turns_colours_and_leaves_grey_and_luma_alone():
+    grey = torch.full((4, 3, 8, 8), 0.5)
+    pink = torch.tensor([0.6, 0.4, 0.5]).view(1, 3, 1, 1).expand(4, 3, 8, 8)
+    on = settings(jitter_share=1, jitter=[0, 0, 0, 0.1])
+    assert torch.allclose(jitter_colour(grey, on, rng(2)), grey, atol=1e-3)
+    turned = jitter_colour(pink, on, rng(2))
+    assert (turned - pink).abs().amax((1, 2, 3)).min() > 1e-3
+    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    assert torch.allclose((turned * luma).sum(1), (pink * luma).sum(1), atol=2e-3)
+
+
 def test_blur_is_torchvisions_gaussian(batch):
     views = blur(batch, settings(blur_share=1, blur_sigma=[0.7, 0.7]), rng())
     assert torch.allclose(views, v2.functional.gaussian_blur(batch, [5, 5], [0.7, 0.7]), atol=1e-5)

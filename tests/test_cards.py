@@ -55,6 +55,33 @@ def test_a_misspelt_key_is_named_with_its_file(tmp_path):
         load_card(tmp_path, "models", "wide")
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "change", "said"),
+    [
+        ("heads", "e2e", {"stepz": 5}, "'stepz' was unexpected"),
+        ("heads", "probe", {"neighbours": 5}, "learner: 'knn' was expected"),
+        (
+            "models",
+            "uni",
+            {"weights": {"hbu": "x", "file": "y", "gated": True}},
+            "weights: .*'hbu' was unexpected",
+        ),
+        (
+            "models",
+            "uni",
+            {"weights": {"hub": "x", "file": "y"}},
+            "weights: 'gated' is a dependency of 'hub'",
+        ),
+        ("datasets", "midogpp", {"reading": {}}, "reading: 'box' is a required property"),
+        ("schemes", "random", {"test": 2}, "test: 2 is greater than or equal to the maximum of 1"),
+    ],
+)
+def test_whatever_is_wrong_in_a_card_is_named(kind, name, change, said):
+    card = load_card(CONFIG, kind, name) | change
+    with pytest.raises(CardError, match=said):
+        check(card, KINDS[kind], f"{name}.yaml")
+
+
 def test_a_missing_card_names_those_that_exist():
     with pytest.raises(
         CardError, match=r"unii.yaml does not exist. Its folder has: .*uni, virchow"
@@ -88,3 +115,6 @@ def test_facts_leave_prose_out_and_do_not_depend_on_order():
     assert facts(card) == facts(reworded)
     assert facts(card | {"dim": 5}) != facts(card)
     assert "source" not in json.loads(facts(card))
+    midog = load_card(CONFIG, "datasets", "midog2022")
+    assert "expect" in json.loads(facts(midog)), "the rule that reads cells must know the counts"
+    assert "human breast cancer" not in facts(midog), "a domain's title is prose"

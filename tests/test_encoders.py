@@ -10,12 +10,13 @@ from cryotome.encoders import (
     LOADERS,
     build_classifier,
     build_encoder,
+    check_side,
     pick_device,
     pool_tokens,
     state_hash,
     use_threads,
 )  # fmt: skip
-from cryotome.errors import WeightsError
+from cryotome.errors import CardError, WeightsError
 
 NOWHERE = Path("nowhere")
 
@@ -62,6 +63,31 @@ def test_a_gated_model_without_access_says_what_to_do(monkeypatch, tmp_path):
         match=r"UNI is gated: accept its terms .* set HF_TOKEN, or put pytorch_model.bin at",
     ):
         build_encoder(load_card(CONFIG, "models", "uni"), "uni", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "said"),
+    [
+        (
+            "h_optimus_0",
+            64,
+            r"takes patches of 224 px, not 64. Use a dataset card with `patch: \{side: 224\}`.$",
+        ),
+        ("gigapath", 64, "takes patches of 224 px, not 64.*, or a view `card-"),
+        ("virchow2", 64, "takes multiples of 14 px, not 64.*side: 56"),
+        ("phikon", 64, "takes patches of 224 px"),
+    ],
+)
+def test_patches_that_a_network_cannot_take_are_refused_before_it_is_loaded(name, side, said):
+    card = load_card(CONFIG, "models", name)
+    with pytest.raises(CardError, match=said):
+        check_side(card, name, side)
+    check_side(card, name, 224)
+
+
+def test_networks_that_take_any_size_are_let_through():
+    for name in ("vit_tiny_random", "resnet10t_random", "resnet50_imagenet"):
+        check_side(load_card(CONFIG, "models", name), name, 50)
 
 
 def small(name: str, **changes: object) -> dict:

@@ -77,6 +77,24 @@ def test_the_best_checkpoint_is_a_copy_and_really_the_best():
     assert losses["best"] < losses["last"]
 
 
+def test_one_cycle_reaches_its_maximum_once_and_ends_at_nothing(monkeypatch):
+    rates = []
+
+    class Spied(torch.optim.lr_scheduler.OneCycleLR):
+        def step(self, *arguments):
+            super().step(*arguments)
+            rates.append(self.get_last_lr()[0])
+
+    monkeypatch.setattr(torch.optim.lr_scheduler, "OneCycleLR", Spied)
+    train(steps=20, learning_rate=1e-4, every=20)
+    assert rates[0] == pytest.approx(4e-6)  # torch's own start, a 25th
+    assert max(rates) == pytest.approx(1e-4, rel=1e-3)
+    top = rates.index(max(rates))
+    assert 4 <= top <= 7  # three tenths of the way
+    assert sorted(rates[: top + 1]) == rates[: top + 1]
+    assert rates[19] == pytest.approx(4e-10, rel=1e-2)  # the last step's, a 10,000th of the start
+
+
 def test_equal_seeds_give_equal_weights_and_others_do_not():
     first, second, other = (train(steps=4, seed=seed)[1] for seed in (1, 1, 2))
     assert all(torch.equal(first.last[name], second.last[name]) for name in first.last)
@@ -123,6 +141,11 @@ def test_material_brings_patches_labels_and_slides_of_a_split_together(store, co
     assert train.slide.tolist() == ["001.tiff", "018.tiff"]
     assert material.cells("validation", "test").rows.tolist() == [3, 40]
     assert material.pixels.shape == (48, 40, 40, 3)
+
+
+def test_losses_that_are_never_finite_are_an_error():
+    with pytest.raises(SplitError, match="No validation loss was finite"):
+        train(steps=2, learning_rate=1e30, every=1)
 
 
 def test_no_validation_cells_is_an_error():

@@ -7,6 +7,7 @@ from cryotome.figures import draw_figure1, draw_figure2, figure1_data, figure2_d
 ABOUT = {
     "order": [["a", "probe"], ["b", "e2e"]], "labels": {"a + probe": "A", "b + e2e": "B"},
     "datasets": {"d": "D", "f": "F"}, "domains": {"d": {"x": "X", "y": "Y"}, "f": {"z": "Z"}},
+    "schemes": {"random": "random cells"},
     "figure2": [["b", "e2e"]], "notice": "synthetic demo cohort",
 }  # fmt: skip
 
@@ -87,7 +88,7 @@ def test_figure2_has_each_pair_of_domains(scores):
 
 
 def test_figures_are_written_as_pdf_and_png_and_carry_the_notice(scores, tmp_path):
-    first = draw_figure1(figure1_data(scores, PUBLISHED, ABOUT), ABOUT["datasets"], ABOUT["notice"])
+    first = draw_figure1(figure1_data(scores, PUBLISHED, ABOUT), ABOUT)
     second = draw_figure2(figure2_data(scores, ABOUT), ABOUT)
     for name, figure in (("one", first), ("two", second)):
         assert any(text.get_text() == "SYNTHETIC DEMO COHORT" for text in figure.texts)
@@ -99,7 +100,7 @@ def test_figures_are_written_as_pdf_and_png_and_carry_the_notice(scores, tmp_pat
 
 def test_equal_figures_are_equal_files(scores, tmp_path):
     for name in "ab":
-        figure = draw_figure1(figure1_data(scores, PUBLISHED, ABOUT), ABOUT["datasets"], "")
+        figure = draw_figure1(figure1_data(scores, PUBLISHED, ABOUT), ABOUT)
         save_figure(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()

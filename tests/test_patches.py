@@ -103,6 +103,38 @@ def test_pyramid_levels_agree_with_level_zero(tmp_path):
     assert np.abs(cut[0] - cut[1]).mean() < 4
 
 
+@pytest.mark.parametrize("scale", [2.0, 2.17, 4.0, 4.3])
+def test_any_centre_can_be_shrunk_through_a_pyramid(tmp_path, scale):
+    """Boxes at whole and half centres differ by a px in height and width and round apart."""
+    y, x = np.mgrid[:2048, :2048]
+    pixels = np.stack([x // 8, y // 8, 0 * x], -1).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "p.tiff") as tiff:
+        for level, step in enumerate((1, 2, 4)):
+            tiff.write(
+                pixels[::step, ::step],
+                tile=(256, 256),
+                photometric="rgb",
+                subfiletype=min(level, 1),
+            )
+    image = open_image(tmp_path / "p.tiff")
+    rng = np.random.default_rng(0)
+    for centre in rng.integers(1200, 2900, size=(60, 2)) / 2:
+        patch = cut_patch(image, *centre, side=64, scale=scale, border="black")
+        middle = seen(patch, 64)[31:33, 31:33, :2].mean((0, 1))
+        assert middle == pytest.approx(centre / 8 - 0.5, abs=1.2)
+
+
+def test_a_strip_of_a_coarse_level_is_filled_to_its_own_height(tmp_path):
+    pixels = np.full((1024, 1024, 3), 200, np.uint8)
+    with tifffile.TiffWriter(tmp_path / "p.tiff") as tiff:
+        tiff.write(pixels, tile=(256, 256), photometric="rgb")
+        tiff.write(pixels[::4, ::4], tile=(256, 256), photometric="rgb", subfiletype=1)
+    image = open_image(tmp_path / "p.tiff")
+    patch = cut_patch(image, 6 - 100, 512, side=64, scale=4, border="black")
+    lit = (patch[..., 0] > 100).any(axis=1)
+    assert lit.all()  # every row reaches into the image, by 34 level-0 px
+
+
 def test_the_store_holds_every_cell_in_order(store, cohort, demo_card):
     patches, ids, stamps = read_patches(store, cells=cohort / "cells.csv")
     cells = pd.read_csv(cohort / "cells.csv")

@@ -1,18 +1,20 @@
 """Golden numbers of the expensive steps. If a change here is intended, bump the recipe."""
 
-from pathlib import Path
+import hashlib
 
+import h5py
 import numpy as np
 import pytest
-import torch
 from conftest import CONFIG
 
 from cryotome import recipes
+from cryotome.annotations import read_cells
 from cryotome.cards import load_card
 from cryotome.demo import DOMAINS, draw_tissue
-from cryotome.encoders import build_encoder
+from cryotome.embeddings import write_embeddings
 from cryotome.images import _Flat
 from cryotome.patches import cut_patch
+from cryotome.splits import draw_split
 
 HINT = (
     "If the change of numbers is intended, bump {} in workflow/cryotome/recipes.py and this test."
@@ -35,6 +37,28 @@ def test_demo(pixels):
     assert pixels.mean((0, 1)) == pytest.approx(golden[recipes.DEMO], abs=0.02), HINT.format("DEMO")
 
 
+def test_cells(cohort, demo_card):
+    cells = read_cells(cohort / "annotations.json", cohort / "images", demo_card, "demo_rois")
+    found = hashlib.sha256(cells.to_csv(index=False).encode()).hexdigest()[:16]
+    golden = {1: "b80ded235187b9b5"}
+    assert found == golden[recipes.CELLS], HINT.format("CELLS")
+
+
+@pytest.mark.parametrize("scheme", ["random", "slide_grouped", "from_left"])
+def test_splits(cells, scheme):
+    card = load_card(CONFIG, "schemes", "from_domain" if scheme[:5] == "from_" else scheme)
+    roles = draw_split(cells, card, scheme=scheme, fraction="1.0", fold=1).roles
+    found = hashlib.sha256(roles.to_csv(index=False).encode()).hexdigest()[:16]
+    golden = {
+        1: {
+            "random": "5d385e5e9e2af8fd",
+            "slide_grouped": "78a763509bbf9f53",
+            "from_left": "733d4eddfad90031",
+        }
+    }
+    assert found == golden[recipes.SPLITS][scheme], HINT.format("SPLITS")
+
+
 def test_patches(pixels):
     patch = cut_patch(flat(pixels), 20, 100, side=64, scale=1.3, border="reflect")
     golden = {1: [171.45, 156.1, 204.22]}
@@ -43,18 +67,29 @@ def test_patches(pixels):
     )
 
 
-def test_embeddings(pixels):
-    encoder, _ = build_encoder(load_card(CONFIG, "models", "resnet10t_random"), "r", Path())
-    with torch.inference_mode():
-        x = encoder(torch.from_numpy(pixels[:64, :64].copy()).permute(2, 0, 1)[None].float() / 255)
-    found = [float(x.mean()), float(x.std()), float(x[0].max())]
-    golden = {1: [0.0578394, 0.0792854, 0.399246]}
+def test_embeddings(store, tmp_path):
+    card = load_card(CONFIG, "models", "resnet10t_random")
+    write_embeddings(
+        tmp_path / "e.h5",
+        store,
+        card,
+        model="r",
+        view="paper-fp32",
+        weights_dir=tmp_path,
+        device="cpu",
+        threads=2,
+    )
+    with h5py.File(tmp_path / "e.h5") as file:
+        x = file["embedding"][:]
+    found = [float(x.mean()), float(x.std()), float(x[7].max())]
+    golden = {1: [0.0628878, 0.0878584, 0.425902]}
     assert found == pytest.approx(golden[recipes.EMBEDDINGS], rel=1e-3), HINT.format("EMBEDDINGS")
 
 
 def test_endtoend():
+    """Twenty steps move with every draw of sampler, augmentation, optimiser and cycle."""
     from test_endtoend import train
 
-    found = train(steps=3, every=1)[1].history[0][1]
-    golden = {1: 0.6559}
+    found = [loss for _, loss in train(steps=20, every=10)[1].history]
+    golden = {1: [0.466655, 0.072268]}
     assert found == pytest.approx(golden[recipes.ENDTOEND], rel=1e-2), HINT.format("ENDTOEND")

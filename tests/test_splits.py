@@ -104,7 +104,7 @@ def test_one_slide_cannot_be_grouped(cells):
 
 
 def test_a_sixth_grouped_fold_is_an_error(cells):
-    with pytest.raises(SplitError, match="5 folds, 0 to 4; not 5"):
+    with pytest.raises(SplitError, match="has 5 folds, counted from 0; not 5"):
         draw(cells, "slide_grouped", fold=5)
 
 

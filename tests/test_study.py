@@ -14,7 +14,8 @@ def test_ganz2024_is_585_row_runs_of_which_65_are_trainings():
     ganz = study("ganz2024")
     assert len(ganz.rows) == 9
     assert ganz.runs == 585
-    assert sum(ganz.trains(row.head) for row in ganz.rows) * ganz.trainings_per_row == 65
+    assert sum(ganz.trains(row.head) for row in ganz.rows) * ganz.runs_per_row == 65
+    assert ganz.trainings == 65
     assert ganz.schemes("midog2022") == [
         "random", "from_human_breast", "from_canine_lung", "from_canine_lymphoma",
         "from_canine_mast_cell", "from_human_neuroendocrine",
@@ -65,3 +66,26 @@ def test_the_demo_is_synthetic_and_the_papers_study_is_not():
 def test_a_study_without_single_domains_has_no_table2():
     assert "table2.csv" not in study("config", schemes=["random"]).products
     assert "table2.csv" in study("config").products
+
+
+def test_a_misspelt_domain_is_named():
+    with pytest.raises(CardError, match="'from_breats' trains on a domain that none of"):
+        study("config", schemes=["random", "from_breats"])
+
+
+def test_one_fraction_has_one_name():
+    demo = study("config", fractions=[1, 0.1, 0.00001])
+    assert demo.fractions("random") == ["1.0", "0.1", "0.00001"]
+
+
+def test_a_product_that_a_study_does_not_make_is_refused():
+    assert study("config").product("table2.csv") == "table2.csv"
+    with pytest.raises(CardError, match="study 'demo' has no scheme that table2.csv is made from"):
+        study("config", schemes=["random"]).product("table2.csv")
+    assert "figure1.csv" not in study("config", schemes=["from_*"]).products
+
+
+def test_best_and_last_checkpoint_are_one_training():
+    rows = [{"model": "resnet10t_random", "head": head} for head in ("e2e", "e2e_last")]
+    demo = study("config", rows=rows, figure2=rows)
+    assert (demo.runs, demo.trainings) == (28, 14)

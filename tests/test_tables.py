@@ -97,18 +97,21 @@ def test_markdown_and_latex_print_the_same_cells():
     assert r"\caption{a\_b}" in latex
 
 
-def test_scores_are_read_with_the_keys_of_their_paths(tmp_path):
-    path = tmp_path / "midog2022" / "from_a" / "view=paper-fp16" / "model=uni" / "head=probe.csv"
+def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(tmp_path):
+    path = tmp_path / "midog2022" / "random" / "view=paper-fp16" / "model=uni" / "head=probe.csv"
     path.parent.mkdir(parents=True)
-    path.write_text("fold,value\n0,0.5\n")
-    line = read_scores([path]).iloc[0]
-    assert line[["dataset", "scheme", "view", "model", "head"]].tolist() == [
-        "midog2022",
-        "from_a",
-        "paper-fp16",
-        "uni",
-        "probe",
-    ]
+    path.write_text("fraction,fold,value\n0.1,0,0.5\n0.1,1,0.6\n1.0,0,0.7\n")
+    table = read_scores([path], {"fractions": [1.0, 0.01], "folds": [0]})
+    assert table["value"].tolist() == [0.7]
+    keys = table.iloc[0][["dataset", "scheme", "view", "model", "head"]]
+    assert keys.tolist() == ["midog2022", "random", "paper-fp16", "uni", "probe"]
+
+
+def test_single_domains_are_read_whatever_the_fractions(tmp_path):
+    path = tmp_path / "d" / "from_a" / "view=v" / "model=uni" / "head=probe.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("fraction,fold,value\n1.0,0,0.7\n")
+    assert len(read_scores([path], {"fractions": [0.1], "folds": [0]})) == 1
 
 
 def test_intervals_compare_rows_on_the_same_slides(tmp_path):
@@ -142,14 +145,31 @@ def test_intervals_compare_rows_on_the_same_slides(tmp_path):
             table.to_csv(path, index=False)
             paths.append(path)
     blocks = gather_folds(paths, {"d": cells})
-    assert set(blocks) == {("d", "from_a", "1.0", "in"), ("d", "from_a", "1.0", "out")}
-    table = intervals({k: v for k, v in blocks.items() if k[3] == "in"}, "good + probe").set_index(
-        "row"
-    )
+    assert set(blocks) == {("d", name, "1.0", "in") for name in ("from_a", "from_*")}
+    mine = ("d", "from_*", "1.0", "in")
+    table = intervals({mine: blocks[mine]}, "good + probe").set_index("row")
     bad = table.loc["bad + probe"]
     assert bad["low"] < 0.5 < bad["high"]
     assert bad["difference_low"] > 0.3
     assert table.loc["good + probe", "difference"] == 0
+
+
+def test_out_of_domain_intervals_average_over_test_domains_as_table2_does(tmp_path):
+    cells = pd.DataFrame(
+        {"slide": range(8), "domain": list("aabbbbcc")}, index=pd.Index(range(8), name="id")
+    )
+    path = (
+        tmp_path / "d" / "from_a" / "view=v" / "model=m" / "head=h" / "fraction=1.0" / "fold=0.csv"
+    )
+    path.parent.mkdir(parents=True)
+    scores = [0.1, 0.9, 0.2, 0.3, 0.8, 0.9, 0.9, 0.1]
+    table = pd.DataFrame(
+        {"id": range(8), "role": "test", "label": [0, 1, 0, 0, 1, 1, 0, 1], "score": scores}
+    )
+    table.to_csv(path, index=False)
+    result = intervals(gather_folds([path], {"d": cells}), "m + h").set_index(["scheme", "tested"])
+    assert result.loc[("from_*", "in"), "auroc"] == 1
+    assert result.loc[("from_*", "out"), "auroc"] == 0.5  # b is right, c is wrong
 
 
 def test_table1_is_a_view_of_the_cards():

@@ -148,9 +148,9 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
         if not files:
             raise DataError(f"{images / entry['is']} holds no images of class {entry['name']!r}.")
         rows += [(p.stem, f"{entry['is']}/{p.name}", entry["name"], entry["is"]) for p in files]
-    cells = pd.DataFrame(rows, columns=["key", "image", "class", "folder"])
+    cells = pd.DataFrame(rows, columns=["key", "image", "named", "folder"])
     if annotations is None:
-        return cells.assign(slide=cells["image"], x=0.0, y=0.0)
+        return cells.assign(slide=cells["image"], x=0.0, y=0.0, **{"class": cells["named"]})
     reading = card["reading"]
     table = pd.read_csv(annotations, dtype=str)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
@@ -158,6 +158,7 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     table["slide"] = [reading["slide"].format(**row) for row in spelt]
     table["number"] = table["slide"].map(number)
     table[["x", "y"]] = table.reindex(columns=["x", "y"], fill_value="0").astype(float)
+    table = table.drop(columns=["image", "folder"], errors="ignore")
     merged = cells.merge(table, on="key", how="left", validate="one_to_one", indicator=True)
     lost = merged.loc[merged["_merge"] != "both", "image"].tolist()
     if lost:
@@ -170,7 +171,7 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
                 f"{annotations}: column {reading['class']!r} contradicts the folder of "
                 f"{len(wrong)} images, first {wrong[0]}. One of the two is wrong."
             )
-    return merged
+    return merged.assign(**{"class": merged["named"]})
 
 
 def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
@@ -187,6 +188,11 @@ def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
     for domain, entry in card["domains"].items():
         fits[domain] = True
         for column, wanted in entry["where"].items():
+            if column not in cells:
+                raise DataError(
+                    f"Domain {domain!r} asks for column {column!r}; the reader gives "
+                    f"{sorted(cells.columns)}. Mend `domains:` in the dataset's card."
+                )
             if isinstance(wanted, list):
                 fits[domain] &= cells[column].between(*wanted)
             else:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from cryotome.errors import CardError
 
@@ -16,7 +17,7 @@ SCHEMAS = Path(__file__).parent.parent / "schemas"
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
 
 # Keys that are read by people only: editing them must not rerun a job.
-PROSE = {"title", "source", "notes", "licence", "table1", "expect"}
+PROSE = {"title", "source", "notes", "licence", "table1"}
 
 
 def read_yaml(path: Path) -> Card:
@@ -52,10 +53,10 @@ def check(content: Card, schema: str, path: Path | str) -> Card:
     CardError
         It does not; the text names the file, the key and the value.
     """
-    errors = sorted(_validator(schema).iter_errors(content), key=lambda e: list(map(str, e.path)))
-    if errors:
-        where = ".".join(map(str, errors[0].path)) or "top level"
-        raise CardError(f"{path}, {where}: {errors[0].message}")
+    error = best_match(_validator(schema).iter_errors(content))
+    if error:
+        where = ".".join(map(str, error.path)) or "top level"
+        raise CardError(f"{path}, {where}: {error.message}")
     return content
 
 
@@ -100,5 +101,11 @@ def facts(card: Card, *only: str) -> str:
     >>> facts({"title": "UNI", "pooling": "class", "dim": 1024}, "dim")
     '{"dim": 1024}'
     """
-    kept = {k: v for k, v in card.items() if (k in only if only else k not in PROSE)}
-    return json.dumps(kept, sort_keys=True)
+    kept = {key: value for key, value in card.items() if not only or key in only}
+    return json.dumps(_without_prose(kept), sort_keys=True)
+
+
+def _without_prose(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_prose(v) for k, v in value.items() if k not in PROSE}
+    return value

@@ -101,28 +101,42 @@ def _transformers(card: Card) -> nn.Module:
     return network(network.config_class(**card["arguments"]), add_pooling_layer=False)
 
 
-def check_side(card: Card, name: str, side: int) -> None:
-    """Stop before a network of fixed input size is given patches of another.
-
-    Raises
-    ------
-    CardError
-        The card's network takes one size only, and `side` px is not it.
-    """
-    arguments = card["arguments"]
-    fixed = arguments.get("img_size", arguments.get("image_size"))
-    if fixed and not arguments.get("dynamic_img_size") and side != fixed:
-        raise CardError(
-            f"{name} takes patches of {fixed} px, not {side}. Use a dataset card with "
-            f"`patch: {{side: {fixed}}}`, or a view `card-*`, whose transform resizes."
-        )
-
-
 LOADERS: dict[str, Callable[[Card], nn.Module]] = {
     "timm": _timm,
     "torchvision": _torchvision,
     "transformers": _transformers,
 }
+
+
+def check_side(card: Card, name: str, side: int) -> None:
+    """Stop before a network is given patches of a size that it cannot take.
+
+    The architecture is built without weights and asked.
+
+    Raises
+    ------
+    CardError
+        The network takes another size only, or multiples of its own patch size.
+    """
+    with torch.device("meta"):
+        network = LOADERS[card["loader"]](card)
+    embed = getattr(network, "patch_embed", None)
+    size = getattr(getattr(network, "config", None), "image_size", None)
+    if embed is not None and getattr(embed, "strict_img_size", False):
+        size = embed.img_size[0]
+    if size and side != size:
+        raise CardError(f"{name} takes patches of {size} px, not {side}. {_other_size(card, size)}")
+    step = getattr(embed, "patch_size", [1])[0]
+    if side % step and not getattr(embed, "dynamic_img_pad", False):
+        near = side - side % step
+        raise CardError(
+            f"{name} takes multiples of {step} px, not {side}. {_other_size(card, near)}"
+        )
+
+
+def _other_size(card: Card, size: int) -> str:
+    resizes = ", or a view `card-*`, whose transform resizes" if "transform" in card else ""
+    return f"Use a dataset card with `patch: {{side: {size}}}`{resizes}."
 
 
 def find_weights(card: Card, name: str, weights_dir: Path) -> Path:

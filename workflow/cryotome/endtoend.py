@@ -213,9 +213,10 @@ def train_endtoend(
             seen = score_cells(network, patches, validation.rows, side=side, device=device)
             history.append((step, _loss(seen, validation.label)))
             steps.set_postfix(validation_loss=f"{history[-1][1]:.4f}", refresh=False)
-            if best is None or history[-1][1] < best_loss:
+            if history[-1][1] < best_loss:
                 best, best_loss = _copied(network), history[-1][1]
-    assert best is not None
+    if best is None:
+        raise SplitError(f"No validation loss was finite: {history[:3]} … Lower the learning rate.")
     return Trained(best, _copied(network), history)
 
 

@@ -31,30 +31,31 @@ def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, about: Card) -> 
 
     Returns
     -------
-    data frame with columns dataset, model, head, row, fraction, mean, sd, folds,
+    data frame with columns scheme, dataset, model, head, row, fraction, mean, sd, folds,
     published_mean, published_sd
         SD is the population SD over folds; published only where the paper prints a number.
     """
-    whole = scores[(scores["scheme"] == "random") & (scores["test_domain"] == "all")]
-    grouped = whole.groupby([*ROW, "fraction"], sort=False)["value"]
+    whole = scores[scores["test_domain"] == "all"]
+    grouped = whole.groupby(["scheme", *ROW, "fraction"], sort=False)["value"]
     table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
-    printed = published.drop(columns=["source", "scheme"])
+    printed = published.drop(columns="source")
     printed = printed.rename(columns={"mean": "published_mean", "sd": "published_sd"})
-    table = table.merge(printed, on=[*ROW, "fraction"], how="left")
+    table = table.merge(printed, on=["scheme", *ROW, "fraction"], how="left")
     return _ordered(table, about)
 
 
-def draw_figure1(table: pd.DataFrame, titles: dict[str, str], notice: str) -> Figure:
-    """Draw AUROC against training fraction, one panel a dataset, SD over folds as bars."""
+def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
+    """Draw AUROC against training fraction, a panel for each dataset and scheme."""
     sns.set_theme(style="whitegrid", context="paper")
-    datasets = list(titles)
+    titles, schemes = about["datasets"], about["schemes"]
+    panels = list(dict.fromkeys(zip(table["dataset"], table["scheme"], strict=True)))
     rows = list(dict.fromkeys(table["row"]))
     colours = dict(zip(rows, sns.color_palette("colorblind", len(rows)), strict=True))
     figure, axes = plt.subplots(
-        1, len(datasets), figsize=(4.2 * len(datasets) + 2.4, 3.8), sharey=True, squeeze=False
+        1, len(panels), figsize=(4.2 * len(panels) + 2.4, 3.8), sharey=True, squeeze=False
     )
-    for axis, dataset in zip(axes[0], datasets, strict=True):
-        part = table[table["dataset"] == dataset]
+    for axis, (dataset, scheme) in zip(axes[0], panels, strict=True):
+        part = table[(table["dataset"] == dataset) & (table["scheme"] == scheme)]
         for place, row in enumerate(rows):
             line = part[part["row"] == row].sort_values("fraction")
             # beside each other, so that error bars do not hide each other
@@ -67,7 +68,11 @@ def draw_figure1(table: pd.DataFrame, titles: dict[str, str], notice: str) -> Fi
             axis.errorbar(x, line["published_mean"], yerr=line["published_sd"], **printed)
         axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
         ticks = sorted(100 * part["fraction"].unique())
-        axis.set(xscale="log", title=titles[dataset], xlabel="share of the training pool, %")
+        axis.set(
+            xscale="log",
+            title=f"{titles[dataset]}\n{schemes[scheme]}",
+            xlabel="share of the training pool, %",
+        )
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
     axes[0, 0].set_ylabel("AUROC, mean and SD over folds")
@@ -78,7 +83,7 @@ def draw_figure1(table: pd.DataFrame, titles: dict[str, str], notice: str) -> Fi
         )
         names.append("published (Ganz et al. 2024)")
     figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    return _noticed(figure, notice)
+    return _noticed(figure, about["notice"])
 
 
 def figure2_data(scores: pd.DataFrame, about: Card) -> pd.DataFrame:

@@ -84,14 +84,21 @@ def _padded(
     pixels = image.read(*inside, until[0] - inside[0], until[1] - inside[1], shrink)
     if (*inside, *until) == box:
         return pixels
-    level = (until[0] - inside[0]) / pixels.shape[1]  # level-0 px per px read
-    columns = np.floor(np.arange(round((x1 - x0) / level)) + 0.5 + (x0 - inside[0]) / level)
-    rows = np.floor(np.arange(round((y1 - y0) / level)) + 0.5 + (y0 - inside[1]) / level)
+    columns = _positions(x0, x1, inside[0], until[0], pixels.shape[1])
+    rows = _positions(y0, y1, inside[1], until[1], pixels.shape[0])
     filled = pixels[_mirrored(rows, pixels.shape[0])][:, _mirrored(columns, pixels.shape[1])]
     if border == "black":
         filled[(rows < 0) | (rows >= pixels.shape[0])] = 0
         filled[:, (columns < 0) | (columns >= pixels.shape[1])] = 0
     return filled
+
+
+def _positions(start: int, stop: int, first: int, last: int, count: int) -> np.ndarray:
+    """Place the px of [start, stop) among `count` px that were read from [first, last)."""
+    level = (last - first) / count  # level-0 px per px read
+    return np.floor(
+        np.arange(max(round((stop - start) / level), 1)) + 0.5 + (start - first) / level
+    )
 
 
 def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
@@ -117,8 +124,8 @@ def cut_patch(
     scale
         Level-0 px per patch px, 1 for the native resolution.
     border
-        `black` fills beyond the image, `reflect` mirrors, `clamp` first moves the seen
-        window inside. The margin beyond a moved or whole seen window is mirrored, too.
+        `black` fills whatever lies beyond the image, `reflect` mirrors it, `clamp` first moves
+        the seen window inside and mirrors what its margin still lacks, as `drop` does.
 
     Returns
     -------
@@ -140,9 +147,13 @@ def cut_patch(
         int(np.ceil(top + reach)),
     )
     pixels = _padded(image, box, border, max(scale, 1))
-    level = (box[2] - box[0]) / pixels.shape[1]
-    within = ((left - box[0]) / level, (top - box[1]) / level)
-    part = (*within, within[0] + reach / level, within[1] + reach / level)
+    across, down = pixels.shape[1] / (box[2] - box[0]), pixels.shape[0] / (box[3] - box[1])
+    part = (
+        (left - box[0]) * across,
+        (top - box[1]) * down,
+        min((left - box[0] + reach) * across, pixels.shape[1]),
+        min((top - box[1] + reach) * down, pixels.shape[0]),
+    )
     resized = Image.fromarray(pixels).resize((stored, stored), Image.Resampling.BICUBIC, box=part)
     return np.asarray(resized)
 

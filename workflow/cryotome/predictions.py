@@ -33,11 +33,11 @@ def write_predictions(
     split
         The split file, whose hash goes into the metadata.
     notes
-        Hashes of the store and the weights, the recipe, the cost.
+        Hashes of the store and the weights, the recipe, the cost in seconds.
     """
     table = roles.assign(label=labels, score=scores)
     with written_whole(path) as beside:
-        table.to_csv(beside, index=False, float_format="%.9g")
+        table.to_csv(beside, index=False, float_format="%.17g")
     drawn = json.loads(split.with_suffix(".json").read_text())["drawn"]
     about = {"split_sha256": sha256(split), "split_drawn": drawn, **notes}
     about["versions"] = {

@@ -2,10 +2,12 @@
 
 Bump a number by hand when the same input would now give other numbers: every job
 of that step then reruns. A refactoring that keeps the numbers keeps its version.
-`tests/test_golden.py` fails when the numbers move and the version does not.
+`tests/test_recipes.py` fails when the numbers move and the version does not.
 """
 
 DEMO = 1
+CELLS = 1
+SPLITS = 1
 PATCHES = 1
 EMBEDDINGS = 1
 ENDTOEND = 1

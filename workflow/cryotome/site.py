@@ -77,6 +77,24 @@ def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
     return [str(path)]
 
 
+def images_at_hand(study: Study, site: Site, dataset: str) -> list[str]:
+    """Return no file, once it is sure that a real dataset's image folder is there.
+
+    Raises
+    ------
+    CryotomeError
+        It is not.
+    """
+    card = study.dataset(dataset)
+    folder = folder_of(card, site.data_root) / card["images"]
+    if "synthetic" not in card and not folder.is_dir():
+        raise CryotomeError(
+            f"{folder} does not exist, so no patch of {dataset!r} can be cut. "
+            f"`make data STUDY={study.name}` says what to fetch and where to put it."
+        )
+    return []
+
+
 def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
     """Say what this study is and makes, before anything is planned.
 
@@ -85,11 +103,11 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
     CryotomeError
         A real study has `device: auto` and this machine has no GPU.
     """
-    trained = sum(study.trains(row.head) for row in study.rows) * study.trainings_per_row
     datasets = ", ".join(f"{name} ({len(study.schemes(name))} schemes)" for name in study.datasets)
     say(
         f"cryotome: study {study.name!r}, {len(study.rows)} rows x {datasets}: {study.runs} "
-        f"row-runs, {trained} of them trainings; makes results/{{{','.join(study.products)}}}"
+        f"row-runs, {study.trainings} of them trainings; makes "
+        f"results/{{{','.join(study.products)}}}"
     )
     if study.synthetic:
         say(
@@ -107,7 +125,7 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
 
 
 def shopping_list(study: Study, site: Site) -> str:
-    """Return, per dataset, where it must lie, whether it is there, and where it comes from."""
+    """Say where each dataset and each weights file must lie, and whether it is there."""
     lines = []
     for name in study.datasets:
         card = study.dataset(name)
@@ -116,4 +134,11 @@ def shopping_list(study: Study, site: Site) -> str:
             if key in card:
                 path = folder_of(card, site.data_root) / card[key]
                 lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}")
+    for model in dict.fromkeys(row.model for row in study.rows):
+        weights = study.model(model)["weights"]
+        if "file" in weights:
+            path, where = site.weights_dir / model / weights["file"], weights.get("hub")
+            gate = " (gated: accept its terms first)" if weights.get("gated") else ""
+            source = f"hub {where}{gate}" if where else weights["url"]
+            lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}, else from {source}")
     return "\n".join(lines)

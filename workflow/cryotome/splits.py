@@ -9,8 +9,6 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.errors import SplitError
 
-FOLDS = 5  # parts of a grouped split, paper 001's number of folds
-
 
 @dataclass(frozen=True)
 class Split:
@@ -70,24 +68,27 @@ def _draw_cells(
     return {"train": train, "validation": rest, "test": order[:n_test]}, how
 
 
-def _slide_folds(cells: pd.DataFrame, seed: int) -> list[np.ndarray]:
+def _slide_folds(cells: pd.DataFrame, share: float, seed: int) -> list[np.ndarray]:
+    """Cut the slides into 1 / share parts of about equal size and prevalence."""
     from sklearn.model_selection import StratifiedGroupKFold
 
-    slides = cells["slide"].nunique()
-    if slides < FOLDS:
-        raise SplitError(f"A grouped split needs {FOLDS} slides; there are {slides}.")
-    parts = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    count, slides = round(1 / share), cells["slide"].nunique()
+    if slides < count:
+        raise SplitError(f"A grouped split needs {count} slides; there are {slides}.")
+    parts = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     return [test for _, test in parts.split(cells, cells["label"], cells["slide"])]
 
 
 def _draw_slides(
     cells: pd.DataFrame, card: Card, fraction: str, fold: int, rng: np.random.Generator
 ) -> tuple[dict[str, np.ndarray], str]:
-    if fold >= FOLDS:
-        raise SplitError(f"Scheme slide_grouped has {FOLDS} folds, 0 to {FOLDS - 1}; not {fold}.")
-    test = _slide_folds(cells, card["seed"])[fold]
+    parts = _slide_folds(cells, card["test"], card["seed"])
+    if fold >= len(parts):
+        raise SplitError(f"A grouped split has {len(parts)} folds, counted from 0; not {fold}.")
+    test = parts[fold]
     pool = np.setdiff1d(np.arange(len(cells)), test)
-    watch = pool[_slide_folds(cells.iloc[pool], card["seed"])[fold]]
+    inner = _slide_folds(cells.iloc[pool], card["validation"], card["seed"])
+    watch = pool[inner[fold % len(inner)]]
     learn = rng.permutation(np.setdiff1d(pool, watch))
     watch = rng.permutation(watch)
     labels = cells["label"].to_numpy()

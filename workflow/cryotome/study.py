@@ -2,12 +2,17 @@
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
 from cryotome.cards import Card, check, load_card
 from cryotome.errors import CardError
 
+FIGURE1 = ["figure1.csv", "figure1.pdf", "figure1.png"]
+CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
+CROSSED += ["figure2.csv", "figure2.pdf", "figure2.png"]
+PRODUCTS = ["table1.csv", "intervals.csv", *FIGURE1, *CROSSED]
 LAST = "_last"  # `e2e_last` is the last checkpoint of the training that makes `e2e`
 
 
@@ -48,8 +53,13 @@ class Study:
         for row in self.config["figure2"]:
             if row not in listed:
                 raise CardError(f"study {self.name!r}, figure2: {row} is none of its `rows`.")
-        for dataset in self.datasets:
-            self.schemes(dataset)
+        drawn = {scheme for _, scheme in self.blocks} | {"from_*"}
+        for scheme in self.config["schemes"]:
+            if scheme not in drawn:
+                raise CardError(
+                    f"study {self.name!r}, schemes: {scheme!r} trains on a domain that none of "
+                    f"{self.datasets} has."
+                )
 
     @property
     def name(self) -> str:
@@ -118,7 +128,9 @@ class Study:
 
     def fractions(self, scheme: str) -> list[str]:
         """Return the training fractions of a scheme as they stand in paths."""
-        return ["1.0"] if scheme[:5] == "from_" else [str(f) for f in self.config["fractions"]]
+        if scheme[:5] == "from_":
+            return ["1.0"]
+        return [f"{Decimal(str(float(share))):f}" for share in self.config["fractions"]]
 
     @cached_property
     def blocks(self) -> list[tuple[str, str]]:
@@ -126,18 +138,32 @@ class Study:
         return [(name, scheme) for name in self.datasets for scheme in self.schemes(name)]
 
     @cached_property
-    def crossed(self) -> bool:
-        """Whether the study trains on single domains, as Table 2 and Figure 2 need."""
-        return any(scheme[:5] == "from_" for _, scheme in self.blocks)
+    def crossing(self) -> list[tuple[str, str]]:
+        """The pairs that train on one domain: Table 2 and Figure 2."""
+        return [(name, scheme) for name, scheme in self.blocks if scheme[:5] == "from_"]
+
+    @cached_property
+    def pooled(self) -> list[tuple[str, str]]:
+        """The pairs that train on all domains: Figure 1."""
+        return [block for block in self.blocks if block not in self.crossing]
 
     @cached_property
     def products(self) -> list[str]:
         """File names of everything that the study makes for people."""
-        names = ["table1.csv", "intervals.csv", "figure1.csv", "figure1.pdf", "figure1.png"]
-        if self.crossed:
-            names += ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
-            names += ["figure2.csv", "figure2.pdf", "figure2.png"]
-        return names
+        figure1, crossed = FIGURE1 * bool(self.pooled), CROSSED * bool(self.crossing)
+        return ["table1.csv", "intervals.csv", *figure1, *crossed]
+
+    def product(self, name: str) -> str:
+        """Return the name of a table or figure, if the study makes it.
+
+        Raises
+        ------
+        CardError
+            The study's schemes do not give that table or figure.
+        """
+        if name not in self.products:
+            raise CardError(f"study {self.name!r} has no scheme that {name} is made from.")
+        return name
 
     @cached_property
     def encoders(self) -> str:
@@ -158,6 +184,9 @@ class Study:
             },
             "synthetic": [name for name, card in datasets.items() if "synthetic" in card],
             "notice": next((c["synthetic"] for c in datasets.values() if "synthetic" in c), ""),
+            "schemes": {scheme: self.scheme(scheme)["title"] for _, scheme in self.blocks},
+            "fractions": [float(share) for share in self.config["fractions"]],
+            "folds": self.folds,
             "figure2": [(row["model"], row["head"]) for row in self.config["figure2"]],
         }
         return json.dumps(about)
@@ -168,12 +197,18 @@ class Study:
         return "|".join(name for name in names if self.trains(name) == trains)
 
     @property
-    def runs(self) -> int:
-        """Row-runs: predictions files of all rows, blocks, fractions and folds."""
-        return len(self.rows) * self.trainings_per_row
+    def trainings(self) -> int:
+        """Training jobs; the best and the last checkpoint come from one."""
+        jobs = {(r.model, r.head.removesuffix(LAST)) for r in self.rows if self.trains(r.head)}
+        return len(jobs) * self.runs_per_row
 
     @property
-    def trainings_per_row(self) -> int:
+    def runs(self) -> int:
+        """Row-runs: predictions files of all rows, blocks, fractions and folds."""
+        return len(self.rows) * self.runs_per_row
+
+    @property
+    def runs_per_row(self) -> int:
         return sum(len(self.fractions(scheme)) * len(self.folds) for _, scheme in self.blocks)
 
     def gflop(self) -> float:

@@ -12,14 +12,30 @@ from cryotome.paths import key
 KEYS = ["dataset", "model", "head"]
 
 
-def read_scores(paths: list[Path]) -> pd.DataFrame:
-    """Read score files and add what their paths say: dataset, scheme, view, model, head."""
+def read_scores(paths: list[Path], about: Card) -> pd.DataFrame:
+    """Read score files, keep a study's draws, add what the paths say.
+
+    Parameters
+    ----------
+    about
+        The study's `fractions` and `folds`; a score file may hold other studies' draws too.
+
+    Returns
+    -------
+    data frame
+        The files' columns and dataset, scheme, view, model, head.
+    """
     parts = []
     for path in paths:
         dataset, scheme, *keys = path.with_suffix("").parts[-5:]
         named = dict(part.split("=", 1) for part in keys)
         parts.append(pd.read_csv(path).assign(dataset=dataset, scheme=scheme, **named))
-    return pd.concat(parts, ignore_index=True)
+    scores = pd.concat(parts, ignore_index=True)
+    crossed = scores["scheme"].str.startswith("from_")  # these know the fraction 1.0 only
+    mine = (scores["fraction"].isin(about["fractions"]) | crossed) & scores["fold"].isin(
+        about["folds"]
+    )
+    return scores[mine].reset_index(drop=True)
 
 
 def in_or_out(scores: pd.DataFrame) -> pd.DataFrame:
@@ -145,20 +161,22 @@ def gather_folds(
     Returns
     -------
     block to row name to one frame per fold with columns id, slide, label, score
-        `tested` is `all`, or for schemes that train on one domain `in` and `out`.
+        `tested` is `all`, or for schemes that train on one domain `in` and `out`, one frame
+        per test domain; `from_*` pools them as Table 2 does.
     """
     blocks: dict[tuple[str, ...], dict[str, list[pd.DataFrame]]] = {}
     for path in predictions:
         dataset, scheme = path.parts[-7:-5]
         table = pd.read_csv(path)
         table = table[table["role"] == "test"].join(cells[dataset][["slide", "domain"]], on="id")
-        parts = {"all": table}
-        if scheme.startswith("from_"):
-            inside = table["domain"] == scheme.removeprefix("from_")
-            parts = {"in": table[inside], "out": table[~inside]}
         row = f"{key(path, 'model')} + {key(path, 'head')}"
-        for tested, part in parts.items():
-            block = blocks.setdefault((dataset, scheme, key(path, "fraction"), tested), {})
+        places = [(scheme, "all", table)]
+        if scheme.startswith("from_"):
+            home = scheme.removeprefix("from_")
+            parts = [("in" if d == home else "out", part) for d, part in table.groupby("domain")]
+            places = [(name, *part) for name in (scheme, "from_*") for part in parts]
+        for name, tested, part in places:
+            block = blocks.setdefault((dataset, name, key(path, "fraction"), tested), {})
             block.setdefault(row, []).append(part)
     return blocks
 

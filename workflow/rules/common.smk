@@ -17,8 +17,8 @@ sys.path.insert(
 
 from cryotome import recipes
 from cryotome.cards import facts
-from cryotome.site import GPUS, announce, annotation_file, settle
-from cryotome.study import Study
+from cryotome.site import GPUS, announce, annotation_file, images_at_hand, settle
+from cryotome.study import PRODUCTS, Study
 
 SITE = settle(config, BASE / "config")
 STUDY = Study(SITE.study, BASE / "config")
@@ -29,7 +29,9 @@ if workflow.is_main_process:
 USES_GPU = STUDY.config["device"] != "cpu" and (
     GPUS > 0 or STUDY.config["device"] == "job"
 )
-if GPUS:  # no more GPU jobs at once than there are GPUs
+if (
+    GPUS and STUDY.config["device"] != "job"
+):  # no more GPU jobs at once than there are GPUs
     workflow.global_resources.setdefault("gpu", GPUS)
 
 
@@ -45,12 +47,12 @@ def drawn(pattern):
     )
 
 
-def studied(pattern):
-    """Return a pattern for every dataset, scheme, fraction, fold and row of the study."""
+def studied(blocks, pattern):
+    """Return a pattern for every row, fraction and fold of these (dataset, scheme) pairs."""
     return sorted(
         {
             path
-            for dataset, scheme in STUDY.blocks
+            for dataset, scheme in blocks
             for row in STUDY.rows
             for path in expand(
                 pattern,

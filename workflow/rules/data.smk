@@ -29,7 +29,6 @@ rule make_demo:
 rule read_cells:
     """Read a dataset's annotations into one table of cells."""
     input:
-        library("scripts/read_cells", "cryotome/annotations"),
         annotations=lambda w: annotation_file(STUDY, SITE, w.dataset),
     output:
         cells="results/cells/{dataset}.csv",
@@ -41,6 +40,7 @@ rule read_cells:
         mem_mb=4000,
         runtime=30,
     params:
+        recipe=recipes.CELLS,
         card=lambda w: facts(STUDY.dataset(w.dataset)),
         dataset="{dataset}",
     script:
@@ -50,6 +50,7 @@ rule read_cells:
 rule cut_patches:
     """Decode every cell's patch once."""
     input:
+        lambda w: images_at_hand(STUDY, SITE, w.dataset),
         cells="results/cells/{dataset}.csv",
     output:
         patches="results/patches/{dataset}.h5",
@@ -76,11 +77,14 @@ rule cut_patches:
 rule split:
     """Draw the train, validation and test cells of every fold."""
     input:
-        library("scripts/split", "cryotome/splits"),
         cells="results/cells/{dataset}.csv",
     output:
         splits=expand(
             "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.csv",
+            fold=STUDY.folds,
+        ),
+        about=expand(
+            "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.json",
             fold=STUDY.folds,
         ),
     log:
@@ -91,6 +95,7 @@ rule split:
         mem_mb=2000,
         runtime=30,
     params:
+        recipe=recipes.SPLITS,
         card=lambda w: facts(STUDY.scheme(w.scheme)),
         scheme="{scheme}",
     script:

@@ -12,7 +12,13 @@ OUTPUT    results/predictions/{dataset}/{scheme}/view={view}/model={model}/head=
 rule probe:
     """Fit a linear probe or nearest neighbours on frozen embeddings, all folds of a fraction."""
     input:
-        library("scripts/probe", "cryotome/probe", "cryotome/predictions"),
+        library(
+            "scripts/probe",
+            "cryotome/probe",
+            "cryotome/predictions",
+            "cryotome/embeddings",
+            "cryotome/splits",
+        ),
         embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
         cells="results/cells/{dataset}.csv",
         splits=expand(

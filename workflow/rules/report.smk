@@ -53,7 +53,8 @@ rule table2:
     input:
         library("scripts/table2", "cryotome/tables"),
         scores=studied(
-            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv"
+            STUDY.crossing,
+            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
         ),
         published=published("ganz2024_table2.csv"),
     output:
@@ -78,7 +79,8 @@ rule intervals:
         library("scripts/intervals", "cryotome/tables", "cryotome/metrics"),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
-            "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv"
+            STUDY.blocks,
+            "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
         ),
     output:
         table="results/studies/{study}/intervals.csv",
@@ -101,7 +103,8 @@ rule figure1:
     input:
         library("scripts/figure1", "cryotome/figures", "cryotome/tables"),
         scores=studied(
-            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv"
+            STUDY.pooled,
+            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
         ),
         published=published("ganz2024_figure1.csv"),
     output:
@@ -124,7 +127,8 @@ rule figure2:
     input:
         library("scripts/figure2", "cryotome/figures", "cryotome/tables"),
         scores=studied(
-            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv"
+            STUDY.crossing,
+            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
         ),
     output:
         table="results/studies/{study}/figure2.csv",
@@ -144,13 +148,13 @@ rule figure2:
 rule publish:
     """Copy a product of the study in the config given to its short path."""
     input:
-        f"results/studies/{STUDY.name}/{{product}}",
+        lambda w: f"results/studies/{STUDY.name}/{STUDY.product(w.product)}",
     output:
         "results/{product}",
     log:
         "results/logs/publish/{product}.log",
     wildcard_constraints:
-        product="|".join(STUDY.products).replace(".", r"\."),
+        product="|".join(PRODUCTS).replace(".", r"\."),
     localrule: True
     conda:
         "../../envs/cryotome.yaml"

@@ -13,10 +13,10 @@ from cryotome.tables import read_scores
 def main(
     scores: list[Path], published: Path, table: Path, pdf: Path, png: Path, rows: dict, study: str
 ) -> None:
-    result = figure1_data(read_scores(scores), pd.read_csv(published), rows)
+    result = figure1_data(read_scores(scores, rows), pd.read_csv(published), rows)
     with written_whole(table) as beside:
         result.assign(study=study).to_csv(beside, index=False)
-    save_figure(draw_figure1(result, rows["datasets"], rows["notice"]), pdf, png)
+    save_figure(draw_figure1(result, rows), pdf, png)
 
 
 if __name__ == "__main__":

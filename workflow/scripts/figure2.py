@@ -9,7 +9,7 @@ from cryotome.tables import read_scores
 
 
 def main(scores: list[Path], table: Path, pdf: Path, png: Path, rows: dict, study: str) -> None:
-    result = figure2_data(read_scores(scores), rows)
+    result = figure2_data(read_scores(scores, rows), rows)
     with written_whole(table) as beside:
         result.assign(study=study).to_csv(beside, index=False)
     save_figure(draw_figure2(result, rows), pdf, png)

@@ -1,6 +1,7 @@
 """Fit a linear probe or nearest neighbours on frozen embeddings, all folds of a fraction."""
 
 from pathlib import Path
+from time import perf_counter
 
 import pandas as pd
 
@@ -10,6 +11,8 @@ from cryotome.paths import sha256
 from cryotome.predictions import SCORED, write_predictions
 from cryotome.probe import fit_and_score
 from cryotome.splits import rows_of
+
+KEPT = ["recipe", "weights_sha256", "patches_sha256", "cells_sha256"]
 
 
 def main(
@@ -23,15 +26,14 @@ def main(
 ) -> None:
     x, ids, stamps = read_embeddings(embeddings, model=model, view=view, cells_sha256=sha256(cells))
     y = pd.read_csv(cells, index_col="id")["label"].loc[ids].to_numpy()
+    stores = {name: stamps[name] for name in KEPT}
     for split, path in zip(splits, predictions, strict=True):
-        roles = pd.read_csv(split)
+        start, roles = perf_counter(), pd.read_csv(split)
         place = rows_of(ids, roles["id"])
         train, scored = place[roles["role"] == "train"], roles["role"].isin(SCORED)
         scores, fit = fit_and_score(card, x[train], y[train], x[place[scored]])
-        stores = {
-            name: str(stamps[name]) for name in ("weights_sha256", "patches_sha256", "cells_sha256")
-        }
         notes = {**stores, **fit, "model": model, "view": view, "head": card, "n_train": len(train)}
+        notes["cost_seconds"] = round(perf_counter() - start, 3)
         write_predictions(path, roles[scored], y[place[scored]], scores, split=split, notes=notes)
 
 

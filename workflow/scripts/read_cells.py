@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from cryotome import recipes
 from cryotome.annotations import read_cells
 from cryotome.job import run
 from cryotome.patches import without_border_cells
@@ -10,7 +11,10 @@ from cryotome.paths import written_whole
 from cryotome.site import folder_of
 
 
-def main(annotations: list[Path], cells: Path, card: dict, dataset: str, data_root: Path) -> None:
+def main(
+    annotations: list[Path], cells: Path, recipe: int, card: dict, dataset: str, data_root: Path
+) -> None:
+    assert recipe == recipes.CELLS
     images = folder_of(card, data_root) / card["images"]
     table = read_cells(annotations[0] if annotations else None, images, card, dataset)
     found = len(table)

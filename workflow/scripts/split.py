@@ -6,23 +6,27 @@ from pathlib import Path
 
 import pandas as pd
 
+from cryotome import recipes
 from cryotome.job import run
 from cryotome.paths import key, sha256, written_whole
 from cryotome.splits import draw_split
 
 
-def main(cells: Path, splits: list[Path], card: dict, scheme: str) -> None:
+def main(
+    cells: Path, splits: list[Path], about: list[Path], recipe: int, card: dict, scheme: str
+) -> None:
+    assert recipe == recipes.SPLITS
     table = pd.read_csv(cells)
-    for path in splits:
+    for path, beside_it in zip(splits, about, strict=True):
         fraction, fold = key(path, "fraction"), int(key(path, "fold"))
         split = draw_split(table, card, scheme=scheme, fraction=fraction, fold=fold)
         counts = split.roles["role"].value_counts().to_dict()
         print(
             f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {split.drawn}", file=sys.stderr
         )
-        with written_whole(path.with_suffix(".json")) as beside:
-            about = {"drawn": split.drawn, "counts": counts, "cells_sha256": sha256(cells)}
-            beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+        with written_whole(beside_it) as beside:
+            drawn = {"drawn": split.drawn, "counts": counts, "cells_sha256": sha256(cells)}
+            beside.write_text(json.dumps(drawn, indent=1, sort_keys=True) + "\n")
         with written_whole(path) as beside:
             split.roles.to_csv(beside, index=False)
 

@@ -19,7 +19,7 @@ def main(
     rows: dict,
     study: str,
 ) -> None:
-    tidy = read_scores(scores)
+    tidy = read_scores(scores, rows)
     result = table2(tidy, pd.read_csv(published), study=study, rows=rows)
     cells, text = printed(result, rows["labels"]), caption(study, rows)
     with written_whole(table) as beside:

@@ -1,6 +1,7 @@
 """Train a whole network on patches; keep the best and the last checkpoint's scores."""
 
 from pathlib import Path
+from time import perf_counter
 
 import torch
 from scipy.special import expit
@@ -35,16 +36,19 @@ def main(
     check_side(encoder, model, side)
     network, weights = build_classifier(encoder, model, weights_dir, seed=seed)
     network = network.to(on).to(memory_format=torch.channels_last)
+    start = perf_counter()
     fit = train_endtoend(
         network, material.pixels, train, watch, card, side=side, seed=seed, device=on
     )
     notes = {"weights_sha256": weights, "model": model, "head": card, "n_train": len(train.rows)}
+    notes |= {"cost_seconds": round(perf_counter() - start, 1)}
     notes |= {"recipe": recipe, "history": fit.history, "device": str(on)}
     notes |= {name: material.stamps[name] for name in ("cells_sha256", "patches_sha256")}
     roles = material.roles.loc[material.roles["role"].isin(SCORED), ["id", "role"]]
     for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
         network.load_state_dict(state)
-        scores = expit(score_cells(network, material.pixels, scored.rows, side=side, device=on))
+        logits = score_cells(network, material.pixels, scored.rows, side=side, device=on)
+        scores = expit(logits.astype(float))  # in float32, sure cells would tie at 1
         noted = notes | {"checkpoint": kept}
         write_predictions(path, roles, scored.label, scores, split=split, notes=noted)
 

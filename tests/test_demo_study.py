@@ -1,0 +1,56 @@
+"""The demo's known signal, and its control: read from results that `make demo` left.
+
+`.ci/run` runs the demo and the control before the tests. Where they have not been run, skipped.
+"""
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import ROOT
+
+STUDIES = ROOT / "results" / "studies"
+E2E = "resnet10t_random + e2e_short"
+RANDOM = ["vit_tiny_random + ridge", "resnet10t_random + ridge", "resnet10t_random + probe"]
+
+
+def intervals(study: str) -> pd.DataFrame:
+    path = STUDIES / study / "intervals.csv"
+    if not path.exists():
+        pytest.skip(f"{path} is not there: run the study {study} first")
+    return pd.read_csv(path).set_index("row")
+
+
+def test_in_domain_training_beats_every_random_encoder_by_a_tenth():
+    table = intervals("demo")
+    inside = table[(table["scheme"] == "from_*") & (table["tested"] == "in")]
+    assert inside.loc[RANDOM, "difference"].min() >= 0.10
+    assert inside.loc[RANDOM, "difference_low"].min() > 0
+
+
+def test_out_of_domain_is_visibly_worse():
+    table = intervals("demo")
+    crossed = table[table["scheme"] == "from_*"]
+    inside, outside = (crossed[crossed["tested"] == where] for where in ("in", "out"))
+    for row in (E2E, "resnet10t_random + ridge", "colour_histogram + ridge"):
+        assert inside.loc[row, "auroc"] - outside.loc[row, "auroc"] > 0.1
+
+
+def test_table2_and_intervals_agree():
+    table = intervals("demo")
+    table2 = pd.read_csv(STUDIES / "demo" / "table2.csv").set_index(["model", "head"])
+    for where in ("in", "out"):
+        mine = table[(table["scheme"] == "from_*") & (table["tested"] == where)]["auroc"]
+        for (model, head), value in table2[f"{where}_mean"].items():
+            assert mine[f"{model} + {head}"] == pytest.approx(value, abs=1e-9)
+
+
+def test_with_permuted_labels_every_row_is_at_chance():
+    table = intervals("demo_permuted")
+    assert len(table) == 5
+    cells = pd.read_csv(ROOT / "results" / "cells" / "demo_rois_permuted.csv")
+    positive = cells["label"].mean() * 0.2 * len(cells)
+    negative = 0.2 * len(cells) - positive
+    folds = 2
+    # SD of the AUROC at chance (Mann-Whitney), of a mean over folds
+    error = np.sqrt((positive + negative + 1) / (12 * positive * negative) / folds)
+    assert (table["auroc"] - 0.5).abs().max() <= 3 * error
