@@ -153,7 +153,8 @@ def score_cells(
 
 
 def _loss(logits: np.ndarray, label: np.ndarray) -> float:
-    return float((np.logaddexp(0, logits) - label * logits).mean())
+    with np.errstate(invalid="ignore"):  # the caller judges a loss that is not finite
+        return float((np.logaddexp(0, logits) - label * logits).mean())
 
 
 def train_endtoend(
