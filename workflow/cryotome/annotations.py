@@ -174,6 +174,19 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     return merged.assign(**{"class": merged["named"]})
 
 
+def _fits(cells: pd.DataFrame, domain: str, where: Card) -> pd.Series:
+    fits = pd.Series(True, index=cells.index)
+    for column, wanted in where.items():
+        if column not in cells:
+            raise DataError(
+                f"Domain {domain!r} asks for column {column!r}; the reader gives "
+                f"{sorted(cells.columns)}. Mend `domains:` in the dataset's card."
+            )
+        inside = isinstance(wanted, list)
+        fits &= cells[column].between(*wanted) if inside else cells[column] == wanted
+    return fits
+
+
 def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
     """Return the domain of each cell, by the conditions in the card.
 
@@ -184,19 +197,9 @@ def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
     """
     if "number" not in cells:
         cells = cells.assign(number=cells["image"].map(number))
-    fits = pd.DataFrame(index=cells.index)
-    for domain, entry in card["domains"].items():
-        fits[domain] = True
-        for column, wanted in entry["where"].items():
-            if column not in cells:
-                raise DataError(
-                    f"Domain {domain!r} asks for column {column!r}; the reader gives "
-                    f"{sorted(cells.columns)}. Mend `domains:` in the dataset's card."
-                )
-            if isinstance(wanted, list):
-                fits[domain] &= cells[column].between(*wanted)
-            else:
-                fits[domain] &= cells[column] == wanted
+    fits = pd.DataFrame(
+        {domain: _fits(cells, domain, entry["where"]) for domain, entry in card["domains"].items()}
+    )
     wrong = fits.sum(axis=1) != 1
     if wrong.any():
         first = cells[wrong].iloc[0]

@@ -77,14 +77,18 @@ def jitter_colour(batch: Tensor, settings: Card, rng: torch.Generator) -> Tensor
     middle = (batch * grey).sum(1, keepdim=True).mean((2, 3), keepdim=True)
     batch = torch.lerp(middle, batch, factor(contrast)).clamp(0, 1)
     batch = torch.lerp((batch * grey).sum(1, keepdim=True), batch, factor(saturation)).clamp(0, 1)
-    angle = 2 * torch.pi * torch.where(on, _uniform(n, -hue, hue, rng), 0.0)
-    to_yiq = torch.tensor(YIQ)
-    turn = torch.zeros(n, 3, 3)
+    turned = _hue_turns(torch.where(on, _uniform(n, -hue, hue, rng), 0.0)).to(device)
+    return torch.einsum("nij,njhw->nihw", turned, batch).clamp(0, 1)
+
+
+def _hue_turns(share: Tensor) -> Tensor:
+    """Return (n, 3, 3) matrices that turn RGB by a share of the colour circle, luma kept."""
+    angle, to_yiq = 2 * torch.pi * share, torch.tensor(YIQ)
+    turn = torch.zeros(len(share), 3, 3)
     turn[:, 0, 0] = 1
     turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
     turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
-    turned = (torch.linalg.inv(to_yiq) @ turn @ to_yiq).to(device)  # (n, 3, 3)
-    return torch.einsum("nij,njhw->nihw", turned, batch).clamp(0, 1)
+    return torch.linalg.inv(to_yiq) @ turn @ to_yiq
 
 
 def blur(batch: Tensor, settings: Card, rng: torch.Generator) -> Tensor:

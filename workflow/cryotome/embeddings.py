@@ -24,6 +24,7 @@ from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, passport
 if TYPE_CHECKING:
     import torch
 
+NAMED = ("torch", "timm", "torchvision", "transformers")  # whose versions a passport names
 PRECISIONS = {"bf16": "bfloat16", "fp16": "float16"}
 
 Embed = Callable[[np.ndarray], np.ndarray]  # (n, side, side, 3) uint8 to (n, dim) float32
@@ -128,18 +129,7 @@ def write_embeddings(
             threads=threads,
         )
     with h5py.File(patch_store) as file, written_whole(store) as beside:
-        count, seen = len(file["patch"]), source["seen"]
-        embedding = np.empty((count, card["dim"]), dtype=np.float32)
-        with tqdm(total=count, desc=f"embed {model}", unit="patch", mininterval=5) as bar:
-            for pixels in _batches(file, seen, batch):
-                part = embed(pixels)
-                if part.shape[1] != card["dim"] or not np.isfinite(part).all():
-                    raise StoreError(
-                        f"{model} gave {part.shape[1]} features (its card says {card['dim']}), "
-                        f"finite: {np.isfinite(part).all()}. Check the card and the precision."
-                    )
-                embedding[bar.n : bar.n + len(part)] = part
-                bar.update(len(part))
+        embedding = _embed_all(file, source["seen"], embed, card, model, batch)
         with h5py.File(beside, "w") as out:
             out["embedding"], out["id"] = embedding, file["id"][:]
             out.attrs.update(
@@ -153,11 +143,28 @@ def write_embeddings(
                     "weights_sha256": weights_sha256,
                     "patches_sha256": source["patches_sha256"],
                     "cells_sha256": source["cells_sha256"],
-                    "versions": json.dumps(
-                        {n: version(n) for n in ("torch", "timm", "torchvision")}
-                    ),
+                    "versions": json.dumps({name: version(name) for name in NAMED}),
                 }
             )
+
+
+def _embed_all(
+    file: h5py.File, seen: int, embed: Embed, card: Card, model: str, batch: int
+) -> np.ndarray:
+    """Embed a patch store batch by batch, and stop at the first embedding that cannot be."""
+    count = len(file["patch"])
+    embedding = np.empty((count, card["dim"]), dtype=np.float32)
+    with tqdm(total=count, desc=f"embed {model}", unit="patch", mininterval=5) as bar:
+        for pixels in _batches(file, seen, batch):
+            part = embed(pixels)
+            if part.shape[1] != card["dim"] or not np.isfinite(part).all():
+                raise StoreError(
+                    f"{model} gave {part.shape[1]} features (its card says {card['dim']}), "
+                    f"finite: {np.isfinite(part).all()}. Check the card and the precision."
+                )
+            embedding[bar.n : bar.n + len(part)] = part
+            bar.update(len(part))
+    return embedding
 
 
 def read_embeddings(

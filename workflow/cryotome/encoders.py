@@ -160,17 +160,19 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
 
         return Path(hf_hub_download(weights["hub"], weights["file"]))
     except (OSError, ValueError) as error:  # huggingface_hub and urllib raise below OSError
-        where = weights.get("hub") or weights["url"]
-        terms = (
-            f"{card['title']} is gated: accept its terms on the hub page of {where} and set "
-            "HF_TOKEN, or p"
-            if weights.get("gated")
-            else "P"
-        )
-        raise WeightsError(
-            f"The weights of {name} ({where}) are not at hand and could not be fetched "
-            f"({type(error).__name__}). {terms}ut {weights['file']} at {local}."
-        ) from error
+        raise WeightsError(_way_out(card, name, local, type(error).__name__)) from error
+
+
+def _way_out(card: Card, name: str, local: Path, why: str) -> str:
+    weights = card["weights"]
+    where = weights.get("hub") or weights["url"]
+    terms = (
+        f"{card['title']} is gated: accept its terms on the hub page of {where} and set HF_TOKEN"
+    )
+    return (
+        f"The weights of {name} ({where}) are not at hand and could not be fetched ({why}). "
+        f"{f'{terms}, or p' if weights.get('gated') else 'P'}ut {local.name} at {local}."
+    )
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:

@@ -51,7 +51,8 @@ class Material:
     def cells(self, *roles: str) -> Cells:
         """Return the cells in any of these roles, in the order of the split."""
         mine = self.roles[self.roles["role"].isin(roles)]
-        return Cells(mine["row"].to_numpy(), mine["label"].to_numpy(), mine["slide"].to_numpy())
+        row, label = (mine[name].to_numpy(copy=True) for name in ("row", "label"))
+        return Cells(row, label, mine["slide"].to_numpy())
 
 
 def read_material(patches: Path, cells: Path, split: Path) -> Material:

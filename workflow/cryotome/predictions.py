@@ -27,11 +27,7 @@ def write_predictions(
     Parameters
     ----------
     roles
-        Columns id, role; the scored cells.
-    labels, scores : (n,)
-        In the order of `roles`.
-    split
-        The split file, whose hash goes into the metadata.
+        Columns id, role; the scored cells, in the order of `labels` and `scores` (n,).
     notes
         Hashes of the store and the weights, the recipe, the cost in seconds.
     """
