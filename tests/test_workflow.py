@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -202,14 +201,13 @@ def test_adding_a_model_plans_only_its_jobs_and_the_tables(done):
 
 
 def test_touching_code_cards_and_configs_reruns_nothing(done):
-    later = time.time() + 60
     for path in [
         *done.rglob("*.py"),
         *done.rglob("*.yaml"),
         *done.rglob("*.smk"),
         done / "Snakefile",
     ]:
-        os.utime(path, (later, later))
+        os.utime(path)
     assert small(done) == {}
 
 
