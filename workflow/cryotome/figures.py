@@ -1,5 +1,6 @@
 """Figures 1 and 2 of paper 001, drawn with seaborn: PDF, PNG, and the CSV behind them."""
 
+import textwrap
 from pathlib import Path
 
 import matplotlib
@@ -52,7 +53,12 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
     rows = list(dict.fromkeys(table["row"]))
     colours = dict(zip(rows, sns.color_palette("colorblind", len(rows)), strict=True))
     figure, axes = plt.subplots(
-        1, len(panels), figsize=(4.2 * len(panels) + 2.4, 3.8), sharey=True, squeeze=False
+        1,
+        len(panels),
+        layout="constrained",
+        figsize=(4.2 * len(panels) + 2.4, 3.8),
+        sharey=True,
+        squeeze=False,
     )
     for axis, (dataset, scheme) in zip(axes[0], panels, strict=True):
         part = table[(table["dataset"] == dataset) & (table["scheme"] == scheme)]
@@ -82,7 +88,7 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
             plt.Line2D([], [], marker="D", color="0.3", markerfacecolor="none", linestyle="")
         )
         names.append("published (Ganz et al. 2024)")
-    figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+    figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return _noticed(figure, about["notice"])
 
 
@@ -116,9 +122,11 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
     rows, labels = about["figure2"], about["labels"]
     domains = {name: about["domains"][name] for name in table["dataset"].unique()}
     sns.set_theme(style="white", context="paper")
+    side = 0.75 * max(map(len, domains.values())) + 1.8  # inches: cells, and room for names
     figure, axes = plt.subplots(
-        len(domains), len(rows), figsize=(4.6 * len(rows), 4.2 * len(domains)), squeeze=False
-    )
+        len(domains), len(rows), squeeze=False, sharey="row", layout="constrained",
+        figsize=((side + 0.6) * len(rows) + 1, side * len(domains)),
+    )  # fmt: skip
     low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
     for line, (dataset, titles) in zip(axes, domains.items(), strict=True):
         for axis, (model, head) in zip(line, rows, strict=True):
@@ -133,20 +141,23 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
             text = square.map("{:.2f}".format) + "\n± " + spread.map("{:.2f}".format)
             sns.heatmap(
                 square, annot=text, fmt="", vmin=low, vmax=1, cmap="viridis", square=True, ax=axis,
-                cbar_kws={"label": "AUROC, mean ± SD over folds", "shrink": 0.8}, linewidths=0.5,
+                cbar=False, linewidths=0.5, annot_kws={"size": "small"},
             )  # fmt: skip
             names = list(titles.values())
             axis.set_xticklabels(names, rotation=35, ha="right")
             axis.set_yticklabels(names, rotation=0)
-            axis.set(title=labels[f"{model} + {head}"], xlabel="tested on", ylabel="trained on")
+            title = "\n".join(textwrap.wrap(labels[f"{model} + {head}"], 34))
+            axis.set(title=title, xlabel="tested on", ylabel="trained on")
+        figure.colorbar(
+            line[-1].collections[0], ax=line, label="AUROC, mean ± SD over folds", shrink=0.8
+        )
     return _noticed(figure, about["notice"])
 
 
 def _noticed(figure: Figure, notice: str) -> Figure:
-    figure.tight_layout()
     if notice:
         figure.text(
-            0.5, 1.0, notice.upper(), ha="center", va="bottom", color="firebrick", weight="bold"
+            0.5, 1.02, notice.upper(), ha="center", va="bottom", color="firebrick", weight="bold"
         )
     return figure
 
