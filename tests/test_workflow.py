@@ -158,8 +158,9 @@ def test_missing_data_name_the_way_out(clone, tmp_path):
 
 
 def test_a_misspelt_config_key_stops_with_its_name(clone):
-    said = snakemake(clone, "-n", "--config", "fraction=1", check=False)
-    assert "'fraction' was unexpected" in said
+    (clone / "misspelt.yaml").write_text(yaml.dump(SMALL | {"fraction": [1.0]}))
+    said = snakemake(clone, "-n", "--configfile", "misspelt.yaml", check=False)
+    assert re.search(r"misspelt.yaml.* study 'small', top level: .*'fraction' was unexpected", said)
 
 
 def test_planning_imports_no_torch(clone):

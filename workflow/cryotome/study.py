@@ -42,9 +42,11 @@ class Study:
 
     config: Card
     folder: Path
+    files: tuple[str, ...] = ()  # where the config was read from, for messages
 
     def __post_init__(self) -> None:
-        check(self.config, "config", f"study {self.config.get('study', '(unnamed)')!r}")
+        where = f"{' + '.join(self.files)} study {self.config.get('study', '(unnamed)')!r}"
+        check(self.config, "config", where.strip())
         for name in self.datasets:
             self.dataset(name)
         for row in self.rows:

@@ -11,9 +11,8 @@ from pathlib import Path
 from snakemake.logging import logger
 
 BASE = Path(workflow.basedir)
-sys.path.insert(
-    0, str(BASE / "workflow")
-)  # Snakemake hands its sys.path to the scripts
+# Snakemake hands its sys.path to the scripts
+sys.path.insert(0, str(BASE / "workflow"))
 
 from cryotome import recipes
 from cryotome.cards import facts
@@ -21,17 +20,15 @@ from cryotome.site import GPUS, announce, annotation_file, images_at_hand, settl
 from cryotome.study import PRODUCTS, Study
 
 SITE = settle(config, BASE / "config")
-STUDY = Study(SITE.study, BASE / "config")
+STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
 
 if workflow.is_main_process:
     announce(STUDY, SITE, say=logger.info)
 
-USES_GPU = STUDY.config["device"] != "cpu" and (
-    GPUS > 0 or STUDY.config["device"] == "job"
-)
-if (
-    GPUS and STUDY.config["device"] != "job"
-):  # no more GPU jobs at once than there are GPUs
+DEVICE = STUDY.config["device"]
+USES_GPU = DEVICE == "job" or (DEVICE == "auto" and GPUS > 0)
+# no more GPU jobs at once than this machine has GPUs, unless a scheduler places them
+if GPUS and DEVICE != "job":
     workflow.global_resources.setdefault("gpu", GPUS)
 
 
