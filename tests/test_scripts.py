@@ -12,7 +12,7 @@ SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
-def test_every_script_is_short_documented_and_knows_nothing_of_snakemake(path):
+def test_every_script_is_documented_and_knows_nothing_of_snakemake(path):
     text = path.read_text()
     assert ast.get_docstring(ast.parse(text))
     assert "snakemake" not in text.lower()

@@ -1,5 +1,6 @@
 """Fit a linear probe or nearest neighbours on frozen embeddings, all folds of a fraction."""
 
+import sys
 from pathlib import Path
 from time import perf_counter
 
@@ -32,6 +33,8 @@ def main(
         place = rows_of(ids, roles["id"])
         train, scored = place[roles["role"] == "train"], roles["role"].isin(SCORED)
         scores, fit = fit_and_score(card, x[train], y[train], x[place[scored]])
+        if not fit.get("converged", True):
+            print(f"{path}: the solver stopped short of its tolerance", file=sys.stderr)
         notes = {**stores, **fit, "model": model, "view": view, "head": card, "n_train": len(train)}
         notes["cost_seconds"] = round(perf_counter() - start, 3)
         write_predictions(path, roles[scored], y[place[scored]], scores, split=split, notes=notes)
