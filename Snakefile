@@ -20,6 +20,18 @@ include: "workflow/rules/predict.smk"
 include: "workflow/rules/report.smk"
 
 
+onerror:
+    from cryotome.ending import conclude
+
+    conclude(
+        STUDY,
+        rules.table2_partial.input,
+        Path("results/logs"),
+        since=STARTED,
+        say=logger.error,
+    )
+
+
 localrules:
     all,
 

@@ -21,7 +21,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
 
-from cryotome.patches import cut_image, stored_side
+from cryotome.patches import cut_image
+from cryotome.windows import stored_side
 
 CARD = {
     "reader": "midog_json",

@@ -40,7 +40,7 @@ def demo_card() -> Card:
 @pytest.fixture(scope="session")
 def store(cohort: Path, demo_card: Card) -> Path:
     """A patch store of 48 cells on 6 images, and its cells beside it."""
-    from cryotome.annotations import read_cells
+    from cryotome.cells import read_cells
 
     cells = read_cells(cohort / "annotations.json", cohort / "images", demo_card, "demo_rois")
     cells = cells[cells["image"].isin([f"{n:03d}.tiff" for n in (1, 2, 9, 10, 17, 18)])]
@@ -48,8 +48,24 @@ def store(cohort: Path, demo_card: Card) -> Path:
     cells = cells.assign(id=np.arange(len(cells)))
     cells.to_csv(cohort / "cells.csv", index=False)
     path = cohort / "patches.h5"
-    write_patches(path, cohort / "cells.csv", cohort / "images", demo_card, dataset="d", threads=2)
+    cut(path, cohort / "cells.csv", cohort / "images", demo_card)
     return path
+
+
+def cut(
+    store: Path, cells: Path, images: Path, card: Card, broken: str = "refuse", threads: int = 2
+) -> None:
+    """Cut a patch store, its partial work beside it."""
+    write_patches(
+        store,
+        cells,
+        images,
+        card,
+        dataset="d",
+        broken=broken,
+        partial=store.parent / "partial",
+        threads=threads,
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -6,8 +7,8 @@ import pandas as pd
 import pytest
 from conftest import CONFIG
 
-from cryotome.annotations import read_cells
 from cryotome.cards import load_card
+from cryotome.cells import read_cells
 from cryotome.demo import make_slides
 from cryotome.errors import DataError
 
@@ -150,20 +151,6 @@ def test_boxes_as_corner_and_size_are_refused(cohort, demo_card, tmp_path):
         read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
 
 
-def test_wrong_counts_stop_the_reading(shared):
-    expect = {"images": 354, "cells": {"human_breast": [1721, 2714]}}
-    with pytest.raises(DataError, match=r"human_breast has \[2714, 1721\] .* not \[1721, 2714\]"):
-        read("midog2022", shared, expect=expect)
-
-
-def test_a_cell_of_no_domain_is_named(cohort, demo_card):
-    card = demo_card | {"domains": {"breast": demo_card["domains"]["breast"]}}
-    with pytest.raises(
-        DataError, match=r"1024 cells fit no domain or several, first the one in 009.tiff"
-    ):
-        read_cells(cohort / "annotations.json", cohort, card, "demo_rois")
-
-
 def test_folder_and_metadata_must_agree(shared):
     reading = load_card(CONFIG, "datasets", "amibr")["reading"]
     reading = reading | {"agree": {"Normal": "True", "Atypical": "False"}}
@@ -179,26 +166,132 @@ def test_an_empty_class_folder_is_named(tmp_path):
         read_cells(None, tmp_path, card, "amibr")
 
 
-def test_permuted_labels_keep_the_counts_only(cohort, demo_card):
-    plain, shuffled = (
-        read_cells(cohort / "annotations.json", cohort, demo_card | {"permute_labels": p}, "d")[
-            "label"
-        ]
-        for p in (False, True)
-    )
-    assert plain.sum() == shuffled.sum()
-    assert abs(plain.corr(shuffled)) < 0.1
-
-
-def test_a_domain_that_asks_for_an_unknown_column_is_named(cohort, demo_card):
-    domains = {"a": {"title": "a", "where": {"tumour": "x"}}}
-    with pytest.raises(DataError, match=r"'a' asks for column 'tumour'; the reader gives \["):
-        read_cells(cohort / "annotations.json", cohort, demo_card | {"domains": domains}, "d")
-
-
 def test_metadata_may_have_columns_of_our_names(shared, tmp_path):
     table = pd.read_csv(shared / "amibr" / "AMI-BR.csv", dtype=str)
     table.assign(image="x", **{"class": "y"}, folder="z").to_csv(tmp_path / "m.csv", index=False)
     card = load_card(CONFIG, "datasets", "amibr")
     cells = read_cells(tmp_path / "m.csv", shared / "amibr", card, "amibr")
     assert cells["label"].sum() == 832
+
+
+def text(folder, *lines):
+    (folder / "cells.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "cells.csv"
+
+
+def table(folder, *lines, **changes):
+    card = {
+        "reader": "table",
+        "classes": [{"name": "look-alike", "is": 0}, {"name": "mitotic figure", "is": 1}],
+        "domains": {"all": {"title": "all", "where": {}}},
+    } | changes
+    return read_cells(text(folder, *lines), folder, card, "mine")
+
+
+def test_a_table_of_points_becomes_cells(tmp_path):
+    cells = table(tmp_path, "x,y,label,filename", "10.5,20,1,b.svs", "3,4,0,a.tif")
+    assert cells.to_csv(index=False).splitlines() == [
+        "id,image,slide,x,y,domain,label",
+        "0,a.tif,a.tif,3.0,4.0,all,0",
+        "1,b.svs,b.svs,10.5,20.0,all,1",
+    ]
+
+
+def test_a_table_may_name_slides_and_domains_and_others(tmp_path):
+    lines = (
+        "filename,label,y,x,slide,domain,lab",
+        "a.png,yes,1,2,S1,lung,7",
+        "b.png,no,1,2,S1,skin,8",
+    )
+    classes = [{"name": "look-alike", "is": "no"}, {"name": "mitotic figure", "is": "yes"}]
+    where = {"a": {"domain": "lung"}, "b": {"lab": 8}}
+    domains = {name: {"title": name, "where": condition} for name, condition in where.items()}
+    cells = table(tmp_path, *lines, classes=classes, domains=domains)
+    assert cells[["slide", "domain", "label", "x"]].to_numpy().tolist() == [
+        ["S1", "a", 1, 2.0],
+        ["S1", "b", 0, 2.0],
+    ]
+
+
+def test_a_table_saved_by_a_spreadsheet_keeps_its_first_column(tmp_path):
+    cells = table(tmp_path, "\ufeffx,y,label,filename", "1,2,1,a.png", "1,2,0,b.png")
+    assert cells["x"].tolist() == [1.0, 1.0]
+
+
+GOOD = "x,y,label,filename"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            ["x;y;label;filename", "1;2;1;a"],
+            r"lacks \['filename', 'label', 'x', 'y'\].*with commas",
+        ),
+        (["x,y,label", "1,2,1"], r"cells.csv has the columns .* and lacks \['filename'\]"),
+        ([GOOD, "1,2,1,a", "1,north,0,a"], r"cells.csv, line 3: x '1', y 'north'"),
+        ([GOOD, "1,,1,a"], r"line 2: x '1', y ''"),
+        ([GOOD, "1,inf,1,a"], r"line 2: x '1', y 'inf'"),
+        ([GOOD, "1,2,1,"], r"line 2: .* filename ''"),
+        ([GOOD, "1,2,1,a", "1,2,MF,a"], r"line 3 has label 'MF' \(1 such labels\)"),
+        ([GOOD, "1,2,1,a", "1,2,1,a,b,c"], r"is no CSV .*Expected 4 fields in line 3"),
+        ([""], r"is no CSV in UTF-8"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_line(tmp_path, lines, said):
+    with pytest.raises(DataError, match=said):
+        table(tmp_path, *lines)
+
+
+def test_labels_to_leave_out_are_named_in_the_card(tmp_path):
+    lines = "x,y,label,filename", "1,2,1,a", "1,2,9,a", "1,2,0,a"
+    with pytest.raises(DataError, match=r"leave such cells out with `reading: \{ignore: \[9\]\}`"):
+        table(tmp_path, *lines)
+    assert len(table(tmp_path, *lines, reading={"ignore": [9]})) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("<!DOCTYPE html><html>", r"a.json is not MIDOG's JSON .* begins with '<!DOCTYPE html>"),
+        ('{"images": []}', r"is not MIDOG's JSON \(KeyError: 'annotations'\)"),
+        ('{"annotations": [', r"is not MIDOG's JSON \(JSONDecodeError"),
+    ],
+)
+def test_what_is_no_json_of_midog_is_refused(demo_card, tmp_path, content, said):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(DataError, match=said):
+        read_cells(tmp_path / "a.json", tmp_path, demo_card, "d")
+
+
+def test_an_annotation_of_an_unlisted_image_or_class_is_refused(cohort, demo_card, tmp_path):
+    for key, value, said in (
+        ("image_id", 999, r"annotation 1 lies on image 999, which `images` does not list"),
+        ("category_id", 3, r"annotation 1 has label '3' \(1 such labels\)"),
+    ):
+        content = json.loads((cohort / "annotations.json").read_text())
+        content["annotations"][0][key] = value
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        with pytest.raises(DataError, match=said):
+            read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
+
+
+def test_what_is_no_sliderunner_database_is_refused(tmp_path):
+    card = load_card(CONFIG, "datasets", "ccmct")
+    (tmp_path / "a.sqlite").write_text("<html>404</html>" * 100)
+    with pytest.raises(DataError, match=r"a.sqlite is no SlideRunner database .* '<html>404"):
+        read_cells(tmp_path / "a.sqlite", tmp_path, card, "ccmct")
+    with sqlite3.connect(tmp_path / "b.sqlite") as database:
+        database.execute("CREATE TABLE other (x)")
+    database.close()
+    with pytest.raises(DataError, match=r"(?s)b.sqlite is no SlideRunner database .*no such table"):
+        read_cells(tmp_path / "b.sqlite", tmp_path, card, "ccmct")
+
+
+def test_classes_that_the_card_does_not_name_are_counted_aloud(tmp_path, capsys):
+    (tmp_path / "demo" / "slides").mkdir(parents=True)
+    make_slides(
+        tmp_path / "demo/slides/annotations.sqlite", tmp_path / "demo/slides/images", side=256
+    )
+    read("demo_slides", tmp_path)
+    assert re.search(r"cells of other classes left out: \{\d+: \d+\}", capsys.readouterr().err)

@@ -9,15 +9,13 @@ from conftest import CONFIG
 from cryotome.cards import load_card
 from cryotome.encoders import build_classifier
 from cryotome.endtoend import (
-    Cells,
-    class_balanced,
-    image_balanced,
-    natural,
+    Material,
     read_material,
     score_cells,
     train_endtoend,
 )
 from cryotome.errors import SplitError
+from cryotome.samplers import Cells
 
 CPU = torch.device("cpu")
 
@@ -37,22 +35,24 @@ def part(cells, where):
     return Cells(cells.rows[where], cells.label[where], cells.slide[where])
 
 
-def train(steps=40, learning_rate=0.003, seed=1, every=10):
+def material(patches, train, watch):
+    """The patches as one job reads them, the first cells to train on, the next to validate."""
+    roles = ["train"] * len(train.rows) + ["validation"] * len(watch.rows)
+    rows = np.concatenate([train.rows, watch.rows])
+    label = np.concatenate([train.label, watch.label])
+    slide = np.concatenate([train.slide, watch.slide])
+    table = pd.DataFrame({"id": rows, "role": roles, "label": label, "slide": slide, "row": rows})
+    return Material(patches, table, {"seen": 32})
+
+
+def train(steps=40, learning_rate=0.003, seed=1, every=10, checkpoint=None):
     card = load_card(CONFIG, "heads", "e2e_short")
     card |= {"steps": steps, "evaluate_every": every, "learning_rate": learning_rate, "batch": 8}
     patches, cells = toy()
     encoder = load_card(CONFIG, "models", "resnet10t_random")
-    network, _ = build_classifier(encoder, "r", Path(), seed=seed)
-    fit = train_endtoend(
-        network,
-        patches,
-        part(cells, slice(0, 40)),
-        part(cells, slice(40, 64)),
-        card,
-        side=32,
-        seed=seed,
-        device=CPU,
-    )
+    network, _ = build_classifier(encoder, "r", Path(), seed=seed, device=CPU)
+    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    fit = train_endtoend(network, both, card, seed=seed, device=CPU, checkpoint=checkpoint)
     return network, fit, patches, cells
 
 
@@ -109,27 +109,6 @@ def test_scoring_sees_the_centre_only():
     assert (both[0] == both[1]).all()
 
 
-def test_the_image_balanced_sampler_balances_slides_and_classes():
-    label = np.array([1] * 5 + [0] * 95 + [0] * 10)
-    cells = Cells(np.arange(110), label, np.array(["big"] * 100 + ["small"] * 10))
-    sampler = image_balanced(cells, 16, np.random.default_rng(0))
-    picked = np.concatenate([next(sampler) for _ in range(200)])
-    assert (picked < 100).mean() == pytest.approx(0.5, abs=0.03)
-    big = picked[picked < 100]
-    assert label[big].mean() == pytest.approx(0.5, abs=0.03)
-    assert label[picked[picked >= 100]].sum() == 0  # the small slide gives its only class
-
-
-def test_the_other_samplers():
-    label = np.array([1] * 10 + [0] * 90)
-    cells = Cells(np.arange(100), label, np.zeros(100))
-    for sampler, share in ((class_balanced, 0.5), (natural, 0.1)):
-        draws = sampler(cells, 16, np.random.default_rng(0))
-        assert label[np.concatenate([next(draws) for _ in range(200)])].mean() == pytest.approx(
-            share, abs=0.03
-        )
-
-
 def test_material_brings_patches_labels_and_slides_of_a_split_together(store, cohort, tmp_path):
     split = tmp_path / "fold=0.csv"
     split.write_text("id,role\n3,test\n7,train\n40,validation\n41,train\n")
@@ -153,6 +132,5 @@ def test_no_validation_cells_is_an_error():
     empty = part(cells, slice(0, 0))
     with pytest.raises(SplitError, match="No validation cells"):
         card = load_card(CONFIG, "heads", "e2e_short")
-        train_endtoend(
-            torch.nn.Identity(), patches, cells, empty, card, side=32, seed=0, device=CPU
-        )
+        both = material(patches, cells, empty)
+        train_endtoend(torch.nn.Identity(), both, card, seed=0, device=CPU)

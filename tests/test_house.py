@@ -10,10 +10,12 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours"},
-    {"cards", "job", "stores"},
-    {"study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "encoders", "augment"},
-    {"site", "patches", "tables", "figures"},
-    {"data", "embeddings", "endtoend"},
+    {"cards", "failures", "resume", "stores"},
+    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "encoders", "augment", "samplers"},
+    {"site", "cells", "windows", "tables", "figures"},
+    {"patches"},
+    {"data", "audit", "embeddings", "endtoend", "partial"},
+    {"ending"},
 ]  # fmt: skip
 
 

@@ -1,3 +1,6 @@
+import struct
+import zlib
+
 import numpy as np
 import openslide
 import pytest
@@ -23,7 +26,7 @@ def test_a_real_flat_tiff_is_mapped_not_decoded(shared):
     assert image.size == (1493, 901)
     with Image.open(path) as other:
         assert (image.read(700, 300, 64, 32) == np.asarray(other)[300:332, 700:764, :3]).all()
-    assert isinstance(image._pixels.base, np.memmap)
+    assert isinstance(image._pixels, np.memmap)
 
 
 def test_the_resolution_tag_of_midog_is_read_with_its_unit(shared):
@@ -61,12 +64,63 @@ def test_flat_tiffs_give_equal_windows_whatever_their_compression(tmp_path, comp
     assert (open_image(path).read(10, 20, 30, 5) == pixels[20:25, 10:40]).all()
 
 
-def test_sixteen_bits_and_grey_are_refused(tmp_path):
-    tifffile.imwrite(tmp_path / "deep.tiff", np.zeros((8, 8, 3), np.uint16), photometric="rgb")
-    Image.new("L", (8, 8)).save(tmp_path / "grey.png")
-    for name in ("deep.tiff", "grey.png"):
-        with pytest.raises(DataError, match=rf"{name} holds .* cryotome reads 8-bit colour"):
-            open_image(tmp_path / name)
+def deep_png(path):
+    """A PNG of 16 bits a channel, which Pillow would open as if it had 8."""
+
+    def chunk(kind, content):
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    header = struct.pack(">IIBBBBB", 8, 8, 16, 2, 0, 0, 0)
+    lines = zlib.compress(b"".join(b"\0" + bytes(48) for _ in range(8)))
+    parts = chunk(b"IHDR", header), chunk(b"IDAT", lines), chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+def tiff(path, shape, photometric, dtype=np.uint8, **how):
+    pixels = np.random.default_rng(0).integers(0, 200, shape).astype(dtype)
+    tifffile.imwrite(path, pixels, photometric=photometric, **how)
+
+
+TILED = {"tile": (64, 64)}  # what OpenSlide opens, and turns into RGB without a word
+ODD = {
+    "16-bit RGB": lambda p: tiff(p / "a.tiff", (64, 64, 3), "rgb", np.uint16),
+    "16-bit": lambda p: deep_png(p / "a.png"),
+    "grey": lambda p: tiff(p / "a.tiff", (64, 64), "minisblack"),
+    "grey ": lambda p: Image.new("L", (64, 64)).save(p / "a.png"),
+    "palette": lambda p: Image.new("P", (64, 64)).save(p / "a.png"),
+    "CMYK": lambda p: Image.new("CMYK", (64, 64)).save(p / "a.tif"),
+    "CMYK ": lambda p: Image.new("CMYK", (64, 64)).save(p / "a.jpg"),
+    "transparent": lambda p: Image.new("RGBA", (64, 64), (9, 9, 9, 128)).save(p / "a.png"),
+    "16-bit RGB ": lambda p: tiff(p / "a.tiff", (128, 128, 3), "rgb", np.uint16, **TILED),
+    "grey  ": lambda p: tiff(p / "a.tiff", (128, 128), "minisblack", **TILED),
+    "CMYK  ": lambda p: tiff(p / "a.tiff", (128, 128, 4), "separated", **TILED),
+    "transparent ": lambda p: tiff(
+        p / "a.tiff", (128, 128, 4), "rgb", extrasamples=["unassalpha"], **TILED
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ODD)
+def test_pixels_that_are_not_8_bit_rgb_are_refused_by_what_they_are(tmp_path, kind):
+    ODD[kind](tmp_path)
+    (path,) = tmp_path.iterdir()
+    with pytest.raises(DataError, match=rf"{path.name} holds {kind.strip()} pixels; .* 8-bit RGB"):
+        open_image(path).read(0, 0, 8, 8)
+
+
+def test_an_opaque_alpha_channel_is_left_away(tmp_path):
+    Image.new("RGBA", (64, 64), (9, 8, 7, 255)).save(tmp_path / "a.png")
+    assert open_image(tmp_path / "a.png").read(0, 0, 2, 2)[0, 0].tolist() == [9, 8, 7]
+
+
+@pytest.mark.parametrize("how", [{}, TILED, {"compression": "zlib"}])
+def test_a_truncated_tiff_is_named(tmp_path, how):
+    path = tmp_path / "a.tiff"
+    tiff(path, (512, 512, 3), "rgb", **how)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=r"a.tiff cannot be read: .*Fetch it again"):
+        open_image(path).read(400, 400, 100, 100)
 
 
 def test_unknown_resolution_says_where_to_write_it(tmp_path):

@@ -12,7 +12,13 @@ from cryotome.job import run
 
 def job(tmp_path, **changes):
     parts = {"input": {"cells": "a.csv"}, "output": {}, "params": {"scheme": "random"}}
-    return SimpleNamespace(rule="split", threads=2, log=[tmp_path / "log"], **(parts | changes))
+    return SimpleNamespace(
+        rule="split",
+        threads=2,
+        log=[tmp_path / "log"],
+        wildcards={"dataset": "d"},
+        **(parts | changes),
+    )
 
 
 def call(main, snakemake):

@@ -1,138 +1,24 @@
+import json
+import shutil
+
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import tifffile
-from conftest import CONFIG
+from conftest import CONFIG, cut
 from PIL import Image
 
 from cryotome.cards import load_card
 from cryotome.errors import DataError, StoreError
 from cryotome.images import open_image
-from cryotome.patches import (
-    cut_patch,
-    read_patches,
-    seen_window,
-    stored_side,
-    without_border_cells,
-    write_patches,
-)  # fmt: skip
+from cryotome.patches import read_patches, seen_patches
 from cryotome.stores import PATCHES, passport
-
-
-@pytest.fixture
-def ramp(tmp_path):
-    """An image whose red is the column and whose green is the row."""
-    y, x = np.mgrid[:100, :120].astype(np.uint8)
-    tifffile.imwrite(tmp_path / "ramp.tiff", np.stack([x, y, 0 * x + 7], -1), photometric="rgb")
-    return open_image(tmp_path / "ramp.tiff")
+from cryotome.windows import cut_patch
 
 
 def seen(patch: np.ndarray, side: int) -> np.ndarray:
     edge = (len(patch) - side) // 2
     return patch[edge : edge + side, edge : edge + side]
-
-
-def test_the_store_keeps_272_where_the_network_sees_224():
-    assert [stored_side(side) for side in (224, 128, 64, 40)] == [272, 156, 78, 50]
-
-
-def test_a_patch_is_centred_and_its_corner_is_that_of_the_authors(ramp):
-    patch = seen(cut_patch(ramp, 60, 50, side=32, scale=1, border="black"), 32)
-    assert patch[0, 0].tolist() == [60 - 16, 50 - 16, 7]
-    half = seen(cut_patch(ramp, 60.5, 50.5, side=32, scale=1, border="black"), 32)
-    assert half[0, 0].tolist() == [44, 34, 7]  # int(60.5 - 16)
-
-
-def test_black_reflect_and_clamp_differ_at_the_border_only(ramp):
-    cut = {
-        b: seen(cut_patch(ramp, 4, 50, side=16, scale=1, border=b), 16)
-        for b in ("black", "reflect", "clamp")
-    }
-    assert (cut["black"][:, :4] == 0).all()
-    assert cut["black"][0, 4:, 0].tolist() == list(range(12))
-    assert cut["reflect"][0, :, 0].tolist() == [4, 3, 2, 1, *range(12)]
-    assert cut["clamp"][0, :, 0].tolist() == list(range(16))
-    inside = [
-        cut_patch(ramp, 60, 50, side=16, scale=1, border=b) for b in ("black", "reflect", "clamp")
-    ]
-    assert (inside[0] == inside[1]).all()
-    assert (inside[0] == inside[2]).all()
-
-
-def test_a_centre_outside_the_image_still_gives_a_patch(ramp):
-    patch = seen(cut_patch(ramp, -2, 50, side=16, scale=1, border="black"), 16)
-    assert (patch[:, :10] == 0).all()
-    assert patch[0, 10:, 0].tolist() == list(range(6))
-
-
-def test_resampling_keeps_centre_and_scale(ramp):
-    patch = seen(cut_patch(ramp, 60, 50, side=20, scale=2, border="black"), 20)
-    middle = (patch[9, 9, :2].astype(float) + patch[10, 10, :2]) / 2
-    assert middle == pytest.approx([59.5, 49.5], abs=0.6)  # pixel centres lie half a pixel in
-    assert float(patch[10, 15, 0]) - float(patch[10, 5, 0]) == pytest.approx(20, abs=1)
-
-
-def test_a_real_slide_at_a_quarter_micron_is_twice_as_large(shared):
-    image = open_image(shared / "slides" / "cmu_small_region.svs")
-    scale = 0.25 / image.mpp
-    fine = cut_patch(image, 1110, 1480, side=224, scale=scale, border="black")
-    coarse = cut_patch(image, 1110, 1480, side=112, scale=1, border="black")
-    middle = seen(fine, 224)
-    shrunk = np.asarray(Image.fromarray(middle).resize((112, 112), Image.Resampling.BOX)).astype(
-        float
-    )
-    assert np.abs(shrunk - seen(coarse, 112)).mean() < 6
-
-
-def test_pyramid_levels_agree_with_level_zero(tmp_path):
-    rng = np.random.default_rng(0)
-    smooth = Image.fromarray(rng.integers(0, 255, (16, 16, 3), dtype=np.uint8)).resize(
-        (1024, 1024), 3
-    )
-    pixels = np.asarray(smooth)
-    with tifffile.TiffWriter(tmp_path / "p.tiff") as tiff:
-        tiff.write(pixels, tile=(256, 256), photometric="rgb")
-        tiff.write(pixels[::4, ::4], tile=(256, 256), photometric="rgb", subfiletype=1)
-    tifffile.imwrite(tmp_path / "flat.tiff", pixels, photometric="rgb")
-    pyramid, flat = open_image(tmp_path / "p.tiff"), open_image(tmp_path / "flat.tiff")
-    cut = [
-        cut_patch(i, 500, 500, side=64, scale=4.5, border="black").astype(float)
-        for i in (pyramid, flat)
-    ]
-    assert np.abs(cut[0] - cut[1]).mean() < 4
-
-
-@pytest.mark.parametrize("scale", [2.0, 2.17, 4.0, 4.3])
-def test_any_centre_can_be_shrunk_through_a_pyramid(tmp_path, scale):
-    """Boxes at whole and half centres differ by a px in height and width and round apart."""
-    y, x = np.mgrid[:2048, :2048]
-    pixels = np.stack([x // 8, y // 8, 0 * x], -1).astype(np.uint8)
-    with tifffile.TiffWriter(tmp_path / "p.tiff") as tiff:
-        for level, step in enumerate((1, 2, 4)):
-            tiff.write(
-                pixels[::step, ::step],
-                tile=(256, 256),
-                photometric="rgb",
-                subfiletype=min(level, 1),
-            )
-    image = open_image(tmp_path / "p.tiff")
-    rng = np.random.default_rng(0)
-    for centre in rng.integers(1200, 2900, size=(60, 2)) / 2:
-        patch = cut_patch(image, *centre, side=64, scale=scale, border="black")
-        middle = seen(patch, 64)[31:33, 31:33, :2].mean((0, 1))
-        assert middle == pytest.approx(centre / 8 - 0.5, abs=1.2)
-
-
-def test_a_strip_of_a_coarse_level_is_filled_to_its_own_height(tmp_path):
-    pixels = np.full((1024, 1024, 3), 200, np.uint8)
-    with tifffile.TiffWriter(tmp_path / "p.tiff") as tiff:
-        tiff.write(pixels, tile=(256, 256), photometric="rgb")
-        tiff.write(pixels[::4, ::4], tile=(256, 256), photometric="rgb", subfiletype=1)
-    image = open_image(tmp_path / "p.tiff")
-    patch = cut_patch(image, 6 - 100, 512, side=64, scale=4, border="black")
-    lit = (patch[..., 0] > 100).any(axis=1)
-    assert lit.all()  # every row reaches into the image, by 34 level-0 px
 
 
 def test_the_store_holds_every_cell_in_order(store, cohort, demo_card):
@@ -150,14 +36,7 @@ def test_the_store_holds_every_cell_in_order(store, cohort, demo_card):
 
 
 def test_threads_do_not_change_the_store(cohort, demo_card, store, tmp_path):
-    write_patches(
-        tmp_path / "p.h5",
-        cohort / "cells.csv",
-        cohort / "images",
-        demo_card,
-        dataset="d",
-        threads=1,
-    )
+    cut(tmp_path / "p.h5", cohort / "cells.csv", cohort / "images", demo_card, threads=1)
     assert (
         passport(tmp_path / "p.h5", PATCHES)["patches_sha256"]
         == passport(store, PATCHES)["patches_sha256"]
@@ -170,27 +49,11 @@ def test_class_folder_images_are_cut_around_their_own_centre(shared, tmp_path):
         {"id": [0], "image": ["Normal/MIDOG21_6.png"], "x": [4422.0], "y": [216.0]}
     )
     cells.to_csv(tmp_path / "cells.csv", index=False)
-    write_patches(
-        tmp_path / "p.h5",
-        tmp_path / "cells.csv",
-        shared / "amibr",
-        card,
-        dataset="amibr",
-        threads=1,
-    )
+    cut(tmp_path / "p.h5", tmp_path / "cells.csv", shared / "amibr", card)
     patches, _, _ = read_patches(tmp_path / "p.h5", cells=tmp_path / "cells.csv")
     with Image.open(shared / "amibr" / "Normal" / "MIDOG21_6.png") as image:
         pixels = np.asarray(image.convert("RGB"))
     assert (seen(patches[0], 64) == pixels[32:96, 32:96]).all()
-
-
-def test_drop_leaves_out_the_cells_whose_seen_window_crosses_the_border(cohort, demo_card):
-    cells = pd.DataFrame(
-        {"id": [0, 1, 2], "image": "001.tiff", "x": [16, 15, 284], "y": [150, 150, 150]}
-    )
-    kept = without_border_cells(cells, cohort / "images", demo_card)
-    assert kept["id"].tolist() == [0, 2]
-    assert seen_window(15, 150, 32, 1).leaves((300, 300))
 
 
 def test_a_store_of_other_cells_is_refused(store, tmp_path):
@@ -199,18 +62,74 @@ def test_a_store_of_other_cells_is_refused(store, tmp_path):
         read_patches(store, cells=tmp_path / "cells.csv")
 
 
-def test_a_failed_run_leaves_no_store(cohort, demo_card, tmp_path):
-    cells = pd.DataFrame(
-        {"id": [0, 1], "image": ["001.tiff", "999.tiff"], "x": [50, 50], "y": [50, 50]}
+def some_cells(folder, images=("001.tiff", "002.tiff", "999.tiff")):
+    """Two cells on each of these images."""
+    rows = [(name, x) for name in images for x in (50, 90)]
+    cells = pd.DataFrame(rows, columns=["image", "x"]).assign(y=50)
+    cells.assign(id=cells.index).to_csv(folder / "cells.csv", index=False)
+    return folder / "cells.csv"
+
+
+def test_broken_images_are_all_named_after_the_others_are_cut(cohort, demo_card, tmp_path):
+    cells = some_cells(tmp_path, ("000.tiff", "001.tiff", "999.tiff"))
+    with pytest.raises(DataError, match=r"(?s)2 images of 'd' .*000.tiff does not .*999.tiff does"):
+        cut(tmp_path / "p.h5", cells, cohort / "images", demo_card)
+    assert not (tmp_path / "p.h5").exists()
+    assert len((tmp_path / "partial" / "journal").read_text().splitlines()) == 1
+
+
+def test_broken_images_may_be_left_black_and_are_named_in_the_passport(cohort, demo_card, tmp_path):
+    cut(tmp_path / "p.h5", some_cells(tmp_path), cohort / "images", demo_card, broken="drop")
+    patches, _, stamps = read_patches(tmp_path / "p.h5", cells=tmp_path / "cells.csv")
+    assert [bool(patch.any()) for patch in patches] == [True, True, True, True, False, False]
+    assert "999.tiff does not exist" in json.loads(stamps["broken"])["999.tiff"]
+
+
+def test_what_is_cut_is_not_cut_again(cohort, demo_card, tmp_path, monkeypatch):
+    """The missing image comes, and only it is opened."""
+    images = tmp_path / "images"
+    shutil.copytree(cohort / "images", images)
+    cells, opened = some_cells(tmp_path), []
+    with pytest.raises(DataError, match=r"1 images of 'd' gave no patches"):
+        cut(tmp_path / "p.h5", cells, images, demo_card)
+    shutil.copy(images / "003.tiff", images / "999.tiff")
+    monkeypatch.setattr(
+        "cryotome.patches.open_image", lambda p: opened.append(p.name) or open_image(p)
     )
+    cut(tmp_path / "p.h5", cells, images, demo_card)
+    assert opened == ["999.tiff"]
+    shutil.rmtree(tmp_path / "partial", ignore_errors=True)
+    cut(tmp_path / "whole.h5", cells, images, demo_card)
+    stores = [passport(tmp_path / name, PATCHES) for name in ("p.h5", "whole.h5")]
+    assert stores[0] == stores[1]
+
+
+def test_an_image_that_changed_is_cut_again(cohort, demo_card, tmp_path):
+    images = tmp_path / "images"
+    shutil.copytree(cohort / "images", images)
+    cells = some_cells(tmp_path, ("001.tiff", "999.tiff"))
+    with pytest.raises(DataError, match="gave no patches"):
+        cut(tmp_path / "p.h5", cells, images, demo_card)
+    for name in ("001.tiff", "999.tiff"):
+        shutil.copy(images / "003.tiff", images / name)
+    cut(tmp_path / "p.h5", cells, images, demo_card)
+    patches, _, _ = read_patches(tmp_path / "p.h5", cells=cells)
+    assert (patches[:2] == patches[2:]).all()
+
+
+def test_cells_need_not_be_sorted_by_image(cohort, demo_card, tmp_path):
+    cells = pd.read_csv(some_cells(tmp_path, ("001.tiff", "002.tiff"))).iloc[[0, 2, 1, 3]]
     cells.to_csv(tmp_path / "cells.csv", index=False)
-    with pytest.raises(DataError, match=r"999.tiff does not exist"):
-        write_patches(
-            tmp_path / "p.h5",
-            tmp_path / "cells.csv",
-            cohort / "images",
-            demo_card,
-            dataset="d",
-            threads=2,
-        )
-    assert [p.name for p in tmp_path.iterdir()] == ["cells.csv"]
+    cut(tmp_path / "p.h5", tmp_path / "cells.csv", cohort / "images", demo_card)
+    patches, ids, _ = read_patches(tmp_path / "p.h5", cells=tmp_path / "cells.csv")
+    assert ids.tolist() == [0, 1, 2, 3]
+    image = open_image(cohort / "images" / "001.tiff")
+    again = cut_patch(image, 90, 50, side=32, scale=1, border="reflect")
+    assert (patches[1] == again).all()
+
+
+def test_seen_patches_are_centres_by_id(store):
+    rows = seen_patches(store, {"odd": [41, 3]})
+    with h5py.File(store) as file:
+        assert (rows["odd"][0] == file["patch"][41, 4:36, 4:36]).all()
+    assert rows["odd"].shape == (2, 32, 32, 3)

@@ -8,13 +8,13 @@ import pytest
 from conftest import CONFIG
 
 from cryotome import recipes
-from cryotome.annotations import read_cells
 from cryotome.cards import load_card
+from cryotome.cells import read_cells
 from cryotome.demo import DOMAINS, draw_tissue
 from cryotome.embeddings import write_embeddings
 from cryotome.images import _Flat
-from cryotome.patches import cut_patch
 from cryotome.splits import draw_split
+from cryotome.windows import cut_patch
 
 HINT = (
     "If the change of numbers is intended, bump {} in workflow/cryotome/recipes.py and this test."
@@ -76,6 +76,7 @@ def test_embeddings(store, tmp_path):
         model="r",
         view="paper-fp32",
         weights_dir=tmp_path,
+        partial=tmp_path / "partial",
         device="cpu",
         threads=2,
     )

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from conftest import CONFIG
 
-from cryotome.annotations import read_cells
 from cryotome.cards import load_card
+from cryotome.cells import read_cells
 from cryotome.errors import SplitError
 from cryotome.splits import draw_split, rows_of
 
@@ -99,12 +99,12 @@ def test_grouped_fractions_are_nested(cells):
 
 
 def test_one_slide_cannot_be_grouped(cells):
-    with pytest.raises(SplitError, match="needs 5 slides; there are 1"):
+    with pytest.raises(SplitError, match="needs 5 slides; these cells lie on 1"):
         draw(cells.assign(slide="only"), "slide_grouped")
 
 
 def test_a_sixth_grouped_fold_is_an_error(cells):
-    with pytest.raises(SplitError, match="has 5 folds, counted from 0; not 5"):
+    with pytest.raises(SplitError, match="has 5 folds; `folds:` of the study asks for more"):
         draw(cells, "slide_grouped", fold=5)
 
 

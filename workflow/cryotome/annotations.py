@@ -3,6 +3,7 @@
 import json
 import re
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,6 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.errors import DataError
 
-COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label"]
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 Reader = Callable[[Path, Path, Card], pd.DataFrame]
@@ -33,6 +33,32 @@ def reader(name: str) -> Callable[[Reader], Reader]:
         return function
 
     return register
+
+
+def _begins(path: Path) -> str:
+    """Quote the first bytes of a file: a page of HTML gives itself away."""
+    with open(path, "rb") as file:
+        return repr(file.read(40))[1:]
+
+
+def _known_labels(labels: pd.Series, card: Card, path: Path, unit: str) -> np.ndarray:
+    """Return class names of labels as they stand in a file, NaN where the card ignores them.
+
+    Raises
+    ------
+    DataError
+        A label is neither one of the card's classes nor ignored.
+    """
+    spelt, names = labels.astype(str), {str(k): v for k, v in _class_names(card).items()}
+    ignored = map(str, card.get("reading", {}).get("ignore", []))
+    odd = spelt[~spelt.isin([*names, *ignored])]
+    if len(odd):
+        raise DataError(
+            f"{path}, {unit} {odd.index[0]} has label {odd.iloc[0]!r} ({len(odd)} such labels); "
+            f"`classes:` of the card know {list(names)}. Correct it, or leave such cells out "
+            f"with `reading: {{ignore: [{odd.iloc[0]}]}}` in the card."
+        )
+    return spelt.map(names).to_numpy()
 
 
 def _class_names(card: Card) -> dict[int | str, str]:
@@ -56,13 +82,13 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
     Raises
     ------
     DataError
-        A box is not square with the side that the card says, as happens when
-        corners are taken for x, y, width, height or the other way round.
+        The file is no such JSON, or a box is not square with the side that the card says,
+        as happens when corners are taken for x, y, width, height or the other way round.
     """
-    content = json.loads(annotations.read_text())
-    names = _class_names(card)
-    rows = pd.DataFrame(content["annotations"])
-    rows = rows[rows["category_id"].isin(list(names))]
+    rows, listed = _read_coco(annotations)
+    labels = rows.set_index("id")["category_id"]
+    rows["class"] = _known_labels(labels, card, annotations, "annotation")
+    rows = rows[rows["class"].notna()]
     boxes = np.asarray(rows["bbox"].tolist(), dtype=float).reshape(-1, 4)
     side = card["reading"]["box"]
     wrong = np.flatnonzero((np.abs(boxes[:, 2:] - boxes[:, :2] - side) > 1e-6).any(axis=1))
@@ -73,13 +99,12 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
             f"{side:g} x {side:g} px pair of corners [x0, y0, x1, y1] ({len(wrong)} like it). "
             f"Write corners, or set `reading: {{box: ...}}` in the dataset's card."
         )
-    listed = pd.DataFrame(content["images"]).set_index("id")
     cells = pd.DataFrame(
         {
             "image": listed["file_name"].reindex(rows["image_id"]).to_numpy(),
             "x": boxes[:, [0, 2]].mean(axis=1),
             "y": boxes[:, [1, 3]].mean(axis=1),
-            "class": rows["category_id"].map(names).to_numpy(),
+            "class": rows["class"].to_numpy(),
         }
     )
     if "tumor_type" in listed:
@@ -88,6 +113,26 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
     extra = pd.DataFrame(card["reading"].get("extra", []))
     cells = pd.concat([cells, extra], ignore_index=True)
     return cells.assign(slide=cells["image"])
+
+
+def _read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the annotations and the images, indexed by id, of a COCO-like JSON."""
+    try:
+        content = json.loads(path.read_text())
+        rows, listed = (pd.DataFrame(content[key]) for key in ("annotations", "images"))
+        used, named = rows[["image_id", "category_id", "bbox", "id"]], listed[["id", "file_name"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} is not MIDOG's JSON ({type(error).__name__}: {error}); it begins with "
+            f"{_begins(path)}. Fetch it again, or correct `annotations:` in the card."
+        ) from error
+    lost = used[~used["image_id"].isin(named["id"])]
+    if len(lost):
+        raise DataError(
+            f"{path}: annotation {lost['id'].iloc[0]} lies on image {lost['image_id'].iloc[0]}, "
+            f"which `images` does not list ({len(lost)} such annotations). Fetch the file again."
+        )
+    return rows, listed.set_index("id")
 
 
 def _renumbered(cells: pd.DataFrame, ranges: list[list[int]] | None) -> pd.DataFrame:
@@ -107,26 +152,91 @@ def read_sliderunner(annotations: Path, images: Path, card: Card) -> pd.DataFram
 
     The old generation (CCMCT) has no column `deleted`; the new one has, and deleted
     annotations are left out. Databases of the new generation carry triggers that call
-    Python, so the file is opened read-only and only selected from, by column name.
+    Python, so the file is opened read-only and only selected from, by column name. Such
+    databases hold other classes, too: those that the card does not name are counted aloud.
+
+    Raises
+    ------
+    DataError
+        The file is no SlideRunner database.
     """
     names = _class_names(card)
-    with sqlite3.connect(f"{annotations.resolve().as_uri()}?mode=ro", uri=True) as database:
-        columns = {row[1] for row in database.execute("PRAGMA table_info(Annotations)")}
-        alive = "AND COALESCE(a.deleted, 0) = 0" if "deleted" in columns else ""
-        marks = ",".join("?" * len(names))
-        cells = pd.read_sql_query(
-            f"""SELECT s.filename AS image, c.coordinateX AS x, c.coordinateY AS y,
-                       a.agreedClass AS class
-                FROM Annotations a
-                JOIN Annotations_coordinates c ON c.annoId = a.uid
-                JOIN Slides s ON s.uid = a.slide
-                WHERE a.type IN (1, 4) AND a.agreedClass IN ({marks}) {alive}
-                ORDER BY a.uid""",
-            database,
-            params=tuple(names),
-        )
-    database.close()
+    try:
+        with sqlite3.connect(f"{annotations.resolve().as_uri()}?mode=ro", uri=True) as database:
+            columns = {row[1] for row in database.execute("PRAGMA table_info(Annotations)")}
+            alive = "AND COALESCE(a.deleted, 0) = 0" if "deleted" in columns else ""
+            cells = pd.read_sql_query(
+                f"""SELECT s.filename AS image, c.coordinateX AS x, c.coordinateY AS y,
+                           a.agreedClass AS class
+                    FROM Annotations a
+                    JOIN Annotations_coordinates c ON c.annoId = a.uid
+                    JOIN Slides s ON s.uid = a.slide
+                    WHERE a.type IN (1, 4) {alive}
+                    ORDER BY a.uid""",
+                database,
+            )
+        database.close()
+    except (sqlite3.DatabaseError, pd.errors.DatabaseError) as error:
+        raise DataError(
+            f"{annotations} is no SlideRunner database ({error}); it begins with "
+            f"{_begins(annotations)}. Fetch it again, or correct `annotations:` in the card."
+        ) from error
+    other = cells.loc[~cells["class"].isin(list(names)), "class"]
+    if len(other):
+        counts = other.value_counts().to_dict()
+        print(f"{annotations}: cells of other classes left out: {counts}", file=sys.stderr)
+    cells = cells.drop(other.index)
     return cells.assign(**{"class": cells["class"].map(names), "slide": cells["image"]})
+
+
+@reader("table")
+def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
+    """Read a CSV with the columns x, y, label, filename, and perhaps slide, domain and others.
+
+    x, y is the centre in level-0 px. Without `slide` each image is its own slide. The
+    card's `domains` may ask for any column.
+
+    Raises
+    ------
+    DataError
+        A column is missing, a position is no number, a filename is empty, or a label is
+        not one of the card's.
+    """
+    cells = _read_csv(annotations, ["x", "y", "label", "filename"])
+    cells.index += 2  # the line in the file, the header being the first
+    places = cells[["x", "y"]].apply(pd.to_numeric, errors="coerce").astype(float)
+    wrong = ~np.isfinite(places).all(axis=1) | (cells["filename"] == "")
+    if wrong.any():
+        line = cells[wrong].iloc[0]
+        raise DataError(
+            f"{annotations}, line {line.name}: x {line['x']!r}, y {line['y']!r}, filename "
+            f"{line['filename']!r} ({wrong.sum()} such lines). A cell needs two numbers, level-0 "
+            "px, and the name of its image."
+        )
+    named = _known_labels(cells["label"], card, annotations, "line")
+    cells = cells.assign(x=places["x"], y=places["y"], image=cells["filename"], **{"class": named})
+    cells = cells[cells["class"].notna()].reset_index(drop=True)
+    return cells if "slide" in cells else cells.assign(slide=cells["image"])
+
+
+def _read_csv(path: Path, needed: list[str]) -> pd.DataFrame:
+    """Read a CSV that has these columns; what names cells and images stays text."""
+    text = dict.fromkeys([*needed, "slide", "domain"], str)
+    try:
+        table = pd.read_csv(
+            path, dtype=text, encoding="utf-8-sig", keep_default_na=False, index_col=False
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"{path} is no CSV in UTF-8 ({error}); it begins with {_begins(path)}."
+        ) from error
+    lacking = sorted(set(needed) - set(table.columns))
+    if lacking:
+        raise DataError(
+            f"{path} has the columns {list(table.columns)} and lacks {lacking}. Its first line "
+            f"must be `{','.join(needed)}`, with commas; `slide` and `domain` may follow."
+        )
+    return table
 
 
 @reader("class_folders")
@@ -172,86 +282,3 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
                 f"{len(wrong)} images, first {wrong[0]}. One of the two is wrong."
             )
     return merged.assign(**{"class": merged["named"]})
-
-
-def _fits(cells: pd.DataFrame, domain: str, where: Card) -> pd.Series:
-    fits = pd.Series(True, index=cells.index)
-    for column, wanted in where.items():
-        if column not in cells:
-            raise DataError(
-                f"Domain {domain!r} asks for column {column!r}; the reader gives "
-                f"{sorted(cells.columns)}. Mend `domains:` in the dataset's card."
-            )
-        inside = isinstance(wanted, list)
-        fits &= cells[column].between(*wanted) if inside else cells[column] == wanted
-    return fits
-
-
-def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
-    """Return the domain of each cell, by the conditions in the card.
-
-    Raises
-    ------
-    DataError
-        A cell fits no domain, or more than one.
-    """
-    if "number" not in cells:
-        cells = cells.assign(number=cells["image"].map(number))
-    fits = pd.DataFrame(
-        {domain: _fits(cells, domain, entry["where"]) for domain, entry in card["domains"].items()}
-    )
-    wrong = fits.sum(axis=1) != 1
-    if wrong.any():
-        first = cells[wrong].iloc[0]
-        raise DataError(
-            f"{wrong.sum()} cells fit no domain or several, first the one in {first['image']} at "
-            f"({first['x']:g}, {first['y']:g}). Mend `domains:` in the dataset's card."
-        )
-    return fits.idxmax(axis=1)
-
-
-def check_counts(cells: pd.DataFrame, expect: Card, name: str) -> None:
-    """Stop a wrong reading.
-
-    Raises
-    ------
-    DataError
-        Images, or cells of a domain and class, are not as many as the card expects.
-    """
-    images = cells["image"].nunique()
-    found = {
-        domain: [int((part["label"] == label).sum()) for label in (0, 1)]
-        for domain, part in cells.groupby("domain")
-    }
-    wrong = [
-        f"{domain} has {found.get(domain, [0, 0])} cells (negative, positive), not {counts}"
-        for domain, counts in expect["cells"].items()
-        if found.get(domain, [0, 0]) != counts
-    ]
-    if images != expect["images"]:
-        wrong.insert(0, f"{images} images instead of {expect['images']}")
-    if wrong:
-        raise DataError(
-            f"Dataset {name!r} is not what its card expects: {'; '.join(wrong)}. Check that the "
-            f"annotation file is the right one, or correct `expect:` in the card."
-        )
-
-
-def read_cells(annotations: Path | None, images: Path, card: Card, name: str) -> pd.DataFrame:
-    """Read, label and check the cells of one dataset.
-
-    Returns
-    -------
-    data frame with columns id, image, slide, x, y, domain, label
-        Sorted by image; x, y is the centre in level-0 px; label 1 is the card's second
-        class; ids count from 0.
-    """
-    cells = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
-    labels = [entry["name"] for entry in card["classes"]]
-    cells = cells.assign(domain=assign_domains(cells, card), label=cells["class"].map(labels.index))
-    if "expect" in card:
-        check_counts(cells, card["expect"], name)
-    if card.get("permute_labels"):
-        cells["label"] = np.random.default_rng(0).permutation(cells["label"].to_numpy())
-    cells = cells.sort_values("image", kind="stable", ignore_index=True)
-    return cells.assign(id=cells.index)[COLUMNS]

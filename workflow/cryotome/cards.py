@@ -1,13 +1,14 @@
 """YAML card in, checked card out."""
 
 import json
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import best_match
+from jsonschema.exceptions import ValidationError, best_match
 
 from cryotome.errors import CardError
 
@@ -56,8 +57,19 @@ def check(content: Card, schema: str, path: Path | str) -> Card:
     error = best_match(_validator(schema).iter_errors(content))
     if error:
         where = ".".join(map(str, error.path)) or "top level"
-        raise CardError(f"{path}, {where}: {error.message}")
+        raise CardError(f"{path}, {where}: {error.message}{_meant(error)}")
     return content
+
+
+def _meant(error: ValidationError) -> str:
+    """Guess which key a misspelt one was to be."""
+    if error.validator != "additionalProperties":
+        return ""
+    known = error.schema.get("properties", {})  # type: ignore[union-attr]
+    odd = [str(key) for key in error.instance if key not in known]  # type: ignore[union-attr]
+    guesses = [get_close_matches(key, known, n=1) for key in odd]
+    meant = [guess[0] for guess in guesses if guess]
+    return f". Did you mean {', '.join(map(repr, meant))}?" if meant else ""
 
 
 def _merged(base: Card, change: Card) -> Card:

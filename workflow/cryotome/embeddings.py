@@ -18,13 +18,14 @@ from cryotome import recipes
 from cryotome.cards import Card
 from cryotome.colours import colour_histogram
 from cryotome.errors import StoreError
-from cryotome.paths import written_whole
+from cryotome.resume import Growing, growing
 from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, passport
 
 if TYPE_CHECKING:
     import torch
 
 NAMED = ("torch", "timm", "torchvision", "transformers")  # whose versions a passport names
+BATCH = 64  # patches embedded at once, and kept together
 PRECISIONS = {"bf16": "bfloat16", "fp16": "float16"}
 
 Embed = Callable[[np.ndarray], np.ndarray]  # (n, side, side, 3) uint8 to (n, dim) float32
@@ -49,10 +50,20 @@ def transform_patches(batch: "torch.Tensor", transform: Card | None) -> "torch.T
     return geometry.center_crop(batch, transform["crop"]) if transform["crop"] else batch
 
 
-def network_embedder(
+def make_embedder(
     card: Card, name: str, *, view: str, side: int, weights_dir: Path, device: str, threads: int
 ) -> tuple[Embed, str]:
-    """Return a function that embeds a batch of patches, and the hash of its weights."""
+    """Return a function that embeds a batch of patches, and the hash of its weights.
+
+    Parameters
+    ----------
+    side
+        Side of the patches that the encoder is given, px.
+    device
+        `auto`, `cpu` or `job`, as `device` of the config.
+    """
+    if card["loader"] == "colour_histogram":
+        return lambda pixels: colour_histogram(pixels, **card["arguments"]), "none"
     import torch
 
     from cryotome.encoders import build_encoder, check_side, pick_device, use_threads
@@ -76,34 +87,25 @@ def network_embedder(
     return embed, weights_sha256
 
 
-def _batches(file: h5py.File, seen: int, size: int) -> Iterator[np.ndarray]:
-    edge = (file["patch"].shape[1] - seen) // 2
-    inner = slice(edge, edge + seen)
-    for first in range(0, len(file["patch"]), size):
-        yield file["patch"][first : first + size, inner, inner]
-
-
 def write_embeddings(
     store: Path,
     patch_store: Path,
     card: Card,
     *,
     model: str,
-    view: str,
-    weights_dir: Path,
-    device: str,
-    threads: int,
-    batch: int = 64,
+    partial: Path,
+    **how: Any,
 ) -> None:
     """Embed every patch of a store once.
 
     The file holds `embedding` (n, dim) float32 and `id` (n,), and carries its passport
-    as attributes: model, view, card, weights, patch store, recipe, versions.
+    as attributes: model, view, card, weights, patch store, recipe, versions. Batches that
+    a kill left in `partial` are not embedded again.
 
     Parameters
     ----------
-    device
-        `auto`, `cpu` or `job`, as `device` of the config.
+    how
+        View, weights folder, device and threads, as `make_embedder` takes them.
 
     Raises
     ------
@@ -115,62 +117,69 @@ def write_embeddings(
         The patch store is none, or an embedding is not finite or not of the card's dimension.
     """
     source = passport(patch_store, PATCHES)
-    if card["loader"] == "colour_histogram":
-        embed: Embed = lambda pixels: colour_histogram(pixels, **card["arguments"])  # noqa: E731
-        weights_sha256 = "none"
-    else:
-        embed, weights_sha256 = network_embedder(
-            card,
-            model,
-            view=view,
-            side=source["seen"],
-            weights_dir=weights_dir,
-            device=device,
-            threads=threads,
-        )
-    with h5py.File(patch_store) as file, written_whole(store) as beside:
-        embedding = _embed_all(file, source["seen"], embed, card, model, batch)
-        with h5py.File(beside, "w") as out:
-            out["embedding"], out["id"] = embedding, file["id"][:]
-            out.attrs.update(
-                {
-                    "format": EMBEDDINGS,
-                    "version": VERSION,
-                    "recipe": recipes.EMBEDDINGS,
-                    "model": model,
-                    "view": view,
-                    "card": json.dumps(card, sort_keys=True),
-                    "weights_sha256": weights_sha256,
-                    "patches_sha256": source["patches_sha256"],
-                    "cells_sha256": source["cells_sha256"],
-                    "versions": json.dumps({name: version(name) for name in NAMED}),
-                }
-            )
+    embed, weights_sha256 = make_embedder(card, model, side=source["seen"], **how)
+    about = {
+        "format": EMBEDDINGS,
+        "version": VERSION,
+        "recipe": recipes.EMBEDDINGS,
+        "model": model,
+        "view": how["view"],
+        "card": json.dumps(card, sort_keys=True),
+        "weights_sha256": weights_sha256,
+        "patches_sha256": source["patches_sha256"],
+        "cells_sha256": source["cells_sha256"],
+        "versions": json.dumps({name: version(name) for name in NAMED}),
+    }
+    with h5py.File(patch_store) as file:
+        ids, decides = file["id"][:], about | {"batch": BATCH}
+        shape = (len(ids), card["dim"])
+        begun = growing(partial, "embedding", shape=shape, dtype="f4", ids=ids, passport=decides)
+        with begun as grown:
+            _embed_into(grown, file, source["seen"], embed, card=card, model=model)
+            grown.finish(store, about)
 
 
-def _embed_all(
-    file: h5py.File, seen: int, embed: Embed, card: Card, model: str, batch: int
-) -> np.ndarray:
-    """Embed a patch store batch by batch, and stop at the first embedding that cannot be."""
-    count = len(file["patch"])
-    embedding = np.empty((count, card["dim"]), dtype=np.float32)
+def _embed_into(
+    store: Growing, file: h5py.File, seen: int, embed: Embed, *, card: Card, model: str
+) -> None:
+    edge, ids = (file["patch"].shape[1] - seen) // 2, file["id"][:]
+    for first in _batches(store, model):
+        until, inner = first + BATCH, slice(edge, edge + seen)
+        part = embed(file["patch"][first:until, inner, inner])
+        _check_embedding(part, ids[first:until], card, model)
+        store.put(first, part)
+
+
+def _batches(store: Growing, model: str) -> Iterator[int]:
+    """Yield the first row of each batch that the store lacks, and show how far it is."""
+    count = store.shape[0]
     with tqdm(total=count, desc=f"embed {model}", unit="patch", mininterval=5) as bar:
-        for pixels in _batches(file, seen, batch):
-            part = embed(pixels)
-            if part.shape[1] != card["dim"] or not np.isfinite(part).all():
-                raise StoreError(
-                    f"{model} gave {part.shape[1]} features (its card says {card['dim']}), "
-                    f"finite: {np.isfinite(part).all()}. Check the card and the precision."
-                )
-            embedding[bar.n : bar.n + len(part)] = part
-            bar.update(len(part))
-    return embedding
+        for first in range(0, count, BATCH):
+            size = min(BATCH, count - first)
+            if not store.holds(first, size):
+                yield first
+            bar.update(size)
+
+
+def _check_embedding(part: np.ndarray, ids: np.ndarray, card: Card, model: str) -> None:
+    if part.shape[1] != card["dim"]:
+        raise StoreError(
+            f"{model} gives {part.shape[1]} features, its card says `dim: {card['dim']}`. "
+            f"Correct config/models/{model}.yaml."
+        )
+    wrong = ~np.isfinite(part).all(axis=1)
+    if wrong.any():
+        raise StoreError(
+            f"{model} gives NaN or infinite features for {wrong.sum()} of {len(part)} patches, "
+            f"first of cell {ids[wrong][0]}. fp16 overflows in some networks: try a view "
+            "`...-bf16` or `...-fp32`; else the weights are broken."
+        )
 
 
 def read_embeddings(
     path: Path, *, model: str, view: str, cells_sha256: str
 ) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Read an embedding store after checking its passport.
+    """Read an embedding store after checking its passport and its content.
 
     Returns
     -------
@@ -181,15 +190,36 @@ def read_embeddings(
     Raises
     ------
     StoreError
-        The store is of another model, view or table of cells.
+        The store is of another model, view or table of cells, or holds what cannot be
+        embeddings: NaN, another dimension than its card says, or not one per id.
     """
     stamps = passport(path, EMBEDDINGS)
     wanted = {"model": model, "view": view, "cells_sha256": cells_sha256}
     for name, value in wanted.items():
-        if stamps[name] != value:
+        if stamps.get(name) != value:
             raise StoreError(
-                f"{path} was made for {name} {stamps[name]}, but {value} is asked "
+                f"{path} was made for {name} {stamps.get(name)}, but {value} is asked "
                 "for. Delete it and rerun."
             )
     with h5py.File(path) as file:
-        return file["embedding"][:], file["id"][:], stamps
+        lacking = [name for name in ("embedding", "id") if name not in file]
+        if lacking:
+            raise StoreError(f"{path} holds no {' and no '.join(lacking)}. Delete it and rerun.")
+        embedding, ids = file["embedding"][:], file["id"][:]
+    _check_content(path, embedding, ids, json.loads(stamps["card"]))
+    return embedding, ids, stamps
+
+
+def _check_content(path: Path, embedding: np.ndarray, ids: np.ndarray, card: Card) -> None:
+    due = (len(ids), card["dim"])
+    if embedding.shape != due:
+        raise StoreError(
+            f"{path} holds embeddings of shape {embedding.shape}, where its ids and its card say "
+            f"{due}. Delete it and rerun."
+        )
+    wrong = ~np.isfinite(embedding).all(axis=1)
+    if wrong.any():
+        raise StoreError(
+            f"{path} holds NaN or infinite embeddings for {wrong.sum()} cells, first "
+            f"{ids[wrong][0]}. Delete it and rerun."
+        )

@@ -249,9 +249,9 @@ def build_encoder(card: Card, name: str, weights_dir: Path) -> tuple[Encoder, st
 
 
 def build_classifier(
-    card: Card, name: str, weights_dir: Path, *, seed: int
+    card: Card, name: str, weights_dir: Path, *, seed: int, device: torch.device
 ) -> tuple[nn.Module, str]:
-    """Build an encoder and put one logit on its embedding (2048 to 1 for a ResNet50).
+    """Build an encoder with one logit on its embedding (2048 to 1 for a ResNet50), on a device.
 
     The new layer is drawn from `seed`; with random weights, so is the whole network:
     folds then differ in their start, as they do in their data.
@@ -263,7 +263,8 @@ def build_classifier(
     encoder, weights_sha256 = build_encoder(card, name, weights_dir)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.Sequential(encoder, nn.Linear(card["dim"], 1)), weights_sha256
+        network = nn.Sequential(encoder, nn.Linear(card["dim"], 1))
+    return network.to(device).to(memory_format=torch.channels_last), weights_sha256
 
 
 def pick_device(setting: str) -> torch.device:

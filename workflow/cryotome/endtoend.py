@@ -1,7 +1,7 @@
 """Train a whole network with one cycle and keep the best validation epoch."""
 
 import copy
-from collections.abc import Callable, Iterator
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,25 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from cryotome.augment import augment
 from cryotome.cards import Card
+from cryotome.checkpoints import Checkpoint
 from cryotome.errors import SplitError
 from cryotome.patches import read_patches
+from cryotome.predictions import SCORED
+from cryotome.samplers import SAMPLERS, Cells
 from cryotome.splits import rows_of
 
 LOOK = 256  # patches scored at once
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The cells of one training: where they lie in the store, their labels and slides."""
-
-    rows: np.ndarray  # (n,) int
-    label: np.ndarray  # (n,) 0 or 1
-    slide: np.ndarray  # (n,) str
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,11 @@ class Material:
     pixels: Tensor
     roles: pd.DataFrame
     stamps: dict[str, Any]
+
+    @property
+    def side(self) -> int:
+        """Side that the network sees, px."""
+        return self.stamps["seen"]
 
     def cells(self, *roles: str) -> Cells:
         """Return the cells in any of these roles, in the order of the split."""
@@ -90,46 +90,6 @@ class Trained:
     history: list[tuple[int, float]]
 
 
-def image_balanced(cells: Cells, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield positions: slide uniform, then class 50/50, then a cell of both.
-
-    A slide without the drawn class gives its other class (Ammeling et al. 2025, code).
-    """
-    slides = np.unique(cells.slide)
-    inside = [
-        [np.flatnonzero((cells.slide == slide) & (cells.label == label)) for label in (0, 1)]
-        for slide in slides
-    ]
-    while True:
-        picked = []
-        for place, label in zip(
-            rng.integers(len(slides), size=batch), rng.integers(2, size=batch), strict=True
-        ):
-            pair = inside[place]
-            picked.append(rng.choice(pair[label] if len(pair[label]) else pair[1 - label]))
-        yield np.array(picked)
-
-
-def class_balanced(cells: Cells, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield positions: class 50/50, then a cell."""
-    members = [np.flatnonzero(cells.label == label) for label in (0, 1)]
-    while True:
-        yield np.array([rng.choice(members[label]) for label in rng.integers(2, size=batch)])
-
-
-def natural(cells: Cells, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield positions of cells drawn uniformly."""
-    while True:
-        yield rng.integers(len(cells.rows), size=batch)
-
-
-SAMPLERS: dict[str, Callable[[Cells, int, np.random.Generator], Iterator[np.ndarray]]] = {
-    "image_balanced": image_balanced,
-    "class_balanced": class_balanced,
-    "natural": natural,
-}
-
-
 def _pixels(patches: Tensor, rows: np.ndarray, device: torch.device) -> Tensor:
     picked = patches[torch.from_numpy(rows).to(patches.device)].to(device)
     return picked.permute(0, 3, 1, 2).float() / 255  # (n, 3, stored, stored)
@@ -158,16 +118,76 @@ def _loss(logits: np.ndarray, label: np.ndarray) -> float:
         return float((np.logaddexp(0, logits) - label * logits).mean())
 
 
+class _Course:
+    """Everything of a training that moves from step to step, to save and to restore."""
+
+    def __init__(self, network: nn.Module, train: Cells, card: Card, seed: int) -> None:
+        self.network, self.card = network, card
+        self.rng, self.draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+        self.sampler = SAMPLERS[card["sampler"]](train, card["batch"], self.rng)
+        rate, steps = card["learning_rate"], card["steps"]
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=rate, fused=True)
+        self.cycle = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, max_lr=rate, total_steps=steps
+        )
+        self.best: dict[str, Tensor] | None = None
+        self.history: list[tuple[int, float]] = []
+        self.step = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return all of it, to be saved at once."""
+        return {
+            "step": self.step,
+            "history": self.history,
+            "best": self.best,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "cycle": self.cycle.state_dict(),
+            "sampler": self.rng.bit_generator.state,
+            "draws": self.draws.get_state(),
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Stand where a saved training stood."""
+        self.step, self.history, self.best = state["step"], state["history"], state["best"]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.cycle.load_state_dict(state["cycle"])
+        self.rng.bit_generator.state = state["sampler"]
+        self.draws.set_state(state["draws"])
+        torch.set_rng_state(state["torch"])
+        if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(state["cuda"])
+        print(f"Going on after step {self.step:,}.", file=sys.stderr)
+
+    def learn(self, views: Tensor, target: Tensor) -> None:
+        """Take one step of the optimiser, and of the learning rate."""
+        with torch.autocast(views.device.type, torch.bfloat16, enabled=views.is_cuda):
+            logits = self.network(views.contiguous(memory_format=torch.channels_last))
+        loss = nn.functional.binary_cross_entropy_with_logits(logits.float().flatten(), target)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.cycle.step()
+
+    def note(self, loss: float) -> None:
+        """Keep a look at the validation loss, and the weights where it is the lowest so far."""
+        before = [past for _, past in self.history if np.isfinite(past)]
+        self.history.append((self.step, loss))
+        if loss < min(before, default=np.inf):
+            self.best = _copied(self.network)
+
+
 def train_endtoend(
     network: nn.Module,
-    patches: Tensor,
-    train: Cells,
-    validation: Cells,
+    material: Material,
     card: Card,
     *,
-    side: int,
     seed: int,
     device: torch.device,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train all weights with Adam and one cycle of the learning rate.
 
@@ -179,47 +199,65 @@ def train_endtoend(
     ----------
     network
         Maps (n, 3, side, side) float in [0, 1] to (n, 1) logits; trained in place.
-    patches : (n, stored, stored, 3) uint8
-        With margin, on any device.
-    side
-        Side that the network sees, px.
+    material
+        Its cells in the roles `train` and `validation` are used.
+    checkpoint
+        Where to go on from, and to save to. On the processor, with the same threads, the
+        weights are then those of an unbroken training, bit for bit.
 
     Raises
     ------
     SplitError
-        There are no validation cells to select by.
+        There are no validation cells to select by, or no validation loss was finite.
     """
-    if not len(validation.rows):
+    train, watch = material.cells("train"), material.cells("validation")
+    if not len(watch.rows):
         raise SplitError("No validation cells: the fraction is too small to select a checkpoint.")
-    rng, draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    sampler = SAMPLERS[card["sampler"]](train, card["batch"], rng)
-    optimizer = torch.optim.Adam(network.parameters(), lr=card["learning_rate"], fused=True)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=card["learning_rate"], total_steps=card["steps"]
-    )
-    best, best_loss, history = None, np.inf, []
-    steps = tqdm(range(1, card["steps"] + 1), desc="train", unit="step", mininterval=10)
-    for step in steps:
-        picked = next(sampler)
+    course = _Course(network, train, card, seed)
+    saved = checkpoint.load() if checkpoint else None
+    if saved:
+        course.restore(saved)
+    bar = tqdm(total=card["steps"], initial=course.step, desc="train", unit="step", mininterval=10)
+    while course.step < card["steps"]:
+        picked = next(course.sampler)
         network.train()
-        views = augment(_pixels(patches, train.rows[picked], device), side, card["augment"], draws)
+        pixels = _pixels(material.pixels, train.rows[picked], device)
         target = torch.from_numpy(train.label[picked]).float().to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            logits = network(views.contiguous(memory_format=torch.channels_last))
-        loss = nn.functional.binary_cross_entropy_with_logits(logits.float().flatten(), target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        cycle.step()
-        if step % card["evaluate_every"] == 0 or step == card["steps"]:
-            seen = score_cells(network, patches, validation.rows, side=side, device=device)
-            history.append((step, _loss(seen, validation.label)))
-            steps.set_postfix(validation_loss=f"{history[-1][1]:.4f}", refresh=False)
-            if history[-1][1] < best_loss:
-                best, best_loss = _copied(network), history[-1][1]
-    if best is None:
-        raise SplitError(f"No validation loss was finite: {history[:3]} … Lower the learning rate.")
-    return Trained(best, _copied(network), history)
+        course.learn(augment(pixels, material.side, card["augment"], course.draws), target)
+        course.step += 1
+        if course.step % card["evaluate_every"] == 0 or course.step == card["steps"]:
+            logits = score_cells(
+                network, material.pixels, watch.rows, side=material.side, device=device
+            )
+            course.note(_loss(logits, watch.label))
+            bar.set_postfix(validation_loss=f"{course.history[-1][1]:.4f}", refresh=False)
+        if checkpoint:
+            checkpoint.save_if_due(course.state)
+        bar.update()
+    bar.close()
+    if course.best is None:
+        raise SplitError(
+            f"No validation loss was finite: {course.history[:3]} … Lower the learning rate."
+        )
+    return Trained(course.best, _copied(network), course.history)
+
+
+def score_material(
+    network: nn.Module, state: dict[str, Tensor], material: Material, *, device: torch.device
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Score the cells of a split that are not trained on, with these weights.
+
+    Returns
+    -------
+    roles : data frame with columns id, role
+    label : (n,) 0 or 1
+    score : (n,) float64, the sigmoid of the logit
+    """
+    network.load_state_dict(state)
+    cells = material.cells(*SCORED)
+    logits = score_cells(network, material.pixels, cells.rows, side=material.side, device=device)
+    roles = material.roles.loc[material.roles["role"].isin(SCORED), ["id", "role"]]
+    return roles, cells.label, expit(logits.astype(float))  # in float32, sure cells would tie at 1
 
 
 def _copied(network: nn.Module) -> dict[str, Tensor]:

@@ -162,11 +162,40 @@ def _noticed(figure: Figure, notice: str) -> Figure:
     return figure
 
 
-def save_figure(figure: Figure, pdf: Path, png: Path) -> None:
-    """Write a figure as PDF and PNG without dates, so that equal figures are equal files."""
-    for path, about in ((pdf, {"CreationDate": None}), (png, {"Software": None})):
+def draw_sheet(pictures: dict[str, np.ndarray], title: str, notice: str) -> Figure:
+    """Lay out rows of patches to look at.
+
+    Parameters
+    ----------
+    pictures
+        Name of a row to (n, side, side, 3) uint8.
+    """
+    columns = max(map(len, pictures.values()))
+    size = (columns + 1.8, 1.05 * len(pictures) + 0.4)
+    figure, axes = plt.subplots(
+        len(pictures), columns, layout="constrained", figsize=size, squeeze=False
+    )
+    for line, (name, patches) in zip(axes, pictures.items(), strict=True):
+        for axis in line:
+            axis.set_axis_off()
+        for axis, patch in zip(line, patches, strict=False):
+            axis.imshow(patch)
+        at = {"transform": line[0].transAxes, "ha": "right", "va": "center"}
+        line[0].text(-0.12, 0.5, textwrap.fill(name, 20), **at)
+    figure.suptitle(title)
+    return _noticed(figure, notice)
+
+
+def save_figure(figure: Figure, *paths: Path) -> None:
+    """Write a figure as PDF or PNG without dates, so that equal figures are equal files."""
+    undated = {".pdf": "CreationDate", ".png": "Software"}
+    for path in paths:
         with written_whole(path) as beside:
             figure.savefig(
-                beside, format=path.suffix[1:], dpi=160, bbox_inches="tight", metadata=about
+                beside,
+                format=path.suffix[1:],
+                dpi=160,
+                bbox_inches="tight",
+                metadata={undated[path.suffix]: None},
             )
     plt.close(figure)

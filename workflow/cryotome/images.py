@@ -17,6 +17,11 @@ PLAUSIBLE_MPP = (0.05, 20.0)  # µm/px; tags outside say 72 or 96 dots per inch 
 ROI_AREA = 2e6  # µm²: a MIDOG region measures 2 mm² (Aubreville et al. 2024)
 
 
+# what Pillow and the tag PhotometricInterpretation call pixels that are not RGB
+KINDS = {"L": "grey", "LA": "grey", "1": "black and white", "P": "palette", "I;16": "16-bit grey"}
+KINDS |= {"MINISBLACK": "grey", "MINISWHITE": "grey", "SEPARATED": "CMYK", "PALETTE": "palette"}
+
+
 class Opened(Protocol):
     """An image that has been opened once and gives windows of pixels."""
 
@@ -51,6 +56,10 @@ class _Slide:
         self._path, self._slide = path, openslide.OpenSlide(path)
         self.size = self._slide.dimensions
         properties = self._slide.properties
+        self._opaque = properties[openslide.PROPERTY_NAME_VENDOR] == "generic-tiff"
+        if self._opaque:  # OpenSlide turns anything into RGB in silence
+            with tifffile.TiffFile(path) as tiff:
+                _check_colour(tiff.pages.first, path)
         said = properties.get(openslide.PROPERTY_NAME_MPP_X)
         units = {"inch": 2, "centimeter": 3}
         unit = units.get(properties.get("tiff.ResolutionUnit", ""), 1)
@@ -66,6 +75,8 @@ class _Slide:
         except openslide.OpenSlideError as error:
             raise DataError(f"{self._path} cannot be read: {error}. Fetch it again.") from error
         rgb, alpha = region[..., :3], region[..., 3:]
+        if self._opaque and (alpha != 255).any():
+            raise _not_colour(self._path, "transparent")
         return rgb if (alpha == 255).all() else np.where(alpha == 0, np.uint8(255), rgb)
 
 
@@ -74,28 +85,49 @@ class _Flat:
 
     def __init__(self, path: Path) -> None:
         self.mpp = None
-        pixels: np.ndarray | None = None
+        pixels = None
         if path.suffix.lower() in {".tif", ".tiff"}:
             with tifffile.TiffFile(path) as tiff:
                 page = tiff.pages.first
                 tags = {tag.name: tag.value for tag in page.tags}
                 over, under = tags.get("XResolution", (0, 1))
                 self.mpp = tag_mpp(over / under if under else 0, int(tags.get("ResolutionUnit", 1)))
-                if page.is_memmappable:
+                _check_colour(page, path)
+                layout = tifffile.PHOTOMETRIC(page.photometric), page.planarconfig
+                mapped = tifffile.PHOTOMETRIC.RGB, tifffile.PLANARCONFIG.CONTIG
+                if page.is_memmappable and layout == mapped:
                     pixels = tifffile.memmap(path, page=0, mode="r")
-        if pixels is None:
-            with Image.open(path) as image:
-                pixels = np.asarray(image)
-        if pixels.ndim != 3 or pixels.shape[2] not in (3, 4) or pixels.dtype != np.uint8:
-            raise DataError(
-                f"{path} holds {pixels.dtype} pixels of shape {pixels.shape}; cryotome reads 8-bit "
-                "colour (height, width, 3). Convert it, or leave the image out."
-            )
-        self._pixels = pixels[..., :3]
-        self.size = (pixels.shape[1], pixels.shape[0])
+        self._pixels = _decoded(path) if pixels is None else pixels
+        if self._pixels.shape[2] == 4 and (self._pixels[..., 3] != 255).any():
+            raise _not_colour(path, "transparent")
+        self.size = (self._pixels.shape[1], self._pixels.shape[0])
 
     def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
-        return np.asarray(self._pixels[y : y + height, x : x + width])
+        return np.asarray(self._pixels[y : y + height, x : x + width, :3])
+
+
+def _check_colour(page: tifffile.TiffPage, path: Path) -> None:
+    kind = tifffile.PHOTOMETRIC(page.photometric).name
+    if page.bitspersample != 8:
+        raise _not_colour(path, f"{page.bitspersample}-bit {KINDS.get(kind, kind)}")
+    if kind not in ("RGB", "YCBCR"):
+        raise _not_colour(path, KINDS.get(kind, kind))
+
+
+def _decoded(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        if ";16" in str(image.tile[0].args):  # Pillow would cut 16 bits to 8 in silence
+            raise _not_colour(path, "16-bit")
+        if image.mode not in ("RGB", "RGBA"):
+            raise _not_colour(path, KINDS.get(image.mode, image.mode))
+        return np.asarray(image)
+
+
+def _not_colour(path: Path, what: str) -> DataError:
+    return DataError(
+        f"{path} holds {what} pixels; cryotome reads 8-bit RGB, and guesses nothing. Convert the "
+        "image (on white, where it is transparent), or leave its cells out."
+    )
 
 
 def open_image(path: Path) -> Opened:

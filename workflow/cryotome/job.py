@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cryotome.errors import CryotomeError
+from cryotome.failures import is_mendable, reason, recorded
 
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
 SITE = {
@@ -99,8 +100,9 @@ def run(main: Callable[..., None]) -> None:
     """Call `main` with what the rule says, or with the command line where there is no rule.
 
     Under Snakemake the rule's named inputs, outputs, params and threads must be the
-    arguments of `main`; standard error also goes to the rule's log. An error that a
-    user can mend ends the job with its sentence and no traceback.
+    arguments of `main`; standard error also goes to the rule's log, and a failure leaves a
+    record beside it. An error that a user can mend ends the job with its sentence and no
+    traceback.
 
     Raises
     ------
@@ -114,14 +116,16 @@ def run(main: Callable[..., None]) -> None:
     if job is None:
         main(**_from_command_line(main, wanted))
         return
-    with open(job.log[0] if job.log else os.devnull, "w") as log:
+    path = Path(job.log[0])
+    with open(path, "w") as log:
         sys.stderr = _Tee(log, sys.__stderr__)  # type: ignore[assignment,arg-type]
         try:
-            main(**_from_rule(job, wanted))
-        except CryotomeError as error:
-            print(f"\n{type(error).__name__}: {error}\n", file=sys.stderr)
-            sys.exit(1)
-        except BaseException:
+            with recorded(path, job.rule, dict(job.wildcards.items())):
+                main(**_from_rule(job, wanted))
+        except BaseException as error:
+            if is_mendable(error):
+                print(f"\n{type(error).__name__}: {reason(error)}\n", file=sys.stderr)
+                sys.exit(1)
             traceback.print_exc(file=log)
             raise
         finally:

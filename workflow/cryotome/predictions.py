@@ -8,9 +8,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryotome.errors import StoreError
 from cryotome.paths import sha256, written_whole
 
 SCORED = ["validation", "test", "external"]
+
+
+def read_predictions(path: Path) -> pd.DataFrame:
+    """Read `id,role,label,score`.
+
+    Raises
+    ------
+    StoreError
+        The file has other columns, or a score that is no number.
+    """
+    table = pd.read_csv(path)
+    if list(table.columns) != ["id", "role", "label", "score"]:
+        raise StoreError(f"{path} has the columns {list(table.columns)}. Delete it and rerun.")
+    wrong = ~np.isfinite(table["score"])
+    if wrong.any():
+        raise StoreError(
+            f"{path} has no finite score for {wrong.sum()} cells, first "
+            f"{table['id'][wrong].iloc[0]}. Delete it and rerun."
+        )
+    return table
 
 
 def write_predictions(

@@ -7,7 +7,8 @@ of that step then reruns. A refactoring that keeps the numbers keeps its version
 
 DEMO = 1
 CELLS = 1
-SPLITS = 1
 PATCHES = 1
+AUDIT = 1
+SPLITS = 1
 EMBEDDINGS = 1
 ENDTOEND = 1

@@ -95,6 +95,22 @@ def images_at_hand(study: Study, site: Site, dataset: str) -> list[str]:
     return []
 
 
+def check_writable(folder: Path) -> None:
+    """Stop before planning what could not be written.
+
+    Raises
+    ------
+    CryotomeError
+        The user may not write to the folder, or to the place where it would be made.
+    """
+    place = folder if folder.exists() else folder.parent
+    if not os.access(place, os.W_OK):
+        raise CryotomeError(
+            f"You may not write to {place.resolve()}. Mend its permissions, or let {folder} be a "
+            "link to a folder of your own."
+        )
+
+
 def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
     """Say what this study is and makes, before anything is planned.
 
@@ -103,6 +119,7 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
     CryotomeError
         A real study has `device: auto` and this machine has no GPU.
     """
+    check_writable(Path("results"))
     datasets = ", ".join(f"{name} ({len(study.schemes(name))} schemes)" for name in study.datasets)
     say(
         f"cryotome: study {study.name!r}, {len(study.rows)} rows x {datasets}: {study.runs} "

@@ -50,7 +50,7 @@ def _keep_classes(order: np.ndarray, count: int, labels: np.ndarray) -> tuple[np
     if count < 2 or not all(map(len, first)):
         raise SplitError(
             f"{count} training cells cannot hold both classes ({len(order)} cells to draw from, "
-            f"{int(labels[order].sum())} positive). Raise the fraction."
+            f"{int(labels[order].sum())} positive). Raise the fraction, or leave this domain out."
         )
     return np.concatenate([taken[: count - len(first)], *first]), "stratified"
 
@@ -74,7 +74,10 @@ def _slide_folds(cells: pd.DataFrame, share: float, seed: int) -> list[np.ndarra
 
     count, slides = round(1 / share), cells["slide"].nunique()
     if slides < count:
-        raise SplitError(f"A grouped split needs {count} slides; there are {slides}.")
+        raise SplitError(
+            f"A grouped split into {count} parts needs {count} slides; these cells lie on {slides}."
+            " Use a scheme that draws cells, such as `random`, or name slides in the annotations."
+        )
     parts = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     return [test for _, test in parts.split(cells, cells["label"], cells["slide"])]
 
@@ -84,7 +87,9 @@ def _draw_slides(
 ) -> tuple[dict[str, np.ndarray], str]:
     parts = _slide_folds(cells, card["test"], card["seed"])
     if fold >= len(parts):
-        raise SplitError(f"A grouped split has {len(parts)} folds, counted from 0; not {fold}.")
+        raise SplitError(
+            f"A grouped split has {len(parts)} folds; `folds:` of the study asks for more."
+        )
     test = parts[fold]
     pool = np.setdiff1d(np.arange(len(cells)), test)
     inner = _slide_folds(cells.iloc[pool], card["validation"], card["seed"])
@@ -137,6 +142,12 @@ def draw_split(cells: pd.DataFrame, card: Card, *, scheme: str, fraction: str, f
         [pd.DataFrame({"id": cells["id"].to_numpy()[i], "role": role}) for role, i in parts.items()]
     )
     return Split(roles.sort_values("id", ignore_index=True), how)
+
+
+def without_dropped(cells: pd.DataFrame, audit: pd.DataFrame) -> pd.DataFrame:
+    """Return the cells that the audit leaves for the splits, renumbered from row 0."""
+    out = {*audit.loc[audit["left_out"], "id"], *audit.loc[audit["other_left_out"], "other"]}
+    return cells[~cells["id"].isin(out)].reset_index(drop=True)
 
 
 def rows_of(ids: np.ndarray, wanted: pd.Series) -> np.ndarray:

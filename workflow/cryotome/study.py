@@ -13,6 +13,9 @@ FIGURE1 = ["figure1.csv", "figure1.pdf", "figure1.png"]
 CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
 CROSSED += ["figure2.csv", "figure2.pdf", "figure2.png"]
 PRODUCTS = ["table1.csv", "intervals.csv", *FIGURE1, *CROSSED]
+# what is done with an oddity that the audit finds, where a dataset's card does not say
+POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
+POLICIES |= {"outside": "refuse", "broken": "refuse"}
 LAST = "_last"  # `e2e_last` is the last checkpoint of the training that makes `e2e`
 
 
@@ -93,6 +96,16 @@ class Study:
     def scheme(self, name: str) -> Card:
         """Return a scheme card; `from_{domain}` has the card `from_domain`."""
         return load_card(self.folder, "schemes", "from_domain" if name[:5] == "from_" else name)
+
+    def policies(self, dataset: str) -> Card:
+        """Return what is done with each finding of a dataset's audit: keep, drop or refuse."""
+        card = self.dataset(dataset)
+        border = {"border": "drop" if card["patch"]["border"] == "drop" else "keep"}
+        return POLICIES | border | card.get("audit", {})
+
+    def drops(self, dataset: str) -> str:
+        """Return the findings whose cells enter no split of a dataset, separated by spaces."""
+        return " ".join(k for k, v in sorted(self.policies(dataset).items()) if v == "drop")
 
     @cached_property
     def synthetic(self) -> bool:

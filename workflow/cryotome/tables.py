@@ -8,6 +8,7 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.metrics import bootstrap_aurocs, interval
 from cryotome.paths import key
+from cryotome.predictions import read_predictions
 
 KEYS = ["dataset", "model", "head"]
 
@@ -71,7 +72,8 @@ def table2(
     grouped = values.groupby([*KEYS, "inside"])["value"].agg(
         mean="mean", sd=lambda v: v.std(ddof=0)
     )
-    inside, outside = (grouped.xs(where, level="inside") for where in (True, False))
+    tested = grouped.index.get_level_values("inside").astype(bool)
+    inside, outside = (grouped[tested == where].droplevel("inside") for where in (True, False))
     table = inside.add_prefix("in_").join(outside.add_prefix("out_"), how="outer").reset_index()
     printed = published.rename(
         columns={"in_mean": "published_in", "in_sd": "published_in_sd"}
@@ -167,7 +169,7 @@ def gather_folds(
     blocks: dict[tuple[str, ...], dict[str, list[pd.DataFrame]]] = {}
     for path in predictions:
         dataset, scheme = path.parts[-7:-5]
-        table = pd.read_csv(path)
+        table = read_predictions(path)
         table = table[table["role"] == "test"].join(cells[dataset][["slide", "domain"]], on="id")
         row = f"{key(path, 'model')} + {key(path, 'head')}"
         places = [(scheme, "all", table)]

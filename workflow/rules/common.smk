@@ -4,12 +4,15 @@ The study, checked; where things lie at this site; what to say before planning.
 No path and no computation lives here.
 """
 
+import json
 import os
 import sys
+import time
 from pathlib import Path
 
 from snakemake.logging import logger
 
+STARTED = time.time()
 BASE = Path(workflow.basedir)
 # Snakemake hands its sys.path to the scripts
 sys.path.insert(0, str(BASE / "workflow"))

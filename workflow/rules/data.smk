@@ -4,6 +4,7 @@ Annotations become cells, cells become patches, and every cell gets its role.
 INPUT     {data_root}/…                                annotations and images, or invented ones
 OUTPUT    results/cells/{dataset}.csv                  id, image, slide, x, y, domain, label
           results/patches/{dataset}.h5                 patch (n, side, side, 3) uint8 · id (n,)
+          results/audits/{dataset}.csv                 what is odd, and which cells the splits leave out
           results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv     id, role
 """
 
@@ -70,14 +71,48 @@ rule cut_patches:
             STUDY.dataset(w.dataset), "synthetic", "images", "patch", "mpp", "reader"
         ),
         dataset="{dataset}",
+        broken=lambda w: STUDY.policies(w.dataset)["broken"],
+        partial="results/partial/cut_patches/{dataset}",
     script:
         "../scripts/cut_patches.py"
+
+
+rule audit:
+    """Find what is odd about a dataset's cells before any split is drawn."""
+    input:
+        lambda w: images_at_hand(STUDY, SITE, w.dataset),
+        cells="results/cells/{dataset}.csv",
+        patches="results/patches/{dataset}.h5",
+    output:
+        table="results/audits/{dataset}.csv",
+        sheet="results/audits/{dataset}.png",
+    log:
+        "results/logs/audit/{dataset}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        recipe=recipes.AUDIT,
+        card=lambda w: facts(
+            STUDY.dataset(w.dataset),
+            *["synthetic", "images", "patch", "mpp", "reader", "classes"],
+        ),
+        policies=lambda w: json.dumps(STUDY.policies(w.dataset), sort_keys=True),
+        dataset="{dataset}",
+    script:
+        "../scripts/audit.py"
 
 
 rule split:
     """Draw the train, validation and test cells of every fold."""
     input:
         cells="results/cells/{dataset}.csv",
+        # where nothing is dropped, an audit made again changes no split
+        audit=lambda w: (str if STUDY.drops(w.dataset) else ancient)(
+            f"results/audits/{w.dataset}.csv"
+        ),
     output:
         splits=expand(
             "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.csv",
@@ -97,6 +132,7 @@ rule split:
     params:
         recipe=recipes.SPLITS,
         card=lambda w: facts(STUDY.scheme(w.scheme)),
+        drops=lambda w: STUDY.drops(w.dataset),
         scheme="{scheme}",
     script:
         "../scripts/split.py"

@@ -28,5 +28,6 @@ rule embed:
         card=lambda w: facts(STUDY.model(w.model)),
         model="{model}",
         view="{view}",
+        partial="results/partial/embed/{dataset}.{view}.{model}",
     script:
         "../scripts/embed.py"

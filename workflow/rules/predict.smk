@@ -74,5 +74,6 @@ rule train_endtoend:
         encoder=lambda w: facts(STUDY.model(w.model)),
         model="{model}",
         fold="{fold}",
+        partial="results/partial/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}",
     script:
         "../scripts/train_endtoend.py"

@@ -73,6 +73,33 @@ rule table2:
         "../scripts/table2.py"
 
 
+rule table2_partial:
+    """Make Table 2 from whatever there is; a run that fails makes it from what it reached."""
+    input:
+        library("scripts/table2_partial", "cryotome/partial", "cryotome/tables"),
+        cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
+        predictions=studied(
+            STUDY.crossing,
+            "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
+        ),
+        published=published("ganz2024_table2.csv"),
+    output:
+        table="results/studies/{study}/table2_partial.csv",
+    log:
+        "results/logs/table2_partial/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        logs="results/logs",
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/table2_partial.py"
+
+
 rule intervals:
     """Give every row its slide-clustered interval, and its difference to the reference row."""
     input:

@@ -14,12 +14,23 @@ def main(
     recipe: int,
     card: dict,
     dataset: str,
+    broken: str,
+    partial: Path,
     data_root: Path,
     threads: int,
 ) -> None:
     assert recipe == recipes.PATCHES
     images = folder_of(card, data_root) / card["images"]
-    write_patches(patches, cells, images, card, dataset=dataset, threads=threads)
+    write_patches(
+        patches,
+        cells,
+        images,
+        card,
+        dataset=dataset,
+        broken=broken,
+        partial=partial,
+        threads=threads,
+    )
 
 
 if __name__ == "__main__":

@@ -7,12 +7,13 @@ import pandas as pd
 from cryotome.job import run
 from cryotome.metrics import score_folds
 from cryotome.paths import key, written_whole
+from cryotome.predictions import read_predictions
 
 
 def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> None:
     # every draw at hand, so that no study takes a line of another out of this file
     at_hand = sorted(predictions[0].parents[1].glob("fraction=*/fold=*.csv"))
-    tables = {(key(p, "fraction"), int(key(p, "fold"))): pd.read_csv(p) for p in at_hand}
+    tables = {(key(p, "fraction"), int(key(p, "fold"))): read_predictions(p) for p in at_hand}
     domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
     table = score_folds(tables, pd.read_csv(cells), train_domain=domain)
     with written_whole(scores) as beside:

@@ -9,14 +9,22 @@ import pandas as pd
 from cryotome import recipes
 from cryotome.job import run
 from cryotome.paths import key, sha256, written_whole
-from cryotome.splits import draw_split
+from cryotome.splits import draw_split, without_dropped
 
 
 def main(
-    cells: Path, splits: list[Path], about: list[Path], recipe: int, card: dict, scheme: str
+    cells: Path,
+    audit: Path,
+    splits: list[Path],
+    about: list[Path],
+    recipe: int,
+    card: dict,
+    drops: str,
+    scheme: str,
 ) -> None:
     assert recipe == recipes.SPLITS
-    table = pd.read_csv(cells)
+    every = pd.read_csv(cells)
+    table = without_dropped(every, pd.read_csv(audit))
     for path, beside_it in zip(splits, about, strict=True):
         fraction, fold = key(path, "fraction"), int(key(path, "fold"))
         split = draw_split(table, card, scheme=scheme, fraction=fraction, fold=fold)
@@ -25,7 +33,13 @@ def main(
             f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {split.drawn}", file=sys.stderr
         )
         with written_whole(beside_it) as beside:
-            drawn = {"drawn": split.drawn, "counts": counts, "cells_sha256": sha256(cells)}
+            drawn = {
+                "drawn": split.drawn,
+                "counts": counts,
+                "cells_sha256": sha256(cells),
+                "dropped_findings": drops.split(),
+                "dropped_cells": len(every) - len(table),
+            }
             beside.write_text(json.dumps(drawn, indent=1, sort_keys=True) + "\n")
         with written_whole(path) as beside:
             split.roles.to_csv(beside, index=False)

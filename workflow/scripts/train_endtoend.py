@@ -3,14 +3,13 @@
 from pathlib import Path
 from time import perf_counter
 
-import torch
-from scipy.special import expit
-
 from cryotome import recipes
+from cryotome.checkpoints import checkpointed
 from cryotome.encoders import build_classifier, check_side, pick_device, use_threads
-from cryotome.endtoend import read_material, score_cells, train_endtoend
+from cryotome.endtoend import read_material, score_material, train_endtoend
 from cryotome.job import run
-from cryotome.predictions import SCORED, write_predictions
+from cryotome.paths import sha256
+from cryotome.predictions import write_predictions
 
 
 def main(
@@ -24,33 +23,28 @@ def main(
     encoder: dict,
     model: str,
     fold: int,
+    partial: Path,
     weights_dir: Path,
     device: str,
     threads: int,
 ) -> None:
     assert recipe == recipes.ENDTOEND
     use_threads(threads)
+    start, on, seed = perf_counter(), pick_device(device), card["seed"] + fold
     material = read_material(patches, cells, split)
-    train, watch, scored = (material.cells(*r) for r in (["train"], ["validation"], SCORED))
-    seed, on, side = card["seed"] + fold, pick_device(device), material.stamps["seen"]
-    check_side(encoder, model, side)
-    network, weights = build_classifier(encoder, model, weights_dir, seed=seed)
-    network = network.to(on).to(memory_format=torch.channels_last)
-    start = perf_counter()
-    fit = train_endtoend(
-        network, material.pixels, train, watch, card, side=side, seed=seed, device=on
-    )
-    notes = {"weights_sha256": weights, "model": model, "head": card, "n_train": len(train.rows)}
-    notes |= {"cost_seconds": round(perf_counter() - start, 1)}
-    notes |= {"recipe": recipe, "history": fit.history, "device": str(on)}
+    check_side(encoder, model, material.side)
+    network, weights = build_classifier(encoder, model, weights_dir, seed=seed, device=on)
+    notes = {"weights_sha256": weights, "model": model, "head": card, "recipe": recipe}
     notes |= {name: material.stamps[name] for name in ("cells_sha256", "patches_sha256")}
-    roles = material.roles.loc[material.roles["role"].isin(SCORED), ["id", "role"]]
-    for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
-        network.load_state_dict(state)
-        logits = score_cells(network, material.pixels, scored.rows, side=side, device=on)
-        scores = expit(logits.astype(float))  # in float32, sure cells would tie at 1
-        noted = notes | {"checkpoint": kept}
-        write_predictions(path, roles, scored.label, scores, split=split, notes=noted)
+    decides = notes | {"encoder": encoder, "seed": seed, "split_sha256": sha256(split)}
+    with checkpointed(partial, decides) as checkpoint:
+        fit = train_endtoend(network, material, card, seed=seed, device=on, checkpoint=checkpoint)
+        notes |= {"n_train": len(material.cells("train").rows), "history": fit.history}
+        notes |= {"device": str(on), "cost_seconds": round(perf_counter() - start, 1)}
+        for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
+            roles, labels, scores = score_material(network, state, material, device=on)
+            noted = notes | {"checkpoint": kept}
+            write_predictions(path, roles, labels, scores, split=split, notes=noted)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+import json
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+from conftest import CONFIG, ROOT
+
+from cryotome.cards import read_yaml
+from cryotome.ending import conclude
+from cryotome.errors import WeightsError
+from cryotome.failures import recorded
+from cryotome.study import Study
+
+
+def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path):
+    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    logs, log = tmp_path / "logs", tmp_path / "logs" / "embed" / "a.log"
+    log.parent.mkdir(parents=True)
+    keys = {"dataset": "demo_rois", "view": "paper-fp32", "model": "vit_tiny_random"}
+    with pytest.raises(WeightsError), recorded(log, "embed", keys):
+        raise WeightsError("put the file there")
+    name = "predictions/demo_rois/from_lung/view=paper-fp32/model=vit_tiny_random/head=ridge"
+    inputs = SimpleNamespace(
+        cells=[str(tmp_path / "cells" / "demo_rois.csv")],
+        predictions=[str(tmp_path / name / "fraction=1.0" / "fold=0.csv")],
+        published=str(ROOT / "config" / "published" / "ganz2024_table2.csv"),
+    )
+    said = []
+    conclude(study, inputs, logs, since=0, say=said.append)
+    assert "1 jobs failed; what does not need them was made" in said[0]
+    assert "embed demo_rois, paper-fp32, vit_tiny_random: put the file there" in said[0]
+    table = pd.read_csv(tmp_path / "studies" / "demo" / "table2_partial.csv")
+    rows = table.set_index(["model", "head"])
+    assert rows.loc[("vit_tiny_random", "ridge"), "why"] == "embed: put the file there"
+    assert len(table) == len(study.rows)
+
+
+def test_failures_of_earlier_runs_are_not_listed(tmp_path):
+    study = Study(read_yaml(CONFIG / "amibr.yaml") | {"schemes": ["random"]}, CONFIG)
+    log = tmp_path / "embed" / "a.failed.json"
+    log.parent.mkdir()
+    log.write_text(json.dumps({"rule": "embed", "wildcards": {}, "why": "old", "log": ""}))
+    said = []
+    later = log.stat().st_mtime + 1
+    conclude(study, SimpleNamespace(), tmp_path, since=later, say=said.append)
+    assert "old" not in said[0]

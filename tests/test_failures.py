@@ -1,0 +1,67 @@
+import errno
+import json
+
+import pytest
+
+from cryotome.errors import WeightsError
+from cryotome.failures import failures, is_mendable, reason, recorded
+
+
+def fail(log, error, **wildcards):
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(type(error)), recorded(log, "embed", wildcards):
+        raise error
+
+
+def test_a_failed_job_leaves_its_reason_and_a_good_one_takes_it_away(tmp_path):
+    log = tmp_path / "embed" / "d.uni.log"
+    fail(log, WeightsError("put the file at weights/uni"), dataset="d", model="uni")
+    (failure,) = failures(tmp_path)
+    assert failure.rule == "embed"
+    assert failure.why == "put the file at weights/uni"
+    assert failure.log == str(log)
+    with recorded(log, "embed", {}):
+        pass
+    assert failures(tmp_path) == []
+
+
+def test_a_killed_job_leaves_a_record_too(tmp_path):
+    (tmp_path / "embed").mkdir()
+    begun = recorded(tmp_path / "embed" / "a.log", "embed", {"dataset": "d"})
+    begun.__enter__()  # and never leaves
+    assert failures(tmp_path)[0].why == "It was killed, or still runs."
+
+
+def test_a_failure_explains_what_lies_below_it(tmp_path):
+    fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d", model="uni")
+    (failure,) = failures(tmp_path)
+    assert failure.explains({"dataset": "d", "model": "uni", "head": "probe", "fold": "1"})
+    assert not failure.explains({"dataset": "d", "model": "virchow", "head": "probe"})
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, r"The disk is full"),
+        (errno.EACCES, r"results/a.csv: Permission denied. You may not write"),
+        (errno.EROFS, r"read-only"),
+    ],
+)
+def test_what_a_user_can_mend_on_the_disk_is_said_in_a_sentence(number, said):
+    import os
+    import re
+
+    error = OSError(number, os.strerror(number), "results/a.csv")
+    assert is_mendable(error)
+    assert re.search(said, reason(error))
+
+
+def test_other_errors_keep_their_type(tmp_path):
+    assert not is_mendable(KeyError("x"))
+    assert reason(KeyError("x")) == "KeyError: 'x'"
+
+
+def test_records_are_json(tmp_path):
+    fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d")
+    about = json.loads((tmp_path / "embed" / "a.failed.json").read_text())
+    assert about["wildcards"] == {"dataset": "d"}

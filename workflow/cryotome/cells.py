@@ -1,0 +1,102 @@
+"""Labelled cells of one dataset: domains, counts, ids."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cryotome.annotations import READERS, number
+from cryotome.cards import Card
+from cryotome.errors import DataError
+
+COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label"]
+
+
+def _fits(cells: pd.DataFrame, domain: str, where: Card) -> pd.Series:
+    fits = pd.Series(True, index=cells.index)
+    for column, wanted in where.items():
+        if column not in cells:
+            raise DataError(
+                f"Domain {domain!r} asks for column {column!r}; the reader gives "
+                f"{sorted(cells.columns)}. Mend `domains:` in the dataset's card."
+            )
+        inside = isinstance(wanted, list)
+        fits &= cells[column].between(*wanted) if inside else cells[column] == wanted
+    return fits
+
+
+def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
+    """Return the domain of each cell, by the conditions in the card.
+
+    Raises
+    ------
+    DataError
+        A cell fits no domain, or more than one.
+    """
+    if "number" not in cells:
+        cells = cells.assign(number=cells["image"].map(number))
+    fits = pd.DataFrame(
+        {domain: _fits(cells, domain, entry["where"]) for domain, entry in card["domains"].items()}
+    )
+    wrong = fits.sum(axis=1) != 1
+    if wrong.any():
+        first = cells[wrong].iloc[0]
+        raise DataError(
+            f"{wrong.sum()} cells fit no domain or several, first the one in {first['image']} at "
+            f"({first['x']:g}, {first['y']:g}). Mend `domains:` in the dataset's card."
+        )
+    return fits.idxmax(axis=1)
+
+
+def check_counts(cells: pd.DataFrame, expect: Card, name: str) -> None:
+    """Stop a wrong reading.
+
+    Raises
+    ------
+    DataError
+        Images, or cells of a domain and class, are not as many as the card expects.
+    """
+    images = cells["image"].nunique()
+    found = {
+        domain: [int((part["label"] == label).sum()) for label in (0, 1)]
+        for domain, part in cells.groupby("domain")
+    }
+    wrong = [
+        f"{domain} has {found.get(domain, [0, 0])} cells (negative, positive), not {counts}"
+        for domain, counts in expect["cells"].items()
+        if found.get(domain, [0, 0]) != counts
+    ]
+    if images != expect["images"]:
+        wrong.insert(0, f"{images} images instead of {expect['images']}")
+    if wrong:
+        raise DataError(
+            f"Dataset {name!r} is not what its card expects: {'; '.join(wrong)}. Check that the "
+            f"annotation file is the right one, or correct `expect:` in the card."
+        )
+
+
+def read_cells(annotations: Path | None, images: Path, card: Card, name: str) -> pd.DataFrame:
+    """Read, label and check the cells of one dataset.
+
+    Returns
+    -------
+    data frame with columns id, image, slide, x, y, domain, label
+        Sorted by image; x, y is the centre in level-0 px; label 1 is the card's second
+        class; ids count from 0.
+    """
+    cells = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
+    labels = [entry["name"] for entry in card["classes"]]
+    label = cells["class"].map(labels.index).astype(int)
+    cells = cells.assign(domain=assign_domains(cells, card), label=label)
+    empty = [name for place, name in enumerate(labels) if not (cells["label"] == place).any()]
+    if empty:
+        raise DataError(
+            f"Dataset {name!r} has {len(cells)} cells and none of class {empty[0]!r}. Correct "
+            "`is:` of that class in the dataset's card, or the annotation file."
+        )
+    if "expect" in card:
+        check_counts(cells, card["expect"], name)
+    if card.get("permute_labels"):
+        cells["label"] = np.random.default_rng(0).permutation(cells["label"].to_numpy())
+    cells = cells.sort_values("image", kind="stable", ignore_index=True)
+    return cells.assign(id=cells.index)[COLUMNS]

@@ -1,0 +1,59 @@
+"""Where a training stands, on disk: written as it goes, read back after a kill."""
+
+import pickle
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from cryotome.paths import written_whole
+from cryotome.resume import claim, only_worker
+
+SHARE = 20  # a checkpoint waits until the training has run this many times as long as it costs
+
+
+class Checkpoint:
+    """One file that holds the whole state of a training, replaced as the training goes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._last, self._cost = path, perf_counter(), 0.0
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state as it was saved, on the processor; None where there is none."""
+        if not self._path.exists():
+            return None
+        try:
+            return torch.load(self._path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            print(f"{self._path} is broken ({error}); beginning anew.", file=sys.stderr)
+            return None
+
+    def save_if_due(self, state: Callable[[], dict[str, Any]]) -> None:
+        """Save the state, unless that would cost more than a twentieth of the time."""
+        start = perf_counter()
+        if start - self._last < SHARE * self._cost:
+            return
+        with written_whole(self._path) as beside:
+            torch.save(state(), beside)
+        self._last = perf_counter()
+        self._cost = self._last - start
+
+
+@contextmanager
+def checkpointed(folder: Path, passport: dict[str, Any]) -> Iterator[Checkpoint]:
+    """Hold a folder of partial work alone; clear it away when the block succeeds.
+
+    Parameters
+    ----------
+    passport
+        All that decides the training; a checkpoint of another one is never used.
+    """
+    with only_worker(folder):
+        claim(folder, passport)
+        yield Checkpoint(folder / "checkpoint.pt")
+        shutil.rmtree(folder, ignore_errors=True)

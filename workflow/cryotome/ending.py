@@ -1,0 +1,71 @@
+"""What a run says, and leaves, when some of its jobs failed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cryotome.failures import failures
+from cryotome.partial import at_hand, table2_partial
+from cryotome.paths import written_whole
+from cryotome.study import Study
+
+
+def write_partial(
+    cells: list[Path],
+    predictions: list[Path],
+    published: Path,
+    table: Path,
+    *,
+    logs: Path,
+    **how: Any,
+) -> None:
+    """Write `table2_partial.csv` from the predictions that exist.
+
+    Parameters
+    ----------
+    cells, predictions
+        All that the study asks for, whether they exist or not.
+    logs
+        The folder of logs, with the records of failed jobs.
+    how
+        `study` and `rows`, as `table2_partial` takes them.
+    """
+    scores, why = at_hand(predictions, {path.stem: path for path in cells}, failures(logs))
+    result = table2_partial(scores, pd.read_csv(published), why, **how)
+    with written_whole(table) as beside:
+        result.to_csv(beside, index=False)
+
+
+def conclude(
+    study: Study, inputs: Any, logs: Path, *, since: float, say: Callable[..., None]
+) -> None:
+    """List the jobs that failed with their reasons; write what there is of Table 2.
+
+    Parameters
+    ----------
+    inputs
+        Of the rule `table2_partial`: cells, predictions, published.
+    since
+        When the run began, in seconds since 1970; older records are not of this run.
+    """
+    failed = [failure for failure in failures(logs) if failure.when >= since]
+    lines = [f"{len(failed)} jobs failed; what does not need them was made, and stays."]
+    lines += [f"  {f.rule} {', '.join(f.wildcards.values())}: {f.why}  [{f.log}]" for f in failed]
+    if study.crossing:
+        table = logs.parent / "studies" / study.name / "table2_partial.csv"
+        cells, predictions = (list(map(Path, part)) for part in (inputs.cells, inputs.predictions))
+        rows = json.loads(study.table_rows)
+        write_partial(
+            cells,
+            predictions,
+            Path(inputs.published),
+            table,
+            logs=logs,
+            study=study.name,
+            rows=rows,
+        )
+        lines.append(f"{table} holds what there is of Table 2, and why the rest is missing.")
+    say("\n".join([*lines, "Mend what is named and run the same command again."]))

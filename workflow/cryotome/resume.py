@@ -1,0 +1,205 @@
+"""Long work that survives a kill: stores that grow row by row, and one worker at a time.
+
+What is finished lies below `results/partial/` and is never a declared output, which Snakemake
+would delete with the failed job.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+import h5py
+import numpy as np
+
+from cryotome.errors import StoreError
+from cryotome.paths import written_whole
+
+STORE, JOURNAL, PASSPORT, LOCK = "store.h5", "journal", "passport.json", "lock"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def only_worker(folder: Path) -> Iterator[None]:
+    """Make a folder of partial work and hold it alone; wait while another process has it.
+
+    The kernel frees the lock however a process ends. A job outlives a Snakemake that was
+    killed, and the next run starts the same job again: it waits here for the first.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _locked(folder)
+    while not _is(lock, folder / LOCK):  # the one waited for has cleared the folder away
+        lock.close()
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = _locked(folder)
+    with lock:
+        yield
+
+
+def _locked(folder: Path) -> IO[str]:
+    lock = open(folder / LOCK, "w")  # noqa: SIM115
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        _say(f"{folder}: another process works on this; waiting for it to end.")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:  # some shared file systems have no locks
+        _say(f"{folder} cannot be locked ({error}); see that no second run works on it.")
+    return lock
+
+
+def _is(file: IO[str], path: Path) -> bool:
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+
+
+def claim(folder: Path, passport: dict[str, Any]) -> bool:
+    """Say whether partial work was begun under this passport; clear it away if under another.
+
+    Parameters
+    ----------
+    passport
+        All that decides the result, as plain JSON values.
+    """
+    path, mine = folder / PASSPORT, json.dumps(passport, sort_keys=True, indent=1)
+    if path.exists() and path.read_text() == mine:
+        return True
+    for old in folder.iterdir():
+        if old.name != LOCK:
+            old.unlink()
+            if old == path:
+                _say(f"{folder} was begun from other inputs or settings; beginning anew.")
+    with written_whole(path) as beside:
+        beside.write_text(mine)
+    return False
+
+
+class Growing:
+    """An HDF5 store in the making, whose finished rows outlive the process.
+
+    One array (n, ...) lies contiguous in the file and is written in place; a journal names
+    the rows that are finished, with their checksum. A kill loses the rows in hand and
+    nothing else, and no row is trusted that its checksum contradicts.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.folder = folder
+        with h5py.File(folder / STORE) as file:
+            self._offset, self.shape = file[name].id.get_offset(), file[name].shape
+            self._dtype = file[name].dtype
+        self._stride = int(np.prod(self.shape[1:])) * self._dtype.itemsize  # bytes a row
+        self._file = os.open(folder / STORE, os.O_RDWR)
+        self._done = self._read_journal()  # finished rows to the stamp they were made under
+        self._journal = open(folder / JOURNAL, "a")  # noqa: SIM115
+        self._turn = Lock()
+        if self.finished:
+            _say(f"{folder}: going on after {self.finished:,} of {self.shape[0]:,} rows.")
+
+    def _read_journal(self) -> dict[int, str]:
+        done: dict[int, str] = {}
+        path = self.folder / JOURNAL
+        lines = path.read_text().split("\n")[:-1] if path.exists() else []  # the last may be torn
+        for line in lines:
+            first, count, checksum, stamp = line.split(" ", 3)
+            start, length = int(first), int(count)
+            at = self._offset + start * self._stride
+            if zlib.crc32(os.pread(self._file, length * self._stride, at)) == int(checksum):
+                done.update(dict.fromkeys(range(start, start + length), stamp))
+        return done
+
+    @property
+    def finished(self) -> int:
+        """How many rows are finished."""
+        return len(self._done)
+
+    def holds(self, first: int, count: int, stamp: str = "") -> bool:
+        """Whether these rows were finished under this stamp."""
+        return all(self._done.get(row) == stamp for row in range(first, first + count))
+
+    def put(self, first: int, values: np.ndarray, stamp: str = "") -> None:
+        """Write finished rows, from any thread, under what they were made from."""
+        left = memoryview(np.asarray(values, dtype=self._dtype).tobytes())
+        checksum, at = zlib.crc32(left), self._offset + first * self._stride
+        while left:
+            written = os.pwrite(self._file, left, at)
+            left, at = left[written:], at + written
+        with self._turn:
+            self._journal.write(f"{first} {len(values)} {checksum} {stamp}\n")
+            self._journal.flush()
+        self._done.update(dict.fromkeys(range(first, first + len(values)), stamp))
+
+    def close(self) -> None:
+        """Let go of the files; the partial work stays."""
+        os.close(self._file)
+        self._journal.close()
+
+    def finish(self, store: Path, attributes: dict[str, Any]) -> None:
+        """Give the store its passport and its name, and clear the partial work away."""
+        with h5py.File(self.folder / STORE, "r+") as file:
+            file.attrs.update(attributes)
+        os.fsync(self._file)  # a name must not outlive a power cut that its bytes did not
+        store.parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / STORE).replace(store)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.ndarray) -> None:
+    needed = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise StoreError(
+            f"{path} will have {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there. "
+            "Make room, or let `results` be a link to a larger disk."
+        )
+    with written_whole(path) as beside, h5py.File(beside, "w") as file:
+        file.create_dataset(name, shape, dtype=dtype)[:1] = 0  # allocates the whole
+        file["id"] = ids
+
+
+@contextmanager
+def growing(
+    folder: Path,
+    name: str,
+    *,
+    shape: tuple[int, ...],
+    dtype: str,
+    ids: np.ndarray,
+    passport: dict[str, Any],
+) -> Iterator[Growing]:
+    """Begin a store, or go on with one that was begun under the same passport.
+
+    Parameters
+    ----------
+    folder
+        Where the partial work lies, alone.
+    name, shape, dtype
+        The array of the store, (n, ...).
+    ids : (n,) int
+        Written beside it as `id`.
+    passport
+        All that decides the rows.
+
+    Raises
+    ------
+    StoreError
+        The disk has no room for it.
+    """
+    with only_worker(folder):
+        path = folder / STORE
+        if not (claim(folder, passport) and path.exists()):
+            (folder / JOURNAL).unlink(missing_ok=True)
+            _create(path, name, shape, dtype, ids)
+        store = Growing(folder, name)
+        try:
+            yield store
+        finally:
+            store.close()

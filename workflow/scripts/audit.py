@@ -1,0 +1,42 @@
+"""Find what is odd about a dataset's cells before any split is drawn."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome import recipes
+from cryotome.audit import example_rows, find, refuse, summarise
+from cryotome.figures import draw_sheet, save_figure
+from cryotome.job import run
+from cryotome.patches import seen_patches
+from cryotome.paths import written_whole
+from cryotome.site import folder_of
+
+
+def main(
+    cells: Path,
+    patches: Path,
+    table: Path,
+    sheet: Path,
+    recipe: int,
+    card: dict,
+    policies: dict,
+    dataset: str,
+    data_root: Path,
+) -> None:
+    assert recipe == recipes.AUDIT
+    of_cells = pd.read_csv(cells)
+    findings = find(of_cells, patches, folder_of(card, data_root) / card["images"], card, policies)
+    print(summarise(of_cells, findings, policies, dataset), file=sys.stderr)
+    refuse(findings, policies, dataset)
+    with written_whole(table) as beside:
+        findings.to_csv(beside, index=False)
+    classes = [entry["name"] for entry in card["classes"]]
+    named = of_cells.assign(label=of_cells["label"].map(dict(enumerate(classes))))
+    pictures = seen_patches(patches, example_rows(named, findings, columns=8))
+    save_figure(draw_sheet(pictures, dataset, card.get("synthetic", "")), sheet)
+
+
+if __name__ == "__main__":
+    run(main)

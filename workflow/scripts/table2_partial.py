@@ -1,0 +1,22 @@
+"""Make Table 2 from whatever there is, and say why the rest is missing."""
+
+from pathlib import Path
+
+from cryotome.ending import write_partial
+from cryotome.job import run
+
+
+def main(
+    cells: list[Path],
+    predictions: list[Path],
+    published: Path,
+    table: Path,
+    logs: Path,
+    rows: dict,
+    study: str,
+) -> None:
+    write_partial(cells, predictions, published, table, logs=logs, rows=rows, study=study)
+
+
+if __name__ == "__main__":
+    run(main)
