@@ -20,15 +20,17 @@ include: "workflow/rules/predict.smk"
 include: "workflow/rules/report.smk"
 
 
+onsuccess:
+    from cryotome.ending import renew_partial
+
+    renew_partial(STUDY, rules.table2_partial.input, LOGS)
+
+
 onerror:
     from cryotome.ending import conclude
 
     conclude(
-        STUDY,
-        rules.table2_partial.input,
-        Path("results/logs"),
-        since=STARTED,
-        say=logger.error,
+        STUDY, rules.table2_partial.input, LOGS, since=STARTED, say=logger.error
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from conftest import CONFIG
 
+from cryotome import embeddings
 from cryotome.cards import load_card
 from cryotome.embeddings import read_embeddings, transform_patches, write_embeddings
 from cryotome.encoders import build_encoder
@@ -83,3 +84,111 @@ def test_policy_paper_leaves_pixels_alone_and_card_resizes_and_crops():
     assert torch.equal(
         transform_patches(batch, load_card(CONFIG, "models", "uni")["transform"]), batch
     )
+
+
+@pytest.fixture
+def written(store, tmp_path):
+    write(tmp_path / "e.h5", store, "colour_histogram")
+    return tmp_path / "e.h5"
+
+
+def asked_for(path, cohort):
+    return read_embeddings(
+        path,
+        model="colour_histogram",
+        view="paper-fp32",
+        cells_sha256=sha256(cohort / "cells.csv"),
+    )
+
+
+def spoil_nan(file):
+    file["embedding"][7, 3] = np.nan
+
+
+def spoil_dimension(file):
+    del file["embedding"]
+    file["embedding"] = np.zeros((48, 5), np.float32)
+
+
+def spoil_count(file):
+    del file["id"]
+    file["id"] = np.arange(40)
+
+
+def spoil_format(file):
+    file.attrs["format"] = "features of another program"
+
+
+def spoil_passport(file):
+    for name in list(file.attrs):
+        del file.attrs[name]
+
+
+def spoil_array(file):
+    del file["embedding"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (spoil_nan, r"e.h5 holds NaN or infinite embeddings for 1 cells, first 7"),
+        (spoil_dimension, r"e.h5 holds embeddings of shape \(48, 5\), where .* say \(48, 96\)"),
+        (spoil_count, r"e.h5 holds embeddings of shape \(48, 96\), where .* say \(40, 96\)"),
+        (spoil_format, r"e.h5 says it is 'features of another program', version 1, not 'cryotome"),
+        (spoil_passport, r"e.h5 says it is None, version None, not 'cryotome embeddings'"),
+        (spoil_array, r"e.h5 holds no embedding"),
+    ],
+)
+def test_a_spoilt_store_is_refused_by_name_with_the_way_out(written, cohort, spoil, said):
+    asked_for(written, cohort)
+    with h5py.File(written, "r+") as file:
+        spoil(file)
+    with pytest.raises(StoreError, match=rf"{said}.*Delete it and rerun"):
+        asked_for(written, cohort)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_truncated_store_is_refused_by_name(written, cohort, share):
+    content = written.read_bytes()
+    written.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(StoreError, match=r"e.h5 is not a readable HDF5 file.*Delete it and rerun"):
+        asked_for(written, cohort)
+
+
+def test_a_store_of_older_cells_is_refused_by_name(written, cohort, tmp_path):
+    cells = tmp_path / "cells.csv"
+    cells.write_text((cohort / "cells.csv").read_text().replace(",0\n", ",1\n", 1))
+    with pytest.raises(StoreError, match=r"e.h5 was made for cells_sha256 .* Delete it and rerun"):
+        read_embeddings(
+            written, model="colour_histogram", view="paper-fp32", cells_sha256=sha256(cells)
+        )
+
+
+def test_batches_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, monkeypatch):
+    """The unbroken store and the one that was broken off hold the same numbers."""
+    monkeypatch.setattr("cryotome.embeddings.BATCH", 10)
+    write(tmp_path / "whole" / "e.h5", store)
+    made, wanted = [], 3
+    make = embeddings.make_embedder
+
+    def dying(*arguments, **how):
+        embed, weights = make(*arguments, **how)
+
+        def one(batch):
+            if len(made) == wanted:
+                raise KeyboardInterrupt
+            made.append(len(batch))
+            return embed(batch)
+
+        return one, weights
+
+    monkeypatch.setattr("cryotome.embeddings.make_embedder", dying)
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path / "e.h5", store)
+    assert not (tmp_path / "e.h5").exists()
+    wanted = 99
+    write(tmp_path / "e.h5", store)
+    assert made == [10, 10, 10, 10, 8]
+    with h5py.File(tmp_path / "e.h5") as mine, h5py.File(tmp_path / "whole" / "e.h5") as whole:
+        assert (mine["embedding"][:] == whole["embedding"][:]).all()
+        assert dict(mine.attrs) == dict(whole.attrs)

@@ -6,7 +6,7 @@ import pytest
 from conftest import CONFIG, ROOT
 
 from cryotome.cards import read_yaml
-from cryotome.ending import conclude
+from cryotome.ending import conclude, renew_partial
 from cryotome.errors import WeightsError
 from cryotome.failures import recorded
 from cryotome.study import Study
@@ -33,6 +33,18 @@ def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path
     rows = table.set_index(["model", "head"])
     assert rows.loc[("vit_tiny_random", "ridge"), "why"] == "embed: put the file there"
     assert len(table) == len(study.rows)
+
+
+def test_a_partial_table_is_renewed_where_there_is_one_and_never_made_by_a_good_run(tmp_path):
+    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    published = ROOT / "config" / "published" / "ganz2024_table2.csv"
+    inputs = SimpleNamespace(cells=[], predictions=[], published=str(published))
+    assert renew_partial(study, inputs, tmp_path / "logs") is None
+    table = tmp_path / "studies" / "demo" / "table2_partial.csv"
+    table.parent.mkdir(parents=True)
+    table.write_text("stale")
+    assert renew_partial(study, inputs, tmp_path / "logs") == table
+    assert len(pd.read_csv(table)) == len(study.rows)
 
 
 def test_failures_of_earlier_runs_are_not_listed(tmp_path):

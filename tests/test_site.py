@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 import yaml
@@ -70,3 +71,13 @@ def test_the_shopping_list_says_what_is_there(tmp_path):
     text = site.shopping_list(Study(config("ganz2024"), CONFIG), settled)
     assert f"have  {tmp_path}/midogpp/MIDOG++.json" in text
     assert f"LACK  {tmp_path}/midog2022/images" in text
+
+
+def test_a_folder_that_may_not_be_written_is_named(tmp_path):
+    site.check_writable(tmp_path / "results")
+    site.check_writable(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(
+        CryotomeError, match=r"You may not write to /proc .*let .*results be a link"
+    ):
+        site.check_writable(Path("/proc/results"))

@@ -2,17 +2,17 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
+from accidents import checkout
 from conftest import ROOT
 
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
-PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
 
 # One dataset, three rows: seconds of compute, every kind of job but training.
 SMALL = {
@@ -26,21 +26,6 @@ SMALL = {
     "figure2": [{"model": "colour_histogram", "head": "ridge"}],
     "device": "auto",
 }
-
-
-def checkout(folder: Path) -> Path:
-    """Copy what a clone holds, symlinks as symlinks."""
-    for name in PARTS:
-        source = ROOT / name
-        if source.is_symlink():
-            (folder / name).symlink_to(os.readlink(source))
-        elif source.is_dir():
-            shutil.copytree(
-                source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "site.yaml")
-            )
-        else:
-            shutil.copy(source, folder / name)
-    return folder
 
 
 def snakemake(folder: Path, *arguments: str, check: bool = True, **environment: str) -> str:
@@ -119,14 +104,18 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
     one = plan(
         clone, *ganz, f"{base}paper-fp16/model=uni/head=probe/fraction=0.01/fold=3.csv", **site
     )
-    assert one == {"read_cells": 1, "cut_patches": 1, "embed": 1, "split": 1, "probe": 1}
+    assert one == {
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "embed": 1, "split": 1, "probe": 1,
+    }  # fmt: skip
     other = plan(
         clone,
         *ganz,
         f"{base}patches/model=resnet50_imagenet/head=e2e_last/fraction=0.01/fold=3.csv",
         **site,
     )
-    assert other == {"read_cells": 1, "cut_patches": 1, "split": 1, "train_endtoend": 1}
+    assert other == {
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "split": 1, "train_endtoend": 1,
+    }  # fmt: skip
 
 
 def test_a_real_study_without_gpu_stops_before_planning(clone, data_root):
@@ -324,3 +313,84 @@ def test_a_table_that_the_study_does_not_make_is_refused(done):
         done, "-n", "--configfile", "small.yaml", "--", "results/table2.csv", check=False
     )
     assert "study 'small' has no scheme that table2.csv is made from" in said
+
+
+def test_an_audit_made_again_draws_no_split_again_where_nothing_is_dropped(done):
+    path = done / "config" / "datasets" / "demo_slides.yaml"
+    before = path.read_text()
+    path.write_text(before + "audit: {near_px: 30}\n")
+    planned = small(done)
+    path.write_text(before + "audit: {near: drop}\n")
+    dropped = small(done)
+    path.write_text(before)
+    assert planned == {"audit": 1}
+    assert dropped["split"] == 2
+    assert dropped["probe"] == 6
+    assert not {"read_cells", "cut_patches", "embed"} & set(dropped)
+
+
+def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
+    """A broken image in one dataset, weights that cannot be had in one row of the other."""
+    folder = checkout(tmp_path / "c")
+    rois, slides = "demo_rois", "demo_slides"
+    card = (folder / "config/models/resnet10t_random.yaml").read_text()
+    card = card.replace(
+        "weights: {random: 0}", "weights: {url: 'http://127.0.0.1:1/w', file: w.pt}"
+    )
+    (folder / "config/models/lost.yaml").write_text(card)
+    study = SMALL | {
+        "datasets": [rois, slides],
+        "rows": [{"model": m, "head": "ridge"} for m in ("colour_histogram", "lost")],
+        "schemes": ["random", "from_*"],
+        "fractions": [1.0],
+        "folds": 1,
+    }
+    (folder / "s.yaml").write_text(yaml.dump(study))
+    ask = ["--cores", "2", "--configfile", "s.yaml"]
+    snakemake(folder, *ask, "--", "results/demo/rois/annotations.json")
+    whole = (folder / "results/demo/rois/images/003.tiff").read_bytes()
+    (folder / "results/demo/rois/images/003.tiff").write_bytes(whole[:5000])
+    said = snakemake(folder, *ask, check=False)
+    assert "jobs failed; what does not need them was made" in said
+    assert re.search(r"cut_patches demo_rois: 1 images of 'demo_rois' gave no patches", said)
+    assert "003.tiff cannot be read" in said
+    assert re.search(
+        r"embed demo_slides, paper-fp32, lost: The weights of lost .* put w.pt at", said, re.I
+    )
+    ridge = (
+        "results/predictions/demo_slides/random/view=paper-fp32/model=colour_histogram/head=ridge"
+    )
+    assert (folder / ridge / "fraction=1.0/fold=0.csv").exists()
+    assert not (folder / "results/studies/small/table2.csv").exists()
+    table = pd.read_csv(folder / "results/studies/small/table2_partial.csv").set_index("model")
+    assert table.loc["colour_histogram", "why"].startswith("cut_patches: 1 images of 'demo_rois'")
+    # mended, the same command ends well but for the weights, and the table says so
+    (folder / "results/demo/rois/images/003.tiff").write_bytes(whole)
+    said = snakemake(folder, *ask, check=False)
+    assert "going on after" in said
+    table = pd.read_csv(folder / "results/studies/small/table2_partial.csv").set_index("model")
+    assert pd.isna(table.loc["colour_histogram", "why"])
+    assert table.loc["colour_histogram", ["in_found", "out_found"]].tolist() == [3, 6]
+    assert 0 < table.loc["colour_histogram", "in_mean"] < 1
+    assert "The weights of lost" in table.loc["lost", "why"]
+    assert table.loc["lost", ["in_found", "out_found"]].tolist() == [0, 0]
+    assert not (folder / "results/studies/small/table2.csv").exists()
+
+
+def test_the_partial_table_is_a_target_and_equals_the_table_where_nothing_is_missing(clone):
+    planned = plan(clone, "results/studies/demo/table2_partial.csv")
+    assert planned["table2_partial"] == 1
+    assert planned["train_endtoend"] == 6
+
+
+def test_a_misspelt_key_is_guessed(clone, tmp_path):
+    (tmp_path / "s.yaml").write_text(yaml.dump(SMALL | {"foldz": 3}))
+    said = snakemake(clone, "-n", "--configfile", str(tmp_path / "s.yaml"), check=False)
+    assert "'foldz' was unexpected). Did you mean 'folds'?" in said
+
+
+def test_a_folder_that_may_not_be_written_is_said_before_planning(clone, tmp_path):
+    folder = checkout(tmp_path / "c")
+    (folder / "results").symlink_to("/proc")  # nobody writes there, not even root
+    said = snakemake(folder, "-n", check=False)
+    assert "You may not write to /proc" in said

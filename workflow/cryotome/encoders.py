@@ -166,9 +166,7 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
 def _way_out(card: Card, name: str, local: Path, why: str) -> str:
     weights = card["weights"]
     where = weights.get("hub") or weights["url"]
-    terms = (
-        f"{card['title']} is gated: accept its terms on the hub page of {where} and set HF_TOKEN"
-    )
+    terms = f"{name} is gated: accept its terms on the hub page of {where} and set HF_TOKEN"
     return (
         f"The weights of {name} ({where}) are not at hand and could not be fetched ({why}). "
         f"{f'{terms}, or p' if weights.get('gated') else 'P'}ut {local.name} at {local}."

@@ -39,6 +39,27 @@ def write_partial(
         result.to_csv(beside, index=False)
 
 
+def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False) -> Path | None:
+    """Write the partial table of a study anew, where there is one or `always`.
+
+    Parameters
+    ----------
+    inputs
+        Of the rule `table2_partial`: cells, predictions, published.
+
+    Returns
+    -------
+    path of the table, or None where the study has none
+    """
+    table = logs.parent / "studies" / study.name / "table2_partial.csv"
+    if not study.crossing or not (always or table.exists()):
+        return None
+    cells, predictions = (list(map(Path, part)) for part in (inputs.cells, inputs.predictions))
+    about = {"study": study.name, "rows": json.loads(study.table_rows)}
+    write_partial(cells, predictions, Path(inputs.published), table, logs=logs, **about)
+    return table
+
+
 def conclude(
     study: Study, inputs: Any, logs: Path, *, since: float, say: Callable[..., None]
 ) -> None:
@@ -47,25 +68,14 @@ def conclude(
     Parameters
     ----------
     inputs
-        Of the rule `table2_partial`: cells, predictions, published.
+        Of the rule `table2_partial`.
     since
         When the run began, in seconds since 1970; older records are not of this run.
     """
     failed = [failure for failure in failures(logs) if failure.when >= since]
     lines = [f"{len(failed)} jobs failed; what does not need them was made, and stays."]
     lines += [f"  {f.rule} {', '.join(f.wildcards.values())}: {f.why}  [{f.log}]" for f in failed]
-    if study.crossing:
-        table = logs.parent / "studies" / study.name / "table2_partial.csv"
-        cells, predictions = (list(map(Path, part)) for part in (inputs.cells, inputs.predictions))
-        rows = json.loads(study.table_rows)
-        write_partial(
-            cells,
-            predictions,
-            Path(inputs.published),
-            table,
-            logs=logs,
-            study=study.name,
-            rows=rows,
-        )
+    table = renew_partial(study, inputs, logs, always=True)
+    if table:
         lines.append(f"{table} holds what there is of Table 2, and why the rest is missing.")
     say("\n".join([*lines, "Mend what is named and run the same command again."]))

@@ -1,6 +1,7 @@
 """Where things lie at this site, and what a run says before it plans."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,11 +105,13 @@ def check_writable(folder: Path) -> None:
         The user may not write to the folder, or to the place where it would be made.
     """
     place = folder if folder.exists() else folder.parent
-    if not os.access(place, os.W_OK):
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
         raise CryotomeError(
-            f"You may not write to {place.resolve()}. Mend its permissions, or let {folder} be a "
-            "link to a folder of your own."
-        )
+            f"You may not write to {place.resolve()} ({error.strerror}). Mend its permissions, or "
+            f"let {folder} be a link to a folder of your own."
+        ) from error
 
 
 def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:

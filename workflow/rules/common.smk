@@ -12,7 +12,7 @@ from pathlib import Path
 
 from snakemake.logging import logger
 
-STARTED = time.time()
+STARTED, LOGS = time.time(), Path("results/logs")
 BASE = Path(workflow.basedir)
 # Snakemake hands its sys.path to the scripts
 sys.path.insert(0, str(BASE / "workflow"))

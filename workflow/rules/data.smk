@@ -42,7 +42,11 @@ rule read_cells:
         runtime=30,
     params:
         recipe=recipes.CELLS,
-        card=lambda w: facts(STUDY.dataset(w.dataset)),
+        card=lambda w: facts(
+            STUDY.dataset(w.dataset),
+            *["synthetic", "reader", "images", "reading", "classes", "domains"],
+            *["expect", "permute_labels"],
+        ),
         dataset="{dataset}",
     script:
         "../scripts/read_cells.py"
