@@ -5,6 +5,7 @@ import importlib.util
 import re
 import shlex
 import subprocess
+import sys
 
 import pytest
 from conftest import ROOT
@@ -41,6 +42,9 @@ SNAKEMAKE = sorted(
 def test_every_snakemake_command_plans(page, line, clone, data_root):
     words = shlex.split(line)[1:]
     site = {"CRYOTOME_DATA_ROOT": data_root}
+    if "--unlock" in words:
+        assert "Unlocked" in snakemake(clone, *words, **site)
+        return
     if "--list-rules" in words or "--touch" in words:
         assert snakemake(clone, *words, "-n", **site)
         return
@@ -71,8 +75,13 @@ def test_every_other_command_is_python_by_hand():
         if not line.startswith(("make ", "snakemake "))
     }
     assert rest == {
-        "PYTHONPATH=workflow python workflow/scripts/split.py --help"
-    }  # test_scripts runs it
+        "PYTHONPATH=workflow python workflow/scripts/split.py --help",  # test_scripts runs it
+        "python tests/accidents.py jobs --kills 5",  # test_accidents runs its parts
+    }
+    said = subprocess.run(
+        [sys.executable, "tests/accidents.py", "--help"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    assert "{jobs,dag}" in said
 
 
 def test_generated_pages_are_current():
@@ -119,3 +128,12 @@ def test_the_requirements_are_exact_hashed_and_name_no_index():
     for entry in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):
         assert "==" in entry.splitlines()[0]
         assert "--hash=sha256:" in entry
+
+
+def test_messages_in_the_docs_are_those_of_the_code():
+    page = (ROOT / "docs" / "when-something-goes-wrong.md").read_text()
+    said = re.findall(r"^\| [^|]+ \| `([^`]+)` \|", page, re.M)
+    assert len(said) == 20
+    code = "".join(path.read_text() for path in (ROOT / "workflow" / "cryotome").glob("*.py"))
+    whole = re.sub(r'"\s*\n\s*f?"', "", code)  # sentences run over several literals
+    assert [text for text in said if text not in whole] == []

@@ -6,11 +6,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import openslide
 import pandas as pd
 import pytest
 import yaml
 from accidents import checkout
 from conftest import ROOT
+from PIL import Image
+
+from cryotome.patches import seen_patches
 
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 
@@ -394,3 +399,72 @@ def test_a_folder_that_may_not_be_written_is_said_before_planning(clone, tmp_pat
     (folder / "results").symlink_to("/proc")  # nobody writes there, not even root
     said = snakemake(folder, "-n", check=False)
     assert "You may not write to /proc" in said
+
+
+POINTS = """x,y,label,filename
+1043.3,1518.7,nucleus,cmu_small_region.svs
+1153.3,1784.7,nucleus,cmu_small_region.svs
+1193.3,1914.7,nucleus,cmu_small_region.svs
+833.3,1773.3,none,cmu_small_region.svs
+740.0,1666.7,none,cmu_small_region.svs
+3.0,1500.0,none,cmu_small_region.svs
+341.2,538.6,nucleus,kidney-48-5.tif
+373.3,538.6,nucleus,kidney-48-5.tif
+746.5,320.0,none,kidney-48-5.tif
+1163.5,103.4,none,kidney-48-5.tif
+"""
+
+
+def test_a_table_of_points_on_real_slides_at_native_and_at_a_quarter_micron(shared, tmp_path):
+    """A slide that says 0.499 µm/px, and a flat TIFF that says nothing until its card does."""
+    folder, mine = checkout(tmp_path / "c"), tmp_path / "data" / "mine"
+    mine.mkdir(parents=True)
+    (mine / "slides").symlink_to(shared / "slides")
+    (mine / "points.csv").write_text(POINTS)
+    card = {
+        "title": "Points",
+        "source": "placed by hand",
+        "reader": "table",
+        "annotations": "mine/points.csv",
+        "images": "mine/slides",
+        "classes": [{"name": "none", "is": "none"}, {"name": "nucleus", "is": "nucleus"}],
+        "domains": {"all": {"title": "all", "where": {}}},
+        "patch": {"side": 64, "resolution": "native", "border": "reflect"},
+    }
+    (folder / "config/datasets/native.yaml").write_text(yaml.dump(card))
+    quarter = {"like": "native", "patch": {"resolution": 0.25}}
+    (folder / "config/datasets/quarter.yaml").write_text(yaml.dump(quarter))
+    rows = [{"model": "colour_histogram", "head": "ridge"}]
+    study = SMALL | {
+        "datasets": ["native", "quarter"],
+        "rows": rows,
+        "fractions": [1.0],
+        "folds": 1,
+    }
+    (folder / "s.yaml").write_text(yaml.dump(study | {"device": "cpu"}))
+    ask = ["--cores", "2", "--configfile", "s.yaml"]
+    root = {"CRYOTOME_DATA_ROOT": str(tmp_path / "data")}
+    said = snakemake(folder, *ask, check=False, **root)
+    assert "kidney-48-5.tif does not say how many µm a pixel measures. Write `mpp: 0.25`" in said
+    with open(folder / "config/datasets/quarter.yaml", "a") as file:
+        file.write("mpp: 0.5\n")
+    snakemake(folder, *ask, **root)
+    native, quarter = (
+        seen_patches(folder / "results/patches" / f"{name}.h5", {"all": list(range(10))})["all"]
+        for name in ("native", "quarter")
+    )
+    slide = openslide.OpenSlide(shared / "slides" / "cmu_small_region.svs")
+    skin = slide.read_region((0, 0), 0, slide.dimensions).convert("RGB")
+    kidney = Image.open(shared / "slides" / "kidney-48-5.tif")
+    assert (native[0] == np.asarray(skin.crop((1011, 1486, 1075, 1550)))).all()
+    cells = pd.read_csv(folder / "results/cells/native.csv")
+    for cell, patch in zip(cells.to_dict("records"), quarter, strict=True):
+        image, mpp = (kidney, 0.5) if "kidney" in cell["image"] else (skin, 0.499)
+        x, y, reach = cell["x"], cell["y"], 32 * 0.25 / mpp
+        if x > reach:
+            box = (x - reach, y - reach, x + reach, y + reach)
+            due = np.asarray(image.resize((64, 64), Image.Resampling.BICUBIC, box=box), float)
+            assert np.abs(due - patch).mean() < 1, cell
+    audit = pd.read_csv(folder / "results/audits/native.csv")
+    assert audit["finding"].tolist() == ["border"]
+    assert (folder / "results/audits/quarter.png").stat().st_size > 10_000

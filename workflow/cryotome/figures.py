@@ -176,10 +176,12 @@ def draw_sheet(pictures: dict[str, np.ndarray], title: str, notice: str) -> Figu
         len(pictures), columns, layout="constrained", figsize=size, squeeze=False
     )
     for line, (name, patches) in zip(axes, pictures.items(), strict=True):
-        for axis in line:
+        for axis in line[len(patches) :]:
             axis.set_axis_off()
         for axis, patch in zip(line, patches, strict=False):
             axis.imshow(patch)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_color("lightgrey")
         at = {"transform": line[0].transAxes, "ha": "right", "va": "center"}
         line[0].text(-0.12, 0.5, textwrap.fill(name, 20), **at)
     figure.suptitle(title)

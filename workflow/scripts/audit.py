@@ -35,7 +35,9 @@ def main(
     classes = [entry["name"] for entry in card["classes"]]
     named = of_cells.assign(label=of_cells["label"].map(dict(enumerate(classes))))
     pictures = seen_patches(patches, example_rows(named, findings, columns=8))
-    save_figure(draw_sheet(pictures, dataset, card.get("synthetic", "")), sheet)
+    side, scale = card["patch"]["side"], card["patch"]["resolution"]
+    title = f"{dataset}: {side} px, {scale}{'' if scale == 'native' else ' µm/px'}"
+    save_figure(draw_sheet(pictures, title, card.get("synthetic", "")), sheet)
 
 
 if __name__ == "__main__":
