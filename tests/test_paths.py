@@ -1,3 +1,7 @@
+import os
+import socket
+import subprocess
+
 import pytest
 
 from cryotome.paths import key, sha256, written_whole
@@ -38,3 +42,17 @@ def test_an_old_file_survives_a_failed_rewrite(tmp_path):
 def test_sha256_of_known_bytes(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a")[:16] == "ba7816bf8f01cfea"
+
+
+def test_what_a_killed_process_left_is_cleared_away_and_what_a_living_one_writes_is_not(tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    host = socket.gethostname()
+    for name in (f"{host}.{dead.pid}", f"{host}.{os.getppid()}", f"elsewhere.{dead.pid}"):
+        (tmp_path / f".b.csv.{name}.part").write_text("half")
+    with written_whole(tmp_path / "b.csv") as beside:
+        beside.write_text("whole")
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == sorted(
+        ["b.csv", f".b.csv.{host}.{os.getppid()}.part", f".b.csv.elsewhere.{dead.pid}.part"]
+    )

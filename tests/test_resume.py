@@ -1,5 +1,7 @@
 import multiprocessing
+import os
 import shutil
+import signal
 from collections import namedtuple
 
 import h5py
@@ -122,3 +124,21 @@ def test_a_second_worker_waits_for_the_first(tmp_path, capfd):
     first.join()
     second.join()
     assert "another process works on this; waiting" in capfd.readouterr().err
+
+
+def put_and_die(folder):
+    with begin(folder) as store:
+        store.put(0, numbers(0, 2))
+        store.put(3, numbers(3, 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_rows_of_a_process_that_was_killed_are_there(tmp_path):
+    child = multiprocessing.get_context("spawn").Process(target=put_and_die, args=[tmp_path / "p"])
+    child.start()
+    child.join()
+    assert child.exitcode == -signal.SIGKILL
+    with begin(tmp_path / "p") as store:
+        assert store.finished == 3
+        assert store.holds(0, 2)
+        assert store.holds(3, 1)

@@ -1,7 +1,9 @@
 """Read the keys that a path carries, as in `model=uni/head=probe/fraction=0.01/fold=3.csv`."""
 
+import glob
 import hashlib
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,12 +35,29 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
 @contextmanager
 def written_whole(path: Path | str) -> Iterator[Path]:
-    """Give a place beside `path` to write to; rename it to `path` only if the block succeeds."""
+    """Give a place beside `path` to write to; rename it to `path` only if the block succeeds.
+
+    What a process of this machine left there when it was killed is cleared away.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    start = f".{path.name}.{socket.gethostname()}"
+    for left in path.parent.glob(f"{glob.escape(start)}.*.part"):
+        if not _runs(int(left.name.split(".")[-2])):
+            left.unlink(missing_ok=True)
+    beside = path.with_name(f"{start}.{os.getpid()}.part")
     try:
         yield beside
         beside.replace(path)
