@@ -93,14 +93,14 @@ def scripts(pids: list[int]) -> list[int]:
 
 def kill(main: subprocess.Popen, victim: str) -> bool:
     """Kill one victim without warning; whether there was one."""
-    tree = descendants(main.pid)
+    tree, runs = descendants(main.pid), main.poll() is None
     pids = {"job": scripts(tree), "snakemake": [main.pid], "everything": tree}[victim]
     for pid in pids:
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
-    return bool(pids) and main.poll() is None
+    return bool(pids) and runs
 
 
 @dataclass

@@ -8,7 +8,7 @@ import pytest
 from conftest import CONFIG
 
 from cryotome.cards import load_card
-from cryotome.cells import read_cells
+from cryotome.cells import load_cells, read_cells
 from cryotome.demo import make_slides
 from cryotome.errors import DataError
 
@@ -204,7 +204,7 @@ def test_a_table_may_name_slides_and_domains_and_others(tmp_path):
         "b.png,no,1,2,S1,skin,8",
     )
     classes = [{"name": "look-alike", "is": "no"}, {"name": "mitotic figure", "is": "yes"}]
-    where = {"a": {"domain": "lung"}, "b": {"lab": 8}}
+    where = {"a": {"domain": "lung"}, "b": {"lab": [8, 9]}}
     domains = {name: {"title": name, "where": condition} for name, condition in where.items()}
     cells = table(tmp_path, *lines, classes=classes, domains=domains)
     assert cells[["slide", "domain", "label", "x"]].to_numpy().tolist() == [
@@ -235,7 +235,9 @@ GOOD = "x,y,label,filename"
         ([GOOD, "1,2,1,"], r"line 2: .* filename ''"),
         ([GOOD, "1,2,1,a", "1,2,MF,a"], r"line 3 has label 'MF' \(1 such labels\)"),
         ([GOOD, "1,2,1,a", "1,2,1,a,b,c"], r"is no CSV .*Expected 4 fields in line 3"),
-        ([""], r"is no CSV in UTF-8"),
+        ([GOOD, "1,2,1,a, copy.png"], r"is no CSV .*Length of header"),
+        ([GOOD, "", "", "1,2,1,a", "1,west,1,a"], r"line 5: .* y 'west'"),
+        ([""], r"is no CSV"),
     ],
 )
 def test_a_wrong_table_is_refused_with_its_line(tmp_path, lines, said):
@@ -245,7 +247,9 @@ def test_a_wrong_table_is_refused_with_its_line(tmp_path, lines, said):
 
 def test_labels_to_leave_out_are_named_in_the_card(tmp_path):
     lines = "x,y,label,filename", "1,2,1,a", "1,2,9,a", "1,2,0,a"
-    with pytest.raises(DataError, match=r"leave such cells out with `reading: \{ignore: \[9\]\}`"):
+    with pytest.raises(
+        DataError, match=r"leave such cells out with `reading: \{ignore: \[\"9\"\]\}`"
+    ):
         table(tmp_path, *lines)
     assert len(table(tmp_path, *lines, reading={"ignore": [9]})) == 2
 
@@ -295,3 +299,67 @@ def test_classes_that_the_card_does_not_name_are_counted_aloud(tmp_path, capsys)
     )
     read("demo_slides", tmp_path)
     assert re.search(r"cells of other classes left out: \{\d+: \d+\}", capsys.readouterr().err)
+
+
+def test_a_domain_may_ask_for_a_number_in_a_column_of_text(tmp_path):
+    lines = GOOD + ",domain", "1,2,1,a,1", "1,2,0,a,1"
+    domains = {"one": {"title": "one", "where": {"domain": 1}}}
+    assert table(tmp_path, *lines, domains=domains)["domain"].tolist() == ["one", "one"]
+
+
+def test_a_table_with_an_empty_slide_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"'mine': 1 cells lack a position, an image or a slide"):
+        table(tmp_path, GOOD + ",slide", "1,2,1,a,S", "1,2,0,a,")
+
+
+def test_names_that_look_like_numbers_stay_text(tmp_path):
+    cells = table(tmp_path, GOOD + ",slide", "1,2,1,001,001", "1,2,0,002,1E5", "1,2,0,NA,NA")
+    cells.to_csv(tmp_path / "out.csv", index=False)
+    again = load_cells(tmp_path / "out.csv")
+    assert again["image"].tolist() == ["001", "002", "NA"]
+    assert again["slide"].tolist() == ["001", "1E5", "NA"]
+
+
+@pytest.mark.parametrize(
+    "box", [None, [1, 2, 3], "1 2 3 4", [1, 2, 3, float("nan")], [1, 2, 3, "4"]]
+)
+def test_a_box_that_is_not_four_numbers_is_named(cohort, demo_card, tmp_path, box):
+    content = json.loads((cohort / "annotations.json").read_text())
+    content["annotations"][4]["bbox"] = box
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"a.json: annotation 5 has bbox .* not four numbers"):
+        read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "change", "said"),
+    [
+        ("images", 1, {"id": 1}, r"two images share an id, or one has none: 1"),
+        ("images", 1, {"file_name": None}, r"two images share a file name, or one has none"),
+        ("annotations", 4, {"category_id": None}, r"annotation 5 has no category_id"),
+    ],
+)
+def test_json_that_contradicts_itself_is_named(
+    cohort, demo_card, tmp_path, part, place, change, said
+):
+    content = json.loads((cohort / "annotations.json").read_text())
+    content[part][place] |= change
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=said):
+        read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: "<html>404</html>", r"lacks \['dataset', 'majority_atypical', 'slide', 'uid'\]"),
+        (lambda t: t.replace("slide", "folder", 1), r"lacks \['slide'\]"),
+        (lambda t: t + t.splitlines()[5] + "\n", r"line 3722: a second row for the image"),
+        (lambda t: "", r"is no CSV"),
+    ],
+)
+def test_metadata_of_class_folders_that_is_wrong_is_named(shared, tmp_path, change, said):
+    card = load_card(CONFIG, "datasets", "amibr")
+    (tmp_path / "m.csv").write_text(change((shared / "amibr" / "AMI-BR.csv").read_text()))
+    with pytest.raises(DataError, match=said):
+        read_cells(tmp_path / "m.csv", shared / "amibr", card, "amibr")

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from conftest import CONFIG, cut
 
-from cryotome.audit import COLUMNS, equal_pairs, example_rows, find, near_pairs, refuse, summarise
+from cryotome.audit import COLUMNS, equal_patches, example_rows, find, near_pairs, refuse, summarise
 from cryotome.cards import load_card
 from cryotome.cells import read_cells
 from cryotome.errors import DataError
@@ -57,12 +57,12 @@ def test_each_oddity_is_found_once(image, demo_card):
     assert listed(found, "near") == [[1, 0]]
     assert listed(found, "outside") == [[5, -1]]
     assert listed(found, "border") == [[4, -1], [5, -1]]
-    assert listed(found, "conflict") == [[6, 0]]
+    assert listed(found, "conflict") == [[0, 6], [6, 0]]
     assert listed(found, "duplicate") == [[7, 3]]
     assert not found["left_out"].any()
     assert summarise(table, found, KEEP, "mine") == (
         "mine: 8 cells on 2 images, 2 slides; 0 cells on images that cannot be read, 1 centres "
-        "outside their image, 2 windows across the border, 1 exact duplicates, 1 exact duplicates "
+        "outside their image, 2 windows across the border, 1 exact duplicates, 2 exact duplicates "
         "with another label, 1 near pairs (within 25 px; 1 with contradicting labels); 8 cells "
         "enter the splits."
     )
@@ -84,6 +84,24 @@ def test_policies_take_cells_out(image, demo_card):
     assert "2 cells enter the splits" in summarise(table, found, KEEP | drop, "d")
 
 
+def test_of_equal_patches_under_two_labels_none_stays(image, demo_card):
+    (image / "c.tiff").write_bytes((image / "a.tiff").read_bytes())
+    equal = [
+        (name, 100, 100, label)
+        for name, label in zip(("a.tiff", "b.tiff", "c.tiff"), (0, 0, 1), strict=True)
+    ]
+    table = cells(*equal, ("a.tiff", 60, 150, 1))
+    found = findings(image, table, demo_card, conflict="drop")
+    assert sorted(listed(found, "conflict")) == [[0, 2], [1, 2], [2, 0]]
+    assert without_dropped(table, found)["id"].tolist() == [3]
+
+
+def test_of_a_chain_of_near_cells_every_second_stays(image, demo_card):
+    table = cells(*[("a.tiff", 60 + 20 * i, 100, 1) for i in range(4)])
+    found = findings(image, table, demo_card, near="drop")
+    assert without_dropped(table, found)["id"].tolist() == [0, 2]
+
+
 def test_both_cells_of_a_contradiction_are_left_out_of_the_splits(image, demo_card):
     table = cells(("a.tiff", 100, 100, 0), ("b.tiff", 100, 100, 1), ("a.tiff", 60, 150, 1))
     found = findings(image, table, demo_card, conflict="drop")
@@ -96,7 +114,9 @@ def test_what_is_surely_wrong_is_refused_with_the_way_out(image, demo_card, find
     table = cells(("a.tiff", 100, 100, 0), odd)
     found = findings(image, table, demo_card)
     where = r"cell 1, b.tiff at \(\d+, \d+\), label 1"
-    with pytest.raises(DataError, match=rf"(?s)'mine' has 1 .*{where}.*audit: {{{finding}: drop}}"):
+    with pytest.raises(
+        DataError, match=rf"(?s)'mine' has [12] .*{where}.*audit: {{{finding}: drop}}"
+    ):
         refuse(found, KEEP, "mine")
     refuse(found, KEEP | {finding: "keep"}, "mine")
 
@@ -133,7 +153,7 @@ def test_crops_of_one_slide_share_its_coordinates(shared, tmp_path):
 
 
 def test_equal_patches_are_told_by_what_the_network_sees(store):
-    assert len(equal_pairs(store)) == 0
+    assert equal_patches(store) == []
 
 
 def test_examples_show_each_domain_and_class_and_each_finding(image, demo_card):

@@ -172,7 +172,7 @@ def test_batches_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path
     make = embeddings.make_embedder
 
     def dying(*arguments, **how):
-        embed, weights = make(*arguments, **how)
+        embed, weights, on = make(*arguments, **how)
 
         def one(batch):
             if len(made) == wanted:
@@ -180,7 +180,7 @@ def test_batches_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path
             made.append(len(batch))
             return embed(batch)
 
-        return one, weights
+        return one, weights, on
 
     monkeypatch.setattr("cryotome.embeddings.make_embedder", dying)
     with pytest.raises(KeyboardInterrupt):

@@ -62,7 +62,7 @@ def test_a_gated_model_without_access_says_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setenv("HF_HOME", str(tmp_path))
     with pytest.raises(
         WeightsError,
-        match=r"UNI is gated: accept its terms .* set HF_TOKEN, or put pytorch_model.bin at",
+        match=r"uni is gated: accept its terms .* set HF_TOKEN, or put pytorch_model.bin at",
     ):
         build_encoder(load_card(CONFIG, "models", "uni"), "uni", tmp_path)
 

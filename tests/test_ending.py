@@ -27,7 +27,7 @@ def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path
     )
     said = []
     conclude(study, inputs, logs, since=0, say=said.append)
-    assert "1 jobs failed; what does not need them was made" in said[0]
+    assert "Jobs failed; what does not need them was made" in said[0]
     assert "embed demo_rois, paper-fp32, vit_tiny_random: put the file there" in said[0]
     table = pd.read_csv(tmp_path / "studies" / "demo" / "table2_partial.csv")
     rows = table.set_index(["model", "head"])

@@ -1,5 +1,4 @@
 import errno
-import json
 
 import pytest
 
@@ -32,6 +31,12 @@ def test_a_killed_job_leaves_a_record_too(tmp_path):
     assert failures(tmp_path)[0].why == "It was killed, or still runs."
 
 
+def test_a_torn_record_hides_no_other(tmp_path):
+    fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d")
+    (tmp_path / "embed" / "b.failed.json").write_text("{")
+    assert [failure.why for failure in failures(tmp_path)] == ["no"]
+
+
 def test_a_failure_explains_what_lies_below_it(tmp_path):
     fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d", model="uni")
     (failure,) = failures(tmp_path)
@@ -59,9 +64,3 @@ def test_what_a_user_can_mend_on_the_disk_is_said_in_a_sentence(number, said):
 def test_other_errors_keep_their_type(tmp_path):
     assert not is_mendable(KeyError("x"))
     assert reason(KeyError("x")) == "KeyError: 'x'"
-
-
-def test_records_are_json(tmp_path):
-    fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d")
-    about = json.loads((tmp_path / "embed" / "a.failed.json").read_text())
-    assert about["wildcards"] == {"dataset": "d"}

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from cryotome.errors import DataError
+from cryotome.errors import CardError, DataError
 from cryotome.images import find_image, microns_per_pixel, open_image, tag_mpp
 
 
@@ -114,19 +114,31 @@ def test_an_opaque_alpha_channel_is_left_away(tmp_path):
     assert open_image(tmp_path / "a.png").read(0, 0, 2, 2)[0, 0].tolist() == [9, 8, 7]
 
 
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.95])
+@pytest.mark.parametrize("compression", ["tiff_lzw", "jpeg", "tiff_adobe_deflate"])
+def test_a_truncated_tiff_that_pillow_wrote_is_named(tmp_path, compression, share):
+    pixels = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+    path = tmp_path / "a.tiff"
+    Image.fromarray(pixels).save(path, compression=compression)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(DataError, match=r"a.tiff cannot be read .*Fetch it again"):
+        open_image(path)
+
+
 @pytest.mark.parametrize("how", [{}, TILED, {"compression": "zlib"}])
 def test_a_truncated_tiff_is_named(tmp_path, how):
     path = tmp_path / "a.tiff"
     tiff(path, (512, 512, 3), "rgb", **how)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(DataError, match=r"a.tiff cannot be read: .*Fetch it again"):
+    with pytest.raises(DataError, match=r"a.tiff cannot be read .*Fetch it again"):
         open_image(path).read(400, 400, 100, 100)
 
 
 def test_unknown_resolution_says_where_to_write_it(tmp_path):
     Image.new("RGB", (6577, 4933)).save(tmp_path / "a.png")
     image = open_image(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"Write `mpp: 0.25` .* in the dataset's card"):
+    with pytest.raises(CardError, match=r"Write `mpp: 0.25` .* in the dataset's card"):
         microns_per_pixel(image, tmp_path / "a.png", None)
     assert microns_per_pixel(image, tmp_path / "a.png", 0.3) == 0.3
     # a 3D Histech region of MIDOG 2022 of that size has 0.2483 um/px

@@ -1,4 +1,5 @@
 import json
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +12,7 @@ from cryotome.paths import sha256
 ABOUT = {
     "order": [("uni", "probe"), ("resnet", "e2e"), ("resnet", "e2e_last")],
     "domains": {"midog": {"a": "A", "b": "B"}, "one": {"a": "A"}},
+    "homes": {"midog": ["a", "b"], "one": []},
     "synthetic": ["midog"],
     "folds": [0, 1],
 }
@@ -35,7 +37,11 @@ def write(path: Path, scores, cells):
     table = pd.read_csv(cells)
     table = table.assign(role="test", score=scores)[["id", "role", "label", "score"]]
     table.to_csv(path, index=False)
-    path.with_suffix(".json").write_text(json.dumps({"cells_sha256": sha256(cells)}))
+    split = cells.parent / "splits" / "midog" / path.parts[-6] / Path(*path.parts[-2:])
+    split.parent.mkdir(parents=True, exist_ok=True)
+    split.write_text("id,role\n")
+    about = {"cells_sha256": sha256(cells), "split_sha256": sha256(split)}
+    path.with_suffix(".json").write_text(json.dumps(about))
 
 
 @pytest.fixture
@@ -63,7 +69,7 @@ def test_what_exists_is_averaged_and_counted(tmp_path, cells):
     assert row["synthetic"]
     assert row["why"].startswith("not run yet: snakemake --cores 8 ")
     assert row["why"].endswith(
-        "from_b/view=paper-fp32/model=uni/head=probe/fraction=1.0/fold=0.csv"
+        "from_b/view=paper-fp32/model=uni/head=probe/fraction=1.0/fold=1.csv"
     )
 
 
@@ -83,9 +89,10 @@ def test_nothing_at_all_still_makes_a_line_for_every_row(tmp_path, cells):
 
 
 def test_the_reason_is_that_of_the_job_that_failed(tmp_path, cells):
-    weights = Failure("embed", {"dataset": "midog", "model": "uni"}, "no weights\n of uni", "", 0)
-    training = Failure("train_endtoend", {"model": "resnet", "head": "e2e"}, "killed", "", 0)
-    table = partial(tmp_path, cells, [weights, training])
+    weights = Failure("embed", {"dataset": "midog", "model": "uni"}, "no weights\n of uni", "", 1)
+    training = Failure("train_endtoend", {"model": "resnet", "head": "e2e"}, "killed", "", 1)
+    others = [Failure(rule, {}, "no", "", 1) for rule in ("score", "table1", "publish")]
+    table = partial(tmp_path, cells, [*others, weights, training])
     assert table.loc[("uni", "probe"), "why"] == "embed: no weights of uni"
     assert table.loc[("resnet", "e2e"), "why"] == "train_endtoend: killed"
     assert table.loc[("resnet", "e2e_last"), "why"] == "train_endtoend: killed"
@@ -96,12 +103,43 @@ def test_predictions_of_other_cells_are_not_used(tmp_path, cells):
     cells.write_text(cells.read_text() + "4,b,1\n")
     row = partial(tmp_path, cells).loc[("uni", "probe")]
     assert row["in_found"] == 0
-    assert "fold=0.csv was made from other cells: run the study again" in row["why"]
+    assert "fold=0.csv was made from other cells or another split: run" in row["why"]
+
+
+def test_predictions_of_another_split_or_older_than_a_failure_are_not_used(tmp_path, cells):
+    for path in asked(tmp_path)[:4]:
+        write(path, [0, 1, 0, 1], cells)
+    assert partial(tmp_path, cells).loc[("uni", "probe"), "in_found"] == 4
+    later = Failure("embed", {"dataset": "midog", "model": "uni"}, "no room", "", time.time() + 9)
+    row = partial(tmp_path, cells, [later]).loc[("uni", "probe")]
+    assert (row["in_found"], row["why"]) == (0, "embed: no room")
+    (tmp_path / "splits/midog/from_a/fraction=1.0/fold=0.csv").write_text("id,role\n1,test\n")
+    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    assert row["in_found"] == 3
+    assert "or another split" in row["why"]
+
+
+def test_half_a_prediction_is_missing(tmp_path, cells):
+    write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
+    asked(tmp_path)[0].with_suffix(".json").unlink()
+    assert partial(tmp_path, cells).loc[("uni", "probe"), "in_found"] == 0
+
+
+def test_rows_with_nothing_keep_their_published_numbers(tmp_path, cells):
+    assert partial(tmp_path, cells).loc[("uni", "probe"), "published_in"] == 0.7
+
+
+def test_only_the_domains_that_are_trained_on_are_expected(tmp_path, cells):
+    about = ABOUT | {"homes": {"midog": ["a"]}}
+    scores, why = at_hand(asked(tmp_path), {"midog": cells}, [])
+    table = table2_partial(scores, PUBLISHED, why, study="s", rows=about)
+    assert table["in_expected"].tolist() == [2, 2, 2]
+    assert table["out_expected"].tolist() == [2, 2, 2]
 
 
 def test_without_a_table_of_cells_every_row_is_missing(tmp_path, cells):
     write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
-    failed = [Failure("read_cells", {"dataset": "midog"}, "wrong counts", "", 0)]
+    failed = [Failure("read_cells", {"dataset": "midog"}, "wrong counts", "", 1)]
     scores, why = at_hand(asked(tmp_path), {"midog": tmp_path / "none.csv"}, failed)
     assert len(scores) == 0
     assert set(why) == {("midog", *row) for row in ABOUT["order"]}

@@ -99,7 +99,9 @@ def test_grouped_fractions_are_nested(cells):
 
 
 def test_one_slide_cannot_be_grouped(cells):
-    with pytest.raises(SplitError, match="needs 5 slides; these cells lie on 1"):
+    with pytest.raises(
+        SplitError, match="needs 5 slides; these cells lie on 1. .*name slides in the annotations"
+    ):
         draw(cells.assign(slide="only"), "slide_grouped")
 
 

@@ -356,7 +356,7 @@ def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
     whole = (folder / "results/demo/rois/images/003.tiff").read_bytes()
     (folder / "results/demo/rois/images/003.tiff").write_bytes(whole[:5000])
     said = snakemake(folder, *ask, check=False)
-    assert "jobs failed; what does not need them was made" in said
+    assert "Jobs failed; what does not need them was made" in said
     assert re.search(r"cut_patches demo_rois: 1 images of 'demo_rois' gave no patches", said)
     assert "003.tiff cannot be read" in said
     assert re.search(
@@ -382,7 +382,7 @@ def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
     assert not (folder / "results/studies/small/table2.csv").exists()
 
 
-def test_the_partial_table_is_a_target_and_equals_the_table_where_nothing_is_missing(clone):
+def test_asking_for_the_partial_table_plans_everything_it_needs(clone):
     planned = plan(clone, "results/studies/demo/table2_partial.csv")
     assert planned["table2_partial"] == 1
     assert planned["train_endtoend"] == 6

@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def _known_labels(labels: pd.Series, card: Card, path: Path, unit: str) -> np.nd
         raise DataError(
             f"{path}, {unit} {odd.index[0]} has label {odd.iloc[0]!r} ({len(odd)} such labels); "
             f"`classes:` of the card know {list(names)}. Correct it, or leave such cells out "
-            f"with `reading: {{ignore: [{odd.iloc[0]}]}}` in the card."
+            f"with `reading: {{ignore: [{json.dumps(odd.iloc[0])}]}}` in the card."
         )
     return spelt.map(names).to_numpy()
 
@@ -89,7 +90,7 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
     labels = rows.set_index("id")["category_id"]
     rows["class"] = _known_labels(labels, card, annotations, "annotation")
     rows = rows[rows["class"].notna()]
-    boxes = np.asarray(rows["bbox"].tolist(), dtype=float).reshape(-1, 4)
+    boxes = _four_numbers(rows, annotations)
     side = card["reading"]["box"]
     wrong = np.flatnonzero((np.abs(boxes[:, 2:] - boxes[:, :2] - side) > 1e-6).any(axis=1))
     if len(wrong):
@@ -115,6 +116,18 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
     return cells.assign(slide=cells["image"])
 
 
+def _four_numbers(rows: pd.DataFrame, path: Path) -> np.ndarray:
+    """Return the boxes of annotations, (n, 4) float."""
+    for id_, box in zip(rows["id"], rows["bbox"], strict=True):
+        numbers = isinstance(box, list) and all(isinstance(side, int | float) for side in box)
+        if not numbers or len(box) != 4 or not np.isfinite(box).all():
+            raise DataError(
+                f"{path}: annotation {id_} has bbox {box!r}, which is not four numbers "
+                "[x0, y0, x1, y1]. Correct it."
+            )
+    return np.asarray(rows["bbox"].tolist(), dtype=float).reshape(-1, 4)
+
+
 def _read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the annotations and the images, indexed by id, of a COCO-like JSON."""
     try:
@@ -126,6 +139,13 @@ def _read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             f"{path} is not MIDOG's JSON ({type(error).__name__}: {error}); it begins with "
             f"{_begins(path)}. Fetch it again, or correct `annotations:` in the card."
         ) from error
+    for what, column in (("an id", listed["id"]), ("a file name", listed["file_name"])):
+        if column.isna().any() or column.duplicated().any():
+            odd = column[column.isna() | column.duplicated()].iloc[0]
+            raise DataError(f"{path}: two images share {what}, or one has none: {odd}.")
+    unlabelled = used[used["category_id"].isna()]
+    if len(unlabelled):
+        raise DataError(f"{path}: annotation {unlabelled['id'].iloc[0]} has no category_id.")
     lost = used[~used["image_id"].isin(named["id"])]
     if len(lost):
         raise DataError(
@@ -203,7 +223,6 @@ def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
         not one of the card's.
     """
     cells = _read_csv(annotations, ["x", "y", "label", "filename"])
-    cells.index += 2  # the line in the file, the header being the first
     places = cells[["x", "y"]].apply(pd.to_numeric, errors="coerce").astype(float)
     wrong = ~np.isfinite(places).all(axis=1) | (cells["filename"] == "")
     if wrong.any():
@@ -219,24 +238,36 @@ def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     return cells if "slide" in cells else cells.assign(slide=cells["image"])
 
 
-def _read_csv(path: Path, needed: list[str]) -> pd.DataFrame:
-    """Read a CSV that has these columns; what names cells and images stays text."""
-    text = dict.fromkeys([*needed, "slide", "domain"], str)
+def _read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFrame:
+    """Read a CSV that has these columns, indexed by the line in the file.
+
+    What names cells and images stays text, and with `text` everything. Empty lines are
+    left out.
+    """
+    kinds = str if text else dict.fromkeys([*needed, "slide", "domain"], str)
     try:
-        table = pd.read_csv(
-            path, dtype=text, encoding="utf-8-sig", keep_default_na=False, index_col=False
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} is no CSV in UTF-8 ({error}); it begins with {_begins(path)}."
-        ) from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # a line with too many fields
+            table = pd.read_csv(
+                path,
+                dtype=kinds,  # type: ignore[arg-type]
+                encoding="utf-8-sig",
+                keep_default_na=False,
+                index_col=False,
+                skip_blank_lines=False,
+            )
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
+        raise DataError(f"{path} is no CSV ({error}); it begins with {_begins(path)}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not in UTF-8 ({error}). Save it as CSV in UTF-8.") from error
     lacking = sorted(set(needed) - set(table.columns))
     if lacking:
         raise DataError(
-            f"{path} has the columns {list(table.columns)} and lacks {lacking}. Its first line "
-            f"must be `{','.join(needed)}`, with commas; `slide` and `domain` may follow."
+            f"{path} has the columns {list(table.columns)} and lacks {lacking}; it begins with "
+            f"{_begins(path)}. The first line must name {needed}, with commas between."
         )
-    return table
+    table.index += 2  # the header is line 1
+    return table[(table[needed] != "").any(axis=1)]
 
 
 @reader("class_folders")
@@ -262,12 +293,21 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     if annotations is None:
         return cells.assign(slide=cells["image"], x=0.0, y=0.0, **{"class": cells["named"]})
     reading = card["reading"]
-    table = pd.read_csv(annotations, dtype=str)
+    asked = re.findall(r"{(\w+)}", reading["key"] + reading["slide"])
+    needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
+    table = _read_csv(annotations, needed, text=True)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
     table["key"] = [reading["key"].format(**row) for row in spelt]
     table["slide"] = [reading["slide"].format(**row) for row in spelt]
     table["number"] = table["slide"].map(number)
-    table[["x", "y"]] = table.reindex(columns=["x", "y"], fill_value="0").astype(float)
+    places = table.reindex(columns=["x", "y"], fill_value="0")
+    table[["x", "y"]] = places.apply(pd.to_numeric, errors="coerce").astype(float)
+    twice = table[table["key"].duplicated()]
+    if len(twice):
+        raise DataError(
+            f"{annotations}, line {twice.index[0]}: a second row for the image "
+            f"{twice['key'].iloc[0]} ({len(twice)} such lines). Keep one."
+        )
     table = table.drop(columns=["image", "folder"], errors="ignore")
     merged = cells.merge(table, on="key", how="left", validate="one_to_one", indicator=True)
     lost = merged.loc[merged["_merge"] != "both", "image"].tolist()

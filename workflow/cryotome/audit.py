@@ -54,26 +54,18 @@ def near_pairs(cells: pd.DataFrame, reach: float, *, place: str = "image") -> np
     return found[np.lexsort(found.T[::-1])]
 
 
-def equal_pairs(store: Path) -> np.ndarray:
-    """Return pairs of cells whose seen patches are equal to the last pixel.
-
-    Returns
-    -------
-    (n, 2) int, id of the first such cell in the store, id of another
-    """
+def equal_patches(store: Path) -> list[list[int]]:
+    """Return groups of two or more cells whose seen patches are equal to the last pixel, by id."""
     seen = passport(store, PATCHES)["seen"]
-    first: dict[bytes, int] = {}
-    pairs = []
+    groups: dict[bytes, list[int]] = {}
     with h5py.File(store) as file:
         edge, ids = (file["patch"].shape[1] - seen) // 2, file["id"][:]
         inner = slice(edge, edge + seen)
         for start in range(0, len(ids), 1024):
             batch = file["patch"][start : start + 1024, inner, inner]
             for id_, patch in zip(ids[start : start + 1024], batch, strict=True):
-                one = first.setdefault(hashlib.sha256(patch.tobytes()).digest(), int(id_))
-                if one != id_:
-                    pairs.append((one, int(id_)))
-    return np.array(pairs, dtype=int).reshape(-1, 2)
+                groups.setdefault(hashlib.sha256(patch.tobytes()).digest(), []).append(int(id_))
+    return [ids for ids in groups.values() if len(ids) > 1]
 
 
 def _odd_windows(cells: pd.DataFrame, folder: Path, card: Card) -> Iterator[tuple[str, int]]:
@@ -131,11 +123,19 @@ def find(
 def _odd_pairs(
     cells: pd.DataFrame, store: Path, card: Card, reach: float
 ) -> Iterator[tuple[str, int, int]]:
-    """Yield finding, id and the other's id of patches that are equal or lie close together."""
+    """Yield finding, id and the other's id of patches that are equal or lie close together.
+
+    Where equal patches carry two labels, each of them contradicts one of the other label.
+    """
     label = cells.set_index("id")["label"]
-    for one, other in equal_pairs(store):
-        if one in label.index and other in label.index:
-            yield "duplicate" if label[one] == label[other] else "conflict", other, one
+    for group in equal_patches(store):
+        ids = [id_ for id_ in group if id_ in label.index]
+        for id_ in ids:
+            others = [other for other in ids if label[other] != label[id_]]
+            if others:
+                yield "conflict", id_, others[0]
+            elif id_ != ids[0]:
+                yield "duplicate", id_, ids[0]
     # crops of one slide share its coordinates; they lie at 0 where these are unknown
     placed = cells[(cells[["x", "y"]] != 0).any(axis=1)]
     place = "slide" if card["reader"] == "class_folders" else "image"
@@ -146,14 +146,16 @@ def _odd_pairs(
 def leave_out(findings: pd.DataFrame, policies: Card) -> set[int]:
     """Return the ids that the policies take out of every split.
 
-    Of equal patches with one label the first stays, of a near pair the first too; of pairs
-    whose labels contradict each other none stays.
+    Of pairs whose labels contradict each other none stays; of equal patches with one label,
+    and of a near pair, the first that is not out already.
     """
-    out: set[int] = set()
-    for finding, part in findings.groupby("finding"):
-        if policies[str(finding)] == "drop":
-            both = (part["other"] >= 0) & (part["label"] != part["other_label"])
-            out |= set(part["id"]) | set(part.loc[both, "other"])
+    dropped = findings[findings["finding"].map(policies) == "drop"]
+    paired = dropped["other"] >= 0
+    odd = dropped[paired & (dropped["label"] != dropped["other_label"])]
+    out = {*dropped.loc[~paired, "id"], *odd["id"], *odd["other"]}
+    for id_, other in dropped.loc[paired, ["id", "other"]].sort_values(["other", "id"]).to_numpy():
+        if other not in out:
+            out.add(int(id_))
     return out
 
 

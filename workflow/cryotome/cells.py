@@ -12,6 +12,12 @@ from cryotome.errors import DataError
 COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label"]
 
 
+def load_cells(path: Path) -> pd.DataFrame:
+    """Read a table of cells that `read_cells` made; names of images and slides stay text."""
+    text = dict.fromkeys(("image", "slide", "domain"), str)
+    return pd.read_csv(path, dtype=text, keep_default_na=False)
+
+
 def _fits(cells: pd.DataFrame, domain: str, where: Card) -> pd.Series:
     fits = pd.Series(True, index=cells.index)
     for column, wanted in where.items():
@@ -20,8 +26,10 @@ def _fits(cells: pd.DataFrame, domain: str, where: Card) -> pd.Series:
                 f"Domain {domain!r} asks for column {column!r}; the reader gives "
                 f"{sorted(cells.columns)}. Mend `domains:` in the dataset's card."
             )
-        inside = isinstance(wanted, list)
-        fits &= cells[column].between(*wanted) if inside else cells[column] == wanted
+        if isinstance(wanted, list):
+            fits &= pd.to_numeric(cells[column], errors="coerce").between(*wanted)
+        else:
+            fits &= cells[column].astype(str) == str(wanted)
     return fits
 
 
@@ -75,6 +83,19 @@ def check_counts(cells: pd.DataFrame, expect: Card, name: str) -> None:
         )
 
 
+def _check_places(cells: pd.DataFrame, name: str) -> None:
+    named = cells[["image", "slide"]].replace("", np.nan).notna().all(axis=1)
+    placed = np.isfinite(cells[["x", "y"]].to_numpy(dtype=float)).all(axis=1)
+    wrong = ~(named.to_numpy() & placed)
+    if wrong.any():
+        first = cells[wrong].iloc[0]
+        raise DataError(
+            f"Dataset {name!r}: {wrong.sum()} cells lack a position, an image or a slide, first "
+            f"the one on image {first['image']!r}, slide {first['slide']!r} at ({first['x']}, "
+            f"{first['y']}). Complete the annotation file."
+        )
+
+
 def read_cells(annotations: Path | None, images: Path, card: Card, name: str) -> pd.DataFrame:
     """Read, label and check the cells of one dataset.
 
@@ -85,6 +106,7 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
         class; ids count from 0.
     """
     cells = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
+    _check_places(cells, name)
     labels = [entry["name"] for entry in card["classes"]]
     label = cells["class"].map(labels.index).astype(int)
     cells = cells.assign(domain=assign_domains(cells, card), label=label)

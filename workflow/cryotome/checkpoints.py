@@ -1,7 +1,6 @@
 """Where a training stands, on disk: written as it goes, read back after a kill."""
 
 import pickle
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 import torch
 
 from cryotome.paths import written_whole
-from cryotome.resume import claim, only_worker
+from cryotome.resume import claim, clear, only_worker
 
 SHARE = 20  # a checkpoint waits until the training has run this many times as long as it costs
 
@@ -38,8 +37,9 @@ class Checkpoint:
         start = perf_counter()
         if start - self._last < SHARE * self._cost:
             return
-        with written_whole(self._path) as beside:
-            torch.save(state(), beside)
+        # given a path, torch would not say that the disk is full
+        with written_whole(self._path) as beside, open(beside, "wb") as file:
+            torch.save(state(), file)
         self._last = perf_counter()
         self._cost = self._last - start
 
@@ -56,4 +56,4 @@ def checkpointed(folder: Path, passport: dict[str, Any]) -> Iterator[Checkpoint]
     with only_worker(folder):
         claim(folder, passport)
         yield Checkpoint(folder / "checkpoint.pt")
-        shutil.rmtree(folder, ignore_errors=True)
+        clear(folder)

@@ -52,8 +52,8 @@ def transform_patches(batch: "torch.Tensor", transform: Card | None) -> "torch.T
 
 def make_embedder(
     card: Card, name: str, *, view: str, side: int, weights_dir: Path, device: str, threads: int
-) -> tuple[Embed, str]:
-    """Return a function that embeds a batch of patches, and the hash of its weights.
+) -> tuple[Embed, str, str]:
+    """Return a function that embeds a batch of patches, the hash of its weights, and its device.
 
     Parameters
     ----------
@@ -63,7 +63,7 @@ def make_embedder(
         `auto`, `cpu` or `job`, as `device` of the config.
     """
     if card["loader"] == "colour_histogram":
-        return lambda pixels: colour_histogram(pixels, **card["arguments"]), "none"
+        return lambda pixels: colour_histogram(pixels, **card["arguments"]), "none", "cpu"
     import torch
 
     from cryotome.encoders import build_encoder, check_side, pick_device, use_threads
@@ -84,7 +84,7 @@ def make_embedder(
         with torch.inference_mode(), torch.autocast(on.type, dtype, enabled=dtype is not None):
             return encoder(pixels).float().cpu().numpy()
 
-    return embed, weights_sha256
+    return embed, weights_sha256, on.type
 
 
 def write_embeddings(
@@ -117,7 +117,7 @@ def write_embeddings(
         The patch store is none, or an embedding is not finite or not of the card's dimension.
     """
     source = passport(patch_store, PATCHES)
-    embed, weights_sha256 = make_embedder(card, model, side=source["seen"], **how)
+    embed, weights_sha256, on = make_embedder(card, model, side=source["seen"], **how)
     about = {
         "format": EMBEDDINGS,
         "version": VERSION,
@@ -131,7 +131,7 @@ def write_embeddings(
         "versions": json.dumps({name: version(name) for name in NAMED}),
     }
     with h5py.File(patch_store) as file:
-        ids, decides = file["id"][:], about | {"batch": BATCH}
+        ids, decides = file["id"][:], about | {"batch": BATCH, "device": on}
         shape = (len(ids), card["dim"])
         begun = growing(partial, "embedding", shape=shape, dtype="f4", ids=ids, passport=decides)
         with begun as grown:

@@ -73,9 +73,9 @@ def conclude(
         When the run began, in seconds since 1970; older records are not of this run.
     """
     failed = [failure for failure in failures(logs) if failure.when >= since]
-    lines = [f"{len(failed)} jobs failed; what does not need them was made, and stays."]
+    lines = ["Jobs failed; what does not need them was made, and stays."]
     lines += [f"  {f.rule} {', '.join(f.wildcards.values())}: {f.why}  [{f.log}]" for f in failed]
+    say("\n".join([*lines, "Mend what is named and run the same command again."]))
     table = renew_partial(study, inputs, logs, always=True)
     if table:
-        lines.append(f"{table} holds what there is of Table 2, and why the rest is missing.")
-    say("\n".join([*lines, "Mend what is named and run the same command again."]))
+        say(f"{table} holds what there is of Table 2, and why the rest is missing.")

@@ -4,6 +4,7 @@ import copy
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from cryotome.augment import augment
 from cryotome.cards import Card
+from cryotome.cells import load_cells
 from cryotome.checkpoints import Checkpoint
 from cryotome.errors import SplitError
 from cryotome.patches import read_patches
@@ -67,7 +69,7 @@ def read_material(patches: Path, cells: Path, split: Path) -> Material:
     """
     pixels, ids, stamps = read_patches(patches, cells=cells)
     roles = pd.read_csv(split)
-    about = pd.read_csv(cells, usecols=["id", "label", "slide"], dtype={"slide": str})
+    about = load_cells(cells)[["id", "label", "slide"]]
     roles = roles.merge(about, on="id", how="left", validate="one_to_one")
     return Material(torch.from_numpy(pixels), roles.assign(row=rows_of(ids, roles["id"])), stamps)
 
@@ -83,11 +85,14 @@ class Trained:
         validation loss, and of the last step.
     history
         (step, validation loss) of every look.
+    seconds
+        Wall time of the training, without what kills have cost.
     """
 
     best: dict[str, Tensor]
     last: dict[str, Tensor]
     history: list[tuple[int, float]]
+    seconds: float
 
 
 def _pixels(patches: Tensor, rows: np.ndarray, device: torch.device) -> Tensor:
@@ -132,12 +137,13 @@ class _Course:
         )
         self.best: dict[str, Tensor] | None = None
         self.history: list[tuple[int, float]] = []
-        self.step = 0
+        self.step, self.start = 0, perf_counter()
 
     def state(self) -> dict[str, Any]:
         """Return all of it, to be saved at once."""
         return {
             "step": self.step,
+            "seconds": perf_counter() - self.start,
             "history": self.history,
             "best": self.best,
             "network": self.network.state_dict(),
@@ -152,6 +158,7 @@ class _Course:
     def restore(self, state: dict[str, Any]) -> None:
         """Stand where a saved training stood."""
         self.step, self.history, self.best = state["step"], state["history"], state["best"]
+        self.start = perf_counter() - state["seconds"]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.cycle.load_state_dict(state["cycle"])
@@ -239,7 +246,8 @@ def train_endtoend(
         raise SplitError(
             f"No validation loss was finite: {course.history[:3]} … Lower the learning rate."
         )
-    return Trained(course.best, _copied(network), course.history)
+    seconds = perf_counter() - course.start
+    return Trained(course.best, _copied(network), course.history, seconds)
 
 
 def score_material(

@@ -42,7 +42,7 @@ class Failure:
 
     def explains(self, keys: dict[str, str]) -> bool:
         """Whether this job is on the way to a file with these keys."""
-        return all(keys.get(name, value) == value for name, value in self.wildcards.items())
+        return self.wildcards.items() <= keys.items()
 
 
 def is_mendable(error: BaseException) -> bool:
@@ -85,8 +85,8 @@ def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[None]:
 
 def failures(logs: Path) -> list[Failure]:
     """Read all records below a folder of logs, the oldest first."""
-    found = [
-        Failure(**json.loads(path.read_text()), when=path.stat().st_mtime)
-        for path in logs.glob(f"*/*{ENDING}")
-    ]
+    found = []
+    for path in logs.glob(f"*/*{ENDING}"):
+        with suppress(OSError, ValueError, TypeError):  # removed meanwhile, or torn
+            found.append(Failure(**json.loads(path.read_text()), when=path.stat().st_mtime))
     return sorted(found, key=lambda failure: failure.when)

@@ -8,7 +8,7 @@ import openslide
 import tifffile
 from PIL import Image
 
-from cryotome.errors import DataError
+from cryotome.errors import CardError, DataError
 
 Image.MAX_IMAGE_PIXELS = None  # regions of MIDOG have 39 megapixels, and more is no attack
 
@@ -20,6 +20,11 @@ ROI_AREA = 2e6  # µm²: a MIDOG region measures 2 mm² (Aubreville et al. 2024)
 # what Pillow and the tag PhotometricInterpretation call pixels that are not RGB
 KINDS = {"L": "grey", "LA": "grey", "1": "black and white", "P": "palette", "I;16": "16-bit grey"}
 KINDS |= {"MINISBLACK": "grey", "MINISWHITE": "grey", "SEPARATED": "CMYK", "PALETTE": "palette"}
+
+
+# what OpenSlide, tifffile and Pillow raise on files that are cut or torn
+UNREADABLE: tuple[type[Exception], ...] = (openslide.OpenSlideError, tifffile.TiffFileError)
+UNREADABLE += (OSError, ValueError, IndexError, KeyError, TypeError, SyntaxError)
 
 
 class Opened(Protocol):
@@ -73,7 +78,7 @@ class _Slide:
         try:
             region = np.asarray(self._slide.read_region((x, y), level, size))
         except openslide.OpenSlideError as error:
-            raise DataError(f"{self._path} cannot be read: {error}. Fetch it again.") from error
+            raise DataError(f"{self._path} cannot be read ({error}). Fetch it again.") from error
         rgb, alpha = region[..., :3], region[..., 3:]
         if self._opaque and (alpha != 255).any():
             raise _not_colour(self._path, "transparent")
@@ -142,8 +147,9 @@ def open_image(path: Path) -> Opened:
         raise DataError(f"{path} does not exist. Put the image there, or correct `images:`.")
     try:
         return _Slide(path) if openslide.OpenSlide.detect_format(path) else _Flat(path)
-    except (openslide.OpenSlideError, tifffile.TiffFileError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read: {error}. Fetch it again.") from error
+    except UNREADABLE as error:
+        why = f"{type(error).__name__}: {error}"
+        raise DataError(f"{path} cannot be read ({why}). Fetch it again.") from error
 
 
 def find_image(folder: Path, name: str) -> Path:
@@ -163,7 +169,7 @@ def microns_per_pixel(image: Opened, path: Path, rule: float | str | None) -> fl
 
     Raises
     ------
-    DataError
+    CardError
         Neither the file nor the card says.
     """
     if image.mpp:
@@ -171,7 +177,7 @@ def microns_per_pixel(image: Opened, path: Path, rule: float | str | None) -> fl
     if rule == "roi_2mm2":
         return float((ROI_AREA / (image.size[0] * image.size[1])) ** 0.5)
     if rule is None:
-        raise DataError(
+        raise CardError(
             f"{path} does not say how many µm a pixel measures. Write `mpp: 0.25` (your value) in "
             "the dataset's card in config/datasets/, or cut patches at `resolution: native`."
         )

@@ -6,14 +6,19 @@ from pathlib import Path
 import pandas as pd
 
 from cryotome.cards import Card
+from cryotome.cells import load_cells
 from cryotome.failures import Failure
 from cryotome.metrics import score_folds
 from cryotome.paths import key, sha256
 from cryotome.predictions import read_predictions
-from cryotome.tables import KEYS, in_or_out, table2
+from cryotome.study import LAST
+from cryotome.tables import KEYS, in_or_out, table2, with_published
 
-SCORED = [*KEYS, "scheme", "train_domain", "test_domain", "fold", "value"]
-LAST = "_last"  # a last checkpoint's row comes from the job of its head
+COLUMNS = [*KEYS, "scheme", "train_domain", "test_domain", "fold", "value"]
+# the rules on the way to a file of predictions; the failure of any other explains nothing
+ON_THE_WAY = ["make_demo", "read_cells", "cut_patches", "audit", "split", "embed"]
+ON_THE_WAY += ["probe", "train_endtoend"]
+REASONS = 3  # that one row lists
 
 
 def _keys(path: Path) -> dict[str, str]:
@@ -25,15 +30,23 @@ def _keys(path: Path) -> dict[str, str]:
 
 
 def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
-    """Say why a file of predictions is missing or of other cells; nothing where it is neither."""
-    if path.exists():
-        about = json.loads(path.with_suffix(".json").read_text())
-        fits = about["cells_sha256"] == cells_sha256
-        return "" if fits else f"{path} was made from other cells: run the study again"
-    keys = _keys(path)
-    reasons = {f.why: f.rule for f in failed if f.explains(keys)}
-    said = [f"{rule}: {' '.join(why.split())}" for why, rule in reasons.items()]
-    return "; ".join(said) or f"not run yet: snakemake --cores 8 {path}"
+    """Say why a file of predictions is missing or out of date; nothing where it is neither."""
+    keys, stale = _keys(path), ""
+    about = path.with_suffix(".json")
+    made = path.stat().st_mtime if path.exists() and about.exists() else 0.0
+    if made:
+        said = json.loads(about.read_text())
+        # results/predictions/{dataset}/{scheme}/view/model/head/fraction/fold.csv
+        split = path.parents[7] / "splits" / Path(*path.parts[-7:-5]) / Path(*path.parts[-2:])
+        known = split.exists() and sha256(split) == said["split_sha256"]
+        if said["cells_sha256"] != cells_sha256 or not known:
+            stale = f"{path} was made from other cells or another split: run the study again"
+    on_the_way = [f for f in failed if f.rule in ON_THE_WAY and f.explains(keys)]
+    reasons = {f.why: f.rule for f in on_the_way if f.when > made}
+    if made and not reasons:
+        return stale
+    said_so = [f"{rule}: {' '.join(why.split())}" for why, rule in reasons.items()]
+    return "; ".join(said_so) or f"not run yet: snakemake --cores 8 {path}"
 
 
 def at_hand(
@@ -57,21 +70,22 @@ def at_hand(
     why
         (dataset, model, head) to why its values are missing; only where some are.
     """
-    tables = {name: pd.read_csv(path) for name, path in cells.items() if path.exists()}
+    tables = {name: load_cells(path) for name, path in cells.items() if path.exists()}
     hashes = {name: sha256(cells[name]) for name in tables}
-    parts = [pd.DataFrame(columns=SCORED)]
-    why: dict[tuple[str, ...], str] = {}
+    parts = [pd.DataFrame(columns=COLUMNS)]
+    why: dict[tuple[str, ...], list[str]] = {}
     for path in predictions:
         keys = _keys(path) | {"head": key(path, "head")}
         dataset = keys["dataset"]
         missing = _why_unusable(path, hashes.get(dataset, ""), failed)
         if missing:
-            why.setdefault(tuple(keys[name] for name in KEYS), missing)
+            why.setdefault(tuple(keys[name] for name in KEYS), []).append(missing)
             continue
         fold = {(keys.pop("fraction"), int(keys.pop("fold"))): read_predictions(path)}
         home = keys["scheme"].removeprefix("from_")
         parts.append(score_folds(fold, tables[dataset], train_domain=home).assign(**keys))
-    return pd.concat(parts[1:] or parts, ignore_index=True), why
+    said = {row: "; ".join(list(dict.fromkeys(all_))[:REASONS]) for row, all_ in why.items()}
+    return pd.concat(parts[1:] or parts, ignore_index=True), said
 
 
 def table2_partial(
@@ -91,17 +105,19 @@ def table2_partial(
         values (domain pairs x folds) the means are over, and should be; why: what keeps the
         rest away. One line for every dataset and row, its means empty where nothing was found.
     """
-    crossed = {name: len(domains) for name, domains in rows["domains"].items() if len(domains) > 1}
-    blocks = [(name, *row) for name in crossed for row in map(tuple, rows["order"])]
-    table = pd.DataFrame(blocks, columns=KEYS).merge(
-        table2(scores, published, study=study, rows=rows), on=KEYS, how="left"
-    )
+    homes = {name: len(domains) for name, domains in rows["homes"].items() if domains}
+    blocks = [(name, *row) for name in homes for row in map(tuple, rows["order"])]
+    printed = with_published(pd.DataFrame(blocks, columns=KEYS), published)
+    measured = table2(scores, published, study=study, rows=rows)
+    table = measured[[*KEYS, "in_mean", "in_sd", "out_mean", "out_sd"]]
+    table = printed.merge(table, on=KEYS, how="left").reindex(columns=measured.columns)
     values = in_or_out(scores).dropna(subset="value")
     index = pd.MultiIndex.from_tuples(blocks, names=KEYS)
+    trained = table["dataset"].map(homes) * len(rows["folds"])
+    others = table["dataset"].map({name: len(d) - 1 for name, d in rows["domains"].items()})
     for name, inside in (("in", True), ("out", False)):
         counts = values[values["inside"] == inside].groupby(KEYS).size()
-        pairs = [n if inside else n * (n - 1) for n in table["dataset"].map(crossed)]
         table[f"{name}_found"] = counts.reindex(index, fill_value=0).to_numpy()
-        table[f"{name}_expected"] = [n * len(rows["folds"]) for n in pairs]
+        table[f"{name}_expected"] = trained if inside else trained * others
     table["why"] = [why.get(block, "") for block in blocks]
     return table.assign(study=study, synthetic=table["dataset"].isin(rows["synthetic"]))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from cryotome import recipes
 from cryotome.cards import Card
+from cryotome.cells import load_cells
 from cryotome.errors import DataError, StoreError
 from cryotome.images import Opened, find_image, microns_per_pixel, open_image
 from cryotome.paths import sha256
@@ -103,7 +105,7 @@ def write_patches(
         Images are missing or broken, or their resolution is unknown and needed; each is
         named, after all others have been cut.
     """
-    cells = pd.read_csv(cells_csv).sort_values("image", kind="stable", ignore_index=True)
+    cells = load_cells(cells_csv).sort_values("image", kind="stable", ignore_index=True)
     side = stored_side(card["patch"]["side"])
     about = _passport(card, dataset, cells_csv)
     begun = growing(
@@ -116,8 +118,12 @@ def write_patches(
     )
     with begun as grown:
         lost = _cut_all(grown, cells, folder, card, dataset=dataset, threads=threads)
-        if lost and broken != "drop":
+        if len(lost) == cells["image"].nunique() or (lost and broken != "drop"):
             raise DataError(_broken_images(lost, dataset))
+        if lost:
+            print(_broken_images(lost, dataset), file=sys.stderr)
+        for first in cells.index[cells["image"].isin(lost)]:
+            grown.put(first, np.zeros((1, side, side, 3)))
         content = {"broken": json.dumps(lost), "patches_sha256": _content_hash(partial / STORE)}
         grown.finish(store, about | content)
 

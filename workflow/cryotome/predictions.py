@@ -52,9 +52,6 @@ def write_predictions(
     notes
         Hashes of the store and the weights, the recipe, the cost in seconds.
     """
-    table = roles.assign(label=labels, score=scores)
-    with written_whole(path) as beside:
-        table.to_csv(beside, index=False, float_format="%.17g")
     drawn = json.loads(split.with_suffix(".json").read_text())["drawn"]
     about = {"split_sha256": sha256(split), "split_drawn": drawn, **notes}
     about["versions"] = {
@@ -62,3 +59,6 @@ def write_predictions(
     }
     with written_whole(path.with_suffix(".json")) as beside:
         beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+    table = roles.assign(label=labels, score=scores)
+    with written_whole(path) as beside:
+        table.to_csv(beside, index=False, float_format="%.17g")

@@ -4,14 +4,16 @@ What is finished lies below `results/partial/` and is never a declared output, w
 would delete with the failed job.
 """
 
+import errno
 import fcntl
 import json
 import os
+import re
 import shutil
 import sys
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 from typing import IO, Any
@@ -22,6 +24,7 @@ import numpy as np
 from cryotome.errors import StoreError
 from cryotome.paths import written_whole
 
+LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
 STORE, JOURNAL, PASSPORT, LOCK = "store.h5", "journal", "passport.json", "lock"
 
 
@@ -36,18 +39,20 @@ def only_worker(folder: Path) -> Iterator[None]:
     The kernel frees the lock however a process ends. A job outlives a Snakemake that was
     killed, and the next run starts the same job again: it waits here for the first.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     lock = _locked(folder)
     while not _is(lock, folder / LOCK):  # the one waited for has cleared the folder away
         lock.close()
-        folder.mkdir(parents=True, exist_ok=True)
         lock = _locked(folder)
     with lock:
         yield
 
 
 def _locked(folder: Path) -> IO[str]:
-    lock = open(folder / LOCK, "w")  # noqa: SIM115
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = open(folder / LOCK, "w")  # noqa: SIM115
+    except FileNotFoundError:  # the folder went in between
+        return _locked(folder)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -59,7 +64,20 @@ def _locked(folder: Path) -> IO[str]:
 
 
 def _is(file: IO[str], path: Path) -> bool:
-    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def clear(folder: Path) -> None:
+    """Remove partial work that is no longer needed, the lock last."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            path.unlink()
+    (folder / LOCK).unlink()
+    with suppress(OSError):  # another worker has come meanwhile
+        folder.rmdir()
 
 
 def claim(folder: Path, passport: dict[str, Any]) -> bool:
@@ -107,12 +125,15 @@ class Growing:
     def _read_journal(self) -> dict[int, str]:
         done: dict[int, str] = {}
         path = self.folder / JOURNAL
-        lines = path.read_text().split("\n")[:-1] if path.exists() else []  # the last may be torn
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
         for line in lines:
-            first, count, checksum, stamp = line.split(" ", 3)
-            start, length = int(first), int(count)
+            found = LINE.fullmatch(line)
+            if not found:  # torn by the kill
+                continue
+            start, length, checksum = map(int, found.groups()[:3])
+            stamp = found[4].decode()
             at = self._offset + start * self._stride
-            if zlib.crc32(os.pread(self._file, length * self._stride, at)) == int(checksum):
+            if zlib.crc32(os.pread(self._file, length * self._stride, at)) == checksum:
                 done.update(dict.fromkeys(range(start, start + length), stamp))
         return done
 
@@ -133,7 +154,7 @@ class Growing:
             written = os.pwrite(self._file, left, at)
             left, at = left[written:], at + written
         with self._turn:
-            self._journal.write(f"{first} {len(values)} {checksum} {stamp}\n")
+            self._journal.write(f"\n{first} {len(values)} {checksum} {stamp}\n")
             self._journal.flush()
         self._done.update(dict.fromkeys(range(first, first + len(values)), stamp))
 
@@ -148,8 +169,14 @@ class Growing:
             file.attrs.update(attributes)
         os.fsync(self._file)  # a name must not outlive a power cut that its bytes did not
         store.parent.mkdir(parents=True, exist_ok=True)
-        (self.folder / STORE).replace(store)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            (self.folder / STORE).replace(store)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with written_whole(store) as beside:  # `results` spans two disks
+                shutil.copyfile(self.folder / STORE, beside)
+        clear(self.folder)
 
 
 def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.ndarray) -> None:
@@ -161,8 +188,20 @@ def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.n
             "Make room, or let `results` be a link to a larger disk."
         )
     with written_whole(path) as beside, h5py.File(beside, "w") as file:
-        file.create_dataset(name, shape, dtype=dtype)[:1] = 0  # allocates the whole
+        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # the array has its place from the start
+        how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # and is written once
+        kind = h5py.h5t.py_create(np.dtype(dtype))
+        h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), how)
         file["id"] = ids
+
+
+def _opens(path: Path) -> bool:
+    try:
+        h5py.File(path).close()
+    except OSError:  # missing, or torn by a power cut
+        return False
+    return True
 
 
 @contextmanager
@@ -195,7 +234,7 @@ def growing(
     """
     with only_worker(folder):
         path = folder / STORE
-        if not (claim(folder, passport) and path.exists()):
+        if not (claim(folder, passport) and _opens(path)):
             (folder / JOURNAL).unlink(missing_ok=True)
             _create(path, name, shape, dtype, ids)
         store = Growing(folder, name)

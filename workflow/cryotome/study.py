@@ -197,6 +197,10 @@ class Study:
                 name: {domain: entry["title"] for domain, entry in card["domains"].items()}
                 for name, card in datasets.items()
             },
+            "homes": {  # domains trained on one at a time
+                name: [scheme[5:] for block, scheme in self.crossing if block == name]
+                for name in datasets
+            },
             "synthetic": [name for name, card in datasets.items() if "synthetic" in card],
             "notice": next((c["synthetic"] for c in datasets.values() if "synthetic" in c), ""),
             "schemes": {scheme: self.scheme(scheme)["title"] for _, scheme in self.blocks},

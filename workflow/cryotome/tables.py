@@ -45,6 +45,15 @@ def in_or_out(scores: pd.DataFrame) -> pd.DataFrame:
     return crossed.assign(inside=crossed["train_domain"] == crossed["test_domain"])
 
 
+def with_published(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Put the numbers that the paper prints beside the rows of a table."""
+    printed = published.rename(
+        columns={"in_mean": "published_in", "in_sd": "published_in_sd"}
+        | {"out_mean": "published_out", "out_sd": "published_out_sd"}
+    )
+    return table.merge(printed.drop(columns="source"), on=KEYS, how="left")
+
+
 def table2(
     scores: pd.DataFrame, published: pd.DataFrame, *, study: str, rows: Card
 ) -> pd.DataFrame:
@@ -75,11 +84,7 @@ def table2(
     tested = grouped.index.get_level_values("inside").astype(bool)
     inside, outside = (grouped[tested == where].droplevel("inside") for where in (True, False))
     table = inside.add_prefix("in_").join(outside.add_prefix("out_"), how="outer").reset_index()
-    printed = published.rename(
-        columns={"in_mean": "published_in", "in_sd": "published_in_sd"}
-        | {"out_mean": "published_out", "out_sd": "published_out_sd"}
-    )
-    table = table.merge(printed.drop(columns="source"), on=KEYS, how="left")
+    table = with_published(table, published)
     table["synthetic"] = table["dataset"].isin(rows["synthetic"])
     order = {tuple(pair): place for place, pair in enumerate(rows["order"])}
     place = [order[pair] for pair in zip(table["model"], table["head"], strict=True)]

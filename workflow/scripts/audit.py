@@ -3,10 +3,9 @@
 import sys
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome import recipes
 from cryotome.audit import example_rows, find, refuse, summarise
+from cryotome.cells import load_cells
 from cryotome.figures import draw_sheet, save_figure
 from cryotome.job import run
 from cryotome.patches import seen_patches
@@ -26,7 +25,7 @@ def main(
     data_root: Path,
 ) -> None:
     assert recipe == recipes.AUDIT
-    of_cells = pd.read_csv(cells)
+    of_cells = load_cells(cells)
     findings = find(of_cells, patches, folder_of(card, data_root) / card["images"], card, policies)
     print(summarise(of_cells, findings, policies, dataset), file=sys.stderr)
     refuse(findings, policies, dataset)

@@ -2,15 +2,14 @@
 
 from pathlib import Path
 
-import pandas as pd
-
+from cryotome.cells import load_cells
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.tables import gather_folds, intervals
 
 
 def main(cells: list[Path], predictions: list[Path], table: Path, rows: dict, study: str) -> None:
-    slides = {path.stem: pd.read_csv(path, index_col="id") for path in cells}
+    slides = {path.stem: load_cells(path).set_index("id") for path in cells}
     reference = " + ".join(rows["figure2"][0])
     result = intervals(gather_folds(predictions, slides), reference)
     result.insert(0, "study", study)

@@ -6,6 +6,7 @@ from time import perf_counter
 
 import pandas as pd
 
+from cryotome.cells import load_cells
 from cryotome.embeddings import read_embeddings
 from cryotome.job import run
 from cryotome.paths import sha256
@@ -26,7 +27,7 @@ def main(
     view: str,
 ) -> None:
     x, ids, stamps = read_embeddings(embeddings, model=model, view=view, cells_sha256=sha256(cells))
-    y = pd.read_csv(cells, index_col="id")["label"].loc[ids].to_numpy()
+    y = load_cells(cells).set_index("id")["label"].loc[ids].to_numpy()
     stores = {name: stamps[name] for name in KEPT}
     for split, path in zip(splits, predictions, strict=True):
         start, roles = perf_counter(), pd.read_csv(split)

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-import pandas as pd
-
+from cryotome.cells import load_cells
 from cryotome.job import run
 from cryotome.metrics import score_folds
 from cryotome.paths import key, written_whole
@@ -15,7 +14,7 @@ def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> Non
     at_hand = sorted(predictions[0].parents[1].glob("fraction=*/fold=*.csv"))
     tables = {(key(p, "fraction"), int(key(p, "fold"))): read_predictions(p) for p in at_hand}
     domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
-    table = score_folds(tables, pd.read_csv(cells), train_domain=domain)
+    table = score_folds(tables, load_cells(cells), train_domain=domain)
     with written_whole(scores) as beside:
         table.to_csv(beside, index=False)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryotome import recipes
+from cryotome.cells import load_cells
 from cryotome.job import run
 from cryotome.paths import key, sha256, written_whole
 from cryotome.splits import draw_split, without_dropped
@@ -23,7 +24,7 @@ def main(
     scheme: str,
 ) -> None:
     assert recipe == recipes.SPLITS
-    every = pd.read_csv(cells)
+    every = load_cells(cells)
     table = without_dropped(every, pd.read_csv(audit))
     for path, beside_it in zip(splits, about, strict=True):
         fraction, fold = key(path, "fraction"), int(key(path, "fold"))

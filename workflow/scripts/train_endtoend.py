@@ -1,7 +1,7 @@
 """Train a whole network on patches; keep the best and the last checkpoint's scores."""
 
+from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
 
 from cryotome import recipes
 from cryotome.checkpoints import checkpointed
@@ -30,17 +30,18 @@ def main(
 ) -> None:
     assert recipe == recipes.ENDTOEND
     use_threads(threads)
-    start, on, seed = perf_counter(), pick_device(device), card["seed"] + fold
+    on, seed = pick_device(device), card["seed"] + fold
     material = read_material(patches, cells, split)
     check_side(encoder, model, material.side)
     network, weights = build_classifier(encoder, model, weights_dir, seed=seed, device=on)
     notes = {"weights_sha256": weights, "model": model, "head": card, "recipe": recipe}
     notes |= {name: material.stamps[name] for name in ("cells_sha256", "patches_sha256")}
     decides = notes | {"encoder": encoder, "seed": seed, "split_sha256": sha256(split)}
+    decides |= {"device": on.type, "torch": version("torch")}
     with checkpointed(partial, decides) as checkpoint:
         fit = train_endtoend(network, material, card, seed=seed, device=on, checkpoint=checkpoint)
         notes |= {"n_train": len(material.cells("train").rows), "history": fit.history}
-        notes |= {"device": str(on), "cost_seconds": round(perf_counter() - start, 1)}
+        notes |= {"device": str(on), "cost_seconds": round(fit.seconds, 1)}
         for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
             roles, labels, scores = score_material(network, state, material, device=on)
             noted = notes | {"checkpoint": kept}
