@@ -76,7 +76,12 @@ rule table2:
 rule table2_partial:
     """Make Table 2 from whatever there is; a run that fails makes it from what it reached."""
     input:
-        library("scripts/table2_partial", "cryotome/ending", "cryotome/partial", "cryotome/tables"),
+        library(
+            "scripts/table2_partial",
+            "cryotome/ending",
+            "cryotome/partial",
+            "cryotome/tables",
+        ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
             STUDY.crossing,
