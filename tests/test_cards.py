@@ -118,3 +118,10 @@ def test_facts_leave_prose_out_and_do_not_depend_on_order():
     midog = load_card(CONFIG, "datasets", "midog2022")
     assert "expect" in json.loads(facts(midog)), "the rule that reads cells must know the counts"
     assert "human breast cancer" not in facts(midog), "a domain's title is prose"
+
+
+def test_a_misspelt_required_key_is_shown_as_it_was_written():
+    card = load_card(CONFIG, "datasets", "midog2022")
+    card["anotations"] = card.pop("annotations")
+    with pytest.raises(CardError, match=r"'annotations' is a required .* You wrote 'anotations'"):
+        check(card, "dataset", "card.yaml")

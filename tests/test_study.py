@@ -2,6 +2,7 @@ import pytest
 import yaml
 from conftest import CONFIG
 
+from cryotome.cards import read_yaml
 from cryotome.errors import CardError
 from cryotome.study import Row, Study
 
@@ -89,3 +90,13 @@ def test_best_and_last_checkpoint_are_one_training():
     rows = [{"model": "resnet10t_random", "head": head} for head in ("e2e", "e2e_last")]
     demo = study("config", rows=rows, figure2=rows)
     assert (demo.runs, demo.trainings) == (28, 14)
+
+
+def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
+    whole = read_yaml(CONFIG / "amibr.yaml")
+    (tmp_path / "s.yaml").write_text(yaml.dump({k: v for k, v in whole.items() if k != "folds"}))
+    files = (str(tmp_path / "s.yaml"), str(CONFIG / "config.yaml"))
+    with pytest.raises(CardError, match=r"s.yaml lacks \['folds'\]. A study says every key itself"):
+        Study(whole, CONFIG, files=files)
+    (tmp_path / "s.yaml").write_text(yaml.dump(whole))
+    assert Study(whole, CONFIG, files=files).folds == [0, 1]

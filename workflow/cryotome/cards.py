@@ -46,6 +46,11 @@ def _validator(schema: str) -> Draft202012Validator:
     return Draft202012Validator(yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text()))
 
 
+def required_keys(schema: str) -> list[str]:
+    """Return the keys that a schema of that name demands."""
+    return list(_validator(schema).schema["required"])  # type: ignore[index,call-overload]
+
+
 def check(content: Card, schema: str, path: Path | str) -> Card:
     """Return `content` if it fits the schema of that name.
 
@@ -63,11 +68,16 @@ def check(content: Card, schema: str, path: Path | str) -> Card:
 
 def _meant(error: ValidationError) -> str:
     """Guess which key a misspelt one was to be."""
+    said = [str(key) for key in error.instance] if isinstance(error.instance, dict) else []
+    if error.validator == "required":
+        needed: list[str] = error.validator_value  # type: ignore[assignment]
+        missing = next(key for key in needed if key not in said)
+        wrote = get_close_matches(missing, said, n=1)
+        return f". You wrote {wrote[0]!r}." if wrote else ""
     if error.validator != "additionalProperties":
         return ""
     known = error.schema.get("properties", {})  # type: ignore[union-attr]
-    odd = [str(key) for key in error.instance if key not in known]  # type: ignore[union-attr]
-    guesses = [get_close_matches(key, known, n=1) for key in odd]
+    guesses = [get_close_matches(key, known, n=1) for key in said if key not in known]
     meant = [guess[0] for guess in guesses if guess]
     return f". Did you mean {', '.join(map(repr, meant))}?" if meant else ""
 

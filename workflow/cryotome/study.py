@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
-from cryotome.cards import Card, check, load_card
+from cryotome.cards import Card, check, load_card, read_yaml, required_keys
 from cryotome.errors import CardError
 
 FIGURE1 = ["figure1.csv", "figure1.pdf", "figure1.png"]
@@ -50,6 +50,7 @@ class Study:
     def __post_init__(self) -> None:
         where = f"{' + '.join(self.files)} study {self.config.get('study', '(unnamed)')!r}"
         check(self.config, "config", where.strip())
+        self._check_nothing_leaks_in()
         for name in self.datasets:
             self.dataset(name)
         for row in self.rows:
@@ -65,6 +66,18 @@ class Study:
                     f"study {self.name!r}, schemes: {scheme!r} trains on a domain that none of "
                     f"{self.datasets} has."
                 )
+
+    def _check_nothing_leaks_in(self) -> None:
+        """Stop a study that leaves keys to the demo, which Snakemake would merge in."""
+        demo = (self.folder / "config.yaml").resolve()
+        others = [file for file in self.files if Path(file).resolve() != demo]
+        said = {key for file in others for key in read_yaml(Path(file))}
+        lacking = [key for key in required_keys("config") if key not in said]
+        if others and lacking:
+            raise CardError(
+                f"{' + '.join(others)} lacks {lacking}. A study says every key itself; nothing may "
+                "come from the demo in config/config.yaml, which shows what they look like."
+            )
 
     @property
     def name(self) -> str:
