@@ -143,3 +143,10 @@ def test_without_a_table_of_cells_every_row_is_missing(tmp_path, cells):
     scores, why = at_hand(asked(tmp_path), {"midog": tmp_path / "none.csv"}, failed)
     assert len(scores) == 0
     assert set(why) == {("midog", *row) for row in ABOUT["order"]}
+
+
+def test_predictions_that_hold_no_numbers_are_missing_with_that_reason(tmp_path, cells):
+    write(asked(tmp_path)[0], [0, float("nan"), 0, 1], cells)
+    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    assert row["in_found"] == 0
+    assert "fold=0.csv has no finite score for 1 cells, first 1" in row["why"]

@@ -130,8 +130,9 @@ def _odd_pairs(
     label = cells.set_index("id")["label"]
     for group in equal_patches(store):
         ids = [id_ for id_ in group if id_ in label.index]
+        first = {label[id_]: id_ for id_ in reversed(ids)}  # of each label
         for id_ in ids:
-            others = [other for other in ids if label[other] != label[id_]]
+            others = [one for its, one in first.items() if its != label[id_]]
             if others:
                 yield "conflict", id_, others[0]
             elif id_ != ids[0]:

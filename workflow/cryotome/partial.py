@@ -7,6 +7,7 @@ import pandas as pd
 
 from cryotome.cards import Card
 from cryotome.cells import load_cells
+from cryotome.errors import StoreError
 from cryotome.failures import Failure
 from cryotome.metrics import score_folds
 from cryotome.paths import key, sha256
@@ -81,7 +82,12 @@ def at_hand(
         if missing:
             why.setdefault(tuple(keys[name] for name in KEYS), []).append(missing)
             continue
-        fold = {(keys.pop("fraction"), int(keys.pop("fold"))): read_predictions(path)}
+        try:
+            table = read_predictions(path)
+        except StoreError as error:
+            why.setdefault(tuple(keys[name] for name in KEYS), []).append(str(error))
+            continue
+        fold = {(keys.pop("fraction"), int(keys.pop("fold"))): table}
         home = keys["scheme"].removeprefix("from_")
         parts.append(score_folds(fold, tables[dataset], train_domain=home).assign(**keys))
     said = {row: "; ".join(list(dict.fromkeys(all_))[:REASONS]) for row, all_ in why.items()}
