@@ -3,10 +3,17 @@
 `.ci/run` runs the demo and the control before the tests. Where they have not been run, skipped.
 """
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import ROOT
+from conftest import CONFIG, ROOT
+
+from cryotome.cards import read_yaml
+from cryotome.ending import write_partial
+from cryotome.paths import key
+from cryotome.study import Study
 
 STUDIES = ROOT / "results" / "studies"
 E2E = "resnet10t_random + e2e_short"
@@ -54,3 +61,26 @@ def test_with_permuted_labels_every_row_is_at_chance():
     # SD of the AUROC at chance (Mann-Whitney), of a mean over folds
     error = np.sqrt((positive + negative + 1) / (12 * positive * negative) / folds)
     assert (table["auroc"] - 0.5).abs().max() <= 3 * error
+
+
+def test_the_partial_table_of_a_whole_study_is_its_table2(tmp_path):
+    intervals("demo")  # skips where the demo has not been made
+    results, table = ROOT / "results", tmp_path / "partial.csv"
+    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    listed = {(row.model, row.head) for row in study.rows}
+    made = sorted((results / "predictions" / "demo_rois").glob("from_*/*/*/*/*/fold=*.csv"))
+    predictions = [p for p in made if (key(p, "model"), key(p, "head")) in listed]
+    write_partial(
+        [results / "cells" / "demo_rois.csv"],
+        predictions,
+        CONFIG / "published" / "ganz2024_table2.csv",
+        table,
+        logs=tmp_path,
+        study="demo",
+        rows=json.loads(study.table_rows),
+    )
+    whole, partial = pd.read_csv(STUDIES / "demo" / "table2.csv"), pd.read_csv(table)
+    pd.testing.assert_frame_equal(partial[whole.columns], whole)
+    assert (partial["in_found"] == partial["in_expected"]).all()
+    assert (partial["out_found"] == partial["out_expected"]).all()
+    assert partial["why"].isna().all()
