@@ -3,9 +3,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 STUDY ?= demo
+MODELS ?=
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: help install demo control test check format docs data lock
+.PHONY: help install demo control test check format docs data weights lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,11 +41,14 @@ format: install ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-docs: install ## write the generated pages: config/README.md, docs/licences.md
+docs: install ## write the generated pages: config/README.md, docs/licences.md, docs/models.md
 	$(BIN)/python docs/generate.py
 
 data: install ## say what a study needs and where to put it: make data STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.data $(STUDY)
+
+weights: install ## fetch weights ahead of a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.fetch $(MODELS) --study $(STUDY)
 
 lock: install ## resolve requirements.in into requirements.txt, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -6,9 +6,10 @@ from conftest import CONFIG
 
 from cryotome import embeddings
 from cryotome.cards import load_card
-from cryotome.embeddings import read_embeddings, transform_patches, write_embeddings
+from cryotome.embeddings import read_embeddings, write_embeddings
 from cryotome.encoders import build_encoder
 from cryotome.errors import CardError, StoreError
+from cryotome.extraction import Runner
 from cryotome.paths import sha256
 
 
@@ -22,6 +23,8 @@ def write(path, store, name="resnet10t_random", view="paper-fp32", **changes):
         view=view,
         weights_dir=path.parent,
         partial=path.parent / "partial",
+        batches=path.parent / "batches",
+        shards=path.parent / "shards",
         device="cpu",
         threads=2,
     )
@@ -38,7 +41,11 @@ def test_every_cell_has_the_embedding_of_what_the_network_sees(store, cohort, tm
     assert x.shape == (48, 512)
     assert ids.tolist() == list(range(48))
     encoder, weights = build_encoder(
-        load_card(CONFIG, "models", "resnet10t_random"), "resnet10t_random", tmp_path
+        load_card(CONFIG, "models", "resnet10t_random"),
+        "resnet10t_random",
+        tmp_path,
+        view="paper-fp32",
+        side=32,
     )
     with h5py.File(store) as file, torch.inference_mode():
         seen = torch.from_numpy(file["patch"][30:33, 4:36, 4:36]).permute(0, 3, 1, 2).float() / 255
@@ -71,19 +78,6 @@ def test_nan_is_refused(store, tmp_path):
         StoreError, match="NaN or infinite features for 48 of 48 patches, first of cell 0"
     ):
         write(tmp_path / "e.h5", store, normalise=normalise)
-
-
-def test_policy_paper_leaves_pixels_alone_and_card_resizes_and_crops():
-    batch = torch.from_numpy(
-        np.random.default_rng(0).integers(0, 255, (2, 3, 224, 224), dtype=np.uint8)
-    )
-    assert transform_patches(batch, None) is batch
-    gigapath = load_card(CONFIG, "models", "gigapath")["transform"]
-    assert transform_patches(batch, gigapath).shape == (2, 3, 224, 224)
-    assert not torch.equal(transform_patches(batch, gigapath), batch)
-    assert torch.equal(
-        transform_patches(batch, load_card(CONFIG, "models", "uni")["transform"]), batch
-    )
 
 
 @pytest.fixture
@@ -164,31 +158,66 @@ def test_a_store_of_older_cells_is_refused_by_name(written, cohort, tmp_path):
         )
 
 
-def test_batches_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, monkeypatch):
+def test_rows_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, monkeypatch):
     """The unbroken store and the one that was broken off hold the same numbers."""
-    monkeypatch.setattr("cryotome.embeddings.BATCH", 10)
+    monkeypatch.setattr("cryotome.extraction.CACHED", 8 * 32**2)  # batches of 8
+    monkeypatch.setattr("cryotome.embeddings.BLOCK", 16)
     write(tmp_path / "whole" / "e.h5", store)
-    made, wanted = [], 3
-    make = embeddings.make_embedder
+    launch, made = Runner.launch, []
 
-    def dying(*arguments, **how):
-        embed, weights, on = make(*arguments, **how)
+    def dying(self, patches):
+        if len(made) == wanted:
+            raise KeyboardInterrupt
+        made.append(len(patches))
+        return launch(self, patches)
 
-        def one(batch):
-            if len(made) == wanted:
-                raise KeyboardInterrupt
-            made.append(len(batch))
-            return embed(batch)
-
-        return one, weights, on
-
-    monkeypatch.setattr("cryotome.embeddings.make_embedder", dying)
+    monkeypatch.setattr(Runner, "launch", dying)
+    wanted = 3
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "e.h5", store)
     assert not (tmp_path / "e.h5").exists()
     wanted = 99
     write(tmp_path / "e.h5", store)
-    assert made == [10, 10, 10, 10, 8]
+    assert 6 <= len(made) <= 7, "at most the batch in hand is computed again"
+    assert set(made) == {8}
     with h5py.File(tmp_path / "e.h5") as mine, h5py.File(tmp_path / "whole" / "e.h5") as whole:
         assert (mine["embedding"][:] == whole["embedding"][:]).all()
         assert dict(mine.attrs) == dict(whole.attrs)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_store_of_shards_is_the_store_of_one_job(store, tmp_path, monkeypatch, parts):
+    monkeypatch.setattr("cryotome.extraction.CACHED", 8 * 32**2)  # batches of 8
+    write(tmp_path / "whole" / "e.h5", store)
+    card, folder = load_card(CONFIG, "models", "resnet10t_random"), tmp_path / "shards"
+    how = {"model": "resnet10t_random", "view": "paper-fp32", "weights_dir": tmp_path}
+    how |= {"partial": tmp_path / "p", "batches": tmp_path / "b", "device": "cpu", "threads": 2}
+    for part in range(1, parts + 1):
+        shard = folder / f"{part}of{parts}.h5"
+        embeddings.write_shard(shard, store, card, part=(part, parts), **how)
+    monkeypatch.setattr(Runner, "launch", None)  # nothing is left to embed
+    write(tmp_path / "e.h5", store)
+    with h5py.File(tmp_path / "e.h5") as mine, h5py.File(tmp_path / "whole" / "e.h5") as whole:
+        assert (mine["embedding"][:] == whole["embedding"][:]).all()
+        assert (mine["id"][:] == whole["id"][:]).all()
+        assert dict(mine.attrs) == dict(whole.attrs)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_shard_of_another_view_is_named_and_not_used(store, tmp_path, capsys):
+    card = load_card(CONFIG, "models", "resnet10t_random")
+    how = {"model": "resnet10t_random", "view": "paper-bf16", "weights_dir": tmp_path}
+    how |= {"partial": tmp_path / "p", "batches": tmp_path / "b", "device": "cpu", "threads": 2}
+    embeddings.write_shard(tmp_path / "shards" / "1of2.h5", store, card, part=(1, 2), **how)
+    write(tmp_path / "e.h5", store)
+    assert "1of2.h5 is not used: it has another view" in capsys.readouterr().err
+    assert (tmp_path / "shards" / "1of2.h5").exists()
+
+
+def test_parts_cover_every_row_once_and_begin_at_steps():
+    for count, parts, step in [(48, 3, 8), (3720, 4, 8), (50, 7, 64), (5, 5, 1)]:
+        rows = [embeddings._rows_of((k + 1, parts), count, step) for k in range(parts)]
+        assert [row for part in rows for row in part] == list(range(count))
+        assert all(len(part) for part in rows)
+    assert [r.start % 8 for r in rows] == [0, 1, 2, 3, 4]
+    assert embeddings._rows_of((2, 3), 48, 8) == range(16, 32)

@@ -3,29 +3,56 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import CONFIG
-from safetensors.torch import save_file
 
 from cryotome.cards import load_card
 from cryotome.encoders import (
-    LOADERS,
     build_classifier,
     build_encoder,
+    build_network,
     check_side,
     pick_device,
     pool_tokens,
     state_hash,
     use_threads,
 )  # fmt: skip
-from cryotome.errors import CardError, WeightsError
+from cryotome.errors import CardError
 
 CPU = torch.device("cpu")
 NOWHERE = Path("nowhere")
+SEEN = {"view": "paper-fp32", "side": 40}
+LARGE = {"view": "paper-fp32", "side": 224}
 
 
 def test_mean_leaves_registers_out():
     tokens = torch.tensor([[[1.0], [90.0], [2.0], [4.0]]])  # class, register, two image parts
     assert pool_tokens(tokens, how="class+mean", prefix=2).tolist() == [[1.0, 3.0]]
     assert pool_tokens(tokens, how="class", prefix=2).tolist() == [[1.0]]
+
+
+@pytest.mark.parametrize(
+    ("how", "pooled"),
+    [
+        ("class", [1.0]),
+        ("mean", [8.5]),
+        ("class+mean", [1.0, 8.5]),
+        ("class+rest", [1.0, (90 + 136) / 17]),
+        ("centre", [(6 + 7 + 10 + 11) / 4]),
+    ],
+)
+def test_every_pooling_of_tokens(how, pooled):
+    tokens = torch.tensor([[1.0, 90.0, *range(1, 17)]]).unsqueeze(
+        -1
+    )  # class, register, 4 x 4 parts
+    assert pool_tokens(tokens, how=how, prefix=2).tolist() == [pytest.approx(pooled)]
+
+
+def test_the_centre_of_an_odd_grid_is_one_token():
+    tokens = torch.arange(10.0).view(1, 10, 1)  # class, 3 x 3 parts
+    assert pool_tokens(tokens, how="centre", prefix=1).tolist() == [[5.0]]
+
+
+def test_maps_are_averaged():
+    assert pool_tokens(torch.ones(2, 3, 4, 4), how="map_mean", prefix=0).tolist() == [[1] * 3] * 2
 
 
 def test_a_pooling_that_does_not_fit_says_so():
@@ -38,10 +65,10 @@ def test_random_weights_are_seeded_and_leave_the_global_seed_alone(name):
     card = load_card(CONFIG, "models", name)
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    first, second = (build_encoder(card, name, NOWHERE) for _ in range(2))
+    first, second = (build_encoder(card, name, NOWHERE, **SEEN) for _ in range(2))
     assert first[1] == second[1]
     assert (torch.random.get_rng_state() == before).all()
-    assert build_encoder(card | {"weights": {"random": 1}}, name, NOWHERE)[1] != first[1]
+    assert build_encoder(card | {"weights": {"random": 1}}, name, NOWHERE, **SEEN)[1] != first[1]
     with torch.inference_mode():
         assert first[0](torch.rand(2, 3, 40, 40)).shape == (2, card["dim"])
 
@@ -49,22 +76,12 @@ def test_random_weights_are_seeded_and_leave_the_global_seed_alone(name):
 def test_folds_start_from_different_weights_and_the_same_fold_from_the_same():
     card = load_card(CONFIG, "models", "resnet10t_random")
     built = [
-        build_classifier(card, "resnet10t_random", NOWHERE, seed=seed, device=CPU)[0]
+        build_classifier(card, "resnet10t_random", NOWHERE, side=40, seed=seed, device=CPU)[0]
         for seed in (42, 42, 43)
     ]
     hashes = [state_hash(network) for network in built]
     assert hashes[0] == hashes[1] != hashes[2]
     assert built[0](torch.rand(2, 3, 40, 40)).shape == (2, 1)
-
-
-def test_a_gated_model_without_access_says_what_to_do(monkeypatch, tmp_path):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setenv("HF_HOME", str(tmp_path))
-    with pytest.raises(
-        WeightsError,
-        match=r"uni is gated: accept its terms .* set HF_TOKEN, or put pytorch_model.bin at",
-    ):
-        build_encoder(load_card(CONFIG, "models", "uni"), "uni", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -97,63 +114,34 @@ def small(name: str, **changes: object) -> dict:
     return card | {"arguments": card["arguments"] | changes}
 
 
-def test_local_weights_load_strictly_and_misfits_are_named(tmp_path):
-    card = small("uni", depth=1, embed_dim=64, num_heads=2)
-    network = LOADERS["timm"](card)
-    (tmp_path / "uni").mkdir()
-    torch.save(network.state_dict(), tmp_path / "uni" / "pytorch_model.bin")
-    encoder, weights = build_encoder(card, "uni", tmp_path)
-    assert len(weights) == 64
-    network.eval()
-    with torch.inference_mode():
-        pixels = torch.rand(1, 3, 224, 224)
-        there = network((pixels - encoder.mean) / encoder.std)
-        assert torch.equal(encoder(pixels), there)
-    state = network.state_dict()
-    state["blocks.0.ls3.gamma"] = state.pop("blocks.0.ls1.gamma")
-    torch.save(state, tmp_path / "uni" / "pytorch_model.bin")
+def test_swiglu_without_its_gate_is_impossible():
+    """It would load strictly, same names and shapes, and be wrong."""
+    card = small("virchow2", depth=1, act_layer="GELU")
+    card["arguments"].pop("act_layer")
     with pytest.raises(
-        WeightsError, match=r"(?s)pytorch_model.bin does not fit its card.*ls1.gamma.*ls3.gamma"
+        CardError, match=r"has the gate GELU in blocks.0.mlp, where SwiGLU has SiLU"
     ):
-        build_encoder(card, "uni", tmp_path)
+        build_network(card)
+    build_network(small("virchow2", depth=1))
 
 
-def old_names(state: dict) -> dict:
-    """Rename a transformers 5 ViT to the names of the published checkpoints."""
-    pairs = [("layers.", "encoder.layer."), ("attention.o_proj", "attention.output.dense")]
-    pairs += [
-        (f"attention.{n[0]}_proj", f"attention.attention.{n}") for n in ("query", "key", "value")
-    ]
-    pairs += [("mlp.fc1", "intermediate.dense"), ("mlp.fc2", "output.dense")]
-    renamed = {}
-    for key, value in state.items():
-        for new, old in pairs:
-            key = key.replace(new, old)
-        renamed[key] = value.contiguous()
-    return renamed
+@pytest.mark.parametrize(
+    "name",
+    ["virchow", "virchow2", "uni2_h", "h0_mini", "gigapath_flash", "gigapath", "openmidnight"],
+)
+def test_every_swiglu_of_a_card_has_its_gate(name):
+    with torch.device("meta"):
+        network = build_network(load_card(CONFIG, "models", name))
+    gates = [layer.act for layer in network.modules() if type(layer).__name__ == "GluMlp"]
+    assert len(gates) == len(network.blocks)
+    assert all(isinstance(gate, torch.nn.SiLU) for gate in gates)
 
 
-def test_phikons_published_names_load_and_misfits_are_named(tmp_path):
-    card = small(
-        "phikon", hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128
-    )
-    card["dim"] = 64
-    network = LOADERS["transformers"](card).eval()
-    for value in network.parameters():
-        torch.nn.init.normal_(value, std=0.2)
-    (tmp_path / "phikon").mkdir()
-    state = old_names(network.state_dict())
-    assert any("attention.attention.query" in key for key in state)
-    save_file(state, tmp_path / "phikon" / "model.safetensors")
-    encoder, _ = build_encoder(card, "phikon", tmp_path)
-    with torch.inference_mode():
-        pixels = torch.rand(2, 3, 224, 224)
-        there = network((pixels - encoder.mean) / encoder.std).last_hidden_state[:, 0]
-        assert torch.allclose(encoder(pixels), there, atol=1e-6)
-    state.pop(next(key for key in state if "query.weight" in key))
-    save_file(state, tmp_path / "phikon" / "model.safetensors")
-    with pytest.raises(WeightsError, match=r"does not fit its card: .*missing"):
-        build_encoder(card, "phikon", tmp_path)
+def test_registers_and_gates_of_a_transformers_network_are_those_of_its_class():
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    network = build_network(small("hibou_b", **sizes))
+    assert network.embeddings.register_tokens.shape == (1, 4, 32)
+    assert any(name.endswith("mlp.gate_proj.weight") for name in network.state_dict())
 
 
 def test_the_torchvision_checkpoint_loses_only_its_classifier(tmp_path):
@@ -163,7 +151,7 @@ def test_the_torchvision_checkpoint_loses_only_its_classifier(tmp_path):
     (tmp_path / "resnet50_imagenet").mkdir()
     whole = torchvision.models.resnet50(weights=None).eval()
     torch.save(whole.state_dict(), tmp_path / "resnet50_imagenet" / card["weights"]["file"])
-    encoder, _ = build_encoder(card, "resnet50_imagenet", tmp_path)
+    encoder, _ = build_encoder(card, "resnet50_imagenet", tmp_path, **LARGE)
     whole.fc = torch.nn.Identity()
     with torch.inference_mode():
         pixels = torch.rand(1, 3, 64, 64)

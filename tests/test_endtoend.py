@@ -50,7 +50,7 @@ def train(steps=40, learning_rate=0.003, seed=1, every=10, checkpoint=None):
     card |= {"steps": steps, "evaluate_every": every, "learning_rate": learning_rate, "batch": 8}
     patches, cells = toy()
     encoder = load_card(CONFIG, "models", "resnet10t_random")
-    network, _ = build_classifier(encoder, "r", Path(), seed=seed, device=CPU)
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed, device=CPU)
     both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
     fit = train_endtoend(network, both, card, seed=seed, device=CPU, checkpoint=checkpoint)
     return network, fit, patches, cells

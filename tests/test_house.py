@@ -9,13 +9,13 @@ from conftest import ROOT
 
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours"},
-    {"cards", "failures", "resume", "stores"},
-    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "encoders", "augment", "samplers"},
-    {"site", "cells", "windows", "tables", "figures"},
-    {"patches"},
-    {"data", "audit", "embeddings", "endtoend", "partial"},
-    {"ending"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts"},
+    {"cards", "failures", "resume", "stores", "converters"},
+    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers"},
+    {"site", "cells", "windows", "tables", "figures", "encoders"},
+    {"patches", "measure", "extraction"},
+    {"data", "fetch", "audit", "embeddings", "endtoend", "partial"},
+    {"ending", "parity"},
 ]  # fmt: skip
 
 

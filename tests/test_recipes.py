@@ -77,6 +77,8 @@ def test_embeddings(store, tmp_path):
         view="paper-fp32",
         weights_dir=tmp_path,
         partial=tmp_path / "partial",
+        batches=tmp_path / "batches",
+        shards=tmp_path / "shards",
         device="cpu",
         threads=2,
     )

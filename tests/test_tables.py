@@ -182,6 +182,9 @@ def test_table1_is_a_view_of_the_cards():
         "licence": "l",
         "source": "s",
     }
-    table = table1({"uni": card, "t": null}, study="s")
+    table = table1({"uni": card, "t": null}, {"uni": {"parameters": 6, "dim": 1024}}, study="s")
     assert table["published_size"].tolist() == ["307M", ""]
+    assert table["parameters"].tolist() == [5, pd.NA]
+    assert table["measured_parameters"].tolist() == [6, pd.NA]
+    assert table["measured_dim"].tolist() == [1024, pd.NA]
     assert table["random_weights"].tolist() == [False, True]

@@ -28,6 +28,7 @@ SMALL = {
     "fractions": [0.5, 1.0],
     "folds": 2,
     "views": ["paper-fp32"],
+    "parity": {"patches": 64, "cosine": 0.99, "auroc": 0.05},
     "figure2": [{"model": "colour_histogram", "head": "ridge"}],
     "device": "auto",
 }

@@ -18,7 +18,8 @@ SCHEMAS = Path(__file__).parent.parent / "schemas"
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
 
 # Keys that are read by people only: editing them must not rerun a job.
-PROSE = {"title", "source", "notes", "licence", "table1"}
+PROSE = {"title", "source", "notes", "licence", "table1", "printed", "trained_mpp"}
+PROSE |= {"parameters", "gflops"}
 
 
 def read_yaml(path: Path) -> Card:

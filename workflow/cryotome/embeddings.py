@@ -5,10 +5,11 @@ that embed import it themselves.
 """
 
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import h5py
 import numpy as np
@@ -21,70 +22,64 @@ from cryotome.errors import StoreError
 from cryotome.resume import Growing, growing
 from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, passport
 
-if TYPE_CHECKING:
-    import torch
-
 NAMED = ("torch", "timm", "torchvision", "transformers")  # whose versions a passport names
-BATCH = 64  # patches embedded at once, and kept together
-PRECISIONS = {"bf16": "bfloat16", "fp16": "float16"}
+BLOCK = 512  # patches read at once
 
-Embed = Callable[[np.ndarray], np.ndarray]  # (n, side, side, 3) uint8 to (n, dim) float32
+Rows = tuple[int, int]  # first row, number of rows
+Keep = Callable[[int, np.ndarray], None]
 
 
-def transform_patches(batch: "torch.Tensor", transform: Card | None) -> "torch.Tensor":
-    """Resize and crop as the authors of a model do; nothing where `transform` is None.
+class Embedder(Protocol):
+    """What turns blocks of rows of a patch store into embeddings and hands them to `keep`.
 
-    Parameters
-    ----------
-    batch : (n, 3, side, side) uint8
-    transform
-        `transform` of the model's card: resize (short side, or height and width), px,
-        interpolation, and centre crop, px.
+    Rows that are computed in the same steps, counted from a multiple of `step`, get the same bits.
     """
-    if transform is None:
-        return batch
-    from torchvision.transforms.v2 import functional as geometry
 
-    mode = geometry.InterpolationMode(transform["interpolation"])
-    batch = geometry.resize(batch, transform["resize"], interpolation=mode, antialias=True)
-    return geometry.center_crop(batch, transform["crop"]) if transform["crop"] else batch
+    weights_sha256: str
+    device: str
+    step: int
+
+    def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None: ...
+
+    def embed(self, patches: np.ndarray) -> np.ndarray: ...
 
 
-def make_embedder(
-    card: Card, name: str, *, view: str, side: int, weights_dir: Path, device: str, threads: int
-) -> tuple[Embed, str, str]:
-    """Return a function that embeds a batch of patches, the hash of its weights, and its device.
+class Histogram:
+    """The colour histogram as an embedder: no weights, no torch."""
+
+    weights_sha256, device, step = "none", "cpu", 1
+
+    def __init__(self, card: Card, side: int) -> None:
+        self._bins, self._side = card["arguments"]["bins"], side
+
+    def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None:
+        """Embed blocks of rows one after the other."""
+        with h5py.File(patch_store) as file:
+            for first, rows in blocks:
+                keep(first, self.embed(file["patch"][first : first + rows]))
+
+    def embed(self, patches: np.ndarray) -> np.ndarray:
+        """Map (n, side or more, ..., 3) uint8 to (n, dim) float32."""
+        edge = (patches.shape[1] - self._side) // 2
+        inner = slice(edge, edge + self._side)
+        return colour_histogram(patches[:, inner, inner], bins=self._bins)
+
+
+def make_embedder(card: Card, name: str, *, side: int, **how: Any) -> Embedder:
+    """Return what embeds with this model.
 
     Parameters
     ----------
     side
         Side of the patches that the encoder is given, px.
-    device
-        `auto`, `cpu` or `job`, as `device` of the config.
+    how
+        As `extraction.Runner` takes it.
     """
     if card["loader"] == "colour_histogram":
-        return lambda pixels: colour_histogram(pixels, **card["arguments"]), "none", "cpu"
-    import torch
+        return Histogram(card, side)
+    from cryotome.extraction import Runner
 
-    from cryotome.encoders import build_encoder, check_side, pick_device, use_threads
-
-    policy, precision = view.split("-")
-    transform = card.get("transform") if policy == "card" else None
-    if transform is None:
-        check_side(card, name, side)
-    use_threads(threads)
-    encoder, weights_sha256 = build_encoder(card, name, weights_dir)
-    on = pick_device(device)
-    encoder = encoder.to(on).to(memory_format=torch.channels_last)
-    dtype = getattr(torch, PRECISIONS.get(precision, ""), None)
-
-    def embed(batch: np.ndarray) -> np.ndarray:
-        pixels = torch.from_numpy(batch).to(on).permute(0, 3, 1, 2)  # (n, 3, side, side)
-        pixels = transform_patches(pixels, transform).float() / 255
-        with torch.inference_mode(), torch.autocast(on.type, dtype, enabled=dtype is not None):
-            return encoder(pixels).float().cpu().numpy()
-
-    return embed, weights_sha256, on.type
+    return Runner(card, name, side=side, **how)
 
 
 def write_embeddings(
@@ -94,18 +89,21 @@ def write_embeddings(
     *,
     model: str,
     partial: Path,
+    shards: Path,
     **how: Any,
 ) -> None:
     """Embed every patch of a store once.
 
     The file holds `embedding` (n, dim) float32 and `id` (n,), and carries its passport
-    as attributes: model, view, card, weights, patch store, recipe, versions. Batches that
-    a kill left in `partial` are not embedded again.
+    as attributes: model, view, card, weights, patch store, recipe, versions. Rows that
+    a kill left in `partial`, or other jobs in `shards`, are not embedded again.
 
     Parameters
     ----------
+    shards
+        Folder with finished shards, which are taken over and removed; may be absent.
     how
-        View, weights folder, device and threads, as `make_embedder` takes them.
+        View, weights folder, device, threads and batches, as `make_embedder` takes them.
 
     Raises
     ------
@@ -116,49 +114,133 @@ def write_embeddings(
     StoreError
         The patch store is none, or an embedding is not finite or not of the card's dimension.
     """
+    seen = passport(patch_store, PATCHES)["seen"]
+    embedder = make_embedder(card, model, side=seen, **how)
+    view = how["view"]
+    fill_store(
+        store, patch_store, card, embedder, model=model, view=view, partial=partial, shards=shards
+    )
+
+
+def write_shard(
+    shard: Path,
+    patch_store: Path,
+    card: Card,
+    *,
+    model: str,
+    part: tuple[int, int],
+    partial: Path,
+    **how: Any,
+) -> None:
+    """Embed one part of a store's rows, for `write_embeddings` to take over.
+
+    Parameters
+    ----------
+    part
+        Which one of how many, counted from one.
+    how
+        As `write_embeddings`; raises as it does, too.
+    """
+    seen = passport(patch_store, PATCHES)["seen"]
+    embedder = make_embedder(card, model, side=seen, **how)
+    with h5py.File(patch_store) as file:
+        rows = _rows_of(part, len(file["id"]), embedder.step)
+    fill_store(
+        shard,
+        patch_store,
+        card,
+        embedder,
+        model=model,
+        view=how["view"],
+        partial=partial,
+        rows=rows,
+    )
+
+
+def _rows_of(part: tuple[int, int], count: int, step: int) -> range:
+    """Return the rows of the k-th of n parts, which begin at multiples of a step."""
+    k, n = part
+    step = max(1, min(step, count // n))
+    ends = [count * i // n // step * step for i in (k - 1, k)]
+    return range(ends[0], count if k == n else ends[1])
+
+
+def fill_store(
+    store: Path,
+    patch_store: Path,
+    card: Card,
+    embedder: Embedder,
+    *,
+    model: str,
+    view: str,
+    partial: Path,
+    shards: Path | None = None,
+    rows: range | None = None,
+) -> None:
+    """Embed patches with an embedder that is ready, all or some rows; else as above."""
     source = passport(patch_store, PATCHES)
-    embed, weights_sha256, on = make_embedder(card, model, side=source["seen"], **how)
     about = {
         "format": EMBEDDINGS,
         "version": VERSION,
         "recipe": recipes.EMBEDDINGS,
         "model": model,
-        "view": how["view"],
+        "view": view,
         "card": json.dumps(card, sort_keys=True),
-        "weights_sha256": weights_sha256,
+        "weights_sha256": embedder.weights_sha256,
         "patches_sha256": source["patches_sha256"],
         "cells_sha256": source["cells_sha256"],
         "versions": json.dumps({name: version(name) for name in NAMED}),
     }
     with h5py.File(patch_store) as file:
-        ids, decides = file["id"][:], about | {"batch": BATCH, "device": on}
-        shape = (len(ids), card["dim"])
-        begun = growing(partial, "embedding", shape=shape, dtype="f4", ids=ids, passport=decides)
-        with begun as grown:
-            _embed_into(grown, file, source["seen"], embed, card=card, model=model)
-            grown.finish(store, about)
+        rows = rows or range(len(file["id"]))
+        ids = file["id"][rows.start : rows.stop]
+    shape, decides = (len(ids), card["dim"]), about | {"device": embedder.device}
+    begun = growing(partial, "embedding", shape=shape, dtype="f4", ids=ids, passport=decides)
+    bar = tqdm(total=len(ids), desc=f"embed {model}", unit="patch", mininterval=5)
+    with begun as grown, bar:
+
+        def keep(first: int, part: np.ndarray) -> None:
+            first -= rows.start
+            _check_embedding(part, ids[first : first + len(part)], card, model)
+            grown.put(first, part)
+            bar.update(len(part))
+
+        taken = _take_over(shards, about, ids, grown.put) if shards else []
+        bar.update(grown.finished)
+        blocks = [(rows.start + first, count) for first, count in _missing(grown)]
+        embedder.run(patch_store, blocks, keep, count=sum(count for _, count in blocks))
+        grown.finish(store, about)
+    for shard in taken:
+        shard.unlink()
 
 
-def _embed_into(
-    store: Growing, file: h5py.File, seen: int, embed: Embed, *, card: Card, model: str
-) -> None:
-    edge, ids = (file["patch"].shape[1] - seen) // 2, file["id"][:]
-    for first in _batches(store, model):
-        until, inner = first + BATCH, slice(edge, edge + seen)
-        part = embed(file["patch"][first:until, inner, inner])
-        _check_embedding(part, ids[first:until], card, model)
-        store.put(first, part)
+def _take_over(
+    folder: Path, about: dict[str, Any], ids: np.ndarray, put: Callable[[int, np.ndarray], None]
+) -> list[Path]:
+    """Put the rows of finished shards into their store; return the shards."""
+    taken = []
+    for shard in sorted(folder.glob("*.h5")):
+        stamps = passport(shard, EMBEDDINGS)
+        other = [name for name, value in about.items() if stamps.get(name) != value]
+        if other:
+            print(f"{shard} is not used: it has another {', '.join(other)}.", file=sys.stderr)
+            continue
+        with h5py.File(shard) as file:
+            put(int(np.searchsorted(ids, file["id"][0])), file["embedding"][:])
+        taken.append(shard)
+    return taken
 
 
-def _batches(store: Growing, model: str) -> Iterator[int]:
-    """Yield the first row of each batch that the store lacks, and show how far it is."""
-    count = store.shape[0]
-    with tqdm(total=count, desc=f"embed {model}", unit="patch", mininterval=5) as bar:
-        for first in range(0, count, BATCH):
-            size = min(BATCH, count - first)
-            if not store.holds(first, size):
-                yield first
-            bar.update(size)
+def _missing(store: Growing) -> Iterator[Rows]:
+    """Yield the blocks of rows that the store lacks."""
+    first, count = 0, store.shape[0]
+    while first < count:
+        end = first
+        while end < min(first + BLOCK, count) and not store.holds(end, 1):
+            end += 1
+        if end > first:
+            yield first, end - first
+        first = max(end, first + 1)
 
 
 def _check_embedding(part: np.ndarray, ids: np.ndarray, card: Card, model: str) -> None:

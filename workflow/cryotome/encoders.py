@@ -1,9 +1,11 @@
 """A model card becomes a network that turns patches into embeddings."""
 
 import hashlib
+import inspect
 import os
 from collections.abc import Callable
 from functools import partial
+from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,26 @@ import torch
 from torch import Tensor, nn
 
 from cryotome.cards import Card
+from cryotome.converters import check_fit, convert
 from cryotome.errors import CardError, WeightsError
-from cryotome.paths import sha256
+from cryotome.parts import ConvStem, Pooled
+from cryotome.transforms import geometry_of, side_after
+from cryotome.weights import check_known, find_weights, read_file
+
+
+def _swiglu_packed() -> Any:
+    from timm.layers import SwiGLUPacked
+
+    return SwiGLUPacked
+
 
 # Names that cards may use where a constructor wants a class.
 SYMBOLS: dict[str, Callable[[], Any]] = {
-    "SwiGLUPacked": lambda: __import__("timm.layers", fromlist=["SwiGLUPacked"]).SwiGLUPacked,
+    "SwiGLUPacked": _swiglu_packed,
     "SiLU": lambda: nn.SiLU,
+    "ConvStem": lambda: ConvStem,
     "LayerNorm_eps1e-6": lambda: partial(nn.LayerNorm, eps=1e-6),
+    "LayerNorm_eps1e-12": lambda: partial(nn.LayerNorm, eps=1e-12),
 }
 
 
@@ -27,13 +41,13 @@ def pool_tokens(output: Tensor, *, how: str, prefix: int) -> Tensor:
 
     Parameters
     ----------
-    output : (n, dim) or (n, prefix + parts, dim) float
-        Already pooled, or tokens: class, then registers, then one per image part.
+    output : (n, dim), (n, prefix + parts, dim) or (n, dim, height, width) float
+        Already pooled, or tokens: class, then registers, then one per image part; or a map.
     how
-        `class`: the class token. `class+mean`: the class token beside the mean of the
-        image tokens (paper 001, section 3, for Virchow and Virchow2). `built_in`: as is.
+        `pooling` of the model's card. `class+mean` is paper 001, section 3, for Virchow and
+        Virchow2; `class+rest` is what its authors' later code does (registers in the mean).
     prefix
-        Class and register tokens, which the mean leaves out.
+        Class and register tokens, which means over the image leave out.
 
     Returns
     -------
@@ -42,19 +56,34 @@ def pool_tokens(output: Tensor, *, how: str, prefix: int) -> Tensor:
     Raises
     ------
     ValueError
-        `how` is unknown, or asks for tokens that the network does not return.
+        `how` does not fit what the network returns.
     """
-    if how in ("built_in", "class") and output.ndim == 2:
-        return output
-    match how:
-        case "class":
+    match how, output.ndim:
+        case ("built_in" | "class", 2):
+            return output
+        case ("map_mean", 4):
+            return output.mean(dim=(2, 3))
+        case ("class", 3):
             return output[:, 0]
-        case "class+mean" if output.ndim == 3:
+        case ("mean" | "mean_before_norm", 3):
+            return output[:, prefix:].mean(dim=1)
+        case ("class+mean", 3):
             return torch.cat([output[:, 0], output[:, prefix:].mean(dim=1)], dim=1)
+        case ("class+rest", 3):
+            return torch.cat([output[:, 0], output[:, 1:].mean(dim=1)], dim=1)
+        case ("centre", 3):
+            return _central(output[:, prefix:]).mean(dim=1)
     raise ValueError(
-        f"Pooling {how!r} does not fit an output of shape {tuple(output.shape)}; "
-        "choose `class`, `class+mean` or `built_in` in the model's card."
+        f"Pooling {how!r} does not fit an output of shape {tuple(output.shape)}; choose another "
+        "`pooling` in the model's card."
     )
+
+
+def _central(tokens: Tensor) -> Tensor:
+    """Return the one token (odd grid) or the four (even grid) around the centre of a patch."""
+    side = isqrt(tokens.shape[1])
+    middle = slice((side - 1) // 2, side // 2 + 1)
+    return tokens.unflatten(1, (side, side))[:, middle, middle].flatten(1, 2)
 
 
 class Encoder(nn.Module):
@@ -71,8 +100,13 @@ class Encoder(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """Map (n, 3, side, side) float in [0, 1] to (n, dim) float."""
-        output = self.network((patches - self.mean) / self.std)
+        x = (patches - self.mean) / self.std
+        if self.how == "mean_before_norm":
+            output = self.network(x, output_hidden_states=True).hidden_states[-1]
+        else:
+            output = self.network(x)
         output = getattr(output, "last_hidden_state", output)
+        output = output[-1] if isinstance(output, list) else output  # the last feature map
         return pool_tokens(output, how=self.how, prefix=self.prefix)
 
 
@@ -98,7 +132,12 @@ def _transformers(card: Card) -> nn.Module:
     import transformers
 
     network = getattr(transformers, card["architecture"])
-    return network(network.config_class(**card["arguments"]), add_pooling_layer=False)
+    return network(network.config_class(**card["arguments"]), **_without_pooler(network))
+
+
+def _without_pooler(network: type[nn.Module]) -> dict[str, bool]:
+    takes = "add_pooling_layer" in inspect.signature(network.__init__).parameters
+    return {"add_pooling_layer": False} if takes else {}
 
 
 LOADERS: dict[str, Callable[[Card], nn.Module]] = {
@@ -106,6 +145,39 @@ LOADERS: dict[str, Callable[[Card], nn.Module]] = {
     "torchvision": _torchvision,
     "transformers": _transformers,
 }
+
+
+def build_network(card: Card, side: int | None = None) -> nn.Module:
+    """Build the network of a card, with its pooler, without weights.
+
+    Parameters
+    ----------
+    side
+        Side of what it will be given, px. Networks whose card resizes the position grid are
+        built for it; others keep the card's arguments.
+
+    Raises
+    ------
+    CardError
+        Its gates are not SiLU gates: SwiGLU weights would load strictly and be wrong.
+    """
+    if side and "grid" in card.get("checkpoint", {}):
+        size = {"timm": "img_size", "transformers": "image_size"}[card["loader"]]
+        card = card | {"arguments": card["arguments"] | {size: side}}
+    network = LOADERS[card["loader"]](card)
+    _check_gates(network, card)
+    return Pooled(network, **card["pooler"]) if "pooler" in card else network
+
+
+def _check_gates(network: nn.Module, card: Card) -> None:
+    for name, layer in network.named_modules():
+        gate = getattr(layer, "act", None)
+        if type(layer).__name__ in ("GluMlp", "SwiGLU") and not isinstance(gate, nn.SiLU):
+            raise CardError(
+                f"{card['architecture']} has the gate {type(gate).__name__} in "
+                f"{name}, where SwiGLU has SiLU. Its weights would load and give wrong embeddings: "
+                "write `act_layer: SiLU` under `arguments`."
+            )
 
 
 def check_side(card: Card, name: str, side: int) -> None:
@@ -119,12 +191,14 @@ def check_side(card: Card, name: str, side: int) -> None:
         The network takes another size only, or multiples of its own patch size.
     """
     with torch.device("meta"):
-        network = LOADERS[card["loader"]](card)
+        network = build_network(card)
+    network = getattr(network, "trunk", network)
     embed = getattr(network, "patch_embed", None)
     size = getattr(getattr(network, "config", None), "image_size", None)
     if embed is not None and getattr(embed, "strict_img_size", False):
         size = embed.img_size[0]
-    if size and side != size:
+    flexible = "grid" in card.get("checkpoint", {})
+    if size and side != size and not flexible:
         raise CardError(f"{name} takes patches of {size} px, not {side}. {_other_size(card, size)}")
     step = getattr(embed, "patch_size", [1])[0]
     if side % step and not getattr(embed, "dynamic_img_pad", False):
@@ -135,78 +209,51 @@ def check_side(card: Card, name: str, side: int) -> None:
 
 
 def _other_size(card: Card, size: int) -> str:
-    resizes = ", or a view `card-*`, whose transform resizes" if "transform" in card else ""
+    own = "card" in card.get("transform", {})
+    resizes = ", or a view `card-*`, whose transform resizes" if own else ""
     return f"Use a dataset card with `patch: {{side: {size}}}`{resizes}."
 
 
-def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
-    """Return the weights file: local first, else fetched from where the card says.
+def load_state(network: nn.Module, path: Path, card: Card, name: str) -> None:
+    """Load a checkpoint strictly, converted as its card says.
 
     Raises
     ------
     WeightsError
-        The file is not at hand and cannot be fetched; the text says what to do.
+        The file is no checkpoint, or a parameter is missing, unexpected or of another
+        shape; its name is given.
     """
-    weights = card["weights"]
-    local = weights_dir / name / weights["file"]
-    if local.exists():
-        return local
+    content, how = read_file(path, name), card.get("checkpoint", {})
     try:
-        if "url" in weights:
-            local.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(weights["url"], str(local), progress=True)
-            return local
-        from huggingface_hub import hf_hub_download
-
-        return Path(hf_hub_download(weights["hub"], weights["file"]))
-    except (OSError, ValueError) as error:  # huggingface_hub and urllib raise below OSError
-        raise WeightsError(_way_out(card, name, local, type(error).__name__)) from error
-
-
-def _way_out(card: Card, name: str, local: Path, why: str) -> str:
-    weights = card["weights"]
-    where = weights.get("hub") or weights["url"]
-    terms = f"{name} is gated: accept its terms on the hub page of {where} and set HF_TOKEN"
-    return (
-        f"The weights of {name} ({where}) are not at hand and could not be fetched ({why}). "
-        f"{f'{terms}, or p' if weights.get('gated') else 'P'}ut {local.name} at {local}."
-    )
+        state = convert(content, how, network.state_dict())
+        if card["loader"] == "transformers":
+            state = _renamed_by_transformers(network, state)
+        state = check_fit(state, network.state_dict(), how.get("unused", []))
+    except WeightsError as error:
+        raise WeightsError(
+            f"{path} does not fit the card of {name}: {error}. It may be the file of another "
+            f"model, or config/models/{name}.yaml is wrong."
+        ) from error
+    network.load_state_dict(state, strict=True)
 
 
-def _read_state(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors":
-        from safetensors.torch import load_file
+def _renamed_by_transformers(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Let transformers give the parameters of published checkpoints their present names."""
+    from transformers.utils import logging
 
-        return load_file(path)
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def load_state(network: nn.Module, path: Path, card: Card) -> None:
-    """Load a checkpoint strictly.
-
-    Raises
-    ------
-    WeightsError
-        A parameter is missing, unexpected or of another shape; its name is given.
-    """
-    state = _read_state(path)
-    if card["loader"] == "torchvision":
-        state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    if card["loader"] == "transformers":
-        # transformers renames old checkpoints itself, which a bare load_state_dict does not
-        loaded, report = type(network).from_pretrained(  # type: ignore[attr-defined]
-            None, config=network.config, state_dict=state, output_loading_info=True,
-            add_pooling_layer=False,
-        )  # fmt: skip
-        odd = {kind: sorted(map(str, names)) for kind, names in report.items() if names}
-        unexpected = [n for n in odd.pop("unexpected_keys", []) if not n.startswith("pooler.")]
-        if odd or unexpected:
-            raise WeightsError(f"{path} does not fit its card: {odd or unexpected}.")
-        state = loaded.state_dict()
-    try:
-        network.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise WeightsError(f"{path} does not fit its card: {error}") from error
+    logging.set_verbosity_error()  # what does not fit is said by `check_fit`
+    logging.disable_progress_bar()
+    loaded, report = type(network).from_pretrained(
+        None, config=network.config, state_dict=state, output_loading_info=True,
+        ignore_mismatched_sizes=True, **_without_pooler(type(network)),
+    )  # fmt: skip
+    result = dict(loaded.state_dict())
+    for name in report["missing_keys"]:
+        result.pop(name)
+    result |= {name: state[name] for name in sorted(report["unexpected_keys"])}
+    for name, found, _ in report["mismatched_keys"]:
+        result[name] = torch.empty(found)
+    return result
 
 
 def state_hash(network: nn.Module) -> str:
@@ -218,10 +265,19 @@ def state_hash(network: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def build_encoder(card: Card, name: str, weights_dir: Path) -> tuple[Encoder, str]:
+def build_encoder(
+    card: Card, name: str, weights_dir: Path, *, view: str, side: int
+) -> tuple[Encoder, str]:
     """Build the network of a card and give it its weights.
 
     Random weights are drawn from the card's seed and are the same on every machine.
+
+    Parameters
+    ----------
+    view
+        Its policy decides the geometry between patch and network.
+    side
+        Side of the patches, px.
 
     Returns
     -------
@@ -232,33 +288,39 @@ def build_encoder(card: Card, name: str, weights_dir: Path) -> tuple[Encoder, st
 
     Raises
     ------
+    CardError
+        The network takes patches of another size.
     WeightsError
         The weights are missing, or do not fit the architecture to the last key.
     """
+    side = side_after(geometry_of(card, view), side)
+    check_side(card, name, side)
     weights = card["weights"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(weights.get("random", 0))
-        network = LOADERS[card["loader"]](card)
+        network = build_network(card, side)
     if "random" in weights:
         return Encoder(network, card).eval(), state_hash(network)
     path = find_weights(card, name, weights_dir)
-    load_state(network, path, card)
-    return Encoder(network, card).eval(), sha256(path)
+    known = check_known(path, card)
+    load_state(network, path, card, name)
+    return Encoder(network, card).eval(), known
 
 
 def build_classifier(
-    card: Card, name: str, weights_dir: Path, *, seed: int, device: torch.device
+    card: Card, name: str, weights_dir: Path, *, side: int, seed: int, device: torch.device
 ) -> tuple[nn.Module, str]:
     """Build an encoder with one logit on its embedding (2048 to 1 for a ResNet50), on a device.
 
     The new layer is drawn from `seed`; with random weights, so is the whole network:
-    folds then differ in their start, as they do in their data.
+    folds then differ in their start, as they do in their data. Patches of `side` px come
+    as they are, whatever the card's transforms.
 
     Returns and raises as `build_encoder`.
     """
     if isinstance(card["weights"], dict) and "random" in card["weights"]:
         card = card | {"weights": {"random": card["weights"]["random"] + seed}}
-    encoder, weights_sha256 = build_encoder(card, name, weights_dir)
+    encoder, weights_sha256 = build_encoder(card, name, weights_dir, view="patches", side=side)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = nn.Sequential(encoder, nn.Linear(card["dim"], 1))

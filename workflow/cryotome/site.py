@@ -9,8 +9,10 @@ from pathlib import Path
 from cryotome.cards import Card, read_yaml
 from cryotome.errors import CardError, CryotomeError
 from cryotome.study import Study
+from cryotome.weights import needs_file, state_of_weights
 
 SITE_KEYS = {"data_root": "data", "weights_dir": "weights"}  # key to its default
+SHARDS = 4
 CORE_GFLOPS = 50  # what one processor core sustains, for the projection only
 GPUS = sum(path.name[6:].isdigit() for path in Path("/dev").glob("nvidia*"))
 
@@ -22,6 +24,7 @@ class Site:
     study: Card
     data_root: Path
     weights_dir: Path
+    shards: int  # parts of a store that several jobs make, when asked for
 
 
 def settle(config: Card, folder: Path) -> Site:
@@ -37,10 +40,9 @@ def settle(config: Card, folder: Path) -> Site:
     """
     path = folder / "site.yaml"
     said = read_yaml(path) if path.exists() else {}
-    if set(said) - set(SITE_KEYS):
-        raise CardError(
-            f"{path}: unknown keys {sorted(set(said) - set(SITE_KEYS))}; it has {list(SITE_KEYS)}."
-        )
+    known = [*SITE_KEYS, "shards"]
+    if set(said) - set(known):
+        raise CardError(f"{path}: unknown keys {sorted(set(said) - set(known))}; it has {known}.")
     places = {}
     for key, default in SITE_KEYS.items():
         variable = f"CRYOTOME_{key.upper()}"
@@ -48,8 +50,9 @@ def settle(config: Card, folder: Path) -> Site:
         places[key] = Path(chosen).expanduser()
         os.environ[variable] = str(places[key])
     os.environ["CRYOTOME_DEVICE"] = str(config.get("device", "auto"))
-    study = {key: value for key, value in config.items() if key not in SITE_KEYS}
-    return Site(study=study, **places)
+    study = {key: value for key, value in config.items() if key not in known}
+    shards = int(config.get("shards") or said.get("shards") or SHARDS)
+    return Site(study=study, shards=shards, **places)
 
 
 def folder_of(card: Card, data_root: Path) -> Path:
@@ -155,10 +158,6 @@ def shopping_list(study: Study, site: Site) -> str:
                 path = folder_of(card, site.data_root) / card[key]
                 lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}")
     for model in dict.fromkeys(row.model for row in study.rows):
-        weights = study.model(model)["weights"]
-        if "file" in weights:
-            path, where = site.weights_dir / model / weights["file"], weights.get("hub")
-            gate = " (gated: accept its terms first)" if weights.get("gated") else ""
-            source = f"hub {where}{gate}" if where else weights["url"]
-            lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}, else from {source}")
+        if needs_file(study.model(model)):
+            lines.append(state_of_weights(study.model(model), model, site.weights_dir))
     return "\n".join(lines)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cryotome.cards import Card, check, load_card, read_yaml, required_keys
 from cryotome.errors import CardError
+from cryotome.transforms import geometry_of, side_after
 
 FIGURE1 = ["figure1.csv", "figure1.pdf", "figure1.png"]
 CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
@@ -120,6 +121,10 @@ class Study:
         """Return the findings whose cells enter no split of a dataset, separated by spaces."""
         return " ".join(k for k, v in sorted(self.policies(dataset).items()) if v == "drop")
 
+    def is_lower(self, model: str, view: str) -> bool:
+        """Whether a network computes in less than fp32 in this view."""
+        return "architecture" in self.model(model) and not view.endswith("fp32")
+
     @cached_property
     def synthetic(self) -> bool:
         """Whether any number of this study comes from invented tissue."""
@@ -164,6 +169,13 @@ class Study:
     def blocks(self) -> list[tuple[str, str]]:
         """All (dataset, scheme) pairs of the study."""
         return [(name, scheme) for name in self.datasets for scheme in self.schemes(name)]
+
+    @cached_property
+    def stores(self) -> list[tuple[str, str, str]]:
+        """Dataset, view and model of every store that a network embeds."""
+        seen = [(row.view, row.model) for row in self.rows if not self.trains(row.head)]
+        networks = [pair for pair in dict.fromkeys(seen) if "architecture" in self.model(pair[1])]
+        return [(name, *pair) for name in self.datasets for pair in networks]
 
     @cached_property
     def crossing(self) -> list[tuple[str, str]]:
@@ -247,11 +259,13 @@ class Study:
         """Estimate all arithmetic in GFLOP; a training view costs three forwards."""
         total = 0.0
         for row in self.rows:
-            per_patch = self.model(row.model).get("gflops", 0.0)
+            encoder = self.model(row.model)
+            per_patch = encoder.get("gflops", 0.0)
             head = self.head(row.head)
             for name in self.datasets:
                 card = self.dataset(name)
-                area = (card["patch"]["side"] / 224) ** 2
+                seen = side_after(geometry_of(encoder, row.view), card["patch"]["side"])
+                area = (seen / encoder.get("input", 224)) ** 2
                 cells = sum(map(sum, card.get("expect", {}).get("cells", {}).values()))
                 runs = sum(len(self.fractions(s)) for s in self.schemes(name)) * len(self.folds)
                 views = 3 * head["steps"] * head["batch"] * runs if "steps" in head else cells

@@ -11,6 +11,7 @@ from cryotome.paths import key
 from cryotome.predictions import read_predictions
 
 KEYS = ["dataset", "model", "head"]
+COUNTED = ["parameters", "dim", "prefix_tokens", "gflops"]  # of an encoder
 
 
 def read_scores(paths: list[Path], about: Card) -> pd.DataFrame:
@@ -122,35 +123,44 @@ def table2_sd(scores: pd.DataFrame, *, study: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["study", *KEYS, "where", "reading", "sd"])
 
 
-def table1(cards: dict[str, Card], *, study: str) -> pd.DataFrame:
-    """List the encoders of a study: what paper 001's Table 1 prints, beside the cards.
+def table1(cards: dict[str, Card], measured: dict[str, Card], *, study: str) -> pd.DataFrame:
+    """List the encoders of a study: what is printed of them, their cards, what is measured.
+
+    Parameters
+    ----------
+    measured
+        Model to what `measure` counts; models without a network are absent.
 
     Returns
     -------
     data frame with columns study, model, title, algorithm, slides, tiles, type,
-    published_size, parameters, dim, random_weights, licence, source
+    published_size (paper 001, Table 1 and text), published_size_002 (paper 002, Table 3),
+    authors_size, then parameters, dim, prefix_tokens, gflops of the card and each again as
+    measured_*, random_weights, licence, source
     """
     rows = []
     for model, card in cards.items():
-        printed = card.get("table1", {})
-        weights = card["weights"]
+        row, printed = card.get("table1", {}), card.get("printed", {})
+        sizes: Card = {}
+        for name in COUNTED:
+            sizes |= {name: card.get(name), f"measured_{name}": measured.get(model, {}).get(name)}
         rows.append(
             {
                 "study": study,
                 "model": model,
                 "title": card["title"],
-                **{
-                    name: printed.get(name, "") for name in ("algorithm", "slides", "tiles", "type")
-                },
-                "published_size": printed.get("size", ""),
-                "parameters": card.get("parameters", 0),
-                "dim": card["dim"],
-                "random_weights": isinstance(weights, dict) and "random" in weights,
+                **{name: row.get(name, "") for name in ("algorithm", "slides", "tiles", "type")},
+                "published_size": row.get("size") or printed.get("ganz2024", ""),
+                "published_size_002": printed.get("roth2024", ""),
+                "authors_size": printed.get("authors", ""),
+                **sizes,
+                "random_weights": isinstance(card["weights"], dict) and "random" in card["weights"],
                 "licence": card["licence"],
                 "source": card["source"],
             }
         )
-    return pd.DataFrame(rows)
+    whole = dict.fromkeys([n for n in sizes if "gflops" not in n], "Int64")
+    return pd.DataFrame(rows).astype(whole)
 
 
 def gather_folds(

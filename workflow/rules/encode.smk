@@ -2,7 +2,9 @@
 Patches become embeddings, once per model and view.
 
 INPUT     results/patches/{dataset}.h5
-OUTPUT    results/embeddings/{dataset}/{view}/{model}.h5     embedding (n, dim) float32 · id (n,)
+OUTPUT    results/embeddings/{dataset}/{view}/{model}.h5            embedding (n, dim) float32 · id (n,)
+          results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5    the same, some rows; embed takes them over
+          results/embeddings/{dataset}/{view}/{model}.parity.csv    views in lower precision: measure, value, limit
 """
 
 
@@ -29,5 +31,85 @@ rule embed:
         model="{model}",
         view="{view}",
         partial="results/partial/embed/{dataset}.{view}.{model}",
+        batches="results/partial/batches/{view}.{model}",
+        shards="results/shards/{dataset}/{view}/{model}",
     script:
         "../scripts/embed.py"
+
+
+rule embed_shard:
+    """Run a frozen encoder over one part of a dataset, so that several jobs share the work."""
+    input:
+        patches="results/patches/{dataset}.h5",
+    output:
+        shard="results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5",
+    log:
+        "results/logs/embed_shard/{dataset}.{view}.{model}.{part}of{parts}.log",
+    benchmark:
+        "results/benchmarks/embed_shard/{dataset}.{view}.{model}.{part}of{parts}.tsv"
+    wildcard_constraints:
+        part="[0-9]+",
+        parts="[0-9]+",
+    conda:
+        "../../envs/cryotome.yaml"
+    threads: 2
+    resources:
+        gpu=int(USES_GPU),
+        mem_mb=24000,
+        runtime=480,
+    params:
+        recipe=recipes.EMBEDDINGS,
+        card=lambda w: facts(STUDY.model(w.model)),
+        model="{model}",
+        view="{view}",
+        part="{part}",
+        parts="{parts}",
+        partial="results/partial/embed_shard/{dataset}.{view}.{model}.{part}of{parts}",
+        batches="results/partial/batches/{view}.{model}",
+    script:
+        "../scripts/embed_shard.py"
+
+
+rule shards:
+    """Make every store that is not there yet in parts, for several GPUs; embed then joins them."""
+    input:
+        lambda w: [
+            f"results/shards/{dataset}/{view}/{model}/{part}of{SITE.shards}.h5"
+            for dataset, view, model in STUDY.stores
+            if not os.path.exists(f"results/embeddings/{dataset}/{view}/{model}.h5")
+            for part in range(1, SITE.shards + 1)
+        ],
+    localrule: True
+    conda:
+        "../../envs/cryotome.yaml"
+
+
+rule check_precision:
+    """Compare a store made in lower precision with fp32, on a sample; stop where it is too far."""
+    input:
+        library(
+            "scripts/check_precision",
+            "cryotome/parity",
+        ),
+        patches="results/patches/{dataset}.h5",
+        cells="results/cells/{dataset}.csv",
+        embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
+    output:
+        report="results/embeddings/{dataset}/{view}/{model}.parity.csv",
+    log:
+        "results/logs/check_precision/{dataset}.{view}.{model}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    threads: 2
+    resources:
+        gpu=lambda w: int(USES_GPU and "gflops" in STUDY.model(w.model)),
+        mem_mb=24000,
+        runtime=120,
+    params:
+        card=lambda w: facts(STUDY.model(w.model)),
+        model="{model}",
+        view="{view}",
+        limits=json.dumps(STUDY.config["parity"], sort_keys=True),
+        batches="results/partial/batches/{view}.{model}.parity",
+    script:
+        "../scripts/check_precision.py"

@@ -32,9 +32,9 @@ rule score:
 
 
 rule table1:
-    """List the study's encoders: a view of their cards."""
+    """List the study's encoders: what is printed of them, their cards, and what is measured."""
     input:
-        library("scripts/table1", "cryotome/tables"),
+        library("scripts/table1", "cryotome/tables", "cryotome/measure"),
     output:
         table="results/studies/{study}/table1.csv",
     log:

@@ -1,4 +1,4 @@
-"""List the study's encoders: a view of their cards."""
+"""List the study's encoders: what is printed of them, their cards, and what is measured."""
 
 from pathlib import Path
 
@@ -8,8 +8,14 @@ from cryotome.tables import table1
 
 
 def main(table: Path, cards: dict, study: str) -> None:
+    networks = {name: card for name, card in cards.items() if "architecture" in card}
+    measured = {}
+    if networks:
+        from cryotome.measure import measure
+
+        measured = {name: measure(card) for name, card in networks.items()}
     with written_whole(table) as beside:
-        table1(cards, study=study).to_csv(beside, index=False)
+        table1(cards, measured, study=study).to_csv(beside, index=False)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cryotome import recipes
 from cryotome.checkpoints import checkpointed
-from cryotome.encoders import build_classifier, check_side, pick_device, use_threads
+from cryotome.encoders import build_classifier, pick_device, use_threads
 from cryotome.endtoend import read_material, score_material, train_endtoend
 from cryotome.job import run
 from cryotome.paths import sha256
@@ -32,8 +32,9 @@ def main(
     use_threads(threads)
     on, seed = pick_device(device), card["seed"] + fold
     material = read_material(patches, cells, split)
-    check_side(encoder, model, material.side)
-    network, weights = build_classifier(encoder, model, weights_dir, seed=seed, device=on)
+    network, weights = build_classifier(
+        encoder, model, weights_dir, side=material.side, seed=seed, device=on
+    )
     notes = {"weights_sha256": weights, "model": model, "head": card, "recipe": recipe}
     notes |= {name: material.stamps[name] for name in ("cells_sha256", "patches_sha256")}
     decides = notes | {"encoder": encoder, "seed": seed, "split_sha256": sha256(split)}

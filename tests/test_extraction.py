@@ -1,0 +1,180 @@
+import threading
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from conftest import CONFIG
+
+from cryotome.cards import load_card
+from cryotome.extraction import PatchReader, Runner, ahead, processor_batch
+
+
+@pytest.fixture
+def patches(tmp_path) -> Path:
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "p.h5", "w") as file:
+        file["id"] = np.arange(50)
+        file["patch"] = rng.integers(0, 255, (50, 40, 40, 3), dtype=np.uint8)
+    return tmp_path / "p.h5"
+
+
+def runner(folder: Path, name: str = "resnet10t_random", view: str = "paper-fp32") -> Runner:
+    return Runner(
+        load_card(CONFIG, "models", name), name, view=view, side=32, weights_dir=folder,
+        device="cpu", threads=2, batches=folder / "batches" / name,
+    )  # fmt: skip
+
+
+def everything(run: Runner, patches: Path, blocks: list[tuple[int, int]]) -> np.ndarray:
+    got: dict[int, np.ndarray] = {}
+    run.run(patches, blocks, lambda first, part: got.update({first: part.copy()}), count=50)
+    assert list(got) == sorted(got), "rows come in order"
+    return np.concatenate([got[first] for first in sorted(got)])
+
+
+def test_the_reader_gives_the_rows_of_the_array_whatever_was_read_before(patches):
+    read = PatchReader(patches, pinned=False)
+    with h5py.File(patches) as file:
+        for rows in [(0, 7), (7, 20), (49, 1), (30, 5), (0, 50)]:
+            first, block = read(rows)
+            assert first == rows[0]
+            assert (block.numpy() == file["patch"][rows[0] : sum(rows)]).all()
+    read.close()
+
+
+def test_two_blocks_in_hand_are_not_overwritten_by_the_third(patches):
+    read = PatchReader(patches, pinned=False)
+    one, two = read((0, 10))[1], read((10, 10))[1]
+    before = one.clone(), two.clone()
+    read((20, 10))
+    assert torch.equal(one, before[0])
+    assert torch.equal(two, before[1])
+
+
+def test_a_store_that_ends_early_is_no_silent_zero(patches):
+    read = PatchReader(patches, pinned=False)
+    with pytest.raises(EOFError, match="ends before row 60"):
+        read((40, 20))
+
+
+def test_blocks_and_batches_change_no_embedding(patches, tmp_path):
+    run = runner(tmp_path)
+    whole = everything(run, patches, [(0, 50)])
+    assert whole.shape == (50, 512)
+    run.batch = 7
+    pieces = everything(run, patches, [(0, 16), (16, 16), (32, 18)])
+    assert pieces == pytest.approx(whole, abs=1e-4)
+
+
+def test_the_margin_is_cut_off(patches, tmp_path):
+    run = runner(tmp_path)
+    with h5py.File(patches) as file:
+        inner = torch.from_numpy(file["patch"][:3, 4:36, 4:36])
+    with torch.inference_mode():
+        there = run._eager(inner.permute(0, 3, 1, 2).float() / 255)
+    assert everything(run, patches, [(0, 3)]) == pytest.approx(there.numpy(), abs=1e-5)
+
+
+def test_lower_precision_is_near_and_not_the_same(patches, tmp_path):
+    full = everything(runner(tmp_path), patches, [(0, 50)])
+    lower = everything(runner(tmp_path, view="paper-bf16"), patches, [(0, 50)])
+    assert lower.dtype == np.float32
+    assert not (lower == full).all()
+    cosine = (lower * full).sum(1) / np.linalg.norm(lower, axis=1) / np.linalg.norm(full, axis=1)
+    assert cosine.min() > 0.99
+
+
+def test_out_of_memory_halves_the_batch_and_is_remembered(patches, tmp_path, monkeypatch, capsys):
+    """No processor runs out as a GPU does: the forward is made to, above ten patches."""
+    run = runner(tmp_path)
+    whole = everything(run, patches, [(0, 50)])
+    forward = Runner._forward
+
+    def tight(self, part):
+        if len(part) > 10:
+            raise torch.OutOfMemoryError
+        return forward(self, part)
+
+    monkeypatch.setattr(Runner, "_forward", tight)
+    run._find_batch(tmp_path / "batch")
+    assert run.batch == 8
+    assert (tmp_path / "batch").read_text() == "8"
+    run.batch = 20
+    assert everything(run, patches, [(0, 50)]) == pytest.approx(whole, abs=1e-4)
+    assert (run.batch, (tmp_path / "batch").read_text()) == (10, "10")
+    assert "20 patches at once do not fit the memory; going on with 10" in capsys.readouterr().err
+    other = runner(tmp_path)
+    other._find_batch(tmp_path / "batch")
+    assert other.batch == 10
+
+
+def test_one_patch_that_does_not_fit_is_an_error(tmp_path, monkeypatch):
+    def none(self, part):
+        raise torch.OutOfMemoryError
+
+    run = runner(tmp_path)
+    monkeypatch.setattr(Runner, "_forward", none)
+    with pytest.raises(torch.OutOfMemoryError):
+        run.launch(torch.zeros(4, 32, 32, 3, dtype=torch.uint8))
+
+
+def test_short_work_is_not_compiled_and_a_failing_compiler_stops_nothing(
+    patches, tmp_path, monkeypatch, capsys
+):
+    run = runner(tmp_path)
+    some = torch.zeros(8, 32, 32, 3, dtype=torch.uint8)
+    run.compile_if_it_pays(some, count=50)
+    assert run._network is run._eager
+
+    def broken(_network):
+        raise RuntimeError("no compiler")
+
+    monkeypatch.setattr("torch.compile", broken)
+    run.compile_if_it_pays(some, count=10**9)
+    assert run._network is run._eager
+    assert "torch.compile does not work here (RuntimeError); going on without" in (
+        capsys.readouterr().err
+    )
+
+
+def test_the_faster_of_eager_and_compiled_is_kept(tmp_path, monkeypatch):
+    run = runner(tmp_path)
+    some = torch.zeros(8, 32, 32, 3, dtype=torch.uint8)
+    monkeypatch.setattr("torch.compile", lambda network: network.__class__(network.network, CARD))
+    for seconds, kept in (([1.0, 0.5], True), ([1.0, 0.99], False)):
+        taken = iter(seconds)
+        monkeypatch.setattr(Runner, "_seconds", lambda self, part, taken=taken: next(taken))
+        run.compile_if_it_pays(some, count=10**9)
+        assert (run._network is not run._eager) == kept
+        assert run._compiled_for == (8 if kept else 0)
+
+
+CARD = load_card(CONFIG, "models", "resnet10t_random")
+
+
+def test_an_error_while_keeping_stops_the_run(patches, tmp_path):
+    def full(first, part):
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        runner(tmp_path).run(patches, [(0, 50)], full, count=50)
+
+
+def test_the_next_block_is_read_while_one_is_computed_on():
+    read, main = [], threading.get_ident()
+
+    def slow(rows):
+        assert threading.get_ident() != main
+        read.append(rows)
+        return rows
+
+    for rows in ahead([(0, 1), (1, 1), (2, 1)], slow):
+        time.sleep(0.05)
+        assert len(read) == min(rows[0] + 2, 3)
+
+
+def test_a_processors_batch_is_a_power_of_two_that_depends_on_the_side_alone():
+    assert [processor_batch(side) for side in (32, 64, 224, 448, 1024)] == [256, 64, 8, 2, 1]

@@ -1,0 +1,262 @@
+"""Run an encoder over many patches as fast as its device allows.
+
+One thread reads large blocks ahead, the device computes, one thread writes; none waits for
+another longer than its own work takes.
+"""
+
+import os
+import re
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import cast
+
+import h5py
+import numpy as np
+import torch
+from torch import Tensor
+
+from cryotome.cards import Card
+from cryotome.encoders import build_encoder, pick_device, use_threads
+from cryotome.paths import written_whole
+from cryotome.transforms import geometry_of, side_after, transform_patches
+
+PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+MOST = 512  # patches at once; a GPU is saturated before
+CACHED = 8 * 224**2  # pixels at once on a processor: more do not stay in its caches
+PAYS = 300.0  # seconds of work from which on compiling is tried
+GAIN = 1.03  # and kept, where it is so much faster
+
+Rows = tuple[int, int]  # first row, number of rows
+Keep = Callable[[int, np.ndarray], None]
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+class PatchReader:
+    """Read rows of a patch store, (n, side, side, 3) uint8, past HDF5 and its lock.
+
+    The array lies contiguous in the file, so that neighbouring rows are one sequential read.
+    """
+
+    def __init__(self, path: Path, *, pinned: bool) -> None:
+        with h5py.File(path) as file:
+            self._shape, self._offset = file["patch"].shape[1:], file["patch"].id.get_offset()
+        self._file, self._pinned = os.open(path, os.O_RDONLY), pinned
+        # one is read into, one computed on, and of one the last batch may still be on its way
+        self._buffers = deque([torch.empty(0)] * 3)
+
+    def __call__(self, rows: Rows) -> tuple[int, Tensor]:
+        """Return the first row and the patches, in a buffer that the third read uses again."""
+        first, count = rows
+        self._buffers.rotate()
+        if len(self._buffers[0]) < count:
+            size = (count, *self._shape)
+            self._buffers[0] = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned)
+        patches = self._buffers[0][:count]
+        stride = patches[0].numel()  # bytes a row
+        left, at = memoryview(patches.numpy().data).cast("B"), self._offset + first * stride
+        while left:
+            got = os.preadv(self._file, [left], at)
+            if not got:
+                raise EOFError(f"the patch store ends before row {first + count}")
+            left, at = left[got:], at + got
+        return first, patches
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+class Runner:
+    """An encoder on its device: uint8 patches in, embeddings out, computed behind the scenes.
+
+    Parameters
+    ----------
+    side
+        Side of the patches that the encoder is given, px; a wider margin is cut off.
+    device
+        `auto`, `cpu` or `job`, as `device` of the config.
+    batches
+        Where the batch size that fits a GPU is remembered.
+    """
+
+    def __init__(
+        self,
+        card: Card,
+        name: str,
+        *,
+        view: str,
+        side: int,
+        weights_dir: Path,
+        device: str,
+        threads: int,
+        batches: Path,
+    ) -> None:
+        use_threads(threads)
+        self.on, self._side = pick_device(device), side
+        self.device = self.on.type
+        self._dtype = PRECISIONS.get(view.split("-")[1])
+        self._geometry = geometry_of(card, view)
+        self._place: Path | None = None
+        encoder, self.weights_sha256 = build_encoder(card, name, weights_dir, view=view, side=side)
+        encoder.requires_grad_(False)
+        self._eager = encoder.to(self.on).to(memory_format=torch.channels_last)
+        self._network: torch.nn.Module = self._eager
+        self._compiled_for = 0
+        self.batch = processor_batch(side_after(self._geometry, side))
+        self.step = self.batch if self.on.type == "cpu" else 1
+        if self.on.type == "cuda":
+            torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
+            gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name(self.on))
+            self._find_batch(batches.with_name(f"{batches.name}.{side}px.{gpu}"))
+
+    def _find_batch(self, place: Path) -> None:
+        """Try the largest batch, halved until it fits, unless a file remembers which one does."""
+        self._place = place
+        if place.exists():
+            self.batch = int(place.read_text())
+            return
+        self.batch = MOST
+        self.launch(torch.zeros(MOST, self._side, self._side, 3, dtype=torch.uint8))
+        self._remember()
+
+    def _remember(self) -> None:
+        if self._place:
+            with written_whole(self._place) as beside:
+                beside.write_text(str(self.batch))
+
+    def _forward(self, patches: Tensor) -> Tensor:
+        """Map (n, side or more, ..., 3) uint8 on any device to (n, dim) float32 on the runner's."""
+        edge = (patches.shape[1] - self._side) // 2
+        inner = slice(edge, edge + self._side)
+        on = patches.to(self.on, non_blocking=True)[:, inner, inner]
+        x = transform_patches(on.permute(0, 3, 1, 2), self._geometry)
+        network = self._network if len(x) == self._compiled_for else self._eager
+        lower = torch.autocast(self.on.type, self._dtype, enabled=self._dtype is not None)
+        with torch.inference_mode(), lower:
+            return network(x).float()
+
+    def launch(self, patches: Tensor) -> Tensor:
+        """Begin to embed patches; in halves, and so from then on, if they do not fit.
+
+        Raises
+        ------
+        torch.OutOfMemoryError
+            Not even one patch fits.
+        """
+        try:
+            return self._forward(patches)
+        except torch.OutOfMemoryError:
+            if len(patches) == 1:
+                raise
+        if self.on.type == "cuda":
+            torch.cuda.empty_cache()
+        self.batch = len(patches) // 2
+        self._remember()
+        _say(f"{len(patches)} patches at once do not fit the memory; going on with {self.batch}.")
+        return torch.cat([self.launch(part) for part in patches.split(self.batch)])
+
+    def compile_if_it_pays(self, patches: Tensor, count: int) -> None:
+        """Compile the network if `count` patches take long, and keep that if it is faster."""
+        patches = patches[: self.batch]
+        eager = self._seconds(patches)
+        if eager * count / len(patches) < PAYS:
+            return
+        try:
+            self._network = cast(torch.nn.Module, torch.compile(self._eager))
+            self._compiled_for = len(patches)
+            compiled = self._seconds(patches)
+        except RuntimeError as error:  # what torch's compilers raise, a missing compiler too
+            _say(f"torch.compile does not work here ({type(error).__name__}); going on without.")
+            compiled = float("inf")
+        _say(f"a batch takes {eager:.3f} s, compiled {compiled:.3f} s")
+        if eager < GAIN * compiled:
+            self._network, self._compiled_for = self._eager, 0
+
+    def _seconds(self, patches: Tensor) -> float:
+        taken = []
+        for _ in range(4):  # the first one warms up
+            start = time.perf_counter()
+            self._forward(patches).sum().item()
+            taken.append(time.perf_counter() - start)
+        return min(taken[1:])
+
+    def embed(self, patches: np.ndarray) -> np.ndarray:
+        """Map (n, side or more, ..., 3) uint8 to (n, dim) float32."""
+        parts = torch.from_numpy(patches).split(self.batch)
+        return torch.cat([self.launch(part).cpu() for part in parts]).numpy()
+
+    def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None:
+        """Embed blocks of rows, in all `count`, and hand the embeddings in order to `keep`.
+
+        `keep` is called in another thread.
+        """
+        read = PatchReader(patch_store, pinned=self.on.type == "cuda")
+        try:
+            self._run(blocks, read, keep, count)
+        finally:
+            read.close()
+
+    def _run(self, blocks: Iterable[Rows], read: PatchReader, keep: Keep, count: int) -> None:
+        waiting: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
+        with ThreadPoolExecutor(1) as writing:
+            written: deque[Future[None]] = deque()
+            tried = False
+
+            def finish(behind: int) -> None:
+                while len(waiting) > behind:
+                    first, host, copied = waiting.popleft()
+                    if copied:
+                        copied.synchronize()
+                    written.append(writing.submit(keep, first, host.numpy()))
+                while len(written) > behind:
+                    written.popleft().result()
+
+            for first, patches in ahead(blocks, read):
+                if not tried and self.on.type == "cuda":  # on a processor it gains nothing
+                    self.compile_if_it_pays(patches, count)
+                tried, start = True, 0
+                while start < len(patches):
+                    part = patches[start : start + self.batch]
+                    waiting.append((first + start, *self._to_host(self.launch(part))))
+                    start += len(part)
+                    finish(behind=1)
+            finish(behind=0)
+
+    def _to_host(self, embedding: Tensor) -> tuple[Tensor, torch.cuda.Event | None]:
+        if self.on.type != "cuda":
+            return embedding, None
+        host = torch.empty(embedding.shape, dtype=embedding.dtype, pin_memory=True)
+        host.copy_(embedding, non_blocking=True)
+        copied = torch.cuda.Event()
+        copied.record()
+        return host, copied
+
+
+def ahead(items: Iterable[Rows], read: Callable[[Rows], tuple[int, Tensor]]) -> Iterator:
+    """Yield `read(item)` for each item while a thread already reads the next."""
+    with ThreadPoolExecutor(1) as reading:
+        upcoming: Future[tuple[int, Tensor]] | None = None
+        for item in items:
+            reads = reading.submit(read, item)
+            if upcoming:
+                yield upcoming.result()
+            upcoming = reads
+        if upcoming:
+            yield upcoming.result()
+
+
+def processor_batch(side: int) -> int:
+    """Return how many images of that side a processor takes at once: a power of two.
+
+    It depends on nothing else, so that the same patches give the same bits.
+
+    >>> processor_batch(224), processor_batch(64), processor_batch(1024)
+    (8, 64, 1)
+    """
+    return 1 << (max(1, min(MOST, CACHED // side**2)).bit_length() - 1)

@@ -1,0 +1,99 @@
+"""Layers of published encoders that no library has."""
+
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    return tuple(size) if isinstance(size, (tuple, list)) else (size, size)  # type: ignore[return-value]
+
+
+class ConvStem(nn.Module):
+    """The convolutional patch embedding of CTransPath (Wang et al. 2022, Medical Image Analysis).
+
+    It stands where timm's Swin transformer has its patch embedding: (n, 3, side, side) to
+    (n, side / 4, side / 4, dim), channels last, normalised. `proj` and `norm` have the names
+    of the published checkpoint.
+    """
+
+    def __init__(
+        self,
+        img_size: Any = 224,
+        patch_size: Any = 4,
+        in_chans: int = 3,
+        embed_dim: int = 96,
+        norm_layer: Any = nn.LayerNorm,
+        **others: Any,
+    ) -> None:
+        super().__init__()
+        self.img_size, self.patch_size = _pair(img_size), _pair(patch_size)
+        if self.patch_size != (4, 4):
+            raise ValueError(f"ConvStem shrinks by 4, not by {patch_size}.")
+        self.grid_size = (self.img_size[0] // 4, self.img_size[1] // 4)
+        self.num_patches, self.strict_img_size = self.grid_size[0] * self.grid_size[1], True
+        widths = [in_chans, embed_dim // 8, embed_dim // 4]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)]
+            layers += [nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        self.proj = nn.Sequential(*layers, nn.Conv2d(widths[-1], embed_dim, 1))
+        self.norm = norm_layer(embed_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, 3, side, side) to (n, side / 4, side / 4, dim)."""
+        return self.norm(self.proj(x).permute(0, 2, 3, 1))
+
+
+class AttentionPool(nn.Module):
+    """One learned query attends to all tokens (CONCH v1.5; Ding et al. 2025, Nature Medicine).
+
+    Tokens and query are normalised first, the result last; no projection has a bias.
+    """
+
+    def __init__(self, dim: int, out: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.query = nn.Parameter(torch.randn(1, out))
+        self.to_q = nn.Linear(out, out, bias=False)
+        self.to_kv = nn.Linear(dim, 2 * out, bias=False)
+        self.to_out = nn.Linear(out, out, bias=False)
+        self.ln_q, self.ln_k, self.norm = nn.LayerNorm(out), nn.LayerNorm(dim), nn.LayerNorm(out)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map (n, tokens, dim) to (n, out)."""
+        query = self.to_q(self.ln_q(self.query)).expand(len(tokens), 1, -1)
+        parts = (query, *self.to_kv(self.ln_k(tokens)).chunk(2, dim=-1))
+        q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in parts)
+        pooled = functional.scaled_dot_product_attention(q, k, v)  # (n, heads, 1, out / heads)
+        return self.norm(self.to_out(pooled.flatten(1)))
+
+
+class Projection(nn.Module):
+    """A linear layer without bias to a vector of length one (ImageBind; Girdhar et al. 2023)."""
+
+    def __init__(self, dim: int, out: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(dim, out, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, dim) to (n, out) of L2 norm one."""
+        return functional.normalize(self.linear(x), dim=-1)
+
+
+POOLERS: dict[str, type[nn.Module]] = {"attention": AttentionPool, "projection": Projection}
+
+
+class Pooled(nn.Module):
+    """A network and the pooler that its card names: parameters `trunk.*` and `pooler.*`."""
+
+    def __init__(self, trunk: nn.Module, kind: str, arguments: dict[str, Any]) -> None:
+        super().__init__()
+        self.trunk, self.pooler = trunk, POOLERS[kind](**arguments)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (n, 3, side, side) to (n, out)."""
+        return self.pooler(self.trunk(x))

@@ -1,0 +1,56 @@
+"""The geometry that an encoder's authors, or a paper's code, put before normalising."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+Geometry = dict[str, Any]  # an entry of `transform` in a model's card
+
+
+def geometry_of(card: dict[str, Any], view: str) -> Geometry | None:
+    """Return the geometry of a model card under the policy of a view; None where it has none.
+
+    >>> geometry_of({"transform": {"card": {"resize": 256}}}, "card-fp32")
+    {'resize': 256}
+    >>> geometry_of({"transform": {"card": {"resize": 256}}}, "paper-fp32")
+    """
+    return card.get("transform", {}).get(view.split("-")[0])
+
+
+def side_after(geometry: Geometry | None, side: int) -> int:
+    """Return the side of what the network sees of a square patch, px.
+
+    >>> side_after({"resize": 256, "crop": 224}, 64), side_after({"resize": [224, 224]}, 64)
+    (224, 224)
+    >>> side_after(None, 64)
+    64
+    """
+    if geometry is None:
+        return side
+    resized = geometry["resize"]
+    return geometry.get("crop") or (resized[0] if isinstance(resized, list) else resized)
+
+
+def transform_patches(batch: "torch.Tensor", geometry: Geometry | None) -> "torch.Tensor":
+    """Resize and crop, and scale to 0 to 1.
+
+    Parameters
+    ----------
+    batch : (n, 3, side, side) uint8
+    geometry
+        `resize` (short side, or height and width), px, `interpolation`, centre `crop`, px,
+        and `divide`, a second division of the values.
+
+    Returns
+    -------
+    (n, 3, seen, seen) float32
+    """
+    if geometry is None:
+        return batch.float() / 255
+    from torchvision.transforms.v2 import functional
+
+    mode = functional.InterpolationMode(geometry["interpolation"])
+    batch = functional.resize(batch, geometry["resize"], interpolation=mode, antialias=True)
+    batch = functional.center_crop(batch, geometry["crop"]) if geometry["crop"] else batch
+    return batch.float() / 255 / geometry.get("divide", 1)

@@ -1,0 +1,204 @@
+"""Weights files: where they lie, how they get there, what is in them."""
+
+import pickle
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import urlopen
+
+from cryotome.cards import Card
+from cryotome.errors import WeightsError
+from cryotome.paths import sha256, written_whole
+
+HUB = "https://huggingface.co"
+GATES = {True: " [gated]", None: " [gate not known]"}
+
+
+def needs_file(card: Card) -> bool:
+    """Whether a model's weights are a file from elsewhere: not drawn here, and not none."""
+    return isinstance(card["weights"], dict) and "file" in card["weights"]
+
+
+def _source(weights: Card) -> str:
+    """Return where a person sees the file: a page of the hub, or an address."""
+    if "hub" in weights:
+        kind = "spaces/" if weights.get("space") else ""
+        return f"{HUB}/{kind}{weights['hub']}"
+    return weights.get("url") or weights["page"]
+
+
+def places(card: Card, name: str, weights_dir: Path) -> list[Path]:
+    """Return the local paths of a model's weights, in the order in which they are tried.
+
+    The first is the model's own; the second is shared by all cards of that file, and laid
+    out as the hub lays it out.
+    """
+    weights = card["weights"]
+    shared = weights.get("hub") or str(urlparse(_source(weights)).hostname)
+    return [weights_dir / folder / weights["file"] for folder in (name, shared)]
+
+
+def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
+    """Return the weights file that is at hand: in `weights_dir`, or in the hub's own cache.
+
+    Raises
+    ------
+    WeightsError
+        It is not; the text says how to get it.
+    """
+    weights = card["weights"]
+    for place in places(card, name, weights_dir):
+        if place.exists():
+            return place
+    if "hub" in weights:
+        from huggingface_hub import try_to_load_from_cache
+
+        kind = "space" if weights.get("space") else None
+        cached = try_to_load_from_cache(
+            weights["hub"], weights["file"], revision=weights.get("revision"), repo_type=kind
+        )
+        if isinstance(cached, str):
+            return Path(cached)
+    raise WeightsError(
+        f"The weights of {name} are not at hand. {_way(card, name, weights_dir)} Or put "
+        f"{weights['file']} at {places(card, name, weights_dir)[0]}."
+    )
+
+
+def _way(card: Card, name: str, weights_dir: Path) -> str:
+    weights = card["weights"]
+    if "page" in weights:
+        return (
+            f"Download {weights['file']} by hand from {weights['page']} to "
+            f"{places(card, name, weights_dir)[1]}."
+        )
+    if weights.get("gated"):
+        return (
+            f"{name} is gated: accept its terms at {_source(weights)}, set HF_TOKEN, and run "
+            f"`make weights MODELS={name}` where there is network."
+        )
+    return f"Run `make weights MODELS={name}` where there is network."
+
+
+def check_known(path: Path, card: Card) -> str:
+    """Return the sha256 of a weights file.
+
+    Raises
+    ------
+    WeightsError
+        The card knows the file's sha256, and it is another.
+    """
+    found, known = sha256(path), card["weights"].get("sha256")
+    if known and found != known:
+        raise WeightsError(
+            f"{path} is not the file that its card knows: its sha256 is {found}, the card's "
+            f"{known}. Delete it and fetch it again, or correct the card."
+        )
+    return found
+
+
+def read_file(path: Path, name: str) -> dict[str, Any]:
+    """Read a checkpoint: parameters by name, or entries that hold them. It runs no code.
+
+    Raises
+    ------
+    WeightsError
+        The file is broken, cut short, or no checkpoint.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise WeightsError(_unreadable(path, name, str(error))) from error
+    except SafetensorError as error:
+        raise WeightsError(_unreadable(path, name, str(error))) from error
+    if not isinstance(content, dict):
+        raise WeightsError(_unreadable(path, name, f"it holds a {type(content).__name__}"))
+    return content
+
+
+def _unreadable(path: Path, name: str, why: str) -> str:
+    said = (why.strip().splitlines() or ["it ends too early"])[0][:120].rstrip(".")
+    return (
+        f"{path} is broken, cut short or no checkpoint ({said}). Delete it and fetch it again: "
+        f"`make weights MODELS={name}`."
+    )
+
+
+def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
+    """Download a model's weights into `weights_dir`, unless they are at hand.
+
+    Raises
+    ------
+    WeightsError
+        They cannot be had, or are not what the card knows; the text says what to do.
+    """
+    weights = card["weights"]
+    try:
+        return find_weights(card, name, weights_dir)
+    except WeightsError:
+        if "page" in weights:
+            raise
+    from huggingface_hub import constants
+
+    target = places(card, name, weights_dir)[1]
+    if constants.HF_HUB_OFFLINE:
+        raise WeightsError(f"{name}: HF_HUB_OFFLINE is set, so {target.name} is not fetched.")
+    try:
+        _download(weights, target)
+    except (OSError, ValueError) as error:  # huggingface_hub and urllib raise below OSError
+        raise WeightsError(
+            f"{name}: {_source(weights)} gave no {target.name} ({type(error).__name__}: "
+            f"{str(error).strip().splitlines()[0][:120]}). {_way(card, name, weights_dir)}"
+        ) from error
+    try:
+        check_known(target, card)
+    except WeightsError:
+        target.unlink()
+        raise
+    return target
+
+
+def _download(weights: Card, target: Path) -> None:
+    if "hub" in weights:
+        from huggingface_hub import hf_hub_download
+
+        folder = target.parents[len(Path(weights["file"]).parts) - 1]
+        kind = "space" if weights.get("space") else None
+        hf_hub_download(
+            weights["hub"], weights["file"], local_dir=folder, repo_type=kind,
+            revision=weights.get("revision"),
+        )  # fmt: skip
+        return
+    from tqdm import tqdm
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with urlopen(weights["url"], timeout=60) as answer, written_whole(target) as beside:
+        size = int(answer.headers.get("Content-Length") or 0)
+        bar = tqdm.wrapattr(answer, "read", total=size or None, desc=target.name)
+        with bar as stream, beside.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+        if size and beside.stat().st_size != size:
+            raise OSError(f"{beside.stat().st_size:,} of {size:,} bytes came")
+
+
+def state_of_weights(card: Card, name: str, weights_dir: Path, *, fetch: bool = False) -> str:
+    """Return one line: `have` and where, or `LACK` and what to do; gates are shown.
+
+    Parameters
+    ----------
+    fetch
+        Download what is not at hand.
+    """
+    gate = GATES.get(card["weights"].get("gated", False), "")
+    try:
+        path = (fetch_weights if fetch else find_weights)(card, name, weights_dir)
+    except WeightsError as error:
+        return f"LACK  {name}{gate}: {error}"
+    return f"have  {name}{gate}: {path}"

@@ -1,0 +1,42 @@
+"""Compare a store made in lower precision with fp32, on a sample; stop where it is too far."""
+
+from pathlib import Path
+
+from cryotome.job import run
+from cryotome.parity import check_parity
+from cryotome.paths import written_whole
+
+
+def main(
+    patches: Path,
+    cells: Path,
+    embeddings: Path,
+    report: Path,
+    card: dict,
+    model: str,
+    view: str,
+    limits: dict,
+    batches: Path,
+    weights_dir: Path,
+    device: str,
+    threads: int,
+) -> None:
+    found = check_parity(
+        embeddings,
+        patches,
+        cells,
+        card,
+        model=model,
+        view=view,
+        limits=limits,
+        batches=batches,
+        weights_dir=weights_dir,
+        device=device,
+        threads=threads,
+    )
+    with written_whole(report) as beside:
+        found.to_csv(beside, index=False, float_format="%.6g")
+
+
+if __name__ == "__main__":
+    run(main)

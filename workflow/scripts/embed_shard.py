@@ -1,0 +1,42 @@
+"""Run a frozen encoder over one part of a dataset, so that several jobs share the work."""
+
+from pathlib import Path
+
+from cryotome import recipes
+from cryotome.embeddings import write_shard
+from cryotome.job import run
+
+
+def main(
+    patches: Path,
+    shard: Path,
+    recipe: int,
+    card: dict,
+    model: str,
+    view: str,
+    part: int,
+    parts: int,
+    partial: Path,
+    batches: Path,
+    weights_dir: Path,
+    device: str,
+    threads: int,
+) -> None:
+    assert recipe == recipes.EMBEDDINGS
+    write_shard(
+        shard,
+        patches,
+        card,
+        model=model,
+        part=(part, parts),
+        partial=partial,
+        batches=batches,
+        view=view,
+        weights_dir=weights_dir,
+        device=device,
+        threads=threads,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
