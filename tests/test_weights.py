@@ -239,7 +239,7 @@ def test_make_weights_fetches_from_a_hub_and_then_has_them(tmp_path, server):
 def test_make_weights_says_which_are_gated_and_what_to_accept(tmp_path, server):
     code, said = fetch(tmp_path, server, hub="owner/gated", file="model.bin", gated=True)
     assert code == 1
-    assert "LACK  mine [gated]: mine: https://huggingface.co/owner/gated gave no model.bin" in said
+    assert "LACK  mine [gated]: https://huggingface.co/owner/gated gave no model.bin" in said
     assert "accept its terms at https://huggingface.co/owner/gated, set HF_TOKEN" in said
 
 

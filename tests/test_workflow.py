@@ -98,7 +98,7 @@ def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root)
     assert len(mine) == 585
     assert sum("head=e2e/" in path for path in mine) == 65
     assert jobs(said)["train_endtoend"] == 65
-    assert jobs(said)["embed"] == 16
+    assert jobs(said)["embed"] == jobs(said)["check_precision"] == 16
     assert jobs(said)["probe"] == 8 * (4 + 4 + 5)
     assert not re.search(r"demo_|_random", said), "something of the demo leaks in"
 
@@ -111,7 +111,7 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
         clone, *ganz, f"{base}paper-fp16/model=uni/head=probe/fraction=0.01/fold=3.csv", **site
     )
     assert one == {
-        "read_cells": 1, "cut_patches": 1, "audit": 1, "embed": 1, "split": 1, "probe": 1,
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "embed": 1, "check_precision": 1, "split": 1, "probe": 1,
     }  # fmt: skip
     other = plan(
         clone,
@@ -194,6 +194,36 @@ def test_adding_a_model_plans_only_its_jobs_and_the_tables(done):
     assert small(done, rows=rows) == {
         "embed": 1, "probe": 2, "score": 1, "table1": 1, "intervals": 1, "figure1": 1, "publish": 5, "all": 1,
     }  # fmt: skip
+
+
+def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_run(done):
+    """A row in bf16: its store in two parts, its parity, its probe; then limits none can meet."""
+    rows = [{"model": "resnet10t_random", "head": "ridge"}]
+    study = SMALL | {"rows": rows, "figure2": rows, "views": ["paper-bf16"], "study": "lower"}
+    (done / "lower.yaml").write_text(yaml.dump(study))
+    ask = ["--configfile", "lower.yaml", "--config", "shards=2", "--"]
+    score = (
+        "results/scores/demo_slides/random/view=paper-bf16/model=resnet10t_random/head=ridge.csv"
+    )
+    folder = "results/embeddings/demo_slides/paper-bf16"
+    assert plan(done, *ask, "shards") == {"embed_shard": 2, "shards": 1}
+    snakemake(done, "--cores", "2", *ask, "shards")
+    shards = done / "results/shards/demo_slides/paper-bf16/resnet10t_random"
+    assert sorted(path.name for path in shards.iterdir()) == ["1of2.h5", "2of2.h5"]
+    assert plan(done, *ask, score) == {
+        "embed": 1, "check_precision": 1, "probe": 2, "score": 1,
+    }  # fmt: skip
+    snakemake(done, "--cores", "2", *ask, score)
+    assert list(shards.iterdir()) == []
+    report = pd.read_csv(done / folder / "resnet10t_random.parity.csv").set_index("measure")
+    assert 0.999 < report.loc["cosine_least", "value"] < 1
+    assert plan(done, *ask, score) == {}
+    assert "embed_shard" not in plan(done, *ask, "shards")
+    tight = study | {"parity": study["parity"] | {"cosine": 1}}
+    (done / "lower.yaml").write_text(yaml.dump(tight))
+    assert plan(done, *ask, score) == {"check_precision": 1}
+    said = snakemake(done, "--cores", "2", *ask, score, check=False)
+    assert "resnet10t_random.h5 is too far from fp32 (patches 64, cosine_least 0.999" in said
 
 
 def test_touching_code_cards_and_configs_reruns_nothing(done):

@@ -122,8 +122,22 @@ class Runner:
             self.batch = int(place.read_text())
             return
         self.batch = MOST
-        self.launch(torch.zeros(MOST, self._side, self._side, 3, dtype=torch.uint8))
+        while not self._fits(self.batch) and self.batch > 1:
+            self.batch //= 2
         self._remember()
+
+    def _fits(self, count: int) -> bool:
+        try:
+            self._forward(torch.zeros(count, self._side, self._side, 3, dtype=torch.uint8))
+        except torch.OutOfMemoryError:
+            return False
+        finally:
+            self._free()
+        return True
+
+    def _free(self) -> None:
+        if self.on.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _remember(self) -> None:
         if self._place:
@@ -154,8 +168,7 @@ class Runner:
         except torch.OutOfMemoryError:
             if len(patches) == 1:
                 raise
-        if self.on.type == "cuda":
-            torch.cuda.empty_cache()
+        self._free()
         self.batch = len(patches) // 2
         self._remember()
         _say(f"{len(patches)} patches at once do not fit the memory; going on with {self.batch}.")

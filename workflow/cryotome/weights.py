@@ -149,13 +149,15 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
 
     target = places(card, name, weights_dir)[1]
     if constants.HF_HUB_OFFLINE:
-        raise WeightsError(f"{name}: HF_HUB_OFFLINE is set, so {target.name} is not fetched.")
+        raise WeightsError(f"HF_HUB_OFFLINE is set, so {target.name} is not fetched.")
     try:
         _download(weights, target)
     except (OSError, ValueError) as error:  # huggingface_hub and urllib raise below OSError
+        cause = error.__cause__ or error  # the hub's own says only that there is no local file
+        said = (str(cause).strip().splitlines() or ["no reason given"])[0][:120].rstrip(". ")
         raise WeightsError(
-            f"{name}: {_source(weights)} gave no {target.name} ({type(error).__name__}: "
-            f"{str(error).strip().splitlines()[0][:120]}). {_way(card, name, weights_dir)}"
+            f"{_source(weights)} gave no {target.name} ({type(cause).__name__}: {said}). "
+            f"{_way(card, name, weights_dir)}"
         ) from error
     try:
         check_known(target, card)
