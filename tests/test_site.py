@@ -21,6 +21,14 @@ def config(name: str, **changes: object) -> dict:
     return yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) | changes
 
 
+def test_the_number_of_shards_is_the_sites(tmp_path):
+    assert site.settle({}, tmp_path).shards == 4
+    (tmp_path / "site.yaml").write_text("shards: 2\n")
+    assert site.settle({}, tmp_path).shards == 2
+    settled = site.settle({"shards": 3, "study": "s"}, tmp_path)
+    assert (settled.shards, settled.study) == (3, {"study": "s"})
+
+
 def test_environment_wins_over_config_over_site_yaml(tmp_path):
     (tmp_path / "site.yaml").write_text("data_root: /c\nweights_dir: /d\n")
     assert site.settle(config("config"), tmp_path).data_root.as_posix() == "/c"

@@ -100,3 +100,30 @@ def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
         Study(whole, CONFIG, files=files)
     (tmp_path / "s.yaml").write_text(yaml.dump(whole))
     assert Study(whole, CONFIG, files=files).folds == [0, 1]
+
+
+def test_stores_are_those_of_networks_once_per_model():
+    demo = study("config")
+    assert demo.stores == [
+        (dataset, "paper-fp32", model)
+        for dataset in ("demo_rois", "demo_slides")
+        for model in ("vit_tiny_random", "resnet10t_random")
+    ]
+
+
+def test_lower_precision_concerns_networks_only():
+    ganz = study("ganz2024")
+    assert ganz.is_lower("uni", "paper-fp16")
+    assert not ganz.is_lower("uni", "card-fp32")
+    assert not ganz.is_lower("colour_histogram", "paper-fp16")
+
+
+def test_arithmetic_counts_a_store_once_and_the_side_that_the_network_sees():
+    row = {"model": "retccl", "head": "ridge"}
+    two = [row, {"model": "retccl", "head": "probe"}]
+    changes = {"datasets": ["amibr"], "rows": two, "figure2": [row], "device": "cpu"}
+    paper = study("amibr", **changes)  # resized to 256 px, the input of the network
+    assert paper.gflop() == pytest.approx(3720 * 10.7)
+    row = {"model": "resnet50_imagenet", "head": "ridge"}
+    bare = study("amibr", **changes | {"rows": [row], "figure2": [row]})  # 64 px as they are
+    assert bare.gflop() == pytest.approx(3720 * 8.2 * (64 / 224) ** 2)

@@ -258,19 +258,23 @@ class Study:
     def gflop(self) -> float:
         """Estimate all arithmetic in GFLOP; a training view costs three forwards."""
         total = 0.0
-        for row in self.rows:
-            encoder = self.model(row.model)
-            per_patch = encoder.get("gflops", 0.0)
-            head = self.head(row.head)
+        for name, view, model in self.stores:
+            cells = sum(map(sum, self.dataset(name).get("expect", {}).get("cells", {}).values()))
+            total += cells * self._gflop_per_patch(model, view, name)
+        for row in {(row.model, row.head.removesuffix(LAST)) for row in self.rows}:
+            head = self.head(row[1])
+            if not self.trains(row[1]):
+                continue
             for name in self.datasets:
-                card = self.dataset(name)
-                seen = side_after(geometry_of(encoder, row.view), card["patch"]["side"])
-                area = (seen / encoder.get("input", 224)) ** 2
-                cells = sum(map(sum, card.get("expect", {}).get("cells", {}).values()))
                 runs = sum(len(self.fractions(s)) for s in self.schemes(name)) * len(self.folds)
-                views = 3 * head["steps"] * head["batch"] * runs if "steps" in head else cells
-                total += per_patch * area * views
+                seen = 3 * head["steps"] * head["batch"] * runs
+                total += seen * self._gflop_per_patch(row[0], "patches", name)
         return total
+
+    def _gflop_per_patch(self, model: str, view: str, dataset: str) -> float:
+        card, side = self.model(model), self.dataset(dataset)["patch"]["side"]
+        seen = side_after(geometry_of(card, view), side)
+        return card["gflops"] * (seen / card.get("input", 224)) ** 2
 
     def label(self, row: Row) -> str:
         """Return the row's name for people, random weights named as such."""
