@@ -57,6 +57,15 @@ def test_equal_embeddings_are_at_cosine_one_and_difference_zero():
     assert compare(x, x, y, LIMITS).set_index("measure")["value"]["auroc_difference"] == 0
 
 
+def test_centring_shows_what_a_common_part_hides():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 5)).astype(np.float32) + 1000
+    noisy = x + rng.normal(size=x.shape).astype(np.float32)
+    report = compare(x, noisy, np.arange(40) % 2, LIMITS).set_index("measure")["value"]
+    assert report["cosine_least"] > 0.999
+    assert report["centred_cosine_mean"] < 0.9
+
+
 def test_the_crossed_auroc_finds_a_signal_and_needs_both_classes():
     rng = np.random.default_rng(0)
     y = (rng.random(80) < 0.5).astype(int)

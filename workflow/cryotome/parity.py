@@ -62,15 +62,18 @@ def compare(full: np.ndarray, lower: np.ndarray, labels: np.ndarray, limits: Car
     Returns
     -------
     data frame with columns measure, value, limit
-        limit is empty where there is none.
+        limit is empty where there is none. `centred_cosine_mean` is over embeddings less
+        their mean in fp32, which networks whose embeddings share a large part need.
     """
-    cosine = cosines(full, lower)
+    cosine, mean = cosines(full, lower), full.mean(axis=0)
+    centred = cosines(full - mean, lower - mean)  # without what all patches share
     both = [crossed_auroc(x, labels) for x in (full, lower)]
     return pd.DataFrame(
         [
             ("patches", len(full), np.nan),
             ("cosine_least", cosine.min(), limits["cosine"]),
             ("cosine_mean", cosine.mean(), np.nan),
+            ("centred_cosine_mean", centred.mean(), np.nan),
             ("auroc_fp32", both[0], np.nan),
             ("auroc_lower", both[1], np.nan),
             ("auroc_difference", abs(both[0] - both[1]), limits["auroc"]),
