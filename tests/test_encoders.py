@@ -6,10 +6,12 @@ from conftest import CONFIG
 
 from cryotome.cards import load_card
 from cryotome.encoders import (
+    Encoder,
     build_classifier,
     build_encoder,
     build_network,
     check_side,
+    patch_side,
     pick_device,
     pool_tokens,
     state_hash,
@@ -135,6 +137,63 @@ def test_every_swiglu_of_a_card_has_its_gate(name):
     gates = [layer.act for layer in network.modules() if type(layer).__name__ == "GluMlp"]
     assert len(gates) == len(network.blocks)
     assert all(isinstance(gate, torch.nn.SiLU) for gate in gates)
+
+
+MODELS = {
+    path.stem: load_card(CONFIG, "models", path.stem) for path in CONFIG.glob("models/*.yaml")
+}
+SHALLOW = {
+    "timm": {"depth": 1, "embed_dim": 96, "num_heads": 4},
+    "transformers": {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4},
+}
+MEANS = ["mean", "class+mean", "mean_before_norm"]
+
+
+@pytest.mark.parametrize("name", [n for n, c in MODELS.items() if c.get("pooling") in MEANS])
+def test_no_prefix_token_is_in_the_mean(name):
+    """The last tokens, one for each part of the image, are counted from the end."""
+    card = small(name, **SHALLOW[MODELS[name]["loader"]])
+    torch.manual_seed(0)
+    network = build_network(card).eval()
+    encoder, x = Encoder(network, card).eval(), torch.rand(2, 3, 224, 224)
+    parts = (224 // patch_side(network)) ** 2
+    with torch.inference_mode():
+        seen = (x - encoder.mean) / encoder.std
+        if card["pooling"] == "mean_before_norm":
+            tokens = network(seen, output_hidden_states=True).hidden_states[-1]
+        else:
+            output = network(seen)
+            tokens = getattr(output, "last_hidden_state", output)
+        assert tokens.shape[1] == card["prefix_tokens"] + parts
+        mean = tokens[:, -parts:].mean(1)
+        there = torch.cat([tokens[:, 0], mean], 1) if card["pooling"] == "class+mean" else mean
+        assert torch.allclose(encoder(x), there, atol=1e-6)
+
+
+LIGHT = [n for n, c in MODELS.items() if c.get("gflops", 99) < 13 and "grid" not in str(c)]
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_light_encoders_run_at_full_size_and_pool_as_their_card_says(name):
+    """The class token after the last norm; maps averaged; nothing depends on the batch."""
+    card, side = MODELS[name], MODELS[name].get("input", 224)
+    torch.manual_seed(0)
+    network = build_network(card, side).eval()
+    encoder, x = Encoder(network, card).eval(), torch.rand(2, 3, side, side)
+    with torch.inference_mode():
+        seen = (x - encoder.mean) / encoder.std
+        pooled = encoder(x)
+        assert pooled.shape == (2, card["dim"])
+        assert torch.allclose(encoder(x[1:]), pooled[1:], atol=1e-4)
+        features = getattr(network, "forward_features", network)(seen)
+        features = features[-1] if isinstance(features, list) else features
+        if features.ndim == 3:
+            there = features[:, 0]
+        elif features.ndim == 4:  # Swin says height and width first, others channels
+            there = features.mean((1, 2) if features.shape[-1] == card["dim"] else (2, 3))
+        else:
+            there = features
+        assert torch.allclose(pooled, there, atol=1e-5)
 
 
 def test_registers_and_gates_of_a_transformers_network_are_those_of_its_class():

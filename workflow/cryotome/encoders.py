@@ -180,6 +180,13 @@ def _check_gates(network: nn.Module, card: Card) -> None:
             )
 
 
+def patch_side(network: nn.Module) -> int:
+    """Return the side of what one token stands for, px; 0 where there are no tokens."""
+    network = getattr(network, "trunk", network)
+    embed, config = getattr(network, "patch_embed", None), getattr(network, "config", None)
+    return embed.patch_size[0] if embed is not None else getattr(config, "patch_size", 0)
+
+
 def check_side(card: Card, name: str, side: int) -> None:
     """Stop before a network is given patches of a size that it cannot take.
 
@@ -200,7 +207,7 @@ def check_side(card: Card, name: str, side: int) -> None:
     flexible = "grid" in card.get("checkpoint", {})
     if size and side != size and not flexible:
         raise CardError(f"{name} takes patches of {size} px, not {side}. {_other_size(card, size)}")
-    step = getattr(embed, "patch_size", [1])[0]
+    step = patch_side(network) or 1
     if side % step and not getattr(embed, "dynamic_img_pad", False):
         near = side - side % step
         raise CardError(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cryotome.cards import Card
-from cryotome.encoders import Encoder, build_network
+from cryotome.encoders import Encoder, build_network, patch_side
 
 INPUT = 224  # px, where a card does not say otherwise
 
@@ -18,12 +18,6 @@ def _tokens(network: nn.Module, x: Tensor) -> Tensor:
     output: Any = getattr(network, "forward_features", network)(x)
     output = output[-1] if isinstance(output, list) else output
     return getattr(output, "last_hidden_state", output)
-
-
-def _patch_side(network: nn.Module) -> int:
-    network = getattr(network, "trunk", network)
-    embed, config = getattr(network, "patch_embed", None), getattr(network, "config", None)
-    return embed.patch_size[0] if embed is not None else config.patch_size  # type: ignore[union-attr]
 
 
 def measure(card: Card) -> dict[str, float]:
@@ -51,7 +45,7 @@ def measure(card: Card) -> dict[str, float]:
             embedding = encoder(x)
         with torch.no_grad():
             tokens = _tokens(network, x)
-    count = tokens.shape[1] - (side // _patch_side(network)) ** 2 if tokens.ndim == 3 else 0
+    count = tokens.shape[1] - (side // patch_side(network)) ** 2 if tokens.ndim == 3 else 0
     return {
         "parameters": parameters,
         "dim": embedding.shape[1],
