@@ -179,6 +179,33 @@ def test_like_takes_a_card_and_changes_some_keys(tmp_path):
     }
 
 
+def test_weights_of_a_variant_are_said_whole(tmp_path):
+    """Parts of two sources are none: a url of one's own beside the hub of the base card."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "uni.yaml").write_text((CONFIG / "models" / "uni.yaml").read_text())
+    (tmp_path / "models" / "mine.yaml").write_text(
+        "like: uni\nweights: {url: 'https://x.org/m.pth', file: m.pth}\n"
+    )
+    mine = load_card(tmp_path, "models", "mine")
+    assert mine["weights"] == {"url": "https://x.org/m.pth", "file": "m.pth"}
+    assert mine["dim"] == 1024
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        "none",
+        {"file": "m.pth"},
+        {"random": 0, "hub": "x", "file": "y", "gated": False},
+        {"url": "x", "page": "y", "file": "z"},
+    ],
+)
+def test_weights_have_exactly_one_source(weights):
+    card = load_card(CONFIG, "models", "uni") | {"weights": weights}
+    with pytest.raises(CardError, match=r"mine.yaml, weights: "):
+        check(card, "model", "mine.yaml")
+
+
 def test_facts_leave_prose_out_and_do_not_depend_on_order():
     card = load_card(CONFIG, "models", "uni")
     reworded = dict(reversed((card | {"title": "another", "notes": "other"}).items()))

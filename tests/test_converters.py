@@ -171,8 +171,11 @@ def test_conchs_grid_grows_to_448_px(tmp_path):
     }
     encoder = loaded(tmp_path, "conch_v1_5", card, state, side=448)
     old, new = network.trunk.pos_embed, encoder.network.trunk.pos_embed
-    assert old.shape[1] == 14**2 + 1
-    assert torch.equal(new, resize_grid(old, count=28**2 + 1, offset=0.1))
+    square = old[:, 1:].reshape(1, 14, 14, -1).permute(0, 3, 1, 2)
+    square = torch.nn.functional.interpolate(square, scale_factor=28.1 / 14, mode="bicubic")
+    assert square.shape[2:] == (28, 28)
+    assert torch.equal(new[:, 0], old[:, 0])
+    assert torch.allclose(new[:, 1:], square.flatten(2).transpose(1, 2), atol=1e-6)
 
 
 def test_the_grid_of_a_transformers_network_is_resized_too(tmp_path):
@@ -228,6 +231,48 @@ def test_a_missing_entry_says_what_the_file_has():
         convert({"student": {}, "optimizer": {}}, {"inside": "teacher"}, {})
     with pytest.raises(WeightsError, match="it has no 'b.key.0'"):
         convert({"b.query.0": torch.zeros(1)}, {"join": {"b.q.{}": ["b.query.{}", "b.key.{}"]}}, {})
+
+
+PUBLISHED = [("layers.", "encoder.layer."), ("attention.o_proj", "attention.output.dense")]
+PUBLISHED += [
+    (f"attention.{n[0]}_proj", f"attention.attention.{n}") for n in ("query", "key", "value")
+]
+
+
+@pytest.mark.parametrize("name", ["hibou_b", "midnight_12k", "phikon_v2"])
+def test_the_names_of_published_dinov2_checkpoints_of_the_hub_load(tmp_path, name):
+    """Older transformers called attention and the gated layer otherwise; values decide."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    card = small(name, dim=64 if name == "midnight_12k" else 32, **sizes)
+    network = shaken(build_network(card))
+    state, present = {}, network.state_dict()
+    for key, value in present.items():
+        if "gate_proj" in key:  # gate and value were one layer
+            value = torch.cat([value, present[key.replace("gate", "up")]])
+            key = key.replace("gate_proj", "weights_in")
+        for new, old in [*PUBLISHED, ("down_proj", "weights_out")]:
+            key = key.replace(new, old)
+        if "up_proj" not in key:
+            state[key] = value
+    assert any("attention.attention.query" in key for key in state)
+    assert any("weights_in" in key for key in state) == (name != "phikon_v2")
+    encoder = loaded(tmp_path, name, card, state)
+    with torch.inference_mode():
+        pixels = torch.rand(1, 3, 224, 224)
+        theirs = network((pixels - encoder.mean) / encoder.std).last_hidden_state
+        assert encoder(pixels)[:, :32] == pytest.approx(theirs[:, 0], abs=1e-5)
+
+
+def test_a_beginning_that_no_name_has_says_what_the_file_has():
+    with pytest.raises(WeightsError, match=r"no name in it begins 'backbone.'; it has 'cls_token'"):
+        convert({"cls_token": torch.zeros(1)}, {"keep": "backbone."}, {})
+
+
+@pytest.mark.parametrize(("old", "new"), [(37, 39), (37, 43), (14, 61), (37, 16)])
+def test_a_grid_gets_the_size_that_is_asked_for_whatever_the_rounding(old, new):
+    for offset in (0.0, 0.1):
+        position = torch.randn(1, old * old + 1, 2)
+        assert resize_grid(position, count=new * new + 1, offset=offset).shape[1] == new * new + 1
 
 
 def test_a_grid_of_the_right_size_is_left_alone_and_prefix_tokens_stay():

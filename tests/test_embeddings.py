@@ -214,10 +214,42 @@ def test_a_shard_of_another_view_is_named_and_not_used(store, tmp_path, capsys):
     assert (tmp_path / "shards" / "1of2.h5").exists()
 
 
+def test_a_shard_of_other_cells_is_refused_and_order_of_ids_does_not_matter(store, tmp_path):
+    """Ids need not be sorted; a shard finds its place by them."""
+    with h5py.File(store) as file:
+        patches, stamps = file["patch"][:], dict(file.attrs)
+    mixed = tmp_path / "mixed.h5"
+    with h5py.File(mixed, "w") as file:
+        file["patch"], file["id"] = patches, np.roll(np.arange(48), 7)
+        file.attrs.update(stamps)
+    card = load_card(CONFIG, "models", "colour_histogram")
+    how = {"model": "colour_histogram", "view": "paper-fp32", "partial": tmp_path / "p"}
+    for part in (1, 2):
+        shard = tmp_path / "shards" / f"{part}of2.h5"
+        embeddings.write_shard(shard, mixed, card, part=(part, 2), **how)
+    write(tmp_path / "whole.h5", mixed, "colour_histogram")
+    write(tmp_path / "again" / "whole.h5", mixed, "colour_histogram")
+    with h5py.File(tmp_path / "whole.h5") as one, h5py.File(tmp_path / "again/whole.h5") as other:
+        assert (one["embedding"][:] == other["embedding"][:]).all()
+    embeddings.write_shard(tmp_path / "shards" / "1of2.h5", mixed, card, part=(1, 2), **how)
+    with h5py.File(tmp_path / "shards" / "1of2.h5", "r+") as file:
+        file["id"][3] = 5
+    with pytest.raises(StoreError, match=r"1of2.h5 holds other cells than its store. Delete it"):
+        write(tmp_path / "e.h5", mixed, "colour_histogram")
+
+
+def test_more_shards_than_patches_are_refused(store, tmp_path):
+    card = load_card(CONFIG, "models", "colour_histogram")
+    how = {"model": "colour_histogram", "view": "paper-fp32", "partial": tmp_path / "p"}
+    with pytest.raises(StoreError, match="48 patches make no 49 shards; ask for fewer"):
+        embeddings.write_shard(tmp_path / "s.h5", store, card, part=(1, 49), **how)
+
+
 def test_parts_cover_every_row_once_and_begin_at_steps():
     for count, parts, step in [(48, 3, 8), (3720, 4, 8), (50, 7, 64), (5, 5, 1)]:
         rows = [embeddings._rows_of((k + 1, parts), count, step) for k in range(parts)]
         assert [row for part in rows for row in part] == list(range(count))
         assert all(len(part) for part in rows)
-    assert [r.start % 8 for r in rows] == [0, 1, 2, 3, 4]
+    starts = [embeddings._rows_of((k, 4), 3720, 8).start for k in (1, 2, 3, 4)]
+    assert starts == [0, 928, 1856, 2784], "multiples of eight"
     assert embeddings._rows_of((2, 3), 48, 8) == range(16, 32)

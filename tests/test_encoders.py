@@ -13,7 +13,6 @@ from cryotome.encoders import (
     check_side,
     patch_side,
     pick_device,
-    pool_tokens,
     state_hash,
     use_threads,
 )  # fmt: skip
@@ -23,43 +22,6 @@ CPU = torch.device("cpu")
 NOWHERE = Path("nowhere")
 SEEN = {"view": "paper-fp32", "side": 40}
 LARGE = {"view": "paper-fp32", "side": 224}
-
-
-def test_mean_leaves_registers_out():
-    tokens = torch.tensor([[[1.0], [90.0], [2.0], [4.0]]])  # class, register, two image parts
-    assert pool_tokens(tokens, how="class+mean", prefix=2).tolist() == [[1.0, 3.0]]
-    assert pool_tokens(tokens, how="class", prefix=2).tolist() == [[1.0]]
-
-
-@pytest.mark.parametrize(
-    ("how", "pooled"),
-    [
-        ("class", [1.0]),
-        ("mean", [8.5]),
-        ("class+mean", [1.0, 8.5]),
-        ("class+rest", [1.0, (90 + 136) / 17]),
-        ("centre", [(6 + 7 + 10 + 11) / 4]),
-    ],
-)
-def test_every_pooling_of_tokens(how, pooled):
-    tokens = torch.tensor([[1.0, 90.0, *range(1, 17)]]).unsqueeze(
-        -1
-    )  # class, register, 4 x 4 parts
-    assert pool_tokens(tokens, how=how, prefix=2).tolist() == [pytest.approx(pooled)]
-
-
-def test_the_centre_of_an_odd_grid_is_one_token():
-    tokens = torch.arange(10.0).view(1, 10, 1)  # class, 3 x 3 parts
-    assert pool_tokens(tokens, how="centre", prefix=1).tolist() == [[5.0]]
-
-
-def test_maps_are_averaged():
-    assert pool_tokens(torch.ones(2, 3, 4, 4), how="map_mean", prefix=0).tolist() == [[1] * 3] * 2
-
-
-def test_a_pooling_that_does_not_fit_says_so():
-    with pytest.raises(ValueError, match=r"'class\+mean' does not fit an output of shape \(2, 5\)"):
-        pool_tokens(torch.zeros(2, 5), how="class+mean", prefix=1)
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_random", "resnet10t_random"])
@@ -102,13 +64,28 @@ def test_folds_start_from_different_weights_and_the_same_fold_from_the_same():
 def test_patches_that_a_network_cannot_take_are_refused_before_it_is_loaded(name, side, said):
     card = load_card(CONFIG, "models", name)
     with pytest.raises(CardError, match=said):
-        check_side(card, name, side)
-    check_side(card, name, 224)
+        check_side(card, name, side, view="paper-fp32")
+    check_side(card, name, 224, view="paper-fp32")
+    assert "a view" not in refusal(card, name, side, view="patches"), "heads resize nothing"
+
+
+def refusal(card: dict, name: str, side: int, *, view: str) -> str:
+    with pytest.raises(CardError) as error:
+        check_side(card, name, side, view=view)
+    return str(error.value)
+
+
+def test_networks_whose_grid_is_resized_take_multiples_of_their_patch_only():
+    for name in ("midnight_12k", "dinov2_vits14"):
+        card = load_card(CONFIG, "models", name)
+        check_side(card, name, 70, view="paper-fp32")
+        assert "takes multiples of 14 px, not 64" in refusal(card, name, 64, view="card-fp32")
+        assert "{side: 14}" in refusal(card, name, 9, view="paper-fp32")
 
 
 def test_networks_that_take_any_size_are_let_through():
     for name in ("vit_tiny_random", "resnet10t_random", "resnet50_imagenet"):
-        check_side(load_card(CONFIG, "models", name), name, 50)
+        check_side(load_card(CONFIG, "models", name), name, 50, view="paper-fp32")
 
 
 def small(name: str, **changes: object) -> dict:

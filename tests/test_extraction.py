@@ -9,6 +9,7 @@ import torch
 from conftest import CONFIG
 
 from cryotome.cards import load_card
+from cryotome.errors import StoreError
 from cryotome.extraction import PatchReader, Runner, ahead, processor_batch
 
 
@@ -56,7 +57,7 @@ def test_two_blocks_in_hand_are_not_overwritten_by_the_third(patches):
 
 def test_a_store_that_ends_early_is_no_silent_zero(patches):
     read = PatchReader(patches, pinned=False)
-    with pytest.raises(EOFError, match="ends before row 60"):
+    with pytest.raises(StoreError, match=r"p.h5 ends before row 60. Delete it and rerun"):
         read((40, 20))
 
 
@@ -102,13 +103,16 @@ def test_out_of_memory_halves_the_batch_and_is_remembered(patches, tmp_path, mon
     run._find_batch(tmp_path / "batch")
     assert run.batch == 8
     assert (tmp_path / "batch").read_text() == "8"
-    run.batch = 20
-    assert everything(run, patches, [(0, 50)]) == pytest.approx(whole, abs=1e-4)
-    assert (run.batch, (tmp_path / "batch").read_text()) == (10, "10")
-    assert "20 patches at once do not fit the memory; going on with 10" in capsys.readouterr().err
     other = runner(tmp_path)
+    (tmp_path / "batch").write_text("32")  # remembered, and no longer true
     other._find_batch(tmp_path / "batch")
-    assert other.batch == 10
+    assert other.batch == 32
+    other.compile_if_it_pays(torch.zeros(40, 32, 32, 3, dtype=torch.uint8), count=50)
+    assert other.batch == 8
+    assert "16 patches at once do not fit the memory; going on with 8" in capsys.readouterr().err
+    other.batch = 64
+    assert everything(other, patches, [(0, 50)]) == pytest.approx(whole, abs=1e-4)
+    assert other.batch == 8, "a power of two, whatever the tail was"
 
 
 def test_one_patch_that_does_not_fit_is_an_error(tmp_path, monkeypatch):
@@ -140,13 +144,14 @@ def test_short_work_is_not_compiled_and_a_failing_compiler_stops_nothing(
     )
 
 
-def test_the_faster_of_eager_and_compiled_is_kept(tmp_path, monkeypatch):
+def test_the_faster_of_eager_and_compiled_is_kept_if_it_agrees(tmp_path, monkeypatch):
     run = runner(tmp_path)
     some = torch.zeros(8, 32, 32, 3, dtype=torch.uint8)
     monkeypatch.setattr("torch.compile", lambda network: network.__class__(network.network, CARD))
-    for seconds, kept in (([1.0, 0.5], True), ([1.0, 0.99], False)):
-        taken = iter(seconds)
-        monkeypatch.setattr(Runner, "_seconds", lambda self, part, taken=taken: next(taken))
+    near, far = torch.eye(8), torch.eye(8).roll(1, 0)
+    for seconds, said, kept in ((0.5, near, True), (0.99, near, False), (0.5, far, False)):
+        timed = iter([(1.0, near), (seconds, said)])
+        monkeypatch.setattr(Runner, "_timed", lambda self, part, timed=timed: next(timed))
         run.compile_if_it_pays(some, count=10**9)
         assert (run._network is not run._eager) == kept
         assert run._compiled_for == (8 if kept else 0)

@@ -9,13 +9,15 @@ from conftest import ROOT
 
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts"},
-    {"cards", "failures", "resume", "stores", "converters"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "pooling"},
+    {"cards", "failures", "resume", "stores"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers"},
-    {"site", "cells", "windows", "tables", "figures", "encoders"},
-    {"patches", "measure", "extraction"},
-    {"data", "fetch", "audit", "embeddings", "endtoend", "partial"},
-    {"ending", "parity"},
+    {"site", "cells", "windows", "tables", "figures", "converters"},
+    {"patches", "encoders"},
+    {"data", "fetch", "audit", "measure", "extraction", "endtoend", "partial"},
+    {"ending", "embedders"},
+    {"embeddings"},
+    {"parity"},
 ]  # fmt: skip
 
 

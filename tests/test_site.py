@@ -29,6 +29,12 @@ def test_the_number_of_shards_is_the_sites(tmp_path):
     assert (settled.shards, settled.study) == (3, {"study": "s"})
 
 
+@pytest.mark.parametrize("shards", ["two", 0, -1])
+def test_a_number_of_shards_that_is_none_is_refused(tmp_path, shards):
+    with pytest.raises(CardError, match=f"shards is {shards!r}; it is a number of jobs, 1 or more"):
+        site.settle({"shards": shards}, tmp_path)
+
+
 def test_environment_wins_over_config_over_site_yaml(tmp_path):
     (tmp_path / "site.yaml").write_text("data_root: /c\nweights_dir: /d\n")
     assert site.settle(config("config"), tmp_path).data_root.as_posix() == "/c"

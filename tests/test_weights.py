@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,7 +19,7 @@ from cryotome.cards import load_card
 from cryotome.encoders import build_encoder, build_network
 from cryotome.errors import WeightsError
 from cryotome.paths import sha256
-from cryotome.weights import find_weights, places
+from cryotome.weights import find_weights, needs_file, places, state_of_weights
 
 LARGE = {"view": "paper-fp32", "side": 224}
 SMALL = {
@@ -66,7 +67,21 @@ def test_the_two_places_are_the_models_own_and_the_one_of_its_source():
     assert str(own) == "w/virchow2_class/model.safetensors"
     assert str(shared) == "w/paige-ai/Virchow2/model.safetensors"
     url = load_card(CONFIG, "models", "kaiko_vitb8")
-    assert str(places(url, "kaiko_vitb8", Path("w"))[1]) == "w/github.com/vitb8.pth"
+    release = "kaiko-ai/towards_large_pathology_fms/releases/download/0.0.1"
+    assert str(places(url, "kaiko_vitb8", Path("w"))[1]) == f"w/github.com/{release}/vitb8.pth"
+    card["weights"]["revision"] = "315864"
+    pinned = places(card, "virchow2_class", Path("w"))[1]
+    assert str(pinned) == "w/paige-ai/Virchow2@315864/model.safetensors"
+
+
+def test_no_two_cards_share_a_place_without_sharing_a_source():
+    sources: dict[Path, str] = {}
+    for path in sorted(CONFIG.glob("models/*.yaml")):
+        card = load_card(CONFIG, "models", path.stem)
+        if needs_file(card):
+            place = places(card, path.stem, Path("w"))[1]
+            assert sources.setdefault(place, str(card["weights"])) == str(card["weights"])
+    assert len(sources) > 40
 
 
 def test_the_hubs_own_cache_is_used_without_network(tmp_path, monkeypatch):
@@ -92,10 +107,13 @@ def no_cache(monkeypatch, tmp_path):
             "uni",
             r"^The weights of uni are not at hand. uni is gated: accept its terms at "
             r"https://huggingface.co/MahmoodLab/UNI, set HF_TOKEN, and run `make weights "
-            r"MODELS=uni` where there is network. Or put pytorch_model.bin at .*uni/pytorch",
+            r"MODELS=uni` where there is network. Or put pytorch_model.bin at .*/MahmoodLab/UNI/",
         ),
         ("kaiko_vits16", r"Run `make weights MODELS=kaiko_vits16` where there is network. Or put"),
-        ("retccl", r"Download best_ckpt.pth by hand from https://drive.google.com/.* to .*/best_"),
+        (
+            "retccl",
+            r"Download them by hand from https://drive.google.com/.*. Or put best_ckpt.pth at .*FUnL/best",
+        ),
     ],
 )
 def test_a_missing_file_says_how_to_get_it(name, said, tmp_path, no_cache):
@@ -124,6 +142,15 @@ def test_a_page_or_a_pickle_of_something_else_is_no_checkpoint(tmp_path, content
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="is broken, cut short or no checkpoint"):
+        build_encoder(card, "uni", tmp_path, **LARGE)
+
+
+def test_python_objects_beside_parameters_are_said_and_not_run(tmp_path):
+    card = small("uni")
+    path = places(card, "uni", tmp_path)[0]
+    path.parent.mkdir()
+    torch.save({"args": Namespace(lr=1), "model": {"a": torch.zeros(1)}}, path)
+    with pytest.raises(WeightsError, match=r"holds Python objects \(argparse.Namespace\) beside"):
         build_encoder(card, "uni", tmp_path, **LARGE)
 
 
@@ -165,6 +192,16 @@ def test_a_file_whose_sha256_the_card_does_not_know_is_refused(tmp_path):
         build_encoder(card, "uni", tmp_path, **LARGE)
 
 
+def test_a_file_at_hand_that_the_card_does_not_know_lacks(tmp_path):
+    card = load_card(CONFIG, "models", "ctranspath")
+    path = places(card, "ctranspath", tmp_path)[1]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"CHIEF")
+    said = state_of_weights(card, "ctranspath", tmp_path)
+    assert said.startswith("LACK  ctranspath: ")
+    assert "is not the file that its card knows" in said
+
+
 CONTENT = b"weights" * 1000
 
 
@@ -204,6 +241,10 @@ def server() -> Iterator[str]:
         httpd.shutdown()
 
 
+def address(folder: Path, server: str) -> Path:
+    return folder / "w" / server.removeprefix("http://")
+
+
 def fetch(folder: Path, server: str, *words: str, **weights: object) -> tuple[int, str]:
     """Run `make weights` on one card with these weights; return its exit and what it said."""
     if weights:
@@ -236,27 +277,45 @@ def test_make_weights_fetches_from_a_hub_and_then_has_them(tmp_path, server):
     assert fetch(tmp_path, "http://127.0.0.1:9")[0] == 0, "no network is needed now"
 
 
-def test_make_weights_says_which_are_gated_and_what_to_accept(tmp_path, server):
-    code, said = fetch(tmp_path, server, hub="owner/gated", file="model.bin", gated=True)
+@pytest.mark.parametrize("gated", [True, False, None])
+def test_make_weights_says_which_are_gated_and_what_to_accept(tmp_path, server, gated):
+    """What the server says counts, whatever the card knows of a gate."""
+    code, said = fetch(tmp_path, server, hub="owner/gated", file="model.bin", gated=gated)
     assert code == 1
-    assert "LACK  mine [gated]: https://huggingface.co/owner/gated gave no model.bin" in said
-    assert "accept its terms at https://huggingface.co/owner/gated, set HF_TOKEN" in said
+    assert ("[gated]" in said, "[gate not known]" in said) == (gated is True, gated is None)
+    assert "https://huggingface.co/owner/gated does not let you have model.bin (403)" in said
+    assert "Accept the terms there, and set HF_TOKEN to a token of yours" in said
+
+
+@pytest.mark.parametrize(
+    ("hub", "said"),
+    [
+        ("owner/absent", "has no model.bin (404). Correct `weights:` in the card of mine"),
+        ("owner/short", "model.bin did not come from https://huggingface.co/owner/short ("),
+    ],
+)
+def test_what_a_hub_cannot_give_is_one_sentence(tmp_path, server, hub, said):
+    code, heard = fetch(tmp_path, server, hub=hub, file="model.bin", gated=False)
+    assert (code, said in heard) == (1, True), heard
 
 
 def test_make_weights_fetches_an_address_and_refuses_what_came_short(tmp_path, server):
     code, said = fetch(tmp_path, server, url=f"{server}/m.pth", file="m.pth")
     assert code == 0, said
-    assert (tmp_path / "w/127.0.0.1/m.pth").read_bytes() == CONTENT
-    for name, why in (("short", "7,000 of 7,005 bytes came"), ("absent", "HTTP Error 404")):
+    assert (address(tmp_path, server) / "m.pth").read_bytes() == CONTENT
+    for name, why in (
+        ("short", "7,000 of 7,005 bytes came"),
+        ("absent", "has no absent.pth (404)"),
+    ):
         code, said = fetch(tmp_path, server, url=f"{server}/{name}.pth", file=f"{name}.pth")
         assert (code, why in said) == (1, True), said
-        assert not list((tmp_path / "w/127.0.0.1").glob(f"*{name}*"))
+        assert not list(address(tmp_path, server).glob(f"*{name}*"))
 
 
 def test_what_was_fetched_is_held_against_its_known_sha256(tmp_path, server):
     code, said = fetch(tmp_path, server, url=f"{server}/m.pth", file="m.pth", sha256="0" * 64)
     assert (code, "is not the file that its card knows" in said) == (1, True)
-    assert not (tmp_path / "w/127.0.0.1/m.pth").exists()
+    assert not (address(tmp_path, server) / "m.pth").exists()
 
 
 def test_the_offline_flag_is_honoured(tmp_path, server, monkeypatch):

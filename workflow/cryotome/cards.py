@@ -17,6 +17,8 @@ Card = dict[str, Any]
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
 
+# Keys that a card with `like:` says whole, or not at all: parts of two sources are none.
+WHOLE = {"weights", "checkpoint", "pooler"}
 # Keys that are read by people only: editing them must not rerun a job.
 PROSE = {"title", "source", "notes", "licence", "table1", "printed", "trained_mpp"}
 PROSE |= {"parameters", "gflops"}
@@ -86,7 +88,7 @@ def _meant(error: ValidationError) -> str:
 def _merged(base: Card, change: Card) -> Card:
     result = dict(base)
     for name, value in change.items():
-        both = isinstance(value, dict) and isinstance(base.get(name), dict)
+        both = isinstance(value, dict) and isinstance(base.get(name), dict) and name not in WHOLE
         result[name] = _merged(base[name], value) if both else value
     return result
 

@@ -1,15 +1,19 @@
 """A published checkpoint becomes the parameters of a network, as its card's `checkpoint` says."""
 
+import inspect
 import re
 from fnmatch import fnmatchcase
 from math import isqrt
+from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
+from cryotome.cards import Card
 from cryotome.errors import WeightsError
+from cryotome.weights import read_file
 
 State = dict[str, Tensor]
 SHOWN = 8  # names of a kind that a message spells out
@@ -53,6 +57,8 @@ def _unwrapped(content: dict[str, Any], how: dict[str, Any]) -> State:
         content = _of(content, how["inside"])
     start, out = how.get("keep", ""), how.get("drop", [])
     named = {name.removeprefix(start): v for name, v in content.items() if name.startswith(start)}
+    if not named:
+        raise WeightsError(f"no name in it begins {start!r}; it has {_listed(list(content))}")
     return {
         name: value
         for name, value in named.items()
@@ -110,7 +116,8 @@ def resize_grid(position: Tensor, *, count: int, offset: float) -> Tensor:
         return position
     grid = position[:, prefix:].unflatten(1, (old, old)).permute(0, 3, 1, 2).float()
     factor = (new + offset) / old
-    grid = functional.interpolate(grid, scale_factor=(factor, factor), mode="bicubic")
+    how: dict[str, Any] = {"scale_factor": (factor, factor)} if offset else {"size": (new, new)}
+    grid = functional.interpolate(grid, mode="bicubic", **how)
     resized = grid.flatten(2).transpose(1, 2).to(position.dtype)  # (1, new * new, dim)
     return torch.cat([position[:, :prefix], resized], dim=1)
 
@@ -138,3 +145,51 @@ def check_fit(state: State, network: State, unused: list[str]) -> State:
         said = "; ".join(f"{kind}: {_listed(names)}" for kind, names in odd.items() if names)
         raise WeightsError(said)
     return state
+
+
+def load_state(network: nn.Module, path: Path, card: Card, name: str) -> None:
+    """Load a checkpoint strictly, converted as its card says.
+
+    Raises
+    ------
+    WeightsError
+        The file is no checkpoint, or a parameter is missing, unexpected or of another
+        shape; its name is given.
+    """
+    content, how = read_file(path, name), card.get("checkpoint", {})
+    try:
+        state = convert(content, how, network.state_dict())
+        if card["loader"] == "transformers":
+            state = _renamed_by_transformers(network, state)
+        state = check_fit(state, network.state_dict(), how.get("unused", []))
+    except WeightsError as error:
+        raise WeightsError(
+            f"{path} does not fit the card of {name}: {error}. It may be the file of another "
+            f"model, or config/models/{name}.yaml is wrong."
+        ) from error
+    network.load_state_dict(state, strict=True)
+
+
+def _renamed_by_transformers(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Let transformers give the parameters of published checkpoints their present names."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # what does not fit is said by `check_fit`
+    logging.disable_progress_bar()
+    loaded, report = type(network).from_pretrained(
+        None, config=network.config, state_dict=state, output_loading_info=True,
+        ignore_mismatched_sizes=True, **without_pooler(type(network)),
+    )  # fmt: skip
+    result = dict(loaded.state_dict())
+    for name in report["missing_keys"]:
+        result.pop(name)
+    result |= {name: state[name] for name in sorted(report["unexpected_keys"])}
+    for name, found, _ in report["mismatched_keys"]:
+        result[name] = torch.empty(found)
+    return result
+
+
+def without_pooler(network: type[nn.Module]) -> dict[str, bool]:
+    """Return what keeps a class of transformers from adding a layer that no embedding passes."""
+    takes = "add_pooling_layer" in inspect.signature(network.__init__).parameters
+    return {"add_pooling_layer": False} if takes else {}

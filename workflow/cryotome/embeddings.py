@@ -1,15 +1,11 @@
-"""The embedding store: written once with its passport, read by id.
-
-Reading needs no torch, whose import would cost every probe job seconds; so the functions
-that embed import it themselves.
-"""
+"""The embedding store: written once with its passport, whole or in shards; read by id."""
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,69 +13,13 @@ from tqdm import tqdm
 
 from cryotome import recipes
 from cryotome.cards import Card
-from cryotome.colours import colour_histogram
+from cryotome.embedders import Embedder, make_embedder
 from cryotome.errors import StoreError
 from cryotome.resume import Growing, growing
-from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, passport
+from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, Rows, passport
 
 NAMED = ("torch", "timm", "torchvision", "transformers")  # whose versions a passport names
 BLOCK = 512  # patches read at once
-
-Rows = tuple[int, int]  # first row, number of rows
-Keep = Callable[[int, np.ndarray], None]
-
-
-class Embedder(Protocol):
-    """What turns blocks of rows of a patch store into embeddings and hands them to `keep`.
-
-    Rows that are computed in the same steps, counted from a multiple of `step`, get the same bits.
-    """
-
-    weights_sha256: str
-    device: str
-    step: int
-
-    def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None: ...
-
-    def embed(self, patches: np.ndarray) -> np.ndarray: ...
-
-
-class Histogram:
-    """The colour histogram as an embedder: no weights, no torch."""
-
-    weights_sha256, device, step = "none", "cpu", 1
-
-    def __init__(self, card: Card, side: int) -> None:
-        self._bins, self._side = card["arguments"]["bins"], side
-
-    def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None:
-        """Embed blocks of rows one after the other."""
-        with h5py.File(patch_store) as file:
-            for first, rows in blocks:
-                keep(first, self.embed(file["patch"][first : first + rows]))
-
-    def embed(self, patches: np.ndarray) -> np.ndarray:
-        """Map (n, side or more, ..., 3) uint8 to (n, dim) float32."""
-        edge = (patches.shape[1] - self._side) // 2
-        inner = slice(edge, edge + self._side)
-        return colour_histogram(patches[:, inner, inner], bins=self._bins)
-
-
-def make_embedder(card: Card, name: str, *, side: int, **how: Any) -> Embedder:
-    """Return what embeds with this model.
-
-    Parameters
-    ----------
-    side
-        Side of the patches that the encoder is given, px.
-    how
-        As `extraction.Runner` takes it.
-    """
-    if card["loader"] == "colour_histogram":
-        return Histogram(card, side)
-    from cryotome.extraction import Runner
-
-    return Runner(card, name, side=side, **how)
 
 
 def write_embeddings(
@@ -160,6 +100,8 @@ def write_shard(
 def _rows_of(part: tuple[int, int], count: int, step: int) -> range:
     """Return the rows of the k-th of n parts, which begin at multiples of a step."""
     k, n = part
+    if count < n:
+        raise StoreError(f"{count} patches make no {n} shards; ask for fewer, `shards: {count}`.")
     step = max(1, min(step, count // n))
     ends = [count * i // n // step * step for i in (k - 1, k)]
     return range(ends[0], count if k == n else ends[1])
@@ -192,7 +134,7 @@ def fill_store(
         "versions": json.dumps({name: version(name) for name in NAMED}),
     }
     with h5py.File(patch_store) as file:
-        rows = rows or range(len(file["id"]))
+        rows = range(len(file["id"])) if rows is None else rows
         ids = file["id"][rows.start : rows.stop]
     shape, decides = (len(ids), card["dim"]), about | {"device": embedder.device}
     begun = growing(partial, "embedding", shape=shape, dtype="f4", ids=ids, passport=decides)
@@ -226,7 +168,11 @@ def _take_over(
             print(f"{shard} is not used: it has another {', '.join(other)}.", file=sys.stderr)
             continue
         with h5py.File(shard) as file:
-            put(int(np.searchsorted(ids, file["id"][0])), file["embedding"][:])
+            mine, part = file["id"][:], file["embedding"][:]
+        first = int(np.flatnonzero(ids == mine[0])[0])
+        if not np.array_equal(ids[first : first + len(mine)], mine):
+            raise StoreError(f"{shard} holds other cells than its store. Delete it and rerun.")
+        put(first, part)
         taken.append(shard)
     return taken
 

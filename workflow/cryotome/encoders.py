@@ -1,11 +1,9 @@
 """A model card becomes a network that turns patches into embeddings."""
 
 import hashlib
-import inspect
 import os
 from collections.abc import Callable
 from functools import partial
-from math import isqrt
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from cryotome.cards import Card
-from cryotome.converters import check_fit, convert
-from cryotome.errors import CardError, WeightsError
+from cryotome.converters import load_state, without_pooler
+from cryotome.errors import CardError
 from cryotome.parts import ConvStem, Pooled
+from cryotome.pooling import pool_tokens
 from cryotome.transforms import geometry_of, side_after
-from cryotome.weights import check_known, find_weights, read_file
+from cryotome.weights import check_known, find_weights
 
 
 def _swiglu_packed() -> Any:
@@ -34,56 +33,6 @@ SYMBOLS: dict[str, Callable[[], Any]] = {
     "LayerNorm_eps1e-6": lambda: partial(nn.LayerNorm, eps=1e-6),
     "LayerNorm_eps1e-12": lambda: partial(nn.LayerNorm, eps=1e-12),
 }
-
-
-def pool_tokens(output: Tensor, *, how: str, prefix: int) -> Tensor:
-    """Pool what a network returns into one embedding per patch.
-
-    Parameters
-    ----------
-    output : (n, dim), (n, prefix + parts, dim) or (n, dim, height, width) float
-        Already pooled, or tokens: class, then registers, then one per image part; or a map.
-    how
-        `pooling` of the model's card. `class+mean` is paper 001, section 3, for Virchow and
-        Virchow2; `class+rest` is what its authors' later code does (registers in the mean).
-    prefix
-        Class and register tokens, which means over the image leave out.
-
-    Returns
-    -------
-    (n, dim) or (n, 2 * dim) float
-
-    Raises
-    ------
-    ValueError
-        `how` does not fit what the network returns.
-    """
-    match how, output.ndim:
-        case ("built_in" | "class", 2):
-            return output
-        case ("map_mean", 4):
-            return output.mean(dim=(2, 3))
-        case ("class", 3):
-            return output[:, 0]
-        case ("mean" | "mean_before_norm", 3):
-            return output[:, prefix:].mean(dim=1)
-        case ("class+mean", 3):
-            return torch.cat([output[:, 0], output[:, prefix:].mean(dim=1)], dim=1)
-        case ("class+rest", 3):
-            return torch.cat([output[:, 0], output[:, 1:].mean(dim=1)], dim=1)
-        case ("centre", 3):
-            return _central(output[:, prefix:]).mean(dim=1)
-    raise ValueError(
-        f"Pooling {how!r} does not fit an output of shape {tuple(output.shape)}; choose another "
-        "`pooling` in the model's card."
-    )
-
-
-def _central(tokens: Tensor) -> Tensor:
-    """Return the one token (odd grid) or the four (even grid) around the centre of a patch."""
-    side = isqrt(tokens.shape[1])
-    middle = slice((side - 1) // 2, side // 2 + 1)
-    return tokens.unflatten(1, (side, side))[:, middle, middle].flatten(1, 2)
 
 
 class Encoder(nn.Module):
@@ -132,12 +81,7 @@ def _transformers(card: Card) -> nn.Module:
     import transformers
 
     network = getattr(transformers, card["architecture"])
-    return network(network.config_class(**card["arguments"]), **_without_pooler(network))
-
-
-def _without_pooler(network: type[nn.Module]) -> dict[str, bool]:
-    takes = "add_pooling_layer" in inspect.signature(network.__init__).parameters
-    return {"add_pooling_layer": False} if takes else {}
+    return network(network.config_class(**card["arguments"]), **without_pooler(network))
 
 
 LOADERS: dict[str, Callable[[Card], nn.Module]] = {
@@ -187,7 +131,7 @@ def patch_side(network: nn.Module) -> int:
     return embed.patch_size[0] if embed is not None else getattr(config, "patch_size", 0)
 
 
-def check_side(card: Card, name: str, side: int) -> None:
+def check_side(card: Card, name: str, side: int, *, view: str) -> None:
     """Stop before a network is given patches of a size that it cannot take.
 
     The architecture is built without weights and asked.
@@ -206,61 +150,19 @@ def check_side(card: Card, name: str, side: int) -> None:
         size = embed.img_size[0]
     flexible = "grid" in card.get("checkpoint", {})
     if size and side != size and not flexible:
-        raise CardError(f"{name} takes patches of {size} px, not {side}. {_other_size(card, size)}")
+        raise CardError(f"{name} takes patches of {size} px, not {side}. {_way(card, size, view)}")
     step = patch_side(network) or 1
     if side % step and not getattr(embed, "dynamic_img_pad", False):
-        near = side - side % step
+        near = max(step, side - side % step)
         raise CardError(
-            f"{name} takes multiples of {step} px, not {side}. {_other_size(card, near)}"
+            f"{name} takes multiples of {step} px, not {side}. {_way(card, near, view)}"
         )
 
 
-def _other_size(card: Card, size: int) -> str:
-    own = "card" in card.get("transform", {})
+def _way(card: Card, size: int, view: str) -> str:
+    own = "card" in card.get("transform", {}) and view != "patches"
     resizes = ", or a view `card-*`, whose transform resizes" if own else ""
     return f"Use a dataset card with `patch: {{side: {size}}}`{resizes}."
-
-
-def load_state(network: nn.Module, path: Path, card: Card, name: str) -> None:
-    """Load a checkpoint strictly, converted as its card says.
-
-    Raises
-    ------
-    WeightsError
-        The file is no checkpoint, or a parameter is missing, unexpected or of another
-        shape; its name is given.
-    """
-    content, how = read_file(path, name), card.get("checkpoint", {})
-    try:
-        state = convert(content, how, network.state_dict())
-        if card["loader"] == "transformers":
-            state = _renamed_by_transformers(network, state)
-        state = check_fit(state, network.state_dict(), how.get("unused", []))
-    except WeightsError as error:
-        raise WeightsError(
-            f"{path} does not fit the card of {name}: {error}. It may be the file of another "
-            f"model, or config/models/{name}.yaml is wrong."
-        ) from error
-    network.load_state_dict(state, strict=True)
-
-
-def _renamed_by_transformers(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Let transformers give the parameters of published checkpoints their present names."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()  # what does not fit is said by `check_fit`
-    logging.disable_progress_bar()
-    loaded, report = type(network).from_pretrained(
-        None, config=network.config, state_dict=state, output_loading_info=True,
-        ignore_mismatched_sizes=True, **_without_pooler(type(network)),
-    )  # fmt: skip
-    result = dict(loaded.state_dict())
-    for name in report["missing_keys"]:
-        result.pop(name)
-    result |= {name: state[name] for name in sorted(report["unexpected_keys"])}
-    for name, found, _ in report["mismatched_keys"]:
-        result[name] = torch.empty(found)
-    return result
 
 
 def state_hash(network: nn.Module) -> str:
@@ -301,7 +203,7 @@ def build_encoder(
         The weights are missing, or do not fit the architecture to the last key.
     """
     side = side_after(geometry_of(card, view), side)
-    check_side(card, name, side)
+    check_side(card, name, side, view=view)
     weights = card["weights"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(weights.get("random", 0))

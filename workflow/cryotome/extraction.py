@@ -4,13 +4,14 @@ One thread reads large blocks ahead, the device computes, one thread writes; non
 another longer than its own work takes.
 """
 
+import hashlib
 import os
-import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
 
@@ -19,9 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryotome.cards import Card
+from cryotome.cards import Card, facts
 from cryotome.encoders import build_encoder, pick_device, use_threads
+from cryotome.errors import StoreError
 from cryotome.paths import written_whole
+from cryotome.stores import Keep, Rows
 from cryotome.transforms import geometry_of, side_after, transform_patches
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -29,9 +32,7 @@ MOST = 512  # patches at once; a GPU is saturated before
 CACHED = 8 * 224**2  # pixels at once on a processor: more do not stay in its caches
 PAYS = 300.0  # seconds of work from which on compiling is tried
 GAIN = 1.03  # and kept, where it is so much faster
-
-Rows = tuple[int, int]  # first row, number of rows
-Keep = Callable[[int, np.ndarray], None]
+AGREES = 0.9999  # and each embedding has at least this cosine with the one not compiled
 
 
 def _say(text: str) -> None:
@@ -47,7 +48,7 @@ class PatchReader:
     def __init__(self, path: Path, *, pinned: bool) -> None:
         with h5py.File(path) as file:
             self._shape, self._offset = file["patch"].shape[1:], file["patch"].id.get_offset()
-        self._file, self._pinned = os.open(path, os.O_RDONLY), pinned
+        self._path, self._file, self._pinned = path, os.open(path, os.O_RDONLY), pinned
         # one is read into, one computed on, and of one the last batch may still be on its way
         self._buffers = deque([torch.empty(0)] * 3)
 
@@ -64,7 +65,9 @@ class PatchReader:
         while left:
             got = os.preadv(self._file, [left], at)
             if not got:
-                raise EOFError(f"the patch store ends before row {first + count}")
+                raise StoreError(
+                    f"{self._path} ends before row {first + count}. Delete it and rerun."
+                )
             left, at = left[got:], at + got
         return first, patches
 
@@ -82,7 +85,7 @@ class Runner:
     device
         `auto`, `cpu` or `job`, as `device` of the config.
     batches
-        Where the batch size that fits a GPU is remembered.
+        Folder that remembers which batch fits, by card, side and GPU.
     """
 
     def __init__(
@@ -102,7 +105,6 @@ class Runner:
         self.device = self.on.type
         self._dtype = PRECISIONS.get(view.split("-")[1])
         self._geometry = geometry_of(card, view)
-        self._place: Path | None = None
         encoder, self.weights_sha256 = build_encoder(card, name, weights_dir, view=view, side=side)
         encoder.requires_grad_(False)
         self._eager = encoder.to(self.on).to(memory_format=torch.channels_last)
@@ -112,19 +114,20 @@ class Runner:
         self.step = self.batch if self.on.type == "cpu" else 1
         if self.on.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
-            gpu = re.sub(r"\W+", "-", torch.cuda.get_device_name(self.on))
-            self._find_batch(batches.with_name(f"{batches.name}.{side}px.{gpu}"))
+            torch.backends.cuda.matmul.allow_tf32 = False
+            what = f"{facts(card)} {side} {torch.cuda.get_device_name(self.on)}"
+            self._find_batch(batches / hashlib.sha256(what.encode()).hexdigest()[:16])
 
     def _find_batch(self, place: Path) -> None:
         """Try the largest batch, halved until it fits, unless a file remembers which one does."""
-        self._place = place
         if place.exists():
             self.batch = int(place.read_text())
             return
         self.batch = MOST
         while not self._fits(self.batch) and self.batch > 1:
             self.batch //= 2
-        self._remember()
+        with written_whole(place) as beside:
+            beside.write_text(str(self.batch))
 
     def _fits(self, count: int) -> bool:
         try:
@@ -139,11 +142,6 @@ class Runner:
         if self.on.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _remember(self) -> None:
-        if self._place:
-            with written_whole(self._place) as beside:
-                beside.write_text(str(self.batch))
-
     def _forward(self, patches: Tensor) -> Tensor:
         """Map (n, side or more, ..., 3) uint8 on any device to (n, dim) float32 on the runner's."""
         edge = (patches.shape[1] - self._side) // 2
@@ -156,48 +154,57 @@ class Runner:
             return network(x).float()
 
     def launch(self, patches: Tensor) -> Tensor:
-        """Begin to embed patches; in halves, and so from then on, if they do not fit.
+        """Begin to embed patches, in batches that are halved where they do not fit.
 
         Raises
         ------
         torch.OutOfMemoryError
             Not even one patch fits.
         """
-        try:
-            return self._forward(patches)
-        except torch.OutOfMemoryError:
-            if len(patches) == 1:
-                raise
-        self._free()
-        self.batch = len(patches) // 2
-        self._remember()
-        _say(f"{len(patches)} patches at once do not fit the memory; going on with {self.batch}.")
-        return torch.cat([self.launch(part) for part in patches.split(self.batch)])
+        done: list[Tensor] = []
+        start = 0
+        while start < len(patches):
+            part = patches[start : start + self.batch]
+            try:
+                done.append(self._forward(part))
+            except torch.OutOfMemoryError:
+                if len(part) == 1:
+                    raise
+            else:
+                start += len(part)
+                continue
+            self._free()
+            while self.batch >= len(part):
+                self.batch //= 2
+            _say(f"{len(part)} patches at once do not fit the memory; going on with {self.batch}.")
+        return torch.cat(done)
 
     def compile_if_it_pays(self, patches: Tensor, count: int) -> None:
-        """Compile the network if `count` patches take long, and keep that if it is faster."""
+        """Compile the network if `count` patches take long; keep it if it is faster and agrees."""
+        self.launch(patches[: self.batch])  # finds out whether they fit
         patches = patches[: self.batch]
-        eager = self._seconds(patches)
+        eager, there = self._timed(patches)
         if eager * count / len(patches) < PAYS:
             return
         try:
             self._network = cast(torch.nn.Module, torch.compile(self._eager))
             self._compiled_for = len(patches)
-            compiled = self._seconds(patches)
-        except RuntimeError as error:  # what torch's compilers raise, a missing compiler too
+            compiled, here = self._timed(patches)
+        except RuntimeError as error:  # out of memory, or what torch's compilers raise
             _say(f"torch.compile does not work here ({type(error).__name__}); going on without.")
-            compiled = float("inf")
-        _say(f"a batch takes {eager:.3f} s, compiled {compiled:.3f} s")
-        if eager < GAIN * compiled:
+            compiled, here = float("inf"), there
+        near = torch.cosine_similarity(here, there).min().item() > AGREES
+        _say(f"a batch takes {eager:.3f} s, compiled {compiled:.3f} s; they agree: {near}")
+        if eager < GAIN * compiled or not near:
             self._network, self._compiled_for = self._eager, 0
 
-    def _seconds(self, patches: Tensor) -> float:
+    def _timed(self, patches: Tensor) -> tuple[float, Tensor]:
         taken = []
         for _ in range(4):  # the first one warms up
             start = time.perf_counter()
-            self._forward(patches).sum().item()
+            embedding = self._forward(patches).cpu()
             taken.append(time.perf_counter() - start)
-        return min(taken[1:])
+        return min(taken[1:]), embedding
 
     def embed(self, patches: np.ndarray) -> np.ndarray:
         """Map (n, side or more, ..., 3) uint8 to (n, dim) float32."""
@@ -217,7 +224,8 @@ class Runner:
 
     def _run(self, blocks: Iterable[Rows], read: PatchReader, keep: Keep, count: int) -> None:
         waiting: deque[tuple[int, Tensor, torch.cuda.Event | None]] = deque()
-        with ThreadPoolExecutor(1) as writing:
+        with ExitStack() as stack:
+            writing = stack.enter_context(ThreadPoolExecutor(1))
             written: deque[Future[None]] = deque()
             tried = False
 
@@ -230,10 +238,12 @@ class Runner:
                 while len(written) > behind:
                     written.popleft().result()
 
-            for first, patches in ahead(blocks, read):
-                if not tried and self.on.type == "cuda":  # on a processor it gains nothing
+            upcoming = stack.enter_context(closing(ahead(blocks, read)))
+            for first, patches in upcoming:
+                whole = self.on.type == "cuda" and len(patches) >= self.batch
+                if whole and not tried:  # on a processor it gains nothing
                     self.compile_if_it_pays(patches, count)
-                tried, start = True, 0
+                tried, start = tried or whole, 0
                 while start < len(patches):
                     part = patches[start : start + self.batch]
                     waiting.append((first + start, *self._to_host(self.launch(part))))
@@ -251,7 +261,9 @@ class Runner:
         return host, copied
 
 
-def ahead(items: Iterable[Rows], read: Callable[[Rows], tuple[int, Tensor]]) -> Iterator:
+def ahead(
+    items: Iterable[Rows], read: Callable[[Rows], tuple[int, Tensor]]
+) -> Generator[tuple[int, Tensor]]:
     """Yield `read(item)` for each item while a thread already reads the next."""
     with ThreadPoolExecutor(1) as reading:
         upcoming: Future[tuple[int, Tensor]] | None = None

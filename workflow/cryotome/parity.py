@@ -9,7 +9,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from cryotome.cards import Card
-from cryotome.embeddings import make_embedder, read_embeddings
+from cryotome.embedders import make_embedder
+from cryotome.embeddings import read_embeddings
 from cryotome.errors import StoreError
 from cryotome.metrics import auroc
 from cryotome.paths import sha256

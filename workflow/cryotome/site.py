@@ -51,7 +51,9 @@ def settle(config: Card, folder: Path) -> Site:
         os.environ[variable] = str(places[key])
     os.environ["CRYOTOME_DEVICE"] = str(config.get("device", "auto"))
     study = {key: value for key, value in config.items() if key not in known}
-    shards = int(config.get("shards") or said.get("shards") or SHARDS)
+    shards = config.get("shards", said.get("shards", SHARDS))
+    if not isinstance(shards, int) or shards < 1:
+        raise CardError(f"shards is {shards!r}; it is a number of jobs, 1 or more.")
     return Site(study=study, shards=shards, **places)
 
 

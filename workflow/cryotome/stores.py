@@ -1,5 +1,6 @@
 """The passport that every store carries, and that every reader asks for."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from cryotome.errors import StoreError
 PATCHES = "cryotome patches"
 EMBEDDINGS = "cryotome embeddings"
 VERSION = 1
+
+Rows = tuple[int, int]  # first row of a store, number of rows
+Keep = Callable[[int, np.ndarray], None]  # takes the first row and the values of some
 
 
 def _plain(value: Any) -> Any:

@@ -159,8 +159,9 @@ def table1(cards: dict[str, Card], measured: dict[str, Card], *, study: str) -> 
                 "source": card["source"],
             }
         )
-    whole = dict.fromkeys([n for n in sizes if "gflops" not in n], "Int64")
-    return pd.DataFrame(rows).astype(whole)
+    counts = [name for name in COUNTED if name != "gflops"]  # whole numbers, which may lack
+    counts += [f"measured_{name}" for name in counts]
+    return pd.DataFrame(rows).astype(dict.fromkeys(counts, "Int64"))
 
 
 def gather_folds(

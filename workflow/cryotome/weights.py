@@ -2,10 +2,13 @@
 
 import pickle
 import shutil
-from pathlib import Path
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlparse
 from urllib.request import urlopen
+
+import httpx2
 
 from cryotome.cards import Card
 from cryotome.errors import WeightsError
@@ -31,11 +34,18 @@ def _source(weights: Card) -> str:
 def places(card: Card, name: str, weights_dir: Path) -> list[Path]:
     """Return the local paths of a model's weights, in the order in which they are tried.
 
-    The first is the model's own; the second is shared by all cards of that file, and laid
-    out as the hub lays it out.
+    The first is the model's own. The second is that of its source, shared by all cards of
+    that file: `{hub}` or `{hub}@{revision}`, else host and path of the address.
     """
     weights = card["weights"]
-    shared = weights.get("hub") or str(urlparse(_source(weights)).hostname)
+    if "hub" in weights:
+        at = f"@{weights['revision']}" if "revision" in weights else ""
+        shared = weights["hub"] + at
+    else:
+        address = urlparse(_source(weights))
+        folder = PurePosixPath(address.path)
+        folder = folder.parent if "url" in weights else folder
+        shared = f"{address.netloc}{folder}"
     return [weights_dir / folder / weights["file"] for folder in (name, shared)]
 
 
@@ -61,18 +71,15 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
         if isinstance(cached, str):
             return Path(cached)
     raise WeightsError(
-        f"The weights of {name} are not at hand. {_way(card, name, weights_dir)} Or put "
-        f"{weights['file']} at {places(card, name, weights_dir)[0]}."
+        f"The weights of {name} are not at hand. {_way(card, name)} Or put {weights['file']} at "
+        f"{places(card, name, weights_dir)[1]}."
     )
 
 
-def _way(card: Card, name: str, weights_dir: Path) -> str:
+def _way(card: Card, name: str) -> str:
     weights = card["weights"]
     if "page" in weights:
-        return (
-            f"Download {weights['file']} by hand from {weights['page']} to "
-            f"{places(card, name, weights_dir)[1]}."
-        )
+        return f"Download them by hand from {weights['page']}."
     if weights.get("gated"):
         return (
             f"{name} is gated: accept its terms at {_source(weights)}, set HF_TOKEN, and run "
@@ -124,6 +131,12 @@ def read_file(path: Path, name: str) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, name: str, why: str) -> str:
+    if "Unsupported global" in why:
+        kind = why.split("Unsupported global:")[1].split()[1]
+        return (
+            f"{path} holds Python objects ({kind}) beside parameters, which are not loaded because "
+            "they could run code. Save its parameters alone, under the same name."
+        )
     said = (why.strip().splitlines() or ["it ends too early"])[0][:120].rstrip(".")
     return (
         f"{path} is broken, cut short or no checkpoint ({said}). Delete it and fetch it again: "
@@ -152,13 +165,8 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
         raise WeightsError(f"HF_HUB_OFFLINE is set, so {target.name} is not fetched.")
     try:
         _download(weights, target)
-    except (OSError, ValueError) as error:  # huggingface_hub and urllib raise below OSError
-        cause = error.__cause__ or error  # the hub's own says only that there is no local file
-        said = (str(cause).strip().splitlines() or ["no reason given"])[0][:120].rstrip(". ")
-        raise WeightsError(
-            f"{_source(weights)} gave no {target.name} ({type(cause).__name__}: {said}). "
-            f"{_way(card, name, weights_dir)}"
-        ) from error
+    except (httpx2.HTTPError, HTTPException, OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(_refused(error, card, name, target)) from error
     try:
         check_known(target, card)
     except WeightsError:
@@ -167,16 +175,35 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
     return target
 
 
+def _refused(error: BaseException, card: Card, name: str, target: Path) -> str:
+    """Say why a download failed and what helps against that."""
+    source = _source(card["weights"])
+    cause = error.__cause__ or error  # the hub's own says only that there is no local file
+    answer = getattr(cause, "response", None)
+    status = getattr(answer, "status_code", None) or getattr(cause, "code", None)
+    if status in (401, 403):
+        return (
+            f"{source} does not let you have {target.name} ({status}). Accept the terms there, and "
+            f"set HF_TOKEN to a token of yours; then run `make weights MODELS={name}` again."
+        )
+    if status == 404:
+        return f"{source} has no {target.name} (404). Correct `weights:` in the card of {name}."
+    said = (str(cause).strip().splitlines() or ["no reason given"])[0][:120].rstrip(". ")
+    return (
+        f"{target.name} did not come from {source} ({type(cause).__name__}: {said}). Mend that, or "
+        f"try again: `make weights MODELS={name}`."
+    )
+
+
 def _download(weights: Card, target: Path) -> None:
     if "hub" in weights:
         from huggingface_hub import hf_hub_download
 
         folder = target.parents[len(Path(weights["file"]).parts) - 1]
-        kind = "space" if weights.get("space") else None
+        kind, revision = "space" if weights.get("space") else None, weights.get("revision")
         hf_hub_download(
-            weights["hub"], weights["file"], local_dir=folder, repo_type=kind,
-            revision=weights.get("revision"),
-        )  # fmt: skip
+            weights["hub"], weights["file"], local_dir=folder, repo_type=kind, revision=revision
+        )
         return
     from tqdm import tqdm
 
@@ -201,6 +228,8 @@ def state_of_weights(card: Card, name: str, weights_dir: Path, *, fetch: bool = 
     gate = GATES.get(card["weights"].get("gated", False), "")
     try:
         path = (fetch_weights if fetch else find_weights)(card, name, weights_dir)
+        if "sha256" in card["weights"]:
+            check_known(path, card)
     except WeightsError as error:
         return f"LACK  {name}{gate}: {error}"
     return f"have  {name}{gate}: {path}"

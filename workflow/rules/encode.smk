@@ -31,7 +31,7 @@ rule embed:
         model="{model}",
         view="{view}",
         partial="results/partial/embed/{dataset}.{view}.{model}",
-        batches="results/partial/batches/{view}.{model}",
+        batches="results/partial/batches",
         shards="results/shards/{dataset}/{view}/{model}",
     script:
         "../scripts/embed.py"
@@ -65,7 +65,7 @@ rule embed_shard:
         part="{part}",
         parts="{parts}",
         partial="results/partial/embed_shard/{dataset}.{view}.{model}.{part}of{parts}",
-        batches="results/partial/batches/{view}.{model}",
+        batches="results/partial/batches",
     script:
         "../scripts/embed_shard.py"
 
@@ -110,6 +110,6 @@ rule check_precision:
         model="{model}",
         view="{view}",
         limits=json.dumps(STUDY.config["parity"], sort_keys=True),
-        batches="results/partial/batches/{view}.{model}.parity",
+        batches="results/partial/batches",
     script:
         "../scripts/check_precision.py"

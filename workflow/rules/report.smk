@@ -34,7 +34,13 @@ rule score:
 rule table1:
     """List the study's encoders: what is printed of them, their cards, and what is measured."""
     input:
-        library("scripts/table1", "cryotome/tables", "cryotome/measure"),
+        library(
+            "scripts/table1",
+            "cryotome/tables",
+            "cryotome/measure",
+            "cryotome/encoders",
+            "cryotome/parts",
+        ),
     output:
         table="results/studies/{study}/table1.csv",
     log:
