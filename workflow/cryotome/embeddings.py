@@ -169,7 +169,7 @@ def _take_over(
             continue
         with h5py.File(shard) as file:
             mine, part = file["id"][:], file["embedding"][:]
-        first = int(np.flatnonzero(ids == mine[0])[0])
+        first = int(np.argmax(ids == mine[0]))
         if not np.array_equal(ids[first : first + len(mine)], mine):
             raise StoreError(f"{shard} holds other cells than its store. Delete it and rerun.")
         put(first, part)
