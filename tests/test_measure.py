@@ -1,7 +1,9 @@
 import pytest
+import torch
 from conftest import CONFIG
 
 from cryotome.cards import load_card
+from cryotome.encoders import build_network
 from cryotome.measure import measure
 
 
@@ -25,3 +27,21 @@ def test_registers_are_prefix_tokens_and_maps_have_none():
     assert measure(load_card(CONFIG, "models", "dinov3_vits16"))["prefix_tokens"] == 5
     assert measure(load_card(CONFIG, "models", "hibou_b"))["prefix_tokens"] == 5
     assert measure(load_card(CONFIG, "models", "resnet10t_random"))["prefix_tokens"] == 0
+
+
+def test_measuring_leaves_nothing_behind_that_a_forward_would_use():
+    """BEiT caches the index of its positions; one without numbers gives embeddings of garbage."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
+    card = load_card(CONFIG, "models", "beit_vit_b")
+    measure(card)
+    card["arguments"] |= sizes
+    network = build_network(card).eval()
+    assert (
+        str(
+            network.encoder.relative_position_bias.generate_relative_position_index((14, 14)).device
+        )
+        == "cpu"
+    )
+    pixels = torch.rand(1, 3, 224, 224)
+    with torch.inference_mode():
+        assert torch.equal(network(pixels)[0], network(pixels)[0])

@@ -85,7 +85,7 @@ class Runner:
     device
         `auto`, `cpu` or `job`, as `device` of the config.
     batches
-        Folder that remembers which batch fits, by card, side and GPU.
+        Folder that remembers which batch fits, by card, view, side and GPU.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Runner:
         if self.on.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
             torch.backends.cuda.matmul.allow_tf32 = False
-            what = f"{facts(card)} {side} {torch.cuda.get_device_name(self.on)}"
+            what = f"{facts(card)} {view} {side} {torch.cuda.get_device_name(self.on)}"
             self._find_batch(batches / hashlib.sha256(what.encode()).hexdigest()[:16])
 
     def _find_batch(self, place: Path) -> None:

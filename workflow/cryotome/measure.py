@@ -35,16 +35,17 @@ def measure(card: Card) -> dict[str, float]:
         GFLOP (2 x multiply-add) of one image of side `input`, forward.
     """
     side = card.get("input", INPUT)
-    # attention is counted as two matrix products, which the fused kernels of a device hide
-    with torch.device("meta"), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
+    with torch.device("meta"):
         parameters = sum(p.numel() for p in build_network(card).parameters())
         network = build_network(card, side)
         encoder = Encoder(network, card).eval()
-        x = torch.empty(1, 3, side, side)
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    # made outside the context: what a library caches in a forward must not be without numbers
+    x = torch.empty(1, 3, side, side, device="meta")
+    # attention is counted as two matrix products, which the fused kernels of a device hide
+    with torch.no_grad(), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
+        with FlopCounterMode(display=False) as counter:
             embedding = encoder(x)
-        with torch.no_grad():
-            tokens = _tokens(network, x)
+        tokens = _tokens(network, x)
     count = tokens.shape[1] - (side // patch_side(network)) ** 2 if tokens.ndim == 3 else 0
     return {
         "parameters": parameters,
