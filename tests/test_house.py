@@ -9,8 +9,8 @@ from conftest import ROOT
 
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "pooling"},
-    {"cards", "failures", "resume", "stores"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts"},
+    {"cards", "failures", "resume", "stores", "pooling"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers"},
     {"site", "cells", "windows", "tables", "figures", "converters"},
     {"patches", "encoders"},

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from cryotome.errors import CardError
 from cryotome.pooling import pool_tokens
 
 
@@ -37,5 +38,8 @@ def test_maps_are_averaged():
 
 
 def test_a_pooling_that_does_not_fit_says_so():
-    with pytest.raises(ValueError, match=r"'class\+mean' does not fit an output of shape \(2, 5\)"):
+    said = r"'class\+mean' does not fit an output of shape \(2, 5\); it pools already: write"
+    with pytest.raises(CardError, match=rf"{said} `global_pool: ''` under `arguments`"):
         pool_tokens(torch.zeros(2, 5), how="class+mean", prefix=1)
+    with pytest.raises(CardError, match=r"'class' does not fit .*\(2, 5, 4, 4\). Or choose"):
+        pool_tokens(torch.zeros(2, 5, 4, 4), how="class", prefix=1)

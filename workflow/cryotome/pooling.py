@@ -5,6 +5,8 @@ from math import isqrt
 import torch
 from torch import Tensor
 
+from cryotome.errors import CardError
+
 
 def pool_tokens(output: Tensor, *, how: str, prefix: int) -> Tensor:
     """Pool what a network returns into one embedding per patch.
@@ -25,7 +27,7 @@ def pool_tokens(output: Tensor, *, how: str, prefix: int) -> Tensor:
 
     Raises
     ------
-    ValueError
+    CardError
         `how` does not fit what the network returns.
     """
     match how, output.ndim:
@@ -43,9 +45,10 @@ def pool_tokens(output: Tensor, *, how: str, prefix: int) -> Tensor:
             return torch.cat([output[:, 0], output[:, 1:].mean(dim=1)], dim=1)
         case ("centre", 3):
             return _central(output[:, prefix:]).mean(dim=1)
-    raise ValueError(
-        f"Pooling {how!r} does not fit an output of shape {tuple(output.shape)}; choose another "
-        "`pooling` in the model's card."
+    pools = "; it pools already: write `global_pool: ''` under `arguments` of a timm network"
+    raise CardError(
+        f"Pooling {how!r} does not fit an output of shape {tuple(output.shape)}"
+        f"{pools if output.ndim == 2 else ''}. Or choose another `pooling` in the model's card."
     )
 
 
