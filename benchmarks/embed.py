@@ -35,7 +35,7 @@ from cryotome.extraction import PRECISIONS, Runner  # noqa: E402
 from cryotome.stores import PATCHES, VERSION  # noqa: E402
 
 STORED, SEEN = 272, 224  # px: what the store holds and what the network sees
-STUDY = 93_397  # patches of paper 001: MIDOG 2022 and CCMCT
+PAPER = ("midog2022", "ccmct")  # the datasets of paper 001
 REPEATS = 5
 
 
@@ -46,6 +46,15 @@ def invented_patches(path: Path, count: int) -> None:
         file["patch"], file["id"] = pixels, np.arange(count)
         file.attrs.update(format=PATCHES, version=VERSION, seen=SEEN)
         file.attrs.update(patches_sha256="none", cells_sha256="none")
+
+
+def paper_patches() -> int:
+    """Return how many patches paper 001 embeds, as its datasets' cards count them."""
+    cards = [load_card(ROOT / "config", "datasets", name) for name in PAPER]
+    return sum(sum(counts) for card in cards for counts in card["expect"]["cells"].values())
+
+
+STUDY = paper_patches()
 
 
 def seconds(work: Callable[[], object], device: torch.device) -> float:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.cards import load_card  # noqa: E402
+from cryotome.transforms import input_side  # noqa: E402
 
 KINDS = {
     "config": "config/*.yaml",
@@ -191,7 +192,7 @@ def models_page() -> str:
             loader,
         ]
         columns += [pooling, card["dim"], said, _million(card.get("parameters"))]
-        lines.append(_row([*columns, card.get("input", 224), card.get("gflops", "-")]))
+        lines.append(_row([*columns, input_side(card), card.get("gflops", "-")]))
     lines += [
         "\n## Transforms\n",
         "Before normalising. A view `paper-*` does what the paper's code did (paper 001: nothing), a view `card-*` what the",

@@ -104,6 +104,15 @@ def test_swiglu_without_its_gate_is_impossible():
     build_network(small("virchow2", depth=1))
 
 
+def test_an_average_is_not_taken_for_a_class_token():
+    """timm averages the tokens of DINOv3 unless it is told otherwise."""
+    card = small("dinov3_vits16", depth=1)
+    build_network(card)
+    card["arguments"].pop("global_pool")
+    with pytest.raises(CardError, match=r"pools by 'avg', its card says `pooling: class`. Write"):
+        build_network(card)
+
+
 @pytest.mark.parametrize(
     "name",
     ["virchow", "virchow2", "uni2_h", "h0_mini", "gigapath_flash", "gigapath", "openmidnight"],

@@ -103,13 +103,15 @@ def build_network(card: Card, side: int | None = None) -> nn.Module:
     Raises
     ------
     CardError
-        Its gates are not SiLU gates: SwiGLU weights would load strictly and be wrong.
+        Its gates are not SiLU gates: SwiGLU weights would load strictly and be wrong. Or its
+        own pooling is an average where the card says class token.
     """
     if side and "grid" in card.get("checkpoint", {}):
         size = {"timm": "img_size", "transformers": "image_size"}[card["loader"]]
         card = card | {"arguments": card["arguments"] | {size: side}}
     network = LOADERS[card["loader"]](card)
     _check_gates(network, card)
+    _check_class_token(network, card)
     return Pooled(network, **card["pooler"]) if "pooler" in card else network
 
 
@@ -122,6 +124,16 @@ def _check_gates(network: nn.Module, card: Card) -> None:
                 f"{name}, where SwiGLU has SiLU. Its weights would load and give wrong embeddings: "
                 "write `act_layer: SiLU` under `arguments`."
             )
+
+
+def _check_class_token(network: nn.Module, card: Card) -> None:
+    """Stop a card that says class token and would be given an average without a word."""
+    own = getattr(network, "global_pool", None)
+    if card["pooling"] == "class" and isinstance(own, str) and own not in ("", "token"):
+        raise CardError(
+            f"{card['architecture']} pools by {own!r}, its card says `pooling: class`. Write "
+            "`global_pool: token` under `arguments`."
+        )
 
 
 def patch_side(network: nn.Module) -> int:

@@ -8,8 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cryotome.cards import Card
 from cryotome.encoders import Encoder, build_network, patch_side
-
-INPUT = 224  # px, where a card does not say otherwise
+from cryotome.transforms import input_side
 
 
 def _tokens(network: nn.Module, x: Tensor) -> Tensor:
@@ -34,7 +33,7 @@ def measure(card: Card) -> dict[str, float]:
     gflops
         GFLOP (2 x multiply-add) of one image of side `input`, forward.
     """
-    side = card.get("input", INPUT)
+    side = input_side(card)
     with torch.device("meta"):
         parameters = sum(p.numel() for p in build_network(card).parameters())
         network = build_network(card, side)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryotome.cards import Card, check, load_card, read_yaml, required_keys
 from cryotome.errors import CardError
-from cryotome.transforms import geometry_of, side_after
+from cryotome.transforms import geometry_of, input_side, side_after
 
 FIGURE1 = ["figure1.csv", "figure1.pdf", "figure1.png"]
 CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
@@ -274,7 +274,7 @@ class Study:
     def _gflop_per_patch(self, model: str, view: str, dataset: str) -> float:
         card, side = self.model(model), self.dataset(dataset)["patch"]["side"]
         seen = side_after(geometry_of(card, view), side)
-        return card["gflops"] * (seen / card.get("input", 224)) ** 2
+        return card["gflops"] * (seen / input_side(card)) ** 2
 
     def label(self, row: Row) -> str:
         """Return the row's name for people, random weights named as such."""

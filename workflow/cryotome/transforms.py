@@ -18,6 +18,15 @@ def geometry_of(card: dict[str, Any], view: str) -> Geometry | None:
     return card.get("transform", {}).get(view.split("-")[0])
 
 
+def input_side(card: dict[str, Any]) -> int:
+    """Return the side of the image that a model is made for and its GFLOP counted at, px.
+
+    >>> input_side({"input": 448}), input_side({})
+    (448, 224)
+    """
+    return card.get("input", 224)
+
+
 def side_after(geometry: Geometry | None, side: int) -> int:
     """Return the side of what the network sees of a square patch, px.
 
