@@ -12,7 +12,7 @@ LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts"},
     {"cards", "failures", "resume", "stores", "pooling"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers"},
-    {"site", "cells", "windows", "tables", "figures", "converters"},
+    {"site", "cells", "windows", "tables", "figures", "published", "converters"},
     {"patches", "encoders"},
     {"data", "fetch", "audit", "measure", "extraction", "endtoend", "partial"},
     {"ending", "embedders"},

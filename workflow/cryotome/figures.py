@@ -39,9 +39,8 @@ def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, about: Card) -> 
     whole = scores[scores["test_domain"] == "all"]
     grouped = whole.groupby(["scheme", *ROW, "fraction"], sort=False)["value"]
     table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
-    printed = published.drop(columns="source")
-    printed = printed.rename(columns={"mean": "published_mean", "sd": "published_sd"})
-    table = table.merge(printed, on=["scheme", *ROW, "fraction"], how="left")
+    names, keys = {"mean": "published_mean", "sd": "published_sd"}, ["scheme", *ROW, "fraction"]
+    table = table.merge(published[[*keys, *names]].rename(columns=names), on=keys, how="left")
     return _ordered(table, about)
 
 

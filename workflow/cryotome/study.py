@@ -280,3 +280,22 @@ class Study:
         """Return the row's name for people, random weights named as such."""
         model, head = self.model(row.model), self.head(row.head)
         return f"{model['title']} + {head['title']}"
+
+    @cached_property
+    def comparability(self) -> str:
+        """What decides whether a number of this study may be held against a published one, as JSON.
+
+        `schemes` are those of the config, where `from_*` stands for all domains.
+        """
+        models = {row.model: self.model(row.model)["weights"] for row in self.rows}
+        about = {
+            "study": self.name,
+            "datasets": self.datasets,
+            "synthetic": [name for name in self.datasets if "synthetic" in self.dataset(name)],
+            "random": [m for m, w in models.items() if isinstance(w, dict) and "random" in w],
+            "rows": [(row.model, row.head, row.view) for row in self.rows],
+            "schemes": self.config["schemes"],
+            "fractions": [float(share) for share in self.config["fractions"]],
+            "folds": self.config["folds"],
+        }
+        return json.dumps(about)

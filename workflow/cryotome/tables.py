@@ -48,11 +48,9 @@ def in_or_out(scores: pd.DataFrame) -> pd.DataFrame:
 
 def with_published(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """Put the numbers that the paper prints beside the rows of a table."""
-    printed = published.rename(
-        columns={"in_mean": "published_in", "in_sd": "published_in_sd"}
-        | {"out_mean": "published_out", "out_sd": "published_out_sd"}
-    )
-    return table.merge(printed.drop(columns="source"), on=KEYS, how="left")
+    names = {"in_mean": "published_in", "in_sd": "published_in_sd"}
+    names |= {"out_mean": "published_out", "out_sd": "published_out_sd"}
+    return table.merge(published[[*KEYS, *names]].rename(columns=names), on=KEYS, how="left")
 
 
 def table2(
