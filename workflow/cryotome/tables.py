@@ -33,8 +33,8 @@ def read_scores(paths: list[Path], about: Card) -> pd.DataFrame:
         named = dict(part.split("=", 1) for part in keys)
         parts.append(pd.read_csv(path).assign(dataset=dataset, scheme=scheme, **named))
     scores = pd.concat(parts, ignore_index=True)
-    named = scores["scheme"].str  # some know the fraction 1.0 only
-    whole = named.startswith(("from_", "except_")) | named.endswith(MATCHED)
+    says = scores["scheme"].str  # some know the fraction 1.0 only
+    whole = says.startswith(("from_", "except_")) | says.endswith(MATCHED)
     mine = (scores["fraction"].isin(about["fractions"]) | whole) & scores["fold"].isin(
         about["folds"]
     )
