@@ -241,7 +241,6 @@ def test_five_grouped_folds_test_every_slide_of_ccmct_once(shared):
     for fold in range(5):
         split = draw(cells, "slide_grouped", fold=fold)
         tested += sorted(set(slide[list(ids(split, "test"))]))
-        print(fold, sizes(split), "slides", slide[list(ids(split, "test"))].nunique())
         assert 0.15 < sizes(split)[2] / 72_845 < 0.25
     assert sorted(tested) == sorted(slide.unique())
     assert len(tested) == 32
