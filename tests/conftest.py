@@ -78,6 +78,20 @@ def cells() -> pd.DataFrame:
     return pd.DataFrame({"id": np.arange(1000), "slide": slide, "domain": domain, "label": label})
 
 
+def windows_of(cells: pd.DataFrame, side: int = 224, margin: int = 24) -> pd.DataFrame:
+    """Place windows at native resolution that leave the image where the cell lies at its border."""
+    corner = np.floor(cells[["x", "y"]] - side / 2).set_axis(["left", "top"], axis=1)
+    place = cells["image"] if "image" in cells else cells["slide"]
+    return corner.assign(id=cells["id"], side=side, margin=margin, place=place)
+
+
+@pytest.fixture
+def placed(cells: pd.DataFrame) -> pd.DataFrame:
+    """The same cells at whole places of images of 300 px, one per slide."""
+    x, y = np.random.default_rng(1).integers(0, 300, size=(2, len(cells)))
+    return cells.assign(x=x, y=y, image=cells["slide"].astype(str))
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Empty annotation files: enough to plan a real study."""

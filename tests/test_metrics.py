@@ -73,3 +73,6 @@ def test_scores_per_fold_and_test_domain():
     assert scores[["n_positive", "n_negative"]].to_numpy().tolist() == [[3, 2], [2, 1], [1, 1]]
     crossed = score_folds({("1.0", 3): table}, cells, train_domain="a")
     assert crossed["test_domain"].tolist() == ["a", "b"]
+    others = score_folds({("1.0", 3): table}, cells, train_domain="except_a")
+    assert others["test_domain"].tolist() == ["a", "b"]
+    assert set(others["train_domain"]) == {"except_a"}

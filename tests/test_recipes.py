@@ -5,14 +5,15 @@ import hashlib
 import h5py
 import numpy as np
 import pytest
-from conftest import CONFIG
+from conftest import CONFIG, windows_of
 
 from cryotome import recipes
 from cryotome.cards import load_card
-from cryotome.cells import read_cells
+from cryotome.cells import load_cells, read_cells
 from cryotome.demo import DOMAINS, draw_tissue
 from cryotome.embeddings import write_embeddings
 from cryotome.images import _Flat
+from cryotome.placement import place_windows
 from cryotome.splits import draw_split
 from cryotome.windows import cut_patch
 
@@ -44,19 +45,41 @@ def test_cells(cohort, demo_card):
     assert found == golden[recipes.CELLS], HINT.format("CELLS")
 
 
-@pytest.mark.parametrize("scheme", ["random", "slide_grouped", "from_left"])
-def test_splits(cells, scheme):
-    card = load_card(CONFIG, "schemes", "from_domain" if scheme[:5] == "from_" else scheme)
-    roles = draw_split(cells, card, scheme=scheme, fraction="1.0", fold=1).roles
+@pytest.mark.parametrize(
+    ("scheme", "card", "size"),
+    [
+        ("random", "random", None),
+        ("slide_grouped", "slide_grouped", None),
+        ("from_left", "from_domain", None),
+        ("no_overlap", "no_overlap", None),
+        ("except_left", "except_domain", None),
+        ("no_overlap", "no_overlap", 100),
+    ],
+)
+def test_splits(placed, scheme, card, size):
+    windows, card = windows_of(placed, side=32, margin=4), load_card(CONFIG, "schemes", card)
+    how = {"fraction": "1.0", "fold": 1, "windows": windows, "size": size}
+    roles = draw_split(placed, card, scheme=scheme, **how).roles
     found = hashlib.sha256(roles.to_csv(index=False).encode()).hexdigest()[:16]
     golden = {
         1: {
-            "random": "5d385e5e9e2af8fd",
-            "slide_grouped": "78a763509bbf9f53",
-            "from_left": "733d4eddfad90031",
+            ("random", None): "5d385e5e9e2af8fd",
+            ("slide_grouped", None): "78a763509bbf9f53",
+            ("from_left", None): "733d4eddfad90031",
+            ("no_overlap", None): "e9c3740817d10d0b",
+            ("except_left", None): "4b6d14e223505db4",
+            ("no_overlap", 100): "ce96e31032ddfdde",
         }
     }
-    assert found == golden[recipes.SPLITS][scheme], HINT.format("SPLITS")
+    assert found == golden[recipes.SPLITS][scheme, size], HINT.format("SPLITS")
+
+
+def test_windows(store, cohort, demo_card):
+    cells = load_cells(cohort / "cells.csv")
+    table = place_windows(cells, store, cohort / "images", demo_card)
+    found = hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()[:16]
+    golden = {1: "543d9727b88ed944"}
+    assert found == golden[recipes.WINDOWS], HINT.format("WINDOWS")
 
 
 def test_patches(pixels):

@@ -36,3 +36,28 @@ def test_scripts_explain_themselves_by_hand(name):
         capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "workflow")}, check=True,
     )  # fmt: skip
     assert "--cells" in done.stdout
+
+
+def test_a_list_of_files_may_be_empty_by_hand(placed, tmp_path):
+    """A split by cells needs no windows, one without shared pixels does."""
+    from conftest import CONFIG, windows_of
+
+    from cryotome.cards import facts, load_card
+
+    placed.to_csv(tmp_path / "cells.csv", index=False)
+    windows_of(placed, side=32, margin=4).to_csv(tmp_path / "windows.csv", index=False)
+    (tmp_path / "audit.csv").write_text("id,other,left_out,other_left_out\n")
+    for scheme, windows in (("random", []), ("no_overlap", [tmp_path / "windows.csv"])):
+        split = tmp_path / scheme / "fraction=1.0" / "fold=0.csv"
+        card = facts(load_card(CONFIG, "schemes", scheme))
+        arguments = {
+            "cells": [tmp_path / "cells.csv"], "audit": [tmp_path / "audit.csv"], "windows": windows,
+            "splits": [split], "about": [split.with_suffix(".json")], "recipe": ["1"],
+            "card": [card], "drops": [""], "scheme": [scheme],
+        }  # fmt: skip
+        words = [word for name, values in arguments.items() for word in (f"--{name}", *values)]
+        subprocess.run(
+            [sys.executable, ROOT / "workflow" / "scripts" / "split.py", *words],
+            env={"PYTHONPATH": str(ROOT / "workflow")}, check=True, capture_output=True,
+        )  # fmt: skip
+        assert split.read_text().startswith("id,role\n0,")

@@ -3,19 +3,20 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CONFIG
+from conftest import CONFIG, windows_of
 
 from cryotome.cards import load_card
 from cryotome.cells import read_cells
-from cryotome.errors import SplitError
+from cryotome.errors import SplitError, StoreError
 from cryotome.splits import draw_split, rows_of
 
 
-def draw(cells, scheme="random", fraction="1.0", fold=0):
-    name = "from_domain" if scheme.startswith("from_") else scheme
-    return draw_split(
-        cells, load_card(CONFIG, "schemes", name), scheme=scheme, fraction=fraction, fold=fold
+def draw(cells, scheme="random", fraction="1.0", fold=0, **how):
+    prefix = scheme.split("_")[0]
+    card = load_card(
+        CONFIG, "schemes", f"{prefix}_domain" if prefix in ("from", "except") else scheme
     )
+    return draw_split(cells, card, scheme=scheme, fraction=fraction, fold=fold, **how)
 
 
 def sizes(split) -> tuple[int, int, int]:
@@ -126,10 +127,138 @@ def test_an_unknown_domain_is_named(cells):
         draw(cells, "from_middle")
 
 
+def test_all_domains_but_one_train_and_the_one_left_out_tests_whole(cells):
+    split = draw(cells, "except_left", fold=3)
+    domain = cells.set_index("id")["domain"]
+    right = int((domain == "right").sum())
+    assert ids(split, "test") == set(domain.index[domain == "left"])
+    assert sizes(split)[:2] == (int(0.8 * right), right - int(0.8 * right))
+    assert ids(split, "train") | ids(split, "validation") == set(domain.index[domain == "right"])
+    assert ids(split, "train") != ids(draw(cells, "except_left", fold=2), "train")
+
+
+def test_one_domain_leaves_none_to_train_on(cells):
+    with pytest.raises(SplitError, match="'except_left': every cell is of domain 'left'"):
+        draw(cells.assign(domain="left"), "except_left")
+    with pytest.raises(SplitError, match="no cell is of domain 'middle'"):
+        draw(cells, "except_middle")
+
+
+def shares_a_pixel(stored, seen) -> bool:
+    """Whether a stored window, margin included, and a seen one of whole px share one."""
+    if stored["place"] != seen["place"]:
+        return False
+    return all(
+        stored[axis] - stored["margin"] < seen[axis] + seen["side"]
+        and seen[axis] < stored[axis] + stored["side"] + stored["margin"]
+        for axis in ("left", "top")
+    )
+
+
+@pytest.mark.parametrize("fold", [0, 4])
+def test_no_training_or_validation_cell_shares_a_pixel_with_a_test_cell(placed, fold):
+    windows = windows_of(placed, side=32, margin=4)
+    split, usual = draw(placed, "no_overlap", fold=fold, windows=windows), draw(placed, fold=fold)
+    assert ids(split, "test") == ids(usual, "test")
+    at = windows.set_index("id").to_dict("index")
+    near = {
+        one
+        for one in ids(usual, "train") | ids(usual, "validation")
+        if any(shares_a_pixel(at[one], at[other]) for other in ids(split, "test"))
+    }
+    assert 100 < len(near) < 700
+    kept = ids(split, "train") | ids(split, "validation")
+    assert kept == set(range(1000)) - ids(split, "test") - near  # no cell is lost that could stay
+    assert sizes(split)[:2] == (int(0.8 * len(kept)), len(kept) - int(0.8 * len(kept)))
+
+
+def test_cells_apart_keep_the_order_of_the_pool_so_that_fractions_are_nested(placed):
+    windows = windows_of(placed, side=32, margin=4)
+    chain = [
+        ids(draw(placed, "no_overlap", fraction=f, windows=windows), "train")
+        for f in ("0.05", "0.5", "1.0")
+    ]
+    assert all(small < large for small, large in pairwise(chain))
+    alone = windows.assign(place=windows["id"])  # nothing touches: nothing differs from `random`
+    assert draw(placed, "no_overlap", fraction="0.5", windows=alone).roles.equals(
+        draw(placed, fraction="0.5").roles
+    )
+
+
+def test_windows_do_not_hang_on_the_order_or_the_number_of_their_rows(placed):
+    windows = windows_of(placed, side=32, margin=4)
+    some = placed[placed["id"] % 3 > 0].reset_index(drop=True)  # what an audit leaves
+    mixed = windows.sample(frac=1, random_state=0)
+    one, other = (draw(some, "no_overlap", windows=w) for w in (windows, mixed))
+    assert one.roles.equals(other.roles)
+    with pytest.raises(StoreError, match="1 cells have no window, first 998"):
+        draw(some, "no_overlap", windows=windows[windows["id"] != 998])
+
+
+def test_the_rungs_test_the_same_cells_and_share_their_seed():
+    cards = [load_card(CONFIG, "schemes", name) for name in ("random", "no_overlap")]
+    assert all(cards[0][key] == cards[1][key] for key in ("test", "validation", "seed"))
+
+
+@pytest.mark.parametrize("scheme", ["random", "no_overlap", "slide_grouped", "except_left"])
+def test_a_smaller_training_set_is_a_part_of_the_larger_and_all_else_stays(placed, scheme):
+    windows = windows_of(placed, side=32, margin=4)
+    whole, half, tenth = (
+        draw(placed, scheme, fold=2, windows=windows, size=size) for size in (None, 150, 20)
+    )
+    assert [sizes(split)[0] for split in (half, tenth)] == [150, 20]
+    assert ids(tenth, "train") < ids(half, "train") < ids(whole, "train")
+    for role in ("validation", "test"):
+        assert ids(half, role) == ids(whole, role) == ids(tenth, role)
+
+
+def test_a_smaller_training_set_keeps_both_classes(cells):
+    rare = cells.assign(label=(cells["id"] % 200 == 0).astype(int))
+    labels = rare.set_index("id")["label"]
+    for fold in range(5):
+        assert labels[list(ids(draw(rare, fold=fold, size=4), "train"))].nunique() == 2
+
+
+def test_more_training_cells_than_there_are_is_an_error(cells):
+    with pytest.raises(SplitError, match="900 training cells are asked for, .* has 640"):
+        draw(cells, size=900)
+
+
+def ccmct(shared) -> pd.DataFrame:
+    """As many cells of either class on each slide as CCMCT has."""
+    table = pd.read_csv(shared / "ccmct_per_slide.csv")
+    counts = table[["laO", "mfO"]].to_numpy()
+    label = np.concatenate([np.repeat((0, 1), pair) for pair in counts])
+    slide = np.repeat(table["fn"].to_numpy(), counts.sum(axis=1))
+    return pd.DataFrame(
+        {"id": np.arange(len(label)), "slide": slide, "domain": "a", "label": label}
+    )
+
+
+def test_five_grouped_folds_test_every_slide_of_ccmct_once(shared):
+    cells = ccmct(shared)
+    slide, tested = cells.set_index("id")["slide"], []
+    for fold in range(5):
+        split = draw(cells, "slide_grouped", fold=fold)
+        tested += sorted(set(slide[list(ids(split, "test"))]))
+        assert 0.15 < sizes(split)[2] / 72_845 < 0.25
+    assert sorted(tested) == sorted(slide.unique())
+    assert len(tested) == 32
+
+
 def test_midog2022_trains_on_1156_lung_cells(shared):
     card = load_card(CONFIG, "datasets", "midog2022")
     cells = read_cells(shared / card["annotations"], shared, card, "midog2022")
     assert sizes(draw(cells, "from_canine_lung")) == (1_156, 290, 361 + 20_552 - 1_807)
+
+
+def test_midog2022_without_shared_pixels_trains_on_10762_cells(shared):
+    card = load_card(CONFIG, "datasets", "midog2022")
+    cells = read_cells(shared / card["annotations"], shared, card, "midog2022")
+    split = draw(cells, "no_overlap", windows=windows_of(cells))
+    assert sizes(split) == (10_762, 2_691, 4_110)
+    assert ids(split, "test") == ids(draw(cells), "test")
+    assert sizes(draw(cells, "except_canine_lymphoma")) == (9_868, 2_468, 8_216)
 
 
 def test_a_store_that_lacks_cells_is_told_how_many():

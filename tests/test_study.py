@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import yaml
 from conftest import CONFIG
@@ -127,3 +129,69 @@ def test_arithmetic_counts_a_store_once_and_the_side_that_the_network_sees():
     row = {"model": "resnet50_imagenet", "head": "ridge"}
     bare = study("amibr", **changes | {"rows": [row], "figure2": [row]})  # 64 px as they are
     assert bare.gflop() == pytest.approx(3720 * 8.2 * (64 / 224) ** 2)
+
+
+LADDER = ["random", "no_overlap", "slide_grouped", "from_*", "except_*"]
+MATCHED = ["random_matched", "no_overlap_matched", "slide_grouped_matched", "except_*_matched"]
+
+
+def test_stars_are_spelt_out_per_domain_and_are_none_with_one_domain():
+    ganz = study("ganz2024", schemes=["except_*", "except_*_matched", "random_matched"])
+    assert ganz.schemes("midog2022")[:2] == ["except_human_breast", "except_canine_lung"]
+    assert ganz.schemes("midog2022")[5] == "except_human_breast_matched"
+    assert len(ganz.schemes("midog2022")) == 11
+    assert ganz.schemes("ccmct") == ["random_matched"]
+
+
+def test_tables_and_figures_take_the_schemes_that_they_are_made_for():
+    demo = study("config", schemes=LADDER + MATCHED, datasets=["demo_rois"])
+    assert [scheme for _, scheme in demo.crossing] == ["from_breast", "from_lung", "from_lymphoma"]
+    assert [scheme for _, scheme in demo.pooled] == ["random", "no_overlap", "slide_grouped"]
+    assert [scheme for _, scheme in demo.ladder] == [
+        "random_matched", "no_overlap_matched", "slide_grouped_matched",
+        "except_breast_matched", "except_lung_matched", "except_lymphoma_matched",
+    ]  # fmt: skip
+    assert demo.runs_per_row == (3 * 2 + 3 + 3 + 6) * 2
+    assert "figure1.csv" not in study("config", schemes=["except_*", "random_matched"]).products
+
+
+@pytest.mark.parametrize("scheme", ["except_lung", "random_matched", "except_lung_matched"])
+def test_leave_one_out_and_matched_rungs_know_the_whole_only(scheme):
+    assert study("config").fractions(scheme) == ["1.0"]
+
+
+def test_a_matched_rung_has_the_card_of_its_scheme_and_says_so():
+    demo = study("config")
+    assert demo.scheme("no_overlap_matched")["title"] == (
+        "random cells, no shared pixels, equal training size"
+    )
+    assert demo.scheme("except_lung_matched")["draw"] == "cells_of_other_domains"
+    titles = json.loads(study("config", schemes=["random_matched"]).table_rows)["schemes"]
+    assert titles == {"random_matched": "random cells, equal training size"}
+    with pytest.raises(CardError, match="'from_lung_matched': only .* have a common training size"):
+        demo.scheme("from_lung_matched")
+    with pytest.raises(CardError, match="'from_.*_matched': only"):
+        study("config", schemes=["from_*_matched"])
+
+
+def test_a_common_size_hangs_on_every_rung_and_on_nothing_of_the_study(tmp_path):
+    demo, other = study("config"), study("config", folds=5, fractions=[1.0], schemes=["random"])
+    drawn = demo.draw("demo_rois", "random_matched")
+    assert drawn == other.draw("demo_rois", "random_matched")
+    rungs = ["random", "no_overlap", "slide_grouped", "except_breast", "except_lung", "except_lymphoma"]  # fmt: skip
+    assert list(json.loads(drawn)["ladder"]) == sorted(rungs)
+    assert json.loads(drawn)["ladder"]["slide_grouped"]["draw"] == "slides"
+    assert "ladder" not in json.loads(demo.draw("demo_rois", "random"))
+    assert "title" not in drawn
+
+
+def test_only_draws_that_look_at_pixels_need_windows():
+    demo = study("config")
+    need = [s for s in (*LADDER[:3], "from_lung", "except_lung") if demo.needs_windows(s)]
+    assert need == ["no_overlap"]
+    assert demo.needs_windows("random_matched")
+
+
+def test_a_misspelt_domain_that_is_left_out_is_named():
+    with pytest.raises(CardError, match="'except_breats_matched' leaves out a domain that none of"):
+        study("config", schemes=["random", "except_breats_matched"])

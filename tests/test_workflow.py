@@ -365,6 +365,122 @@ def test_an_audit_made_again_draws_no_split_again_where_nothing_is_dropped(done)
     assert not {"read_cells", "cut_patches", "embed"} & set(dropped)
 
 
+LADDER = ["random", "no_overlap", "slide_grouped", "except_*"]
+LADDER += [f"{scheme}_matched" for scheme in LADDER]
+ROIS = {"datasets": ["demo_rois"], "schemes": LADDER, "fractions": [1.0], "folds": 1}
+
+
+def test_a_study_of_the_whole_ladder_plans(clone):
+    """Three domains: random, no_overlap, slide_grouped and three left out, each of them twice."""
+    (clone / "ladder.yaml").write_text(yaml.dump(SMALL | ROIS))
+    planned = plan(clone, "--configfile", "ladder.yaml")
+    assert planned["split"] == 12
+    assert planned["probe"] == 3 * 12
+    assert planned["score"] == 3 * 3  # of the schemes that know fractions, for Figure 1
+    assert planned["place_windows"] == planned["audit"] == planned["cut_patches"] == 1
+    assert "audit_splits" not in planned  # an input of nothing
+    ask = ["--configfile", "ladder.yaml", "--"]
+    folder = "results/splits/demo_rois"
+    one = plan(clone, *ask, f"{folder}/random/fraction=1.0/fold=0.leakage.csv")
+    assert one == {
+        "make_demo": 1, "read_cells": 1, "cut_patches": 1, "audit": 1, "place_windows": 1, "split": 1, "audit_splits": 1,
+    }  # fmt: skip
+    assert "place_windows" not in plan(clone, *ask, f"{folder}/random/fraction=1.0/fold=0.csv")
+
+
+@pytest.fixture(scope="module")
+def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the ladder of the demo's regions is drawn and audited, and scored twice."""
+    folder = checkout(tmp_path_factory.mktemp("ladder"))
+    (folder / "ladder.yaml").write_text(yaml.dump(SMALL | ROIS))
+    snakemake(folder, "--cores", "2", *ASK, *audited(), *SCORED)
+    return folder
+
+
+ASK = ["--configfile", "ladder.yaml", "--"]
+RUNGS = ["random", "no_overlap", "slide_grouped", *(f"except_{d}" for d in ("breast", "lung", "lymphoma"))]  # fmt: skip
+SCORED = [
+    f"results/scores/demo_rois/{scheme}/view=paper-fp32/model=colour_histogram/head=ridge.csv"
+    for scheme in ("except_lung_matched", "random_matched")
+]
+SLIDES = "results/embeddings/demo_rois/paper-fp32/slide_identity.h5"
+
+
+def audited() -> list[str]:
+    folder = "results/splits/demo_rois"
+    return [
+        f"{folder}/{scheme}{end}/fraction=1.0/fold=0.leakage.csv"
+        for scheme in RUNGS
+        for end in ("", "_matched")
+    ]
+
+
+def test_matched_rungs_train_on_one_size_and_say_who_set_it(ladder):
+    import json
+
+    folder = ladder / "results/splits/demo_rois"
+    about = {
+        name: json.loads((folder / name / "fraction=1.0/fold=0.json").read_text())
+        for rung in RUNGS
+        for name in (rung, f"{rung}_matched")
+    }
+    sizes = {name: said["counts"]["train"] for name, said in about.items()}
+    common = about["random_matched"]["training_size"]
+    assert {sizes[f"{rung}_matched"] for rung in RUNGS} == {common["cells"]}
+    assert common["cells"] == min(common["smallest"].values()) <= min(sizes.values())
+    assert common["set_by"][0] in RUNGS
+    assert all(about[f"{rung}_matched"]["training_size"] == common for rung in RUNGS)
+    assert "training_size" not in about["random"]
+
+
+def test_the_audit_of_the_splits_falls_from_rung_to_rung(ladder):
+    pixels, slides = {}, {}
+    for path in audited():
+        found = pd.read_csv(ladder / path).set_index("measure")["share"]
+        name = Path(path).parts[3]
+        pixels[name], slides[name] = found["pixels_with_training"], found["on_training_slide"]
+    assert pixels["random"] >= pixels["random_matched"] > 0
+    assert {pixels[name] for name in pixels if not name.startswith("random")} == {0}
+    assert slides["no_overlap"] > 0.9 > slides["slide_grouped"] == 0
+    log = ladder / "results/logs/audit_splits/demo_rois.random.fraction=1.0.log"
+    assert "random, 1 folds: on_training_slide 1.000" in log.read_text()
+
+
+def test_a_domain_that_is_left_out_is_scored_without_a_line_for_all(ladder):
+    left_out, whole = (pd.read_csv(ladder / path) for path in SCORED)
+    assert left_out[["train_domain", "test_domain"]].to_numpy().tolist() == [
+        ["except_lung", "lung"]
+    ]
+    assert whole["test_domain"].tolist() == ["all", "breast", "lung", "lymphoma"]
+
+
+def test_a_card_of_a_rung_reruns_every_matched_rung_and_no_other(ladder):
+    assert plan(ladder, *ASK, *audited()) == {}
+    path = ladder / "config/schemes/slide_grouped.yaml"
+    before = changed(path, "validation: 0.2", "validation: 0.3")
+    planned = plan(ladder, *ASK, *audited())
+    path.write_text(before)
+    assert planned == {"split": 7, "audit_splits": 7}  # slide_grouped, and six that are matched
+
+
+def test_near_px_of_the_audit_moves_no_window_and_draws_no_split_again(ladder):
+    path = ladder / "config/datasets/demo_rois.yaml"
+    before = path.read_text()
+    path.write_text(before + "audit: {near_px: 30}\n")
+    planned = plan(ladder, *ASK, *audited())
+    path.write_text(before)
+    assert planned == {"audit": 1, "audit_splits": 12}
+
+
+def test_the_slide_alone_is_embedded_from_the_cells_and_no_other_model_is(ladder):
+    assert plan(ladder, *ASK, SLIDES) == {"embed": 1}
+    snakemake(ladder, "--cores", "1", *ASK, SLIDES)
+    cells = ladder / "results/cells/demo_rois.csv"
+    assert plan(ladder, *ASK, SLIDES, *SCORED) == {}
+    os.utime(cells)
+    assert "embed" not in plan(ladder, *ASK, SLIDES, *SCORED)  # the same content
+
+
 def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
     """A broken image in one dataset, weights that cannot be had in one row of the other."""
     folder = checkout(tmp_path / "c")

@@ -15,6 +15,7 @@ from cryotome.errors import CardError
 Card = dict[str, Any]
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
+MATCHED = "_matched"  # ends the name of a scheme at the ladder's common training size
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
 
 # Keys that a card with `like:` says whole, or not at all: parts of two sources are none.

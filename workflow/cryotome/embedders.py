@@ -1,4 +1,4 @@
-"""Who turns patches into embeddings: a network on its device, or the colour histogram.
+"""Who turns patches into embeddings: a network on its device, the colour histogram, the slide.
 
 Reading stores needs no torch, whose import would cost every probe job seconds; so it is
 imported where a network is made.
@@ -10,10 +10,16 @@ from typing import Any, Protocol
 
 import h5py
 import numpy as np
+import pandas as pd
 
 from cryotome.cards import Card
+from cryotome.cells import load_cells
 from cryotome.colours import colour_histogram
-from cryotome.stores import Keep, Rows
+from cryotome.errors import CardError, StoreError
+from cryotome.paths import sha256
+from cryotome.stores import PATCHES, Keep, Rows, passport
+
+BY_SLIDE = "slide_identity"  # the loader that reads no pixel and asks for the table of cells
 
 
 class Embedder(Protocol):
@@ -52,18 +58,57 @@ class Histogram:
         return colour_histogram(patches[:, inner, inner], bins=self._bins)
 
 
-def make_embedder(card: Card, name: str, *, side: int, **how: Any) -> Embedder:
+class SlideIdentity:
+    """The place of a cell's slide among the sorted slides of its dataset, as an embedder."""
+
+    weights_sha256, device, step = "none", "cpu", 1
+
+    def __init__(self, cells: Path) -> None:
+        self._cells = cells
+        table = load_cells(cells)
+        places = pd.factorize(table["slide"], sort=True)[0]
+        self._place = pd.Series(places.astype(np.float32), index=table["id"])
+
+    def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None:
+        """Embed blocks of rows by their ids.
+
+        Raises
+        ------
+        StoreError
+            The patches were cut from another table of cells.
+        """
+        if passport(patch_store, PATCHES)["cells_sha256"] != sha256(self._cells):
+            raise StoreError(f"{patch_store} was cut from another {self._cells}. Delete it.")
+        with h5py.File(patch_store) as file:
+            ids = file["id"][:]
+        for first, rows in blocks:
+            keep(first, self._place[ids[first : first + rows]].to_numpy()[:, None])
+
+    def embed(self, patches: np.ndarray) -> np.ndarray:
+        """Refuse: patches do not say whose slide they are of."""
+        raise CardError(f"Loader {BY_SLIDE!r} reads no patches, so precision changes nothing.")
+
+
+def make_embedder(
+    card: Card, name: str, *, side: int, cells: list[Path] | None = None, **how: Any
+) -> Embedder:
     """Return what embeds with this model.
 
     Parameters
     ----------
     side
         Side of the patches that the encoder is given, px.
+    cells
+        The table of cells, for the loader that asks for it.
     how
         As `extraction.Runner` takes it.
     """
     if card["loader"] == "colour_histogram":
         return Histogram(card, side)
+    if card["loader"] == BY_SLIDE:
+        if not cells:
+            raise CardError(f"{name} embeds the slide of a cell and needs the table of cells.")
+        return SlideIdentity(cells[0])
     from cryotome.extraction import Runner
 
     return Runner(card, name, side=side, **how)

@@ -43,7 +43,7 @@ def write_embeddings(
     shards
         Folder with finished shards, which are taken over and removed; may be absent.
     how
-        View, weights folder, device, threads and batches, as `make_embedder` takes them.
+        View, weights folder, device, threads, batches and cells, as `make_embedder` takes them.
 
     Raises
     ------

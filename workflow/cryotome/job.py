@@ -88,7 +88,7 @@ def _from_command_line(main: Callable[..., None], wanted: dict[str, Any]) -> dic
     parser = argparse.ArgumentParser(description=main.__globals__["__doc__"])
     site = _from_site(wanted)
     for name, annotation in wanted.items():
-        many = "+" if typing.get_origin(annotation) is list else None
+        many = "*" if typing.get_origin(annotation) is list else None
         parser.add_argument(
             f"--{name}", required=name not in site, default=site.get(name), nargs=many
         )

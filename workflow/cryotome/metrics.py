@@ -92,7 +92,8 @@ def score_folds(
     cells
         Columns id, domain.
     train_domain
-        The domain trained on, or `all`; with `all`, a line with test domain `all` is added.
+        The domain trained on, `except_{domain}`, or `all`; with `all`, a line with test
+        domain `all` is added.
 
     Returns
     -------

@@ -120,7 +120,7 @@ def check_parity(
     rows = _sample(labels, limits["patches"], seed)
     seen = passport(patch_store, PATCHES)["seen"]
     policy = view.split("-")[0]
-    embedder = make_embedder(card, model, side=seen, view=f"{policy}-{FULL}", **how)
+    embedder = make_embedder(card, model, side=seen, view=f"{policy}-{FULL}", cells=[cells], **how)
     with h5py.File(patch_store) as file:
         if not np.array_equal(file["id"][:], ids):
             raise StoreError(f"{store} and {patch_store} differ in their cells. Delete {store}.")

@@ -7,7 +7,10 @@ import numpy as np
 import pandas as pd
 
 from cryotome.cards import Card
-from cryotome.errors import SplitError
+from cryotome.errors import SplitError, StoreError
+from cryotome.overlap import pixel_boxes, sharing_pairs
+
+Parts = dict[str, np.ndarray]  # role to rows of the table of cells, in the order drawn
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,44 @@ def _keep_classes(order: np.ndarray, count: int, labels: np.ndarray) -> tuple[np
 
 
 def _draw_cells(
-    cells: pd.DataFrame, card: Card, fraction: str, rng: np.random.Generator
-) -> tuple[dict[str, np.ndarray], str]:
+    cells: pd.DataFrame,
+    card: Card,
+    fraction: str,
+    rng: np.random.Generator,
+    windows: pd.DataFrame | None = None,
+) -> tuple[Parts, str]:
     order = rng.permutation(len(cells))
-    n_test = _share(card["test"], len(cells))
-    pool = order[n_test:]
+    n_test = _share(card.get("test", 0), len(cells))
+    test, pool = order[:n_test], order[n_test:]
+    if card["draw"] == "cells_apart":
+        if windows is None:
+            raise ValueError("Cells apart from the test cells need the windows of all cells.")
+        pool = pool[~_touching(cells, pool, test, windows)]
     drawn = _share(fraction, len(pool))
     n_train = _share(1 - Decimal(str(card["validation"])), drawn)  # type: ignore[arg-type]
     train, how = _keep_classes(pool, n_train, cells["label"].to_numpy())
     rest = pool[:drawn][~np.isin(pool[:drawn], train)][: drawn - n_train]
-    return {"train": train, "validation": rest, "test": order[:n_test]}, how
+    return {"train": train, "validation": rest, "test": test}, how
+
+
+def _touching(
+    cells: pd.DataFrame, pool: np.ndarray, test: np.ndarray, windows: pd.DataFrame
+) -> np.ndarray:
+    """Tell which cells' stored windows share a pixel with what is seen of a test cell, (pool,)."""
+    missing = cells[~cells["id"].isin(windows["id"])]
+    if len(missing):
+        raise StoreError(
+            f"{len(missing)} cells have no window, first {missing['id'].iloc[0]}. The windows were "
+            "placed before the annotations changed; delete results/audits/ and rerun."
+        )
+    placed = windows.set_index("id").loc[cells["id"]]
+    stored, seen = placed.iloc[pool], placed.iloc[test]
+    pairs = sharing_pairs(
+        pixel_boxes(stored, stored=True),
+        pixel_boxes(seen, stored=False),
+        places=(stored["place"], seen["place"]),
+    )
+    return np.isin(np.arange(len(pool)), pairs[:, 0])
 
 
 def _slide_folds(cells: pd.DataFrame, share: float, seed: int) -> list[np.ndarray]:
@@ -84,7 +115,7 @@ def _slide_folds(cells: pd.DataFrame, share: float, seed: int) -> list[np.ndarra
 
 def _draw_slides(
     cells: pd.DataFrame, card: Card, fraction: str, fold: int, rng: np.random.Generator
-) -> tuple[dict[str, np.ndarray], str]:
+) -> tuple[Parts, str]:
     parts = _slide_folds(cells, card["test"], card["seed"])
     if fold >= len(parts):
         raise SplitError(
@@ -101,7 +132,35 @@ def _draw_slides(
     return {"train": train, "validation": watch[: _share(fraction, len(watch))], "test": test}, how
 
 
-def draw_split(cells: pd.DataFrame, card: Card, *, scheme: str, fraction: str, fold: int) -> Split:
+def _draw_one_domain(
+    cells: pd.DataFrame, card: Card, scheme: str, fraction: str, rng: np.random.Generator
+) -> tuple[Parts, str]:
+    """Draw among the cells of one domain, or of all others, and test on the rest too."""
+    others_train = card["draw"] == "cells_of_other_domains"
+    domain = scheme.removeprefix("except_" if others_train else "from_")
+    of_it = (cells["domain"] == domain).to_numpy()
+    if not of_it.any():
+        raise SplitError(f"Scheme {scheme!r}: no cell is of domain {domain!r}.")
+    inside, others = np.flatnonzero(of_it), np.flatnonzero(~of_it)
+    if others_train:
+        inside, others = others, inside
+    if not len(inside):
+        raise SplitError(f"Scheme {scheme!r}: every cell is of domain {domain!r}.")
+    drawn, how = _draw_cells(cells.iloc[inside], card, fraction, rng)
+    parts = {role: inside[index] for role, index in drawn.items()}
+    return parts | {"test": np.concatenate([parts["test"], others])}, how
+
+
+def draw_split(
+    cells: pd.DataFrame,
+    card: Card,
+    *,
+    scheme: str,
+    fraction: str,
+    fold: int,
+    windows: pd.DataFrame | None = None,
+    size: int | None = None,
+) -> Split:
     """Draw one fold of one scheme.
 
     Parameters
@@ -111,37 +170,45 @@ def draw_split(cells: pd.DataFrame, card: Card, *, scheme: str, fraction: str, f
     card
         The scheme's card: what is drawn, the shares, the seed of fold 0.
     scheme
-        Name of the scheme; `from_{domain}` trains on that domain.
+        Name of the scheme; `from_{domain}` trains on that domain, `except_{domain}` on all others.
     fraction
         Share of the training pool, as it stands in the path. n_test = floor(test N);
         drawn = floor(fraction (N - n_test)); train = floor((1 - validation) drawn), the
         rest of drawn validates (paper 001, section 3; contract of this repository).
     fold
         Counts from 0; its seed is the card's seed plus fold.
+    windows
+        From `place_windows`, for draws that keep training apart from test (decision 018).
+    size
+        Keep only so many training cells, the first that were drawn (decision 019).
 
     Raises
     ------
     SplitError
         Too few cells or slides, an unknown domain, or a class that cannot be kept.
+    StoreError
+        Windows are needed, and lack a cell.
     """
     rng = np.random.default_rng(card["seed"] + fold)
-    if card["draw"] == "cells_of_one_domain":
-        domain = scheme.removeprefix("from_")
-        inside = np.flatnonzero(cells["domain"] == domain)
-        if not len(inside):
-            raise SplitError(f"Scheme {scheme!r}: no cell is of domain {domain!r}.")
-        parts, how = _draw_cells(cells.iloc[inside], card, fraction, rng)
-        parts = {role: inside[index] for role, index in parts.items()}
-        others = np.flatnonzero(cells["domain"] != domain)
-        parts["test"] = np.concatenate([parts["test"], others])
-    elif card["draw"] == "slides":
-        parts, how = _draw_slides(cells, card, fraction, fold, rng)
-    else:
-        parts, how = _draw_cells(cells, card, fraction, rng)
+    match card["draw"]:
+        case "cells_of_one_domain" | "cells_of_other_domains":
+            parts, how = _draw_one_domain(cells, card, scheme, fraction, rng)
+        case "slides":
+            parts, how = _draw_slides(cells, card, fraction, fold, rng)
+        case _:
+            parts, how = _draw_cells(cells, card, fraction, rng, windows)
+    if size is not None:
+        parts["train"], how = _shrunk(parts["train"], size, cells["label"].to_numpy())
     roles = pd.concat(
         [pd.DataFrame({"id": cells["id"].to_numpy()[i], "role": role}) for role, i in parts.items()]
     )
     return Split(roles.sort_values("id", ignore_index=True), how)
+
+
+def _shrunk(train: np.ndarray, size: int, labels: np.ndarray) -> tuple[np.ndarray, str]:
+    if size > len(train):
+        raise SplitError(f"{size} training cells are asked for, and this split has {len(train)}.")
+    return _keep_classes(train, size, labels)
 
 
 def without_dropped(cells: pd.DataFrame, audit: pd.DataFrame) -> pd.DataFrame:

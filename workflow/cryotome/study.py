@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
-from cryotome.cards import Card, check, load_card, read_yaml, required_keys
+from cryotome.cards import MATCHED, Card, check, facts, load_card, read_yaml, required_keys
 from cryotome.errors import CardError
 from cryotome.transforms import geometry_of, input_side, side_after
 
@@ -17,6 +17,9 @@ PRODUCTS = ["table1.csv", "intervals.csv", *FIGURE1, *CROSSED]
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
 POLICIES |= {"outside": "refuse", "broken": "refuse"}
+# the leakage ladder, from the least strict: schemes that have a `_matched` form
+RUNGS = ["random", "no_overlap", "slide_grouped", "except_*"]
+DOMAINS = {"from_": "from_domain", "except_": "except_domain"}  # prefix to card
 LAST = "_last"  # `e2e_last` is the last checkpoint of the training that makes `e2e`
 
 
@@ -32,6 +35,11 @@ class Row:
 def _task(card: Card) -> str:
     negative, positive = (entry["name"] for entry in card["classes"])
     return f"{card['title']}: {positive} against {negative}"
+
+
+def _prefix(scheme: str) -> str:
+    """Return `from_` or `except_` where a scheme's name begins so, else nothing."""
+    return next((prefix for prefix in DOMAINS if scheme.startswith(prefix)), "")
 
 
 @dataclass(frozen=True)
@@ -60,11 +68,12 @@ class Study:
         for row in self.config["figure2"]:
             if row not in listed:
                 raise CardError(f"study {self.name!r}, figure2: {row} is none of its `rows`.")
-        drawn = {scheme for _, scheme in self.blocks} | {"from_*"}
+        drawn = {scheme for _, scheme in self.blocks}
         for scheme in self.config["schemes"]:
-            if scheme not in drawn:
+            if scheme not in drawn and "*" not in scheme:
+                what = "trains on" if scheme.startswith("from_") else "leaves out"
                 raise CardError(
-                    f"study {self.name!r}, schemes: {scheme!r} trains on a domain that none of "
+                    f"study {self.name!r}, schemes: {scheme!r} {what} a domain that none of "
                     f"{self.datasets} has."
                 )
 
@@ -108,8 +117,30 @@ class Study:
         return card
 
     def scheme(self, name: str) -> Card:
-        """Return a scheme card; `from_{domain}` has the card `from_domain`."""
-        return load_card(self.folder, "schemes", "from_domain" if name[:5] == "from_" else name)
+        """Return a scheme card; `from_{domain}` has the card `from_domain`, `except_` likewise.
+
+        `{scheme}_matched` has the card of its scheme, which must be a rung of the ladder.
+        """
+        base = name.removesuffix(MATCHED)
+        prefix = _prefix(base)
+        card = load_card(self.folder, "schemes", DOMAINS.get(prefix, base))
+        if name != base:
+            if (f"{prefix}*" if prefix else base) not in RUNGS:
+                raise CardError(f"Scheme {name!r}: only {RUNGS} have a common training size.")
+            card["title"] += ", equal training size"
+        return card
+
+    def draw(self, dataset: str, scheme: str) -> str:
+        """Return what decides a split as JSON: the card, of a matched scheme every rung's too."""
+        card = self.scheme(scheme)
+        if not scheme.endswith(MATCHED):
+            return facts(card)
+        rungs = [*RUNGS[:-1], *(f"except_{domain}" for domain in self.dataset(dataset)["domains"])]
+        return facts(card | {"ladder": {rung: self.scheme(rung) for rung in rungs}})
+
+    def needs_windows(self, scheme: str) -> bool:
+        """Whether a scheme asks which cells share pixels; a common size asks it of a rung."""
+        return scheme.endswith(MATCHED) or self.scheme(scheme)["draw"] == "cells_apart"
 
     def policies(self, dataset: str) -> Card:
         """Return what is done with each finding of a dataset's audit: keep, drop or refuse."""
@@ -144,24 +175,28 @@ class Study:
         return self.head(head)["learner"] == "endtoend"
 
     def schemes(self, dataset: str) -> list[str]:
-        """Return the schemes of one dataset, `from_*` spelt out.
+        """Return the schemes of one dataset, `from_*`, `except_*`, `except_*_matched` spelt out.
 
-        `from_*` gives one scheme per domain, and none where there is one domain only:
-        nothing would be left to test on.
+        These give one scheme per domain, and none where there is one domain only: nothing
+        would be left to test on, or to train on.
         """
         domains = list(self.dataset(dataset)["domains"])
         names: list[str] = []
         for scheme in self.config["schemes"]:
-            if scheme == "from_*":
-                names += [f"from_{domain}" for domain in domains] if len(domains) > 1 else []
-            elif scheme[:5] != "from_" or scheme[5:] in domains:
-                names.append(scheme)
             self.scheme(scheme)
+            prefix, end = _prefix(scheme), MATCHED * scheme.endswith(MATCHED)
+            domain = scheme.removeprefix(prefix).removesuffix(end)
+            if not prefix:
+                names.append(scheme)
+            elif domain == "*":
+                names += [prefix + one + end for one in domains] if len(domains) > 1 else []
+            elif domain in domains:
+                names.append(scheme)
         return names
 
     def fractions(self, scheme: str) -> list[str]:
         """Return the training fractions of a scheme as they stand in paths."""
-        if scheme[:5] == "from_":
+        if _prefix(scheme) or scheme.endswith(MATCHED):
             return ["1.0"]
         return [f"{Decimal(str(float(share))):f}" for share in self.config["fractions"]]
 
@@ -183,9 +218,15 @@ class Study:
         return [(name, scheme) for name, scheme in self.blocks if scheme[:5] == "from_"]
 
     @cached_property
+    def ladder(self) -> list[tuple[str, str]]:
+        """The pairs that train at the ladder's common size."""
+        return [(name, scheme) for name, scheme in self.blocks if scheme.endswith(MATCHED)]
+
+    @cached_property
     def pooled(self) -> list[tuple[str, str]]:
-        """The pairs that train on all domains: Figure 1."""
-        return [block for block in self.blocks if block not in self.crossing]
+        """The pairs that train on all domains and know fractions: Figure 1."""
+        whole = {*self.crossing, *self.ladder}
+        return [block for block in self.blocks if block not in whole and not _prefix(block[1])]
 
     @cached_property
     def products(self) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cryotome.cards import Card
+from cryotome.cards import MATCHED, Card
 from cryotome.metrics import bootstrap_aurocs, interval
 from cryotome.paths import key
 from cryotome.predictions import read_predictions
@@ -33,8 +33,9 @@ def read_scores(paths: list[Path], about: Card) -> pd.DataFrame:
         named = dict(part.split("=", 1) for part in keys)
         parts.append(pd.read_csv(path).assign(dataset=dataset, scheme=scheme, **named))
     scores = pd.concat(parts, ignore_index=True)
-    crossed = scores["scheme"].str.startswith("from_")  # these know the fraction 1.0 only
-    mine = (scores["fraction"].isin(about["fractions"]) | crossed) & scores["fold"].isin(
+    says = scores["scheme"].str  # some know the fraction 1.0 only
+    whole = says.startswith(("from_", "except_")) | says.endswith(MATCHED)
+    mine = (scores["fraction"].isin(about["fractions"]) | whole) & scores["fold"].isin(
         about["folds"]
     )
     return scores[mine].reset_index(drop=True)

@@ -55,6 +55,35 @@ def _moved_inside(window: Window, size: tuple[int, int]) -> Window:
     return Window(left, top, window.side)
 
 
+def placed_window(
+    x: float, y: float, *, side: int, scale: float, border: str, size: tuple[int, int]
+) -> Window:
+    """Return the window that the network sees, moved inside the image where `border` says so.
+
+    Parameters
+    ----------
+    x, y
+        Centre of the cell, level-0 px.
+    side, scale
+        As `seen_window`.
+    border
+        `clamp` moves the window inside, all others leave it.
+    size
+        Width and height of the image, level-0 px.
+    """
+    seen = seen_window(x, y, side, scale)
+    return _moved_inside(seen, size) if border == "clamp" else seen
+
+
+def margin_of(side: int, scale: float) -> float:
+    """Return how far the stored patch reaches beyond what the network sees, level-0 px.
+
+    >>> margin_of(224, 1), margin_of(224, 0.5)
+    (24, 12.0)
+    """
+    return (stored_side(side) - side) // 2 * scale
+
+
 def _padded(
     image: Opened, box: tuple[int, int, int, int], border: str, shrink: float
 ) -> np.ndarray:
@@ -113,11 +142,8 @@ def cut_patch(
     -------
     (stored, stored, 3) uint8, stored = `stored_side(side)`
     """
-    seen = seen_window(x, y, side, scale)
-    if border == "clamp":
-        seen = _moved_inside(seen, image.size)
-    stored = stored_side(side)
-    margin = (stored - side) / 2 * scale
+    seen = placed_window(x, y, side=side, scale=scale, border=border, size=image.size)
+    stored, margin = stored_side(side), margin_of(side, scale)
     left, top, reach = seen.left - margin, seen.top - margin, stored * scale
     if scale == 1:
         corner = (round(left), round(top))

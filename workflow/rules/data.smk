@@ -5,7 +5,9 @@ INPUT     {data_root}/…                                annotations and images,
 OUTPUT    results/cells/{dataset}.csv                  id, image, slide, x, y, domain, label
           results/patches/{dataset}.h5                 patch (n, side, side, 3) uint8 · id (n,)
           results/audits/{dataset}.csv                 what is odd, and which cells the splits leave out
+          results/audits/{dataset}.windows.csv         where the network looks for each cell
           results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv     id, role
+          results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv     what a split lets through
 """
 
 
@@ -109,6 +111,30 @@ rule audit:
         "../scripts/audit.py"
 
 
+rule place_windows:
+    """Say where the network looks for each cell, in px of its image."""
+    input:
+        lambda w: images_at_hand(STUDY, SITE, w.dataset),
+        cells="results/cells/{dataset}.csv",
+        patches="results/patches/{dataset}.h5",
+    output:
+        windows="results/audits/{dataset}.windows.csv",
+    log:
+        "results/logs/place_windows/{dataset}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        recipe=recipes.WINDOWS,
+        card=lambda w: facts(
+            STUDY.dataset(w.dataset), "synthetic", "images", "patch", "mpp", "reader"
+        ),
+    script:
+        "../scripts/place_windows.py"
+
+
 rule split:
     """Draw the train, validation and test cells of every fold."""
     input:
@@ -117,6 +143,8 @@ rule split:
         audit=lambda w: (str if STUDY.drops(w.dataset) else ancient)(
             f"results/audits/{w.dataset}.csv"
         ),
+        windows=lambda w: [f"results/audits/{w.dataset}.windows.csv"]
+        * STUDY.needs_windows(w.scheme),
     output:
         splits=expand(
             "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.csv",
@@ -135,8 +163,42 @@ rule split:
         runtime=30,
     params:
         recipe=recipes.SPLITS,
-        card=lambda w: facts(STUDY.scheme(w.scheme)),
+        card=lambda w: STUDY.draw(w.dataset, w.scheme),
         drops=lambda w: STUDY.drops(w.dataset),
         scheme="{scheme}",
     script:
         "../scripts/split.py"
+
+
+rule audit_splits:
+    """Measure what every fold of a split lets through from training to test."""
+    input:
+        library(
+            "scripts/audit_splits",
+            "cryotome/leakage",
+            "cryotome/overlap",
+            "cryotome/metrics",
+        ),
+        cells="results/cells/{dataset}.csv",
+        windows="results/audits/{dataset}.windows.csv",
+        findings="results/audits/{dataset}.csv",
+        splits=expand(
+            "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.csv",
+            fold=STUDY.folds,
+        ),
+    output:
+        leakage=expand(
+            "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.leakage.csv",
+            fold=STUDY.folds,
+        ),
+    log:
+        "results/logs/audit_splits/{dataset}.{scheme}.fraction={fraction}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        scheme="{scheme}",
+    script:
+        "../scripts/audit_splits.py"

@@ -2,6 +2,7 @@
 Patches become embeddings, once per model and view.
 
 INPUT     results/patches/{dataset}.h5
+          results/cells/{dataset}.csv                                 for the model that knows the slide alone
 OUTPUT    results/embeddings/{dataset}/{view}/{model}.h5            embedding (n, dim) float32 · id (n,)
           results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5    the same, some rows; embed takes them over
           results/embeddings/{dataset}/{view}/{model}.parity.csv    views in lower precision: measure, value, limit
@@ -12,6 +13,9 @@ rule embed:
     """Run a frozen encoder over every patch of a dataset."""
     input:
         patches="results/patches/{dataset}.h5",
+        # only where it decides the embedding: other models' stores hang on the patches alone
+        cells=lambda w: [f"results/cells/{w.dataset}.csv"]
+        * (STUDY.model(w.model)["loader"] == "slide_identity"),
     output:
         embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
     log:
@@ -41,6 +45,8 @@ rule embed_shard:
     """Run a frozen encoder over one part of a dataset, so that several jobs share the work."""
     input:
         patches="results/patches/{dataset}.h5",
+        cells=lambda w: [f"results/cells/{w.dataset}.csv"]
+        * (STUDY.model(w.model)["loader"] == "slide_identity"),
     output:
         shard="results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5",
     log:

@@ -9,6 +9,7 @@ from cryotome.job import run
 
 def main(
     patches: Path,
+    cells: list[Path],
     embeddings: Path,
     recipe: int,
     card: dict,
@@ -26,6 +27,7 @@ def main(
         embeddings,
         patches,
         card,
+        cells=cells,
         model=model,
         partial=partial,
         batches=batches,

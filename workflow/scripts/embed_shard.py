@@ -9,6 +9,7 @@ from cryotome.job import run
 
 def main(
     patches: Path,
+    cells: list[Path],
     shard: Path,
     recipe: int,
     card: dict,
@@ -27,6 +28,7 @@ def main(
         shard,
         patches,
         card,
+        cells=cells,
         model=model,
         part=(part, parts),
         partial=partial,

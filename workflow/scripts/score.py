@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from cryotome.cards import MATCHED
 from cryotome.cells import load_cells
 from cryotome.job import run
 from cryotome.metrics import score_folds
@@ -14,6 +15,7 @@ def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> Non
     at_hand = sorted(predictions[0].parents[1].glob("fraction=*/fold=*.csv"))
     tables = {(key(p, "fraction"), int(key(p, "fold"))): read_predictions(p) for p in at_hand}
     domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
+    domain = scheme.removesuffix(MATCHED) if scheme.startswith("except_") else domain
     table = score_folds(tables, load_cells(cells), train_domain=domain)
     with written_whole(scores) as beside:
         table.to_csv(beside, index=False)

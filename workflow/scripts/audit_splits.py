@@ -1,0 +1,37 @@
+"""Measure what every fold of a split lets through from training to test."""
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from cryotome.cells import load_cells
+from cryotome.job import run
+from cryotome.leakage import gather_evidence, measure_leakage, summarise
+from cryotome.overlap import load_windows
+from cryotome.paths import key, written_whole
+
+
+def main(
+    cells: Path,
+    windows: Path,
+    findings: Path,
+    splits: list[Path],
+    leakage: list[Path],
+    scheme: str,
+) -> None:
+    evidence = gather_evidence(load_cells(cells), load_windows(windows), pd.read_csv(findings))
+    tables = []
+    bar = tqdm(splits, desc=f"audit {scheme}", unit="fold", mininterval=5)
+    for path, audited in zip(bar, leakage, strict=True):
+        tables.append(measure_leakage(pd.read_csv(path), evidence))
+        where = f"{scheme}, fraction {key(path, 'fraction')}, fold {key(path, 'fold')}"
+        print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)
+        with written_whole(audited) as beside:
+            tables[-1].to_csv(beside, index=False, float_format="%.6g")
+    print(f"{scheme}, {len(tables)} folds: {summarise(tables)}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,27 @@
+"""Say where the network looks for each cell, in px of its image."""
+
+import sys
+from pathlib import Path
+
+from cryotome import recipes
+from cryotome.cells import load_cells
+from cryotome.job import run
+from cryotome.paths import written_whole
+from cryotome.placement import place_windows
+from cryotome.site import folder_of
+
+
+def main(
+    cells: Path, patches: Path, windows: Path, recipe: int, card: dict, data_root: Path
+) -> None:
+    assert recipe == recipes.WINDOWS
+    table = place_windows(
+        load_cells(cells), patches, folder_of(card, data_root) / card["images"], card
+    )
+    print(f"{len(table):,} windows, {table['left'].isna().sum():,} not known", file=sys.stderr)
+    with written_whole(windows) as beside:
+        table.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)
