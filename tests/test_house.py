@@ -10,11 +10,11 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap"},
-    {"cards", "failures", "resume", "stores", "pooling"},
+    {"cards", "failures", "resume", "stores", "pooling", "pairs", "statistics"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers"},
-    {"site", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage"},
-    {"patches", "encoders"},
-    {"data", "fetch", "audit", "placement", "measure", "extraction", "endtoend", "partial"},
+    {"site", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks"},
+    {"patches", "encoders", "comparisons", "charts"},
+    {"data", "fetch", "audit", "placement", "measure", "extraction", "endtoend", "partial", "pricing"},
     {"ending", "embedders"},
     {"embeddings"},
     {"parity"},

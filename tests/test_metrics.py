@@ -1,64 +1,83 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn import metrics
 
-from cryotome.metrics import auroc, bootstrap_aurocs, interval, score_folds, weighted_auroc
+from cryotome.metrics import (
+    auroc,
+    calibration_error,
+    choose_threshold,
+    measure_auroc,
+    measure_scores,
+    score_folds,
+)
 
 
-def tied(count: int = 300):
-    rng = np.random.default_rng(0)
+def scored(count: int = 300, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
     label = rng.integers(2, size=count)
-    return label, np.round(rng.normal(size=count) + label, 1), rng.integers(0, 4, size=(6, count))
+    score = 1 / (1 + np.exp(-np.round(rng.normal(size=count) + label, 1)))
+    return pd.DataFrame({"slide": rng.integers(9, size=count), "label": label, "score": score})
 
 
 def test_auroc_is_scikit_learns_ties_included():
-    label, score, _ = tied()
-    assert auroc(label, score) == pytest.approx(roc_auc_score(label, score), abs=1e-12)
+    test = scored()
+    there = metrics.roc_auc_score(test["label"], test["score"])
+    assert auroc(test["label"].to_numpy(), test["score"].to_numpy()) == pytest.approx(
+        there, abs=1e-12
+    )
 
 
 def test_auroc_of_one_class_is_nan():
     assert np.isnan(auroc(np.ones(3), np.arange(3)))
 
 
-def test_weighted_auroc_is_scikit_learns_per_draw():
-    label, score, weight = tied()
-    expected = [roc_auc_score(label, score, sample_weight=w) for w in weight]
-    assert weighted_auroc(label, score, weight) == pytest.approx(np.array(expected), abs=1e-12)
+def test_calibration_error_by_hand():
+    """Bin (0.4, 0.467]: 2 cells, mean 0.45, one positive; bin (0.933, 1]: 1 cell, 1.0, none."""
+    label, score = np.array([0, 1, 0]), np.array([0.44, 0.46, 1.0])
+    assert calibration_error(label, score) == pytest.approx(2 / 3 * 0.05 + 1 / 3 * 1.0)
+    assert calibration_error(np.array([0]), np.array([0.0])) == 0.0
 
 
-def test_clustered_intervals_are_wider_than_those_of_cells():
-    rng = np.random.default_rng(1)
-    slide = np.repeat(np.arange(12), 50)
-    label = rng.integers(2, size=600)
-    effect = rng.normal(size=12)[slide]  # a slide's own difficulty shifts all its scores
-    score = label * (1 + effect) + rng.normal(size=600)
-    fold = pd.DataFrame({"slide": slide, "label": label, "score": score})
-    clustered, single = (
-        interval(bootstrap_aurocs([fold.assign(slide=s)], ["score"])["score"])
-        for s in (slide, np.arange(600))
-    )
-    assert clustered[1] - clustered[0] > 1.5 * (single[1] - single[0])
+def test_the_threshold_is_where_f1_on_validation_is_largest():
+    watched = scored(80, seed=3)
+    label, score = watched["label"].to_numpy(), watched["score"].to_numpy()
+    chosen = choose_threshold(label, score)
+    values = [metrics.f1_score(label, score >= t) for t in np.unique(score)]
+    assert metrics.f1_score(label, score >= chosen) == pytest.approx(max(values))
 
 
-def test_the_interval_of_a_difference_is_paired():
-    label, score, _ = tied()
-    rng = np.random.default_rng(2)
-    fold = pd.DataFrame(
-        {
-            "slide": np.arange(300) // 10,
-            "label": label,
-            "a": score,
-            "b": score + rng.normal(scale=0.01, size=300),
-        }
-    )
-    draws = bootstrap_aurocs([fold], ["a", "b"], draws=500)
-    low, high = interval(draws["a"] - draws["b"])
-    assert high - low < 0.02 < interval(draws["a"])[1] - interval(draws["a"])[0]
+def test_few_validation_cells_choose_no_threshold():
+    assert choose_threshold(np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.1, 0.2])) == 0.5
+    assert choose_threshold(np.ones(50), np.linspace(0, 1, 50)) == 0.5
+    assert choose_threshold(np.array([]), np.array([])) == 0.5
+
+
+def test_every_metric_of_a_set_of_cells():
+    test, watched = scored(), scored(100, seed=1)
+    label, score = test["label"], test["score"]
+    found = measure_scores(test, watched)
+    assert found["average_precision"] == metrics.average_precision_score(label, score)
+    assert found["balanced_accuracy"] == metrics.balanced_accuracy_score(label, score >= 0.5)
+    assert found["f1_weighted"] == metrics.f1_score(label, score >= 0.5, average="weighted")
+    assert found["f1_at_validation"] == metrics.f1_score(label, score >= found["threshold"])
+    assert found["sensitivity_at_validation"] == (score[label == 1] >= found["threshold"]).mean()
+    assert found["brier"] == pytest.approx(metrics.brier_score_loss(label, score))
+    assert found["threshold"] != 0.5
+    assert 0.5 < found["auroc_within_slide"] < 1
+
+
+def test_one_class_leaves_empty_what_needs_two():
+    found = measure_scores(scored().query("label == 0"), scored())
+    empty = {name for name, value in found.items() if np.isnan(value)}
+    assert empty == {
+        "auroc", "auroc_within_slide", "average_precision", "balanced_accuracy",
+        "sensitivity_at_validation",
+    }  # fmt: skip
 
 
 def test_scores_per_fold_and_test_domain():
-    cells = pd.DataFrame({"id": range(6), "domain": ["a", "a", "a", "b", "b", "b"]})
+    cells = pd.DataFrame({"id": range(6), "slide": "s", "domain": ["a", "a", "a", "b", "b", "b"]})
     table = pd.DataFrame(
         {
             "id": range(6),
@@ -67,12 +86,13 @@ def test_scores_per_fold_and_test_domain():
             "score": [0.1, 0.9, 0.8, 0.7, 0.2, 0],
         }
     )
-    scores = score_folds({("1.0", 3): table}, cells, train_domain="all")
+    scores = score_folds({("1.0", 3): table}, cells, train_domain="all", measure=measure_auroc)
     assert scores["test_domain"].tolist() == ["all", "a", "b"]
     assert scores["value"].tolist() == [pytest.approx(5 / 6), 1.0, 0.0]
     assert scores[["n_positive", "n_negative"]].to_numpy().tolist() == [[3, 2], [2, 1], [1, 1]]
     crossed = score_folds({("1.0", 3): table}, cells, train_domain="a")
-    assert crossed["test_domain"].tolist() == ["a", "b"]
+    assert crossed["test_domain"].unique().tolist() == ["a", "b"]
+    assert crossed["metric"].nunique() == 10
     others = score_folds({("1.0", 3): table}, cells, train_domain="except_a")
-    assert others["test_domain"].tolist() == ["a", "b"]
+    assert others["test_domain"].unique().tolist() == ["a", "b"]
     assert set(others["train_domain"]) == {"except_a"}

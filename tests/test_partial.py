@@ -46,7 +46,7 @@ def write(path: Path, scores, cells):
 
 @pytest.fixture
 def cells(tmp_path):
-    lines = "id,domain,label\n0,a,0\n1,a,1\n2,b,0\n3,b,1\n"
+    lines = "id,slide,domain,label\n0,s,a,0\n1,s,a,1\n2,s,b,0\n3,s,b,1\n"
     (tmp_path / "midog.csv").write_text(lines)
     return tmp_path / "midog.csv"
 
@@ -100,7 +100,7 @@ def test_the_reason_is_that_of_the_job_that_failed(tmp_path, cells):
 
 def test_predictions_of_other_cells_are_not_used(tmp_path, cells):
     write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
-    cells.write_text(cells.read_text() + "4,b,1\n")
+    cells.write_text(cells.read_text() + "4,s,b,1\n")
     row = partial(tmp_path, cells).loc[("uni", "probe")]
     assert row["in_found"] == 0
     assert "fold=0.csv was made from other cells or another split: run" in row["why"]

@@ -4,8 +4,7 @@ import pytest
 
 from cryotome.tables import (
     caption,
-    gather_folds,
-    intervals,
+    ladder_caption,
     printed,
     read_scores,
     table1,
@@ -84,23 +83,41 @@ def test_synthetic_rows_and_captions_say_so():
     plain = caption("amibr", about | {"notice": ""})
     assert "synthetic" not in plain
     assert "d: D: atypical against normal." in plain
+    assert "synthetic demo cohort" in ladder_caption("demo", about)
 
 
 def test_markdown_and_latex_print_the_same_cells():
-    cells = printed(table2(scores(), PUBLISHED, study="s", rows=ABOUT), ABOUT["labels"])
-    assert (
-        to_markdown(cells, "text").splitlines()[2]
-        == "| d | UNI | 0.75 ± 0.11 | 0.55 ± 0.09 | 0.76 ± 0.03 | 0.64 ± 0.05 |"
+    intervals = pd.DataFrame(
+        [
+            ("d", "uni + probe", "in", "from_*", 0.7, 0.8),
+            ("d", "uni + probe", "out", "from_*", 0.5, 0.6),
+        ],
+        columns=["dataset", "row", "tested", "scheme", "low", "high"],
+    )
+    verdicts = pd.DataFrame(
+        [
+            ("d", "uni", "probe", "auroc_in", "agrees"),
+            ("d", "uni", "probe", "auroc_out", "differs"),
+        ],
+        columns=["dataset", "model", "head", "quantity", "verdict"],
+    )
+    table = table2(scores(), PUBLISHED, study="s", rows=ABOUT)
+    cells = printed(table, ABOUT["labels"], intervals, verdicts)
+    assert to_markdown(cells, "text").splitlines()[2] == (
+        "| d | UNI | 0.75 ± 0.11 (0.70 to 0.80) | 0.76 ± 0.03: agrees "
+        "| 0.55 ± 0.09 (0.50 to 0.60) | 0.64 ± 0.05: differs |"
     )
     latex = to_latex(cells, "a_b")
-    assert r"d & UNI & 0.75 $\pm$ 0.11 & 0.55 $\pm$ 0.09" in latex
+    assert r"d & UNI & 0.75 $\pm$ 0.11 (0.70 to 0.80) & 0.76 $\pm$ 0.03: agrees" in latex
     assert r"\caption{a\_b}" in latex
 
 
 def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(tmp_path):
     path = tmp_path / "midog2022" / "random" / "view=paper-fp16" / "model=uni" / "head=probe.csv"
     path.parent.mkdir(parents=True)
-    path.write_text("fraction,fold,value\n0.1,0,0.5\n0.1,1,0.6\n1.0,0,0.7\n")
+    path.write_text(
+        "fraction,fold,metric,value\n0.1,0,auroc,0.5\n0.1,1,auroc,0.6\n1.0,0,auroc,0.7\n1.0,0,ece,0.1\n"
+    )
     table = read_scores([path], {"fractions": [1.0, 0.01], "folds": [0]})
     assert table["value"].tolist() == [0.7]
     keys = table.iloc[0][["dataset", "scheme", "view", "model", "head"]]
@@ -110,66 +127,8 @@ def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(
 def test_single_domains_are_read_whatever_the_fractions(tmp_path):
     path = tmp_path / "d" / "from_a" / "view=v" / "model=uni" / "head=probe.csv"
     path.parent.mkdir(parents=True)
-    path.write_text("fraction,fold,value\n1.0,0,0.7\n")
+    path.write_text("fraction,fold,metric,value\n1.0,0,auroc,0.7\n")
     assert len(read_scores([path], {"fractions": [0.1], "folds": [0]})) == 1
-
-
-def test_intervals_compare_rows_on_the_same_slides(tmp_path):
-    rng = np.random.default_rng(0)
-    label = rng.integers(2, size=400)
-    cells = pd.DataFrame(
-        {"slide": np.arange(400) // 20, "domain": "a"}, index=pd.Index(range(400), name="id")
-    )
-    paths = []
-    for model, signal in (("good", 3.0), ("bad", 0.0)):
-        for fold in range(2):
-            path = (
-                tmp_path
-                / "d"
-                / "from_a"
-                / "view=v"
-                / f"model={model}"
-                / "head=probe"
-                / "fraction=1.0"
-                / f"fold={fold}.csv"
-            )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            table = pd.DataFrame(
-                {
-                    "id": range(400),
-                    "role": "test",
-                    "label": label,
-                    "score": signal * label + rng.normal(size=400),
-                }
-            )
-            table.to_csv(path, index=False)
-            paths.append(path)
-    blocks = gather_folds(paths, {"d": cells})
-    assert set(blocks) == {("d", name, "1.0", "in") for name in ("from_a", "from_*")}
-    mine = ("d", "from_*", "1.0", "in")
-    table = intervals({mine: blocks[mine]}, "good + probe").set_index("row")
-    bad = table.loc["bad + probe"]
-    assert bad["low"] < 0.5 < bad["high"]
-    assert bad["difference_low"] > 0.3
-    assert table.loc["good + probe", "difference"] == 0
-
-
-def test_out_of_domain_intervals_average_over_test_domains_as_table2_does(tmp_path):
-    cells = pd.DataFrame(
-        {"slide": range(8), "domain": list("aabbbbcc")}, index=pd.Index(range(8), name="id")
-    )
-    path = (
-        tmp_path / "d" / "from_a" / "view=v" / "model=m" / "head=h" / "fraction=1.0" / "fold=0.csv"
-    )
-    path.parent.mkdir(parents=True)
-    scores = [0.1, 0.9, 0.2, 0.3, 0.8, 0.9, 0.9, 0.1]
-    table = pd.DataFrame(
-        {"id": range(8), "role": "test", "label": [0, 1, 0, 0, 1, 1, 0, 1], "score": scores}
-    )
-    table.to_csv(path, index=False)
-    result = intervals(gather_folds([path], {"d": cells}), "m + h").set_index(["scheme", "tested"])
-    assert result.loc[("from_*", "in"), "auroc"] == 1
-    assert result.loc[("from_*", "out"), "auroc"] == 0.5  # b is right, c is wrong
 
 
 def test_table1_is_a_view_of_the_cards():

@@ -29,6 +29,7 @@ SMALL = {
     "folds": 2,
     "views": ["paper-fp32"],
     "parity": {"patches": 64, "cosine": 0.99, "auroc": 0.05},
+    "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02},
     "figure2": [{"model": "colour_histogram", "head": "ridge"}],
     "device": "auto",
 }

@@ -88,7 +88,7 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
         )
         names.append("published (Ganz et al. 2024)")
     figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    return _noticed(figure, about["notice"])
+    return noticed(figure, about["notice"])
 
 
 def figure2_data(scores: pd.DataFrame, about: Card) -> pd.DataFrame:
@@ -150,10 +150,11 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
         figure.colorbar(
             line[-1].collections[0], ax=line, label="AUROC, mean ± SD over folds", shrink=0.8
         )
-    return _noticed(figure, about["notice"])
+    return noticed(figure, about["notice"])
 
 
-def _noticed(figure: Figure, notice: str) -> Figure:
+def noticed(figure: Figure, notice: str) -> Figure:
+    """Write over a figure that its tissue is synthetic, where it is; `notice` is empty else."""
     if notice:
         figure.text(
             0.5, 1.02, notice.upper(), ha="center", va="bottom", color="firebrick", weight="bold"
@@ -184,7 +185,7 @@ def draw_sheet(pictures: dict[str, np.ndarray], title: str, notice: str) -> Figu
         at = {"transform": line[0].transAxes, "ha": "right", "va": "center"}
         line[0].text(-0.12, 0.5, textwrap.fill(name, 20), **at)
     figure.suptitle(title)
-    return _noticed(figure, notice)
+    return noticed(figure, notice)
 
 
 def save_figure(figure: Figure, *paths: Path) -> None:

@@ -9,7 +9,7 @@ from cryotome.cards import Card
 from cryotome.cells import load_cells
 from cryotome.errors import StoreError
 from cryotome.failures import Failure
-from cryotome.metrics import score_folds
+from cryotome.metrics import measure_auroc, score_folds
 from cryotome.paths import key, sha256
 from cryotome.predictions import read_predictions
 from cryotome.study import LAST
@@ -89,7 +89,8 @@ def at_hand(
             continue
         fold = {(keys.pop("fraction"), int(keys.pop("fold"))): table}
         home = keys["scheme"].removeprefix("from_")
-        parts.append(score_folds(fold, tables[dataset], train_domain=home).assign(**keys))
+        scored = score_folds(fold, tables[dataset], train_domain=home, measure=measure_auroc)
+        parts.append(scored.assign(**keys))
     said = {row: "; ".join(list(dict.fromkeys(all_))[:REASONS]) for row, all_ in why.items()}
     return pd.concat(parts[1:] or parts, ignore_index=True), said
 

@@ -1,6 +1,7 @@
 """Which cards meet in a study, and the files that follow from it."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -10,16 +11,26 @@ from cryotome.cards import MATCHED, Card, check, facts, load_card, read_yaml, re
 from cryotome.errors import CardError
 from cryotome.transforms import geometry_of, input_side, side_after
 
-FIGURE1 = ["figure1.csv", "figure1.pdf", "figure1.png"]
+
+def _drawn(name: str) -> list[str]:
+    return [f"{name}.{kind}" for kind in ("csv", "pdf", "png")]
+
+
+ALWAYS = ["table1.csv", "intervals.csv", "comparisons.csv", "variances.csv", "published.csv"]
+CURVES = ["learning.csv", "crossings.csv", "learning.pdf", "learning.png"]
 CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
-CROSSED += ["figure2.csv", "figure2.pdf", "figure2.png"]
-PRODUCTS = ["table1.csv", "intervals.csv", *FIGURE1, *CROSSED]
+CROSSED += [*_drawn("figure2"), *_drawn("ranks")]
+LADDER, ORDERS = [*_drawn("ladder"), "ladder.md"], _drawn("orders")
+PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER]
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
 POLICIES |= {"outside": "refuse", "broken": "refuse"}
 # the leakage ladder, from the least strict: schemes that have a `_matched` form
 RUNGS = ["random", "no_overlap", "slide_grouped", "except_*"]
 DOMAINS = {"from_": "from_domain", "except_": "except_domain"}  # prefix to card
+# schemes that know the fraction 1.0 only, and those that know a study's fractions
+WHOLE = r"(from|except)_[a-z0-9_]+|[a-z0-9_]+_matched"
+SHARED = r"(?!from_|except_)[a-z0-9_]+(?<!_matched)"
 LAST = "_last"  # `e2e_last` is the last checkpoint of the training that makes `e2e`
 
 
@@ -196,8 +207,11 @@ class Study:
 
     def fractions(self, scheme: str) -> list[str]:
         """Return the training fractions of a scheme as they stand in paths."""
-        if _prefix(scheme) or scheme.endswith(MATCHED):
-            return ["1.0"]
+        return ["1.0"] if _prefix(scheme) or scheme.endswith(MATCHED) else self.shares
+
+    @property
+    def shares(self) -> list[str]:
+        """The study's training fractions as they stand in paths."""
         return [f"{Decimal(str(float(share))):f}" for share in self.config["fractions"]]
 
     @cached_property
@@ -231,8 +245,43 @@ class Study:
     @cached_property
     def products(self) -> list[str]:
         """File names of everything that the study makes for people."""
-        figure1, crossed = FIGURE1 * bool(self.pooled), CROSSED * bool(self.crossing)
-        return ["table1.csv", "intervals.csv", *figure1, *crossed]
+        figure1, crossed = _drawn("figure1") * bool(self.pooled), CROSSED * bool(self.crossing)
+        curves = CURVES * bool(self.pooled and len(self.config["fractions"]) > 1)
+        orders = ORDERS * bool(self.crossing and self.probed)
+        return [*ALWAYS, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
+
+    @cached_property
+    def probed(self) -> list[Row]:
+        """The rows of models that several heads read: whose order under each head is shown."""
+        frozen = [row for row in self.rows if not self.trains(row.head)]
+        counts = Counter(row.model for row in frozen)
+        return [row for row in frozen if counts[row.model] > 1]
+
+    @cached_property
+    def families(self) -> dict[str, list[str]]:
+        """Row to the rows that differ from it in the training seed alone, itself included.
+
+        Empty for heads without a seed: their optimum is unique.
+        """
+        kinds = {
+            f"{row.model} + {row.head}": (
+                row.model,
+                row.head.endswith(LAST),
+                facts({k: v for k, v in self.head(row.head).items() if k != "seed"}),
+            )
+            for row in self.rows
+        }
+        trained = {f"{row.model} + {row.head}" for row in self.rows if self.trains(row.head)}
+        return {
+            name: [other for other in kinds if kinds[other] == kind] if name in trained else []
+            for name, kind in kinds.items()
+        }
+
+    def ratio(self, scheme: str) -> float:
+        """Return n_test / n_train of a scheme's card at the whole pool; 0 without a test draw."""
+        card = self.scheme(scheme)
+        tested = card.get("test", 0.0)
+        return tested / ((1 - tested) * (1 - card["validation"]))
 
     def product(self, name: str) -> str:
         """Return the name of a table or figure, if the study makes it.
@@ -273,6 +322,16 @@ class Study:
             "fractions": [float(share) for share in self.config["fractions"]],
             "folds": self.folds,
             "figure2": [(row["model"], row["head"]) for row in self.config["figure2"]],
+            "rungs": {
+                f"except_*{MATCHED}" if _prefix(scheme) else scheme: self.scheme(scheme)["title"]
+                for _, scheme in self.ladder
+            },
+            "probed": [(row.model, row.head) for row in self.probed],
+            "heads": {row.head: self.head(row.head)["title"] for row in self.rows},
+            "models": {row.model: self.model(row.model)["title"] for row in self.rows},
+            "families": self.families,
+            "statistics": self.config["statistics"]
+            | {"ratios": {scheme: self.ratio(scheme) for _, scheme in self.blocks}},
         }
         return json.dumps(about)
 

@@ -6,16 +6,13 @@ import numpy as np
 import pandas as pd
 
 from cryotome.cards import MATCHED, Card
-from cryotome.metrics import bootstrap_aurocs, interval
-from cryotome.paths import key
-from cryotome.predictions import read_predictions
 
 KEYS = ["dataset", "model", "head"]
 COUNTED = ["parameters", "dim", "prefix_tokens", "gflops"]  # of an encoder
 
 
-def read_scores(paths: list[Path], about: Card) -> pd.DataFrame:
-    """Read score files, keep a study's draws, add what the paths say.
+def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.DataFrame:
+    """Read one metric of score files, keep a study's draws, add what the paths say.
 
     Parameters
     ----------
@@ -31,7 +28,9 @@ def read_scores(paths: list[Path], about: Card) -> pd.DataFrame:
     for path in paths:
         dataset, scheme, *keys = path.with_suffix("").parts[-5:]
         named = dict(part.split("=", 1) for part in keys)
-        parts.append(pd.read_csv(path).assign(dataset=dataset, scheme=scheme, **named))
+        part = pd.read_csv(path)
+        part = part[part["metric"] == metric]
+        parts.append(part.assign(dataset=dataset, scheme=scheme, **named))
     scores = pd.concat(parts, ignore_index=True)
     says = scores["scheme"].str  # some know the fraction 1.0 only
     whole = says.startswith(("from_", "except_")) | says.endswith(MATCHED)
@@ -163,117 +162,38 @@ def table1(cards: dict[str, Card], measured: dict[str, Card], *, study: str) -> 
     return pd.DataFrame(rows).astype(dict.fromkeys(counts, "Int64"))
 
 
-def gather_folds(
-    predictions: list[Path], cells: dict[str, pd.DataFrame]
-) -> dict[tuple[str, ...], dict[str, list[pd.DataFrame]]]:
-    """Sort test predictions into blocks: dataset, scheme, fraction, tested, then row, then fold.
-
-    Parameters
-    ----------
-    predictions
-        Files of predictions; their paths carry the keys.
-    cells
-        Dataset to a frame indexed by id with columns slide, domain.
-
-    Returns
-    -------
-    block to row name to one frame per fold with columns id, slide, label, score
-        `tested` is `all`, or for schemes that train on one domain `in` and `out`, one frame
-        per test domain; `from_*` pools them as Table 2 does.
-    """
-    blocks: dict[tuple[str, ...], dict[str, list[pd.DataFrame]]] = {}
-    for path in predictions:
-        dataset, scheme = path.parts[-7:-5]
-        table = read_predictions(path)
-        table = table[table["role"] == "test"].join(cells[dataset][["slide", "domain"]], on="id")
-        row = f"{key(path, 'model')} + {key(path, 'head')}"
-        places = [(scheme, "all", table)]
-        if scheme.startswith("from_"):
-            home = scheme.removeprefix("from_")
-            parts = [("in" if d == home else "out", part) for d, part in table.groupby("domain")]
-            places = [(name, *part) for name in (scheme, "from_*") for part in parts]
-        for name, tested, part in places:
-            block = blocks.setdefault((dataset, name, key(path, "fraction"), tested), {})
-            block.setdefault(row, []).append(part)
-    return blocks
+def _cell(mean: float, sd: float, low: float, high: float) -> str:
+    return "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f} ({low:.2f} to {high:.2f})"
 
 
-def intervals(
-    folds: dict[tuple[str, ...], dict[str, list[pd.DataFrame]]], reference: str
+def printed(
+    table: pd.DataFrame, labels: dict[str, str], intervals: pd.DataFrame, verdicts: pd.DataFrame
 ) -> pd.DataFrame:
-    """Give every row a slide-clustered 95 % interval, and its difference to a reference row.
-
-    Parameters
-    ----------
-    folds
-        From `gather_folds`.
-    reference
-        Name of the row that the others are compared with.
-
-    Returns
-    -------
-    data frame with columns dataset, scheme, fraction, tested, row, auroc, low, high,
-    difference, difference_low, difference_high
-        auroc is the mean over folds; difference is reference minus row.
-    """
-    rows = []
-    for block, by_row in folds.items():
-        names = list(by_row)
-        wide = []
-        for parts in zip(*by_row.values(), strict=True):
-            fold = parts[0][["id", "slide", "label"]].copy()
-            for name, part in zip(names, parts, strict=True):
-                fold[name] = part.set_index("id")["score"].reindex(fold["id"]).to_numpy()
-            wide.append(fold)
-        draws = bootstrap_aurocs(wide, names)
-        once = bootstrap_aurocs([fold.assign(slide="all") for fold in wide], names, draws=1).iloc[0]
-        for name in names:
-            gap = draws[reference] - draws[name]
-            values = (
-                once[name],
-                *interval(draws[name]),
-                once[reference] - once[name],
-                *interval(gap),
-            )
-            rows.append((*block, name, *values))
-    columns = [
-        "dataset",
-        "scheme",
-        "fraction",
-        "tested",
-        "row",
-        "auroc",
-        "low",
-        "high",
-        "difference",
-    ]
-    return pd.DataFrame(rows, columns=[*columns, "difference_low", "difference_high"])
-
-
-def _cell(mean: float, sd: float) -> str:
-    return "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f}"
-
-
-def printed(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     """Turn table2.csv into the cells that Markdown and LaTeX print.
 
     Parameters
     ----------
     labels
         `model + head` to the row's name for people.
+    intervals, verdicts
+        The study's intervals.csv and published.csv.
     """
+    pooled = intervals[intervals["scheme"] == "from_*"].set_index(["dataset", "row", "tested"])
+    keys = ["dataset", "model", "head", "quantity"]
+    said = verdicts.drop_duplicates(keys).set_index(keys)["verdict"].to_dict()
     rows = []
     for line in table.to_dict("records"):
-        rows.append(
-            {
-                "Dataset": line["dataset"],
-                "Row": labels[f"{line['model']} + {line['head']}"],
-                "In domain": _cell(line["in_mean"], line["in_sd"]),
-                "Out of domain": _cell(line["out_mean"], line["out_sd"]),
-                "Published in": _cell(line["published_in"], line["published_in_sd"]),
-                "Published out": _cell(line["published_out"], line["published_out_sd"]),
-            }
-        )
+        pair = (line["model"], line["head"])
+        cells = {"Dataset": line["dataset"], "Row": labels[" + ".join(pair)]}
+        for where, name in (("in", "In domain"), ("out", "Out of domain")):
+            span = pooled.loc[(line["dataset"], " + ".join(pair), where), ["low", "high"]]
+            cells[name] = _cell(line[f"{where}_mean"], line[f"{where}_sd"], *span.astype(float))
+            mean, sd = line[f"published_{where}"], line[f"published_{where}_sd"]
+            verdict = said.get((line["dataset"], *pair, f"auroc_{where}"), "")
+            cells[f"Published {where}"] = (
+                "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f}: {verdict}"
+            )
+        rows.append(cells)
     return pd.DataFrame(rows)
 
 
@@ -287,9 +207,24 @@ def caption(study: str, about: Card) -> str:
     """
     text = (
         f"Study {study}: AUROC in domain and out of domain, mean ± population SD over pooled folds "
-        "and domains. Published: Ganz et al. 2024, Table 2. "
+        "and domains (95 % interval, slides as the unit). Published: Ganz et al. 2024, Table 2, "
+        "and whether it agrees; published.csv says why. "
     )
-    text += " ".join(f"{name}: {title}." for name, title in about["datasets"].items())
+    return text + _tissue(about)
+
+
+def ladder_caption(study: str, about: Card) -> str:
+    """Return the sentences under the leakage ladder; `about` as of `caption`."""
+    text = (
+        f"Study {study}: AUROC within domains at equal training size, rung by rung (95 % interval, "
+        "slides as the unit). Cost: what the first rung gives more. Within slides: AUROC over "
+        "pairs of one slide. "
+    )
+    return text + _tissue(about)
+
+
+def _tissue(about: Card) -> str:
+    text = " ".join(f"{name}: {title}." for name, title in about["datasets"].items())
     notice = about["notice"]
     return f"{text} Made from the {notice}: it says nothing about real tissue." if notice else text
 

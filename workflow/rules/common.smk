@@ -20,7 +20,7 @@ sys.path.insert(0, str(BASE / "workflow"))
 from cryotome import recipes
 from cryotome.cards import facts
 from cryotome.site import GPUS, announce, annotation_file, images_at_hand, settle
-from cryotome.study import PRODUCTS, Study
+from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
 SITE = settle(config, BASE / "config")
 STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
@@ -66,8 +66,17 @@ def studied(blocks, pattern):
     )
 
 
+# how often our intervals cover in simulated studies
+CALIBRATION = os.path.relpath(BASE / "config" / "calibration.csv")
+
+
+PUBLISHED = [
+    os.path.relpath(file) for file in sorted((BASE / "config/published").glob("*.csv"))
+]
+
+
 def published(file):
-    """Name a file of printed numbers."""
+    """Name one file of printed numbers."""
     return os.path.relpath(BASE / "config" / "published" / file)
 
 

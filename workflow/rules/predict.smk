@@ -10,7 +10,7 @@ OUTPUT    results/predictions/{dataset}/{scheme}/view={view}/model={model}/head=
 
 
 rule probe:
-    """Fit a linear probe or nearest neighbours on frozen embeddings, all folds of a fraction."""
+    """Fit a linear probe or nearest neighbours on frozen embeddings, every fraction and fold at once."""
     input:
         library(
             "scripts/probe",
@@ -30,19 +30,20 @@ rule probe:
         ),
         embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
         cells="results/cells/{dataset}.csv",
-        splits=expand(
-            "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.csv",
-            fold=STUDY.folds,
+        splits=drawn(
+            "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv"
         ),
     output:
         predictions=expand(
-            "results/predictions/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction={{fraction}}/fold={fold}.csv",
+            "results/predictions/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction={fraction}/fold={fold}.csv",
+            fraction=STUDY.shares,
             fold=STUDY.folds,
         ),
     log:
-        "results/logs/probe/{dataset}.{scheme}.{view}.{model}.{head}.fraction={fraction}.log",
+        "results/logs/probe/{dataset}.{scheme}.{view}.{model}.{head}.log",
     wildcard_constraints:
         head=STUDY.heads(trains=False),
+        scheme=SHARED,
     conda:
         "../../envs/cryotome.yaml"
     resources:
@@ -54,6 +55,20 @@ rule probe:
         view="{view}",
     script:
         "../scripts/probe.py"
+
+
+use rule probe as probe_whole with:
+    # schemes that always train on all they may: one domain, all but one, the ladder's size
+    output:
+        predictions=expand(
+            "results/predictions/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction=1.0/fold={fold}.csv",
+            fold=STUDY.folds,
+        ),
+    log:
+        "results/logs/probe_whole/{dataset}.{scheme}.{view}.{model}.{head}.log",
+    wildcard_constraints:
+        head=STUDY.heads(trains=False),
+        scheme=WHOLE,
 
 
 rule train_endtoend:

@@ -9,9 +9,9 @@ OUTPUT    results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head
 
 
 rule score:
-    """Compute the AUROC per fraction, fold and test domain, from the predictions alone."""
+    """Compute every metric per fraction, fold and test domain, from the predictions alone."""
     input:
-        library("scripts/score", "cryotome/metrics"),
+        library("scripts/score", "cryotome/metrics", "cryotome/pairs"),
         cells="results/cells/{dataset}.csv",
         predictions=drawn(
             "results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv"
@@ -63,6 +63,8 @@ rule table2:
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
         ),
         published=published("ganz2024_table2.csv"),
+        intervals="results/studies/{study}/intervals.csv",
+        verdicts="results/studies/{study}/published.csv",
     output:
         table="results/studies/{study}/table2.csv",
         markdown="results/studies/{study}/table2.md",
@@ -111,19 +113,30 @@ rule table2_partial:
         "../scripts/table2_partial.py"
 
 
-rule intervals:
-    """Give every row its slide-clustered interval, and its difference to the reference row."""
+rule compare:
+    """Give every row its intervals, and compare it with the reference row."""
     input:
-        library("scripts/intervals", "cryotome/tables", "cryotome/metrics"),
+        library(
+            "scripts/compare",
+            "cryotome/comparisons",
+            "cryotome/statistics",
+            "cryotome/blocks",
+            "cryotome/pairs",
+        ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
             STUDY.blocks,
             "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
         ),
+        calibration=CALIBRATION,
     output:
         table="results/studies/{study}/intervals.csv",
+        against="results/studies/{study}/comparisons.csv",
+        spread="results/studies/{study}/variances.csv",
+        curves="results/studies/{study}/learning.csv",
+        crossed="results/studies/{study}/crossings.csv",
     log:
-        "results/logs/intervals/{study}.log",
+        "results/logs/compare/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
     resources:
@@ -133,7 +146,129 @@ rule intervals:
         rows=lambda w: STUDY.table_rows,
         study="{study}",
     script:
-        "../scripts/intervals.py"
+        "../scripts/compare.py"
+
+
+rule judge:
+    """Lay every published number beside what the study measured, and say whether they agree."""
+    input:
+        library("scripts/judge", "cryotome/published"),
+        intervals="results/studies/{study}/intervals.csv",
+        encoders="results/studies/{study}/table1.csv",
+        published=PUBLISHED,
+    output:
+        verdicts="results/studies/{study}/published.csv",
+    log:
+        "results/logs/judge/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    params:
+        about=lambda w: STUDY.comparability,
+    script:
+        "../scripts/judge.py"
+
+
+rule learning:
+    """Draw learning curves with their intervals, and where the reference equals a row."""
+    input:
+        library("scripts/learning", "cryotome/charts"),
+        intervals="results/studies/{study}/intervals.csv",
+        curves="results/studies/{study}/learning.csv",
+        crossed="results/studies/{study}/crossings.csv",
+    output:
+        pdf="results/studies/{study}/learning.pdf",
+        png="results/studies/{study}/learning.png",
+    log:
+        "results/logs/learning/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    params:
+        rows=lambda w: STUDY.table_rows,
+    script:
+        "../scripts/learning.py"
+
+
+rule ranks:
+    """Rank the rows over training domains; draw a critical difference where there are five."""
+    input:
+        library("scripts/ranks", "cryotome/charts", "cryotome/orders"),
+        intervals="results/studies/{study}/intervals.csv",
+    output:
+        table="results/studies/{study}/ranks.csv",
+        pdf="results/studies/{study}/ranks.pdf",
+        png="results/studies/{study}/ranks.png",
+    log:
+        "results/logs/ranks/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    params:
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/ranks.py"
+
+
+rule orders:
+    """Rank the models of Table 2 under each head, and say how strong its penalty was."""
+    input:
+        library("scripts/orders", "cryotome/charts", "cryotome/orders"),
+        table2="results/studies/{study}/table2.csv",
+        predictions=studied(
+            STUDY.crossing,
+            "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
+        ),
+    output:
+        table="results/studies/{study}/orders.csv",
+        pdf="results/studies/{study}/orders.pdf",
+        png="results/studies/{study}/orders.png",
+    log:
+        "results/logs/orders/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    params:
+        rows=lambda w: STUDY.table_rows,
+    script:
+        "../scripts/orders.py"
+
+
+rule price_ladder:
+    """Price every rung of the leakage ladder for every row."""
+    input:
+        library(
+            "scripts/price_ladder",
+            "cryotome/pricing",
+            "cryotome/charts",
+            "cryotome/statistics",
+            "cryotome/blocks",
+            "cryotome/pairs",
+        ),
+        cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
+        predictions=studied(
+            STUDY.ladder,
+            "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
+        ),
+        leaks=studied(
+            STUDY.ladder,
+            "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
+        ),
+        calibration=CALIBRATION,
+    output:
+        table="results/studies/{study}/ladder.csv",
+        markdown="results/studies/{study}/ladder.md",
+        pdf="results/studies/{study}/ladder.pdf",
+        png="results/studies/{study}/ladder.png",
+    log:
+        "results/logs/price_ladder/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/price_ladder.py"
 
 
 rule figure1:

@@ -12,6 +12,8 @@ from cryotome.tables import caption, printed, read_scores, table2, table2_sd, to
 def main(
     scores: list[Path],
     published: Path,
+    intervals: Path,
+    verdicts: Path,
     table: Path,
     markdown: Path,
     latex: Path,
@@ -21,7 +23,10 @@ def main(
 ) -> None:
     tidy = read_scores(scores, rows)
     result = table2(tidy, pd.read_csv(published), study=study, rows=rows)
-    cells, text = printed(result, rows["labels"]), caption(study, rows)
+    cells, text = (
+        printed(result, rows["labels"], *map(pd.read_csv, (intervals, verdicts))),
+        caption(study, rows),
+    )
     with written_whole(table) as beside:
         result.to_csv(beside, index=False)
     with written_whole(sd) as beside:

@@ -1,0 +1,155 @@
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.multitest import multipletests
+
+from cryotome.blocks import Block
+from cryotome.comparisons import (
+    comparisons,
+    crossings,
+    intervals,
+    learning_curves,
+    read_blocks,
+    variances,
+)
+
+ABOUT = {"draws": 300, "alpha": 0.05, "margin": 0.02, "ratios": {"random": 0.3125, "from_a": 0.3}}
+
+NONE = pd.DataFrame(columns=["dataset", "effective_slides", "what", "share"])
+
+
+def block(slides: int = 20, folds: int = 3, seed: int = 0, shift: float = 0.0, **trained) -> Block:
+    """Cells of many slides scored by a good row, the same again, a bad and a worse one."""
+    rng = np.random.default_rng(seed)
+    found = Block()
+    for fold in range(folds):
+        slide = np.repeat(np.arange(slides), 20)
+        ids = np.arange(len(slide)) + fold  # every fold tests other cells
+        label = rng.integers(2, size=len(slide))
+        noise = rng.normal(size=len(slide))
+        part = pd.DataFrame({"id": ids, "slide": slide.astype(str), "label": label})
+        part["good"] = (2 + shift) * label + noise
+        part["alike"] = part["good"] * 3 + 1
+        part["bad"] = (1 + shift) * label + rng.normal(size=len(slide))
+        part["worse"] = -0.5 * label + rng.normal(size=len(slide))
+        found.parts.append(part)
+        found.folds.append(fold)
+    found.trained = dict.fromkeys(found.rows, trained.get("n", 100))
+    return found
+
+
+def one(**how) -> dict:
+    return read_blocks({("d", "random", "1.0", "all"): block(**how)}, ABOUT, NONE)
+
+
+def test_intervals_hold_their_auroc_and_name_what_they_assume():
+    table = intervals(one())
+    assert (table["low"] < table["auroc"]).all()
+    assert (table["auroc"] < table["high"]).all()
+    assert table["slides"].tolist() == [20] * 4
+    assert "delong_patches_independent_low" in table
+    assert table["note"].eq("").all()
+
+
+def test_every_row_is_compared_with_the_reference_and_holm_corrected():
+    table = comparisons(one(), "good", ABOUT).set_index("row")
+    assert list(table.index) == ["alike", "bad", "worse"]
+    assert table.loc["worse", "difference"] > table.loc["bad", "difference"] > 0.05
+    assert (table.loc[["bad", "worse"], "low"] > 0).all()
+    known = table["p_slides"].dropna()
+    expected = multipletests(known, method="holm")[1]
+    assert table.loc[known.index, "p_slides_holm"].to_numpy() == pytest.approx(expected)
+    assert table["p_slides_holm"].max() >= table["p_slides"].max()
+    assert table.loc["worse", "verdict"] == "different"
+
+
+def test_rows_that_score_alike_are_equivalent_and_have_no_p_value():
+    line = comparisons(one(), "good", ABOUT).set_index("row").loc["alike"]
+    assert line["difference"] == 0
+    assert line["verdict"] == "equivalent"
+    assert np.isnan(line["p_slides"])
+    assert np.isnan(line["p_folds_these_slides"])
+    assert "the two rows score alike" in line["note"]
+
+
+def test_a_test_that_cannot_reach_significance_says_so_instead_of_a_p_value():
+    line = comparisons(one(slides=4, folds=5), "good", ABOUT).set_index("row").loc["worse"]
+    assert np.isnan(line["p_slides"])
+    assert np.isnan(line["p_slide_bootstrap"])
+    assert np.isnan(line["p_signed_rank_folds"])
+    assert line["verdict"] == "undecided"
+    assert "4 slides: no test can reach 0.05 (least p 0.125)" in line["note"]
+    assert "5 folds: a signed-rank test cannot reach 0.05 (least p 0.0625)" in line["note"]
+    assert intervals(one(slides=4))["note"].str.startswith("4 slides").all()
+    six = comparisons(one(folds=6), "good", ABOUT).set_index("row").loc["worse"]
+    assert six["p_signed_rank_folds"] == 0.03125
+
+
+def test_folds_that_test_the_same_cells_are_no_test_of_other_cells():
+    same = block()
+    for part in same.parts:
+        part["id"] = np.arange(len(part))
+    blocks = read_blocks({("d", "random", "1.0", "all"): same}, ABOUT, NONE)
+    line = comparisons(blocks, "good", ABOUT).set_index("row").loc["worse"]
+    assert np.isnan(line["p_folds_these_slides"])
+    assert "every fold tests the same cells" in line["note"]
+    assert one()[("d", "random", "1.0", "all")].block.tests_the_same is False
+
+
+def test_schemes_pooled_over_domains_take_the_ratio_of_one():
+    blocks = read_blocks({("d", "from_*", "1.0", "in"): block()}, ABOUT, NONE)
+    assert len(comparisons(blocks, "good", ABOUT)) == 3
+
+
+def test_without_the_reference_there_is_nothing_to_compare():
+    assert comparisons(one(), "absent", ABOUT).empty
+
+
+def test_variances_apart():
+    families = {"good": ["good", "bad"], "worse": []}
+    table = variances(one(), families).set_index("row")
+    assert table.loc["good", "seeds"] == 2
+    assert table.loc["good", "sd_seed"] > 0.05  # good and bad differ much
+    assert table.loc["worse", "sd_seed"] == 0  # no seed
+    assert table.loc["worse", "sd_draw"] == pytest.approx(table.loc["worse", "sd_folds"])
+    assert (table["error_slides"] > 0).all()
+
+
+def curve(fractions: list[float]) -> dict:
+    blocks = {
+        ("d", "random", str(f), "all"): block(shift=np.log10(f), seed=i, n=1000 * f)
+        for i, f in enumerate(fractions)
+    }
+    return read_blocks(blocks, ABOUT, NONE)
+
+
+def test_learning_curves_have_limits_with_intervals():
+    table = learning_curves(curve([0.001, 0.01, 0.1, 1.0])).set_index("row")
+    assert table.loc["good", "low"] <= table.loc["good", "limit"] <= table.loc["good", "high"]
+    few = learning_curves(curve([0.1, 1.0]))
+    assert few["note"].str.contains("2 fractions: no law").all()
+    assert learning_curves(curve([1.0])).empty
+
+
+def test_crossings_say_what_equals_what():
+    table = crossings(curve([0.01, 0.1, 1.0]), "good")
+    whole = table[(table["fraction"] == 1.0)].set_index("row")
+    bad = whole.loc["bad"]
+    assert 0.01 < bad["low"] <= bad["equal_fraction"] <= bad["high"] < 1.0
+    assert bad["text"].startswith("bad at 100 % equals good at ")
+    assert whole.loc["worse", "equal_fraction"] == 0
+    assert "good at less than 1 %" in whole.loc["worse", "text"]
+    turned = crossings(curve([0.01, 0.1, 1.0]), "worse")
+    assert "more than worse at 100 %" in turned["text"].iloc[0]
+
+
+def test_intervals_that_are_known_to_cover_too_little_say_so():
+    known = pd.DataFrame(
+        [("few", 22.0, 0.89), ("many", 100.0, 0.95)],
+        columns=["dataset", "effective_slides", "share"],
+    ).assign(what="covered by the clustered interval")
+    rows = {("d", "random", "1.0", "all"): block()}
+    table = intervals(read_blocks(rows, ABOUT, known))
+    assert table["note"].str.contains(r"with 22.0 \(simulated, slides of few\).*cover 89 %").all()
+    rows = {("d", "random", "1.0", "all"): block(slides=40)}
+    assert intervals(read_blocks(rows, ABOUT, known))["note"].eq("").all()

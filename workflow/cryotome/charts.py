@@ -1,0 +1,165 @@
+"""Figures of the statistics: learning curves, orders under each probe, ranks, the ladder."""
+
+import textwrap
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cryotome.cards import Card
+from cryotome.figures import noticed
+
+
+def _colours(rows: list[str]) -> dict[str, tuple]:
+    palette = sns.color_palette("colorblind" if len(rows) <= 10 else "husl", len(rows))
+    return dict(zip(rows, palette, strict=True))
+
+
+def _panels(count: int, *, width: float = 4.4, height: float = 4.0) -> tuple[Figure, list[Axes]]:
+    sns.set_theme(style="whitegrid", context="paper")
+    size = (width * count + 2.6, height)
+    figure, axes = plt.subplots(1, count, layout="constrained", figsize=size, squeeze=False)
+    return figure, list(axes[0])
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    handles, names = axis.get_legend_handles_labels()
+    known = dict(zip(names, handles, strict=True))
+    wrapped = [textwrap.fill(name, 34) for name in known]
+    figure.legend(
+        known.values(), wrapped, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False
+    )
+
+
+def draw_learning(
+    intervals: pd.DataFrame, curves: pd.DataFrame, crossed: pd.DataFrame, *, about: Card
+) -> Figure:
+    """Draw learning curves with clustered intervals, and where the reference equals a row.
+
+    A cross on the reference's curve marks the share of cells at which it reaches what the
+    row of that colour reaches on all of them. A tick at the right is the fitted limit.
+    """
+    whole = intervals[intervals["tested"] == "all"]
+    panels = list(dict.fromkeys(zip(curves["dataset"], curves["scheme"], strict=True)))
+    labels, colours = about["labels"], _colours(list(about["labels"]))
+    figure, axes = _panels(len(panels))
+    for axis, (dataset, scheme) in zip(axes, panels, strict=True):
+        tables = (whole, crossed, curves)
+        mine = [t[(t["dataset"] == dataset) & (t["scheme"] == scheme)] for t in tables]
+        for row, line in mine[0].sort_values("fraction").groupby("row", sort=False):
+            x, colour = 100 * line["fraction"], colours[str(row)]
+            axis.plot(x, line["auroc"], marker="o", ms=4, color=colour, label=labels[row])
+            axis.fill_between(x, line["low"], line["high"], color=colour, alpha=0.15, lw=0)
+        _mark(axis, mine[1], mine[2], colours)
+        ticks = sorted(100 * mine[0]["fraction"].unique())
+        axis.set(xscale="log", xlabel="share of the training pool, %")
+        axis.set_title(f"{about['datasets'][dataset]}\n{about['schemes'][scheme]}", fontsize=9)
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+    axes[0].set_ylabel("AUROC, 95 % over slides")
+    _legend(figure, axes[0])
+    return noticed(figure, about["notice"])
+
+
+def _mark(axis: Axes, crossed: pd.DataFrame, curves: pd.DataFrame, colours: dict) -> None:
+    """Mark where the reference equals each row at its largest fraction, and the limits."""
+    top = crossed[crossed["fraction"] == crossed["fraction"].max()]
+    inside = (top["equal_fraction"] > 0) & np.isfinite(top["equal_fraction"])
+    for cross in top[inside].to_dict("records"):
+        place = (100 * cross["equal_fraction"], cross["auroc"])
+        axis.plot(*place, marker="X", ms=9, color=colours[cross["row"]], mec="black")
+    edge = axis.get_yaxis_transform()
+    for fit in curves.dropna(subset="limit").to_dict("records"):
+        (tick,) = axis.plot([1.0], [fit["limit"]], marker="<", color=colours[fit["row"]])
+        tick.set(transform=edge, clip_on=False)
+
+
+def draw_orders(table: pd.DataFrame, about: Card) -> Figure:
+    """Draw Table 2's order under each head: a line per model, its rank written beside it."""
+    panels = list(dict.fromkeys(zip(table["dataset"], table["where"], strict=True)))
+    heads = list(dict.fromkeys(table["head"]))
+    models = list(dict.fromkeys(table["model"]))
+    colours = _colours(models)
+    figure, axes = _panels(len(panels), width=0.75 * len(heads) + 2)
+    for axis, (dataset, where) in zip(axes, panels, strict=True):
+        part = table[(table["dataset"] == dataset) & (table["where"] == where)]
+        for model in models:
+            line = part[part["model"] == model].set_index("head").reindex(heads)
+            look = {"color": colours[model], "label": about["models"][model]}
+            axis.plot(range(len(heads)), line["auroc"], marker="o", ms=11, **look)
+            for x, (value, rank) in enumerate(zip(line["auroc"], line["rank"], strict=True)):
+                if np.isfinite(value):
+                    axis.text(x, value, f"{rank:g}", ha="center", va="center", fontsize=6,
+                              color="white", weight="bold")  # fmt: skip
+        axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
+        names = [textwrap.fill(about["heads"][head], 18) for head in heads]
+        axis.set_xticks(range(len(heads)), names, rotation=40, ha="right", fontsize=7)
+        place = {"in": "in domain", "out": "out of domain"}[where]
+        axis.set_title(f"{textwrap.fill(about['datasets'][dataset], 40)}\n{place}", fontsize=9)
+    axes[0].set_ylabel("AUROC as in Table 2; number: rank")
+    _legend(figure, axes[0])
+    return noticed(figure, about["notice"])
+
+
+def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card) -> Figure:
+    """Draw a critical-difference diagram over training domains, or say why there is none.
+
+    Parameters
+    ----------
+    table
+        From `orders.ranks`.
+    values
+        `in` and `out` to AUROCs, one line per training domain and one column per row.
+    """
+    figure, axes = _panels(len(values), width=6, height=0.28 * table["row"].nunique() + 2.2)
+    for axis, (tested, wide) in zip(axes, values.items(), strict=True):
+        part = table[table["tested"] == tested].set_index("row")
+        place = {"in": "in domain", "out": "out of domain"}[tested]
+        axis.set_title(f"{place}: mean rank over {len(wide)} training domains (descriptive)")
+        if part["note"].iloc[0]:
+            axis.text(0.5, 0.5, textwrap.fill(part["note"].iloc[0], 40), ha="center", va="center")
+            axis.set_axis_off()
+            continue
+        from scikit_posthocs import critical_difference_diagram, posthoc_nemenyi_friedman
+
+        named = wide.rename(columns=about["labels"])
+        mean = part["mean_rank"].rename(index=about["labels"])
+        critical_difference_diagram(mean, posthoc_nemenyi_friedman(named), ax=axis)
+    return noticed(figure, about["notice"])
+
+
+def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
+    """Draw every row's AUROC from rung to rung, a panel per dataset, and what it cost.
+
+    Parameters
+    ----------
+    table
+        From `pricing.price_ladder`.
+    """
+    panels = list(dict.fromkeys(table["dataset"]))
+    rows = list(dict.fromkeys(table["row"]))
+    labels, colours = about["labels"], _colours(rows)
+    figure, axes = _panels(len(panels), width=5.2)
+    for axis, dataset in zip(axes, panels, strict=True):
+        part = table[table["dataset"] == dataset]
+        rungs = list(dict.fromkeys(part["rung"]))
+        for place, row in enumerate(rows):
+            line = part[part["row"] == row].set_index("rung").reindex(rungs)
+            x = np.arange(len(rungs)) + 0.5 * (place / max(len(rows) - 1, 1) - 0.5)
+            bars = [line["auroc"] - line["low"], line["high"] - line["auroc"]]
+            axis.errorbar(x, line["auroc"], yerr=bars, marker="o", ms=4, capsize=2, lw=1,
+                          color=colours[row], label=labels[row])  # fmt: skip
+        axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
+        cells = part.groupby("rung", sort=False)["n_train"].first()
+        names = [
+            f"{textwrap.fill(part[part['rung'] == r]['title'].iloc[0], 16)}\n{cells[r]:,.0f} cells"
+            for r in rungs
+        ]
+        axis.set_xticks(range(len(rungs)), names, fontsize=7)
+        axis.set_title(textwrap.fill(about["datasets"][dataset], 50), fontsize=9)
+    axes[0].set_ylabel("AUROC within domains, 95 % over slides")
+    _legend(figure, axes[0])
+    return noticed(figure, about["notice"])

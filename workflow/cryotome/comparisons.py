@@ -1,0 +1,338 @@
+"""What may be said of each row, and of each row against the reference: intervals and tests."""
+
+from fnmatch import fnmatch
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from cryotome.blocks import Block, Keys
+from cryotome.cards import Card
+from cryotome.statistics import (
+    corrected_t,
+    crossing,
+    equivalence,
+    fit_curve,
+    gap_interval,
+    interval,
+    least_p,
+    quantiles,
+    t_test,
+    variance_parts,
+)
+
+BLOCK = ["dataset", "scheme", "fraction", "tested"]
+COVERED = 0.92  # a 95 % interval that covers less is named in the table
+CLUSTERED = "covered by the clustered interval"
+FITS = 200  # bootstrap draws to which a learning curve is fitted
+
+
+class Rows:
+    """The rows of one block and what their comparison needs, each computed once."""
+
+    def __init__(self, block: Block, *, draws: int, calibration: pd.DataFrame) -> None:
+        self.block, self._draws, self._calibration = block, draws, calibration
+        self.slides = block.slides
+        self.freedom = block.effective_slides - 1
+
+    @property
+    def coverage_note(self) -> str:
+        """Say where 95 % intervals are known to cover less than 92 %, else nothing."""
+        known = self._calibration
+        known = known[known["what"] == CLUSTERED].sort_values("effective_slides")
+        alike = known[(known["effective_slides"] >= self.freedom + 1) & (known["share"] < COVERED)]
+        if alike.empty:
+            return ""
+        nearest = alike.sort_values("share").iloc[0]
+        return (
+            f"{self.freedom + 1:.1f} effective slides: with {nearest['effective_slides']:.1f} "
+            f"(simulated, slides of {nearest['dataset']}) 95 % intervals cover "
+            f"{100 * nearest['share']:.0f} %"
+        )
+
+    @cached_property
+    def influences(self) -> dict:
+        """Row to the influence of each slide."""
+        return {r: self.block.influence(r, clusters=self.slides) for r in self.block.rows}
+
+    @cached_property
+    def draws(self) -> dict[str, np.ndarray]:
+        """Row to its AUROC in each draw of slides."""
+        slides, draws = self.slides, self._draws
+        return {row: self.block.draws(row, slides=slides, draws=draws) for row in self.block.rows}
+
+
+def read_blocks(
+    blocks: dict[Keys, Block], about: Card, calibration: pd.DataFrame
+) -> dict[Keys, Rows]:
+    """Prepare the blocks of a study.
+
+    Parameters
+    ----------
+    about
+        The study's `statistics`.
+    calibration
+        How often our intervals covered in simulated studies, from config/calibration.csv.
+    """
+    how = {"draws": about["draws"], "calibration": calibration}
+    return {keys: Rows(block, **how) for keys, block in blocks.items()}
+
+
+def intervals(blocks: dict[Keys, Rows]) -> pd.DataFrame:
+    """Give every row its 95 % intervals.
+
+    Returns
+    -------
+    data frame with columns dataset, scheme, fraction, tested, row, auroc, low, high (slides
+    as the unit, Obuchowski 1997), bootstrap_low, bootstrap_high (slides resampled),
+    delong_patches_independent_low, delong_patches_independent_high, slides,
+    effective_slides, within_slide (AUROC over pairs of one slide), note
+    """
+    lines = []
+    for keys, rows in blocks.items():
+        cells = np.unique(np.concatenate([part["id"].to_numpy() for part in rows.block.parts]))
+        for row, slides in rows.influences.items():
+            patches = rows.block.influence(row, by="id", clusters=cells)
+            clustered = interval(slides.auroc, slides.error, freedom=rows.freedom)
+            sampled = quantiles(rows.draws[row])
+            delong = interval(slides.auroc, patches.error, freedom=np.inf)
+            counts = (len(rows.slides), rows.freedom + 1)
+            within, note = rows.block.within(row), few_slides(rows) or rows.coverage_note
+            lines.append(
+                (*keys, row, slides.auroc, *clustered, *sampled, *delong, *counts, within, note)
+            )
+    columns = [*BLOCK, "row", "auroc", "low", "high", "bootstrap_low", "bootstrap_high"]
+    columns += ["delong_patches_independent_low", "delong_patches_independent_high"]
+    return pd.DataFrame(
+        lines, columns=[*columns, "slides", "effective_slides", "within_slide", "note"]
+    )
+
+
+def few_slides(rows: Rows, alpha: float = 0.05) -> str:
+    """Say where a block has too few slides for any statement about slides, else nothing."""
+    least = least_p(len(rows.slides))
+    if least < alpha:
+        return ""
+    return f"{len(rows.slides)} slides: no test can reach {alpha} (least p {least:.3g})"
+
+
+def compare_row(rows: Rows, row: str, reference: str, about: Card, ratio: float) -> Card:
+    """Compare one row of a block with the reference: difference is reference minus row."""
+    gap = rows.influences[reference].minus(rows.influences[row])
+    draws = rows.draws[reference] - rows.draws[row]
+    few = few_slides(rows, about["alpha"])
+    freedom, can = rows.freedom, not few
+    low, high = gap_interval(gap.auroc, gap.error, freedom=freedom)
+    sampled, margin = quantiles(draws), about["margin"]
+    by_slides = {
+        "p_slides": t_test(gap.auroc, gap.error, freedom) if can else np.nan,
+        "p_slide_bootstrap": t_test(gap.auroc, np.nanstd(draws), freedom) if can else np.nan,
+    }
+    how = {"freedom": freedom, "margin": margin, "alpha": about["alpha"]}
+    verdict = equivalence(gap.auroc, gap.error, **how) if can else "undecided"
+    by_folds = _compare_folds(rows, row, reference, about["alpha"], ratio)
+    note = "; ".join(filter(None, [few, by_folds.pop("note")]))
+    spans = {"low": low, "high": high, "bootstrap_low": sampled[0], "bootstrap_high": sampled[1]}
+    return {"difference": gap.auroc} | spans | by_slides | by_folds | {
+        "verdict": verdict, "margin": margin, "note": note,
+    }  # fmt: skip
+
+
+def _compare_folds(rows: Rows, row: str, reference: str, alpha: float, ratio: float) -> Card:
+    """Test the difference over folds, which speaks of these slides only."""
+    folds = rows.block.by_fold(reference) - rows.block.by_fold(row)
+    same = rows.block.tests_the_same
+    t, p = (np.nan, np.nan) if same else corrected_t(folds, ratio)
+    least = least_p(len(folds))
+    signed = stats.wilcoxon(folds).pvalue if least < alpha and folds.any() else np.nan
+    notes = [_too_few_folds(len(folds), least, alpha), _same(same, folds)]
+    return {
+        "folds": len(folds),
+        "t_folds": t,
+        "p_folds_these_slides": p,
+        "p_signed_rank_folds": signed,
+        "note": "; ".join(filter(None, notes)),
+    }
+
+
+def _too_few_folds(folds: int, least: float, alpha: float) -> str:
+    if least < alpha:
+        return ""
+    return f"{folds} folds: a signed-rank test cannot reach {alpha} (least p {least:.3g})"
+
+
+def _same(same_cells: bool, folds: np.ndarray) -> str:
+    if not folds.any():
+        return "the two rows score alike"
+    return "every fold tests the same cells: no test over folds" if same_cells else ""
+
+
+def holm(p: pd.Series) -> pd.Series:
+    """Return p-values corrected for their number by Holm's method; NaN counts for nothing."""
+    from statsmodels.stats.multitest import multipletests  # a second to import
+
+    known = p.dropna()
+    corrected = multipletests(known, method="holm")[1] if len(known) else []
+    return pd.Series(corrected, index=known.index, dtype=float).reindex(p.index)
+
+
+def comparisons(blocks: dict[Keys, Rows], reference: str, about: Card) -> pd.DataFrame:
+    """Compare every row with the reference row, in every block that has it.
+
+    Parameters
+    ----------
+    about
+        `alpha`; `margin`, AUROC, within which two rows count as equivalent; `ratios`: scheme
+        to n_test / n_train of the corrected resampled t-test, by its card.
+
+    Returns
+    -------
+    data frame with columns dataset, scheme, fraction, tested, row, reference, what
+        `compare_row` gives, and for each p its Holm-corrected p over the rows of the block
+        (`..._holm`). A test that cannot reach alpha has no p; `note` says so.
+    """
+    tables = []
+    for keys, rows in blocks.items():
+        others = [row for row in rows.block.rows if row != reference]
+        if reference not in rows.block.rows or not others:
+            continue
+        # schemes pooled over domains, such as `from_*`, have the card of any of them
+        ratio = next(r for scheme, r in about["ratios"].items() if fnmatch(scheme, keys[1]))
+        lines = [
+            dict(zip(BLOCK, keys, strict=True))
+            | {"row": row, "reference": reference}
+            | compare_row(rows, row, reference, about, ratio)
+            for row in others
+        ]
+        table = pd.DataFrame(lines)
+        for name in ("p_slides", "p_slide_bootstrap", "p_folds_these_slides"):
+            table[f"{name}_holm"] = holm(table[name])
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COMPARED)
+
+
+COMPARED = [*BLOCK, "row", "reference", "difference", "low", "high", "verdict", "note"]
+
+
+def variances(blocks: dict[Keys, Rows], families: dict[str, list[str]]) -> pd.DataFrame:
+    """Say where the spread of each row comes from: training seed, draw of cells, slides.
+
+    Parameters
+    ----------
+    families
+        Row to the rows that differ from it in the training seed alone, itself included;
+        empty where training knows no chance (a unique optimum).
+
+    Returns
+    -------
+    data frame with columns dataset, scheme, fraction, tested, row, seeds, folds, sd_folds
+        (SD between folds, what a mean ± SD prints), sd_seed, sd_draw (its two parts),
+        error_slides (standard error of the mean over folds that other slides would give)
+    """
+    lines = []
+    for keys, rows in blocks.items():
+        for row, family in families.items():
+            if row not in rows.block.rows:
+                continue
+            names = [name for name in family if name in rows.block.rows] or [row]
+            values = np.array([rows.block.by_fold(name) for name in names]).T
+            parts = variance_parts(values)
+            if not family:
+                parts["sd_seed"] = 0.0
+            spread = values[:, 0].std(ddof=1) if len(values) > 1 else np.nan
+            lines.append(
+                dict(zip(BLOCK, keys, strict=True))
+                | {"row": row, "seeds": len(names), "folds": len(values), "sd_folds": spread}
+                | parts
+                | {"error_slides": rows.influences[row].error}
+            )
+    columns = [*BLOCK, "row", "seeds", "folds", "sd_folds", "sd_seed", "sd_draw", "error_slides"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def _curves(blocks: dict[Keys, Rows]) -> dict[tuple, list[tuple[float, Rows]]]:
+    """Sort the blocks of pooled schemes into curves over fractions."""
+    curves: dict[tuple, list] = {}
+    for (dataset, scheme, fraction, tested), rows in blocks.items():
+        if tested == "all":
+            curves.setdefault((dataset, scheme), []).append((float(fraction), rows))
+    return {k: sorted(v, key=lambda pair: pair[0]) for k, v in curves.items() if len(v) > 1}
+
+
+def learning_curves(blocks: dict[Keys, Rows]) -> pd.DataFrame:
+    """Fit AUROC = limit - drop n^-power to every row's learning curve, with its interval.
+
+    Returns
+    -------
+    data frame with columns dataset, scheme, row, limit, low, high (limit of endless data;
+    95 % by resampling slides), power, doubled (what twice the full training set would add),
+    note
+    """
+    lines = []
+    for (dataset, scheme), curve in _curves(blocks).items():
+        for row in curve[0][1].block.rows:
+            cells = np.array([rows.block.trained[row] for _, rows in curve])
+            values = np.array([rows.influences[row].auroc for _, rows in curve])
+            fit = fit_curve(cells, values)
+            line = {"dataset": dataset, "scheme": scheme, "row": row}
+            if fit is None:
+                note = f"{len(curve)} fractions: no law of three numbers is fitted"
+                lines.append(line | {"note": note})
+                continue
+            draws = np.array([rows.draws[row][:FITS] for _, rows in curve]).T
+            limits = [found[0] for found in (fit_curve(cells, draw) for draw in draws) if found]
+            low, high = quantiles(np.array(limits)) if limits else (np.nan, np.nan)
+            limit, drop, power = fit
+            gain = drop * (cells[-1] ** -power - (2 * cells[-1]) ** -power)
+            note = "at the edge of the law: AUROC 1 is not excluded" if high > 0.999 else ""
+            found = {"limit": limit, "low": low, "high": high, "power": power, "doubled": gain}
+            lines.append(line | found | {"note": note})
+    columns = ["dataset", "scheme", "row", "limit", "low", "high", "power", "doubled", "note"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def crossings(blocks: dict[Keys, Rows], reference: str) -> pd.DataFrame:
+    """Say at which fraction the reference reaches what a row reaches at each fraction.
+
+    Returns
+    -------
+    data frame with columns dataset, scheme, row, fraction, auroc, reference, equal_fraction,
+    low, high (95 % by resampling slides), text
+        equal_fraction is 0 where the reference's smallest fraction is enough already, and
+        infinite where its largest is not.
+    """
+    lines = []
+    for (dataset, scheme), curve in _curves(blocks).items():
+        fractions = np.array([fraction for fraction, _ in curve])
+        if reference not in curve[0][1].block.rows:
+            continue
+        middle = np.array([rows.influences[reference].auroc for _, rows in curve])
+        draws = np.array([rows.draws[reference] for _, rows in curve]).T
+        for fraction, rows in curve:
+            for row in rows.block.rows:
+                if row == reference:
+                    continue
+                value = rows.influences[row].auroc
+                equal = crossing(fractions, middle, value)
+                pairs = zip(draws, rows.draws[row], strict=True)
+                found = np.array([crossing(fractions, one, own) for one, own in pairs])
+                low, high = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
+                text = _crossing_text(row, fraction, reference, equal, fractions)
+                lines.append(
+                    (dataset, scheme, row, fraction, value, reference, equal, low, high, text)
+                )
+    columns = ["dataset", "scheme", "row", "fraction", "auroc", "reference", "equal_fraction"]
+    return pd.DataFrame(lines, columns=[*columns, "low", "high", "text"])
+
+
+def _crossing_text(
+    row: str, fraction: float, reference: str, equal: float, fractions: np.ndarray
+) -> str:
+    if equal == 0:
+        there = f"{reference} at less than {100 * fractions[0]:g} %"
+    elif np.isinf(equal):
+        there = f"more than {reference} at {100 * fractions[-1]:g} %"
+    else:
+        there = f"{reference} at {100 * equal:.2g} %"
+    return f"{row} at {100 * fraction:g} % equals {there}"

@@ -1,0 +1,52 @@
+"""Say what may be said of every row, and of every row against the reference."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.blocks import gather_blocks
+from cryotome.cells import load_cells
+from cryotome.comparisons import (
+    comparisons,
+    crossings,
+    intervals,
+    learning_curves,
+    read_blocks,
+    variances,
+)
+from cryotome.job import run
+from cryotome.paths import written_whole
+
+
+def main(
+    cells: list[Path],
+    predictions: list[Path],
+    calibration: Path,
+    table: Path,
+    against: Path,
+    spread: Path,
+    curves: Path,
+    crossed: Path,
+    rows: dict,
+    study: str,
+) -> None:
+    of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
+    gathered = gather_blocks(predictions, of_cells)
+    blocks = read_blocks(gathered, rows["statistics"], pd.read_csv(calibration))
+    reference = " + ".join(rows["figure2"][0])
+    results = {
+        table: intervals(blocks),
+        against: comparisons(blocks, reference, rows["statistics"]),
+        spread: variances(blocks, rows["families"]),
+        curves: learning_curves(blocks),
+        crossed: crossings(blocks, reference),
+    }
+    for path, result in results.items():
+        result.insert(0, "study", study)
+        result["synthetic"] = result["dataset"].isin(rows["synthetic"])
+        with written_whole(path) as beside:
+            result.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)

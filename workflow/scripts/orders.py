@@ -1,0 +1,24 @@
+"""Rank the models of Table 2 under each head, and say how strong its penalty was."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.charts import draw_orders
+from cryotome.figures import save_figure
+from cryotome.job import run
+from cryotome.orders import order_models, read_notes
+from cryotome.paths import written_whole
+
+
+def main(
+    table2: Path, predictions: list[Path], table: Path, pdf: Path, png: Path, rows: dict
+) -> None:
+    result = order_models(pd.read_csv(table2), read_notes(predictions), rows)
+    with written_whole(table) as beside:
+        result.to_csv(beside, index=False)
+    save_figure(draw_orders(result, rows), pdf, png)
+
+
+if __name__ == "__main__":
+    run(main)
