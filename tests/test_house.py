@@ -9,8 +9,10 @@ from conftest import ROOT
 
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap"},
-    {"cards", "failures", "resume", "stores", "pooling", "pairs", "statistics"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics"},
+    {"cards", "failures", "resume", "stores", "pooling", "descent", "folds", "neighbours"},
+    {"linear"},
+    {"chosen", "replica"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers"},
     {"site", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks"},
     {"patches", "encoders", "comparisons", "charts"},

@@ -1,125 +1,194 @@
-import warnings
+import json
+import runpy
 
+import h5py
 import numpy as np
+import pandas as pd
 import pytest
-from conftest import CONFIG
-from scipy.optimize import minimize
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
+from conftest import CONFIG, ROOT
+from test_linear import features
 
-from cryotome.cards import load_card
+from cryotome.cards import CardError, load_card
+from cryotome.linear import fit_linear
 from cryotome.metrics import auroc
-from cryotome.probe import fit_and_score, fit_linear, score_knn
+from cryotome.paths import sha256
+from cryotome.probe import Fold, feature_sd, fit_and_score_folds, said_of
+from cryotome.stores import EMBEDDINGS, VERSION
+
+HEADS = ["probe", "ridge", "ridge_cv", "probe_replica", "knn"]
 
 
-def features(count: int, width: int, scale: float = 1.0, seed: int = 0):
-    """Correlated features off the origin, and labels that a tenth of them carry."""
-    rng = np.random.default_rng(seed)
-    x = rng.normal(size=(count, width)) @ np.diag(1 / np.sqrt(1 + np.arange(width)))
-    x = (x @ np.linalg.qr(rng.normal(size=(width, width)))[0] + 3) * scale
-    truth = (x - x.mean(0)) @ rng.normal(size=width) / scale
-    return x, (expit(truth) > rng.uniform(size=count)).astype(int)
+def head(name, **changes):
+    return load_card(CONFIG, "heads", name) | changes
 
 
-def objective(w, b, x, y, strength, squared):
-    margin = x @ w + b
-    norm = np.linalg.norm(w)
-    return (
-        np.logaddexp(0, margin).mean()
-        - (y * margin).mean()
-        + strength * (norm**2 / 2 if squared else norm)
-    )
+def folds(count=600):
+    rows = np.arange(count)
+    return [
+        Fold(rows[: count // 2], rows[count // 2 : count * 2 // 3], rows[count // 2 :]),
+        Fold(rows[:20], rows[20:30], rows[20:]),
+        Fold(rows[: count // 3], rows[-5:], rows[:7]),
+    ]
 
 
-@pytest.mark.parametrize(("count", "width"), [(400, 30), (60, 200)])
-@pytest.mark.parametrize("scale", [0.05, 1.0, 10.0])
-def test_ridge_is_scikit_learns_optimum(count, width, scale):
-    x, y = features(count, width, scale)
-    fit = fit_linear(x, y, penalty=0.01, squared=True)
-    cost = 0.01 * width * 2
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        oracle = LogisticRegression(C=cost, solver="newton-cholesky", tol=1e-10).fit(
-            x - x.mean(0), y
-        )
-    assert fit.converged
-    there = objective(
-        oracle.coef_[0],
-        oracle.intercept_[0] - x.mean(0) @ oracle.coef_[0],
-        x,
-        y,
-        1 / (cost * count),
-        True,
-    )
-    assert objective(fit.weights, fit.bias, x, y, 1 / (cost * count), True) == pytest.approx(
-        there, rel=1e-7
-    )
-    assert fit.score(x) == pytest.approx(oracle.predict_proba(x - x.mean(0))[:, 1], abs=2e-4)
+@pytest.mark.parametrize("name", HEADS)
+def test_every_head_scores_every_fold_in_order_and_its_notes_are_json(name):
+    x, y = features(600, 20, scale=10)
+    told = []
+    fitted = list(fit_and_score_folds(head(name), x, y, folds(), told=told.append))
+    assert [len(scores) for scores, _ in fitted] == [300, 580, 7]
+    assert sum(told) == 3
+    assert auroc(y[300:], fitted[0][0]) > 0.7
+    for (scores, notes), fold in zip(fitted, folds(), strict=True):
+        assert np.isfinite(scores).all()
+        assert 0 <= scores.min() <= scores.max() <= 1
+        json.dumps(notes, allow_nan=False)
+        assert said_of(head(name), fold, notes).startswith(f"n {len(fold.train)}")
 
 
-@pytest.mark.parametrize(("count", "width"), [(400, 30), (60, 200)])
-def test_the_probe_is_ridge_at_its_own_fixed_point(count, width):
-    """At the optimum w of the un-squared norm, ridge with C = |w| / (n a) has the same optimum."""
-    x, y = features(count, width, 20.0)
-    fit = fit_linear(x, y, penalty=0.01, squared=False)
-    strength = 1 / (2 * np.sqrt(2) * 0.01 * width * 2)
-    norm = np.linalg.norm(fit.weights)
-    assert norm > 0
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        oracle = LogisticRegression(
-            C=norm / (count * strength), solver="newton-cholesky", tol=1e-12
-        ).fit(x - x.mean(0), y)
-    assert np.linalg.norm(oracle.coef_) == pytest.approx(norm, rel=1e-3)
-    assert fit.score(x) == pytest.approx(oracle.predict_proba(x - x.mean(0))[:, 1], abs=2e-4)
-
-
-def test_the_probe_minimises_the_two_class_form_of_chen():
-    """Mean cross-entropy + |W| / (2 cost) over two weight vectors, minimised without our algebra."""
-    x, y = features(80, 5, 20.0)
-    cost = 5 * 2 / 100
-
-    def chen(point):
-        w, b = point[:10].reshape(2, 5), point[10:]
-        logits = x @ w.T + b
-        loss = (np.logaddexp.reduce(logits, axis=1) - logits[np.arange(80), y]).mean()
-        return loss + np.linalg.norm(w) / (2 * cost)
-
-    found = min(
-        (minimize(chen, np.random.default_rng(s).normal(size=12), method="BFGS") for s in range(3)),
-        key=lambda f: f.fun,
-    )
-    fit = fit_linear(x, y, penalty=0.01, squared=False)
-    ours = np.concatenate([-fit.weights / 2, fit.weights / 2, [-fit.bias / 2, fit.bias / 2]])
-    assert chen(ours) <= found.fun + 1e-7
-
-
-def test_the_probe_is_exactly_zero_where_the_penalty_outweighs_the_gradient():
-    x, y = features(100, 20, 1e-4)
-    fit = fit_linear(x, y, penalty=0.01, squared=False)
-    assert (fit.weights == 0).all()
-    assert fit.score(x) == pytest.approx(np.full(100, y.mean()))
+def test_scores_are_those_of_a_fit_of_its_own():
+    x, y = features(600, 20, scale=10)
+    for name in ("probe", "ridge"):
+        for fold, (scores, notes) in zip(
+            folds(), fit_and_score_folds(head(name), x, y, folds()), strict=True
+        ):
+            squared = name == "ridge"
+            fit = fit_linear(x[fold.train], y[fold.train], penalty=0.01, squared=squared)
+            assert scores == pytest.approx(fit.score(x[fold.scored]), abs=1e-4)
+            assert notes["effective_c"] == pytest.approx(fit.c_effective, rel=1e-3)
+            assert notes["feature_sd"] == pytest.approx(fit.feature_sd)
 
 
 def test_the_probe_depends_on_scale_and_ridge_hardly_does():
-    x, y = features(600, 100, 1.0)
-    head = {name: load_card(CONFIG, "heads", name) for name in ("probe", "ridge")}
+    x, y = features(600, 100)
+    fold = Fold(np.arange(300), np.arange(0), np.arange(300, 600))
     got = {
         (name, scale): auroc(
-            y[300:], fit_and_score(card, x[:300] * scale, y[:300], x[300:] * scale)[0]
+            y[300:], next(fit_and_score_folds(head(name), x * np.float32(scale), y, [fold]))[0]
         )
-        for name, card in head.items()
+        for name in ("probe", "ridge")
         for scale in (20.0, 1.0)
     }
-    fall = {name: got[name, 20.0] - got[name, 1.0] for name in head}
+    fall = {name: got[name, 20.0] - got[name, 1.0] for name in ("probe", "ridge")}
     assert fall["probe"] > 0.2
     assert abs(fall["ridge"]) < 0.1
 
 
-def test_neighbours_vote_after_centring_and_scaling():
-    x = np.array([[9.0, 1], [11, 1], [9, -1], [11, -1]])
-    assert score_knn(x, np.array([0, 1, 0, 1]), np.array([[10.5, 0.0]]), neighbours=2).tolist() == [
-        1.0
+def test_a_head_with_sd_does_not_feel_the_scale_of_a_store():
+    x, y = features(600, 20)
+    card = head("probe_sd2")
+    fitted = [
+        list(fit_and_score_folds(card, x * np.float32(scale), y, folds())) for scale in (1, 64)
     ]
-    everyone = score_knn(x, np.array([0, 1, 0, 1]), x, neighbours=20)  # fewer cells than neighbours
-    assert everyone.tolist() == [0.5] * 4
+    for (one, notes), (other, _) in zip(*fitted, strict=True):
+        assert one == pytest.approx(other, abs=1e-6)
+        assert notes["feature_sd"] == pytest.approx(2, rel=0.2)  # of the fold, not of the store
+        assert notes["feature_factor"] == pytest.approx(2 / feature_sd(x))
+
+
+def test_a_store_without_any_variance_has_no_scale():
+    x, y = np.ones((600, 3), np.float32), np.arange(600) % 2
+    notes = next(fit_and_score_folds(head("probe_sd2"), x, y, folds()))[1]
+    assert (notes["feature_factor"], notes["zero"]) == (1.0, True)
+
+
+def test_a_probe_that_is_zero_warns_in_the_log_and_ridge_does_not():
+    x, y = features(600, 20, scale=1e-3)
+    said = {}
+    for name in ("probe", "ridge"):
+        _, notes = next(fit_and_score_folds(head(name), x, y, folds()))
+        said[name] = said_of(head(name), folds()[0], notes)
+    assert "Warning: W = 0 is the optimum" in said["probe"]
+    assert "AUROC 0.5 by construction; see probe_replica, ridge" in said["probe"]
+    assert "Warning" not in said["ridge"]
+
+
+def test_fewer_cells_than_neighbours_are_said_and_noted():
+    x, y = features(600, 20)
+    fold = Fold(np.arange(12), np.arange(0), np.arange(12, 60))
+    _, notes = next(fit_and_score_folds(head("knn"), x, y, [fold]))
+    assert notes == {"neighbours_used": 12}
+    assert (
+        said_of(head("knn"), fold, notes)
+        == "n 12; all 12 training cells vote, of 20 neighbours asked for"
+    )
+
+
+def test_the_prevalence_of_slides_scores_cells_by_their_slide_alone():
+    x = np.array([[0.0], [0], [1], [1], [0], [1], [2]], np.float32)
+    fold = Fold(np.arange(4), np.arange(0), np.arange(4, 7))
+    scores, notes = next(
+        fit_and_score_folds(head("slide_prevalence"), x, np.array([1, 1, 0, 1, 0, 0, 0]), [fold])
+    )
+    assert scores.tolist() == [2.75 / 3, 1.75 / 3, 0.75]
+    assert notes == {}
+
+
+def test_the_sweep_and_the_grid_stand_in_cards():
+    assert [
+        head(f"{name}_sd{n}")["sd"] for name in ("probe", "ridge") for n in ("2", "02", "005")
+    ] == [2, 0.2, 0.05] * 2
+    assert head("ridge_cv")["strengths"] == sorted(head("ridge_cv")["strengths"])
+
+
+def test_a_card_says_only_what_its_learner_reads(tmp_path):
+    (tmp_path / "heads").mkdir()
+    for text, said in (
+        ("learner: ridge_cv\npenalty: 0.01", "'strengths' is a required property"),
+        ("learner: prevalence\npenalty: 0.01", "'prevalence' is not one of"),
+        ("learner: knn\nneighbours: 3\nsd: 1", "'knn' is not one of"),
+        ("learner: ridge\npenalty: 1\nstrengths: [1]", "'ridge_cv' was expected"),
+    ):
+        (tmp_path / "heads" / "mine.yaml").write_text(f"title: x\nsource: x\n{text}\n")
+        with pytest.raises(CardError, match=said):
+            load_card(tmp_path, "heads", "mine")
+
+
+def test_the_script_writes_all_fractions_and_folds_of_a_scheme(tmp_path, capsys):
+    x, y = features(120, 8, scale=1e-3)
+    cells = pd.DataFrame(
+        {
+            "id": np.arange(120) * 3,
+            "image": "a.tiff",
+            "x": 1.0,
+            "y": 1.0,
+            "label": y,
+            "slide": "s",
+            "domain": "d",
+        }
+    )
+    cells.to_csv(tmp_path / "cells.csv", index=False)
+    about = {"format": EMBEDDINGS, "version": VERSION, "recipe": 1, "model": "m", "view": "v"}
+    about |= {
+        "weights_sha256": "w",
+        "patches_sha256": "p",
+        "cells_sha256": sha256(tmp_path / "cells.csv"),
+    }
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file["embedding"], file["id"] = x, cells["id"].to_numpy()
+        file.attrs.update(**about, card=json.dumps({"dim": 8}))
+    splits, predictions = [], []
+    for fraction in ("0.1", "1.0"):
+        for fold in range(2):
+            role = np.where(
+                np.arange(120) < 60, "train", np.where(np.arange(120) < 80, "validation", "test")
+            )
+            split = tmp_path / f"{fraction}.{fold}.csv"
+            pd.DataFrame({"id": cells["id"], "role": np.roll(role, fold * 40)}).to_csv(
+                split, index=False
+            )
+            split.with_suffix(".json").write_text('{"drawn": "random"}')
+            splits.append(split)
+            predictions.append(tmp_path / "out" / f"{fraction}.{fold}.csv")
+    main = runpy.run_path(str(ROOT / "workflow" / "scripts" / "probe.py"))["main"]
+    main(tmp_path / "m.h5", tmp_path / "cells.csv", splits, predictions, head("probe"), "m", "v")
+    table = pd.read_csv(predictions[1])
+    assert table.columns.tolist() == ["id", "role", "label", "score"]
+    assert len(table) == 60
+    assert table["label"].tolist() == y[table["id"] // 3].tolist()
+    notes = json.loads(predictions[0].with_suffix(".json").read_text())
+    assert (notes["zero"], notes["n_train"], notes["model"]) == (True, 60, "m")
+    assert notes["effective_c"] == 0
+    said = capsys.readouterr().err
+    assert said.count("W = 0 is the optimum") == 4
+    assert "0.1.0.csv: n 60, SD 0.000" in said

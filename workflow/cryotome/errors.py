@@ -6,6 +6,7 @@
   + StoreError     a patch or embedding store is foreign, stale or half-written
   + WeightsError   the weights of an encoder cannot be had
   + SplitError     a split cannot be drawn as asked
+  + ProbeError     a head cannot be fitted on these embeddings and labels
 """
 
 
@@ -31,3 +32,7 @@ class WeightsError(CryotomeError):
 
 class SplitError(CryotomeError):
     """A split cannot be drawn from these cells."""
+
+
+class ProbeError(CryotomeError):
+    """A head on frozen embeddings cannot be fitted: one class, no rows, or no numbers."""

@@ -12,9 +12,9 @@ from cryotome.cards import Card
 from cryotome.embedders import make_embedder
 from cryotome.embeddings import read_embeddings
 from cryotome.errors import StoreError
+from cryotome.linear import fit_linear
 from cryotome.metrics import auroc
 from cryotome.paths import sha256
-from cryotome.probe import fit_linear
 from cryotome.stores import PATCHES, passport
 
 FULL = "fp32"

@@ -1,118 +1,160 @@
-"""Linear probes and nearest neighbours on frozen embeddings."""
+"""Heads on frozen embeddings: all folds of a model and a dataset, fitted and scored."""
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.linalg import cholesky, qr, solve_triangular
-from scipy.optimize import minimize
-from scipy.special import expit
 
 from cryotome.cards import Card
+from cryotome.chosen import fit_chosen_folds
+from cryotome.linear import LinearFit, Told, fit_folds, probabilities
+from cryotome.neighbours import score_knn, score_prevalence
+from cryotome.replica import fit_replica
+
+CHUNK = 4096  # rows that are scored at once, in float64
+Notes = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class LinearFit:
-    """A binary linear classifier: score = expit(x @ weights + bias)."""
+class Fold:
+    """Rows of the features that train, that validate, and that are scored, each (n,) int."""
 
-    weights: np.ndarray
-    bias: float
-    converged: bool
-
-    def score(self, embedding: np.ndarray) -> np.ndarray:
-        """Return P(label 1) for (n, dim) embeddings, shape (n,) float64."""
-        return expit(embedding @ self.weights + self.bias)
+    train: np.ndarray
+    validation: np.ndarray
+    scored: np.ndarray
 
 
-def fit_linear(x: np.ndarray, y: np.ndarray, *, penalty: float, squared: bool) -> LinearFit:
-    """Minimise the mean logistic loss plus a penalty on the weights, to the optimum.
+def feature_sd(x: np.ndarray) -> float:
+    """Return the root of the mean variance of the features (n, M).
 
-    With cost = penalty * M * 2 (M features, two classes):
+    >>> feature_sd(np.array([[1.0, 5.0], [3.0, 5.0]])) ** 2
+    0.5000000000000001
+    """
+    total, square = np.zeros((2, x.shape[1]))
+    shift = x[0].astype(np.float64)
+    for first in range(0, len(x), CHUNK):
+        part = x[first : first + CHUNK] - shift
+        total += part.sum(axis=0)
+        square += (part**2).sum(axis=0)
+    return float(np.sqrt((square / len(x) - (total / len(x)) ** 2).clip(0).mean()))
 
-    * `squared`: mean loss + |w|² / (2 cost n), scikit-learn's C = cost (paper 002,
-      section 2.4).
-    * else: mean loss + |w| / (2 sqrt(2) cost), the norm NOT squared, which is what the
-      linear probe of Chen et al. (paper 001, section 3) minimises over its two weight
-      vectors W: with w = W1 - W0 the optimum has |W| = |w| / sqrt(2). Where the
-      gradient at zero is smaller than the penalty, w = 0 is the exact optimum.
 
-    The bias is free. Features are centred (same optimum), reduced to n dimensions where
-    n < M (exact, by QR), and preconditioned by the Gram matrix before L-BFGS.
+def fit_and_score_folds(
+    card: Card,
+    x: np.ndarray,
+    y: np.ndarray,
+    folds: list[Fold],
+    *,
+    device: str = "cpu",
+    told: Told = lambda folds: None,
+) -> Iterator[tuple[np.ndarray, Notes]]:
+    """Fit the head of a card on the training rows of every fold; score others.
 
     Parameters
     ----------
-    x : (n, M) float
-    y : (n,) of 0 and 1, both present
-    """
-    count, width = x.shape
-    cost = penalty * width * 2
-    mean = x.mean(axis=0, dtype=np.float64)
-    centred = x.astype(np.float64) - mean
-    basis = None
-    if count < width:
-        basis, triangle = qr(centred.T, mode="economic")
-        centred = np.ascontiguousarray(triangle.T)  # (n, n)
-    strength = 1 / (cost * count) if squared else 1 / (2 * np.sqrt(2) * cost)
-    share = y.mean()
-    start = np.log(share / (1 - share))
-    slope = centred.T @ (share - y) / count  # gradient at w = 0 with the best bias
-    if not squared and np.linalg.norm(slope) <= strength:
-        return LinearFit(np.zeros(width), float(start), True)
+    card
+        A head card. `sd` multiplies all features by one number, so that the root of their
+        mean variance over all rows of `x` is that.
+    x : (n, M) float32
+    y : (n,)
+    device
+        Where torch computes, if the folds are large enough for it.
+    told
+        Is told how many more folds are fitted.
 
-    ridge = strength if squared else max(strength, 1e-3 * np.linalg.norm(slope))
-    gram = 0.25 * centred.T @ centred / count
-    factor = cholesky(gram + ridge * np.eye(len(gram)), lower=True)  # w = factor^-T u
-
-    def objective(point: np.ndarray) -> tuple[float, np.ndarray]:
-        w = solve_triangular(factor, point[:-1], lower=True, trans=1)
-        margin = centred @ w + point[-1]
-        loss = np.logaddexp(0, margin).mean() - (y * margin).mean()
-        residual = (expit(margin) - y) / count
-        norm = np.linalg.norm(w)
-        if squared:
-            loss, pull = loss + strength * norm**2 / 2, strength * w
-        else:
-            loss, pull = loss + strength * norm, strength * w / max(norm, 1e-300)
-        gradient = solve_triangular(factor, centred.T @ residual + pull, lower=True)
-        return float(loss), np.append(gradient, residual.sum())
-
-    # start beside zero, where the norm has a gradient, on the side where the loss falls
-    first = -factor.T @ slope / max(np.linalg.norm(slope), 1e-300) * 1e-3
-    found = minimize(
-        objective, np.append(first, start), jac=True, method="L-BFGS-B",
-        options={"maxiter": 5000, "maxfun": 10000, "ftol": 1e-15, "gtol": 1e-9, "maxcor": 30},
-    )  # fmt: skip
-    w = solve_triangular(factor, found.x[:-1], lower=True, trans=1)
-    w = basis @ w if basis is not None else w
-    return LinearFit(w, float(found.x[-1] - mean @ w), bool(found.success))
-
-
-def score_knn(x: np.ndarray, y: np.ndarray, wanted: np.ndarray, *, neighbours: int) -> np.ndarray:
-    """Return the share of positive votes among the nearest training cells, shape (m,).
-
-    Embeddings are centred on the training mean and scaled to length one, distances are
-    Euclidean (Chen et al. 2024). With fewer training cells than neighbours all vote.
-    """
-    from sklearn.neighbors import KNeighborsClassifier
-    from sklearn.preprocessing import normalize
-
-    mean = x.mean(axis=0)
-    votes = KNeighborsClassifier(min(neighbours, len(x))).fit(normalize(x - mean), y)
-    return votes.predict_proba(normalize(wanted - mean))[:, 1]
-
-
-def fit_and_score(
-    card: Card, x: np.ndarray, y: np.ndarray, wanted: np.ndarray
-) -> tuple[np.ndarray, dict[str, float]]:
-    """Fit the head of a card on training embeddings and score others.
-
-    Returns
-    -------
-    scores : (m,) float64
+    Yields
+    ------
+    scores : (scored,) float64, or (scored, K) of more than two classes
     notes
         What to remember of the fit, for the prediction's metadata.
+
+    Raises
+    ------
+    ProbeError
+        A fold cannot be fitted; the text says why.
     """
-    if card["learner"] == "knn":
-        return score_knn(x, y, wanted, neighbours=card["neighbours"]), {}
-    fit = fit_linear(x, y, penalty=card["penalty"], squared=card["learner"] == "ridge")
-    notes = {"converged": fit.converged, "weight_norm": float(np.linalg.norm(fit.weights))}
-    return fit.score(wanted), notes
+    learner = card["learner"]
+    if learner in ("knn", "prevalence"):
+        yield from _vote(card, x, y, folds, told)
+        return
+    factor = 1.0
+    if "sd" in card:
+        factor = card["sd"] / (feature_sd(x) or card["sd"])
+        x = x * np.float32(factor)
+    trains, penalty = [fold.train for fold in folds], card["penalty"]
+    how: Notes = {"penalty": penalty, "device": device, "told": told}
+    if learner == "probe_replica":
+        fits = [_replica(x, y, rows, penalty, told) for rows in trains]
+    elif learner == "ridge_cv":
+        validations = [fold.validation for fold in folds]
+        fits = fit_chosen_folds(x, y, trains, validations, strengths=card["strengths"], **how)
+    else:
+        fits = fit_folds(x, y, trains, squared=learner == "ridge", **how)
+    margins = _margins(x, fits)
+    for fold, fit, margin in zip(folds, fits, margins, strict=True):
+        yield probabilities(margin[fold.scored]), notes_of(fit) | {"feature_factor": factor}
+
+
+def _replica(
+    x: np.ndarray, y: np.ndarray, rows: np.ndarray, penalty: float, told: Told
+) -> LinearFit:
+    fit = fit_replica(x[rows], y[rows], penalty=penalty)
+    told(1)
+    return fit
+
+
+def notes_of(fit: LinearFit) -> Notes:
+    """Return what a prediction's metadata keeps of a linear fit."""
+    names = ["zero", "converged", "optimality", "iterations", "passes", "objective"]
+    notes = {name: getattr(fit, name) for name in [*names, "weight_norm", "feature_sd"]}
+    notes["effective_c"] = fit.c_effective
+    return notes | ({"choice": fit.choice} if fit.choice else {})
+
+
+def _margins(x: np.ndarray, fits: list[LinearFit]) -> list[np.ndarray]:
+    """Return the logits of all rows in all folds, (n,) or (n, K) each, by one product."""
+    columns = np.concatenate([np.atleast_2d(fit.weights) for fit in fits]).T
+    bias = np.concatenate([np.atleast_1d(fit.bias) for fit in fits])
+    out = np.empty((len(x), len(bias)))
+    for first in range(0, len(x), CHUNK):
+        part = slice(first, first + CHUNK)
+        out[part] = x[part].astype(np.float64) @ columns + bias
+    ends = np.cumsum([0, *(np.size(fit.bias) for fit in fits)])
+    parts = [out[:, a:b] for a, b in itertools.pairwise(ends)]
+    return [part[:, 0] if part.shape[1] == 1 else part for part in parts]
+
+
+def _vote(
+    card: Card, x: np.ndarray, y: np.ndarray, folds: list[Fold], told: Told
+) -> Iterator[tuple[np.ndarray, Notes]]:
+    for fold in folds:
+        rows = x[fold.train], y[fold.train], x[fold.scored]
+        if card["learner"] == "prevalence":
+            scores, notes = score_prevalence(*rows), {}
+        else:
+            scores, used = score_knn(*rows, neighbours=card["neighbours"])
+            notes = {"neighbours_used": used}
+        told(1)
+        yield scores, notes
+
+
+def said_of(card: Card, fold: Fold, notes: Notes) -> str:
+    """Return one line on a fit for the log, with a warning where its scores say little."""
+    count = len(fold.train)
+    if card["learner"] in ("knn", "prevalence"):
+        used = notes.get("neighbours_used", 0)
+        few = f"; all {count} training cells vote, of {card['neighbours']} neighbours asked for"
+        return f"n {count}{few if used == count else ''}"
+    said = f"n {count}, SD {notes['feature_sd']:.3g}, effective C {notes['effective_c']:.3g}"
+    said += f", zero {'yes' if notes['zero'] else 'no'}, gap {notes['optimality']:.1e}"
+    said += f", C {notes['choice']} of its grid" if notes.get("choice") else ""
+    if not notes["converged"]:
+        said += "; the solver stopped short of its tolerance"
+    if notes["zero"] and card["learner"] == "probe":
+        said += (
+            "\nWarning: W = 0 is the optimum: the penalty outweighs the gradient, every score is "
+            "equal, AUROC 0.5 by construction; see probe_replica, ridge"
+        )
+    return said

@@ -15,6 +15,13 @@ rule probe:
         library(
             "scripts/probe",
             "cryotome/probe",
+            "cryotome/linear",
+            "cryotome/chosen",
+            "cryotome/replica",
+            "cryotome/neighbours",
+            "cryotome/descent",
+            "cryotome/columns",
+            "cryotome/folds",
             "cryotome/predictions",
             "cryotome/embeddings",
             "cryotome/splits",

@@ -1,17 +1,19 @@
-"""Fit a linear probe or nearest neighbours on frozen embeddings, all folds of a fraction."""
+"""Fit a head on frozen embeddings: all fractions and folds of a scheme in one job."""
 
 import sys
 from pathlib import Path
 from time import perf_counter
 
+import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from cryotome.cells import load_cells
 from cryotome.embeddings import read_embeddings
 from cryotome.job import run
 from cryotome.paths import sha256
 from cryotome.predictions import SCORED, write_predictions
-from cryotome.probe import fit_and_score
+from cryotome.probe import Fold, fit_and_score_folds, said_of
 from cryotome.splits import rows_of
 
 KEPT = ["recipe", "weights_sha256", "patches_sha256", "cells_sha256"]
@@ -26,19 +28,29 @@ def main(
     model: str,
     view: str,
 ) -> None:
+    start = perf_counter()
     x, ids, stamps = read_embeddings(embeddings, model=model, view=view, cells_sha256=sha256(cells))
     y = load_cells(cells).set_index("id")["label"].loc[ids].to_numpy()
-    stores = {name: stamps[name] for name in KEPT}
-    for split, path in zip(splits, predictions, strict=True):
-        start, roles = perf_counter(), pd.read_csv(split)
-        place = rows_of(ids, roles["id"])
-        train, scored = place[roles["role"] == "train"], roles["role"].isin(SCORED)
-        scores, fit = fit_and_score(card, x[train], y[train], x[place[scored]])
-        if not fit.get("converged", True):
-            print(f"{path}: the solver stopped short of its tolerance", file=sys.stderr)
-        notes = {**stores, **fit, "model": model, "view": view, "head": card, "n_train": len(train)}
-        notes["cost_seconds"] = round(perf_counter() - start, 3)
-        write_predictions(path, roles[scored], y[place[scored]], scores, split=split, notes=notes)
+    kept = {name: stamps[name] for name in KEPT} | {"model": model, "view": view, "head": card}
+    tables = [pd.read_csv(split) for split in splits]
+    folds = [_fold(ids, table) for table in tables]
+    with tqdm(total=len(folds), desc=f"fit {model}", unit="fold", mininterval=5) as bar:
+        fitted = fit_and_score_folds(card, x, y, folds, told=bar.update)
+        for n, (scores, notes) in enumerate(fitted):
+            fold, roles = folds[n], tables[n][tables[n]["role"].isin(SCORED)]
+            print(f"{predictions[n]}: {said_of(card, fold, notes)}", file=sys.stderr)
+            notes |= kept | {"n_train": len(fold.train)}
+            notes["cost_seconds"] = round(
+                (perf_counter() - start) / len(folds), 3
+            )  # a fold's share
+            labels = y[fold.scored]
+            write_predictions(predictions[n], roles, labels, scores, split=splits[n], notes=notes)
+
+
+def _fold(ids: np.ndarray, roles: pd.DataFrame) -> Fold:
+    place, role = rows_of(ids, roles["id"]), roles["role"]
+    parts = role == "train", role == "validation", role.isin(SCORED)
+    return Fold(*(place[part.to_numpy()] for part in parts))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,73 @@
+"""Heads without a loss: nearest neighbours, and the prevalence among equal embeddings."""
+
+import numpy as np
+
+from cryotome.errors import ProbeError
+
+
+def _scores(chances: np.ndarray) -> np.ndarray:
+    """Return P(second class) (m,) of two classes, else P of every class (m, K)."""
+    return chances[:, 1] if chances.shape[1] == 2 else chances
+
+
+def _check(y: np.ndarray) -> None:
+    if len(np.unique(y)) < 2:
+        raise ProbeError(
+            f"All {len(y)} training rows have one label. Raise the fraction, or leave this fold "
+            "out."
+        )
+
+
+def score_knn(
+    x: np.ndarray, y: np.ndarray, wanted: np.ndarray, *, neighbours: int
+) -> tuple[np.ndarray, int]:
+    """Return the shares of votes among the nearest training cells, and how many vote.
+
+    Embeddings are centred on the training mean and scaled to length one, distances are
+    Euclidean (Chen et al. 2024). With fewer training cells than neighbours all vote, and
+    every score is the training prevalence.
+
+    Returns
+    -------
+    scores : (m,) share of the second class, or (m, K)
+    used
+        min(neighbours, training cells).
+
+    Raises
+    ------
+    ProbeError
+        The training cells have one class.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.preprocessing import normalize
+
+    _check(y)
+    mean, used = x.mean(axis=0), min(neighbours, len(x))
+    votes = KNeighborsClassifier(used).fit(normalize(x - mean), y)
+    return _scores(votes.predict_proba(normalize(wanted - mean))), used
+
+
+def score_prevalence(x: np.ndarray, y: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the share of each class among the training cells whose embedding is equal.
+
+    Where the embedding names the slide, this is what knowing the slide alone predicts.
+    One pseudo-cell of the training prevalence is added to every slide; a slide without
+    training cells has that prevalence.
+
+    Returns
+    -------
+    (m,) share of the second class, or (m, K)
+
+    Raises
+    ------
+    ProbeError
+        The training cells have one class.
+    """
+    _check(y)
+    _, label = np.unique(y, return_inverse=True)
+    one_hot = np.eye(label.max() + 1)[label]
+    groups, place = np.unique(np.concatenate([x, wanted]), axis=0, return_inverse=True)
+    votes = np.zeros((len(groups), one_hot.shape[1]))
+    np.add.at(votes, place.ravel()[: len(x)], one_hot)
+    votes += one_hot.mean(axis=0)
+    return _scores((votes / votes.sum(axis=1, keepdims=True))[place.ravel()[len(x) :]])
