@@ -192,3 +192,14 @@ def test_the_script_writes_all_fractions_and_folds_of_a_scheme(tmp_path, capsys)
     said = capsys.readouterr().err
     assert said.count("W = 0 is the optimum") == 4
     assert "0.1.0.csv: n 60, SD 0.000" in said
+
+
+def test_permuted_labels_are_the_floor_and_the_scored_cells_keep_theirs():
+    x, y = features(600, 20, scale=10)
+    fold = folds()[0]
+    values = {
+        name: auroc(y[fold.scored], next(fit_and_score_folds(head(name), x, y, [fold]))[0])
+        for name in ("ridge", "ridge_permuted")
+    }
+    assert values["ridge"] > 0.7
+    assert abs(values["ridge_permuted"] - 0.5) < 0.1

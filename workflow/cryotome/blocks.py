@@ -61,6 +61,11 @@ class Block:
         sizes = cells.groupby(["label", "slide"]).size()
         return min(effective_number(of_label.to_numpy()) for _, of_label in sizes.groupby("label"))
 
+    def constant(self, row: str) -> str:
+        """Say where a row tells no test cell from another, else nothing."""
+        equal = sum(part[row].nunique() == 1 for part in self.parts)
+        return f"all scores are equal in {equal} of {len(self.parts)} parts" if equal else ""
+
     def influence(self, row: str, *, by: str = "slide", clusters: np.ndarray) -> Influence:
         """Return what each slide, or each cell (`by="id"`), adds to the AUROC of a row."""
         place = [

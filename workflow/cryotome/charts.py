@@ -18,10 +18,14 @@ def _colours(rows: list[str]) -> dict[str, tuple]:
     return dict(zip(rows, palette, strict=True))
 
 
-def _panels(count: int, *, width: float = 4.4, height: float = 4.0) -> tuple[Figure, list[Axes]]:
+def _panels(
+    count: int, *, width: float = 4.4, height: float = 4.0, share: bool = True
+) -> tuple[Figure, list[Axes]]:
     sns.set_theme(style="whitegrid", context="paper")
     size = (width * count + 2.6, height)
-    figure, axes = plt.subplots(1, count, layout="constrained", figsize=size, squeeze=False)
+    figure, axes = plt.subplots(
+        1, count, layout="constrained", figsize=size, squeeze=False, sharey=share
+    )
     return figure, list(axes[0])
 
 
@@ -114,14 +118,14 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
     values
         `in` and `out` to AUROCs, one line per training domain and one column per row.
     """
-    figure, axes = _panels(len(values), width=6, height=0.28 * table["row"].nunique() + 2.2)
+    height = 0.28 * table["row"].nunique() + 2.2
+    figure, axes = _panels(len(values), width=6, height=height, share=False)
     for axis, (tested, wide) in zip(axes, values.items(), strict=True):
         part = table[table["tested"] == tested].set_index("row")
         place = {"in": "in domain", "out": "out of domain"}[tested]
         axis.set_title(f"{place}: mean rank over {len(wide)} training domains (descriptive)")
         if part["note"].iloc[0]:
-            axis.text(0.5, 0.5, textwrap.fill(part["note"].iloc[0], 40), ha="center", va="center")
-            axis.set_axis_off()
+            _plain_ranks(axis, part, about)
             continue
         from scikit_posthocs import critical_difference_diagram, posthoc_nemenyi_friedman
 
@@ -129,6 +133,15 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
         mean = part["mean_rank"].rename(index=about["labels"])
         critical_difference_diagram(mean, posthoc_nemenyi_friedman(named), ax=axis)
     return noticed(figure, about["notice"])
+
+
+def _plain_ranks(axis: Axes, part: pd.DataFrame, about: Card) -> None:
+    """Draw mean ranks alone, and why nothing says which of them differ."""
+    part = part.sort_values("mean_rank", ascending=False)
+    names = [textwrap.fill(about["labels"][row], 34) for row in part.index]
+    axis.plot(part["mean_rank"], range(len(part)), marker="o", linestyle="", color="0.3")
+    axis.set_yticks(range(len(part)), names)
+    axis.set_xlabel(f"mean rank, 1 is best\n{part['note'].iloc[0]}")
 
 
 def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:

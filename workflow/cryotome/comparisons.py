@@ -98,7 +98,8 @@ def intervals(blocks: dict[Keys, Rows]) -> pd.DataFrame:
             sampled = quantiles(rows.draws[row])
             delong = interval(slides.auroc, patches.error, freedom=np.inf)
             counts = (len(rows.slides), rows.freedom + 1)
-            within, note = rows.block.within(row), few_slides(rows) or rows.coverage_note
+            within = rows.block.within(row)
+            note = rows.block.constant(row) or few_slides(rows) or rows.coverage_note
             lines.append(
                 (*keys, row, slides.auroc, *clustered, *sampled, *delong, *counts, within, note)
             )
@@ -292,6 +293,19 @@ def learning_curves(blocks: dict[Keys, Rows]) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns)
 
 
+def _equal(
+    curve: list[tuple[float, Rows]], row: str, rows: Rows, reference: str
+) -> tuple[float, float, float]:
+    """Return the fraction at which the reference reaches a row of a block, and its interval."""
+    fractions = np.array([fraction for fraction, _ in curve])
+    middle = np.array([one.influences[reference].auroc for _, one in curve])
+    draws = np.array([one.draws[reference] for _, one in curve]).T
+    pairs = zip(draws, rows.draws[row], strict=True)
+    found = [crossing(fractions, one, own) for one, own in pairs]
+    low, high = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
+    return crossing(fractions, middle, rows.influences[row].auroc), low, high
+
+
 def crossings(blocks: dict[Keys, Rows], reference: str) -> pd.DataFrame:
     """Say at which fraction the reference reaches what a row reaches at each fraction.
 
@@ -304,30 +318,20 @@ def crossings(blocks: dict[Keys, Rows], reference: str) -> pd.DataFrame:
     """
     lines = []
     for (dataset, scheme), curve in _curves(blocks).items():
-        fractions = np.array([fraction for fraction, _ in curve])
-        if reference not in curve[0][1].block.rows:
-            continue
-        middle = np.array([rows.influences[reference].auroc for _, rows in curve])
-        draws = np.array([rows.draws[reference] for _, rows in curve]).T
+        fractions = [fraction for fraction, _ in curve]
         for fraction, rows in curve:
-            for row in rows.block.rows:
-                if row == reference:
-                    continue
-                value = rows.influences[row].auroc
-                equal = crossing(fractions, middle, value)
-                pairs = zip(draws, rows.draws[row], strict=True)
-                found = np.array([crossing(fractions, one, own) for one, own in pairs])
-                low, high = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
+            others = [row for row in rows.block.rows if row != reference]
+            for row in others if reference in rows.block.rows else []:
+                equal, low, high = _equal(curve, row, rows, reference)
                 text = _crossing_text(row, fraction, reference, equal, fractions)
-                lines.append(
-                    (dataset, scheme, row, fraction, value, reference, equal, low, high, text)
-                )
+                place = (dataset, scheme, row, fraction, rows.influences[row].auroc)
+                lines.append((*place, reference, equal, low, high, text))
     columns = ["dataset", "scheme", "row", "fraction", "auroc", "reference", "equal_fraction"]
     return pd.DataFrame(lines, columns=[*columns, "low", "high", "text"])
 
 
 def _crossing_text(
-    row: str, fraction: float, reference: str, equal: float, fractions: np.ndarray
+    row: str, fraction: float, reference: str, equal: float, fractions: list[float]
 ) -> str:
     if equal == 0:
         there = f"{reference} at less than {100 * fractions[0]:g} %"

@@ -56,7 +56,8 @@ def fit_and_score_folds(
     ----------
     card
         A head card. `sd` multiplies all features by one number, so that the root of their
-        mean variance over all rows of `x` is that.
+        mean variance over all rows of `x` is that. `permute_labels` fits labels that are
+        shuffled over all rows, for the floor that no leak lifts.
     x : (n, M) float32
     y : (n,)
     device
@@ -76,6 +77,8 @@ def fit_and_score_folds(
         A fold cannot be fitted; the text says why.
     """
     learner = card["learner"]
+    if card.get("permute_labels"):
+        y = np.random.default_rng(0).permutation(y)
     if learner in ("knn", "prevalence"):
         yield from _vote(card, x, y, folds, told)
         return

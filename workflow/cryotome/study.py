@@ -252,10 +252,14 @@ class Study:
 
     @cached_property
     def probed(self) -> list[Row]:
-        """The rows of models that several heads read: whose order under each head is shown."""
+        """The rows of models that several heads read, where there are two such models or more.
+
+        Their order under each head is shown.
+        """
         frozen = [row for row in self.rows if not self.trains(row.head)]
         counts = Counter(row.model for row in frozen)
-        return [row for row in frozen if counts[row.model] > 1]
+        found = [row for row in frozen if counts[row.model] > 1]
+        return found if len({row.model for row in found}) > 1 else []
 
     @cached_property
     def families(self) -> dict[str, list[str]]:
