@@ -63,12 +63,8 @@ rule table2:
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
         ),
         published=published("ganz2024_table2.csv"),
-        intervals="results/studies/{study}/intervals.csv",
-        verdicts="results/studies/{study}/published.csv",
     output:
         table="results/studies/{study}/table2.csv",
-        markdown="results/studies/{study}/table2.md",
-        latex="results/studies/{study}/table2.tex",
         sd="results/studies/{study}/table2_sd.csv",
     log:
         "results/logs/table2/{study}.log",
@@ -79,6 +75,27 @@ rule table2:
         study="{study}",
     script:
         "../scripts/table2.py"
+
+
+rule print_table2:
+    """Print Table 2 for people: intervals in its cells, and whether published numbers agree."""
+    input:
+        library("scripts/print_table2", "cryotome/tables"),
+        table="results/studies/{study}/table2.csv",
+        intervals="results/studies/{study}/intervals.csv",
+        verdicts="results/studies/{study}/published.csv",
+    output:
+        markdown="results/studies/{study}/table2.md",
+        latex="results/studies/{study}/table2.tex",
+    log:
+        "results/logs/print_table2/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    params:
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/print_table2.py"
 
 
 rule table2_partial:

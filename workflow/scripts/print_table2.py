@@ -1,0 +1,30 @@
+"""Print Table 2 for people: intervals in its cells, and whether published numbers agree."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.job import run
+from cryotome.paths import written_whole
+from cryotome.tables import caption, printed, to_latex, to_markdown
+
+
+def main(
+    table: Path,
+    intervals: Path,
+    verdicts: Path,
+    markdown: Path,
+    latex: Path,
+    rows: dict,
+    study: str,
+) -> None:
+    result, measured, said = (pd.read_csv(path) for path in (table, intervals, verdicts))
+    cells, text = printed(result, rows["labels"], measured, said), caption(study, rows)
+    with written_whole(markdown) as beside:
+        beside.write_text(to_markdown(cells, text))
+    with written_whole(latex) as beside:
+        beside.write_text(to_latex(cells, text))
+
+
+if __name__ == "__main__":
+    run(main)
