@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from scipy.optimize import brentq
+from scipy.optimize import brentq, minimize
 from sklearn.linear_model import LogisticRegression
 
 from cryotome.errors import ProbeError
@@ -134,6 +134,25 @@ def test_the_optimum_of_two_classes_is_that_of_newton(name, squared):
     assert fit.objective == pytest.approx(found, rel=1e-7)
     pairs = y.sum() * (1 - y).sum()
     assert auroc(y, fit.score(x)) == pytest.approx(auroc(y, x @ w), abs=max(1e-6, 2 / pairs))
+
+
+def test_the_probe_minimises_the_two_class_form_of_chen():
+    """Mean cross-entropy + |W| / (2 cost) over two weight vectors, minimised without our algebra."""
+    x, y = features(80, 5, scale=20, offset=0)
+    cost = 5 * 2 / 100
+
+    def chen(point):
+        w, b = point[:10].reshape(2, 5), point[10:]
+        logits = x @ w.T + b
+        loss = (np.logaddexp.reduce(logits, axis=1) - logits[np.arange(80), y]).mean()
+        return loss + np.linalg.norm(w) / (2 * cost)
+
+    starts = [np.random.default_rng(seed).normal(size=12) for seed in range(3)]
+    found = min(minimize(chen, start, method="BFGS").fun for start in starts)
+    fit = fit_linear(x, y, penalty=0.01, squared=False)
+    ours = np.concatenate([-fit.weights / 2, fit.weights / 2, [-fit.bias / 2, fit.bias / 2]])
+    assert not fit.zero
+    assert chen(ours) <= found + 1e-9
 
 
 def test_only_some_of_the_cases_are_zero():

@@ -48,8 +48,8 @@ def fit_chosen_folds(
     x, y = np.asarray(x), np.asarray(y)
     check_folds(x, y, trains)
     fits: dict[int, LinearFit] = {}
+    place = place_of(x, trains, device)
     for which in grouped(y, trains, x.shape[1]):
-        place = place_of(x, trains, device)
         ready = prepare(x, y, trains, which, standardised=True, device=place)
         rows = np.array([len(trains[fold]) for fold in which])
         nominal = penalty * x.shape[1] * len(ready.classes)

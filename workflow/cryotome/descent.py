@@ -273,7 +273,7 @@ class Descender:
             rise = (step / u * again)[:, :, :-1].sum((1, 2)) / left**3
             change = np.median((1 / strength - 1 / left) / np.maximum(rise, 1e-300))
             u, before = float(np.clip(u + change, u / 10, u * 1000)), u
-            if 0.8 < u / before < 1.25:
+            if 0.6 < u / before < 1.7:
                 break
         return origin - step
 

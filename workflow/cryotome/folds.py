@@ -142,7 +142,7 @@ def prepare(
     for column, fold in enumerate(which):
         np.add.at(weight[:, column], np.searchsorted(rows, trains[fold]), 1 / len(trains[fold]))
     classes, label = np.unique(y[rows], return_inverse=True)
-    sample = x[rows[:: max(1, len(rows) // 4096)]].astype(np.float64)
+    sample = x[rows[:: max(1, len(rows) // 1024)]].astype(np.float64)
     shift = sample.mean(axis=0).astype(np.float32)  # any shift will do, the bias is free
     scale = power_of_two(float(np.sqrt(sample.var(axis=0).mean())))
     mine, spread = _taken(x, rows, shift, scale, weight, device)

@@ -21,7 +21,7 @@ from cryotome.descent import Descender, Descent, Penalty, size
 from cryotome.folds import Prepared, check_folds, grouped, prepare
 
 TOLERANCE = 1e-9  # relative gap; the estimate is right within a factor of a few
-HEAVY = 1e8  # numbers in all training rows from which torch pays for its import
+HEAVY = 4e10  # rows * features * the lesser of both, from which torch pays for its import
 
 
 Told = Callable[[int], object]
@@ -124,8 +124,8 @@ def fit_folds(
     x, y = np.asarray(x), np.asarray(y)
     check_folds(x, y, trains)
     fits: dict[int, LinearFit] = {}
+    place = place_of(x, trains, device)
     for which in grouped(y, trains, x.shape[1]):
-        place = place_of(x, trains, device)
         ready = prepare(x, y, trains, which, standardised=False, device=place)
         cost = penalty * x.shape[1] * len(ready.classes)
         rows = np.array([len(trains[fold]) for fold in which])
@@ -136,8 +136,9 @@ def fit_folds(
 
 def place_of(x: np.ndarray, trains: list[np.ndarray], device: str) -> str | None:
     """Return the device of torch, or None where numpy on the processor is quicker begun."""
-    heavy = sum(map(len, trains)) * x.shape[1] >= HEAVY
-    return device if heavy or device != "cpu" else None
+    width = x.shape[1]
+    work = sum(len(rows) * width * min(len(rows), width) for rows in trains)
+    return device if work >= HEAVY or device != "cpu" else None
 
 
 def _fit(ready: Prepared, rows: np.ndarray, cost: float, squared: bool) -> list[LinearFit]:

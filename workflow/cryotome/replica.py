@@ -6,6 +6,8 @@ import numpy as np
 
 from cryotome.linear import LinearFit, fit_linear
 
+ITERATIONS = 1000
+
 
 def fit_replica(x: np.ndarray, y: np.ndarray, *, penalty: float) -> LinearFit:
     """Do what the linear probe of Chen et al. 2024 (UNI) does, step by step.
@@ -22,18 +24,47 @@ def fit_replica(x: np.ndarray, y: np.ndarray, *, penalty: float) -> LinearFit:
         `zero` and `optimality` are measured against the exact optimum of the same
         objective; `converged` says that it stopped before its 1,000 iterations.
     """
+    exact = fit_linear(x, y, penalty=penalty, squared=False)
+    label = np.searchsorted(exact.classes, y)
+    cost = penalty * x.shape[1] * len(exact.classes)
+    w, b, iterations, passes = descend(x, label, cost=cost)
+    objective = _objective(w, b, x, label, cost)
+    two = len(exact.classes) == 2
+    length = float(np.linalg.norm(w[1] - w[0] if two else w))
+    strength = 1 / (2 * cost) / (np.sqrt(2) if two else 1)
+    return replace(
+        exact,
+        weights=w[1] - w[0] if two else w,
+        bias=float(b[1] - b[0]) if two else b,
+        converged=iterations < ITERATIONS,
+        optimality=objective / exact.objective - 1,
+        iterations=iterations,
+        passes=passes,
+        objective=objective,
+        weight_norm=length,
+        c_effective=length / (len(y) * strength),
+    )
+
+
+def descend(x: np.ndarray, label: np.ndarray, *, cost: float) -> tuple:
+    """Run the published optimiser.
+
+    Parameters
+    ----------
+    label : (n,) int, 0 .. K - 1
+
+    Returns
+    -------
+    weights (K, M), biases (K,), both float64, iterations, evaluations
+    """
     import torch
     from torch.nn.functional import cross_entropy
 
-    exact = fit_linear(x, y, penalty=penalty, squared=False)
-    classes, label = np.unique(y, return_inverse=True)
-    cost = penalty * x.shape[1] * len(classes)
-    features = torch.from_numpy(np.array(x, np.float32))
-    target = torch.from_numpy(label)
-    weights = torch.zeros(len(classes), x.shape[1], requires_grad=True)
-    bias = torch.zeros(len(classes), requires_grad=True)
+    features, target = torch.from_numpy(np.array(x, np.float32)), torch.from_numpy(label)
+    weights = torch.zeros(int(label.max()) + 1, x.shape[1], requires_grad=True)
+    bias = torch.zeros(len(weights), requires_grad=True)
     optimiser = torch.optim.LBFGS(
-        [weights, bias], lr=1, max_iter=1000, tolerance_grad=1e-7, tolerance_change=1e-9,
+        [weights, bias], lr=1, max_iter=ITERATIONS, tolerance_grad=1e-7, tolerance_change=1e-9,
         history_size=100, line_search_fn="strong_wolfe",
     )  # fmt: skip
 
@@ -45,25 +76,9 @@ def fit_replica(x: np.ndarray, y: np.ndarray, *, penalty: float) -> LinearFit:
         return loss
 
     optimiser.step(closure)
-    iterations = int(optimiser.state[weights]["n_iter"])
+    state = optimiser.state[weights]
     w, b = (part.detach().double().numpy() for part in (weights, bias))
-    objective = _objective(w, b, x, label, cost)
-    two = len(classes) == 2
-    count = len(y)
-    norm = 1 / (2 * cost) / (np.sqrt(2) if two else 1)
-    length = float(np.linalg.norm(w[1] - w[0] if two else w))
-    return replace(
-        exact,
-        weights=w[1] - w[0] if two else w,
-        bias=float(b[1] - b[0]) if two else b,
-        converged=iterations < 1000,
-        optimality=objective / exact.objective - 1,
-        iterations=iterations,
-        passes=int(optimiser.state[weights]["func_evals"]),
-        objective=objective,
-        weight_norm=length,
-        c_effective=length / (count * norm),
-    )
+    return w, b, int(state["n_iter"]), int(state["func_evals"])
 
 
 def _objective(
