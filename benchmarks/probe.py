@@ -11,7 +11,8 @@ temporary folder of at most 2 GB, one model at a time. Prints
     limit: the same products at the matrix rate, the same reads at the read bandwidth, both
     measured in this run.
 (b) the whole study: 8 models, MIDOG 2022-sized and CCMCT-sized, 320 + 200 probes, from HDF5 to
-    prediction files, through the script of the rule. Only the script is timed.
+    prediction files: the script of the rule, as many jobs at once as there are cores, one thread
+    each, as snakemake runs them. Only these jobs are timed.
 (c) cost against rows and features, `probe_cost.png` in the output folder.
 
     python benchmarks/probe.py --out .
@@ -20,15 +21,16 @@ temporary folder of at most 2 GB, one model at a time. Prints
 
 import argparse
 import json
-import runpy
+import os
+import resource
+import subprocess
 import sys
 import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from io import StringIO
 from pathlib import Path
 
 import h5py
@@ -280,26 +282,46 @@ def store_of(path: Path, x: np.ndarray, cells: Path) -> None:
         file.attrs.update(**about, card=json.dumps({"dim": x.shape[1]}))
 
 
-def study(folder: Path, shrink: float) -> None:
+def run_jobs(jobs: list[list[str]], workers: int) -> tuple[float, float]:
+    """Run probe jobs as `snakemake --cores N` does: N at once, one thread each.
+
+    Returns wall and core-seconds, the start of Python and its imports included.
+    """
+    script = ROOT / "workflow" / "scripts" / "probe.py"
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    place = os.environ | threads | {"PYTHONPATH": str(ROOT / "workflow")}
+
+    def run(job: list[str]) -> None:
+        subprocess.run([sys.executable, script, *job], env=place, check=True, capture_output=True)
+
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(run, jobs))
+    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    core = sum(getattr(after, n) - getattr(before, n) for n in ("ru_utime", "ru_stime"))
+    return wall, core
+
+
+def study(folder: Path, shrink: float, workers: int) -> None:
     """Print part (b)."""
-    print("\n(b) the whole study, from HDF5 to prediction files")
-    script = runpy.run_path(str(ROOT / "workflow" / "scripts" / "probe.py"))["main"]
-    card = json.loads(facts(load_card(ROOT / "config", "heads", "probe")))
+    print(f"\n(b) the whole study, from HDF5 to prediction files, {workers} jobs at once")
+    card = facts(load_card(ROOT / "config", "heads", "probe"))
     total, probes = np.zeros(2), 0
-    cells, store = folder / "cells.csv", folder / "m.h5"
     for number, width in enumerate(tqdm(WIDTHS, desc="models", unit="model", mininterval=5)):
-        taken = np.zeros(2)
+        jobs = []
         for dataset in CELLS:
+            cells, store = folder / f"{dataset}.csv", folder / f"{dataset}.h5"
             table, x = invented_cells(int(CELLS[dataset] * shrink), width, seed=number)
             table.to_csv(cells, index=False)
             store_of(store, x, cells)
             del x
             for files in drawn_splits(folder / "splits", dataset, table).values():
                 out = [folder / "out" / path.relative_to(folder / "splits") for path in files]
-                job = partial(script, store, cells, files, out, card, "m", "v")
-                with redirect_stderr(StringIO()):
-                    taken += measured(job)[:2]
+                said = {"embeddings": [store], "cells": [cells], "splits": files}
+                said |= {"predictions": out, "card": [card], "model": ["m"], "view": ["v"]}
+                jobs.append([str(w) for name, v in said.items() for w in (f"--{name}", *v)])
                 probes += len(files)
+        taken = np.array(run_jobs(sorted(jobs, key=len, reverse=True), workers))
         line(f"model {number + 1}, {width} features", *taken)
         total += taken
     line(f"{probes} probes", *total)
@@ -348,13 +370,14 @@ if __name__ == "__main__":
     parser.add_argument("--width", type=int, default=1536)
     parser.add_argument("--cells", type=int, default=CELLS["ccmct"])
     parser.add_argument("--shrink", type=float, default=1.0, help="share of the cells in (b)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="jobs of (b)")
     parser.add_argument("--full", action="store_true", help="the original's method on every fold")
     given = parser.parse_args()
     if "c" in given.parts:
         curve(given.out, *invented(given.cells, given.width))
     if "b" in given.parts:
         with tempfile.TemporaryDirectory() as place:
-            study(Path(place), given.shrink)
+            study(Path(place), given.shrink, given.workers)
     if "a" in given.parts:
         original, limit = cell(given.cells, given.width, given.full)
         print(f"{original:.1f} times as fast as the original's method, {limit:.2f} times the limit")

@@ -7,7 +7,7 @@ from test_orders import ABOUT as ORDERED
 from test_orders import TURNED, measured
 from test_pricing import made
 
-from cryotome.charts import draw_ladder, draw_learning, draw_orders, draw_ranks
+from cryotome.charts import draw_ladder, draw_learning, draw_orders, draw_ranks, spread_out
 from cryotome.comparisons import crossings, intervals, learning_curves
 from cryotome.orders import block_values, order_models, ranks
 
@@ -50,6 +50,16 @@ def test_orders_print_the_rank_of_every_model():
     ranks_shown = sorted(text.get_text() for text in figure.axes[0].texts)
     assert ranks_shown == ["1", "1", "2", "2"]
     assert "SYNTHETIC TISSUE" in words(figure)
+
+
+def test_ranks_of_models_that_score_alike_do_not_overlap():
+    table = order_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ORDERED)
+    part = table.assign(auroc=0.8)
+    texts = draw_orders(part, ABOUT).axes[0].texts
+    first = [text.xy[1] for text in texts if text.xy[0] == 0]
+    assert len(set(first)) == len(first) == 2
+    assert spread_out(np.array([1.0, 1.0, 1.0]), 1.0).tolist() == [0.0, 1.0, 2.0]
+    assert spread_out(np.array([0.0, 3.0]), 1.0).tolist() == [0.0, 3.0]
 
 
 @pytest.mark.parametrize(("domains", "drawn"), [(5, True), (4, False)])

@@ -2,7 +2,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cryotome.figures import draw_figure1, draw_figure2, figure1_data, figure2_data, save_figure
+from cryotome.figures import (
+    draw_figure1,
+    draw_figure2,
+    figure1_data,
+    figure2_data,
+    row_colours,
+    save_figure,
+)
 
 ABOUT = {
     "order": [["a", "probe"], ["b", "e2e"]], "labels": {"a + probe": "A", "b + e2e": "B"},
@@ -66,6 +73,11 @@ PUBLISHED = pd.DataFrame(
     [("d", "random", "b", "e2e", 1.0, 0.89, 0.01, "x")],
     columns=["dataset", "scheme", "model", "head", "fraction", "mean", "sd", "source"],
 )
+
+
+def test_no_two_rows_have_one_colour():
+    for count in (9, 10, 18):
+        assert len(set(row_colours([str(n) for n in range(count)]).values())) == count
 
 
 def test_figure1_averages_folds_and_keeps_published_numbers_apart(scores):

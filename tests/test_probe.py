@@ -124,6 +124,13 @@ def test_the_prevalence_of_slides_scores_cells_by_their_slide_alone():
     assert notes == {}
 
 
+def test_the_log_of_the_slide_alone_says_how_many_cells_train():
+    fold = Fold(np.arange(3), np.arange(0), np.arange(2))
+    assert said_of(head("slide_prevalence"), fold, {}) == "n 3"
+    voted = said_of(head("knn"), fold, {"neighbours_used": 3})
+    assert voted.startswith("n 3; all 3 training cells vote, of ")
+
+
 def test_the_sweep_and_the_grid_stand_in_cards():
     assert [
         head(f"{name}_sd{n}")["sd"] for name in ("probe", "ridge") for n in ("2", "02", "005")

@@ -176,6 +176,12 @@ def test_a_learning_law_is_recovered_and_three_fractions_are_too_few():
     assert fit_curve(n[:3], np.array([0.6, 0.7, 0.8])) is None
 
 
+def test_a_curve_that_falls_has_no_limit():
+    n = np.array([13, 131, 1315, 13153])
+    assert fit_curve(n, np.array([0.57, 0.62, 0.56, 0.50])) is None
+    assert fit_curve(n, np.array([0.60, 0.57, 0.54, 0.50])) is None
+
+
 def test_where_a_learning_curve_reaches_a_value():
     fractions, curve = np.array([0.01, 0.1, 1.0]), np.array([0.6, 0.7, 0.8])
     assert crossing(fractions, curve, 0.7) == pytest.approx(0.1)

@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cryotome.cards import Card
-from cryotome.figures import noticed
+from cryotome.figures import noticed, row_colours
+
+GAP = 0.04  # between two ranks that are written beside points, of the height of a panel
 
 
-def _colours(rows: list[str]) -> dict[str, tuple]:
-    palette = sns.color_palette("colorblind" if len(rows) <= 10 else "husl", len(rows))
-    return dict(zip(rows, palette, strict=True))
+def _title(about: Card, dataset: str, width: int) -> str:
+    return textwrap.fill(about["datasets"][dataset], width, break_on_hyphens=False)
 
 
 def _panels(
@@ -48,7 +49,7 @@ def draw_learning(
     """
     whole = intervals[intervals["tested"] == "all"]
     panels = list(dict.fromkeys(zip(curves["dataset"], curves["scheme"], strict=True)))
-    labels, colours = about["labels"], _colours(list(about["labels"]))
+    labels, colours = about["labels"], row_colours(list(about["labels"]))
     figure, axes = _panels(len(panels))
     for axis, (dataset, scheme) in zip(axes, panels, strict=True):
         tables = (whole, crossed, curves)
@@ -86,26 +87,56 @@ def draw_orders(table: pd.DataFrame, about: Card) -> Figure:
     panels = list(dict.fromkeys(zip(table["dataset"], table["where"], strict=True)))
     heads = list(dict.fromkeys(table["head"]))
     models = list(dict.fromkeys(table["model"]))
-    colours = _colours(models)
+    colours = row_colours(models)
     figure, axes = _panels(len(panels), width=0.75 * len(heads) + 2)
     for axis, (dataset, where) in zip(axes, panels, strict=True):
         part = table[(table["dataset"] == dataset) & (table["where"] == where)]
         for model in models:
             line = part[part["model"] == model].set_index("head").reindex(heads)
             look = {"color": colours[model], "label": about["models"][model]}
-            axis.plot(range(len(heads)), line["auroc"], marker="o", ms=11, **look)
-            for x, (value, rank) in enumerate(zip(line["auroc"], line["rank"], strict=True)):
-                if np.isfinite(value):
-                    axis.text(x, value, f"{rank:g}", ha="center", va="center", fontsize=6,
-                              color="white", weight="bold")  # fmt: skip
+            axis.plot(range(len(heads)), line["auroc"], marker="o", ms=4, **look)
+        _write_ranks(axis, part, heads, colours)
         axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
         names = [textwrap.fill(about["heads"][head], 18) for head in heads]
         axis.set_xticks(range(len(heads)), names, rotation=40, ha="right", fontsize=7)
         place = {"in": "in domain", "out": "out of domain"}[where]
-        axis.set_title(f"{textwrap.fill(about['datasets'][dataset], 40)}\n{place}", fontsize=9)
+        axis.set_title(f"{_title(about, dataset, 40)}\n{place}", fontsize=9)
     axes[0].set_ylabel("AUROC as in Table 2; number: rank")
     _legend(figure, axes[0])
     return noticed(figure, about["notice"])
+
+
+def _write_ranks(axis: Axes, part: pd.DataFrame, heads: list[str], colours: dict) -> None:
+    """Write each rank beside its point, moved up or down where two would overlap."""
+    gap = GAP * float(np.ptp(part["auroc"]) or 1)
+    for x, head in enumerate(heads):
+        column = part[part["head"] == head].dropna(subset="auroc").sort_values("auroc")
+        heights = spread_out(column["auroc"].to_numpy(), gap)
+        side, align = (-5, "right") if x == 0 else (5, "left")  # where no line leaves the point
+        look: Card = {"va": "center", "ha": align, "fontsize": 7, "textcoords": "offset points"}
+        for line, height in zip(column.to_dict("records"), heights, strict=True):
+            place, colour = (x, height), colours[line["model"]]
+            axis.annotate(f"{line['rank']:g}", place, xytext=(side, 0), color=colour, **look)
+    axis.margins(x=0.12)
+
+
+def spread_out(values: np.ndarray, gap: float) -> np.ndarray:
+    """Move sorted values apart until neighbours differ by a gap, each cluster about its mean.
+
+    >>> spread_out(np.array([1.0, 1.0, 5.0]), 2.0).tolist()
+    [0.0, 2.0, 5.0]
+    """
+    clusters: list[tuple[float, int]] = []  # mean of the values, how many
+    for value in values.tolist():
+        clusters.append((value, 1))
+        while len(clusters) > 1:
+            (low, below), (high, above) = clusters[-2:]
+            if high - low >= gap * (below + above) / 2:
+                break
+            count = below + above
+            clusters[-2:] = [((low * below + high * above) / count, count)]
+    parts = [mean + gap * (np.arange(count) - (count - 1) / 2) for mean, count in clusters]
+    return np.concatenate(parts) if parts else np.empty(0)
 
 
 def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card) -> Figure:
@@ -118,8 +149,16 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
     values
         `in` and `out` to AUROCs, one line per training domain and one column per row.
     """
+<<<<<<< HEAD
     height = 0.28 * table["row"].nunique() + 2.2
     figure, axes = _panels(len(values), width=6, height=height, share=False)
+=======
+    # one below the other: names stand left and right of the axis
+    sns.set_theme(style="white", context="paper")
+    size = (9, (0.2 * table["row"].nunique() + 1.2) * len(values))
+    figure, lines = plt.subplots(len(values), 1, layout="constrained", figsize=size, squeeze=False)
+    axes = list(lines[:, 0])
+>>>>>>> full
     for axis, (tested, wide) in zip(axes, values.items(), strict=True):
         part = table[table["tested"] == tested].set_index("row")
         place = {"in": "in domain", "out": "out of domain"}[tested]
@@ -131,7 +170,9 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
 
         named = wide.rename(columns=about["labels"])
         mean = part["mean_rank"].rename(index=about["labels"])
-        critical_difference_diagram(mean, posthoc_nemenyi_friedman(named), ax=axis)
+        colours = row_colours([about["labels"][row] for row in part.index])
+        apart = posthoc_nemenyi_friedman(named)
+        critical_difference_diagram(mean, apart, ax=axis, color_palette=colours)
     return noticed(figure, about["notice"])
 
 
@@ -154,7 +195,7 @@ def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
     """
     panels = list(dict.fromkeys(table["dataset"]))
     rows = list(dict.fromkeys(table["row"]))
-    labels, colours = about["labels"], _colours(rows)
+    labels, colours = about["labels"], row_colours(rows)
     figure, axes = _panels(len(panels), width=5.2)
     for axis, dataset in zip(axes, panels, strict=True):
         part = table[table["dataset"] == dataset]
@@ -172,7 +213,7 @@ def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
             for r in rungs
         ]
         axis.set_xticks(range(len(rungs)), names, fontsize=7)
-        axis.set_title(textwrap.fill(about["datasets"][dataset], 50), fontsize=9)
+        axis.set_title(_title(about, dataset, 50), fontsize=9)
     axes[0].set_ylabel("AUROC within domains, 95 % over slides")
     _legend(figure, axes[0])
     return noticed(figure, about["notice"])

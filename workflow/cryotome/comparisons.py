@@ -278,7 +278,8 @@ def learning_curves(blocks: dict[Keys, Rows]) -> pd.DataFrame:
             fit = fit_curve(cells, values)
             line = {"dataset": dataset, "scheme": scheme, "row": row}
             if fit is None:
-                note = f"{len(curve)} fractions: no law of three numbers is fitted"
+                why = "; more cells do not make it better" if len(curve) > 3 else ""
+                note = f"{len(curve)} fractions: no law of three numbers is fitted{why}"
                 lines.append(line | {"note": note})
                 continue
             draws = np.array([rows.draws[row][:FITS] for _, rows in curve]).T

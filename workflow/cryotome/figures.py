@@ -27,6 +27,14 @@ def _ordered(table: pd.DataFrame, about: Card) -> pd.DataFrame:
     return table.assign(row=names.map(about["labels"])).loc[places.sort_values(kind="stable").index]
 
 
+def row_colours(rows: list[str]) -> dict[str, tuple]:
+    """Return a colour for each row, no two alike; pale yellow is left out, it drowns on white."""
+    palette = sns.color_palette("colorblind")
+    palette[8] = (0.15, 0.15, 0.15)
+    palette = palette if len(rows) <= len(palette) else sns.color_palette("husl", len(rows))
+    return dict(zip(rows, palette, strict=False))
+
+
 def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.DataFrame:
     """Average the AUROC over folds at each training fraction.
 
@@ -50,7 +58,7 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
     titles, schemes = about["datasets"], about["schemes"]
     panels = list(dict.fromkeys(zip(table["dataset"], table["scheme"], strict=True)))
     rows = list(dict.fromkeys(table["row"]))
-    colours = dict(zip(rows, sns.color_palette("colorblind", len(rows)), strict=True))
+    colours = row_colours(rows)
     figure, axes = plt.subplots(
         1,
         len(panels),

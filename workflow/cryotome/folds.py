@@ -11,7 +11,7 @@ from cryotome.errors import ProbeError
 
 EXACT = 4_000_000  # numbers up to which a fold is solved in float64 throughout
 REDUCED = 0.6  # rows per feature up to which the span of the rows replaces the features
-MANY = 4  # rows per feature from which folds share one Hessian and are solved together
+MANY = 1  # rows per feature from which folds share one Hessian and are solved together
 ALIKE = 1.5  # rows of the largest over those of the smallest fold that are solved together
 SAMPLE = 6  # rows per feature that the Hessian to begin with is estimated from
 

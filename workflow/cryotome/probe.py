@@ -147,9 +147,10 @@ def said_of(card: Card, fold: Fold, notes: Notes) -> str:
     """Return one line on a fit for the log, with a warning where its scores say little."""
     count = len(fold.train)
     if card["learner"] in ("knn", "prevalence"):
-        used = notes.get("neighbours_used", 0)
-        few = f"; all {count} training cells vote, of {card['neighbours']} neighbours asked for"
-        return f"n {count}{few if used == count else ''}"
+        if notes.get("neighbours_used") != count:
+            return f"n {count}"
+        asked = card["neighbours"]
+        return f"n {count}; all {count} training cells vote, of {asked} neighbours asked for"
     said = f"n {count}, SD {notes['feature_sd']:.3g}, effective C {notes['effective_c']:.3g}"
     said += f", zero {'yes' if notes['zero'] else 'no'}, gap {notes['optimality']:.1e}"
     said += f", C {notes['choice']} of its grid" if notes.get("choice") else ""

@@ -227,7 +227,8 @@ def fit_curve(cells: np.ndarray, aurocs: np.ndarray) -> tuple[float, float, floa
 
     Returns
     -------
-    limit, drop, power; None with fewer than four fractions, or where no law fits
+    limit, drop, power; None with fewer than four fractions, or where no law fits, as where
+    more cells make it worse
     """
     good = np.isfinite(aurocs)
     if good.sum() < 4:
@@ -241,7 +242,7 @@ def fit_curve(cells: np.ndarray, aurocs: np.ndarray) -> tuple[float, float, floa
     except RuntimeError:  # no convergence
         return None
     limit, drop, power = map(float, found)
-    return limit, drop, power
+    return (limit, drop, power) if drop >= 0 else None
 
 
 def crossing(fractions: np.ndarray, curve: np.ndarray, value: float) -> float:
