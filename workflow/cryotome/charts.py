@@ -19,14 +19,10 @@ def _title(about: Card, dataset: str, width: int) -> str:
     return textwrap.fill(about["datasets"][dataset], width, break_on_hyphens=False)
 
 
-def _panels(
-    count: int, *, width: float = 4.4, height: float = 4.0, share: bool = True
-) -> tuple[Figure, list[Axes]]:
+def _panels(count: int, *, width: float = 4.4, height: float = 4.0) -> tuple[Figure, list[Axes]]:
     sns.set_theme(style="whitegrid", context="paper")
     size = (width * count + 2.6, height)
-    figure, axes = plt.subplots(
-        1, count, layout="constrained", figsize=size, squeeze=False, sharey=share
-    )
+    figure, axes = plt.subplots(1, count, layout="constrained", figsize=size, squeeze=False)
     return figure, list(axes[0])
 
 
@@ -149,22 +145,18 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
     values
         `in` and `out` to AUROCs, one line per training domain and one column per row.
     """
-<<<<<<< HEAD
-    height = 0.28 * table["row"].nunique() + 2.2
-    figure, axes = _panels(len(values), width=6, height=height, share=False)
-=======
     # one below the other: names stand left and right of the axis
     sns.set_theme(style="white", context="paper")
     size = (9, (0.2 * table["row"].nunique() + 1.2) * len(values))
     figure, lines = plt.subplots(len(values), 1, layout="constrained", figsize=size, squeeze=False)
     axes = list(lines[:, 0])
->>>>>>> full
     for axis, (tested, wide) in zip(axes, values.items(), strict=True):
         part = table[table["tested"] == tested].set_index("row")
         place = {"in": "in domain", "out": "out of domain"}[tested]
         axis.set_title(f"{place}: mean rank over {len(wide)} training domains (descriptive)")
         if part["note"].iloc[0]:
-            _plain_ranks(axis, part, about)
+            axis.text(0.5, 0.5, textwrap.fill(part["note"].iloc[0], 40), ha="center", va="center")
+            axis.set_axis_off()
             continue
         from scikit_posthocs import critical_difference_diagram, posthoc_nemenyi_friedman
 
@@ -174,15 +166,6 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
         apart = posthoc_nemenyi_friedman(named)
         critical_difference_diagram(mean, apart, ax=axis, color_palette=colours)
     return noticed(figure, about["notice"])
-
-
-def _plain_ranks(axis: Axes, part: pd.DataFrame, about: Card) -> None:
-    """Draw mean ranks alone, and why nothing says which of them differ."""
-    part = part.sort_values("mean_rank", ascending=False)
-    names = [textwrap.fill(about["labels"][row], 34) for row in part.index]
-    axis.plot(part["mean_rank"], range(len(part)), marker="o", linestyle="", color="0.3")
-    axis.set_yticks(range(len(part)), names)
-    axis.set_xlabel(f"mean rank, 1 is best\n{part['note'].iloc[0]}")
 
 
 def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
