@@ -127,7 +127,7 @@ def test_learning_curves_have_limits_with_intervals():
     table = learning_curves(curve([0.001, 0.01, 0.1, 1.0])).set_index("row")
     assert table.loc["good", "low"] <= table.loc["good", "limit"] <= table.loc["good", "high"]
     few = learning_curves(curve([0.1, 1.0]))
-    assert few["note"].str.contains("2 fractions: no law").all()
+    assert few["note"].str.contains("2 fractions: no law is fitted").all()
     assert learning_curves(curve([1.0])).empty
 
 

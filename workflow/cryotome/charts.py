@@ -154,18 +154,22 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
         part = table[table["tested"] == tested].set_index("row")
         place = {"in": "in domain", "out": "out of domain"}[tested]
         axis.set_title(f"{place}: mean rank over {len(wide)} training domains (descriptive)")
-        if part["note"].iloc[0]:
-            axis.text(0.5, 0.5, textwrap.fill(part["note"].iloc[0], 40), ha="center", va="center")
-            axis.set_axis_off()
-            continue
-        from scikit_posthocs import critical_difference_diagram, posthoc_nemenyi_friedman
-
-        named = wide.rename(columns=about["labels"])
         mean = part["mean_rank"].rename(index=about["labels"])
-        colours = row_colours([about["labels"][row] for row in part.index])
-        apart = posthoc_nemenyi_friedman(named)
-        critical_difference_diagram(mean, apart, ax=axis, color_palette=colours)
+        if part["note"].iloc[0]:
+            axis.plot(mean, range(len(mean)), marker="o", linestyle="", color="0.3")
+            axis.set_yticks(range(len(mean)), mean.index)
+            axis.invert_yaxis()
+            axis.set_xlabel(f"mean rank, 1 is best ({part['note'].iloc[0]})")
+        else:
+            _differences(axis, mean, wide.rename(columns=about["labels"]))
     return noticed(figure, about["notice"])
+
+
+def _differences(axis: Axes, mean: pd.Series, values: pd.DataFrame) -> None:
+    from scikit_posthocs import critical_difference_diagram, posthoc_nemenyi_friedman
+
+    apart, colours = posthoc_nemenyi_friedman(values), row_colours(list(mean.index))
+    critical_difference_diagram(mean, apart, ax=axis, color_palette=colours)
 
 
 def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
@@ -190,11 +194,8 @@ def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
             axis.errorbar(x, line["auroc"], yerr=bars, marker="o", ms=4, capsize=2, lw=1,
                           color=colours[row], label=labels[row])  # fmt: skip
         axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
-        cells = part.groupby("rung", sort=False)["n_train"].first()
-        names = [
-            f"{textwrap.fill(part[part['rung'] == r]['title'].iloc[0], 16)}\n{cells[r]:,.0f} cells"
-            for r in rungs
-        ]
+        first = part.drop_duplicates("rung")[["title", "n_train"]].to_numpy()
+        names = [f"{textwrap.fill(title, 16)}\n{cells:,.0f} cells" for title, cells in first]
         axis.set_xticks(range(len(rungs)), names, fontsize=7)
         axis.set_title(_title(about, dataset, 50), fontsize=9)
     axes[0].set_ylabel("AUROC within domains, 95 % over slides")

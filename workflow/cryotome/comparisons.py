@@ -279,8 +279,7 @@ def learning_curves(blocks: dict[Keys, Rows]) -> pd.DataFrame:
             line = {"dataset": dataset, "scheme": scheme, "row": row}
             if fit is None:
                 why = "; more cells do not make it better" if len(curve) > 3 else ""
-                note = f"{len(curve)} fractions: no law of three numbers is fitted{why}"
-                lines.append(line | {"note": note})
+                lines.append(line | {"note": f"{len(curve)} fractions: no law is fitted{why}"})
                 continue
             draws = np.array([rows.draws[row][:FITS] for _, rows in curve]).T
             limits = [found[0] for found in (fit_curve(cells, draw) for draw in draws) if found]
