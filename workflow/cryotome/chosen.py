@@ -6,7 +6,7 @@ import numpy as np
 
 from cryotome.descent import Descender, Descent, Penalty, size
 from cryotome.folds import Prepared, check_folds, grouped, prepare
-from cryotome.linear import TOLERANCE, LinearFit, Told, fits_of, place_of
+from cryotome.linear import TOLERANCE, LinearFit, Told, fits_of
 
 
 def fit_chosen_folds(
@@ -17,7 +17,7 @@ def fit_chosen_folds(
     *,
     penalty: float,
     strengths: list[float],
-    device: str = "cpu",
+    device: str | None = None,
     told: Told = lambda folds: None,
 ) -> list[LinearFit]:
     """Minimise C * sum of cross-entropies + |w|² / 2 over a grid of C; keep the best.
@@ -48,9 +48,8 @@ def fit_chosen_folds(
     x, y = np.asarray(x), np.asarray(y)
     check_folds(x, y, trains)
     fits: dict[int, LinearFit] = {}
-    place = place_of(x, trains, device)
     for which in grouped(y, trains, x.shape[1]):
-        ready = prepare(x, y, trains, which, standardised=True, device=place)
+        ready = prepare(x, y, trains, which, standardised=True, device=device)
         rows = np.array([len(trains[fold]) for fold in which])
         nominal = penalty * x.shape[1] * len(ready.classes)
         usable = [validations[f][np.isin(y[validations[f]], ready.classes)] for f in which]

@@ -21,7 +21,6 @@ from cryotome.descent import Descender, Descent, Penalty, size
 from cryotome.folds import Prepared, check_folds, grouped, prepare
 
 TOLERANCE = 1e-9  # relative gap; the estimate is right within a factor of a few
-HEAVY = 4e10  # rows * features * the lesser of both, from which torch pays for its import
 
 
 Told = Callable[[int], object]
@@ -96,7 +95,7 @@ def fit_folds(
     *,
     penalty: float,
     squared: bool,
-    device: str = "cpu",
+    device: str | None = None,
     told: Told = lambda folds: None,
 ) -> list[LinearFit]:
     """Minimise the norm or the squared objective of every fold, to the optimum.
@@ -111,7 +110,7 @@ def fit_folds(
     penalty
         The `a` of C = a M K.
     device
-        Where torch computes, for folds together large enough to pay for it.
+        Of torch, such as `cuda`; None computes in numpy.
     told
         Is told how many more folds are solved.
 
@@ -124,21 +123,13 @@ def fit_folds(
     x, y = np.asarray(x), np.asarray(y)
     check_folds(x, y, trains)
     fits: dict[int, LinearFit] = {}
-    place = place_of(x, trains, device)
     for which in grouped(y, trains, x.shape[1]):
-        ready = prepare(x, y, trains, which, standardised=False, device=place)
+        ready = prepare(x, y, trains, which, standardised=False, device=device)
         cost = penalty * x.shape[1] * len(ready.classes)
         rows = np.array([len(trains[fold]) for fold in which])
         fits |= dict(zip(which, _fit(ready, rows, cost, squared), strict=True))
         told(len(which))
     return [fits[fold] for fold in range(len(trains))]
-
-
-def place_of(x: np.ndarray, trains: list[np.ndarray], device: str) -> str | None:
-    """Return the device of torch, or None where numpy on the processor is quicker begun."""
-    width = x.shape[1]
-    work = sum(len(rows) * width * min(len(rows), width) for rows in trains)
-    return device if work >= HEAVY or device != "cpu" else None
 
 
 def _fit(ready: Prepared, rows: np.ndarray, cost: float, squared: bool) -> list[LinearFit]:
