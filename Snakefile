@@ -39,7 +39,11 @@ localrules:
 
 
 rule all:
-    """Make every table and figure of the study."""
+    """Make every table and figure of the study, and the audit of every split."""
     default_target: True
     input:
         expand("results/{product}", product=STUDY.products),
+        studied(
+            STUDY.blocks,
+            "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
+        ),

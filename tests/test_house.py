@@ -88,3 +88,51 @@ def test_model_names_stand_in_no_python():
             if isinstance(n, ast.Constant) and isinstance(n.value, str)
         }
         assert not (models - {"colour_histogram", "slide_identity"}) & strings, path
+
+
+# what moves no number of a report, or is versioned by a recipe
+PLUMBING = {"job", "paths", "errors", "cards", "failures", "resume", "stores", "predictions"}
+PLUMBING |= {"cells", "annotations", "images", "windows", "recipes", "site", "transforms"}
+PLUMBING |= {
+    "embeddings",
+    "embedders",
+    "encoders",
+    "extraction",
+    "colours",
+    "weights",
+    "overlap",
+    "study",
+}
+EXPENSIVE = {"check_precision"}  # a new check of the same store would need the GPU again
+
+
+def closure(module: str, known: set[str]) -> set[str]:
+    """Return the library modules that a module imports, directly or not."""
+    found: set[str] = set()
+    waiting = {module}
+    while waiting - PLUMBING:
+        waiting -= PLUMBING
+        text = (ROOT / "workflow" / "cryotome" / f"{waiting.pop()}.py").read_text()
+        named = set(re.findall(r"^ *from cryotome\.(\w+) import", text, re.M)) & known
+        waiting |= named - found
+        found |= named
+    return found
+
+
+def test_rules_that_watch_their_library_watch_all_of_it():
+    """Editing a module that a cheap rule's numbers come from reruns the rule."""
+    modules = {path.stem for path in LIBRARY}
+    lacking = {}
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+            listed = re.search(r"library\((.*?)\)", rule, re.S)
+            script = re.search(r"scripts/(\w+)\.py", rule)
+            if not listed or not script or script[1] in EXPENSIVE:
+                continue
+            text = (ROOT / "workflow" / "scripts" / f"{script[1]}.py").read_text()
+            used = set(re.findall(r"from cryotome\.(\w+) import", text)) & modules
+            used |= {deep for module in used - PLUMBING for deep in closure(module, modules)}
+            missing = used - PLUMBING - set(re.findall(r"cryotome/(\w+)", listed[1]))
+            if missing:
+                lacking[rule.split(":")[0]] = sorted(missing)
+    assert lacking == {}

@@ -284,5 +284,5 @@ def test_what_cannot_be_fitted_is_refused_by_name():
     with pytest.raises(ProbeError, match=r"Features of shape \(10, 4\) do not fit 9 labels"):
         fit_linear(x, y[:9], penalty=0.01, squared=True)
     x[3, 2], x[5] = np.nan, np.inf
-    with pytest.raises(ProbeError, match="NaN or infinite in 2 of 10 training rows, first row 3"):
+    with pytest.raises(ProbeError, match="NaN or infinite in 2 of 10 rows, first row 3"):
         fit_linear(x, y, penalty=0.01, squared=True)

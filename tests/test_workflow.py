@@ -371,7 +371,7 @@ def test_an_audit_made_again_draws_no_split_again_where_nothing_is_dropped(done)
     path.write_text(before + "audit: {near: drop}\n")
     dropped = small(done)
     path.write_text(before)
-    assert planned == {"audit": 1}
+    assert planned == {"audit": 1, "audit_splits": 2, "all": 1}
     assert dropped["split"] == 2
     assert dropped["probe"] == 3
     assert not {"read_cells", "cut_patches", "embed"} & set(dropped)
@@ -391,7 +391,7 @@ def test_a_study_of_the_whole_ladder_plans(clone):
     assert planned["probe_whole"] == 3 * 9
     assert planned["score"] == 3 * 3  # for Figure 1
     assert planned["place_windows"] == planned["audit"] == planned["cut_patches"] == 1
-    assert planned["audit_splits"] == 6  # of the matched rungs, for the ladder's table
+    assert planned["audit_splits"] == 12
     assert planned["price_ladder"] == 1
     ask = ["--configfile", "ladder.yaml", "--"]
     folder = "results/splits/demo_rois"

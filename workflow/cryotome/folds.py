@@ -80,7 +80,17 @@ def check_folds(x: np.ndarray, y: np.ndarray, trains: list[np.ndarray]) -> None:
                 f"All {len(rows)} training rows of fold {fold} have the label {classes[0]}. A "
                 "probe needs two classes: raise the fraction, or leave this fold out."
             )
-    rows = np.unique(np.concatenate(trains))
+    check_numbers(x, np.unique(np.concatenate(trains)))
+
+
+def check_numbers(x: np.ndarray, rows: np.ndarray) -> None:
+    """Check that all features of some rows are finite.
+
+    Raises
+    ------
+    ProbeError
+        Some are not; the text says how many rows and the first.
+    """
     # one sum finds out whether a row needs a closer look, without a copy of the features
     with np.errstate(invalid="ignore", over="ignore"):
         sums = x @ np.ones(x.shape[1], x.dtype)
@@ -88,7 +98,7 @@ def check_folds(x: np.ndarray, y: np.ndarray, trains: list[np.ndarray]) -> None:
     wrong = doubtful[~np.isfinite(x[doubtful]).all(axis=1)]
     if len(wrong):
         raise ProbeError(
-            f"Features are NaN or infinite in {len(wrong)} of {len(rows)} training rows, first row "
+            f"Features are NaN or infinite in {len(wrong)} of {len(rows)} rows, first row "
             f"{wrong[0]}. Embed again, in fp32 if they were made in fp16."
         )
 

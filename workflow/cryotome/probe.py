@@ -9,6 +9,7 @@ import numpy as np
 
 from cryotome.cards import Card
 from cryotome.chosen import fit_chosen_folds
+from cryotome.folds import check_numbers
 from cryotome.linear import LinearFit, Told, fit_folds, probabilities
 from cryotome.neighbours import score_knn, score_prevalence
 from cryotome.replica import fit_replica
@@ -77,6 +78,7 @@ def fit_and_score_folds(
     ProbeError
         A fold cannot be fitted; the text says why.
     """
+    check_numbers(x, np.arange(len(x)))
     learner = card["learner"]
     if card.get("permute_labels"):
         y = np.random.default_rng(0).permutation(y)

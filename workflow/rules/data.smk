@@ -178,6 +178,7 @@ rule audit_splits:
             "cryotome/leakage",
             "cryotome/overlap",
             "cryotome/metrics",
+            "cryotome/pairs",
         ),
         cells="results/cells/{dataset}.csv",
         windows="results/audits/{dataset}.windows.csv",

@@ -40,6 +40,8 @@ rule table1:
             "cryotome/measure",
             "cryotome/encoders",
             "cryotome/parts",
+            "cryotome/converters",
+            "cryotome/pooling",
         ),
     output:
         table="results/studies/{study}/table1.csv",
@@ -106,6 +108,8 @@ rule table2_partial:
             "cryotome/ending",
             "cryotome/partial",
             "cryotome/tables",
+            "cryotome/metrics",
+            "cryotome/pairs",
         ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
@@ -139,6 +143,7 @@ rule compare:
             "cryotome/statistics",
             "cryotome/blocks",
             "cryotome/pairs",
+            "cryotome/metrics",
         ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
@@ -188,7 +193,7 @@ rule judge:
 rule learning:
     """Draw learning curves with their intervals, and where the reference equals a row."""
     input:
-        library("scripts/learning", "cryotome/charts"),
+        library("scripts/learning", "cryotome/charts", "cryotome/figures"),
         intervals="results/studies/{study}/intervals.csv",
         curves="results/studies/{study}/learning.csv",
         crossed="results/studies/{study}/crossings.csv",
@@ -208,7 +213,9 @@ rule learning:
 rule ranks:
     """Rank the rows over training domains; draw a critical difference where there are five."""
     input:
-        library("scripts/ranks", "cryotome/charts", "cryotome/orders"),
+        library(
+            "scripts/ranks", "cryotome/charts", "cryotome/orders", "cryotome/figures"
+        ),
         intervals="results/studies/{study}/intervals.csv",
     output:
         table="results/studies/{study}/ranks.csv",
@@ -228,7 +235,9 @@ rule ranks:
 rule orders:
     """Rank the models of Table 2 under each head, and say how strong its penalty was."""
     input:
-        library("scripts/orders", "cryotome/charts", "cryotome/orders"),
+        library(
+            "scripts/orders", "cryotome/charts", "cryotome/orders", "cryotome/figures"
+        ),
         table2="results/studies/{study}/table2.csv",
         predictions=studied(
             STUDY.crossing,
@@ -254,10 +263,14 @@ rule price_ladder:
         library(
             "scripts/price_ladder",
             "cryotome/pricing",
+            "cryotome/comparisons",
+            "cryotome/tables",
             "cryotome/charts",
             "cryotome/statistics",
             "cryotome/blocks",
             "cryotome/pairs",
+            "cryotome/figures",
+            "cryotome/metrics",
         ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
