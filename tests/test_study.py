@@ -195,3 +195,42 @@ def test_only_draws_that_look_at_pixels_need_windows():
 def test_a_misspelt_domain_that_is_left_out_is_named():
     with pytest.raises(CardError, match="'except_breats_matched' leaves out a domain that none of"):
         study("config", schemes=["random", "except_breats_matched"])
+
+
+def test_every_study_makes_the_tables_that_its_schemes_give():
+    def made(name: str) -> set[str]:
+        return set(study(name).products)
+
+    assert {"table2.csv", "learning.png", "comparisons.csv", "ranks.png"} <= made("ganz2024")
+    assert not {"ladder.csv", "orders.csv"} & made("ganz2024")
+    ladder = made("ganz2024_ladder")
+    assert {"ladder.csv", "ladder.md", "ladder.png"} <= ladder
+    assert not {"table2.csv", "figure1.csv", "learning.csv"} & ladder  # nothing but matched rungs
+    assert {"orders.csv", "table2.csv"} <= made("ganz2024_probes")
+    assert "learning.csv" not in made("ganz2024_probes")  # one fraction
+
+
+def test_rows_that_differ_in_their_seed_alone_are_one_family():
+    rows = [
+        {"model": "resnet50_imagenet", "head": h} for h in ("probe", "e2e", "e2e_seed1", "e2e_last")
+    ]
+    families = study("ganz2024", rows=rows, figure2=rows[1:2]).families
+    both = ["resnet50_imagenet + e2e", "resnet50_imagenet + e2e_seed1"]
+    assert families["resnet50_imagenet + e2e"] == both
+    assert families["resnet50_imagenet + e2e_seed1"] == both
+    assert families["resnet50_imagenet + e2e_last"] == ["resnet50_imagenet + e2e_last"]
+    assert families["resnet50_imagenet + probe"] == []  # its optimum is unique
+
+
+def test_one_model_under_two_heads_has_no_order():
+    rows = [{"model": "uni", "head": h} for h in ("probe", "ridge")]
+    assert study("ganz2024", rows=rows, figure2=rows[:1]).probed == []
+    more = rows + [{"model": "phikon", "head": h} for h in ("probe", "ridge")]
+    assert len(study("ganz2024", rows=more, figure2=rows[:1]).probed) == 4
+
+
+def test_the_ratio_of_the_corrected_t_test_is_that_of_the_card():
+    ganz = study("ganz2024")
+    assert ganz.ratio("random") == pytest.approx(0.2 / 0.64)
+    assert ganz.ratio("from_canine_lung") == pytest.approx(0.2 / 0.64)
+    assert ganz.ratio("except_canine_lung") == 0  # every fold tests the same cells
