@@ -131,6 +131,14 @@ def test_learning_curves_have_limits_with_intervals():
     assert learning_curves(curve([1.0])).empty
 
 
+def test_a_limit_at_the_edge_of_the_law_is_no_finding(monkeypatch):
+    monkeypatch.setattr("cryotome.comparisons.fit_curve", lambda n, y: (1.0, 0.5, 0.1))
+    table = learning_curves(curve([0.001, 0.01, 0.1, 1.0]))
+    assert table[["limit", "low", "high"]].isna().all(axis=None)
+    assert (table["doubled"] > 0).all()
+    assert table["note"].str.contains("AUROC 1 is not excluded").all()
+
+
 def test_crossings_say_what_equals_what():
     table = crossings(curve([0.01, 0.1, 1.0]), "good")
     whole = table[(table["fraction"] == 1.0)].set_index("row")
