@@ -77,3 +77,23 @@ def test_rows_scored_on_other_cells_are_refused(tmp_path):
     paths = [write(tmp_path, "p"), write(tmp_path, "q", ids=range(1, 40))]
     with pytest.raises(StoreError, match="head=q.*was not scored on the cells of the other rows"):
         gather_blocks(paths, {"d": CELLS.assign(domain="a")})
+
+
+def test_a_row_that_lacks_a_fold_is_refused(tmp_path):
+    paths = [write(tmp_path, "p", fold=0), write(tmp_path, "p", fold=1), write(tmp_path, "q")]
+    with pytest.raises(StoreError, match="m . q lacks a fold or domain of d, random, 1.0, all"):
+        gather_blocks(paths, {"d": CELLS})
+
+
+def test_cells_of_another_domain_first_are_refused_too(tmp_path):
+    paths = [write(tmp_path, "p", ids=range(15, 40)), write(tmp_path, "q", ids=range(20, 40))]
+    with pytest.raises(StoreError, match="was not scored on the cells of the other rows"):
+        gather_blocks(paths, {"d": CELLS})
+
+
+def test_folds_that_part_the_slides_are_known_as_grouped(tmp_path):
+    halves = [write(tmp_path, "p", "slide_grouped", f, range(20 * f, 20 * f + 20)) for f in (0, 1)]
+    blocks = gather_blocks(halves, {"d": CELLS.assign(domain="a")})
+    assert blocks[("d", "slide_grouped", "1.0", "all")].grouped
+    both = gather_blocks([write(tmp_path, "p", fold=f) for f in (0, 1)], {"d": CELLS})
+    assert not both[("d", "random", "1.0", "all")].grouped

@@ -35,7 +35,7 @@ def words(figure) -> str:
 
 def test_learning_curves_show_each_row_and_where_the_reference_equals_it():
     blocks = curve([0.001, 0.01, 0.1, 1.0])
-    table = intervals(blocks).assign(fraction=lambda t: t["fraction"].astype(float))
+    table = intervals(blocks, 0.05).assign(fraction=lambda t: t["fraction"].astype(float))
     figure = draw_learning(table, learning_curves(blocks), crossings(blocks, "good"), about=ABOUT)
     said = words(figure)
     assert all(row.upper() in said for row in ROWS)

@@ -13,9 +13,12 @@ from cryotome.comparisons import (
     variances,
 )
 
-ABOUT = {"draws": 300, "alpha": 0.05, "margin": 0.02, "ratios": {"random": 0.3125, "from_a": 0.3}}
+ABOUT = {"draws": 300, "alpha": 0.05, "margin": 0.02}
 
-NONE = pd.DataFrame(columns=["dataset", "effective_slides", "what", "share"])
+KNOWN = ["dataset", "effective_slides", "what", "share", "folds", "tested"]
+NONE = pd.DataFrame(columns=KNOWN)
+
+KEYS = ("d", "random", "1.0", "all")
 
 
 def block(slides: int = 20, folds: int = 3, seed: int = 0, shift: float = 0.0, **trained) -> Block:
@@ -35,6 +38,7 @@ def block(slides: int = 20, folds: int = 3, seed: int = 0, shift: float = 0.0, *
         found.parts.append(part)
         found.folds.append(fold)
     found.trained = dict.fromkeys(found.rows, trained.get("n", 100))
+    found.places = {"random"}
     return found
 
 
@@ -43,7 +47,7 @@ def one(**how) -> dict:
 
 
 def test_intervals_hold_their_auroc_and_name_what_they_assume():
-    table = intervals(one())
+    table = intervals(one(), 0.05)
     assert (table["low"] < table["auroc"]).all()
     assert (table["auroc"] < table["high"]).all()
     assert table["slides"].tolist() == [20] * 4
@@ -80,7 +84,7 @@ def test_a_test_that_cannot_reach_significance_says_so_instead_of_a_p_value():
     assert line["verdict"] == "undecided"
     assert "4 slides: no test can reach 0.05 (least p 0.125)" in line["note"]
     assert "5 folds: a signed-rank test cannot reach 0.05 (least p 0.0625)" in line["note"]
-    assert intervals(one(slides=4))["note"].str.startswith("4 slides").all()
+    assert intervals(one(slides=4), 0.05)["note"].str.startswith("4 slides").all()
     six = comparisons(one(folds=6), "good", ABOUT).set_index("row").loc["worse"]
     assert six["p_signed_rank_folds"] == 0.03125
 
@@ -149,18 +153,40 @@ def test_crossings_say_what_equals_what():
     assert 0.01 < bad["low"] <= bad["equal_fraction"] <= bad["high"] < 1.0
     assert bad["text"].startswith("bad at 100 % equals good at ")
     assert whole.loc["worse", "equal_fraction"] == 0
-    assert "good at less than 1 %" in whole.loc["worse", "text"]
+    assert "less than good at 1 %" in whole.loc["worse", "text"]
     turned = crossings(curve([0.01, 0.1, 1.0]), "worse")
     assert "more than worse at 100 %" in turned["text"].iloc[0]
 
 
 def test_intervals_that_are_known_to_cover_too_little_say_so():
+    what = "covered by the clustered interval"
+    lines = [
+        ("few", 18.0, what, 0.89, "random", "all"),
+        ("many", 100.0, what, 0.95, "random", "all"),
+    ]
+    lines.append(("few", 18.0, what, 0.80, "grouped", "all"))  # another design
+    known = pd.DataFrame(lines, columns=KNOWN)
+    note = intervals(read_blocks({KEYS: block()}, ABOUT, known), 0.05)["note"]
+    # 20 slides are a little more than 18, and count as 18
+    assert note.str.contains(
+        r"about 18 \(simulated, random folds, slides of few\).*cover 89 %"
+    ).all()
+    note = intervals(read_blocks({KEYS: block(slides=60)}, ABOUT, known), 0.05)["note"]
+    assert note.eq("").all()
+
+
+def test_a_row_without_a_difference_in_a_part_hides_no_other_note():
     known = pd.DataFrame(
-        [("few", 22.0, 0.89), ("many", 100.0, 0.95)],
-        columns=["dataset", "effective_slides", "share"],
-    ).assign(what="covered by the clustered interval")
-    rows = {("d", "random", "1.0", "all"): block()}
-    table = intervals(read_blocks(rows, ABOUT, known))
-    assert table["note"].str.contains(r"with 22.0 \(simulated, slides of few\).*cover 89 %").all()
-    rows = {("d", "random", "1.0", "all"): block(slides=40)}
-    assert intervals(read_blocks(rows, ABOUT, known))["note"].eq("").all()
+        [("few", 18.0, "covered by the clustered interval", 0.89, "random", "all")], columns=KNOWN
+    )
+    flat = block()
+    flat.parts[0]["good"] = 0.5
+    note = intervals(read_blocks({KEYS: flat}, ABOUT, known), 0.05).set_index("row")["note"]
+    assert note["good"].startswith("all scores are equal in 1 of 3 parts; ")
+    assert "cover 89 %" in note["good"]
+
+
+def test_the_corrected_t_takes_the_ratio_from_the_cells_themselves():
+    flat = block(n=1000)
+    assert flat.ratio("good", "1.0") == pytest.approx(0.4)  # 400 tested, 1,000 trained on
+    assert flat.ratio("good", "0.1") == pytest.approx(0.04)  # these were a tenth of the pool

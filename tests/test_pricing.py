@@ -22,6 +22,7 @@ def rung(separation: float, seed: int) -> Block:
         block.parts.append(part)
         block.folds.append(fold)
     block.trained = {"row": 500}
+    block.places = {"random"}
     return block
 
 

@@ -160,13 +160,14 @@ def test_equivalence_within_a_stated_margin(value, error, said):
 def test_seed_and_draw_variance_apart():
     """Folds 0.80 and 0.84 in the mean, seeds +-0.01 about it: seed variance 0.0002."""
     values = np.array([[0.79, 0.81], [0.83, 0.85]])
-    parts = variance_parts(values)
+    parts = variance_parts(values, chance=True)
     assert parts["sd_seed"] == pytest.approx(np.sqrt(0.0002))
     assert parts["sd_draw"] == pytest.approx(np.sqrt(0.0008 - 0.0001))
-    alone = variance_parts(values[:, :1])
-    assert np.isnan(alone["sd_seed"])
-    assert alone["sd_draw"] == pytest.approx(np.std([0.79, 0.83], ddof=1))
-    assert np.isnan(variance_parts(values[:1])["sd_draw"])
+    alone = variance_parts(values[:, :1], chance=True)
+    assert np.isnan(alone["sd_seed"]) and np.isnan(alone["sd_draw"])  # one seed cannot tell
+    unique = variance_parts(values[:, :1], chance=False)
+    assert unique == {"sd_seed": 0, "sd_draw": pytest.approx(np.std([0.79, 0.83], ddof=1))}
+    assert np.isnan(variance_parts(values[:1], chance=False)["sd_draw"])
 
 
 def test_a_learning_law_is_recovered_and_three_fractions_are_too_few():
@@ -186,8 +187,46 @@ def test_where_a_learning_curve_reaches_a_value():
     fractions, curve = np.array([0.01, 0.1, 1.0]), np.array([0.6, 0.7, 0.8])
     assert crossing(fractions, curve, 0.7) == pytest.approx(0.1)
     assert crossing(fractions, curve, 0.5) == 0.0
+    assert crossing(fractions, curve, 0.6) == 0.01
+    assert np.isnan(crossing(fractions, curve, np.nan))
     assert crossing(fractions, curve, 0.81) == np.inf
 
 
 def test_quantiles_pass_over_draws_without_a_class():
     assert quantiles(np.array([np.nan, *np.linspace(0, 1, 101)])) == pytest.approx((0.025, 0.975))
+
+
+def test_folds_that_part_the_slides_have_an_honest_error():
+    """Few slides a fold, as in leave-slides-out: the mean error is the SD over studies."""
+    rng = np.random.default_rng(0)
+    values, errors = [], []
+    for _ in range(300):
+        slide = np.repeat(np.arange(30), 20)
+        label = (rng.uniform(size=600) < rng.uniform(0.2, 0.8, size=30)[slide]).astype(int)
+        score = rng.normal(size=600) + label + rng.normal(scale=0.7, size=30)[slide]
+        folds = [slide % 6 == k for k in range(6)]
+        parts = ([values_[f] for f in folds] for values_ in (slide, label, score))
+        found = influence(*parts, 30)
+        values.append(found.auroc)
+        errors.append(found.error)
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.12)
+
+
+def test_a_part_with_one_slide_of_a_label_has_no_error():
+    slide, label = np.array([0, 0, 0, 1]), np.array([0, 1, 1, 0])
+    found = influence([slide], [label], [np.array([0.1, 0.9, 0.3, 0.4])], 2)
+    assert found.single
+    assert np.isnan(found.error)
+
+
+def test_degrees_of_freedom_by_what_slides_weigh_and_which_folds_they_lie_in():
+    slide, label = np.repeat(np.arange(20), 4), np.tile([0, 1], 40)
+    score = np.random.default_rng(0).normal(size=80)
+    once = influence([slide], [label], [score], 20)
+    assert once.freedom == pytest.approx(19)  # equal slides, less one
+    assert influence([slide] * 5, [label] * 5, [score] * 5, 20).freedom == pytest.approx(19)
+    folds = [slide % 5 == k for k in range(5)]
+    parted = influence(*([v[f] for f in folds] for v in (slide, label, score)), 20)
+    assert parted.freedom == pytest.approx(15)  # every fold has slides of its own
+    heavy = np.minimum(slide, 10)  # one slide as large as ten
+    assert influence([heavy], [label], [score], 11).freedom == pytest.approx(400 / 110 - 1)

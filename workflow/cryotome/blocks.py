@@ -1,6 +1,7 @@
 """The test cells of one question, scored by several rows: read once, compared pair by pair."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.errors import StoreError
-from cryotome.pairs import count_wins, draw_slides, resample
+from cryotome.pairs import Wins, count_wins, draw_slides, resample
 from cryotome.paths import key
 from cryotome.predictions import read_predictions
 from cryotome.statistics import Influence, effective_number, influence
@@ -28,11 +29,14 @@ class Block:
     folds
         The fold of each part.
     trained : row to training cells, mean over folds
+    places
+        The schemes that the block pools, such as all `from_{domain}`; one where it pools none.
     """
 
     parts: list[pd.DataFrame] = field(default_factory=list)
     folds: list[int] = field(default_factory=list)
     trained: dict[str, float] = field(default_factory=dict)
+    places: set[str] = field(default_factory=set)
 
     @property
     def rows(self) -> list[str]:
@@ -75,15 +79,26 @@ class Block:
         score = [part[row].to_numpy() for part in self.parts]
         return influence(place, label, score, len(clusters))
 
+    def _wins(self, row: str) -> Iterator[Wins]:
+        for part in self.parts:  # one at a time: a matrix of slides by slides each
+            yield count_wins(*(part[name].to_numpy() for name in ("slide", "label", row)))
+
     def draws(self, row: str, *, slides: np.ndarray, draws: int, seed: int = 0) -> np.ndarray:
         """Return the AUROC of a row for each draw of slides, (draws,)."""
-        columns = (["slide", "label", row] for _ in self.parts)
-        wins = [
-            count_wins(*(part[name].to_numpy() for name in names))
-            for part, names in zip(self.parts, columns, strict=True)
-        ]
         counts = draw_slides(len(slides), draws=draws, seed=seed)
-        return resample(wins, slides, counts)
+        return resample(self._wins(row), slides, counts)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether folds part the slides, so that none is tested in two of them."""
+        parts = zip(self.folds, self.parts, strict=True)
+        tested = pd.concat([part[["slide"]].assign(fold=fold) for fold, part in parts])
+        return bool((tested.groupby("slide")["fold"].nunique() == 1).all()) and len(self.folds) > 1
+
+    def ratio(self, row: str, fraction: str) -> float:
+        """Return n_test / n_train, n_train being that of the whole pool at this fraction."""
+        tested = sum(map(len, self.parts)) / len(set(self.folds))
+        return tested / len(self.places) * float(fraction) / self.trained[row]
 
     def by_fold(self, row: str) -> np.ndarray:
         """Return the AUROC of a row in each fold, its domains averaged, (folds,)."""
@@ -93,12 +108,10 @@ class Block:
         return pd.Series(values).groupby(self.folds).mean().to_numpy()
 
     def within(self, row: str) -> float:
-        """Return the AUROC over pairs of one slide, mean over parts."""
-        wins = [
-            count_wins(*(part[c].to_numpy() for c in ("slide", "label", row)))
-            for part in self.parts
-        ]
-        return float(np.nanmean([w.within for w in wins])) if wins else float("nan")
+        """Return the AUROC over pairs of one slide, mean over parts that have any."""
+        values = [wins.within for wins in self._wins(row)]
+        known = [value for value in values if np.isfinite(value)]
+        return float(np.mean(known)) if known else float("nan")
 
 
 def _places(
@@ -155,12 +168,13 @@ def gather_blocks(predictions: list[Path], cells: dict[str, pd.DataFrame]) -> di
         for name, tested, part in _places(scheme, table, many):
             keys = (dataset, name, fraction, tested)
             trained.setdefault((keys, row), []).append(n_train)
-            place = (keys, scheme, fold, part["domain"].iloc[0])
+            place = (keys, scheme, fold, "" if tested == "all" else part["domain"].iloc[0])
             if place not in parts:
                 parts[place] = part[FIXED].reset_index(drop=True)
                 block = blocks.setdefault(keys, Block())
                 block.parts.append(parts[place])
                 block.folds.append(fold)
+                block.places.add(scheme)
             if not np.array_equal(parts[place]["id"], part["id"]):
                 raise StoreError(
                     f"{path} was not scored on the cells of the other rows. Delete it and rerun."
@@ -168,4 +182,9 @@ def gather_blocks(predictions: list[Path], cells: dict[str, pd.DataFrame]) -> di
             parts[place][row] = part["score"].to_numpy()
     for (keys, row), counts in trained.items():
         blocks[keys].trained[row] = float(np.mean(counts))
+        if any(row not in part for part in blocks[keys].parts):
+            raise StoreError(
+                f"{row} lacks a fold or domain of {', '.join(keys)} that other rows have. Delete "
+                "its predictions and rerun."
+            )
     return blocks

@@ -16,6 +16,7 @@ Card = dict[str, Any]
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 MATCHED = "_matched"  # ends the name of a scheme at the ladder's common training size
+FOLDS = 5  # whose training sizes decide the size of `…_matched`, whatever a study asks for
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
 
 # Keys that a card with `like:` says whole, or not at all: parts of two sources are none.

@@ -1,6 +1,5 @@
 """What may be said of each row, and of each row against the reference: intervals and tests."""
 
-from fnmatch import fnmatch
 from functools import cached_property
 
 import numpy as np
@@ -24,6 +23,7 @@ from cryotome.statistics import (
 
 BLOCK = ["dataset", "scheme", "fraction", "tested"]
 COVERED = 0.92  # a 95 % interval that covers less is named in the table
+NEARLY = 1.25  # effective slides scatter from draw to draw
 CLUSTERED = "covered by the clustered interval"
 EDGE = 0.999  # AUROC from which a fitted limit is the edge of the law
 FITS = 200  # bootstrap draws to which a learning curve is fitted
@@ -35,22 +35,33 @@ class Rows:
     def __init__(self, block: Block, *, draws: int, calibration: pd.DataFrame) -> None:
         self.block, self._draws, self._calibration = block, draws, calibration
         self.slides = block.slides
-        self.freedom = block.effective_slides - 1
 
-    @property
-    def coverage_note(self) -> str:
+    def coverage_note(self, tested: str) -> str:
         """Say where 95 % intervals are known to cover less than 92 %, else nothing."""
         known = self._calibration
-        known = known[known["what"] == CLUSTERED].sort_values("effective_slides")
-        alike = known[(known["effective_slides"] >= self.freedom + 1) & (known["share"] < COVERED)]
-        if alike.empty:
+        known = known[known["what"] == CLUSTERED]
+        design = ("grouped" if self.block.grouped else "random", tested == "domains")
+        alike = (known["folds"] == design[0]) & ((known["tested"] == "domains") == design[1])
+        if not alike.any():  # domains were simulated on the slides that have some
+            alike = known["folds"] == design[0]
+        mine = self.block.effective_slides
+        few = known["effective_slides"] * NEARLY >= mine
+        low = known[alike & few & (known["share"] < COVERED)]
+        if low.empty:
             return ""
-        nearest = alike.sort_values("share").iloc[0]
+        worst = low.sort_values("share").iloc[0]
         return (
-            f"{self.freedom + 1:.1f} effective slides: with {nearest['effective_slides']:.1f} "
-            f"(simulated, slides of {nearest['dataset']}) 95 % intervals cover "
-            f"{100 * nearest['share']:.0f} %"
+            f"{mine:.1f} effective slides: with about {worst['effective_slides']:.0f} "
+            f"(simulated, {worst['folds']} folds, slides of {worst['dataset']}) 95 % intervals "
+            f"cover {100 * worst['share']:.0f} %"
         )
+
+    def note(self, row: str, tested: str, alpha: float) -> str:
+        """Return what must be known of a row's interval."""
+        slides = self.influences[row]
+        one = "a part has one slide of a label: no interval" if slides.single else ""
+        few = few_slides(self, alpha) or self.coverage_note(tested)
+        return "; ".join(filter(None, [self.block.constant(row), one, few]))
 
     @cached_property
     def influences(self) -> dict:
@@ -80,8 +91,8 @@ def read_blocks(
     return {keys: Rows(block, **how) for keys, block in blocks.items()}
 
 
-def intervals(blocks: dict[Keys, Rows]) -> pd.DataFrame:
-    """Give every row its 95 % intervals.
+def intervals(blocks: dict[Keys, Rows], alpha: float) -> pd.DataFrame:
+    """Give every row its 95 % intervals; `alpha` is the level at which slides are too few.
 
     Returns
     -------
@@ -95,12 +106,12 @@ def intervals(blocks: dict[Keys, Rows]) -> pd.DataFrame:
         cells = np.unique(np.concatenate([part["id"].to_numpy() for part in rows.block.parts]))
         for row, slides in rows.influences.items():
             patches = rows.block.influence(row, by="id", clusters=cells)
-            clustered = interval(slides.auroc, slides.error, freedom=rows.freedom)
+            clustered = interval(slides.auroc, slides.error, freedom=slides.freedom)
             sampled = quantiles(rows.draws[row])
             delong = interval(slides.auroc, patches.error, freedom=np.inf)
-            counts = (len(rows.slides), rows.freedom + 1)
+            counts = (len(rows.slides), rows.block.effective_slides)
             within = rows.block.within(row)
-            note = rows.block.constant(row) or few_slides(rows) or rows.coverage_note
+            note = rows.note(row, keys[3], alpha)
             lines.append(
                 (*keys, row, slides.auroc, *clustered, *sampled, *delong, *counts, within, note)
             )
@@ -111,7 +122,7 @@ def intervals(blocks: dict[Keys, Rows]) -> pd.DataFrame:
     )
 
 
-def few_slides(rows: Rows, alpha: float = 0.05) -> str:
+def few_slides(rows: Rows, alpha: float) -> str:
     """Say where a block has too few slides for any statement about slides, else nothing."""
     least = least_p(len(rows.slides))
     if least < alpha:
@@ -119,12 +130,12 @@ def few_slides(rows: Rows, alpha: float = 0.05) -> str:
     return f"{len(rows.slides)} slides: no test can reach {alpha} (least p {least:.3g})"
 
 
-def compare_row(rows: Rows, row: str, reference: str, about: Card, ratio: float) -> Card:
+def compare_row(rows: Rows, row: str, reference: str, about: Card, fraction: str) -> Card:
     """Compare one row of a block with the reference: difference is reference minus row."""
     gap = rows.influences[reference].minus(rows.influences[row])
     draws = rows.draws[reference] - rows.draws[row]
     few = few_slides(rows, about["alpha"])
-    freedom, can = rows.freedom, not few
+    freedom, can = gap.freedom, not few
     low, high = gap_interval(gap.auroc, gap.error, freedom=freedom)
     sampled, margin = quantiles(draws), about["margin"]
     by_slides = {
@@ -133,7 +144,7 @@ def compare_row(rows: Rows, row: str, reference: str, about: Card, ratio: float)
     }
     how = {"freedom": freedom, "margin": margin, "alpha": about["alpha"]}
     verdict = equivalence(gap.auroc, gap.error, **how) if can else "undecided"
-    by_folds = _compare_folds(rows, row, reference, about["alpha"], ratio)
+    by_folds = _compare_folds(rows, row, reference, about["alpha"], fraction)
     note = "; ".join(filter(None, [few, by_folds.pop("note")]))
     spans = {"low": low, "high": high, "bootstrap_low": sampled[0], "bootstrap_high": sampled[1]}
     return {"difference": gap.auroc} | spans | by_slides | by_folds | {
@@ -141,10 +152,11 @@ def compare_row(rows: Rows, row: str, reference: str, about: Card, ratio: float)
     }  # fmt: skip
 
 
-def _compare_folds(rows: Rows, row: str, reference: str, alpha: float, ratio: float) -> Card:
+def _compare_folds(rows: Rows, row: str, reference: str, alpha: float, fraction: str) -> Card:
     """Test the difference over folds, which speaks of these slides only."""
     folds = rows.block.by_fold(reference) - rows.block.by_fold(row)
     same = rows.block.tests_the_same
+    ratio = rows.block.ratio(row, fraction)
     t, p = (np.nan, np.nan) if same else corrected_t(folds, ratio)
     least = least_p(len(folds))
     signed = stats.wilcoxon(folds).pvalue if least < alpha and folds.any() else np.nan
@@ -185,8 +197,7 @@ def comparisons(blocks: dict[Keys, Rows], reference: str, about: Card) -> pd.Dat
     Parameters
     ----------
     about
-        `alpha`; `margin`, AUROC, within which two rows count as equivalent; `ratios`: scheme
-        to n_test / n_train of the corrected resampled t-test, by its card.
+        `alpha`; `margin`, AUROC, within which two rows count as equivalent.
 
     Returns
     -------
@@ -199,12 +210,10 @@ def comparisons(blocks: dict[Keys, Rows], reference: str, about: Card) -> pd.Dat
         others = [row for row in rows.block.rows if row != reference]
         if reference not in rows.block.rows or not others:
             continue
-        # schemes pooled over domains, such as `from_*`, have the card of any of them
-        ratio = next(r for scheme, r in about["ratios"].items() if fnmatch(scheme, keys[1]))
         lines = [
             dict(zip(BLOCK, keys, strict=True))
             | {"row": row, "reference": reference}
-            | compare_row(rows, row, reference, about, ratio)
+            | compare_row(rows, row, reference, about, keys[2])
             for row in others
         ]
         table = pd.DataFrame(lines)
@@ -230,7 +239,7 @@ def variances(blocks: dict[Keys, Rows], families: dict[str, list[str]]) -> pd.Da
     -------
     data frame with columns dataset, scheme, fraction, tested, row, seeds, folds, sd_folds
         (SD between folds, what a mean ± SD prints), sd_seed, sd_draw (its two parts),
-        error_slides (standard error of the mean over folds that other slides would give)
+        error_slides (standard error that other test slides would give, the models as trained)
     """
     lines = []
     for keys, rows in blocks.items():
@@ -239,9 +248,7 @@ def variances(blocks: dict[Keys, Rows], families: dict[str, list[str]]) -> pd.Da
                 continue
             names = [name for name in family if name in rows.block.rows] or [row]
             values = np.array([rows.block.by_fold(name) for name in names]).T
-            parts = variance_parts(values)
-            if not family:
-                parts["sd_seed"] = 0.0
+            parts = variance_parts(values, chance=bool(family))
             spread = values[:, 0].std(ddof=1) if len(values) > 1 else np.nan
             lines.append(
                 dict(zip(BLOCK, keys, strict=True))
@@ -337,7 +344,7 @@ def _crossing_text(
     row: str, fraction: float, reference: str, equal: float, fractions: list[float]
 ) -> str:
     if equal == 0:
-        there = f"{reference} at less than {100 * fractions[0]:g} %"
+        there = f"less than {reference} at {100 * fractions[0]:g} %"
     elif np.isinf(equal):
         there = f"more than {reference} at {100 * fractions[-1]:g} %"
     else:

@@ -4,11 +4,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cryotome.cards import Card
+from cryotome.cards import FOLDS, Card
 from cryotome.errors import SplitError
 from cryotome.splits import draw_split
-
-FOLDS = 5  # whose training sizes decide the common one, whatever a study asks for
 
 
 @dataclass(frozen=True)

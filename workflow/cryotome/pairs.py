@@ -5,6 +5,7 @@ slides of both, these wins give the AUROC under any weighting of the slides exac
 a bootstrap over slides costs a matrix product instead of a sort per draw.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +96,7 @@ def draw_slides(count: int, *, draws: int, seed: int) -> np.ndarray:
     return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
 
 
-def resample(parts: list[Wins], slides: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def resample(parts: Iterable[Wins], slides: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Return the mean AUROC over parts for each draw of slides.
 
     Parameters

@@ -37,11 +37,11 @@ def _rungs(blocks: dict, dataset: str) -> dict[str, Rows]:
     return found
 
 
-def _cost(below: Influence, here: Influence, freedom: float) -> tuple[float, ...]:
+def _cost(below: Influence, here: Influence) -> tuple[float, ...]:
     """Return what is lost from one rung to another, its interval and its p-value."""
     gap = below.minus(here)
-    low, high = gap_interval(gap.auroc, gap.error, freedom=freedom)
-    return gap.auroc, low, high, t_test(gap.auroc, gap.error, freedom)
+    low, high = gap_interval(gap.auroc, gap.error, freedom=gap.freedom)
+    return gap.auroc, low, high, t_test(gap.auroc, gap.error, gap.freedom)
 
 
 def price_ladder(blocks: dict, leaks: pd.DataFrame, about: Card) -> pd.DataFrame:
@@ -73,11 +73,10 @@ def price_ladder(blocks: dict, leaks: pd.DataFrame, about: Card) -> pd.DataFrame
             of = {r: rows.block.influence(row, clusters=slides) for r, rows in rungs.items()}
             first = before = next(iter(of))
             for rung, rows in rungs.items():
-                freedom = min(rows.freedom, rungs[first].freedom)
                 here = of[rung]
                 place = (dataset, row, rung, about["rungs"][rung], rows.block.trained[row])
-                span = interval(here.auroc, here.error, freedom=rows.freedom)
-                cost, step = (_cost(of[one], here, freedom) for one in (first, before))
+                span = interval(here.auroc, here.error, freedom=here.freedom)
+                cost, step = (_cost(of[one], here) for one in (first, before))
                 within = rows.block.within(row)
                 lines.append((*place, here.auroc, *span, within, *cost, *step[:3]))
                 before = rung
@@ -91,7 +90,8 @@ def printed(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     """Turn the ladder into the cells that Markdown prints: one line a row and rung."""
 
     def span(line: dict, name: str, low: str, high: str) -> str:
-        return f"{line[name]:.3f} ({line[low]:.3f} to {line[high]:.3f})"
+        reach = "" if np.isnan(line[low]) else f" ({line[low]:.3f} to {line[high]:.3f})"
+        return f"{line[name]:.3f}{reach}"
 
     return pd.DataFrame(
         {

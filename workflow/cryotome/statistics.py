@@ -21,42 +21,36 @@ class Influence:
     ----------
     auroc
         Mean over the parts that hold both classes.
-    up, down : (c,) float64
-        Sum over the cluster's positives, and negatives, of what each adds to the AUROC.
-    has_up, has_down : (c,) bool
-        Whether the cluster holds any.
+    moves : (c,) float64
+        Sum over parts and over the cluster's cells of what each adds to the AUROC, the
+        clusters of a part scaled up by m / (m - 1) of m in variance, per label.
+    single
+        Whether a part has one cluster only of a label, so that nothing is known of others.
+    freedom
+        Degrees of freedom of the error: the effective number of clusters, by what they weigh
+        in the mean, of the label that has fewer; less one for each part that has clusters of
+        its own (five folds of the same slides take one, five folds that part them take five).
     """
 
     auroc: float
-    up: np.ndarray
-    down: np.ndarray
-    has_up: np.ndarray
-    has_down: np.ndarray
+    moves: np.ndarray
+    single: bool
+    freedom: float
 
     def minus(self, other: "Influence") -> "Influence":
         """Return the influence on the difference of two AUROCs over the same clusters."""
-        return Influence(
-            self.auroc - other.auroc,
-            self.up - other.up,
-            self.down - other.down,
-            self.has_up | other.has_up,
-            self.has_down | other.has_down,
-        )
+        single, freedom = self.single or other.single, min(self.freedom, other.freedom)
+        return Influence(self.auroc - other.auroc, self.moves - other.moves, single, freedom)
 
     @property
     def error(self) -> float:
-        """The standard error, NaN with fewer than two clusters of either class.
+        """The standard error, NaN where a part has one cluster only of a label.
 
-        Obuchowski 1997, equation 4, for one set of cells: clusters are the units of both
-        placements and of their covariance. With clusters of one cell it is DeLong's.
+        Of one part it is that of Obuchowski 1997, equation 4, where each cluster holds both
+        labels, and else but for the factor of her covariance term, (1 + O(1 / clusters));
+        with clusters of one cell it is DeLong's.
         """
-        with_up, with_down, clusters = self.has_up.sum(), self.has_down.sum(), len(self.up)
-        if min(with_up, with_down) < 2:
-            return float("nan")
-        variance = with_up / (with_up - 1) * (self.up**2).sum()
-        variance += with_down / (with_down - 1) * (self.down**2).sum()
-        variance += 2 * clusters / (clusters - 1) * (self.up * self.down).sum()
-        return float(np.sqrt(max(variance, 0.0)))
+        return float("nan") if self.single else float(np.sqrt((self.moves**2).sum()))
 
 
 def influence(
@@ -70,23 +64,30 @@ def influence(
         Of each part, (n,): the cluster of each cell as 0 .. clusters - 1, 0 or 1, the score.
         A part is a fold, or a fold and a domain; one cell may lie in several.
     """
-    up, down = np.zeros(clusters), np.zeros(clusters)
-    has_up, has_down, values = np.zeros(clusters, bool), np.zeros(clusters, bool), []
+    moves, weights, values, single = np.zeros(clusters), np.zeros((2, clusters)), [], False
+    times = np.zeros(clusters)
     for where, labels, scores in zip(place, label, score, strict=True):
         positive = labels == 1
-        n_up, n_down = positive.sum(), (~positive).sum()
-        has_up[where[positive]], has_down[where[~positive]] = True, True
-        if not n_up or not n_down:
+        sizes = positive.sum(), (~positive).sum()
+        if not all(sizes):
             continue
         ranks = rankdata(scores)
-        beaten = (ranks[positive] - rankdata(scores[positive])) / n_down  # share of negatives
-        beating = 1 - (ranks[~positive] - rankdata(scores[~positive])) / n_up
+        beaten = (ranks[positive] - rankdata(scores[positive])) / sizes[1]  # share of negatives
+        beating = 1 - (ranks[~positive] - rankdata(scores[~positive])) / sizes[0]
         values.append(beaten.mean())
-        up += np.bincount(where[positive], (beaten - values[-1]) / n_up, clusters)
-        down += np.bincount(where[~positive], (beating - values[-1]) / n_down, clusters)
-    count = max(len(values), 1)
-    mean = float(np.mean(values)) if values else float("nan")
-    return Influence(mean, up / count, down / count, has_up, has_down)
+        times[np.unique(where)] += 1
+        sides = zip((positive, ~positive), (beaten, beating), sizes, weights, strict=True)
+        for side, share, size, weight in sides:
+            weight += np.bincount(where[side], minlength=clusters) / size
+            count = len(np.unique(where[side]))
+            single |= count < 2
+            grown = np.sqrt(count / max(count - 1, 1)) / size
+            moves += np.bincount(where[side], (share - values[-1]) * grown, clusters)
+    if not values:
+        return Influence(float("nan"), moves, True, 1.0)
+    taken = len(values) / times[times > 0].mean()
+    freedom = max(min(effective_number(weight) for weight in weights) - taken, 1.0)
+    return Influence(float(np.mean(values)), moves / len(values), bool(single), freedom)
 
 
 def effective_number(sizes: np.ndarray) -> float:
@@ -106,7 +107,7 @@ def interval(value: float, error: float, *, freedom: float, level: float = 0.95)
     Parameters
     ----------
     freedom
-        Degrees of freedom: the effective number of clusters less one; infinite for DeLong.
+        Degrees of freedom, as `Influence.freedom`; infinite for DeLong.
 
     Returns
     -------
@@ -192,25 +193,27 @@ def equivalence(value: float, error: float, *, freedom: float, margin: float, al
     return "different" if low > margin or high < -margin else "undecided"
 
 
-def variance_parts(values: np.ndarray) -> dict[str, float]:
+def variance_parts(values: np.ndarray, *, chance: bool) -> dict[str, float]:
     """Part the spread of a row into that of the training seed and that of the draw of cells.
 
     Parameters
     ----------
     values : (folds, seeds) AUROC of trainings that differ in nothing else
+    chance
+        Whether training has a seed; a unique optimum has none.
 
     Returns
     -------
     sd_seed, sd_draw
         One-way components of variance (fold is random): the spread between seeds of one
         fold; the spread between folds that seeds do not explain, not below zero. NaN where
-        there is one seed, or one fold.
+        one seed, or one fold, cannot tell.
     """
     folds, seeds = values.shape
-    seed = values.var(axis=1, ddof=1).mean() if seeds > 1 else float("nan")
-    between = values.mean(axis=1).var(ddof=1) if folds > 1 else float("nan")
-    explained = seed / seeds if seeds > 1 else 0.0
-    draw = max(between - explained, 0.0) if folds > 1 else float("nan")
+    unknown = float("nan")
+    seed = values.var(axis=1, ddof=1).mean() if seeds > 1 else unknown if chance else 0.0
+    between = values.mean(axis=1).var(ddof=1) if folds > 1 else unknown
+    draw = np.maximum(between - seed / seeds, 0.0)  # NaN stays
     return {"sd_seed": float(np.sqrt(seed)), "sd_draw": float(np.sqrt(draw))}
 
 
@@ -252,15 +255,20 @@ def crossing(fractions: np.ndarray, curve: np.ndarray, value: float) -> float:
 
     Returns
     -------
-    0.0 where the smallest fraction is enough already, infinity where none is
+    0.0 where the smallest fraction gives more already, infinity where none is enough, NaN
+    where a value is unknown
 
     >>> round(crossing(np.array([0.01, 0.1, 1.0]), np.array([0.6, 0.7, 0.8]), 0.75), 3)
     0.316
     >>> crossing(np.array([0.1, 1.0]), np.array([0.6, 0.7]), 0.9)
     inf
     """
-    if value <= curve[0]:
+    if not np.isfinite([*curve, value]).all():
+        return float("nan")
+    if value < curve[0]:
         return 0.0
+    if value == curve[0]:
+        return float(fractions[0])
     for left in range(len(curve) - 1):
         low, high = curve[left], curve[left + 1]
         if low < value <= high:

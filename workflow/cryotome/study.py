@@ -7,7 +7,7 @@ from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 
-from cryotome.cards import MATCHED, Card, check, facts, load_card, read_yaml, required_keys
+from cryotome.cards import FOLDS, MATCHED, Card, check, facts, load_card, read_yaml, required_keys
 from cryotome.errors import CardError
 from cryotome.transforms import geometry_of, input_side, side_after
 
@@ -80,6 +80,11 @@ class Study:
             if row not in listed:
                 raise CardError(f"study {self.name!r}, figure2: {row} is none of its `rows`.")
         drawn = {scheme for _, scheme in self.blocks}
+        if self.ladder and len(self.folds) > FOLDS:
+            raise CardError(
+                f"study {self.name!r}, folds: schemes `…{MATCHED}` have a common size for {FOLDS} "
+                "folds. Ask for no more, or leave these schemes out."
+            )
         for scheme in self.config["schemes"]:
             if scheme not in drawn and "*" not in scheme:
                 what = "trains on" if scheme.startswith("from_") else "leaves out"
@@ -281,12 +286,6 @@ class Study:
             for name, kind in kinds.items()
         }
 
-    def ratio(self, scheme: str) -> float:
-        """Return n_test / n_train of a scheme's card at the whole pool; 0 without a test draw."""
-        card = self.scheme(scheme)
-        tested = card.get("test", 0.0)
-        return tested / ((1 - tested) * (1 - card["validation"]))
-
     def product(self, name: str) -> str:
         """Return the name of a table or figure, if the study makes it.
 
@@ -334,8 +333,7 @@ class Study:
             "heads": {row.head: self.head(row.head)["title"] for row in self.rows},
             "models": {row.model: self.model(row.model)["title"] for row in self.rows},
             "families": self.families,
-            "statistics": self.config["statistics"]
-            | {"ratios": {scheme: self.ratio(scheme) for _, scheme in self.blocks}},
+            "statistics": self.config["statistics"],
         }
         return json.dumps(about)
 

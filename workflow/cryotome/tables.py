@@ -163,7 +163,8 @@ def table1(cards: dict[str, Card], measured: dict[str, Card], *, study: str) -> 
 
 
 def _cell(mean: float, sd: float, low: float, high: float) -> str:
-    return "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f} ({low:.2f} to {high:.2f})"
+    reach = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
+    return "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f}{reach}"
 
 
 def printed(

@@ -35,7 +35,7 @@ def main(
     blocks = read_blocks(gathered, rows["statistics"], pd.read_csv(calibration))
     reference = " + ".join(rows["figure2"][0])
     results = {
-        table: intervals(blocks),
+        table: intervals(blocks, rows["statistics"]["alpha"]),
         against: comparisons(blocks, reference, rows["statistics"]),
         spread: variances(blocks, rows["families"]),
         curves: learning_curves(blocks),
