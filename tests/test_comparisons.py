@@ -127,12 +127,23 @@ def curve(fractions: list[float]) -> dict:
     return read_blocks(blocks, ABOUT, NONE)
 
 
-def test_learning_curves_have_limits_with_intervals():
-    table = learning_curves(curve([0.001, 0.01, 0.1, 1.0])).set_index("row")
+def test_learning_curves_have_limits_with_intervals(monkeypatch):
+    with monkeypatch.context() as patch:
+        law = lambda n, y: (min(y.max() + 0.01, 0.99), 0.5, 0.3)  # noqa: E731
+        patch.setattr("cryotome.comparisons.fit_curve", law)
+        table = learning_curves(curve([0.001, 0.01, 0.1, 1.0])).set_index("row")
     assert table.loc["good", "low"] <= table.loc["good", "limit"] <= table.loc["good", "high"]
     few = learning_curves(curve([0.1, 1.0]))
     assert few["note"].str.contains("2 fractions: no law is fitted").all()
     assert learning_curves(curve([1.0])).empty
+
+
+def test_a_limit_at_the_edge_of_the_law_is_no_finding(monkeypatch):
+    monkeypatch.setattr("cryotome.comparisons.fit_curve", lambda n, y: (1.0, 0.5, 0.1))
+    table = learning_curves(curve([0.001, 0.01, 0.1, 1.0]))
+    assert table[["limit", "low", "high"]].isna().all(axis=None)
+    assert (table["doubled"] > 0).all()
+    assert table["note"].str.contains("AUROC 1 is not excluded").all()
 
 
 def test_crossings_say_what_equals_what():

@@ -104,7 +104,7 @@ def draw_orders(table: pd.DataFrame, about: Card) -> Figure:
 
 def _write_ranks(axis: Axes, part: pd.DataFrame, heads: list[str], colours: dict) -> None:
     """Write each rank beside its point, moved up or down where two would overlap."""
-    gap = GAP * float(np.ptp(part["auroc"]) or 1)
+    gap = GAP * float(np.ptp([0.5, *part["auroc"].dropna()]) or 1)  # the panel reaches 0.5
     for x, head in enumerate(heads):
         column = part[part["head"] == head].dropna(subset="auroc").sort_values("auroc")
         heights = spread_out(column["auroc"].to_numpy(), gap)

@@ -25,6 +25,7 @@ BLOCK = ["dataset", "scheme", "fraction", "tested"]
 COVERED = 0.92  # a 95 % interval that covers less is named in the table
 NEARLY = 1.25  # effective slides scatter from draw to draw
 CLUSTERED = "covered by the clustered interval"
+EDGE = 0.999  # AUROC from which a fitted limit is the edge of the law
 FITS = 200  # bootstrap draws to which a learning curve is fitted
 
 
@@ -273,9 +274,9 @@ def learning_curves(blocks: dict[Keys, Rows]) -> pd.DataFrame:
 
     Returns
     -------
-    data frame with columns dataset, scheme, row, limit, low, high (limit of endless data;
-    95 % by resampling slides), power, doubled (what twice the full training set would add),
-    note
+    data frame with columns dataset, scheme, row, limit, low, high (limit of endless data; 95 %
+    by resampling slides; empty where all of it is AUROC 1, the edge of the law), power,
+    doubled (what twice the full training set would add), note
     """
     lines = []
     for (dataset, scheme), curve in _curves(blocks).items():
@@ -293,7 +294,9 @@ def learning_curves(blocks: dict[Keys, Rows]) -> pd.DataFrame:
             low, high = quantiles(np.array(limits)) if limits else (np.nan, np.nan)
             limit, drop, power = fit
             gain = drop * (cells[-1] ** -power - (2 * cells[-1]) ** -power)
-            note = "at the edge of the law: AUROC 1 is not excluded" if high > 0.999 else ""
+            note = "at the edge of the law: AUROC 1 is not excluded" if high > EDGE else ""
+            if low > EDGE:  # a bound of the fit, not a finding
+                limit, low, high = (np.nan,) * 3
             found = {"limit": limit, "low": low, "high": high, "power": power, "doubled": gain}
             lines.append(line | found | {"note": note})
     columns = ["dataset", "scheme", "row", "limit", "low", "high", "power", "doubled", "note"]

@@ -1,0 +1,248 @@
+"""The steps of a whole study, as the rules call them, and the config that it runs on."""
+
+import json
+import shutil
+import sys
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from worlds import mixing, windows_of, write_store
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[1:1] = [str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
+
+import audit_splits  # noqa: E402
+import compare  # noqa: E402
+import figure1  # noqa: E402
+import figure2  # noqa: E402
+import judge  # noqa: E402
+import learning  # noqa: E402
+import orders  # noqa: E402
+import price_ladder  # noqa: E402
+import print_table2  # noqa: E402
+import probe  # noqa: E402
+import ranks  # noqa: E402
+import score  # noqa: E402
+import split  # noqa: E402
+import table1  # noqa: E402
+import table2  # noqa: E402
+
+from cryotome import recipes  # noqa: E402
+from cryotome.audit import COLUMNS, near_pairs  # noqa: E402
+from cryotome.cards import facts  # noqa: E402
+from cryotome.paths import sha256  # noqa: E402
+from cryotome.study import Study  # noqa: E402
+
+VIEW = "paper-fp32"
+NOTICE = "synthetic embeddings with planted effects"
+MODELS = {  # width and signal, SDs of noise between the classes
+    "invented_a": (1536, 1.60),
+    "invented_b": (1536, 1.70),
+    "invented_c": (2560, 1.50),
+    "invented_d": (2560, 1.65),
+    "invented_e": (1024, 1.55),
+    "invented_f": (768, 1.40),
+    "invented_g": (1280, 1.20),
+    "invented_h": (2048, 1.10),
+    "invented_endtoend": (1024, 2.20),
+}
+ENDTOEND = {"model": "invented_endtoend", "head": "ridge"}
+PROBES = [{"model": name, "head": "probe"} for name in MODELS if name != ENDTOEND["model"]]
+RIDGES = [row | {"head": "ridge"} for row in PROBES]
+IDENTITY = {"model": "slide_identity", "head": "slide_prevalence"}
+
+
+def studies(draws: int) -> dict[str, dict]:
+    """Return the configs: Table 2 and Figure 1, the orders of two probes, the ladder."""
+    every = {
+        "datasets": ["midog2022", "ccmct"],
+        "fractions": [0.001, 0.01, 0.1, 1.0],
+        "folds": 5,
+        "views": [VIEW],
+        "parity": {"patches": 512, "cosine": 0.99, "auroc": 0.01},
+        "statistics": {"draws": draws, "alpha": 0.05, "margin": 0.02},
+        "device": "cpu",
+    }
+    two = {"figure2": [ENDTOEND, PROBES[1]]}
+    matched = ["random_matched", "no_overlap_matched", "slide_grouped_matched", "except_*_matched"]
+    asked = {
+        "full": two | {"rows": [*PROBES, ENDTOEND], "schemes": ["random", "from_*"]},
+        "full_probes": {"figure2": RIDGES[:1], "rows": [*PROBES, *RIDGES], "schemes": ["from_*"]},
+        "full_ladder": two | {"rows": [IDENTITY, *PROBES, ENDTOEND], "schemes": matched},
+    }
+    return {name: every | one | {"study": name} for name, one in asked.items()}
+
+
+def write_cards(folder: Path, widths: dict[str, int]) -> None:
+    """Copy the repository's cards; add one for each invented model; mark the datasets."""
+    shutil.copytree(ROOT / "config", folder)
+    for name, width in widths.items():
+        kind = name.removeprefix("invented_").upper()
+        title = "synthetic stand-in for end to end" if kind == "ENDTOEND" else f"synthetic {kind}"
+        card = {"title": f"{title}, {width}", "source": "benchmarks/worlds.py", "dim": width}
+        # nothing is loaded: this only says that there is no network
+        card |= {"licence": "none needed", "weights": "none", "loader": "slide_identity"}
+        (folder / "models" / f"{name}.yaml").write_text(yaml.safe_dump(card))
+    for name in ("midog2022", "ccmct"):
+        path = folder / "datasets" / f"{name}.yaml"
+        path.write_text(f"synthetic: {NOTICE}\n{path.read_text()}")
+
+
+@dataclass
+class Dataset:
+    """Cells, what their windows share, and where the files of a dataset lie."""
+
+    name: str
+    cells: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        windows = windows_of(self.cells)
+        self.shares = mixing(windows)
+        self.table = Path(f"results/cells/{self.name}.csv")
+        self.windows = Path(f"results/audits/{self.name}.windows.csv")
+        self.audit = Path(f"results/audits/{self.name}.csv")
+        near = near_pairs(self.cells, 25)
+        found = pd.DataFrame({"finding": "near", "id": near[:, 0], "other": near[:, 1]})
+        found = found.reindex(columns=COLUMNS).assign(left_out=False, other_left_out=False)
+        for path, table in ((self.table, self.cells), (self.windows, windows), (self.audit, found)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            table.to_csv(path, index=False)
+
+    def splits(self, study: Study, scheme: str) -> list[Path]:
+        start = f"results/splits/{self.name}/{scheme}"
+        draws = product(study.fractions(scheme), study.folds)
+        return [Path(f"{start}/fraction={part}/fold={fold}.csv") for part, fold in draws]
+
+    def predictions(self, study: Study, scheme: str, model: str, head: str) -> list[Path]:
+        start = f"results/predictions/{self.name}/{scheme}/view={VIEW}/model={model}/head={head}"
+        draws = product(study.fractions(scheme), study.folds)
+        return [Path(f"{start}/fraction={part}/fold={fold}.csv") for part, fold in draws]
+
+
+def draw_splits(study: Study, of: Dataset) -> None:
+    """Draw every split of a study, as the rule `split` does, and audit it."""
+    for scheme in study.schemes(of.name):
+        paths = of.splits(study, scheme)
+        split.main(
+            of.table,
+            of.audit,
+            [of.windows] if study.needs_windows(scheme) else [],
+            paths,
+            [path.with_suffix(".json") for path in paths],
+            recipes.SPLITS,
+            json.loads(study.draw(of.name, scheme)),
+            study.drops(of.name),
+            scheme,
+        )
+        leaks = [path.with_suffix(".leakage.csv") for path in paths]
+        audit_splits.main(of.table, of.windows, of.audit, paths, leaks, scheme)
+
+
+def fit_model(asked: list[Study], of: Dataset, model: str, x: np.ndarray) -> int:
+    """Write the store of one model, fit it in every study that has it, delete the store."""
+    store = Path(f"results/embeddings/{of.name}/{VIEW}/{model}.h5")
+    stamps = {"cells_sha256": sha256(of.table), "model": model, "view": VIEW}
+    card = facts(asked[0].model(model))
+    write_store(store, x, of.cells["id"].to_numpy(), stamps | {"card": card})
+    jobs = {
+        (scheme, row.head): study
+        for study in asked
+        for row in study.rows
+        for scheme in study.schemes(of.name)
+        if row.model == model
+    }
+    fitted = 0
+    for (scheme, head), study in jobs.items():
+        splits, out = of.splits(study, scheme), of.predictions(study, scheme, model, head)
+        probe.main(store, of.table, splits, out, json.loads(facts(study.head(head))), model, VIEW)
+        scores = Path(
+            f"results/scores/{of.name}/{scheme}/view={VIEW}/model={model}/head={head}.csv"
+        )
+        score.main(of.table, out, scores, scheme)
+        fitted += len(out)
+    store.unlink()
+    return fitted
+
+
+class Report:
+    """Makes the products of one study, as the rules of `report.smk` do."""
+
+    def __init__(self, study: Study, datasets: list[Dataset]) -> None:
+        self.study, self.of = study, {one.name: one for one in datasets}
+        self.rows, self.name = json.loads(study.table_rows), study.name
+        self.out = Path(f"results/studies/{study.name}")
+        self.cells = [one.table for one in datasets]
+        self.published = ROOT / "config" / "published"
+        self.calibration = ROOT / "config" / "calibration.csv"
+
+    def files(self, blocks: list[tuple[str, str]]) -> list[Path]:
+        return [
+            path
+            for name, scheme in blocks
+            for row in self.study.rows
+            for path in self.of[name].predictions(self.study, scheme, row.model, row.head)
+        ]
+
+    def scores(self, blocks: list[tuple[str, str]]) -> list[Path]:
+        return [
+            Path(f"results/scores/{name}/{scheme}/view={VIEW}/model={r.model}/head={r.head}.csv")
+            for name, scheme in blocks
+            for r in self.study.rows
+        ]
+
+    def drawn(self, name: str) -> tuple[Path, Path, Path]:
+        csv, pdf, png = (self.out / f"{name}.{kind}" for kind in ("csv", "pdf", "png"))
+        return csv, pdf, png
+
+    def compare(self) -> None:
+        names = ["intervals", "comparisons", "variances", "learning", "crossings"]
+        paths = [self.out / f"{name}.csv" for name in names]
+        files = self.files(self.study.blocks)
+        compare.main(self.cells, files, self.calibration, *paths, self.rows, self.name)
+
+    def tables(self) -> None:
+        out, cards = self.out, json.loads(self.study.encoders)
+        table1.main(out / "table1.csv", cards, self.name)
+        printed = sorted(self.published.glob("*.csv"))
+        about = json.loads(self.study.comparability)
+        judged = (out / "intervals.csv", out / "table1.csv", printed, out / "published.csv", about)
+        judge.main(*judged)
+        if not self.study.crossing:
+            return
+        scores, paper = self.scores(self.study.crossing), self.published / "ganz2024_table2.csv"
+        about, beside = (self.rows, self.name), (out / "intervals.csv", out / "published.csv")
+        table2.main(scores, paper, out / "table2.csv", out / "table2_sd.csv", *about)
+        printed_to = (out / "table2.md", out / "table2.tex")
+        print_table2.main(out / "table2.csv", *beside, *printed_to, *about)
+
+    def figures(self) -> None:
+        about, rows = (self.rows, self.name), self.rows
+        spans, curves, crossed = (
+            self.out / f"{n}.csv" for n in ("intervals", "learning", "crossings")
+        )
+        if "figure1.csv" in self.study.products:
+            paper = self.published / "ganz2024_figure1.csv"
+            figure1.main(self.scores(self.study.pooled), paper, *self.drawn("figure1"), *about)
+            learning.main(spans, curves, crossed, *self.drawn("learning")[1:], rows)
+        if "figure2.csv" in self.study.products:
+            figure2.main(self.scores(self.study.crossing), *self.drawn("figure2"), *about)
+            ranks.main(spans, *self.drawn("ranks"), *about)
+        if "orders.csv" in self.study.products:
+            files = self.files(self.study.crossing)
+            orders.main(self.out / "table2.csv", files, *self.drawn("orders"), rows)
+
+    def leaks(self) -> list[Path]:
+        splits = [
+            p for n, scheme in self.study.ladder for p in self.of[n].splits(self.study, scheme)
+        ]
+        return [path.with_suffix(".leakage.csv") for path in splits]
+
+    def ladder(self) -> None:
+        table, pdf, png = self.drawn("ladder")
+        files, out = self.files(self.study.ladder), (table, self.out / "ladder.md", pdf, png)
+        about = (self.rows, self.name)
+        price_ladder.main(self.cells, files, self.calibration, self.leaks(), *out, *about)
