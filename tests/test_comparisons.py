@@ -79,7 +79,7 @@ def test_rows_that_score_alike_are_equivalent_and_have_no_p_value():
 def test_a_test_that_cannot_reach_significance_says_so_instead_of_a_p_value():
     line = comparisons(one(slides=4, folds=5), "good", ABOUT).set_index("row").loc["worse"]
     assert np.isnan(line["p_slides"])
-    assert np.isnan(line["p_slide_bootstrap"])
+    assert np.isnan(line["p_obuchowski"])
     assert np.isnan(line["p_signed_rank_folds"])
     assert line["verdict"] == "undecided"
     assert "4 slides: no test can reach 0.05 (least p 0.125)" in line["note"]

@@ -33,7 +33,7 @@ class Rows:
     """The rows of one block and what their comparison needs, each computed once."""
 
     def __init__(self, block: Block, *, draws: int, calibration: pd.DataFrame) -> None:
-        self.block, self._draws, self._calibration = block, draws, calibration
+        self.block, self.count, self._calibration = block, draws, calibration
         self.slides = block.slides
 
     def coverage_note(self, tested: str) -> str:
@@ -71,7 +71,7 @@ class Rows:
     @cached_property
     def draws(self) -> dict[str, np.ndarray]:
         """Row to its AUROC in each draw of slides."""
-        slides, draws = self.slides, self._draws
+        slides, draws = self.slides, self.count
         return {row: self.block.draws(row, slides=slides, draws=draws) for row in self.block.rows}
 
 
@@ -133,23 +133,21 @@ def few_slides(rows: Rows, alpha: float) -> str:
 def compare_row(rows: Rows, row: str, reference: str, about: Card, fraction: str) -> Card:
     """Compare one row of a block with the reference: difference is reference minus row."""
     gap = rows.influences[reference].minus(rows.influences[row])
-    draws = rows.draws[reference] - rows.draws[row]
-    few = few_slides(rows, about["alpha"])
-    freedom, can = gap.freedom, not few
-    low, high = gap_interval(gap.auroc, gap.error, freedom=freedom)
-    sampled, margin = quantiles(draws), about["margin"]
-    by_slides = {
-        "p_slides": t_test(gap.auroc, gap.error, freedom) if can else np.nan,
-        "p_slide_bootstrap": t_test(gap.auroc, np.nanstd(draws), freedom) if can else np.nan,
-    }
-    how = {"freedom": freedom, "margin": margin, "alpha": about["alpha"]}
-    verdict = equivalence(gap.auroc, gap.error, **how) if can else "undecided"
+    error = float(np.nanstd(rows.draws[reference] - rows.draws[row]))
+    few, how = few_slides(rows, about["alpha"]), {"freedom": gap.freedom}
+    low, high = gap_interval(gap.auroc, error, **how)
+    sums = gap_interval(gap.auroc, gap.error, **how)
+    margin, can = about["margin"], not few
+    verdict = equivalence(gap.auroc, error, margin=margin, alpha=about["alpha"], **how)
     by_folds = _compare_folds(rows, row, reference, about["alpha"], fraction)
     note = "; ".join(filter(None, [few, by_folds.pop("note")]))
-    spans = {"low": low, "high": high, "bootstrap_low": sampled[0], "bootstrap_high": sampled[1]}
-    return {"difference": gap.auroc} | spans | by_slides | by_folds | {
-        "verdict": verdict, "margin": margin, "note": note,
-    }  # fmt: skip
+    spans = {"low": low, "high": high, "obuchowski_low": sums[0], "obuchowski_high": sums[1]}
+    by_slides = {
+        "p_slides": t_test(gap.auroc, error, **how) if can else np.nan,
+        "p_obuchowski": t_test(gap.auroc, gap.error, **how) if can else np.nan,
+    }
+    said = {"verdict": verdict if can else "undecided", "margin": margin, "note": note}
+    return {"difference": gap.auroc} | spans | by_slides | by_folds | said
 
 
 def _compare_folds(rows: Rows, row: str, reference: str, alpha: float, fraction: str) -> Card:
@@ -217,7 +215,7 @@ def comparisons(blocks: dict[Keys, Rows], reference: str, about: Card) -> pd.Dat
             for row in others
         ]
         table = pd.DataFrame(lines)
-        for name in ("p_slides", "p_slide_bootstrap", "p_folds_these_slides"):
+        for name in ("p_slides", "p_obuchowski", "p_folds_these_slides"):
             table[f"{name}_holm"] = holm(table[name])
         tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COMPARED)

@@ -21,7 +21,8 @@ def read_notes(predictions: list[Path]) -> pd.DataFrame:
     -------
     data frame with columns dataset, model, head, feature_sd (root mean square of the
     per-dimension SD of the training embeddings as the head saw them), effective_c
-    (scikit-learn's C of the ridge that has the same optimum), zero (share of folds whose
+    (scikit-learn's C of the ridge that has the same optimum; of `ridge_cv` on its
+    standardised features, which no other head's compares with), zero (share of folds whose
     optimum is W = 0), medians and means over folds; empty where a head notes none
     """
     lines = []

@@ -1,5 +1,6 @@
 """What each rung of the leakage ladder costs each row, at equal training size."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +38,27 @@ def _rungs(blocks: dict, dataset: str) -> dict[str, Rows]:
     return found
 
 
-def _cost(below: Influence, here: Influence) -> tuple[float, ...]:
-    """Return what is lost from one rung to another, its interval and its p-value."""
-    gap = below.minus(here)
-    low, high = gap_interval(gap.auroc, gap.error, freedom=gap.freedom)
-    return gap.auroc, low, high, t_test(gap.auroc, gap.error, gap.freedom)
+@dataclass(frozen=True)
+class Rung:
+    """One row on one rung: its influence on, and its draws over, all slides of the ladder."""
+
+    influence: Influence
+    draws: np.ndarray
+
+    def cost(self, here: "Rung") -> tuple[float, ...]:
+        """Return what is lost from this rung to another, its interval and its p-value.
+
+        Slides are resampled, the same for both rungs.
+        """
+        gap = self.influence.minus(here.influence)
+        error = float(np.nanstd(self.draws - here.draws))
+        low, high = gap_interval(gap.auroc, error, freedom=gap.freedom)
+        return gap.auroc, low, high, t_test(gap.auroc, error, gap.freedom)
+
+
+def _of_row(rows: Rows, row: str, slides: np.ndarray) -> Rung:
+    draws = rows.block.draws(row, slides=slides, draws=rows.count)
+    return Rung(rows.block.influence(row, clusters=slides), draws)
 
 
 def price_ladder(blocks: dict, leaks: pd.DataFrame, about: Card) -> pd.DataFrame:
@@ -70,13 +87,13 @@ def price_ladder(blocks: dict, leaks: pd.DataFrame, about: Card) -> pd.DataFrame
         rungs = _rungs(blocks, dataset)
         slides = np.unique(np.concatenate([rows.slides for rows in rungs.values()]))
         for row in next(iter(rungs.values())).block.rows:
-            of = {r: rows.block.influence(row, clusters=slides) for r, rows in rungs.items()}
+            of = {rung: _of_row(rows, row, slides) for rung, rows in rungs.items()}
             first = before = next(iter(of))
             for rung, rows in rungs.items():
-                here = of[rung]
+                here = of[rung].influence
                 place = (dataset, row, rung, about["rungs"][rung], rows.block.trained[row])
                 span = interval(here.auroc, here.error, freedom=here.freedom)
-                cost, step = (_cost(of[one], here) for one in (first, before))
+                cost, step = (of[one].cost(of[rung]) for one in (first, before))
                 within = rows.block.within(row)
                 lines.append((*place, here.auroc, *span, within, *cost, *step[:3]))
                 before = rung
