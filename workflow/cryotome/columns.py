@@ -13,7 +13,7 @@ from scipy.linalg import cho_solve, cholesky
 CHUNK = 1024  # rows that are taken to float64 at once
 # Multiplications up to which OpenBLAS neither packs nor waits for other threads; a thin product
 # in pieces of that size takes less than half the time of the whole.
-SMALL = 900_000
+SMALL = 250_000
 
 
 def forward(x: Any, columns: Any) -> Any:
@@ -31,11 +31,12 @@ def backward(x: Any, values: Any) -> Any:
     """Return (c, d): few values a row (n, c), transposed, times features (n, d)."""
     if not isinstance(x, np.ndarray):
         return values.T @ x
-    out = np.zeros((x.shape[1], values.shape[1]), x.dtype)
+    wide = np.ascontiguousarray(values.T)
+    out = np.zeros((len(wide), x.shape[1]), x.dtype)
     rows = max(8, SMALL // out.size)
     for first in range(0, len(x), rows):
-        out += x[first : first + rows].T @ values[first : first + rows]
-    return out.T
+        out += wide[:, first : first + rows] @ x[first : first + rows]
+    return out
 
 
 def library_of(x: Any) -> ModuleType:

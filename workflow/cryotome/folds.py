@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cryotome.columns import CHUNK, Columns, library_of
+from cryotome.columns import CHUNK, Columns, backward, library_of
 from cryotome.errors import ProbeError
 
 EXACT = 4_000_000  # numbers up to which a fold is solved in float64 throughout
@@ -173,14 +173,14 @@ def _taken(
     rounding is all it has.
     """
     mine = np.empty((len(rows), x.shape[1]), np.float32)
-    wide = np.ascontiguousarray(weight.T, dtype=np.float32)
-    mean, square = np.zeros((2, len(wide), x.shape[1]))
+    light = weight.astype(np.float32)
+    mean, square = np.zeros((2, weight.shape[1], x.shape[1]))
     for first in range(0, len(rows), CHUNK):
-        part, some = mine[first : first + CHUNK], wide[:, first : first + CHUNK]
+        part, some = mine[first : first + CHUNK], light[first : first + CHUNK]
         np.subtract(x[rows[first : first + CHUNK]], shift, out=part)
         part /= scale
-        mean += some @ part
-        square += some @ part**2
+        mean += backward(part, some)
+        square += backward(part * part, some)
     spread = square - mean**2
     spread[spread < 1e-6 * square] = 0
     if device is None:
