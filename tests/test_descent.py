@@ -30,10 +30,7 @@ def test_a_weight_that_is_penalised_more_gets_smaller():
     problem = columns()
     plain = Penalty(np.array([0.05]), True, np.ones((1, 3)))
     uneven = Penalty(np.array([0.05]), True, np.array([[100.0, 1, 1]]))
-    ends = [
-        Descender(problem, penalty, problem.gram(), 1e-10).run()
-        for penalty in (plain, uneven)
-    ]
+    ends = [Descender(problem, penalty, problem.gram(), 1e-10).run() for penalty in (plain, uneven)]
     assert abs(ends[1].points[0, 0, 0]) < abs(ends[0].points[0, 0, 0]) / 10
 
 
