@@ -13,7 +13,8 @@ import yaml
 from worlds import mixing, windows_of, write_store
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[1:1] = [str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
+# before this folder, which has a probe.py of its own
+sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
 
 import audit_splits  # noqa: E402
 import compare  # noqa: E402
