@@ -73,7 +73,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of the real annotations")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--quick", action="store_true", help=f"{NARROW} dimensions, fewer draws")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"{NARROW} dimensions, two folds, fewer draws"
+    )
     parser.add_argument("--replicates", type=int, help="worlds that tell the truth (10)")
     parser.add_argument("--studies", type=int, help="worlds whose intervals are counted (10)")
     args = parser.parse_args()
@@ -90,11 +92,11 @@ def run(data: Path, out: Path, counts: tuple[int, int], *, quick: bool) -> None:
     """Run everything in the current folder; leave tables and figures in `out`."""
     clock, terminal = Clock(), sys.stderr
     widths = {name: NARROW if quick else width for name, (width, _) in MODELS.items()}
-    asked = NARROW if quick else ASKED
+    asked, size = (NARROW, (200, 2)) if quick else (ASKED, (1000, 5))  # draws of slides, folds
     with open(out / "log.txt", "w", buffering=1) as log, redirect_stderr(log):
         with clock.stage("cells, windows"):
             write_cards(Path("config"), widths)
-            every = [Study(c, Path("config")) for c in studies(200 if quick else 1000).values()]
+            every = [Study(c, Path("config")) for c in studies(*size).values()]
             of = [
                 Dataset("midog2022", read_midog2022(data, every[0].dataset("midog2022"))),
                 Dataset("ccmct", invent_ccmct(data)),

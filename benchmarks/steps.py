@@ -57,12 +57,12 @@ RIDGES = [row | {"head": "ridge"} for row in PROBES]
 IDENTITY = {"model": "slide_identity", "head": "slide_prevalence"}
 
 
-def studies(draws: int) -> dict[str, dict]:
+def studies(draws: int, folds: int) -> dict[str, dict]:
     """Return the configs: Table 2 and Figure 1, the orders of two probes, the ladder."""
     every = {
         "datasets": ["midog2022", "ccmct"],
         "fractions": [0.001, 0.01, 0.1, 1.0],
-        "folds": 5,
+        "folds": folds,
         "views": [VIEW],
         "parity": {"patches": 512, "cosine": 0.99, "auroc": 0.01},
         "statistics": {"draws": draws, "alpha": 0.05, "margin": 0.02},
