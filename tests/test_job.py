@@ -67,7 +67,7 @@ def test_bars_become_lines_in_the_log(tmp_path):
 
 
 def test_a_script_runs_by_hand(tmp_path):
-    (tmp_path / "cells.csv").write_text("id,domain\n0,a\n1,a\n2,a\n3,a\n")
+    (tmp_path / "cells.csv").write_text("id,slide,domain\n0,s,a\n1,s,a\n2,s,a\n3,s,a\n")
     fold = tmp_path / "fraction=1.0" / "fold=0.csv"
     fold.parent.mkdir()
     fold.write_text("id,role,label,score\n0,test,0,.1\n1,test,1,.9\n2,test,0,.4\n3,test,1,.4\n")
