@@ -1,13 +1,15 @@
 """What may be said of each row, and of each row against the reference: intervals and tests."""
 
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cryotome.blocks import Block, Keys
+from cryotome.blocks import Block, Keys, gather_blocks
 from cryotome.cards import Card
+from cryotome.cells import load_cells
 from cryotome.statistics import (
     corrected_t,
     crossing,
@@ -36,14 +38,14 @@ class Rows:
         self.block, self.count, self._calibration = block, draws, calibration
         self.slides = block.slides
 
-    def coverage_note(self, tested: str) -> str:
+    @property
+    def coverage_note(self) -> str:
         """Say where 95 % intervals are known to cover less than 92 %, else nothing."""
         known = self._calibration
         known = known[known["what"] == CLUSTERED]
-        design = ("grouped" if self.block.grouped else "random", tested == "domains")
-        alike = (known["folds"] == design[0]) & ((known["tested"] == "domains") == design[1])
-        if not alike.any():  # domains were simulated on the slides that have some
-            alike = known["folds"] == design[0]
+        folds = "grouped" if self.block.grouped else "random"
+        parted = len(self.block.parts) > len(set(self.block.folds))  # a fold by its domains
+        alike = (known["folds"] == folds) & ((known["tested"] == "domains") == parted)
         mine = self.block.effective_slides
         few = known["effective_slides"] * NEARLY >= mine
         low = known[alike & few & (known["share"] < COVERED)]
@@ -56,11 +58,11 @@ class Rows:
             f"cover {100 * worst['share']:.0f} %"
         )
 
-    def note(self, row: str, tested: str, alpha: float) -> str:
+    def note(self, row: str, alpha: float) -> str:
         """Return what must be known of a row's interval."""
         slides = self.influences[row]
         one = "a part has one slide of a label: no interval" if slides.single else ""
-        few = few_slides(self, alpha) or self.coverage_note(tested)
+        few = few_slides(self, alpha) or self.coverage_note
         return "; ".join(filter(None, [self.block.constant(row), one, few]))
 
     @cached_property
@@ -73,6 +75,23 @@ class Rows:
         """Row to its AUROC in each draw of slides."""
         slides, draws = self.slides, self.count
         return {row: self.block.draws(row, slides=slides, draws=draws) for row in self.block.rows}
+
+
+def load_blocks(
+    cells: list[Path], predictions: list[Path], calibration: Path, about: Card
+) -> dict[Keys, Rows]:
+    """Gather the predictions of a study and prepare them for comparison.
+
+    Parameters
+    ----------
+    cells
+        Tables of cells, each named as its dataset.
+    calibration, about
+        The file, and the study's facts, that `read_blocks` takes its own from.
+    """
+    of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
+    gathered = gather_blocks(predictions, of_cells)
+    return read_blocks(gathered, about["statistics"], pd.read_csv(calibration))
 
 
 def read_blocks(
@@ -111,7 +130,7 @@ def intervals(blocks: dict[Keys, Rows], alpha: float) -> pd.DataFrame:
             delong = interval(slides.auroc, patches.error, freedom=np.inf)
             counts = (len(rows.slides), rows.block.effective_slides)
             within = rows.block.within(row)
-            note = rows.note(row, keys[3], alpha)
+            note = rows.note(row, alpha)
             lines.append(
                 (*keys, row, slides.auroc, *clustered, *sampled, *delong, *counts, within, note)
             )

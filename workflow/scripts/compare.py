@@ -2,16 +2,12 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from cryotome.blocks import gather_blocks
-from cryotome.cells import load_cells
 from cryotome.comparisons import (
     comparisons,
     crossings,
     intervals,
     learning_curves,
-    read_blocks,
+    load_blocks,
     variances,
 )
 from cryotome.job import run
@@ -30,9 +26,7 @@ def main(
     rows: dict,
     study: str,
 ) -> None:
-    of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
-    gathered = gather_blocks(predictions, of_cells)
-    blocks = read_blocks(gathered, rows["statistics"], pd.read_csv(calibration))
+    blocks = load_blocks(cells, predictions, calibration, rows)
     reference = " + ".join(rows["figure2"][0])
     results = {
         table: intervals(blocks, rows["statistics"]["alpha"]),

@@ -16,7 +16,8 @@ def main(
 ) -> None:
     result = order_models(pd.read_csv(table2), read_notes(predictions), rows)
     with written_whole(table) as beside:
-        result.to_csv(beside, index=False)
+        synthetic = result["dataset"].isin(rows["synthetic"])
+        result.assign(synthetic=synthetic).to_csv(beside, index=False)
     save_figure(draw_orders(result, rows), pdf, png)
 
 

@@ -2,12 +2,8 @@
 
 from pathlib import Path
 
-import pandas as pd
-
-from cryotome.blocks import gather_blocks
-from cryotome.cells import load_cells
 from cryotome.charts import draw_ladder
-from cryotome.comparisons import read_blocks
+from cryotome.comparisons import load_blocks
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
@@ -27,12 +23,11 @@ def main(
     rows: dict,
     study: str,
 ) -> None:
-    of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
-    gathered = gather_blocks(predictions, of_cells)
-    blocks = read_blocks(gathered, rows["statistics"], pd.read_csv(calibration))
+    blocks = load_blocks(cells, predictions, calibration, rows)
     result = price_ladder(blocks, read_leaks(leaks), rows)
     with written_whole(table) as beside:
-        result.assign(study=study).to_csv(beside, index=False)
+        synthetic = result["dataset"].isin(rows["synthetic"])
+        result.assign(study=study, synthetic=synthetic).to_csv(beside, index=False)
     with written_whole(markdown) as beside:
         text = to_markdown(printed(result, rows["labels"]), ladder_caption(study, rows))
         beside.write_text(text)

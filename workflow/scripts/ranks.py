@@ -15,7 +15,8 @@ def main(intervals: Path, table: Path, pdf: Path, png: Path, rows: dict, study: 
     measured = pd.read_csv(intervals)
     result = ranks(measured, list(rows["labels"]))
     with written_whole(table) as beside:
-        result.assign(study=study).to_csv(beside, index=False)
+        synthetic = bool(rows["notice"])  # a rank is over all datasets
+        result.assign(study=study, synthetic=synthetic).to_csv(beside, index=False)
     values = {tested: block_values(measured, tested) for tested in result["tested"].unique()}
     save_figure(draw_ranks(result, values, rows), pdf, png)
 
