@@ -1,39 +1,68 @@
+import numpy as np
 import pytest
 import torch
 from conftest import CONFIG
-from torchvision.transforms import v2
+from scipy.stats import ks_2samp
+from torchvision.transforms import InterpolationMode, v2
 
-from cryotome.augment import augment, blur, jitter_colour, place_windows
+from cryotome.augment import (
+    FLIP,
+    JITTER,
+    ORDER,
+    SHIFT,
+    SIGMA,
+    TURN,
+    black_corners,
+    blur,
+    draw_uniform,
+    draws_of,
+    jitter_colour,
+    make_views,
+    place_windows,
+    turn_hue,
+)
 from cryotome.cards import load_card
 
+WHOLE = load_card(CONFIG, "heads", "e2e")["augment"]
 OFF = {"jitter_share": 0, "blur_share": 0, "flip_share": 0, "rotation_share": 0, "shift": 0}
 
 
 def settings(**changes):
-    return load_card(CONFIG, "heads", "e2e")["augment"] | OFF | changes
+    return WHOLE | OFF | changes
 
 
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def drawn(count, side, settings, seed=0):
+    return draws_of(draw_uniform(count, rng(seed)), side, settings)
+
+
 @pytest.fixture
-def batch():
-    return torch.rand(8, 3, 50, 50, generator=rng(1))
+def patches():
+    return torch.randint(256, (8, 50, 50, 3), dtype=torch.uint8, generator=rng(1))
 
 
-def test_with_everything_off_the_centre_comes_out_untouched(batch):
-    views = augment(batch, 40, settings(), rng())
+@pytest.fixture
+def batch(patches):
+    return patches.permute(0, 3, 1, 2).float() / 255
+
+
+def test_with_everything_off_the_centre_comes_out_untouched(patches, batch):
+    views = make_views(patches, drawn(8, 40, settings()), 40, settings())
     assert torch.allclose(views, batch[..., 5:45, 5:45], atol=1e-5)
 
 
 def test_flips_are_exact(batch):
-    views = place_windows(batch, 40, settings(flip_share=1), rng())
+    on = settings(flip_share=1)
+    views = place_windows(batch, drawn(8, 40, on), 40, on)
     assert torch.allclose(views, batch[..., 5:45, 5:45].flip(2, 3), atol=1e-5)
 
 
 def test_shifts_stay_within_a_tenth_and_are_whole_pixels(batch):
-    views = place_windows(batch, 40, settings(shift=0.1), rng())
+    on = settings(shift=0.1)
+    views = place_windows(batch, drawn(8, 40, on), 40, on)
     found = set()
     for view, patch in zip(views, batch, strict=True):
         hits = [
@@ -50,59 +79,159 @@ def test_turns_keep_the_centre_and_differ_from_patch_to_patch():
     disc = torch.zeros(8, 3, 50, 50)
     disc[..., 22:28, 22:28] = 1
     disc[..., 22:28, 36:42] = 0.5  # a mark to the right
-    views = place_windows(disc, 40, settings(rotation_share=1), rng())
+    on = settings(rotation_share=1)
+    views = place_windows(disc, drawn(8, 40, on), 40, on)
     assert (views[..., 19:21, 19:21] > 0.9).all()
     assert len({tuple(v[0].flatten().round(decimals=2).tolist()) for v in views}) == 8
     assert views.sum((1, 2, 3)) == pytest.approx(disc[..., 5:45, 5:45].sum((1, 2, 3)), rel=0.1)
 
 
-def test_colour_jitter_stays_in_range_and_leaves_the_rest_alone(batch):
-    views = jitter_colour(batch, settings(jitter_share=0.5), rng())
-    changed = [(a - b).abs().max() > 1e-4 for a, b in zip(views, batch, strict=True)]
+def test_a_turn_with_black_corners_is_torchvisions(batch):
+    """The follow-up's turn: of the window alone, black beyond it, nearest pixel."""
+    on = settings(rotation_share=1, corners="black", interpolation="nearest")
+    draws = drawn(8, 40, on, seed=2)
+    views = black_corners(place_windows(batch, draws, 40, on), draws)
+    for view, patch, turn in zip(views, batch[..., 5:45, 5:45], draws[:, TURN], strict=True):
+        # `place_windows` turns the window, torchvision the image
+        theirs = v2.functional.rotate(patch, float(turn.rad2deg()), InterpolationMode.NEAREST)
+        assert ((view - theirs).abs().amax(0) > 1e-4).float().mean() < 0.02  # ties of rounding
+        assert (view == 0).all(0).float().mean() > 0.01
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_each_jitter_is_torchvisions_for_its_factor(batch, place):
+    jitter = [0.0] * 4
+    jitter[place] = 0.4
+    draws = drawn(8, 40, settings(jitter_share=1, jitter=jitter), seed=3)
+    functions = [
+        v2.functional.adjust_brightness,
+        v2.functional.adjust_contrast,
+        v2.functional.adjust_saturation,
+        v2.functional.adjust_hue,
+    ]
+    views = jitter_colour(batch.clone(), draws)
+    for view, patch, factor in zip(views, batch, draws[:, JITTER][:, place], strict=True):
+        assert (functions[place](patch, float(factor)) - view).abs().max() < 1e-4
+        assert (patch - view).abs().max() > 1e-3
+
+
+def test_the_order_of_the_jitters_is_drawn_for_each_patch(batch):
+    draws = drawn(8, 40, settings(jitter_share=1, jitter=[0.4, 0.4, 0.4, 0.2]), seed=4)
+    views = jitter_colour(batch.clone(), draws)
+    functions = [
+        v2.functional.adjust_brightness,
+        v2.functional.adjust_contrast,
+        v2.functional.adjust_saturation,
+        v2.functional.adjust_hue,
+    ]
+    orders = draws[:, ORDER].long()
+    assert len({tuple(order.tolist()) for order in orders}) > 3
+    for view, patch, order, factors in zip(views, batch, orders, draws[:, JITTER], strict=True):
+        for kind in order:
+            patch = functions[kind](patch, float(factors[kind]))
+        assert (patch - view).abs().max() < 1e-3
+
+
+def test_hue_leaves_grey_alone():
+    grey = torch.full((4, 3, 8, 8), 0.5)
+    assert torch.equal(turn_hue(grey, torch.full((4, 1, 1), 0.1)), grey)
+
+
+def test_colour_jitter_leaves_the_others_alone(batch):
+    views = jitter_colour(batch.clone(), drawn(8, 40, settings(jitter_share=0.5)))
+    changed = [not torch.equal(a, b) for a, b in zip(views, batch, strict=True)]
     assert 0 < sum(changed) < 8
     assert views.min() >= 0
     assert views.max() <= 1
 
 
-@pytest.mark.parametrize(("place", "reach"), [(0, 0.3), (2, 0.5)])
-def test_brightness_and_saturation_are_torchvisions(batch, place, reach):
-    jitter = [0.0] * 4
-    jitter[place] = reach
-    views = jitter_colour(batch, settings(jitter_share=1, jitter=jitter), rng(3))
-    functions = {0: v2.functional.adjust_brightness, 2: v2.functional.adjust_saturation}
-    for view, patch in zip(views, batch, strict=True):
-        near = min(
-            (functions[place](patch, f) - view).abs().max()
-            for f in torch.linspace(1 - reach, 1 + reach, 601)
-        )
-        assert near < 2e-3
-
-
-def test_contrast_is_torchvisions_for_its_own_factor(batch):
-    views = jitter_colour(batch, settings(jitter_share=1, jitter=[0, 0.5, 0, 0]), rng(3))
-    for view, patch in zip(views, batch, strict=True):
-        factors = torch.linspace(0.5, 1.5, 1001)
-        near = min((v2.functional.adjust_contrast(patch, f) - view).abs().max() for f in factors)
-        assert near < 2e-3
-
-
-def test_hue_turns_colours_and_leaves_grey_and_luma_alone():
-    grey = torch.full((4, 3, 8, 8), 0.5)
-    pink = torch.tensor([0.6, 0.4, 0.5]).view(1, 3, 1, 1).expand(4, 3, 8, 8)
-    on = settings(jitter_share=1, jitter=[0, 0, 0, 0.1])
-    assert torch.allclose(jitter_colour(grey, on, rng(2)), grey, atol=1e-3)
-    turned = jitter_colour(pink, on, rng(2))
-    assert (turned - pink).abs().amax((1, 2, 3)).min() > 1e-3
-    luma = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
-    assert torch.allclose((turned * luma).sum(1), (pink * luma).sum(1), atol=2e-3)
-
-
 def test_blur_is_torchvisions_gaussian(batch):
-    views = blur(batch, settings(blur_share=1, blur_sigma=[0.7, 0.7]), rng())
-    assert torch.allclose(views, v2.functional.gaussian_blur(batch, [5, 5], [0.7, 0.7]), atol=1e-5)
+    draws = drawn(8, 40, settings(blur_share=1, blur_sigma=[0.3, 1.2]))
+    views = blur(batch.clone(), draws)
+    for view, patch, sigma in zip(views, batch, draws[:, SIGMA], strict=True):
+        theirs = v2.functional.gaussian_blur(patch, [5, 5], [float(sigma)] * 2)
+        assert torch.allclose(view, theirs, atol=1e-5)
 
 
-def test_draws_repeat_with_their_seed(batch):
-    on = load_card(CONFIG, "heads", "e2e")["augment"]
-    assert torch.equal(augment(batch, 40, on, rng(7)), augment(batch, 40, on, rng(7)))
-    assert not torch.equal(augment(batch, 40, on, rng(7)), augment(batch, 40, on, rng(8)))
+def test_leaving_out_what_changes_nothing_changes_nothing(batch, monkeypatch):
+    """On a processor the untouched patches are skipped; a GPU changes all, these by nothing."""
+    draws = drawn(8, 40, WHOLE, seed=5)
+    skipped = blur(jitter_colour(batch.clone(), draws), draws)
+    monkeypatch.setattr(
+        "cryotome.augment._where", lambda change, batch, draws, on: change(batch, draws)
+    )
+    assert torch.allclose(blur(jitter_colour(batch.clone(), draws), draws), skipped, atol=2e-6)
+
+
+def test_draws_repeat_with_their_seed_and_come_in_blocks_as_one_by_one(patches):
+    assert torch.equal(drawn(8, 40, WHOLE, seed=7), drawn(8, 40, WHOLE, seed=7))
+    assert not torch.equal(drawn(8, 40, WHOLE, seed=7), drawn(8, 40, WHOLE, seed=8))
+    uniform = torch.stack([draw_uniform(8, rng(seed)) for seed in range(3)])
+    whole = draws_of(uniform, 40, WHOLE)
+    assert torch.equal(whole[2], draws_of(uniform[2], 40, WHOLE))
+
+
+def test_draws_have_the_shares_and_ranges_of_the_card():
+    draws = drawn(40_000, 224, WHOLE)
+    near = {"abs": 0.01}
+    assert (draws[:, TURN] != 0).float().mean().item() == pytest.approx(0.5, **near)
+    assert (draws[:, FLIP] < 0).float().mean(0).tolist() == pytest.approx([0.5, 0.5], **near)
+    assert (draws[:, SIGMA] > 0).float().mean().item() == pytest.approx(0.1, **near)
+    assert (draws[:, JITTER] != torch.tensor([1.0, 1, 1, 0])).float().mean(
+        0
+    ).tolist() == pytest.approx([0.5] * 4, **near)
+    shifts = draws[:, SHIFT]
+    assert sorted(set(shifts.flatten().tolist())) == list(range(-22, 23))
+    turned = draws[draws[:, TURN] != 0, TURN]
+    assert turned.abs().max() <= np.pi + 1e-6
+    assert turned.mean().abs() < 0.05
+    kinds = draws[:, [0, 1, 2, 3, 4, 5, 6, 7, 8, 13]].numpy().T
+    assert np.abs(np.corrcoef(kinds) - np.eye(10)).max() < 0.03  # each independent of all others
+
+
+def measures(views):
+    """Numbers of a view that each transform moves: colour, spread, sharpness, where things lie."""
+    grey = (views * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1)
+    line = torch.linspace(-1, 1, grey.shape[-1])
+    dark = (1 - grey).clamp(min=0)
+    mass = dark.sum((1, 2))
+    saturation = (views.amax(1) - views.amin(1)).mean((1, 2))
+    return {
+        "red": views[:, 0].mean((1, 2)),
+        "green": views[:, 1].mean((1, 2)),
+        "blue": views[:, 2].mean((1, 2)),
+        "red less blue": (views[:, 0] - views[:, 2]).mean((1, 2)),
+        "saturation": saturation,
+        "spread": grey.std((1, 2)),
+        "sharpness": (grey[:, 1:] - grey[:, :-1]).abs().mean((1, 2)),
+        "across": (dark * line).sum((1, 2)) / mass,
+        "along": (dark * line[:, None]).sum((1, 2)) / mass,
+        "corners": torch.stack([grey[:, y, x] for y in (0, -1) for x in (0, -1)]).mean(0),
+    }
+
+
+def test_views_are_distributed_as_torchvisions():
+    """One purple mark on pink, off centre, 1,500 times; the follow-up's transforms, black corners."""
+    count, side = 1500, 24
+    rows, columns = torch.meshgrid(torch.arange(30), torch.arange(30), indexing="ij")
+    mark = ((rows - 11) ** 2 / 9 + (columns - 19) ** 2 / 25) < 1
+    patch = torch.tensor([225, 170, 200], dtype=torch.uint8).expand(30, 30, 3).clone()
+    patch[mark] = torch.tensor([90, 50, 130], dtype=torch.uint8)
+    on = WHOLE | {"corners": "black", "interpolation": "nearest"}
+    draws = drawn(count, side, on, seed=11)
+    ours = measures(make_views(patch.expand(count, -1, -1, -1), draws, side, on))
+    theirs = v2.Compose(
+        [
+            v2.RandomHorizontalFlip(0.5),
+            v2.RandomVerticalFlip(0.5),
+            v2.RandomApply([v2.ColorJitter(0.1, 0.1, 0.1, 0.1)], 0.5),
+            v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.0))], 0.1),
+            v2.RandomApply([v2.RandomRotation(180)], 0.5),
+        ]
+    )
+    torch.manual_seed(12)
+    views, image = [], patch.permute(2, 0, 1).float() / 255
+    for dx, dy in torch.randint(-2, 3, (count, 2)).tolist():
+        views.append(theirs(image[:, 3 + dy : 27 + dy, 3 + dx : 27 + dx]))
+    for name, values in measures(torch.stack(views)).items():
+        assert ks_2samp(ours[name].numpy(), values.numpy()).pvalue > 0.001, name

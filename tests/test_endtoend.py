@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -7,15 +8,14 @@ import torch
 from conftest import CONFIG
 
 from cryotome.cards import load_card
+from cryotome.checkpoints import checkpointed
+from cryotome.devices import multiplies_bf16
 from cryotome.encoders import build_classifier
-from cryotome.endtoend import (
-    Material,
-    read_material,
-    score_cells,
-    train_endtoend,
-)
-from cryotome.errors import SplitError
+from cryotome.endtoend import train_endtoend
+from cryotome.errors import SplitError, TrainingError
+from cryotome.material import Material, centred, score_cells
 from cryotome.samplers import Cells
+from cryotome.supply import Supply
 
 CPU = torch.device("cpu")
 
@@ -45,21 +45,31 @@ def material(patches, train, watch):
     return Material(patches, table, {"seen": 32})
 
 
-def train(steps=40, learning_rate=0.003, seed=1, every=10, checkpoint=None):
-    card = load_card(CONFIG, "heads", "e2e_short")
-    card |= {"steps": steps, "evaluate_every": every, "learning_rate": learning_rate, "batch": 8}
+def head(steps=40, learning_rate=0.003, every=10, **more):
+    card = load_card(CONFIG, "heads", "e2e_short") | {"batch": 8, "precision": "fp32"}
+    card |= {"steps": steps, "evaluate_every": every, "learning_rate": learning_rate}
+    return card | more
+
+
+def train(seed=1, checkpoint=None, **settings):
     patches, cells = toy()
     encoder = load_card(CONFIG, "models", "resnet10t_random")
-    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed, device=CPU)
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed)
     both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
-    fit = train_endtoend(network, both, card, seed=seed, device=CPU, checkpoint=checkpoint)
+    how = {"seed": seed, "supply": Supply(patches, CPU), "checkpoint": checkpoint}
+    fit = train_endtoend(network, both, head(**settings), **how)
     return network, fit, patches, cells
+
+
+def logits_of(network, patches, rows):
+    view = lambda stored, _: centred(stored, 32)  # noqa: E731
+    return score_cells(network, Supply(patches, CPU), rows, view=view, precision=torch.float32)
 
 
 def test_it_learns_a_bright_bar():
     network, fit, patches, cells = train()
     network.load_state_dict(fit.best)
-    logits = score_cells(network, patches, cells.rows[40:], side=32, device=CPU)
+    logits = logits_of(network, patches, cells.rows[40:])
     assert logits[cells.label[40:] == 1].min() > logits[cells.label[40:] == 0].max()
 
 
@@ -69,9 +79,9 @@ def test_the_best_checkpoint_is_a_copy_and_really_the_best():
     losses = {}
     for name, state in (("best", fit.best), ("last", fit.last)):
         network.load_state_dict(state)
-        logits = score_cells(network, patches, cells.rows[40:], side=32, device=CPU)
+        logits = logits_of(network, patches, cells.rows[40:])
         losses[name] = float((np.logaddexp(0, logits) - cells.label[40:] * logits).mean())
-    history = [loss for _, loss in fit.history]
+    history = fit.curve["validation_loss"].tolist()
     assert losses["best"] == pytest.approx(min(history), rel=1e-4)
     assert losses["last"] == pytest.approx(history[-1], rel=1e-4)
     assert losses["best"] < losses["last"]
@@ -105,32 +115,119 @@ def test_scoring_sees_the_centre_only():
     network, _, patches, cells = train(steps=1, every=1)
     noisy = patches.clone()
     noisy[:, :4] = 255
-    both = [score_cells(network, p, cells.rows, side=32, device=CPU) for p in (patches, noisy)]
+    both = [logits_of(network, p, cells.rows) for p in (patches, noisy)]
     assert (both[0] == both[1]).all()
 
 
-def test_material_brings_patches_labels_and_slides_of_a_split_together(store, cohort, tmp_path):
-    split = tmp_path / "fold=0.csv"
-    split.write_text("id,role\n3,test\n7,train\n40,validation\n41,train\n")
-    material = read_material(store, cohort / "cells.csv", split)
-    cells = pd.read_csv(cohort / "cells.csv").set_index("id")
-    train = material.cells("train")
-    assert train.rows.tolist() == [7, 41]
-    assert train.label.tolist() == cells.loc[[7, 41], "label"].tolist()
-    assert train.slide.tolist() == ["001.tiff", "018.tiff"]
-    assert material.cells("validation", "test").rows.tolist() == [3, 40]
-    assert material.pixels.shape == (48, 40, 40, 3)
+def test_the_curve_has_a_row_a_look_and_says_what_was_seen():
+    curve = train(steps=25, every=10)[1].curve
+    assert curve["step"].tolist() == [10, 20, 25]
+    assert list(curve.columns) == [
+        "step", "learning_rate", "training_loss", "validation_loss", "validation_auroc"
+    ]  # fmt: skip
+    assert curve["learning_rate"].iloc[-1] < curve["learning_rate"].iloc[0]
+    assert curve["training_loss"].iloc[-1] < curve["training_loss"].iloc[0]
+    assert curve["validation_auroc"].between(0, 1).all()
 
 
-def test_losses_that_are_never_finite_are_an_error():
-    with pytest.raises(SplitError, match="No validation loss was finite"):
-        train(steps=2, learning_rate=1e30, every=1)
+def test_the_log_says_device_speed_and_time_left(capsys):
+    train(steps=20)
+    said = capsys.readouterr().err
+    assert "Training 4,9" in said
+    assert "on 40 cells, 24 to validate; processor, " in said
+    assert "fp32; patches in memory, 0.00 GB." in said.replace("float32", "fp32")
+    lines = [line for line in said.splitlines() if line.startswith("Step ")]
+    assert [line.split(":")[0] for line in lines] == ["Step 10 of 20", "Step 20 of 20"]
+    assert all("patches/s, " in line and " to go." in line for line in lines)
+    assert lines[-1].endswith(" 0:00:00 to go.")
+
+
+def test_a_diverged_training_names_step_rate_and_the_last_good_checkpoint(tmp_path):
+    with (
+        pytest.raises(TrainingError) as error,
+        checkpointed(tmp_path / "partial", {}) as checkpoint,
+    ):
+        train(steps=40, every=4, learning_rate=1e30, checkpoint=checkpoint)
+    said = str(error.value)
+    assert re.match(r"The loss is (nan|inf) at step \d+ of 40, at a learning rate of \d", said), (
+        said
+    )
+    assert "learning_rate" in said
+    assert "There is no good checkpoint yet" in said
+
+
+def test_a_training_that_diverges_late_keeps_its_last_good_checkpoint(tmp_path):
+    """The weights become infinite after the second look."""
+    with (
+        pytest.raises(TrainingError, match="; the best look was after step 8. Lower") as error,
+        checkpointed(tmp_path / "partial", {}) as checkpoint,
+    ):
+        breaking(checkpoint, after=8)
+    assert f"The last good checkpoint is {tmp_path / 'partial' / 'checkpoint.pt'}" in str(
+        error.value
+    )
+    assert torch.load(tmp_path / "partial" / "checkpoint.pt")["step"] in (4, 8)
+
+
+def breaking(checkpoint, after):
+    """Train with a network whose weights become infinite after so many steps."""
+    patches, cells = toy()
+    encoder = load_card(CONFIG, "models", "resnet10t_random")
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=1)
+    passes = []
+
+    def spoil(module, inputs):
+        if module.training:
+            passes.append(1)
+            if len(passes) == after + 2:
+                module[1].weight.data.fill_(torch.inf)
+
+    network.register_forward_pre_hook(spoil)
+    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    checkpoint._cost = 0
+    train_endtoend(
+        network,
+        both,
+        head(steps=40, every=4),
+        seed=1,
+        supply=Supply(patches, CPU),
+        checkpoint=checkpoint,
+    )
 
 
 def test_no_validation_cells_is_an_error():
     patches, cells = toy()
-    empty = part(cells, slice(0, 0))
+    both = material(patches, cells, part(cells, slice(0, 0)))
     with pytest.raises(SplitError, match="No validation cells"):
-        card = load_card(CONFIG, "heads", "e2e_short")
-        both = material(patches, cells, empty)
-        train_endtoend(torch.nn.Identity(), both, card, seed=0, device=CPU)
+        train_endtoend(torch.nn.Linear(1, 1), both, head(), seed=0, supply=Supply(patches, CPU))
+
+
+def test_training_cells_of_one_class_are_refused():
+    patches, cells = toy()
+    one = part(cells, np.flatnonzero(cells.label == 1))
+    with pytest.raises(SplitError, match="training cells are of one class. Raise the fraction"):
+        both = material(patches, one, cells)
+        train_endtoend(torch.nn.Linear(1, 1), both, head(), seed=0, supply=Supply(patches, CPU))
+
+
+def test_frozen_weights_stay_and_are_in_no_checkpoint():
+    patches, cells = toy()
+    encoder = load_card(CONFIG, "models", "resnet10t_random")
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=1)
+    network[0].requires_grad_(False)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    fit = train_endtoend(network, both, head(steps=5), seed=1, supply=Supply(patches, CPU))
+    moved = [n for n, value in network.named_parameters() if not torch.equal(value, before[n])]
+    assert moved == ["1.weight", "1.bias"]
+    assert {"1.weight", "1.bias"} <= set(fit.best)
+    assert not set(fit.best) & {name for name in before if name.startswith("0.")}
+
+
+@pytest.mark.skipif(not multiplies_bf16(CPU), reason="no bf16 units here")
+def test_bf16_ends_near_fp32():
+    fits = [train(steps=30, precision=precision)[1] for precision in ("fp32", "bf16")]
+    losses = [fit.curve["validation_loss"].to_numpy() for fit in fits]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-6)
+    assert losses[0] == pytest.approx(losses[1], abs=0.15)
+    assert all(value.dtype == torch.float32 for n, value in fits[1].best.items() if "weight" in n)

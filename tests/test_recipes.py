@@ -116,6 +116,6 @@ def test_endtoend():
     """Twenty steps move with every draw of sampler, augmentation, optimiser and cycle."""
     from test_endtoend import train
 
-    found = [loss for _, loss in train(steps=20, every=10)[1].history]
-    golden = {1: [0.466655, 0.072268]}
+    found = train(steps=20, every=10)[1].curve["validation_loss"].tolist()
+    golden = {2: [0.407637, 0.061036]}
     assert found == pytest.approx(golden[recipes.ENDTOEND], rel=1e-2), HINT.format("ENDTOEND")

@@ -20,17 +20,20 @@ class Checkpoint:
     """One file that holds the whole state of a training, replaced as the training goes."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._last, self._cost = path, perf_counter(), 0.0
+        self.path, self.step = path, 0  # the step that it holds; 0 while there is none
+        self._last, self._cost = perf_counter(), 0.0
 
     def load(self) -> dict[str, Any] | None:
         """Return the state as it was saved, on the processor; None where there is none."""
-        if not self._path.exists():
+        if not self.path.exists():
             return None
         try:
-            return torch.load(self._path, map_location="cpu", weights_only=True)
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
         except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            print(f"{self._path} is broken ({error}); beginning anew.", file=sys.stderr)
+            print(f"{self.path} is broken ({error}); beginning anew.", file=sys.stderr)
             return None
+        self.step = state["step"]
+        return state
 
     def save_if_due(self, state: Callable[[], dict[str, Any]]) -> None:
         """Save the state, unless that would cost more than a twentieth of the time."""
@@ -38,8 +41,9 @@ class Checkpoint:
         if start - self._last < SHARE * self._cost:
             return
         # given a path, torch would not say that the disk is full
-        with written_whole(self._path) as beside, open(beside, "wb") as file:
-            torch.save(state(), file)
+        with written_whole(self.path) as beside, open(beside, "wb") as file:
+            torch.save(saved := state(), file)
+        self.step = saved["step"]
         self._last = perf_counter()
         self._cost = self._last - start
 

@@ -1,7 +1,6 @@
 """A model card becomes a network that turns patches into embeddings."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from cryotome.cards import Card
 from cryotome.converters import load_state, without_pooler
 from cryotome.errors import CardError
+from cryotome.lora import add_lora
 from cryotome.parts import ConvStem, Pooled
 from cryotome.pooling import pool_tokens
 from cryotome.transforms import geometry_of, side_after
@@ -229,13 +229,18 @@ def build_encoder(
 
 
 def build_classifier(
-    card: Card, name: str, weights_dir: Path, *, side: int, seed: int, device: torch.device
+    card: Card, name: str, weights_dir: Path, *, side: int, seed: int, lora: Card | None = None
 ) -> tuple[nn.Module, str]:
-    """Build an encoder with one logit on its embedding (2048 to 1 for a ResNet50), on a device.
+    """Build an encoder with one logit on its embedding (2048 to 1 for a ResNet50).
 
-    The new layer is drawn from `seed`; with random weights, so is the whole network:
+    What is new is drawn from `seed`; with random weights, so is the whole network:
     folds then differ in their start, as they do in their data. Patches of `side` px come
     as they are, whatever the card's transforms.
+
+    Parameters
+    ----------
+    lora
+        `lora` of the head's card: the encoder is frozen and gets adapters.
 
     Returns and raises as `build_encoder`.
     """
@@ -244,17 +249,7 @@ def build_classifier(
     encoder, weights_sha256 = build_encoder(card, name, weights_dir, view="patches", side=side)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
+        if lora:
+            encoder.network = add_lora(encoder.network, lora, name=name)
         network = nn.Sequential(encoder, nn.Linear(card["dim"], 1))
-    return network.to(device).to(memory_format=torch.channels_last), weights_sha256
-
-
-def pick_device(setting: str) -> torch.device:
-    """Return the device for `device:` of the config: `cpu`, or the GPU where there is one."""
-    found = setting != "cpu" and torch.cuda.is_available()
-    return torch.device("cuda" if found else "cpu")
-
-
-def use_threads(threads: int) -> None:
-    """Let torch use as many processor threads as the scheduler granted."""
-    torch.set_num_threads(threads)
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    return network.to(memory_format=torch.channels_last), weights_sha256

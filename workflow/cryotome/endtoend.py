@@ -1,121 +1,54 @@
-"""Train a whole network with one cycle and keep the best validation epoch."""
+"""Train a network on patches with one cycle, and keep the look with the lowest validation loss."""
 
-import copy
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import timedelta
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import expit
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from cryotome.augment import augment
+from cryotome.augment import draw_uniform, draws_of
 from cryotome.cards import Card
-from cryotome.cells import load_cells
 from cryotome.checkpoints import Checkpoint
-from cryotome.errors import SplitError
-from cryotome.patches import read_patches
-from cryotome.predictions import SCORED
-from cryotome.samplers import SAMPLERS, Cells
-from cryotome.splits import rows_of
+from cryotome.devices import describe, peak_memory
+from cryotome.errors import SplitError, TrainingError
+from cryotome.material import Material, Watch, load_weights, score_cells, weights_of
+from cryotome.metrics import auroc
+from cryotome.samplers import SAMPLERS
+from cryotome.steps import Step
+from cryotome.supply import Supply, sent
 
-LOOK = 256  # patches scored at once
-
-
-@dataclass(frozen=True)
-class Material:
-    """What one job trains and scores on.
-
-    Attributes
-    ----------
-    pixels : (N, stored, stored, 3) uint8
-        The whole patch store, margins included.
-    roles : data frame with columns id, role, label, slide, row
-        The cells of the split; `row` is where a cell's patch stands in `pixels`.
-    stamps
-        The patch store's passport.
-    """
-
-    pixels: Tensor
-    roles: pd.DataFrame
-    stamps: dict[str, Any]
-
-    @property
-    def side(self) -> int:
-        """Side that the network sees, px."""
-        return self.stamps["seen"]
-
-    def cells(self, *roles: str) -> Cells:
-        """Return the cells in any of these roles, in the order of the split."""
-        mine = self.roles[self.roles["role"].isin(roles)]
-        row, label = (mine[name].to_numpy(copy=True) for name in ("row", "label"))
-        return Cells(row, label, mine["slide"].to_numpy())
-
-
-def read_material(patches: Path, cells: Path, split: Path) -> Material:
-    """Read a patch store, the table of cells it was cut from, and one split.
-
-    Raises
-    ------
-    StoreError
-        The store was cut from other cells.
-    SplitError
-        The split names a cell that the store lacks.
-    """
-    pixels, ids, stamps = read_patches(patches, cells=cells)
-    roles = pd.read_csv(split)
-    about = load_cells(cells)[["id", "label", "slide"]]
-    roles = roles.merge(about, on="id", how="left", validate="one_to_one")
-    return Material(torch.from_numpy(pixels), roles.assign(row=rows_of(ids, roles["id"])), stamps)
+CURVE = ["step", "learning_rate", "training_loss", "validation_loss", "validation_auroc"]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training leaves: two sets of weights and its history.
+    """What a training leaves: two sets of weights, its curve and its cost.
 
     Attributes
     ----------
     best, last
-        State dicts on the processor, copies of their own: of the look with the lowest
-        validation loss, and of the last step.
-    history
-        (step, validation loss) of every look.
+        Trained weights and running statistics, copies of their own: of the look with the
+        lowest validation loss, and of the last step.
+    curve : data frame, one row a look
+        step, learning_rate, training_loss (mean since the look before), validation_loss,
+        validation_auroc (NaN where validation holds one class).
     seconds
         Wall time of the training, without what kills have cost.
+    speed
+        Patches a second in training steps, looks left out.
     """
 
     best: dict[str, Tensor]
     last: dict[str, Tensor]
-    history: list[tuple[int, float]]
+    curve: pd.DataFrame
     seconds: float
-
-
-def _pixels(patches: Tensor, rows: np.ndarray, device: torch.device) -> Tensor:
-    picked = patches[torch.from_numpy(rows).to(patches.device)].to(device)
-    return picked.permute(0, 3, 1, 2).float() / 255  # (n, 3, stored, stored)
-
-
-def score_cells(
-    network: nn.Module, patches: Tensor, rows: np.ndarray, *, side: int, device: torch.device
-) -> np.ndarray:
-    """Return the logits of centred patches, nothing augmented, shape (n,) float32."""
-    network.eval()
-    edge = (patches.shape[1] - side) // 2
-    logits = []
-    with (
-        torch.inference_mode(),
-        torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"),
-    ):
-        for first in range(0, len(rows), LOOK):
-            whole = _pixels(patches, rows[first : first + LOOK], device)
-            seen = whole[..., edge : edge + side, edge : edge + side]
-            logits.append(network(seen).float().flatten().cpu())
-    return torch.cat(logits).numpy()
+    speed: float
 
 
 def _loss(logits: np.ndarray, label: np.ndarray) -> float:
@@ -123,30 +56,50 @@ def _loss(logits: np.ndarray, label: np.ndarray) -> float:
         return float((np.logaddexp(0, logits) - label * logits).mean())
 
 
-class _Course:
-    """Everything of a training that moves from step to step, to save and to restore."""
+def _optimizer(network: nn.Module, card: Card) -> torch.optim.Optimizer:
+    """Adam, with decoupled decay of the matrices where the card says so."""
+    trained = [weight for weight in network.parameters() if weight.requires_grad]
+    groups = [
+        {"params": [w for w in trained if w.ndim > 1], "weight_decay": card["weight_decay"]},
+        {"params": [w for w in trained if w.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=card["learning_rate"], fused=True)
 
-    def __init__(self, network: nn.Module, train: Cells, card: Card, seed: int) -> None:
-        self.network, self.card = network, card
+
+class _Course:
+    """A training: everything that moves from step to step, to save and to restore."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        material: Material,
+        card: Card,
+        *,
+        seed: int,
+        supply: Supply,
+        checkpoint: Checkpoint | None,
+    ) -> None:
+        self.network, self.card, self.supply = network, card, supply
+        self.train, self.watch = material.cells("train"), Watch(material, card, seed)
+        self.checkpoint, self.pass_ = checkpoint, Step(network, material.side, card, supply.device)
         self.rng, self.draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-        self.sampler = SAMPLERS[card["sampler"]](train, card["batch"], self.rng)
-        rate, steps = card["learning_rate"], card["steps"]
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=rate, fused=True)
+        self.sample = SAMPLERS[card["sampler"]](self.train)
+        self.optimizer = _optimizer(network, card)
         self.cycle = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, max_lr=rate, total_steps=steps
+            self.optimizer, max_lr=card["learning_rate"], total_steps=card["steps"]
         )
         self.best: dict[str, Tensor] | None = None
-        self.history: list[tuple[int, float]] = []
-        self.step, self.start = 0, perf_counter()
+        self.looks: list[dict[str, float]] = []
+        self.step, self.seconds, self.stepping = 0, 0.0, 0.0  # stepping: seconds without looks
 
     def state(self) -> dict[str, Any]:
         """Return all of it, to be saved at once."""
         return {
             "step": self.step,
-            "seconds": perf_counter() - self.start,
-            "history": self.history,
+            "seconds": (self.seconds, self.stepping),
+            "looks": self.looks,
             "best": self.best,
-            "network": self.network.state_dict(),
+            "network": weights_of(self.network),
             "optimizer": self.optimizer.state_dict(),
             "cycle": self.cycle.state_dict(),
             "sampler": self.rng.bit_generator.state,
@@ -157,9 +110,9 @@ class _Course:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Stand where a saved training stood."""
-        self.step, self.history, self.best = state["step"], state["history"], state["best"]
-        self.start = perf_counter() - state["seconds"]
-        self.network.load_state_dict(state["network"])
+        self.step, self.looks, self.best = state["step"], state["looks"], state["best"]
+        self.seconds, self.stepping = state["seconds"]
+        load_weights(self.network, state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.cycle.load_state_dict(state["cycle"])
         self.rng.bit_generator.state = state["sampler"]
@@ -169,22 +122,96 @@ class _Course:
             torch.cuda.set_rng_state_all(state["cuda"])
         print(f"Going on after step {self.step:,}.", file=sys.stderr)
 
-    def learn(self, views: Tensor, target: Tensor) -> None:
-        """Take one step of the optimiser, and of the learning rate."""
-        with torch.autocast(views.device.type, torch.bfloat16, enabled=views.is_cuda):
-            logits = self.network(views.contiguous(memory_format=torch.channels_last))
-        loss = nn.functional.binary_cross_entropy_with_logits(logits.float().flatten(), target)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.cycle.step()
+    def announce(self) -> None:
+        """Say what is trained, on what."""
+        trained = sum(weight.numel() for weight in self.pass_.trained)
+        whole = sum(weight.numel() for weight in self.network.parameters())
+        print(
+            f"Training {trained:,} of {whole:,} weights on {len(self.train.rows):,} cells, "
+            f"{len(self.watch.rows):,} to validate; {describe(self.supply.device)}, "
+            f"{str(self.pass_.precision).removeprefix('torch.')}; {self.supply.where}.",
+            file=sys.stderr,
+        )
 
-    def note(self, loss: float) -> None:
-        """Keep a look at the validation loss, and the weights where it is the lowest so far."""
-        before = [past for _, past in self.history if np.isfinite(past)]
-        self.history.append((self.step, loss))
-        if loss < min(before, default=np.inf):
-            self.best = _copied(self.network)
+    def learn(self, count: int, bar: tqdm) -> tuple[Tensor, list[float]]:
+        """Take so many steps, and do not wait for the device in any of them.
+
+        Returns
+        -------
+        losses : (count,) float, on the device
+        rates
+            The learning rate of each step.
+        """
+        size, device = self.card["batch"], self.supply.device
+        drawn = [
+            (self.sample(self.rng, size), draw_uniform(size, self.draws)) for _ in range(count)
+        ]
+        picked, uniform = np.stack([rows for rows, _ in drawn]), torch.stack([u for _, u in drawn])
+        draws = sent(draws_of(uniform, self.pass_.side, self.card["augment"]), device)
+        target = sent(torch.from_numpy(self.train.label[picked]).float(), device)
+        losses, rates = torch.zeros(count, device=device), []
+        self.network.train()
+        patches = self.supply.batches(torch.from_numpy(self.train.rows[picked]))
+        for at, batch in enumerate(patches):
+            losses[at].copy_(self.pass_(batch, draws[at], target[at]))
+            rates.append(float(self.cycle.get_last_lr()[0]))
+            self.optimizer.step()
+            self.cycle.step()
+            bar.update()
+        self.step += count
+        return losses, rates
+
+    def look(self, losses: np.ndarray, rates: list[float], seconds: float) -> dict[str, float]:
+        """Judge the losses of the last steps, score the validation cells, and say what was seen."""
+        start, first = perf_counter(), self.step - len(losses) + 1
+        for at in np.flatnonzero(~np.isfinite(losses))[:1]:
+            raise TrainingError(self._diverged(losses[at], first + at, rates[at]))
+        watch, precision = self.watch, self.pass_.precision
+        logits = score_cells(
+            self.network, self.supply, watch.rows, view=watch.view, precision=precision
+        )
+        loss = _loss(logits, watch.label)
+        if not np.isfinite(loss):
+            raise TrainingError(self._diverged(loss, self.step, rates[-1]))
+        self.stepping, self.seconds = self.stepping + seconds, self.seconds + seconds
+        self.seconds += perf_counter() - start
+        values = self.step, rates[-1], losses.mean(), loss, auroc(watch.label, logits)
+        seen = dict(zip(CURVE, map(float, values), strict=True))
+        self._say(seen, speed=len(losses) * self.card["batch"] / seconds)
+        return seen
+
+    def _say(self, seen: dict[str, float], *, speed: float) -> None:
+        steps = self.card["steps"]
+        left = timedelta(seconds=round(self.seconds / self.step * (steps - self.step)))
+        tqdm.write(
+            f"Step {self.step:,} of {steps:,}: training loss {seen['training_loss']:.4f}, "
+            f"validation loss {seen['validation_loss']:.4f}, "
+            f"AUROC {seen['validation_auroc']:.3f}; {speed:,.1f} patches/s, "
+            f"{peak_memory(self.supply.device):.1f} GB, {left} to go.",
+            file=sys.stderr,
+        )
+
+    def _diverged(self, loss: float, step: int, rate: float) -> str:
+        """Say where a training was lost, and what is left of it."""
+        good = "There is no good checkpoint yet"
+        if self.checkpoint and self.checkpoint.step:
+            at = f"{self.checkpoint.path}, after step {self.checkpoint.step:,}"
+            good = f"The last good checkpoint is {at}"
+        if self.looks:
+            best = min(self.looks, key=lambda look: look["validation_loss"])
+            good += f"; the best look was after step {best['step']:,.0f}"
+        return (
+            f"The loss is {loss} at step {step:,} of {self.card['steps']:,}, at a learning rate of "
+            f"{rate:.3g}. {good}. Lower `learning_rate` in the head's card, or say "
+            "`precision: fp32` there."
+        )
+
+    def note(self, seen: dict[str, float]) -> None:
+        """Keep a look, and the weights where its validation loss is the lowest so far."""
+        lowest = min((past["validation_loss"] for past in self.looks), default=np.inf)
+        self.looks.append(seen)
+        if seen["validation_loss"] < lowest:
+            self.best = weights_of(self.network)
 
 
 def train_endtoend(
@@ -193,10 +220,10 @@ def train_endtoend(
     card: Card,
     *,
     seed: int,
-    device: torch.device,
+    supply: Supply,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
-    """Train all weights with Adam and one cycle of the learning rate.
+    """Train all weights that are not frozen with Adam and one cycle of the learning rate.
 
     Paper 001, section 3: "the one-cycle learning rate policy with a maximum learning rate
     of 1e-4, and the best-performing model was selected retrospectively based on its
@@ -208,66 +235,39 @@ def train_endtoend(
         Maps (n, 3, side, side) float in [0, 1] to (n, 1) logits; trained in place.
     material
         Its cells in the roles `train` and `validation` are used.
+    supply
+        The patches of the material, on the device of the network.
     checkpoint
-        Where to go on from, and to save to. On the processor, with the same threads, the
-        weights are then those of an unbroken training, bit for bit.
+        Where to go on from, and to save to after looks. On the processor, with the same
+        threads, the weights are then those of an unbroken training, bit for bit.
 
     Raises
     ------
     SplitError
-        There are no validation cells to select by, or no validation loss was finite.
+        The training cells are of one class, or there are no validation cells to select by.
+    TrainingError
+        The loss is not finite.
     """
-    train, watch = material.cells("train"), material.cells("validation")
-    if not len(watch.rows):
-        raise SplitError("No validation cells: the fraction is too small to select a checkpoint.")
-    course = _Course(network, train, card, seed)
-    saved = checkpoint.load() if checkpoint else None
-    if saved:
+    labels, steps = material.cells("train").label, card["steps"]
+    if len(np.unique(labels)) < 2:
+        raise SplitError(
+            f"The {len(labels)} training cells are of one class. Raise the fraction, or change the "
+            "seed of the scheme."
+        )
+    course = _Course(network, material, card, seed=seed, supply=supply, checkpoint=checkpoint)
+    if saved := checkpoint.load() if checkpoint else None:
         course.restore(saved)
-    bar = tqdm(total=card["steps"], initial=course.step, desc="train", unit="step", mininterval=10)
-    while course.step < card["steps"]:
-        picked = next(course.sampler)
-        network.train()
-        pixels = _pixels(material.pixels, train.rows[picked], device)
-        target = torch.from_numpy(train.label[picked]).float().to(device)
-        course.learn(augment(pixels, material.side, card["augment"], course.draws), target)
-        course.step += 1
-        if course.step % card["evaluate_every"] == 0 or course.step == card["steps"]:
-            logits = score_cells(
-                network, material.pixels, watch.rows, side=material.side, device=device
-            )
-            course.note(_loss(logits, watch.label))
-            bar.set_postfix(validation_loss=f"{course.history[-1][1]:.4f}", refresh=False)
+    course.announce()
+    bar = tqdm(total=steps, initial=course.step, desc="train", unit="step", mininterval=10)
+    while course.step < steps:
+        start = perf_counter()
+        count = card["evaluate_every"] - course.step % card["evaluate_every"]
+        losses, rates = course.learn(min(count, steps - course.step), bar)
+        values = losses.cpu().numpy()  # here, and nowhere before, the device is waited for
+        course.note(course.look(values, rates, perf_counter() - start))
         if checkpoint:
             checkpoint.save_if_due(course.state)
-        bar.update()
     bar.close()
-    if course.best is None:
-        raise SplitError(
-            f"No validation loss was finite: {course.history[:3]} … Lower the learning rate."
-        )
-    seconds = perf_counter() - course.start
-    return Trained(course.best, _copied(network), course.history, seconds)
-
-
-def score_material(
-    network: nn.Module, state: dict[str, Tensor], material: Material, *, device: torch.device
-) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Score the cells of a split that are not trained on, with these weights.
-
-    Returns
-    -------
-    roles : data frame with columns id, role
-    label : (n,) 0 or 1
-    score : (n,) float64, the sigmoid of the logit
-    """
-    network.load_state_dict(state)
-    cells = material.cells(*SCORED)
-    logits = score_cells(network, material.pixels, cells.rows, side=material.side, device=device)
-    roles = material.roles.loc[material.roles["role"].isin(SCORED), ["id", "role"]]
-    return roles, cells.label, expit(logits.astype(float))  # in float32, sure cells would tie at 1
-
-
-def _copied(network: nn.Module) -> dict[str, Tensor]:
-    """Copy the weights away: a state dict alone would follow the training."""
-    return copy.deepcopy({name: value.cpu() for name, value in network.state_dict().items()})
+    assert course.best is not None  # the first look's, where no later one was better
+    curve, speed = pd.DataFrame(course.looks), steps * card["batch"] / course.stepping
+    return Trained(course.best, weights_of(network), curve, course.seconds, speed)

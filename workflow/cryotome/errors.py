@@ -7,6 +7,7 @@
   + WeightsError   the weights of an encoder cannot be had
   + SplitError     a split cannot be drawn as asked
   + ProbeError     a head cannot be fitted on these embeddings and labels
+  + TrainingError  the training of a network was lost
 """
 
 
@@ -36,3 +37,7 @@ class SplitError(CryotomeError):
 
 class ProbeError(CryotomeError):
     """A head on frozen embeddings cannot be fitted: one class, no rows, or no numbers."""
+
+
+class TrainingError(CryotomeError):
+    """The loss of a training is not finite."""

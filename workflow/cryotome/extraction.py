@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from cryotome.cards import Card, facts
-from cryotome.encoders import build_encoder, pick_device, use_threads
+from cryotome.devices import pick_device, use_threads
+from cryotome.encoders import build_encoder
 from cryotome.errors import StoreError
 from cryotome.paths import written_whole
 from cryotome.stores import Keep, Rows

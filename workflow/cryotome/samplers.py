@@ -1,9 +1,12 @@
 """Which cells a training step sees."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
+# A generator and a batch size give positions among the cells, (batch,) int.
+Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -15,40 +18,42 @@ class Cells:
     slide: np.ndarray  # (n,) str
 
 
-def image_balanced(cells: Cells, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield positions: slide uniform, then class 50/50, then a cell of both.
+def _of_groups(group: np.ndarray, label: np.ndarray) -> Draw:
+    """Draw a group uniformly, then a class 50/50, then a cell of both.
 
-    A slide without the drawn class gives its other class (Ammeling et al. 2025, code).
+    A group without the drawn class gives its other class.
     """
-    slides = np.unique(cells.slide)
-    inside = [
-        [np.flatnonzero((cells.slide == slide) & (cells.label == label)) for label in (0, 1)]
-        for slide in slides
-    ]
-    while True:
-        picked = []
-        for place, label in zip(
-            rng.integers(len(slides), size=batch), rng.integers(2, size=batch), strict=True
-        ):
-            pair = inside[place]
-            picked.append(rng.choice(pair[label] if len(pair[label]) else pair[1 - label]))
-        yield np.array(picked)
+    _, group = np.unique(group, return_inverse=True)
+    kind = 2 * group + label
+    members = np.argsort(kind, kind="stable")
+    size = np.bincount(kind, minlength=2 * (group.max() + 1)).reshape(-1, 2)
+    start = (np.cumsum(size) - size.ravel()).reshape(-1, 2)
+
+    def draw(rng: np.random.Generator, batch: int) -> np.ndarray:
+        place, kind = rng.integers(len(size), size=batch), rng.integers(2, size=batch)
+        kind = np.where(size[place, kind] > 0, kind, 1 - kind)
+        inside = (rng.random(batch) * size[place, kind]).astype(int)
+        return members[start[place, kind] + inside]
+
+    return draw
 
 
-def class_balanced(cells: Cells, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield positions: class 50/50, then a cell."""
-    members = [np.flatnonzero(cells.label == label) for label in (0, 1)]
-    while True:
-        yield np.array([rng.choice(members[label]) for label in rng.integers(2, size=batch)])
+def image_balanced(cells: Cells) -> Draw:
+    """Draw a slide uniformly, then a class 50/50, then a cell (Ammeling et al. 2025, code)."""
+    return _of_groups(cells.slide, cells.label)
 
 
-def natural(cells: Cells, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Yield positions of cells drawn uniformly."""
-    while True:
-        yield rng.integers(len(cells.rows), size=batch)
+def class_balanced(cells: Cells) -> Draw:
+    """Draw a class 50/50, then a cell."""
+    return _of_groups(np.zeros(len(cells.label), dtype=int), cells.label)
 
 
-SAMPLERS: dict[str, Callable[[Cells, int, np.random.Generator], Iterator[np.ndarray]]] = {
+def natural(cells: Cells) -> Draw:
+    """Draw cells uniformly."""
+    return lambda rng, batch: rng.integers(len(cells.rows), size=batch)
+
+
+SAMPLERS: dict[str, Callable[[Cells], Draw]] = {
     "image_balanced": image_balanced,
     "class_balanced": class_balanced,
     "natural": natural,

@@ -6,6 +6,7 @@ INPUT     results/embeddings/{dataset}/{view}/{model}.h5     for heads that fit 
           results/splits/{dataset}/{scheme}/…                the same files for every head
 OUTPUT    results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv
           id, role, label, score, and beside it a .json with hashes, recipe and versions
+          results/curves/{dataset}/{scheme}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv, .png
 """
 
 
@@ -79,7 +80,7 @@ use rule probe as probe_whole with:
 
 
 rule train_endtoend:
-    """Train a whole network on patches; keep the best and the last checkpoint's scores."""
+    """Train a network on patches; keep the best and the last checkpoint's scores, and the curve."""
     input:
         patches="results/patches/{dataset}.h5",
         cells="results/cells/{dataset}.csv",
@@ -87,6 +88,8 @@ rule train_endtoend:
     output:
         best="results/predictions/{dataset}/{scheme}/view=patches/model={model}/head={head}/fraction={fraction}/fold={fold}.csv",
         last="results/predictions/{dataset}/{scheme}/view=patches/model={model}/head={head}_last/fraction={fraction}/fold={fold}.csv",
+        curve="results/curves/{dataset}/{scheme}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv",
+        picture="results/curves/{dataset}/{scheme}/model={model}/head={head}/fraction={fraction}/fold={fold}.png",
     log:
         "results/logs/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.log",
     benchmark:
@@ -104,7 +107,9 @@ rule train_endtoend:
         card=lambda w: facts(STUDY.head(w.head)),
         encoder=lambda w: facts(STUDY.model(w.model)),
         model="{model}",
+        head="{head}",
         fold="{fold}",
+        notice=lambda w: STUDY.dataset(w.dataset).get("synthetic", ""),
         partial="results/partial/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}",
     script:
         "../scripts/train_endtoend.py"

@@ -1,15 +1,20 @@
-"""Train a whole network on patches; keep the best and the last checkpoint's scores."""
+"""Train a network on patches; keep the best and the last checkpoint's scores, and the curve."""
 
 from importlib.metadata import version
 from pathlib import Path
 
 from cryotome import recipes
 from cryotome.checkpoints import checkpointed
-from cryotome.encoders import build_classifier, pick_device, use_threads
-from cryotome.endtoend import read_material, score_material, train_endtoend
+from cryotome.curves import write_curve
+from cryotome.devices import peak_memory, pick_device, repeat_exactly, use_threads
+from cryotome.encoders import build_classifier
+from cryotome.endtoend import train_endtoend
 from cryotome.job import run
+from cryotome.material import read_material, score_material
 from cryotome.paths import sha256
 from cryotome.predictions import write_predictions
+from cryotome.steps import precision_of
+from cryotome.supply import Supply
 
 
 def main(
@@ -18,11 +23,15 @@ def main(
     split: Path,
     best: Path,
     last: Path,
+    curve: Path,
+    picture: Path,
     recipe: int,
     card: dict,
     encoder: dict,
     model: str,
+    head: str,
     fold: int,
+    notice: str,
     partial: Path,
     weights_dir: Path,
     device: str,
@@ -31,22 +40,30 @@ def main(
     assert recipe == recipes.ENDTOEND
     use_threads(threads)
     on, seed = pick_device(device), card["seed"] + fold
+    repeat_exactly(on)
     material = read_material(patches, cells, split)
     network, weights = build_classifier(
-        encoder, model, weights_dir, side=material.side, seed=seed, device=on
+        encoder, model, weights_dir, side=material.side, seed=seed, lora=card.get("lora")
     )
+    network, supply = network.to(on), Supply(material.pixels, on)
+    precision = precision_of(card, on)
     notes = {"weights_sha256": weights, "model": model, "head": card, "recipe": recipe}
     notes |= {name: material.stamps[name] for name in ("cells_sha256", "patches_sha256")}
+    notes |= {"precision": str(precision).removeprefix("torch.")}
     decides = notes | {"encoder": encoder, "seed": seed, "split_sha256": sha256(split)}
     decides |= {"device": on.type, "torch": version("torch")}
     with checkpointed(partial, decides) as checkpoint:
-        fit = train_endtoend(network, material, card, seed=seed, device=on, checkpoint=checkpoint)
-        notes |= {"n_train": len(material.cells("train").rows), "history": fit.history}
-        notes |= {"device": str(on), "cost_seconds": round(fit.seconds, 1)}
+        fit = train_endtoend(
+            network, material, card, seed=seed, supply=supply, checkpoint=checkpoint
+        )
+        notes |= {"n_train": len(material.cells("train").rows), "device": str(on)}
+        notes |= {"cost_seconds": round(fit.seconds, 1), "patches_per_second": round(fit.speed, 1)}
+        notes |= {"peak_memory_gb": round(peak_memory(on), 2)}
         for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
-            roles, labels, scores = score_material(network, state, material, device=on)
-            noted = notes | {"checkpoint": kept}
-            write_predictions(path, roles, labels, scores, split=split, notes=noted)
+            scored = score_material(network, state, material, supply=supply, precision=precision)
+            write_predictions(path, *scored, split=split, notes=notes | {"checkpoint": kept})
+        title = f"{model} + {head}, fold {fold}\n{split.parts[-4]}, {split.parts[-3]}"
+        write_curve(fit.curve, curve, picture, title=title, notice=notice)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,52 @@
+"""The learning curve of one training, as a table and as a picture."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cryotome.paths import written_whole
+
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"  # Okabe and Ito, for every eye
+
+
+def draw_curve(curve: pd.DataFrame, *, title: str, notice: str) -> Figure:
+    """Draw the losses, the validation AUROC and the learning rate over the steps.
+
+    Parameters
+    ----------
+    curve : data frame, one row a look
+        As `Trained.curve`. The look with the lowest validation loss is marked.
+    title, notice
+        Above and below the picture; the notice says that tissue is synthetic, or nothing.
+    """
+    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    losses, ranked, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1])
+    best = curve.iloc[int(curve["validation_loss"].argmin())]
+    dots = {"marker": ".", "ms": 3, "lw": 1.2}
+    losses.plot(curve["step"], curve["training_loss"], color=GREY, label="training", **dots)
+    losses.plot(curve["step"], curve["validation_loss"], color=BLUE, label="validation", **dots)
+    losses.plot(best["step"], best["validation_loss"], "o", mfc="none", color=ORANGE, label="kept")
+    ranked.plot(curve["step"], curve["validation_auroc"], color=BLUE, **dots)
+    ranked.plot(best["step"], best["validation_auroc"], "o", mfc="none", color=ORANGE)
+    rate.plot(curve["step"], curve["learning_rate"], color=GREY, lw=1.2)
+    losses.legend(frameon=False, fontsize=8)
+    losses.set_title(title, fontsize=9)
+    for axis, name in ((losses, "loss"), (ranked, "validation AUROC"), (rate, "learning rate")):
+        axis.set_ylabel(name, fontsize=8)
+        axis.tick_params(labelsize=7)
+        axis.spines[["top", "right"]].set_visible(False)
+    rate.set_xlabel(f"step{chr(10) + notice if notice else ''}", fontsize=8)
+    return figure
+
+
+def write_curve(
+    curve: pd.DataFrame, table: Path, picture: Path, *, title: str, notice: str
+) -> None:
+    """Write the table and the picture."""
+    with written_whole(table) as beside:
+        curve.to_csv(beside, index=False, float_format="%.6g")
+    with written_whole(picture) as beside:
+        draw_curve(curve, title=title, notice=notice).savefig(beside, dpi=110, format="png")
