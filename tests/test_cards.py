@@ -130,6 +130,8 @@ def test_a_misspelt_key_is_named_with_its_file(tmp_path):
     [
         ("heads", "e2e", {"stepz": 5}, "'stepz' was unexpected"),
         ("heads", "probe", {"neighbours": 5}, "learner: 'knn' was expected"),
+        ("heads", "lora", {"learner": "prevalence"}, "learner: 'endtoend' was expected"),
+        ("heads", "lora", {"lora": {"rank": 8}}, "lora: 'alpha' is a required property"),
         (
             "models",
             "uni",

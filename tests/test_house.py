@@ -13,7 +13,7 @@ LAYERS = [
     {"cards", "failures", "resume", "stores", "pooling", "descent", "folds", "neighbours"},
     {"linear"},
     {"chosen", "replica"},
-    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers"},
+    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora"},
     {"site", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks"},
     {"patches", "encoders", "comparisons", "charts"},
     {"data", "fetch", "audit", "placement", "measure", "extraction", "endtoend", "partial", "pricing"},

@@ -151,8 +151,14 @@ def check_side(card: Card, name: str, side: int, *, view: str) -> None:
     Raises
     ------
     CardError
-        The network takes another size only, or multiples of its own patch size.
+        The network takes another size only, or multiples of its own patch size; or the card
+        has no network.
     """
+    if card["loader"] not in LOADERS:
+        raise CardError(
+            f"{name} has no network that could be trained: its loader is {card['loader']!r}. Give "
+            "it a head on embeddings, or choose another model."
+        )
     with torch.device("meta"):
         network = build_network(card)
     network = getattr(network, "trunk", network)
