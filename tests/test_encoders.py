@@ -12,9 +12,7 @@ from cryotome.encoders import (
     build_network,
     check_side,
     patch_side,
-    pick_device,
     state_hash,
-    use_threads,
 )  # fmt: skip
 from cryotome.errors import CardError
 
@@ -40,7 +38,7 @@ def test_random_weights_are_seeded_and_leave_the_global_seed_alone(name):
 def test_folds_start_from_different_weights_and_the_same_fold_from_the_same():
     card = load_card(CONFIG, "models", "resnet10t_random")
     built = [
-        build_classifier(card, "resnet10t_random", NOWHERE, side=40, seed=seed, device=CPU)[0]
+        build_classifier(card, "resnet10t_random", NOWHERE, side=40, seed=seed)[0]
         for seed in (42, 42, 43)
     ]
     hashes = [state_hash(network) for network in built]
@@ -201,9 +199,3 @@ def test_the_torchvision_checkpoint_loses_only_its_classifier(tmp_path):
     with torch.inference_mode():
         pixels = torch.rand(1, 3, 64, 64)
         assert torch.equal(encoder(pixels), whole((pixels - encoder.mean) / encoder.std))
-
-
-def test_cpu_is_obeyed_and_threads_are_set():
-    assert pick_device("cpu").type == "cpu"
-    use_threads(1)
-    assert torch.get_num_threads() == 1

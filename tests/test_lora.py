@@ -278,7 +278,7 @@ def test_a_card_without_a_network_is_refused(name, tmp_path):
     with pytest.raises(
         CardError, match=f"^{name} has no network that could be trained: its loader is '{name}'"
     ):
-        build_classifier(card, name, tmp_path, side=64, seed=0, device=torch.device("cpu"))
+        build_classifier(card, name, tmp_path, side=64, seed=0)
 
 
 def test_adapters_of_another_network_are_refused(tmp_path):

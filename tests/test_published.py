@@ -37,7 +37,6 @@ ROWS = {
 WITHOUT_CARD = {
     "models": {},
     "heads": {
-        "lora": "the follow-up's low-rank adaptation; no trainer yet",
         "transformer_mil": "paper 002's slide classifier; no slide stage yet",
     },
     "datasets": {

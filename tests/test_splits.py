@@ -53,6 +53,41 @@ def test_roles_do_not_overlap_and_the_test_set_does_not_depend_on_the_fraction(c
     assert ids(small, "test") == ids(large, "test")
 
 
+@pytest.mark.parametrize("fraction", ["0.001", "0.01", "0.1", "1.0"])
+def test_independent_draws_have_the_same_counts_and_one_test_set(fraction):
+    cells = many(20_552)
+    mine, whole = (draw(cells, "random_independent", f) for f in (fraction, "1.0"))
+    assert sizes(mine) == sizes(draw(cells, fraction=fraction))
+    assert ids(mine, "test") == ids(whole, "test")
+    assert not mine.roles["id"].duplicated().any()
+
+
+def test_independent_fractions_are_not_nested_and_folds_differ(cells):
+    parts = [ids(draw(cells, "random_independent", f), "train") for f in ("0.01", "0.1")]
+    assert not parts[0] <= parts[1]
+    tests = [ids(draw(cells, "random_independent", "0.1", fold), "test") for fold in (0, 1)]
+    assert tests[0] != tests[1]
+
+
+def test_independent_draws_are_those_of_the_follow_up():
+    """Its public code, in numpy's words: one generator, the test cells, then each fraction."""
+    cells, rng = many(20_552), np.random.default_rng(43)
+    test = rng.choice(20_552, 4_110, replace=False)
+    pool = np.setdiff1d(np.arange(20_552), test)
+    for fraction in ("0.001", "0.01", "0.1"):
+        drawn = rng.choice(pool, int(float(fraction) * len(pool)), replace=False)
+        train = rng.choice(drawn, int(0.8 * len(drawn)), replace=False)
+        split = draw(cells, "random_independent", fraction, fold=1)
+        assert ids(split, "test") == set(test)
+        assert ids(split, "train") == set(train)
+        assert ids(split, "validation") == set(drawn) - set(train)
+
+
+def test_independent_draws_know_their_own_fractions_only(cells):
+    with pytest.raises(SplitError, match=r"draws the fractions \[0.001, .* in turn, not 0.5"):
+        draw(cells, "random_independent", "0.5")
+
+
 def test_fractions_are_nested(cells):
     chain = [ids(draw(cells, fraction=f), "train") for f in ("0.01", "0.1", "0.5", "1.0")]
     assert all(small < large for small, large in pairwise(chain))

@@ -26,6 +26,19 @@ def test_ganz2024_is_585_row_runs_of_which_65_are_trainings():
     assert ganz.schemes("ccmct") == ["random"]
 
 
+def test_ammeling2025_has_probe_lora_and_end_to_end_on_the_follow_ups_draw():
+    follow_up = study("ammeling2025")
+    heads = {row.model: set() for row in follow_up.rows}
+    for row in follow_up.rows:
+        heads[row.model].add(row.head)
+    for model in ("gigapath", "h_optimus_0", "virchow", "virchow2", "uni", "phikon"):
+        assert heads[model] == {"probe", "lora"}, model
+    assert heads["resnet50_imagenet"] == {"probe", "e2e", "e2e_followup_last"}
+    assert follow_up.schemes("ccmct") == ["random_independent"]
+    assert len(follow_up.schemes("midog2022")) == 6
+    assert follow_up.trainings == 9 * 65
+
+
 def test_rows_that_read_patches_have_the_view_patches():
     rows = study("ganz2024").rows
     assert rows[0] == Row("gigapath", "probe", "paper-fp16")

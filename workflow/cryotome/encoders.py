@@ -236,7 +236,7 @@ def build_encoder(
 
 def build_classifier(
     card: Card, name: str, weights_dir: Path, *, side: int, seed: int, lora: Card | None = None
-) -> tuple[nn.Module, str]:
+) -> tuple[nn.Sequential, str]:
     """Build an encoder with one logit on its embedding (2048 to 1 for a ResNet50).
 
     What is new is drawn from `seed`; with random weights, so is the whole network:
@@ -258,4 +258,5 @@ def build_classifier(
         if lora:
             encoder.network = add_lora(encoder.network, lora, name=name)
         network = nn.Sequential(encoder, nn.Linear(card["dim"], 1))
-    return network.to(memory_format=torch.channels_last), weights_sha256
+    network.to(memory_format=torch.channels_last)
+    return network, weights_sha256

@@ -20,6 +20,7 @@ from cryotome.errors import CardError, WeightsError
 from cryotome.paths import written_whole
 
 ADAPTER = "default"  # peft's name for the only one here
+LOGIT = "logit."  # begins the names of what is saved beside the adapters
 SHOWN = 5  # names of layers in an error message
 
 
@@ -99,14 +100,21 @@ def trained_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def save_lora(path: Path, network: nn.Module) -> None:
-    """Write adapters and their settings to a safetensors file."""
+def save_lora(path: Path, network: nn.Module, logit: nn.Module | None = None) -> None:
+    """Write adapters, their settings and the logit that reads the encoder to a safetensors file."""
     configs: Any = network.peft_config
     config = configs[ADAPTER]
     settings = {"rank": config.r, "alpha": config.lora_alpha, "dropout": config.lora_dropout}
     settings |= {"targets": config.target_modules}
     with written_whole(path) as beside:
-        save_file(_adapters(network), beside, metadata={"lora": json.dumps(settings)})
+        save_file(
+            _adapters(network) | _named(logit), beside, metadata={"lora": json.dumps(settings)}
+        )
+
+
+def _named(logit: nn.Module | None) -> dict[str, Tensor]:
+    state = logit.state_dict() if logit else {}
+    return {LOGIT + name: value.contiguous() for name, value in state.items()}
 
 
 def _adapters(network: nn.Module) -> dict[str, Tensor]:
@@ -128,7 +136,8 @@ def load_lora(path: Path, network: nn.Module, *, name: str) -> nn.Module:
 
     with safe_open(path, "pt") as file:
         said = (file.metadata() or {}).get("lora")
-        saved = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        keys = [key for key in file.keys() if not key.startswith(LOGIT)]  # noqa: SIM118
+        saved = {key: file.get_tensor(key) for key in keys}
     if said is None:
         raise WeightsError(f"{path} holds no adapters with their settings. Train them again.")
     try:

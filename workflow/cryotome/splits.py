@@ -79,6 +79,30 @@ def _draw_cells(
     return {"train": train, "validation": rest, "test": test}, how
 
 
+def _draw_independently(
+    cells: pd.DataFrame, card: Card, fraction: str, rng: np.random.Generator
+) -> tuple[Parts, str]:
+    """Draw the fractions one after the other with one generator, so that none holds another."""
+    at = np.arange(len(cells))
+    test = rng.choice(at, _share(card["test"], len(at)), replace=False)
+    pool = np.setdiff1d(at, test)
+    for share in card["fractions"]:
+        drawn = rng.choice(pool, _share(share, len(pool)), replace=False)
+        kept = _share(1 - Decimal(str(card["validation"])), len(drawn))  # type: ignore[arg-type]
+        train = rng.choice(drawn, kept, replace=False)
+        if Decimal(str(share)) == Decimal(fraction):
+            break
+    else:
+        raise SplitError(
+            f"This scheme draws the fractions {card['fractions']} in turn, not {fraction}. Use one "
+            "of these, or the scheme `random`, which knows every fraction."
+        )
+    rest = np.setdiff1d(drawn, train)
+    order = np.concatenate([train, rest, np.setdiff1d(pool, drawn)])
+    train, how = _keep_classes(order, len(train), cells["label"].to_numpy())
+    return {"train": train, "validation": np.setdiff1d(rest, train), "test": test}, how
+
+
 def _touching(
     cells: pd.DataFrame, pool: np.ndarray, test: np.ndarray, windows: pd.DataFrame
 ) -> np.ndarray:
@@ -195,6 +219,8 @@ def draw_split(
             parts, how = _draw_one_domain(cells, card, scheme, fraction, rng)
         case "slides":
             parts, how = _draw_slides(cells, card, fraction, fold, rng)
+        case "cells_independently":
+            parts, how = _draw_independently(cells, card, fraction, rng)
         case _:
             parts, how = _draw_cells(cells, card, fraction, rng, windows)
     if size is not None:

@@ -10,6 +10,7 @@ from cryotome.devices import peak_memory, pick_device, repeat_exactly, use_threa
 from cryotome.encoders import build_classifier
 from cryotome.endtoend import train_endtoend
 from cryotome.job import run
+from cryotome.lora import save_lora
 from cryotome.material import read_material, score_material
 from cryotome.paths import sha256
 from cryotome.predictions import write_predictions
@@ -62,6 +63,8 @@ def main(
         for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
             scored = score_material(network, state, material, supply=supply, precision=precision)
             write_predictions(path, *scored, split=split, notes=notes | {"checkpoint": kept})
+            if "lora" in card and kept == "best":
+                save_lora(path.with_suffix(".safetensors"), network[0].network, network[1])
         title = f"{model} + {head}, fold {fold}\n{split.parts[-4]}, {split.parts[-3]}"
         write_curve(fit.curve, curve, picture, title=title, notice=notice)
 
