@@ -64,7 +64,8 @@ def main(
             scored = score_material(network, state, material, supply=supply, precision=precision)
             write_predictions(path, *scored, split=split, notes=notes | {"checkpoint": kept})
             if "lora" in card and kept == "best":
-                save_lora(path.with_suffix(".safetensors"), network[0].network, network[1])
+                adapted, logit = network[0].get_submodule("network"), network[1]
+                save_lora(path.with_suffix(".safetensors"), adapted, logit)
         title = f"{model} + {head}, fold {fold}\n{split.parts[-4]}, {split.parts[-3]}"
         write_curve(fit.curve, curve, picture, title=title, notice=notice)
 
