@@ -14,7 +14,7 @@ help: ## list the targets
 $(VENV)/installed: requirements.txt requirements-uv.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-uv.txt
-	$(BIN)/uv pip install --python $(BIN)/python --require-hashes --requirement requirements.txt
+	$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes --requirement requirements.txt
 	touch $@
 
 install: $(VENV)/installed ## make .venv with the pinned requirements

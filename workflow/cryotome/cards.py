@@ -1,16 +1,21 @@
-"""YAML card in, checked card out."""
+"""YAML card in, checked card out.
+
+The schemas' library is imported where a card is checked: most scripts take checked cards.
+"""
 
 import json
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
 
 from cryotome.errors import CardError
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 Card = dict[str, Any]
 
@@ -47,7 +52,9 @@ def read_yaml(path: Path) -> Card:
 
 
 @cache
-def _validator(schema: str) -> Draft202012Validator:
+def _validator(schema: str) -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator
+
     return Draft202012Validator(yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text()))
 
 
@@ -64,6 +71,8 @@ def check(content: Card, schema: str, path: Path | str) -> Card:
     CardError
         It does not; the text names the file, the key and the value.
     """
+    from jsonschema.exceptions import best_match
+
     error = best_match(_validator(schema).iter_errors(content))
     if error:
         where = ".".join(map(str, error.path)) or "top level"
@@ -71,7 +80,7 @@ def check(content: Card, schema: str, path: Path | str) -> Card:
     return content
 
 
-def _meant(error: ValidationError) -> str:
+def _meant(error: "ValidationError") -> str:
     """Guess which key a misspelt one was to be."""
     said = [str(key) for key in error.instance] if isinstance(error.instance, dict) else []
     if error.validator == "required":

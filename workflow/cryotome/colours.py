@@ -1,7 +1,6 @@
 """What colour alone can tell: the encoder without a network."""
 
 import numpy as np
-from matplotlib.colors import rgb_to_hsv
 
 
 def colour_histogram(patches: np.ndarray, bins: int) -> np.ndarray:
@@ -15,6 +14,8 @@ def colour_histogram(patches: np.ndarray, bins: int) -> np.ndarray:
     -------
     (n, 6 * bins) float32, each histogram summing to one
     """
+    from matplotlib.colors import rgb_to_hsv  # readers of embeddings import this module too
+
     colours = patches.reshape(len(patches), -1, 3) / np.float32(255)
     channels = np.concatenate([colours, rgb_to_hsv(colours)], axis=2)
     index = np.minimum((channels * bins).astype(np.int64), bins - 1)

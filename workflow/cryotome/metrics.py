@@ -42,19 +42,62 @@ def calibration_error(label: np.ndarray, score: np.ndarray) -> float:
     return float(np.abs(gap).sum() / len(label))
 
 
+def precision_recall(
+    label: np.ndarray, score: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return precision and recall of the cells from each score on, and the scores, ascending.
+
+    Some cell must be positive.
+
+    >>> precision_recall(np.array([0, 1, 1]), np.array([0.2, 0.2, 0.9]))[:2]
+    (array([0.66666667, 1.        ]), array([1. , 0.5]))
+    """
+    thresholds, place = np.unique(score, return_inverse=True)
+    called = np.bincount(place)[::-1].cumsum()[::-1]
+    hits = np.bincount(place, label)[::-1].cumsum()[::-1]
+    return hits / called, hits / hits[0], thresholds
+
+
+def average_precision(label: np.ndarray, score: np.ndarray) -> float:
+    """Return the area of the steps under precision over recall; NaN where a class is missing.
+
+    >>> average_precision(np.array([0, 1, 1]), np.array([0.3, 0.2, 0.9]))
+    0.8333333333333333
+    """
+    if len(np.unique(label)) < 2:
+        return float("nan")
+    precision, recall, _ = precision_recall(label, score)
+    return float(-np.sum(np.diff(recall, append=0.0) * precision))
+
+
+def recalls(label: np.ndarray, called: np.ndarray) -> np.ndarray:
+    """Return the share of the negatives, and of the positives, that is called so; NaN of none."""
+    right, cells = np.bincount(label[label == called], minlength=2), np.bincount(label, minlength=2)
+    return np.divide(right, cells, out=np.full(2, np.nan), where=cells > 0)
+
+
+def f1_scores(label: np.ndarray, called: np.ndarray) -> np.ndarray:
+    """Return F1 of the negatives and of the positives; 0 where there is none and none is called.
+
+    >>> f1_scores(np.array([0, 1, 1]), np.array([0, 0, 1]))
+    array([0.66666667, 0.66666667])
+    """
+    right = np.bincount(label[label == called], minlength=2)
+    both = np.bincount(label, minlength=2) + np.bincount(called, minlength=2)
+    return np.divide(2 * right, both, out=np.zeros(2), where=both > 0)
+
+
 def choose_threshold(label: np.ndarray, score: np.ndarray) -> float:
     """Return the score from which on cells are called positive: the largest F1 on validation.
 
     0.5 where validation has fewer than 20 cells, or one class only.
     """
-    from sklearn.metrics import precision_recall_curve
-
     if len(label) < ENOUGH or len(np.unique(label)) < 2:
         return THRESHOLD
-    precision, recall, thresholds = precision_recall_curve(label, score)
+    precision, recall, thresholds = precision_recall(label, score)
     with np.errstate(invalid="ignore"):
         f1 = 2 * precision * recall / (precision + recall)
-    return float(thresholds[np.nanargmax(f1[:-1])])
+    return float(thresholds[np.nanargmax(f1)])
 
 
 def measure_auroc(test: pd.DataFrame, watched: pd.DataFrame) -> dict[str, float]:
@@ -77,26 +120,23 @@ def measure_scores(test: pd.DataFrame, watched: pd.DataFrame) -> dict[str, float
     -------
     metric to value; NaN where a class is missing and the metric needs both
     """
-    from sklearn import metrics
-
     label, score = test["label"].to_numpy(), test["score"].to_numpy()
     threshold = choose_threshold(watched["label"].to_numpy(), watched["score"].to_numpy())
+    cells = np.bincount(label, minlength=2)
     called, chosen = (score >= THRESHOLD).astype(int), (score >= threshold).astype(int)
     values = {
         **measure_auroc(test, watched),
         "auroc_within_slide": count_wins(test["slide"].to_numpy(), label, score).within,
-        "f1_weighted": metrics.f1_score(label, called, average="weighted", zero_division=0),
-        "f1_at_validation": metrics.f1_score(label, chosen, zero_division=0),
+        "f1_weighted": np.average(f1_scores(label, called), weights=cells),
+        "f1_at_validation": f1_scores(label, chosen)[1],
         "brier": float(np.mean((score - label) ** 2)),
         "ece": calibration_error(label, score),
         "threshold": threshold,
     }
-    both = len(np.unique(label)) == 2
-    sensitivity = metrics.recall_score(label, chosen, zero_division=np.nan)
     return values | {
-        "average_precision": metrics.average_precision_score(label, score) if both else np.nan,
-        "balanced_accuracy": metrics.balanced_accuracy_score(label, called) if both else np.nan,
-        "sensitivity_at_validation": sensitivity,
+        "average_precision": average_precision(label, score),
+        "balanced_accuracy": recalls(label, called).mean(),
+        "sensitivity_at_validation": recalls(label, chosen)[1],
     }
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.spatial import cKDTree
 
 NUMBERS = dict.fromkeys(("left", "top", "side", "margin"), "")  # empty where not known
 
@@ -64,6 +63,8 @@ def sharing_pairs(
     -------
     (pairs, 2) int, rows of `one` and of `other`, sorted
     """
+    from scipy.spatial import cKDTree  # readers of splits and windows import this module too
+
     rows = [np.flatnonzero(np.isfinite(boxes).all(axis=1)) for boxes in (one, other)]
     if not all(map(len, rows)):
         return np.empty((0, 2), dtype=int)
