@@ -19,7 +19,7 @@ def curve():
 
 
 def test_the_look_that_is_kept_is_marked(curve):
-    losses, ranked, rate = draw_curve(curve, title="t", notice="").axes
+    losses, ranked, rate = draw_curve(curve, title="t", synthetic=False).axes
     kept = next(line for line in losses.lines if line.get_label() == "kept")
     assert kept.get_xydata().tolist() == [[20.0, 0.55]]
     assert ranked.lines[-1].get_xydata().tolist() == [[20.0, 0.8]]
@@ -27,12 +27,12 @@ def test_the_look_that_is_kept_is_marked(curve):
 
 
 def test_a_synthetic_cohort_is_said_on_the_picture(curve):
-    text = draw_curve(curve, title="t", notice="SYNTHETIC TISSUE").axes[-1].get_xlabel()
-    assert "SYNTHETIC TISSUE" in text
+    text = draw_curve(curve, title="t", synthetic=True).axes[-1].get_xlabel()
+    assert "synthetic tissue" in text
 
 
 def test_table_and_picture_are_written(curve, tmp_path):
-    write_curve(curve, tmp_path / "c.csv", tmp_path / "c.png", title="t", notice="")
+    write_curve(curve, tmp_path / "c.csv", tmp_path / "c.png", title="t", synthetic=False)
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "c.csv", dtype=float), curve, check_dtype=False
     )

@@ -92,7 +92,8 @@ def place_windows(batch: Tensor, draws: Tensor, side: int, settings: Card) -> Te
         Reflected where a turned corner leaves the patch.
     """
     n, stored = len(batch), batch.shape[-1]
-    grid = (_places(draws, side) + draws[:, None, SHIFT]) * (2 / stored)
+    middle = ((stored - side) % 2) / 2  # where `centred` rounds to whole pixels
+    grid = (_places(draws, side) + draws[:, None, SHIFT] - middle) * (2 / stored)
     how = settings["interpolation"], "reflection"
     return F.grid_sample(batch, grid.view(n, side, side, 2), *how, align_corners=False)
 

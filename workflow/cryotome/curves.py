@@ -11,15 +11,15 @@ from cryotome.paths import written_whole
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"  # Okabe and Ito, for every eye
 
 
-def draw_curve(curve: pd.DataFrame, *, title: str, notice: str) -> Figure:
+def draw_curve(curve: pd.DataFrame, *, title: str, synthetic: bool) -> Figure:
     """Draw the losses, the validation AUROC and the learning rate over the steps.
 
     Parameters
     ----------
     curve : data frame, one row a look
         As `Trained.curve`. The look with the lowest validation loss is marked.
-    title, notice
-        Above and below the picture; the notice says that tissue is synthetic, or nothing.
+    synthetic
+        Whether the tissue is invented, which the picture then says.
     """
     figure = Figure(figsize=(5.2, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -38,15 +38,15 @@ def draw_curve(curve: pd.DataFrame, *, title: str, notice: str) -> Figure:
         axis.set_ylabel(name, fontsize=8)
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
-    rate.set_xlabel(f"step{chr(10) + notice if notice else ''}", fontsize=8)
+    rate.set_xlabel("step, on synthetic tissue" if synthetic else "step", fontsize=8)
     return figure
 
 
 def write_curve(
-    curve: pd.DataFrame, table: Path, picture: Path, *, title: str, notice: str
+    curve: pd.DataFrame, table: Path, picture: Path, *, title: str, synthetic: bool
 ) -> None:
     """Write the table and the picture."""
     with written_whole(table) as beside:
         curve.to_csv(beside, index=False, float_format="%.6g")
     with written_whole(picture) as beside:
-        draw_curve(curve, title=title, notice=notice).savefig(beside, dpi=110, format="png")
+        draw_curve(curve, title=title, synthetic=synthetic).savefig(beside, dpi=110, format="png")

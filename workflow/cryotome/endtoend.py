@@ -57,11 +57,16 @@ def _loss(logits: np.ndarray, label: np.ndarray) -> float:
 
 
 def _optimizer(network: nn.Module, card: Card) -> torch.optim.Optimizer:
-    """Adam, with decoupled decay of the matrices where the card says so."""
+    """Adam, with decoupled decay of matrices and kernels where the card says so.
+
+    Norms and biases have one dimension, class tokens and positions three.
+    """
     trained = [weight for weight in network.parameters() if weight.requires_grad]
+    decayed = [weight for weight in trained if weight.ndim in (2, 4)]
+    others = [weight for weight in trained if weight.ndim not in (2, 4)]
     groups = [
-        {"params": [w for w in trained if w.ndim > 1], "weight_decay": card["weight_decay"]},
-        {"params": [w for w in trained if w.ndim < 2], "weight_decay": 0.0},
+        {"params": decayed, "weight_decay": card["weight_decay"]},
+        {"params": others, "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=card["learning_rate"], fused=True)
 
@@ -82,6 +87,7 @@ class _Course:
         self.network, self.card, self.supply = network, card, supply
         self.train, self.watch = material.cells("train"), Watch(material, card, seed)
         self.checkpoint, self.pass_ = checkpoint, Step(network, material.side, card, supply.device)
+        torch.manual_seed(seed)  # dropout of adapters
         self.rng, self.draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
         self.sample = SAMPLERS[card["sampler"]](self.train)
         self.optimizer = _optimizer(network, card)
@@ -105,7 +111,7 @@ class _Course:
             "sampler": self.rng.bit_generator.state,
             "draws": self.draws.get_state(),
             "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all(),
+            "cuda": torch.cuda.get_rng_state() if self.supply.device.type == "cuda" else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -118,8 +124,8 @@ class _Course:
         self.rng.bit_generator.state = state["sampler"]
         self.draws.set_state(state["draws"])
         torch.set_rng_state(state["torch"])
-        if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
-            torch.cuda.set_rng_state_all(state["cuda"])
+        if state["cuda"] is not None:
+            torch.cuda.set_rng_state(state["cuda"])
         print(f"Going on after step {self.step:,}.", file=sys.stderr)
 
     def announce(self) -> None:

@@ -153,6 +153,15 @@ def load_lora(path: Path, network: nn.Module, *, name: str) -> nn.Module:
     return adapted
 
 
+def load_logit(path: Path) -> nn.Linear:
+    """Return the layer of a file of `save_lora` that makes a logit of the adapted embedding."""
+    with safe_open(path, "pt") as file:
+        weight, bias = (file.get_tensor(LOGIT + name) for name in ("weight", "bias"))
+    logit = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
+    logit.load_state_dict({"weight": weight, "bias": bias})
+    return logit
+
+
 def merge_lora(network: nn.Module) -> nn.Module:
     """Add the adapters to the weights and return the plain network, without a wrapper."""
     merge: Any = network.merge_and_unload

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from cryotome.augment import draw_uniform, draws_of, make_views
 from cryotome.cards import Card
 from cryotome.cells import load_cells
-from cryotome.errors import SplitError
+from cryotome.errors import SplitError, StoreError
 from cryotome.patches import read_patches
 from cryotome.predictions import SCORED
 from cryotome.samplers import SAMPLERS, Cells
@@ -101,7 +101,8 @@ class Watch:
         self.rows, self.label, self._draws = cells.rows, cells.label, None
         self._side, self._settings = material.side, card["augment"] | STILL
         if count := card.get("validation_draws"):
-            rng, draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+            rng = np.random.default_rng([seed, 1])  # not the draws of the training
+            draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
             picked = SAMPLERS[card["sampler"]](cells)(rng, count)
             self.rows, self.label = cells.rows[picked], cells.label[picked]
             self._draws = draws_of(draw_uniform(count, draws), self._side, self._settings)
@@ -148,7 +149,19 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put back what `weights_of` copied; frozen weights stay as they are."""
+    """Put back what `weights_of` copied; frozen weights stay as they are.
+
+    Raises
+    ------
+    StoreError
+        They are the weights of another network.
+    """
+    wanted = weights_of(network).keys()
+    if differing := sorted(wanted ^ state.keys()):
+        raise StoreError(
+            f"These weights are of another network: {len(differing)} names differ, first "
+            f"{differing[0]}. Delete the checkpoint and rerun."
+        )
     network.load_state_dict(state, strict=False)
 
 

@@ -46,6 +46,7 @@ class Step:
         self.trained = [weight for weight in network.parameters() if weight.requires_grad]
         self._captures, self._taken = capture and device.type == "cuda", 0
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._stream: torch.cuda.Stream | None = None
 
     def __call__(self, patches: Tensor, draws: Tensor, target: Tensor) -> Tensor:
         """Leave the gradients of the mean loss in the trained weights.
@@ -64,11 +65,9 @@ class Step:
             The loss, on the device; the next call overwrites it.
         """
         given = (patches, draws, target)
-        if not self._captures:
-            return self._pass(*given)
-        if self._taken < WARM:
+        if self._taken < WARM or not self._captures:
             self._taken += 1
-            return self._beside(*given)
+            return self._beside(*given) if self._captures else self._repeating(*given)
         if self._graph is None and not self._capture(*given):
             return self._pass(*given)
         for place, value in zip(self._given, given, strict=True):
@@ -76,9 +75,12 @@ class Step:
         self._graph.replay()  # type: ignore[union-attr]
         return self._loss
 
-    def _pass(self, patches: Tensor, draws: Tensor, target: Tensor) -> Tensor:
+    def _forget(self) -> None:
         for weight in self.trained:
             weight.grad = None
+
+    def _pass(self, patches: Tensor, draws: Tensor, target: Tensor) -> Tensor:
+        self._forget()
         views = make_views(patches, draws, self.side, self.settings)
         views = views.contiguous(memory_format=torch.channels_last)
         with computing(self.device, self.precision):
@@ -87,22 +89,37 @@ class Step:
         loss.backward()
         return loss.detach()
 
+    def _repeating(self, *given: Tensor) -> Tensor:
+        """Take an ordinary step; a network that has no repeatable one says so, and trains."""
+        try:
+            return self._pass(*given)
+        except RuntimeError as error:
+            if "deterministic" not in str(error):
+                raise
+            said = str(error).split(".")[0]
+            print(f"This training cannot be repeated bit for bit: {said}.", file=sys.stderr)
+            torch.use_deterministic_algorithms(True, warn_only=True)
+            return self._pass(*given)
+
     def _beside(self, *given: Tensor) -> Tensor:
         """Take an ordinary step on a stream of its own, as a capture wants it before."""
-        stream = torch.cuda.Stream(self.device)
-        stream.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(stream):
-            loss = self._pass(*given)
-        torch.cuda.current_stream(self.device).wait_stream(stream)
+        self._stream = self._stream or torch.cuda.Stream(self.device)
+        self._stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self._stream):
+            loss = self._repeating(*given)
+        torch.cuda.current_stream(self.device).wait_stream(self._stream)
         return loss
 
     def _capture(self, *given: Tensor) -> bool:
         """Record the pass; some networks ask the device questions and cannot be recorded."""
         graph = torch.cuda.CUDAGraph()
         self._given = [value.clone() for value in given]
+        self._forget()
         try:
             with torch.cuda.graph(graph):
                 self._loss = self._pass(*self._given)
+        except torch.cuda.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             said = str(error).strip().splitlines()[0]
             print(f"No step can be captured ({said}); each is launched anew.", file=sys.stderr)

@@ -81,6 +81,7 @@ class Supply:
                 (len(rows), *self.pixels.shape[1:]), dtype=torch.uint8, pin_memory=True
             )
             placed = torch.empty_like(pinned, device=self.device)
+            self._copies.wait_stream(torch.cuda.current_stream(self.device))
             self._slots.append(_Slot(pinned, placed, torch.cuda.Event(), torch.cuda.Event()))
         slot = self._slots[step % SLOTS]
         slot.arrived.synchronize()  # of SLOTS batches ago: long past

@@ -109,7 +109,7 @@ rule train_endtoend:
         model="{model}",
         head="{head}",
         fold="{fold}",
-        notice=lambda w: STUDY.dataset(w.dataset).get("synthetic", ""),
+        synthetic=lambda w: "synthetic" in STUDY.dataset(w.dataset),
         partial="results/partial/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}",
     script:
         "../scripts/train_endtoend.py"

@@ -32,7 +32,7 @@ def main(
     model: str,
     head: str,
     fold: int,
-    notice: str,
+    synthetic: bool,
     partial: Path,
     weights_dir: Path,
     device: str,
@@ -52,7 +52,8 @@ def main(
     notes |= {name: material.stamps[name] for name in ("cells_sha256", "patches_sha256")}
     notes |= {"precision": str(precision).removeprefix("torch.")}
     decides = notes | {"encoder": encoder, "seed": seed, "split_sha256": sha256(split)}
-    decides |= {"device": on.type, "torch": version("torch")}
+    decides |= {"device": on.type}
+    decides |= {name: version(name) for name in ("torch", "timm", "peft")}
     with checkpointed(partial, decides) as checkpoint:
         fit = train_endtoend(
             network, material, card, seed=seed, supply=supply, checkpoint=checkpoint
@@ -67,7 +68,7 @@ def main(
                 adapted, logit = network[0].get_submodule("network"), network[1]
                 save_lora(path.with_suffix(".safetensors"), adapted, logit)
         title = f"{model} + {head}, fold {fold}\n{split.parts[-4]}, {split.parts[-3]}"
-        write_curve(fit.curve, curve, picture, title=title, notice=notice)
+        write_curve(fit.curve, curve, picture, title=title, synthetic=synthetic)
 
 
 if __name__ == "__main__":
