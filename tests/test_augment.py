@@ -22,6 +22,7 @@ from cryotome.augment import (
     turn_hue,
 )
 from cryotome.cards import load_card
+from cryotome.material import centred
 
 WHOLE = load_card(CONFIG, "heads", "e2e")["augment"]
 OFF = {"jitter_share": 0, "blur_share": 0, "flip_share": 0, "rotation_share": 0, "shift": 0}
@@ -189,37 +190,98 @@ def test_draws_have_the_shares_and_ranges_of_the_card():
     assert np.abs(np.corrcoef(kinds) - np.eye(10)).max() < 0.03  # each independent of all others
 
 
-def measures(views):
-    """Numbers of a view that each transform moves: colour, spread, sharpness, where things lie."""
-    grey = (views * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1)
-    line = torch.linspace(-1, 1, grey.shape[-1])
-    dark = (1 - grey).clamp(min=0)
-    mass = dark.sum((1, 2))
-    saturation = (views.amax(1) - views.amin(1)).mean((1, 2))
-    return {
-        "red": views[:, 0].mean((1, 2)),
-        "green": views[:, 1].mean((1, 2)),
-        "blue": views[:, 2].mean((1, 2)),
-        "red less blue": (views[:, 0] - views[:, 2]).mean((1, 2)),
-        "saturation": saturation,
-        "spread": grey.std((1, 2)),
-        "sharpness": (grey[:, 1:] - grey[:, :-1]).abs().mean((1, 2)),
-        "across": (dark * line).sum((1, 2)) / mass,
-        "along": (dark * line[:, None]).sum((1, 2)) / mass,
-        "corners": torch.stack([grey[:, y, x] for y in (0, -1) for x in (0, -1)]).mean(0),
-    }
+def grey_of(views):
+    return (views * torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1)
 
 
-def test_views_are_distributed_as_torchvisions():
-    """One purple mark on pink, off centre, 1,500 times; the follow-up's transforms, black corners."""
-    count, side = 1500, 24
+def centroid(views, axis):
+    """Where the dark mark lies, -1 to 1 along an axis."""
+    dark = (0.7 - grey_of(views)).clamp(min=0)
+    line = torch.linspace(-1, 1, dark.shape[-1])
+    weighted = dark * (line if axis == 0 else line[:, None])
+    return weighted.sum((1, 2)) / dark.sum((1, 2))
+
+
+MEASURES = {
+    "brightness": lambda views: views.mean((1, 2, 3)),
+    "contrast": lambda views: grey_of(views).std((1, 2)),
+    "saturation": lambda views: (views.amax(1) - views.amin(1)).mean((1, 2)),
+    "hue": lambda views: (views[:, 1] - views[:, 2]).mean((1, 2)),
+    "sharpness": lambda views: (grey_of(views).diff(dim=1)).abs().mean((1, 2)),
+    "across": lambda views: centroid(views, 0),
+    "along": lambda views: centroid(views, 1),
+    "angle": lambda views: torch.atan2(centroid(views, 1), centroid(views, 0)),
+    "corners": lambda views: grey_of(views)[:, [0, 0, -1, -1], [0, -1, 0, -1]].mean(1),
+}
+
+
+@pytest.fixture(scope="module")
+def tissue():
+    """A purple mark on textured pink, off centre, 30 px."""
     rows, columns = torch.meshgrid(torch.arange(30), torch.arange(30), indexing="ij")
     mark = ((rows - 11) ** 2 / 9 + (columns - 19) ** 2 / 25) < 1
-    patch = torch.tensor([225, 170, 200], dtype=torch.uint8).expand(30, 30, 3).clone()
-    patch[mark] = torch.tensor([90, 50, 130], dtype=torch.uint8)
-    on = WHOLE | {"corners": "black", "interpolation": "nearest"}
-    draws = drawn(count, side, on, seed=11)
-    ours = measures(make_views(patch.expand(count, -1, -1, -1), draws, side, on))
+    noise = torch.randint(-9, 10, (30, 30, 3), generator=rng(6))
+    patch = torch.tensor([225, 170, 200]).expand(30, 30, 3).clone()
+    patch[mark] = torch.tensor([90, 50, 130])
+    return (patch + noise).clamp(0, 255).to(torch.uint8)
+
+
+COUNT, SIDE = 1500, 24
+
+
+def ours(tissue, on, measure, seed=11):
+    draws = drawn(COUNT, SIDE, on, seed)
+    return MEASURES[measure](make_views(tissue.expand(COUNT, -1, -1, -1), draws, SIDE, on)).numpy()
+
+
+def torchvisions(tissue, transform, measure, reach=0):
+    torch.manual_seed(12)
+    image, views = tissue.permute(2, 0, 1).float() / 255, []
+    for dx, dy in torch.randint(-reach, reach + 1, (COUNT, 2)).tolist():
+        views.append(transform(image[:, 3 + dy : 27 + dy, 3 + dx : 27 + dx]))
+    return MEASURES[measure](torch.stack(views)).numpy()
+
+
+def jitter(place, reach):
+    return [reach if place == at else 0.0 for at in range(4)]
+
+
+def one(place, reach):
+    return v2.ColorJitter(**{["brightness", "contrast", "saturation", "hue"][place]: reach})
+
+
+NEAREST = {"corners": "black", "interpolation": "nearest"}
+STILL = v2.Identity()
+# what is measured, our settings, torchvision's transform, and settings that must be told apart
+ALONE = [
+    ("brightness", {"jitter_share": 1, "jitter": jitter(0, 0.1)}, one(0, 0.1), {"jitter": jitter(0, 0.08)}),
+    ("contrast", {"jitter_share": 1, "jitter": jitter(1, 0.1)}, one(1, 0.1), {"jitter": jitter(1, 0.08)}),
+    ("saturation", {"jitter_share": 1, "jitter": jitter(2, 0.1)}, one(2, 0.1), {"jitter": jitter(2, 0.08)}),
+    ("hue", {"jitter_share": 1, "jitter": jitter(3, 0.1)}, one(3, 0.1), {"jitter": jitter(3, 0.08)}),
+    ("contrast", {"jitter_share": 0.5, "jitter": jitter(1, 0.1)}, v2.RandomApply([one(1, 0.1)], 0.5), {"jitter_share": 0.4}),
+    ("sharpness", {"blur_share": 1}, v2.GaussianBlur(5, (0.1, 1.0)), {"blur_sigma": [0.2, 0.9]}),
+    ("sharpness", {"blur_share": 0.1}, v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.0))], 0.1), {"blur_share": 0.2}),
+    ("across", {"flip_share": 0.5}, v2.RandomHorizontalFlip(0.5), {"flip_share": 0.4}),
+    ("along", {"flip_share": 0.5}, v2.RandomVerticalFlip(0.5), {"flip_share": 0.4}),
+    ("across", {"shift": 0.1}, STILL, {"shift": 0.05}),
+    ("along", {"shift": 0.1}, STILL, {"shift": 0.05}),
+    ("angle", {"rotation_share": 1} | NEAREST, v2.RandomRotation(180), {"rotation_share": 0.8}),
+    ("corners", {"rotation_share": 0.5} | NEAREST, v2.RandomApply([v2.RandomRotation(180)], 0.5), {"rotation_share": 0.4}),
+    ("corners", {"rotation_share": 0.5} | NEAREST, v2.RandomApply([v2.RandomRotation(180)], 0.5), {"corners": "reflected"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("measure", "on", "transform", "wrong"), ALONE)
+def test_each_transform_is_distributed_as_torchvisions(tissue, measure, on, transform, wrong):
+    """And 1,500 views tell it from one that is a little off."""
+    theirs = torchvisions(tissue, transform, measure, reach=2 if "shift" in on else 0)
+    assert ks_2samp(ours(tissue, settings(**on), measure), theirs).pvalue > 0.005
+    assert ks_2samp(ours(tissue, settings(**(on | wrong)), measure), theirs).pvalue < 0.005
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_views_are_distributed_as_torchvisions(tissue, measure):
+    """All transforms at once, as the follow-up composes them."""
     theirs = v2.Compose(
         [
             v2.RandomHorizontalFlip(0.5),
@@ -229,9 +291,27 @@ def test_views_are_distributed_as_torchvisions():
             v2.RandomApply([v2.RandomRotation(180)], 0.5),
         ]
     )
-    torch.manual_seed(12)
-    views, image = [], patch.permute(2, 0, 1).float() / 255
-    for dx, dy in torch.randint(-2, 3, (count, 2)).tolist():
-        views.append(theirs(image[:, 3 + dy : 27 + dy, 3 + dx : 27 + dx]))
-    for name, values in measures(torch.stack(views)).items():
-        assert ks_2samp(ours[name].numpy(), values.numpy()).pvalue > 0.001, name
+    values = torchvisions(tissue, theirs, measure, reach=2)
+    assert ks_2samp(ours(tissue, WHOLE | NEAREST, measure), values).pvalue > 0.005
+
+
+def test_reflected_corners_change_the_corners_alone(tissue):
+    """The default: the inscribed disc of each view is that of the follow-up's, but for interpolation."""
+    on = settings(rotation_share=1)
+    draws = drawn(200, SIDE, on, seed=3)
+    patches = tissue.expand(200, -1, -1, -1)
+    smooth, hard = (
+        make_views(patches, draws, SIDE, on | more) for more in ({}, {"corners": "black"})
+    )
+    line = torch.arange(SIDE) - (SIDE - 1) / 2
+    disc = line[:, None] ** 2 + line**2 < (SIDE / 2) ** 2
+    assert torch.equal(smooth[..., disc], hard[..., disc])
+    assert (hard[..., ~disc] == 0).float().mean() > 0.2
+    assert smooth.min() > 0.1  # nothing black comes in
+
+
+@pytest.mark.parametrize("side", [34, 35])
+def test_an_odd_side_sees_whole_pixels_too(side):
+    patches = torch.randint(256, (4, 44, 44, 3), dtype=torch.uint8, generator=rng(2))
+    views = make_views(patches, drawn(4, side, settings()), side, settings())
+    assert torch.allclose(views, centred(patches, side), atol=1e-4)

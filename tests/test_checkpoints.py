@@ -1,9 +1,22 @@
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
-from test_endtoend import train
+from conftest import CONFIG, ROOT
+from test_endtoend import ADAPTED, head, material, toy, train
+from tqdm import tqdm
 
+from cryotome.cards import load_card
 from cryotome.checkpoints import checkpointed
+from cryotome.devices import repeat_exactly
+from cryotome.encoders import build_classifier
+from cryotome.endtoend import _Course
+from cryotome.supply import Supply
 
 
 class Killed(Exception):  # noqa: N818
@@ -38,10 +51,101 @@ def test_a_training_gone_on_with_ends_in_the_same_weights_bit_for_bit(tmp_path, 
         assert checkpoint.load()["step"] == step
         again = train(checkpoint=checkpoint, **settings)[1]
     pd.testing.assert_frame_equal(again.curve, whole.curve)
+    check_equal(whole, again)
+    assert not (tmp_path / "partial").exists()
+
+
+def check_equal(whole, again):
     for name in whole.last:
         assert torch.equal(whole.last[name], again.last[name]), name
         assert torch.equal(whole.best[name], again.best[name]), name
-    assert not (tmp_path / "partial").exists()
+
+
+def test_adapters_go_on_bit_for_bit_with_their_dropout(tmp_path):
+    settings = {"steps": 6, "every": 2, **ADAPTED}
+    whole = train(**settings)[1]
+    broken_off(tmp_path / "partial", 4, **settings)
+    torch.rand(3)  # another process would stand elsewhere
+    with checkpointed(tmp_path / "partial", {"seed": 1}) as checkpoint:
+        check_equal(whole, train(checkpoint=checkpoint, **settings)[1])
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from cryotome.cards import load_card
+from cryotome.checkpoints import checkpointed
+from cryotome.devices import repeat_exactly
+from cryotome.encoders import build_classifier
+from cryotome.endtoend import _Course
+from cryotome.supply import Supply
+from test_endtoend import train
+
+class KillsItself:
+    def __init__(self, checkpoint):
+        self.load, self.checkpoint = checkpoint.load, checkpoint
+    step, path = 0, Path()
+    def save_if_due(self, state):
+        self.checkpoint._cost = 0.0
+        self.checkpoint.save_if_due(state)
+        if state()["step"] == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+with checkpointed(Path(sys.argv[1]), {"seed": 1}) as checkpoint:
+    train(steps=12, every=3, checkpoint=KillsItself(checkpoint))
+"""
+
+
+def test_sigkill_in_another_process_changes_no_bit(tmp_path):
+    """Nothing runs after the signal: no handler, no `finally`, no flush."""
+    paths = [str(ROOT / "workflow"), str(ROOT / "tests")]
+    env = os.environ | {
+        "PYTHONPATH": ":".join(paths),
+        "OMP_NUM_THREADS": str(torch.get_num_threads()),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path / "partial")], env=env, capture_output=True
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+    whole = train(steps=12, every=3)[1]
+    with checkpointed(tmp_path / "partial", {"seed": 1}) as checkpoint:
+        assert checkpoint.load()["step"] == 6
+        check_equal(whole, train(steps=12, every=3, checkpoint=checkpoint)[1])
+
+
+GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+
+
+@GPU
+@pytest.mark.parametrize("settings", [{}, ADAPTED], ids=["e2e", "lora"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_training_gone_on_with_on_a_gpu_ends_within_1e_5(tmp_path, settings, precision):
+    gpu = torch.device("cuda")
+    repeat_exactly(gpu)
+    settings = settings | {"steps": 20, "every": 5, "precision": precision, "device": gpu}
+    whole = train(**settings)[1]
+    broken_off(tmp_path / "partial", 10, **settings)
+    with checkpointed(tmp_path / "partial", {"seed": 1}) as checkpoint:
+        again = train(checkpoint=checkpoint, **settings)[1]
+    for name in whole.last:
+        assert torch.allclose(whole.last[name], again.last[name], atol=1e-5), name
+
+
+@GPU
+def test_no_step_waits_for_the_gpu():
+    gpu = torch.device("cuda")
+    patches, cells = toy()
+    encoder = load_card(CONFIG, "models", "resnet10t_random")
+    network = build_classifier(encoder, "r", Path(), side=32, seed=1)[0].to(gpu)
+    both = material(patches, cells, cells)
+    supply = Supply(patches, gpu)
+    course = _Course(network, both, head(steps=99), seed=1, supply=supply, checkpoint=None)
+    course.learn(6, tqdm(disable=True))  # kernels are chosen, the step is captured
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        course.learn(6, tqdm(disable=True))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_a_checkpoint_of_other_settings_is_cleared_away(tmp_path, capsys):

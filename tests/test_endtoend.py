@@ -51,14 +51,19 @@ def head(steps=40, learning_rate=0.003, every=10, **more):
     return card | more
 
 
-def train(seed=1, checkpoint=None, **settings):
+def train(seed=1, checkpoint=None, model="resnet10t_random", device=CPU, **settings):
     patches, cells = toy()
-    encoder = load_card(CONFIG, "models", "resnet10t_random")
-    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed)
+    encoder = load_card(CONFIG, "models", model)
+    lora = settings.get("lora")
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed, lora=lora)
+    network.to(device)
     both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
-    how = {"seed": seed, "supply": Supply(patches, CPU), "checkpoint": checkpoint}
+    how = {"seed": seed, "supply": Supply(patches, device), "checkpoint": checkpoint}
     fit = train_endtoend(network, both, head(**settings), **how)
     return network, fit, patches, cells
+
+
+ADAPTED = {"model": "vit_tiny_random", "lora": load_card(CONFIG, "heads", "lora")["lora"]}
 
 
 def logits_of(network, patches, rows):
@@ -105,8 +110,10 @@ def test_one_cycle_reaches_its_maximum_once_and_ends_at_nothing(monkeypatch):
     assert rates[19] == pytest.approx(4e-10, rel=1e-2)  # the last step's, a 10,000th of the start
 
 
-def test_equal_seeds_give_equal_weights_and_others_do_not():
-    first, second, other = (train(steps=4, seed=seed)[1] for seed in (1, 1, 2))
+@pytest.mark.parametrize("settings", [{}, ADAPTED], ids=["e2e", "lora"])
+def test_equal_seeds_give_equal_weights_and_others_do_not(settings):
+    """Dropout of adapters included, whatever was drawn before."""
+    first, second, other = (train(steps=4, seed=seed, **settings)[1] for seed in (1, 1, 2))
     assert all(torch.equal(first.last[name], second.last[name]) for name in first.last)
     assert not all(torch.equal(first.last[name], other.last[name]) for name in first.last)
 

@@ -8,7 +8,14 @@ from torch import nn
 from cryotome.cards import load_card
 from cryotome.encoders import Encoder, build_classifier, build_network
 from cryotome.errors import CardError, WeightsError
-from cryotome.lora import add_lora, load_lora, merge_lora, save_lora, trained_parameters
+from cryotome.lora import (
+    add_lora,
+    load_logit,
+    load_lora,
+    merge_lora,
+    save_lora,
+    trained_parameters,
+)
 from cryotome.transforms import input_side
 
 SETTINGS = load_card(CONFIG, "heads", "lora")["lora"]
@@ -199,6 +206,23 @@ def test_adapters_are_saved_read_and_merged(name, tmp_path):
     assert (embed(plain, card) - trained).abs().max() < 1e-5
     assert plain.state_dict().keys() == fresh(name)[0].state_dict().keys()
     fresh(name)[0].load_state_dict(plain.state_dict(), strict=True)
+
+
+def test_the_logit_is_saved_beside_the_adapters(tmp_path):
+    card = load_card(CONFIG, "models", "vit_tiny_random")
+    how = {"side": 64, "seed": 5, "lora": SETTINGS}
+    network, _ = build_classifier(card, "vit_tiny_random", tmp_path, **how)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight += 0.01 * weight.requires_grad
+    x = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    trained = network.eval()(x)
+    save_lora(tmp_path / "a.safetensors", network[0].network, network[1])
+
+    again, _ = build_classifier(card, "vit_tiny_random", tmp_path, side=64, seed=5)
+    again[0].network = load_lora(tmp_path / "a.safetensors", again[0].network, name="m")
+    again[1] = load_logit(tmp_path / "a.safetensors")
+    assert (again.eval()(x) - trained).abs().max() < 1e-5
 
 
 def test_one_seed_gives_equal_adapters_and_another_others():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_endtoend import head, material, part, toy
 
-from cryotome.errors import SplitError
+from cryotome.errors import SplitError, StoreError
 from cryotome.material import Watch, centred, load_weights, read_material, weights_of
 
 
@@ -63,6 +63,12 @@ def test_no_validation_cells_is_an_error():
     patches, cells = toy()
     with pytest.raises(SplitError, match="No validation cells"):
         Watch(material(patches, cells, part(cells, slice(0, 0))), head(), seed=0)
+
+
+def test_weights_of_another_network_are_refused():
+    network = torch.nn.Sequential(torch.nn.Linear(2, 2))
+    with pytest.raises(StoreError, match="of another network: 1 names differ, first 0.bias"):
+        load_weights(network, {"0.weight": torch.ones(2, 2)})
 
 
 def test_weights_are_copies_and_come_back():

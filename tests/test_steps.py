@@ -55,6 +55,28 @@ def test_precision_is_the_cards_where_the_device_has_units_for_it():
     assert precision_of(HEAD | {"precision": "bf16"}, CPU) == expected
 
 
+class Unrepeatable(torch.nn.Module):
+    """A network with an operation that has no repeatable form."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        place = torch.zeros(3).put_(torch.tensor([0, 1]), x.detach().flatten()[:2])
+        return (x.mean((2, 3)) * (self.weight + place)).sum(1)
+
+
+def test_a_network_that_cannot_be_repeated_says_so_and_trains(capsys):
+    torch.use_deterministic_algorithms(True)
+    try:
+        with pytest.warns(UserWarning, match="put_"):
+            Step(Unrepeatable(), 32, HEAD | {"precision": "fp32"}, CPU)(*given())
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert "This training cannot be repeated bit for bit: put_ does not" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_a_captured_pass_gives_the_gradients_of_a_launched_one():
     gpu = torch.device("cuda")

@@ -71,8 +71,13 @@ def _keep_statistics(network: nn.Module, _: Any) -> None:
 
 
 def _adaptable(layer: nn.Module) -> bool:
-    """Whether a layer is nothing but W x; a subclass may do more with its weight."""
-    return type(layer) is nn.Linear or (type(layer) is nn.Conv2d and layer.groups == 1)
+    """Whether a layer is nothing but W x; a subclass may do more with its weight.
+
+    peft copies neither groups nor dilation of a convolution.
+    """
+    if type(layer) is nn.Conv2d:
+        return layer.groups == 1 and set(layer.dilation) == {1}
+    return type(layer) is nn.Linear
 
 
 def _targets(network: nn.Module, targets: str, name: str) -> list[str]:
