@@ -42,6 +42,7 @@ def on_meta(name: str, side: int | None = None) -> tuple[nn.Module, set[str]]:
             for path, block in network.named_modules()
             for inner, layer in block.named_modules()
             if type(block).__name__ in BLOCKS and isinstance(layer, nn.Linear | nn.Conv2d)
+            if getattr(layer, "dilation", (1, 1)) == (1, 1)  # peft's copies are not dilated
         }
         return add_lora(network, SETTINGS, name=name), held
 

@@ -42,7 +42,8 @@ def draws_of(uniform: Tensor, side: int, settings: Card) -> Tensor:
     (..., 14) float
         Turn in radians; flip of x and y, -1 or 1; shift along x and y in whole px; brightness,
         contrast and saturation as factors, hue as a share of the colour circle; the order of
-        these four; SD of the blur in px, 0 for none.
+        the first three, and how many of them come before the hue; SD of the blur in px, 0 for
+        none.
     """
     value, chance = uniform[..., :13], uniform[..., 13:]
     share = [settings[f"{name}_share"] for name in ("rotation", "jitter", "blur")]
@@ -53,7 +54,9 @@ def draws_of(uniform: Tensor, side: int, settings: Card) -> Tensor:
     shift = (value[..., 3:5] * (2 * reach + 1)).floor() - reach
     reaches, still = torch.tensor(settings["jitter"]), torch.tensor([1.0, 1, 1, 0])
     jitter = still + (value[..., 5:9] * 2 - 1) * reaches * on[..., 1:2]
-    order = value[..., 9:13].argsort(-1).float()
+    order = value[..., 9:13].argsort(-1)
+    place = (order == HUE).float().argmax(-1, keepdim=True)
+    order = torch.cat([order[order != HUE].view(*order.shape[:-1], 3), place], dim=-1).float()
     low, high = settings["blur_sigma"]
     sigma = (low + chance[..., 3] * (high - low)) * on[..., 2]
     return torch.cat([turn[..., None], flip, shift, jitter, order, sigma[..., None]], dim=-1)
@@ -155,13 +158,18 @@ def jitter_colour(batch: Tensor, draws: Tensor) -> Tensor:
     batch : (n, 3, side, side) float in [0, 1]
         May be changed in place.
     """
-    factors, order = draws[:, JITTER], draws[:, ORDER].long()
-    for kind in order.split(1, dim=1):  # first the kind that comes first, of each patch
-        factor, hue = factors.gather(1, kind), kind == HUE
-        blend, turn = torch.where(hue, 1.0, factor), torch.where(hue, factor, 0.0)
-        batch = _where(_blended, batch, torch.cat([kind, blend], dim=1), blend != 1)
-        batch = _where(_hued, batch, turn, turn != 0)
-    return batch
+    *kinds, before = draws[:, ORDER].long().split(1, dim=1)
+    hue = draws[:, JITTER][:, HUE:]
+
+    def blend(batch: Tensor, early: bool) -> Tensor:
+        for place, kind in enumerate(kinds):
+            factor = draws[:, JITTER].gather(1, kind)
+            factor = torch.where((before > place) == early, factor, 1.0)
+            batch = _where(_blended, batch, torch.cat([kind, factor], dim=1), factor != 1)
+        return batch
+
+    batch = _where(_hued, blend(batch, True), hue, hue != 0)
+    return blend(batch, False)
 
 
 def _blurred(batch: Tensor, draws: Tensor) -> Tensor:
