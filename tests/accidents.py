@@ -26,7 +26,8 @@ import h5py
 ROOT = Path(__file__).resolve().parent.parent
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--nocolor", "--cores", "2"]
 PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
-NUMBERS = ["cells", "patches", "audits", "splits", "embeddings", "predictions", "scores", "studies"]
+NUMBERS = ["cells", "patches", "audits", "splits", "embeddings", "predictions", "curves", "scores"]
+NUMBERS += ["studies"]
 EVERY = "results/predictions/demo_rois/*/view="
 TARGETS = {  # a rule and what its jobs make; long jobs come more often
     "cut_patches": ["results/patches/*.h5"] * 2,

@@ -264,16 +264,16 @@ def train_endtoend(
     if saved := checkpoint.load() if checkpoint else None:
         course.restore(saved)
     course.announce()
-    bar = tqdm(total=steps, initial=course.step, desc="train", unit="step", mininterval=10)
-    while course.step < steps:
-        start = perf_counter()
-        count = card["evaluate_every"] - course.step % card["evaluate_every"]
-        losses, rates = course.learn(min(count, steps - course.step), bar)
-        values = losses.cpu().numpy()  # here, and nowhere before, the device is waited for
-        course.note(course.look(values, rates, perf_counter() - start))
-        if checkpoint:
-            checkpoint.save_if_due(course.state)
-    bar.close()
+    begun = {"initial": course.step, "total": steps, "mininterval": 10}
+    with tqdm(desc="train", unit="step", **begun) as bar:
+        while course.step < steps:
+            start = perf_counter()
+            count = card["evaluate_every"] - course.step % card["evaluate_every"]
+            losses, rates = course.learn(min(count, steps - course.step), bar)
+            values = losses.cpu().numpy()  # here, and nowhere before, the device is waited for
+            course.note(course.look(values, rates, perf_counter() - start))
+            if checkpoint:
+                checkpoint.save_if_due(course.state)
     assert course.best is not None  # the first look's, where no later one was better
     curve, speed = pd.DataFrame(course.looks), steps * card["batch"] / course.stepping
     return Trained(course.best, weights_of(network), curve, course.seconds, speed)
