@@ -26,6 +26,13 @@ def test_ganz2024_is_585_row_runs_of_which_65_are_trainings():
     assert ganz.schemes("ccmct") == ["random"]
 
 
+def test_a_model_without_a_network_is_not_trained():
+    config = study("config").config
+    rows = [*config["rows"], {"model": "colour_histogram", "head": "lora"}]
+    with pytest.raises(CardError, match="colour_histogram has no network that lora could train"):
+        Study(config | {"rows": rows}, CONFIG)
+
+
 def test_ammeling2025_has_probe_lora_and_end_to_end_on_the_follow_ups_draw():
     follow_up = study("ammeling2025")
     heads = {row.model: set() for row in follow_up.rows}

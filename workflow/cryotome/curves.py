@@ -45,8 +45,9 @@ def draw_curve(curve: pd.DataFrame, *, title: str, synthetic: bool) -> Figure:
 def write_curve(
     curve: pd.DataFrame, table: Path, picture: Path, *, title: str, synthetic: bool
 ) -> None:
-    """Write the table and the picture."""
+    """Write the table and the picture; both say whether the tissue is invented."""
     with written_whole(table) as beside:
-        curve.to_csv(beside, index=False, float_format="%.6g")
+        told = curve.assign(synthetic=synthetic)
+        told.to_csv(beside, index=False, float_format="%.6g")
     with written_whole(picture) as beside:
         draw_curve(curve, title=title, synthetic=synthetic).savefig(beside, dpi=110, format="png")

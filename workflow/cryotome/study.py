@@ -74,7 +74,12 @@ class Study:
         for name in self.datasets:
             self.dataset(name)
         for row in self.rows:
-            self.model(row.model)
+            has_network = "architecture" in self.model(row.model)
+            if self.trains(row.head) and not has_network:
+                raise CardError(
+                    f"study {self.name!r}, rows: {row.model} has no network that {row.head} could "
+                    "train. Give it a head on embeddings."
+                )
         listed = [{"model": row.model, "head": row.head} for row in self.rows]
         for row in self.config["figure2"]:
             if row not in listed:
