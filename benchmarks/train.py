@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from cryotome.cards import Card, load_card  # noqa: E402
 from cryotome.devices import describe, pick_device, repeat_exactly, use_threads  # noqa: E402
 from cryotome.encoders import build_classifier  # noqa: E402
-from cryotome.endtoend import _Course  # noqa: E402
+from cryotome.endtoend import Course  # noqa: E402
 from cryotome.material import Material, centred, score_cells  # noqa: E402
 from cryotome.steps import computing, precision_of  # noqa: E402
 from cryotome.supply import Supply  # noqa: E402
@@ -251,7 +251,7 @@ def measure(model: str, batch: int, precision: str, steps: int, threads: int) ->
     free_choice(device)
     size, bare = sweep(Bare(model, seen, card, device), batch, steps, threads)
     network = classifier(model, seen, device)
-    course = _Course(network, material, card, seed=0, supply=supply, checkpoint=None)
+    course = Course(network, material, card, seed=0, supply=supply, checkpoint=None)
     first, bar = Obvious(model, material, card, device), tqdm(disable=True)
     repeat_exactly(device)
     course.learn(5, bar)

@@ -15,7 +15,7 @@ from cryotome.cards import load_card
 from cryotome.checkpoints import checkpointed
 from cryotome.devices import repeat_exactly
 from cryotome.encoders import build_classifier
-from cryotome.endtoend import _Course
+from cryotome.endtoend import Course
 from cryotome.supply import Supply
 
 
@@ -77,7 +77,7 @@ from cryotome.cards import load_card
 from cryotome.checkpoints import checkpointed
 from cryotome.devices import repeat_exactly
 from cryotome.encoders import build_classifier
-from cryotome.endtoend import _Course
+from cryotome.endtoend import Course
 from cryotome.supply import Supply
 from test_endtoend import train
 
@@ -139,7 +139,7 @@ def test_no_step_waits_for_the_gpu():
     network = build_classifier(encoder, "r", Path(), side=32, seed=1)[0].to(gpu)
     both = material(patches, cells, cells)
     supply = Supply(patches, gpu)
-    course = _Course(network, both, head(steps=99), seed=1, supply=supply, checkpoint=None)
+    course = Course(network, both, head(steps=99), seed=1, supply=supply, checkpoint=None)
     course.learn(6, tqdm(disable=True))  # kernels are chosen, the step is captured
     torch.cuda.set_sync_debug_mode("error")
     try:

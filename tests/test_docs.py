@@ -4,12 +4,15 @@ import importlib
 import importlib.util
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 
 import pytest
 from conftest import ROOT
 from test_workflow import checkout, jobs, snakemake
+
+from cryotome.cards import load_card
 
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -128,6 +131,15 @@ def test_the_requirements_are_exact_hashed_and_name_no_index():
     for entry in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):
         assert "==" in entry.splitlines()[0]
         assert "--hash=sha256:" in entry
+
+
+def test_the_head_card_that_the_docs_show_is_one(tmp_path):
+    shutil.copytree(ROOT / "config" / "heads", tmp_path / "heads")
+    text = (ROOT / "docs" / "training.md").read_text()
+    (card,) = re.findall(r"```yaml\n# config/heads/lora_r8.yaml\n(.*?)```", text, re.S)
+    (tmp_path / "heads" / "lora_r8.yaml").write_text(card)
+    shown, base = (load_card(tmp_path, "heads", name)["lora"] for name in ("lora_r8", "lora"))
+    assert shown == base | {"rank": 8}
 
 
 def test_messages_in_the_docs_are_those_of_the_code():

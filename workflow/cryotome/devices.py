@@ -21,8 +21,8 @@ def use_threads(threads: int) -> None:
     """Let torch use as many processor threads as the scheduler granted, and keep its memory.
 
     A network frees and asks for the same gigabyte at every step. glibc by default hands large
-    blocks back to the kernel, and the page faults of taking them anew cost a twentieth of a
-    training (benchmarks/train.py).
+    blocks back to the kernel, and the page faults of taking them anew cost about a twentieth
+    of a training (docs/performance.md).
     """
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)

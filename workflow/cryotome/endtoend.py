@@ -71,7 +71,7 @@ def _optimizer(network: nn.Module, card: Card) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=card["learning_rate"], fused=True)
 
 
-class _Course:
+class Course:
     """A training: everything that moves from step to step, to save and to restore."""
 
     def __init__(
@@ -260,7 +260,7 @@ def train_endtoend(
             f"The {len(labels)} training cells are of one class. Raise the fraction, or change the "
             "seed of the scheme."
         )
-    course = _Course(network, material, card, seed=seed, supply=supply, checkpoint=checkpoint)
+    course = Course(network, material, card, seed=seed, supply=supply, checkpoint=checkpoint)
     if saved := checkpoint.load() if checkpoint else None:
         course.restore(saved)
     course.announce()

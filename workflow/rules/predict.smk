@@ -107,7 +107,6 @@ rule train_endtoend:
         card=lambda w: facts(STUDY.head(w.head)),
         encoder=lambda w: facts(STUDY.model(w.model)),
         model="{model}",
-        head="{head}",
         fold="{fold}",
         synthetic=lambda w: "synthetic" in STUDY.dataset(w.dataset),
         partial="results/partial/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}",

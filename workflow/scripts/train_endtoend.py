@@ -30,7 +30,6 @@ def main(
     card: dict,
     encoder: dict,
     model: str,
-    head: str,
     fold: int,
     synthetic: bool,
     partial: Path,
@@ -67,7 +66,8 @@ def main(
             if "lora" in card and kept == "best":
                 adapted, logit = network[0].get_submodule("network"), network[1]
                 save_lora(path.with_suffix(".safetensors"), adapted, logit)
-        title = f"{model} + {head}, fold {fold}\n{split.parts[-4]}, {split.parts[-3]}"
+        named = picture.with_suffix("").parts
+        title = f"{', '.join(named[-6:-4])}\n{', '.join(named[-4:])}"
         write_curve(fit.curve, curve, picture, title=title, synthetic=synthetic)
 
 
