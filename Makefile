@@ -6,10 +6,10 @@ STUDY ?= demo
 MODELS ?=
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: help install demo control test check format docs data weights lock
+.PHONY: help install demo control test test-slurm check format docs data weights lock
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/installed: requirements.txt requirements-uv.txt
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,9 @@ control: install ## the demo with shuffled labels: every row must fall to 0.5
 
 test: install ## run the tests
 	$(BIN)/python -m pytest
+
+test-slurm: install ## the demo through a real Slurm with pretend nodes, broken on the way (root)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/on_slurm.py
 
 check: install ## lint, format check, types
 	$(BIN)/ruff check .

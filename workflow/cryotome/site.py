@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryotome.cards import Card, read_yaml
+from cryotome.cluster import KEYS, Cluster, cluster_of
 from cryotome.errors import CardError, CryotomeError
 from cryotome.study import Study
 from cryotome.weights import needs_file, state_of_weights
@@ -25,6 +26,7 @@ class Site:
     data_root: Path
     weights_dir: Path
     shards: int  # parts of a store that several jobs make, when asked for
+    cluster: Cluster
 
 
 def settle(config: Card, folder: Path) -> Site:
@@ -40,7 +42,7 @@ def settle(config: Card, folder: Path) -> Site:
     """
     path = folder / "site.yaml"
     said = read_yaml(path) if path.exists() else {}
-    known = [*SITE_KEYS, "shards"]
+    known = [*SITE_KEYS, "shards", *KEYS]
     if set(said) - set(known):
         raise CardError(f"{path}: unknown keys {sorted(set(said) - set(known))}; it has {known}.")
     places = {}
@@ -54,7 +56,7 @@ def settle(config: Card, folder: Path) -> Site:
     shards = config.get("shards", said.get("shards", SHARDS))
     if not isinstance(shards, int) or shards < 1:
         raise CardError(f"shards is {shards!r}; it is a number of jobs, 1 or more.")
-    return Site(study=study, shards=shards, **places)
+    return Site(study=study, shards=shards, cluster=cluster_of(said), **places)
 
 
 def folder_of(card: Card, data_root: Path) -> Path:

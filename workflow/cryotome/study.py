@@ -367,7 +367,7 @@ class Study:
         total = 0.0
         for name, view, model in self.stores:
             cells = sum(map(sum, self.dataset(name).get("expect", {}).get("cells", {}).values()))
-            total += cells * self._gflop_per_patch(model, view, name)
+            total += cells * self.gflop_per_patch(model, view, name)
         for row in {(row.model, row.head.removesuffix(LAST)) for row in self.rows}:
             head = self.head(row[1])
             if not self.trains(row[1]):
@@ -375,10 +375,11 @@ class Study:
             for name in self.datasets:
                 runs = sum(len(self.fractions(s)) for s in self.schemes(name)) * len(self.folds)
                 seen = 3 * head["steps"] * head["batch"] * runs
-                total += seen * self._gflop_per_patch(row[0], "patches", name)
+                total += seen * self.gflop_per_patch(row[0], "patches", name)
         return total
 
-    def _gflop_per_patch(self, model: str, view: str, dataset: str) -> float:
+    def gflop_per_patch(self, model: str, view: str, dataset: str) -> float:
+        """Return the arithmetic of one forward at the size that the network sees, GFLOP."""
         card, side = self.model(model), self.dataset(dataset)["patch"]["side"]
         seen = side_after(geometry_of(card, view), side)
         return card["gflops"] * (seen / input_side(card)) ** 2

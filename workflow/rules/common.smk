@@ -19,6 +19,14 @@ sys.path.insert(0, str(BASE / "workflow"))
 
 from cryotome import recipes
 from cryotome.cards import facts
+from cryotome.demands import (
+    embed_minutes,
+    embeddings_mb,
+    network_mb,
+    patches_mb,
+    train_minutes,
+)
+from cryotome.cluster import longest
 from cryotome.site import GPUS, announce, annotation_file, images_at_hand, settle
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
@@ -33,6 +41,26 @@ USES_GPU = DEVICE == "job" or (DEVICE == "auto" and GPUS > 0)
 # no more GPU jobs at once than this machine has GPUs, unless a scheduler places them
 if GPUS and DEVICE != "job":
     workflow.global_resources.setdefault("gpu", GPUS)
+
+
+LONGEST = longest(SITE.cluster) if DEVICE == "job" else float("inf")
+
+
+def on_gpu(w):
+    """Whether a job asks for a GPU: one where a network computes and there may be one."""
+    return int(USES_GPU and "gflops" in STUDY.model(w.model))
+
+
+def grows(amount):
+    """Return a resource that a retry asks for twice, thrice …: a number, or one per wildcards."""
+    return lambda w, attempt: round(
+        attempt * (amount(w) if callable(amount) else amount)
+    )
+
+
+def lasts(amount, share=1):
+    """Return minutes that grow likewise, up to what the partition grants a group of so many."""
+    return lambda w, attempt: round(min(grows(amount)(w, attempt), LONGEST / share))
 
 
 def library(*files):

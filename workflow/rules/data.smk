@@ -21,8 +21,8 @@ rule make_demo:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=2000,
-        runtime=20,
+        mem_mb=grows(2000),
+        runtime=lasts(20),
     params:
         recipe=recipes.DEMO,
     script:
@@ -40,8 +40,8 @@ rule read_cells:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grows(4000),
+        runtime=lasts(30),
     params:
         recipe=recipes.CELLS,
         card=lambda w: facts(
@@ -69,8 +69,8 @@ rule cut_patches:
         "../../envs/cryotome.yaml"
     threads: 8
     resources:
-        mem_mb=16000,
-        runtime=480,
+        mem_mb=grows(8000),
+        runtime=lasts(240),
     params:
         recipe=recipes.PATCHES,
         card=lambda w: facts(
@@ -97,8 +97,8 @@ rule audit:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=lasts(60),
     params:
         recipe=recipes.AUDIT,
         card=lambda w: facts(
@@ -124,8 +124,8 @@ rule place_windows:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=lasts(60),
     params:
         recipe=recipes.WINDOWS,
         card=lambda w: facts(
@@ -159,8 +159,8 @@ rule split:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=grows(2000),
+        runtime=lasts(15, share=2),
     params:
         recipe=recipes.SPLITS,
         card=lambda w: STUDY.draw(w.dataset, w.scheme),
@@ -197,8 +197,8 @@ rule audit_splits:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grows(4000),
+        runtime=lasts(15, share=2),
     params:
         scheme="{scheme}",
     script:

@@ -26,9 +26,9 @@ rule embed:
         "../../envs/cryotome.yaml"
     threads: 2
     resources:
-        gpu=lambda w: int(USES_GPU and "gflops" in STUDY.model(w.model)),
-        mem_mb=24000,
-        runtime=480,
+        gpu=on_gpu,
+        mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model)),
+        runtime=lasts(lambda w: embed_minutes(STUDY, w.dataset, w.model, w.view)),
     params:
         recipe=recipes.EMBEDDINGS,
         card=lambda w: facts(STUDY.model(w.model)),
@@ -60,9 +60,9 @@ rule embed_shard:
         "../../envs/cryotome.yaml"
     threads: 2
     resources:
-        gpu=int(USES_GPU),
-        mem_mb=24000,
-        runtime=480,
+        gpu=on_gpu,
+        mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model)),
+        runtime=lasts(lambda w: embed_minutes(STUDY, w.dataset, w.model, w.view)),
     params:
         recipe=recipes.EMBEDDINGS,
         card=lambda w: facts(STUDY.model(w.model)),
@@ -108,9 +108,9 @@ rule check_precision:
         "../../envs/cryotome.yaml"
     threads: 2
     resources:
-        gpu=lambda w: int(USES_GPU and "gflops" in STUDY.model(w.model)),
-        mem_mb=24000,
-        runtime=120,
+        gpu=on_gpu,
+        mem_mb=grows(lambda w: 6000 + 6 * network_mb(STUDY, w.model)),
+        runtime=lasts(120),
     params:
         card=lambda w: facts(STUDY.model(w.model)),
         model="{model}",

@@ -55,8 +55,8 @@ rule probe:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=grows(lambda w: 2000 + 4 * embeddings_mb(STUDY, w.dataset, w.model)),
+        runtime=lasts(20, share=2),
     params:
         card=lambda w: facts(STUDY.head(w.head)),
         model="{model}",
@@ -99,9 +99,9 @@ rule train_endtoend:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        gpu=int(USES_GPU),
-        mem_mb=32000,
-        runtime=480,
+        gpu=on_gpu,
+        mem_mb=grows(lambda w: 6000 + 2 * patches_mb(STUDY, w.dataset)),
+        runtime=lasts(lambda w: train_minutes(STUDY, w.dataset, w.model, w.head)),
     params:
         recipe=recipes.ENDTOEND,
         card=lambda w: facts(STUDY.head(w.head)),

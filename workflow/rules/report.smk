@@ -23,8 +23,8 @@ rule score:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grows(4000),
+        runtime=lasts(10, share=2),
     params:
         scheme="{scheme}",
     script:
@@ -49,6 +49,9 @@ rule table1:
         "results/logs/table1/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(10, share=4),
     params:
         cards=lambda w: STUDY.encoders,
         study="{study}",
@@ -72,6 +75,9 @@ rule table2:
         "results/logs/table2/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
         study="{study}",
@@ -93,6 +99,9 @@ rule print_table2:
         "results/logs/print_table2/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
         study="{study}",
@@ -124,8 +133,8 @@ rule table2_partial:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=grows(4000),
+        runtime=lasts(30),
     params:
         logs="results/logs",
         rows=lambda w: STUDY.table_rows,
@@ -162,8 +171,8 @@ rule compare:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=grows(4000),
+        runtime=lasts(40, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
         study="{study}",
@@ -184,6 +193,9 @@ rule judge:
         "results/logs/judge/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(10, share=4),
     params:
         about=lambda w: STUDY.comparability,
     script:
@@ -204,6 +216,9 @@ rule learning:
         "results/logs/learning/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
     script:
@@ -225,6 +240,9 @@ rule ranks:
         "results/logs/ranks/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
         study="{study}",
@@ -251,6 +269,9 @@ rule orders:
         "results/logs/orders/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
     script:
@@ -292,8 +313,8 @@ rule price_ladder:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=grows(4000),
+        runtime=lasts(40, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
         study="{study}",
@@ -318,6 +339,9 @@ rule figure1:
         "results/logs/figure1/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
         study="{study}",
@@ -341,6 +365,9 @@ rule figure2:
         "results/logs/figure2/{study}.log",
     conda:
         "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
         study="{study}",

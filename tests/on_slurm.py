@@ -1,0 +1,203 @@
+"""Run the demo study through a throw-away Slurm, breaking things on the way, and compare.
+
+    python tests/on_slurm.py            # with faults: what `make test-slurm` runs
+    python tests/on_slurm.py --calm     # without: how long it takes
+
+Every file of numbers must be that of a local run, byte for byte. The local run is `results/` of
+the repository where the demo has been made, else one is made first.
+"""
+
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from accidents import SNAKEMAKE, checkout, differences, numbers, unbroken
+from throwaway import Cluster, say, why_not
+
+LIMIT = 2400  # seconds for one run of snakemake
+# so little that a first attempt is over its memory, the second far below
+STARVED = ["--set-resources", "cut_patches:mem_mb=160 * attempt ** 4"]
+
+
+@dataclass
+class Job:
+    """One line of squeue."""
+
+    number: str
+    state: str
+    comment: str
+    node: str
+
+
+def queue() -> list[Job]:
+    """Return the jobs that run or wait."""
+    lines = say("squeue", "--noheader", "--format=%i|%T|%k|%N").splitlines()
+    return [Job(*line.split("|")) for line in lines]
+
+
+def processes(script: str) -> list[int]:
+    """Return the processes that run a rule's script."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if f".{script}.py".encode() in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
+
+
+@dataclass
+class Run:
+    """One call of snakemake, and what became of its jobs."""
+
+    folder: Path
+    log: Path
+    seconds: float = 0
+    faults: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+    def note(self, what: str) -> None:
+        print(f"  {what}", flush=True)
+        self.faults.append(what)
+
+
+def cancel_one(run: Run, cluster: Cluster) -> Iterator[None]:
+    """Somebody cancels a running job."""
+    while not (
+        victims := [j for j in queue() if "rule_embed" in j.comment and j.state == "RUNNING"]
+    ):
+        yield
+    say("scancel", victims[0].number)
+    run.note(f"scancel {victims[0].number} ({victims[0].comment})")
+    while "status is: 'CANCELLED'" not in run.text():
+        yield
+    run.note("Snakemake saw CANCELLED and tries again")
+
+
+def fail_once(run: Run, cluster: Cluster) -> Iterator[None]:
+    """A job's script dies without a word."""
+    while not (victims := processes("train_endtoend")):
+        yield
+    os.kill(victims[0], signal.SIGKILL)
+    run.note("kill -9 of the script of a training")
+    while "status is: 'FAILED'" not in run.text():
+        yield
+    run.note("Snakemake saw FAILED and tries again")
+
+
+def lose_node(run: Run, cluster: Cluster) -> Iterator[None]:
+    """A node goes down under a running training, and comes back."""
+    while "status is: 'FAILED'" not in run.text():
+        yield
+    while not (
+        victims := [j for j in queue() if "rule_train" in j.comment and j.state == "RUNNING"]
+    ):
+        yield
+    job = victims[0]
+    say("scontrol", "update", f"nodename={job.node}", "state=down", "reason=test")
+    run.note(f"{job.node} is down, with job {job.number} on it")
+    while "Restarts=1" not in say("scontrol", "show", "job", job.number):
+        yield
+    run.note(f"Slurm put {job.number} into its queue again")
+    say("scontrol", "update", f"nodename={job.node}", "state=resume")
+
+
+def starve(run: Run, cluster: Cluster) -> Iterator[None]:
+    """Jobs need more memory than they asked for."""
+    while not re.search("status is: '(OUT_OF_MEMORY|FAILED|CANCELLED)'", run.text()):
+        yield
+    state = re.search("status is: '(.*?)'", run.text())
+    run.note(f"cut_patches was over its memory: {state and state[1]}")
+
+
+Fault = Callable[[Run, Cluster], Iterator[None]]
+
+
+def snakemake(run: Run, cluster: Cluster, faults: list[Fault], *more: str, until: int = 0) -> int:
+    """Run the demo through Slurm; interrupt it once so many per cent are done, where asked."""
+    command = [*SNAKEMAKE[:2], "--profile", "slurm", *more]
+    start, log = time.monotonic(), run.log.open("w")
+    main = subprocess.Popen(command, cwd=run.folder, stdout=log, stderr=subprocess.STDOUT)
+    waiting = [fault(run, cluster) for fault in faults]
+    while main.poll() is None:
+        waiting = [fault for fault in waiting if next(fault, "done") is None]
+        done = re.findall(r"\((\d+)%\) done", run.text())
+        if until and done and int(done[-1]) >= until:
+            interrupt(main, run)
+        if time.monotonic() - start > LIMIT:
+            main.kill()
+            sys.exit(f"not done after {LIMIT} s; {len(waiting)} faults did not come.\n{run.text()}")
+        time.sleep(0.3)
+    run.seconds += time.monotonic() - start
+    if waiting and not until:
+        sys.exit(f"{len(waiting)} faults did not come.\n{run.text()}")
+    return main.returncode
+
+
+def interrupt(main: subprocess.Popen, run: Run) -> None:
+    """Stop the run as a person does who wants it to end now: Ctrl-C twice."""
+    busy = len(queue())
+    for _ in range(2):
+        main.send_signal(signal.SIGINT)
+        time.sleep(1)
+    main.wait(timeout=120)
+    end = time.monotonic() + 60
+    while queue() and time.monotonic() < end:
+        time.sleep(1)
+    run.note(f"Ctrl-C with {busy} jobs in the queue; a minute later it holds {len(queue())}")
+    if queue():
+        sys.exit("The jobs of an interrupted run were not cancelled.")
+
+
+def counts(run: Run, text: str) -> str:
+    """Say how many jobs went to Slurm, and how often one was tried again."""
+    submitted = len(re.findall("has been submitted with SLURM jobid", text))
+    again = len(re.findall("Trying to restart job", text))
+    finished = len(re.findall("^Finished jobid", text, re.M))
+    return f"{submitted} Slurm jobs, {again} retries, {finished} jobs finished"
+
+
+def main() -> None:
+    """Start a cluster, run, compare, say how it went."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--calm", action="store_true", help="break nothing")
+    calm = parser.parse_args().calm
+    if why_not():
+        sys.exit(f"No throw-away Slurm here: {why_not()}.")
+    with tempfile.TemporaryDirectory() as place:
+        reference = numbers(unbroken(Path(place) / "local"))
+        run = Run(checkout(Path(place) / "clone"), Path(place) / "log")
+        cluster = Cluster(Path(place) / "slurm")
+        cluster.start()
+        try:
+            if calm:
+                code, text = snakemake(run, cluster, []), run.text()
+            else:
+                early = [starve, cancel_one]
+                snakemake(run, cluster, early, *STARVED, until=35)
+                text = run.text()
+                code = snakemake(run, cluster, [fail_once, lose_node])
+                text += run.text()
+        finally:
+            cluster.stop()
+        odd = differences(run.folder, reference)
+        print(
+            f"{counts(run, text)} in {run.seconds:.0f} s, {len(run.faults)} notes of faults; "
+            f"{len(reference)} files compared, {len(odd)} differ"
+        )
+        if code or odd:
+            sys.exit(f"{text[-6000:]}\nexit {code}; differing: {odd}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""What jobs ask for, from the cards of the papers' studies."""
+
+import pytest
+from conftest import ROOT
+
+from cryotome.cards import read_yaml
+from cryotome.demands import (
+    SHORT,
+    UNKNOWN_CELLS,
+    count_cells,
+    embed_minutes,
+    embeddings_mb,
+    network_mb,
+    patches_mb,
+    train_minutes,
+)
+from cryotome.study import Study
+
+CONFIG = ROOT / "config"
+
+
+@pytest.fixture(scope="module")
+def ganz() -> Study:
+    return Study(read_yaml(CONFIG / "ganz2024.yaml"), CONFIG)
+
+
+def test_cells_are_those_that_the_card_expects(ganz):
+    assert count_cells(ganz.dataset("ccmct")) == 72_845
+    assert count_cells({}) == UNKNOWN_CELLS == 20_000
+
+
+def test_a_store_of_patches_is_as_large_as_its_pixels(ganz):
+    """272 px where the network sees 224."""
+    assert patches_mb(ganz, "ccmct") == pytest.approx(72_845 * 272 * 272 * 3 / 1e6)
+
+
+def test_embeddings_are_floats(ganz):
+    assert embeddings_mb(ganz, "midog2022", "uni") == pytest.approx(20_552 * 1024 * 4 / 1e6)
+
+
+def test_a_network_is_as_large_as_its_parameters(ganz):
+    assert network_mb(ganz, "uni") == pytest.approx(1213.4, abs=0.1)
+    assert network_mb(ganz, "colour_histogram") == 0
+
+
+def test_embedding_takes_the_arithmetic_of_all_cells_on_a_slow_gpu(ganz):
+    """UNI: 123.1 GFLOP a patch (its card), 20,552 cells, 5,000 GFLOP/s."""
+    minutes = embed_minutes(ganz, "midog2022", "uni", "paper-fp32")
+    assert minutes == pytest.approx(SHORT + 20_552 * 123.1 / 5000 / 60)
+    assert embed_minutes(ganz, "midog2022", "colour_histogram", "paper-fp32") == SHORT
+
+
+def test_training_takes_three_forwards_a_view_and_as_long_again_for_looks(ganz):
+    head = ganz.head("e2e")
+    views = head["steps"] * head["batch"]
+    gflops = ganz.model("resnet50_imagenet")["gflops"]
+    minutes = train_minutes(ganz, "midog2022", "resnet50_imagenet", "e2e")
+    assert minutes == pytest.approx(SHORT + 3 * 2 * views * gflops / 5000 / 60)
+    assert train_minutes(ganz, "midog2022", "resnet50_imagenet", "e2e_last") == minutes

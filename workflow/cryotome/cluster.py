@@ -1,0 +1,119 @@
+"""What Slurm says of its partitions, and where this site wants its jobs.
+
+Account and partitions come from `SLURM_ACCOUNT` and `SLURM_PARTITION`, else from
+`config/site.yaml`; what is not said, Slurm decides.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cryotome.cards import Card
+
+PATIENCE = 30  # seconds that Slurm may take to answer
+# key of config/site.yaml to the environment variable that wins over it
+KEYS = {"slurm_account": "SLURM_ACCOUNT", "slurm_partition": "SLURM_PARTITION"}
+KEYS |= {"slurm_gpu_partition": "SLURM_GPU_PARTITION", "slurm_gpu_model": "SLURM_GPU_MODEL"}
+KEYS |= {"slurm_extra": "SLURM_EXTRA"}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the jobs of this site go; an empty value leaves the choice to Slurm.
+
+    Attributes
+    ----------
+    gpu_partition
+        Of jobs that ask for a GPU; without it they go where all others go.
+    gpu_model
+        Where a cluster has several: `a100`.
+    extra
+        Options of sbatch that every job gets: `--qos=long`.
+    """
+
+    account: str
+    partition: str
+    gpu_partition: str
+    gpu_model: str
+    extra: str
+
+    def resources(self, on_gpu: bool) -> dict[str, str]:
+        """Return what a job says to the Slurm executor."""
+        partition = (on_gpu and self.gpu_partition) or self.partition
+        model = self.gpu_model if on_gpu else ""
+        said = {"slurm_account": self.account, "slurm_partition": partition}
+        said |= {"gpu_model": model, "slurm_extra": self.extra}
+        return {name: value for name, value in said.items() if value}
+
+    def place(self, rule: Any, on_gpu: Callable[[Any], int]) -> None:
+        """Give the jobs of a rule their account and partition.
+
+        Parameters
+        ----------
+        rule
+            Of Snakemake, with `resources`.
+        on_gpu
+            Wildcards to the number of GPUs that a job of a rule with `gpu` asks for.
+        """
+        graphic = "gpu" in rule.resources
+        for name in {**self.resources(False), **self.resources(graphic)}:
+            rule.resources[name] = lambda wildcards, name=name: self.resources(
+                graphic and on_gpu(wildcards) > 0
+            ).get(name)
+
+
+def cluster_of(said: Card) -> Cluster:
+    """Read account and partitions from the environment, else from the site's file."""
+    chosen = {key: str(os.environ.get(name) or said.get(key) or "") for key, name in KEYS.items()}
+    return Cluster(**{key.removeprefix("slurm_"): value for key, value in chosen.items()})
+
+
+def minutes(limit: str) -> float:
+    """Return the minutes of a time as Slurm writes it.
+
+    >>> minutes("1:00:00"), minutes("7-00:00:00"), minutes("30:00"), minutes("infinite")
+    (60.0, 10080.0, 30.0, inf)
+    """
+    if not limit[:1].isdigit():
+        return float("inf")
+    days, _, clock = limit.rpartition("-")
+    parts = [int(part) for part in clock.split(":")]
+    hours, minute, second = [0] * (3 - len(parts)) + parts
+    return (int(days or 0) * 24 + hours) * 60 + minute + second / 60
+
+
+def time_limits() -> dict[str, float]:
+    """Return the longest time of each partition, minutes; nothing where Slurm does not answer.
+
+    The default partition is there twice: under its name and under the empty one.
+    """
+    if not shutil.which("sinfo"):
+        return {}
+    try:
+        answer = subprocess.run(
+            ["sinfo", "--noheader", "--format=%P %l"],
+            capture_output=True, text=True, timeout=PATIENCE, check=True,
+        )  # fmt: skip
+    except (subprocess.SubprocessError, OSError):
+        return {}
+    limits = {}
+    for line in answer.stdout.splitlines():
+        name, limit = line.split()
+        limits[name.rstrip("*")] = minutes(limit)
+        if name.endswith("*"):
+            limits[""] = minutes(limit)
+    return limits
+
+
+def longest(cluster: Cluster) -> float:
+    """Return the minutes that any job of this site may ask for.
+
+    A job that asks for more than its partition grants waits for ever. One that needs more is
+    stopped at the limit and, tried again, goes on from its checkpoint.
+    """
+    limits = time_limits()
+    wanted = [cluster.partition, cluster.gpu_partition or cluster.partition]
+    return min(limits.get(name, float("inf")) for name in wanted)
