@@ -31,7 +31,7 @@ rule embed:
         runtime=480,
     params:
         recipe=recipes.EMBEDDINGS,
-        card=lambda w: facts(STUDY.model(w.model)),
+        card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
         partial="results/partial/embed/{dataset}.{view}.{model}",
@@ -65,7 +65,7 @@ rule embed_shard:
         runtime=480,
     params:
         recipe=recipes.EMBEDDINGS,
-        card=lambda w: facts(STUDY.model(w.model)),
+        card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
         part="{part}",
@@ -112,7 +112,7 @@ rule check_precision:
         mem_mb=24000,
         runtime=120,
     params:
-        card=lambda w: facts(STUDY.model(w.model)),
+        card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
         limits=json.dumps(STUDY.config["parity"], sort_keys=True),
