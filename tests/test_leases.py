@@ -296,7 +296,8 @@ def test_a_plain_run_asks_for_as_many_gpus_as_are_visible(tmp_path, visible, job
         file.write(
             "print('GPUs:', *[n.value for k, n in workflow.global_resources.items() if k == 'gpu'])"
         )
-    ask = ["-n", "--cores", "8", "--config", f"jobs_per_gpu={jobs}"]
-    said = snakemake(folder, *ask, **{VISIBLE: visible})
+    ask = ["-n", "--cores", "8", "--config", f"jobs_per_gpu={jobs}", "--"]
+    store = "results/embeddings/demo_slides/paper-fp32/vit_tiny_random.h5"
+    said = snakemake(folder, *ask, store, **{VISIBLE: visible})
     assert f"GPUs:{f' {gpus}' if gpus else ''}\n" in said
     assert (" gpu=1," in said) == (gpus > 0)

@@ -1,8 +1,12 @@
 import json
 import os
 
+import pytest
+
+from cryotome.errors import WeightsError
 from cryotome.paths import sha256
 from cryotome.pins import pinned
+from cryotome.weights import check_known
 
 CARD = {"weights": {"hub": "someone/net", "file": "w.pt"}, "dim": 2}
 
@@ -78,3 +82,12 @@ def test_large_files_are_said_before_they_are_hashed(tmp_path, monkeypatch):
     pin(tmp_path, said=said)
     pin(tmp_path, said=said)
     assert said == [f"Hashing {path} (0.0 GB), once."]
+
+
+def test_a_file_that_is_replaced_after_planning_is_refused(tmp_path):
+    path = put(tmp_path, "one")
+    planned = CARD | {"weights": pin(tmp_path)}
+    assert check_known(path, planned) == planned["weights"]["sha256"]
+    put(tmp_path, "two")
+    with pytest.raises(WeightsError, match="If it was replaced while the workflow ran, run it"):
+        check_known(path, planned)
