@@ -15,6 +15,7 @@ def job(tmp_path, **changes):
     return SimpleNamespace(
         rule="split",
         threads=2,
+        resources={},
         log=[tmp_path / "log"],
         wildcards={"dataset": "d"},
         **(parts | changes),

@@ -52,8 +52,8 @@ def test_a_list_of_files_may_be_empty_by_hand(placed, tmp_path):
         card = facts(load_card(CONFIG, "schemes", scheme))
         arguments = {
             "cells": [tmp_path / "cells.csv"], "audit": [tmp_path / "audit.csv"], "windows": windows,
-            "splits": [split], "about": [split.with_suffix(".json")], "recipe": ["1"],
-            "card": [card], "drops": [""], "scheme": [scheme],
+            "split": [split], "about": [split.with_suffix(".json")], "recipe": ["1"],
+            "card": [card], "drops": [""], "scheme": [scheme], "fraction": ["1.0"], "fold": ["0"],
         }  # fmt: skip
         words = [word for name, values in arguments.items() for word in (f"--{name}", *values)]
         subprocess.run(

@@ -29,10 +29,21 @@ def test_the_number_of_shards_is_the_sites(tmp_path):
     assert (settled.shards, settled.study) == (3, {"study": "s"})
 
 
-@pytest.mark.parametrize("shards", ["two", 0, -1])
-def test_a_number_of_shards_that_is_none_is_refused(tmp_path, shards):
-    with pytest.raises(CardError, match=f"shards is {shards!r}; it is a number of jobs, 1 or more"):
-        site.settle({"shards": shards}, tmp_path)
+@pytest.mark.parametrize("key", ["shards", "jobs_per_gpu"])
+@pytest.mark.parametrize("jobs", ["two", 0, -1])
+def test_a_number_of_jobs_that_is_none_is_refused(tmp_path, key, jobs):
+    with pytest.raises(CardError, match=f"{key} is {jobs!r}; it is a number of jobs, 1 or more"):
+        site.settle({key: jobs}, tmp_path)
+
+
+def test_gpus_bear_as_many_jobs_as_the_site_says(tmp_path):
+    os.environ["CUDA_VISIBLE_DEVICES"] = "0,2"
+    assert site.settle({}, tmp_path).gpu_jobs == 2
+    (tmp_path / "site.yaml").write_text("jobs_per_gpu: 3\n")
+    settled = site.settle({"study": "s"}, tmp_path)
+    assert (settled.gpu_jobs, settled.study) == (6, {"study": "s"})
+    assert os.environ["CRYOTOME_JOBS_PER_GPU"] == "3"
+    assert site.settle({"jobs_per_gpu": 1}, tmp_path).gpu_jobs == 2
 
 
 def test_environment_wins_over_config_over_site_yaml(tmp_path):
@@ -53,7 +64,7 @@ def test_a_misspelt_site_key_is_named(tmp_path):
 
 
 def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_path):
-    monkeypatch.setattr(site, "GPUS", 0)
+    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
     ganz = Study(config("ganz2024"), CONFIG)
     with pytest.raises(
         CryotomeError, match=r"no GPU: about [\d,]+ days .*--config device=cpu insists"

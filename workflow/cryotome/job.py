@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from cryotome.errors import CryotomeError
 from cryotome.failures import is_mendable, reason, recorded
+from cryotome.leases import leased
 
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
 SITE = {
@@ -120,7 +121,8 @@ def run(main: Callable[..., None]) -> None:
     with open(path, "w") as log:
         sys.stderr = _Tee(log, sys.__stderr__)  # type: ignore[assignment,arg-type]
         try:
-            with recorded(path, job.rule, dict(job.wildcards.items())):
+            gpus = job.resources.get("gpu", 0)
+            with recorded(path, job.rule, dict(job.wildcards.items())), leased(gpus):
                 main(**_from_rule(job, wanted))
         except BaseException as error:
             if is_mendable(error):

@@ -9,13 +9,13 @@ from pathlib import Path
 from cryotome.cards import Card, read_yaml
 from cryotome.cluster import KEYS, Cluster, cluster_of
 from cryotome.errors import CardError, CryotomeError
+from cryotome.leases import SHARED_BY, visible_devices
 from cryotome.study import Study
 from cryotome.weights import needs_file, state_of_weights
 
 SITE_KEYS = {"data_root": "data", "weights_dir": "weights"}  # key to its default
 SHARDS = 4
 CORE_GFLOPS = 50  # what one processor core sustains, for the projection only
-GPUS = sum(path.name[6:].isdigit() for path in Path("/dev").glob("nvidia*"))
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Site:
     weights_dir: Path
     shards: int  # parts of a store that several jobs make, when asked for
     cluster: Cluster
+    gpu_jobs: int  # how many jobs this machine's GPUs bear at once
 
 
 def settle(config: Card, folder: Path) -> Site:
@@ -42,7 +43,7 @@ def settle(config: Card, folder: Path) -> Site:
     """
     path = folder / "site.yaml"
     said = read_yaml(path) if path.exists() else {}
-    known = [*SITE_KEYS, "shards", *KEYS]
+    known = [*SITE_KEYS, "shards", "jobs_per_gpu", *KEYS]
     if set(said) - set(known):
         raise CardError(f"{path}: unknown keys {sorted(set(said) - set(known))}; it has {known}.")
     places = {}
@@ -53,10 +54,20 @@ def settle(config: Card, folder: Path) -> Site:
         os.environ[variable] = str(places[key])
     os.environ["CRYOTOME_DEVICE"] = str(config.get("device", "auto"))
     study = {key: value for key, value in config.items() if key not in known}
-    shards = config.get("shards", said.get("shards", SHARDS))
-    if not isinstance(shards, int) or shards < 1:
-        raise CardError(f"shards is {shards!r}; it is a number of jobs, 1 or more.")
-    return Site(study=study, shards=shards, cluster=cluster_of(said), **places)
+    shards, jobs_per_gpu = (
+        _number_of_jobs(key, config.get(key, said.get(key, default)))
+        for key, default in (("shards", SHARDS), ("jobs_per_gpu", 1))
+    )
+    os.environ[SHARED_BY] = str(jobs_per_gpu)
+    gpu_jobs = len(visible_devices(os.environ)) * jobs_per_gpu
+    jobs = {"shards": shards, "gpu_jobs": gpu_jobs}
+    return Site(study=study, cluster=cluster_of(said), **jobs, **places)
+
+
+def _number_of_jobs(key: str, value: object) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise CardError(f"{key} is {value!r}; it is a number of jobs, 1 or more.")
+    return value
 
 
 def folder_of(card: Card, data_root: Path) -> Path:
@@ -141,7 +152,7 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
             "This is the synthetic demo cohort. The paper's study: "
             "snakemake --configfile config/ganz2024.yaml"
         )
-    elif study.config["device"] == "auto" and not GPUS:
+    elif study.config["device"] == "auto" and not site.gpu_jobs:
         days = study.gflop() / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
         raise CryotomeError(
             f"Study {study.name!r} is real, and this machine has no GPU: about {days:,.0f} days on "

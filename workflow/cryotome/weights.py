@@ -100,7 +100,8 @@ def check_known(path: Path, card: Card) -> str:
     if known and found != known:
         raise WeightsError(
             f"{path} is not the file that its card knows: its sha256 is {found}, the card's "
-            f"{known}. Delete it and fetch it again, or correct the card."
+            f"{known}. Delete it and fetch it again, or correct the card. If it was replaced while "
+            "the workflow ran, run it again."
         )
     return found
 

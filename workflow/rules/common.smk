@@ -4,6 +4,7 @@ The study, checked; where things lie at this site; what to say before planning.
 No path and no computation lives here.
 """
 
+import functools
 import json
 import os
 import sys
@@ -19,6 +20,7 @@ sys.path.insert(0, str(BASE / "workflow"))
 
 from cryotome import recipes
 from cryotome.cards import facts
+from cryotome.cluster import longest
 from cryotome.demands import (
     embed_minutes,
     embeddings_mb,
@@ -26,8 +28,8 @@ from cryotome.demands import (
     patches_mb,
     train_minutes,
 )
-from cryotome.cluster import longest
-from cryotome.site import GPUS, announce, annotation_file, images_at_hand, settle
+from cryotome.pins import pinned
+from cryotome.site import announce, annotation_file, images_at_hand, settle
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
 SITE = settle(config, BASE / "config")
@@ -37,10 +39,17 @@ if workflow.is_main_process:
     announce(STUDY, SITE, say=logger.info)
 
 DEVICE = STUDY.config["device"]
-USES_GPU = DEVICE == "job" or (DEVICE == "auto" and GPUS > 0)
-# no more GPU jobs at once than this machine has GPUs, unless a scheduler places them
-if GPUS and DEVICE != "job":
-    workflow.global_resources.setdefault("gpu", GPUS)
+USES_GPU = DEVICE == "job" or (DEVICE == "auto" and SITE.gpu_jobs > 0)
+# no more GPU jobs at once than this machine's GPUs bear, unless a scheduler places them
+if SITE.gpu_jobs and DEVICE != "job":
+    workflow.global_resources.setdefault("gpu", SITE.gpu_jobs)
+
+
+@functools.cache
+def encoder_card(model):
+    """Return what decides a model's embeddings: its card, and the content of its weights file."""
+    known = {"memory": Path("results/weights.json"), "say": logger.info}
+    return facts(pinned(STUDY.model(model), model, SITE.weights_dir, **known))
 
 
 LONGEST = longest(SITE.cluster) if DEVICE == "job" else float("inf")

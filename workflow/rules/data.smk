@@ -136,7 +136,7 @@ rule place_windows:
 
 
 rule split:
-    """Draw the train, validation and test cells of every fold."""
+    """Draw the train, validation and test cells of one fold."""
     input:
         cells="results/cells/{dataset}.csv",
         # where nothing is dropped, an audit made again changes no split
@@ -145,17 +145,12 @@ rule split:
         ),
         windows=lambda w: [f"results/audits/{w.dataset}.windows.csv"]
         * STUDY.needs_windows(w.scheme),
+    # a job per fold: a fold that is added touches no finished one, on which trainings hang
     output:
-        splits=expand(
-            "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.csv",
-            fold=STUDY.folds,
-        ),
-        about=expand(
-            "results/splits/{{dataset}}/{{scheme}}/fraction={{fraction}}/fold={fold}.json",
-            fold=STUDY.folds,
-        ),
+        split="results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv",
+        about="results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.json",
     log:
-        "results/logs/split/{dataset}.{scheme}.fraction={fraction}.log",
+        "results/logs/split/{dataset}.{scheme}.fraction={fraction}.fold={fold}.log",
     conda:
         "../../envs/cryotome.yaml"
     resources:
@@ -166,6 +161,8 @@ rule split:
         card=lambda w: STUDY.draw(w.dataset, w.scheme),
         drops=lambda w: STUDY.drops(w.dataset),
         scheme="{scheme}",
+        fraction="{fraction}",
+        fold="{fold}",
     script:
         "../scripts/split.py"
 

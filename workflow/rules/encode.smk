@@ -31,7 +31,7 @@ rule embed:
         runtime=lasts(lambda w: embed_minutes(STUDY, w.dataset, w.model, w.view)),
     params:
         recipe=recipes.EMBEDDINGS,
-        card=lambda w: facts(STUDY.model(w.model)),
+        card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
         partial="results/partial/embed/{dataset}.{view}.{model}",
@@ -65,7 +65,7 @@ rule embed_shard:
         runtime=lasts(lambda w: embed_minutes(STUDY, w.dataset, w.model, w.view)),
     params:
         recipe=recipes.EMBEDDINGS,
-        card=lambda w: facts(STUDY.model(w.model)),
+        card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
         part="{part}",
@@ -112,7 +112,7 @@ rule check_precision:
         mem_mb=grows(lambda w: 6000 + 6 * network_mb(STUDY, w.model)),
         runtime=lasts(120),
     params:
-        card=lambda w: facts(STUDY.model(w.model)),
+        card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
         limits=json.dumps(STUDY.config["parity"], sort_keys=True),

@@ -105,7 +105,7 @@ rule train_endtoend:
     params:
         recipe=recipes.ENDTOEND,
         card=lambda w: facts(STUDY.head(w.head)),
-        encoder=lambda w: facts(STUDY.model(w.model)),
+        encoder=lambda w: encoder_card(w.model),
         model="{model}",
         fold="{fold}",
         synthetic=lambda w: "synthetic" in STUDY.dataset(w.dataset),

@@ -1,0 +1,204 @@
+"""Which GPUs a job computes on: leased on this machine, so that no two jobs meet unasked.
+
+A lease is a lock of the kernel, flock(2), which ends with its process however that ends.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from cryotome.errors import CryotomeError
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+SHARED_BY = "CRYOTOME_JOBS_PER_GPU"
+# one place for every user, run and TMPDIR of this machine
+FOLDER = Path("/tmp/cryotome-gpus")
+PAUSE = 1.0  # seconds between two tries
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+def visible_devices(environ: Mapping[str, str], nodes: Path = Path("/dev")) -> list[str]:
+    """Return the names of the GPUs that jobs may use, as CUDA reads them.
+
+    Parameters
+    ----------
+    environ
+        `CUDA_VISIBLE_DEVICES` of it where it is set: numbers, UUIDs, MIG instances, up to the
+        first that is none of these. Else CUDA counts what it finds from 0.
+    nodes
+        Where the device files lie.
+    """
+    if VISIBLE not in environ:
+        found = [path for path in nodes.glob("nvidia*") if path.name[6:].isdigit()]
+        return [str(number) for number in range(len(found))]
+    names: list[str] = []
+    for name in map(str.strip, environ[VISIBLE].split(",")):
+        if not re.fullmatch(r"\d+|(GPU|MIG)-\S+", name):
+            break
+        names.append(name)
+    return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class _Locks:
+    """The folder of one file per device, and per job that may share it."""
+
+    folder: int  # its descriptor
+
+    def lock(self, name: str, how: int) -> int | None:
+        """Return a descriptor that holds the lock of a file, or None where another has it."""
+        file = self._open(name)
+        try:
+            fcntl.flock(file, how)
+            os.utime(file)  # who tidies up /tmp takes away what nobody used for days
+        except BlockingIOError:
+            os.close(file)
+            return None
+        except OSError:
+            os.close(file)
+            raise
+        return file
+
+    def _open(self, name: str) -> int:
+        """Open a file of this folder that anyone may open, and make it where it is not there.
+
+        Without O_CREAT where it is: `fs.protected_regular` forbids that on files of others.
+        """
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        while True:
+            with suppress(FileNotFoundError):
+                return os.open(name, flags, dir_fd=self.folder)
+            with suppress(FileExistsError), _open_to_all():
+                return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self.folder)
+
+    def free(self, device: str, jobs: int) -> list[int]:
+        """Lock what is free of a device: itself and as many places as nobody has, else nothing.
+
+        A device that several jobs may share is not given to one that wants it alone.
+        """
+        name = quote(device, safe="")
+        whole = self.lock(name, (fcntl.LOCK_EX if jobs == 1 else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        if whole is None:
+            return []
+        places = (self.lock(f"{name}.{k}", fcntl.LOCK_EX | fcntl.LOCK_NB) for k in range(jobs))
+        taken = [place for place in places if place is not None]
+        if not taken:
+            os.close(whole)
+            return []
+        return [whole, *taken]
+
+    def take(self, devices: list[str], count: int, jobs: int) -> dict[str, list[int]]:
+        """Lock a place on `count` devices, the least busy first, or none at all."""
+        gate = self.lock("gate", fcntl.LOCK_EX)  # one job at a time looks, or two would take half
+        free = {device: self.free(device, jobs) for device in devices}
+        best = sorted((d for d in devices if free[d]), key=lambda device: -len(free[device]))
+        chosen = best[:count] if len(best) >= count else []
+        for device, files in free.items():
+            for file in files[2:] if device in chosen else files:
+                os.close(file)
+        assert gate is not None
+        os.close(gate)
+        return {device: free[device][:2] for device in devices if device in chosen}
+
+
+@contextmanager
+def _open_to_all() -> Iterator[None]:
+    before = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _open_folder(folder: Path) -> int:
+    with suppress(FileExistsError), _open_to_all():
+        folder.mkdir(0o1777)
+    return os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _wait(devices: list[str], count: int, jobs: int, folder: Path) -> dict[str, list[int]]:
+    """Take devices as soon as there are enough; say once that this has to wait."""
+    locks, said = _Locks(_open_folder(folder)), False
+    try:
+        while not (taken := locks.take(devices, count, jobs)):
+            if not said:
+                _say(f"Waiting for {count} of the GPUs {','.join(devices)}: other jobs hold them.")
+            said = True
+            time.sleep(PAUSE)
+        return taken
+    finally:
+        os.close(locks.folder)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _is_placed(environ: Mapping[str, str]) -> bool:
+    """Whether a scheduler chose the devices already."""
+    by_slurm = {"SLURM_JOB_GPUS", "SLURM_STEP_GPUS"} & set(environ)
+    return bool(by_slurm) or environ.get("CRYOTOME_DEVICE") == "job"
+
+
+def _lease(count: int, folder: Path) -> dict[str, list[int]]:
+    devices, jobs = visible_devices(os.environ), int(os.environ.get(SHARED_BY, "1"))
+    count = min(count, len(devices))
+    if not count:
+        return {}
+    try:
+        taken = _wait(devices, count, jobs, folder)
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            _say(f"{folder} knows no locks ({error.strerror}): jobs may meet on a GPU.")
+            return {device: [] for device in devices}
+        raise CryotomeError(
+            f"{folder} cannot hold the leases of this machine's GPUs ({error.strerror}). Delete "
+            "it: it is to be a folder that everyone may write to, mode 1777, without links in it."
+        ) from error
+    shared = f", shared by up to {jobs} jobs" if jobs > 1 else ""
+    _say(f"GPU {','.join(taken)} of {','.join(devices)} is this job's{shared}.")
+    return taken
+
+
+@contextmanager
+def leased(count: int, folder: Path = FOLDER) -> Iterator[None]:
+    """Give this process so many GPUs of its own, by CUDA_VISIBLE_DEVICES, for the block.
+
+    Waits while there are none. Must begin before CUDA does. A job that asks for no GPU sees
+    none; where a scheduler chose the devices, nothing is changed.
+
+    Parameters
+    ----------
+    count
+        GPUs; fewer are given where fewer are visible.
+    folder
+        Where the locks are, shared by all who use the machine.
+
+    Raises
+    ------
+    CryotomeError
+        Something else lies where the locks should be.
+    """
+    if _is_placed(os.environ):
+        yield
+        return
+    before = os.environ.get(VISIBLE)
+    with ExitStack() as held:
+        taken = _lease(count, folder)
+        for file in (file for files in taken.values() for file in files):
+            held.callback(os.close, file)
+        os.environ[VISIBLE] = ",".join(taken)
+        try:
+            yield
+        finally:
+            del os.environ[VISIBLE]
+            if before is not None:
+                os.environ[VISIBLE] = before
