@@ -10,12 +10,12 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply"},
-    {"cards", "failures", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves"},
+    {"cards", "failures", "web", "archives", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves"},
     {"linear"},
     {"chosen", "replica"},
-    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora"},
-    {"site", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps"},
-    {"patches", "encoders", "comparisons", "charts"},
+    {"job", "checkpoints", "records", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora"},
+    {"transfer", "site", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps"},
+    {"downloads", "patches", "encoders", "comparisons", "charts"},
     {"data", "fetch", "audit", "placement", "measure", "extraction", "material", "partial", "pricing"},
     {"ending", "embedders", "endtoend"},
     {"embeddings"},
