@@ -86,11 +86,12 @@ class _Part:
 
     def resumption(self, url: str) -> dict[str, str]:
         """Return the headers that ask for the rest, none where it is all to come."""
+        if not self.size:
+            return {}
         known = json.loads(self.edition.read_text()) if self.edition.exists() else {}
         same = known.get(url)
-        if self.size and not (same or self.remote.checksum):
+        if not (same or self.remote.checksum):
             self.begin_again()  # nothing would tell a mixture of two editions
-        if not self.size:
             return {}
         return {"Range": f"bytes={self.size}-"} | ({"If-Range": same} if same else {})
 
