@@ -99,7 +99,7 @@ def download(
         the record's; every such file is named, and all others are there.
     """
     _show_licence(card, record, memory)
-    listed = list_record(card["record"], web.json, memory.once(web.json))
+    listed = _listed(card, record, data_root, memory, web)
     remotes = wanted(card, record, listed)
     job = _Job(card, data_root, memory, web)
     with ThreadPoolExecutor(threads) as pool:
@@ -121,6 +121,16 @@ def download(
     if job.faults:
         raise DownloadError(_verdict(job, record, len(remotes)))
     return sorted(job.held.values(), key=lambda held: held.file)
+
+
+def _listed(card: Card, record: str, data_root: Path, memory: Memory, web: Web) -> list[Remote]:
+    try:
+        return list_record(card["record"], web.json, memory.once(web.json))
+    except DownloadError as error:
+        raise DownloadError(
+            f"{record} cannot be listed. {error} A proxy is taken from HTTPS_PROXY; where there is "
+            f"no network, files put below {data_root} by hand are enough (docs/data.md)."
+        ) from error
 
 
 def _show_licence(card: Card, record: str, memory: Memory) -> None:
