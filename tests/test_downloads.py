@@ -1,6 +1,5 @@
 """A whole record: what lies there is kept, what lacks comes, what fails is listed."""
 
-import csv
 import io
 import os
 import shutil
@@ -20,8 +19,9 @@ from test_web import QUICK
 from test_workflow import SMALL, jobs, snakemake
 
 from cryotome import downloads
-from cryotome.downloads import Held, Memory, check_space, download, write_receipt
+from cryotome.downloads import check_space, download
 from cryotome.errors import DownloadError
+from cryotome.receipts import Held, Memory
 from cryotome.records import Remote
 from cryotome.transfer import part_of
 from cryotome.web import Web
@@ -63,11 +63,7 @@ def test_a_record_is_fetched_and_its_receipt_says_what_was_checked(server, tmp_p
         assert (tmp_path / "data/mine" / name).read_bytes() == content
     md5 = f"md5:{server.pages['/1.png'].md5}"
     assert held[0] == Held("mine/1.png", SIZE, md5, "md5", "fetched", f"{server.url}/1.png")
-    write_receipt(held, tmp_path / "mine.csv")
-    with open(tmp_path / "mine.csv") as lines:
-        rows = list(csv.DictReader(lines))
-    assert [row["file"] for row in rows] == [f"mine/{name}" for name in NAMES]
-    assert set(rows[0]) == {"file", "bytes", "checksum", "checked", "how", "source"}
+    assert [one.file for one in held] == [f"mine/{name}" for name in NAMES]
 
 
 def test_several_files_come_at_once(server, tmp_path):
@@ -212,7 +208,7 @@ def test_a_disk_that_fills_meanwhile_is_said_of_the_file(server, tmp_path):
     if not full.exists():
         pytest.skip("no /dev/full here")
     (tmp_path / "data/mine").mkdir(parents=True)
-    (tmp_path / "data/mine/1.png.part.json").symlink_to(full)
+    (tmp_path / "data/mine/1.png.part.edition").symlink_to(full)
     with pytest.raises(
         DownloadError, match=r"1 of 4 .*\n  mine/1.png: .*The disk is full. Make room"
     ):
@@ -280,17 +276,6 @@ def test_a_record_that_cannot_be_asked_names_the_way_out(server, tmp_path):
         DownloadError, match="mine cannot be listed. .*/records/9: it answers 404. A proxy"
     ):
         fetch(asks, tmp_path)
-
-
-def test_a_memory_outlives_a_torn_line(tmp_path):
-    path = tmp_path / "m.jsonl"
-    Memory(path).put("a", 1)
-    with open(path, "a") as file:
-        file.write('["b", {"by')
-    memory = Memory(path)
-    assert memory.known == {"a": 1}
-    memory.put("c", 3)
-    assert Memory(path).known == {"a": 1, "c": 3}
 
 
 def test_an_interrupt_ends_the_threads(server, tmp_path, monkeypatch):

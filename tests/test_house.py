@@ -10,7 +10,7 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply"},
-    {"cards", "failures", "web", "archives", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves"},
+    {"cards", "failures", "web", "archives", "receipts", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves"},
     {"linear"},
     {"chosen", "replica"},
     {"job", "checkpoints", "records", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora"},

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -126,6 +127,26 @@ def test_a_page_is_named_where_the_record_says_no_size(server, tmp_path):
     assert "a page of HTML came" in refused(server, tmp_path, size=None, checksum=None)
     server.put("/a", CONTENT, says(200))
     assert "0 bytes came" in refused(server, tmp_path, size=None, checksum=None)
+
+
+ALL = [m for manners in PASSING.values() for m in manners]
+ALL += [m for manners, _ in LASTING.values() for m in manners if "stall" not in m.__qualname__]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_a_server_does_the_file_is_right_or_absent(server, tmp_path, seed):
+    """Random manners one after the other, over several runs that go on from the same part."""
+    draw = random.Random(seed)
+    for run in range(4):
+        server.put("/a", CONTENT, *draw.choices(ALL, k=6), well).etag = f'"{draw.randrange(2)}"'
+        target = tmp_path / str(run // 2) / "a.png"
+        try:
+            fetch_file(remote(server, server.pages["/a"]), target, Web(QUICK))
+        except DownloadError:
+            assert not target.exists()
+        else:
+            assert target.read_bytes() == CONTENT
+            target.unlink()
 
 
 def test_a_broken_transfer_goes_on_and_fetches_the_rest_alone(server, tmp_path):

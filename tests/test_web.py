@@ -67,17 +67,23 @@ def test_a_page_in_place_of_json_is_named(server):
         Web(QUICK).json(f"{server.url}/a")
 
 
+def test_an_answer_that_is_packed_wrongly_is_named(server):
+    server.put("/a", b"", sends(b"no gzip", Content_Encoding="gzip"))
+    with pytest.raises(DownloadError, match=r"/a: it cannot be used \(.*header"):
+        Web(QUICK).json(f"{server.url}/a")
+
+
 def test_redirects_are_followed_and_a_circle_is_named(server):
     server.put("/a", b"", says(302, Location="/b"))
     server.put("/b", [1])
     assert Web(QUICK).json(f"{server.url}/a") == [1]
     server.put("/b", b"", says(302, Location="/a"))
-    with pytest.raises(DownloadError, match=r"/a: the address leads nowhere \(.*redirects"):
+    with pytest.raises(DownloadError, match=r"/a: it cannot be used \(.*redirects"):
         Web(QUICK).json(f"{server.url}/a")
 
 
 def test_an_address_that_is_none_is_not_asked_twice():
-    with pytest.raises(DownloadError, match="the address leads nowhere"):
+    with pytest.raises(DownloadError, match="it cannot be used"):
         Web(Patience(pause=9)).json("htp://example.org/a")
 
 

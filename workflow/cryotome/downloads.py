@@ -1,13 +1,9 @@
 """Fetch the files of a public record into `data_root`, keeping what already lies there."""
 
-import csv
-import json
 import shutil
 import sys
 from collections import defaultdict
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -19,67 +15,10 @@ from cryotome.cards import Card
 from cryotome.errors import DownloadError
 from cryotome.failures import reason
 from cryotome.images import ENDINGS, find_image
-from cryotome.paths import written_whole
+from cryotome.receipts import Held, Memory, stamp
 from cryotome.records import Remote, list_record, wanted
 from cryotome.transfer import checksum_of, fetch_file, part_of
 from cryotome.web import Web
-
-
-@dataclass(frozen=True)
-class Held:
-    """A file that is there: one line of a receipt.
-
-    Attributes
-    ----------
-    file
-        Below `data_root`.
-    checked
-        What it was held against: `md5`, `git`, `size`, or `nothing`.
-    how
-        `fetched` or `by hand`.
-    source
-        The record's address of it.
-    """
-
-    file: str
-    bytes: int
-    checksum: str
-    checked: str
-    how: str
-    source: str
-
-
-class Memory:
-    """What earlier runs found out: lines of JSON, so that a killed run loses nothing."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.lock, self.known = path, Lock(), dict[str, Any]()
-        for line in path.read_text().splitlines() if path.exists() else []:
-            try:
-                name, value = json.loads(line)
-            except ValueError:  # torn by a kill
-                continue
-            self.known[name] = value
-
-    def put(self, name: str, value: Any) -> None:
-        with self.lock:
-            self.known[name] = value
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a") as file:
-                file.write("\n" * self._is_torn() + json.dumps([name, value]) + "\n")
-
-    def _is_torn(self) -> bool:
-        return self.path.exists() and self.path.read_bytes()[-1:] not in (b"", b"\n")
-
-    def once(self, ask: Callable[[str], Any]) -> Callable[[str], Any]:
-        """Return the same question, asked only where the answer is not known."""
-
-        def remembered(url: str) -> Any:
-            if url not in self.known:
-                self.put(url, ask(url))
-            return self.known[url]
-
-        return remembered
 
 
 def download(
@@ -220,7 +159,7 @@ class _Job:
             return None
         if found != path:  # the same image in another format, which readers take first
             return self._receipt(remote, found, "", {})
-        if _stamp(path) != {key: known.get(key) for key in ("bytes", "mtime")}:
+        if stamp(path) != {key: known.get(key) for key in ("bytes", "mtime")}:
             known = {"how": "by hand", "checksum": _checked(path, remote)}
             self._remember(remote, path, known)
         elif remote.checksum not in (None, known["checksum"]):
@@ -242,7 +181,7 @@ class _Job:
             self.bar.update(came)
 
     def _remember(self, remote: Remote, path: Path, known: dict[str, Any]) -> None:
-        self.memory.put(remote.target, known | _stamp(path))
+        self.memory.put(remote.target, known | stamp(path))
 
     def _unpacked(self, remote: Remote, path: Path, known: dict[str, Any]) -> Held:
         if "unpack" not in self.card:
@@ -268,12 +207,6 @@ class _Job:
         )
 
 
-def _stamp(path: Path) -> dict[str, int]:
-    """Return what tells, without reading it, that a file is still the one that was checked."""
-    about = path.stat()
-    return {"bytes": about.st_size, "mtime": about.st_mtime_ns}
-
-
 def _checked(path: Path, remote: Remote) -> str:
     """Return the checksum of a file that lies there, if it is the record's."""
     size = path.stat().st_size
@@ -287,11 +220,3 @@ def _checked(path: Path, remote: Remote) -> str:
             "away or delete it to have it fetched"
         )
     return found
-
-
-def write_receipt(held: list[Held], path: Path) -> None:
-    """Write what is there as a table, one line a file."""
-    with written_whole(path) as beside, open(beside, "w", newline="") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(Held)])
-        table.writeheader()
-        table.writerows(map(asdict, held))

@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable
@@ -53,7 +52,7 @@ class _Part:
 
     def __init__(self, target: Path, remote: Remote) -> None:
         self.path, self.remote = part_of(target), remote
-        self.edition = target.with_name(f"{target.name}.part.json")
+        self.edition = target.with_name(f"{target.name}.part.edition")
         target.parent.mkdir(parents=True, exist_ok=True)
         self.file: IO[bytes] = open(self.path, "a+b")  # noqa: SIM115  # closed by `close`
         try:
@@ -88,17 +87,17 @@ class _Part:
         """Return the headers that ask for the rest, none where it is all to come."""
         if not self.size:
             return {}
-        known = json.loads(self.edition.read_text()) if self.edition.exists() else {}
-        same = known.get(url)
-        if not (same or self.remote.checksum):
-            self.begin_again()  # nothing would tell a mixture of two editions
-            return {}
-        return {"Range": f"bytes={self.size}-"} | ({"If-Range": same} if same else {})
+        said = self.edition.read_text() if self.edition.exists() else ""
+        edition, _, of = said.partition("\n")
+        if edition and of == url:
+            return {"Range": f"bytes={self.size}-", "If-Range": edition}
+        # without a checksum nothing would tell a mixture of two editions
+        return {"Range": f"bytes={self.size}-"} if self.remote.checksum else {}
 
     def note_edition(self, url: str, got: httpx2.Response) -> None:
         etag = got.headers.get("ETag", "W/")
-        edition = got.headers.get("Last-Modified") if etag.startswith("W/") else etag
-        self.edition.write_text(json.dumps({url: edition}))
+        edition = got.headers.get("Last-Modified", "") if etag.startswith("W/") else etag
+        self.edition.write_text(f"{edition}\n{url}")
 
     def finish(self, target: Path) -> None:
         self.file.flush()

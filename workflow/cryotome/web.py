@@ -17,6 +17,13 @@ T = TypeVar("T")
 # Answers that may be others a minute later: 202 and 403 are also how figshare says "too many".
 PASSING = {202, 403, 408, 425, 429, 500, 502, 503, 504}
 
+UNUSABLE = (
+    httpx2.UnsupportedProtocol,
+    httpx2.InvalidURL,
+    httpx2.TooManyRedirects,
+    httpx2.DecodingError,
+)
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -78,8 +85,8 @@ class Web:
                 if got.status_code not in (200, 206, 416):
                     raise DownloadError(f"it answers {got.status_code}")
                 yield got
-        except (httpx2.UnsupportedProtocol, httpx2.InvalidURL, httpx2.TooManyRedirects) as error:
-            raise DownloadError(f"the address leads nowhere ({error})") from error
+        except UNUSABLE as error:
+            raise DownloadError(f"it cannot be used ({error})") from error
 
     def patiently(self, attempt: Callable[[], T], came: Callable[[], int] = lambda: 0) -> T:
         """Repeat an attempt while it fails for reasons that pass.

@@ -7,6 +7,9 @@ OUTPUT    results/downloads/{record}.csv           file, bytes, checksum, checke
           {data_root}/…                            the files
 """
 
+# one record at a time, so that each sees how much of the disk the one before took
+workflow.global_resources.setdefault("downloads", 1)
+
 
 rule download:
     """Fetch the files of one public record that are not at hand."""
@@ -18,6 +21,8 @@ rule download:
     conda:
         "../../envs/cryotome.yaml"
     threads: 4
+    resources:
+        downloads=1,
     params:
         card=lambda w: json.dumps(STUDY.record(w.record), sort_keys=True),
         record="{record}",

@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
-from cryotome.downloads import Memory, download, write_receipt
+from cryotome.downloads import download
 from cryotome.job import run
+from cryotome.receipts import Memory, write_receipt
 from cryotome.web import Web
 
 
