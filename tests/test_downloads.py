@@ -131,6 +131,17 @@ def test_a_wrong_file_brought_by_hand_is_named_and_left(server, tmp_path, wrong,
     assert asked(server) == ["/2.png", "/3.png", "/4.png"], "the others come"
 
 
+def test_a_file_by_hand_of_another_size_is_named_where_the_record_has_no_checksum(server, tmp_path):
+    asks = card(server)
+    server.put("/records/1", server.pages["/records/1"].content.replace(b'"checksum"', b'"none"'))
+    (tmp_path / "data/mine").mkdir(parents=True)
+    (tmp_path / "data/mine/1.png").write_bytes(CONTENT)
+    with pytest.raises(
+        DownloadError, match="1 of 4 .*\n.* it has 10,240 bytes, the record says 10,241"
+    ):
+        fetch(asks, tmp_path)
+
+
 def test_a_read_only_folder_with_all_files_is_enough(server, tmp_path):
     (tmp_path / "data/mine").mkdir(parents=True)
     for name, content in IMAGES.items():

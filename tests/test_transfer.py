@@ -120,6 +120,10 @@ def test_what_lasts_is_named_and_nothing_arrives(server, tmp_path, manners, said
     server.put("/a", CONTENT, *manners)
     assert said in refused(server, tmp_path)
     assert len(server.requests("/a")) <= 6
+    left = {path.suffix for path in (tmp_path / "deep").iterdir()}
+    assert not left or part_of(tmp_path / "deep" / "a.png").stat().st_size, (
+        "an empty part is nothing"
+    )
 
 
 def test_a_page_is_named_where_the_record_says_no_size(server, tmp_path):
@@ -164,11 +168,11 @@ def test_a_file_that_changed_meanwhile_is_fetched_from_its_start(server, tmp_pat
     """Without a checksum the ETag alone tells; with one, it saves a round."""
     for known in (None, f"md5:{hashlib.md5(OTHER).hexdigest()}"):
 
-        def changes(h, page):
-            breaks(60_000)(h, page)
+        def changed(h, page):
             page.content, page.etag = OTHER, '"2"'
+            well(h, page)
 
-        server.put("/a", CONTENT, changes, well)
+        server.put("/a", CONTENT, breaks(60_000), changed)
         server.asked.clear()
         assert fetch(server, tmp_path / str(known is None), checksum=known) == OTHER
         assert [line[2:] for line in server.asked] == [[200, 60_000], [200, 102_400]]

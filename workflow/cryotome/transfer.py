@@ -144,6 +144,7 @@ def fetch_file(
         part.close()
         if not part.size:
             part.path.unlink(missing_ok=True)
+            part.edition.unlink(missing_ok=True)
     raise DownloadError("; ".join(faults))
 
 
