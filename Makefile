@@ -47,8 +47,9 @@ format: install ## format everything
 docs: install ## write the generated pages: config/README.md, docs/licences.md, docs/models.md
 	$(BIN)/python docs/generate.py
 
-data: install ## say what a study needs and where to put it: make data STUDY=ganz2024
+data: install ## say what a study needs and where: make data STUDY=ganz2024; FETCH=1 fetches its public records
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.data $(STUDY)
+	@$(if $(FETCH),$(SNAKEMAKE) --cores 4 --configfile config/$(patsubst demo,config,$(STUDY)).yaml --config device=job --forcerun download -- downloads)
 
 weights: install ## fetch weights ahead of a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.fetch $(MODELS) --study $(STUDY)

@@ -28,6 +28,7 @@ KINDS = {
     "dataset": "config/datasets/*.yaml",
     "head": "config/heads/*.yaml",
     "scheme": "config/schemes/*.yaml",
+    "download": "config/downloads/*.yaml",
 }
 # Licences that a package's metadata spells vaguely: read from its source, and accepted.
 READ = {

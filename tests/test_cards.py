@@ -214,6 +214,7 @@ def test_facts_leave_prose_out_and_do_not_depend_on_order():
     assert facts(card) == facts(reworded)
     assert facts(card | {"dim": 5}) != facts(card)
     assert "source" not in json.loads(facts(card))
+    assert facts({"download": "midog2022"}) == facts({}), "where files come from reruns nothing"
     midog = load_card(CONFIG, "datasets", "midog2022")
     assert "expect" in json.loads(facts(midog)), "the rule that reads cells must know the counts"
     assert "human breast cancer" not in facts(midog), "a domain's title is prose"

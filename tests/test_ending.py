@@ -56,3 +56,15 @@ def test_failures_of_earlier_runs_are_not_listed(tmp_path):
     later = log.stat().st_mtime + 1
     conclude(study, SimpleNamespace(), tmp_path, since=later, say=said.append)
     assert "old" not in said[0]
+
+
+def test_a_download_that_failed_says_nothing_of_table_2(tmp_path):
+    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    log = tmp_path / "logs" / "download" / "mine.log"
+    log.parent.mkdir(parents=True)
+    with pytest.raises(WeightsError), recorded(log, "download", {"record": "mine"}):
+        raise WeightsError("404")
+    said: list[str] = []
+    conclude(study, SimpleNamespace(), tmp_path / "logs", since=0, say=said.append)
+    assert "download mine: 404" in said[0]
+    assert len(said) == 1

@@ -10,12 +10,12 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply"},
-    {"cards", "failures", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases"},
+    {"cards", "failures", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases", "web", "archives", "receipts"},
     {"linear", "cluster"},
     {"chosen", "replica"},
-    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora"},
-    {"site", "pins", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "demands"},
-    {"patches", "encoders", "comparisons", "charts"},
+    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora", "records"},
+    {"site", "pins", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "demands", "transfer"},
+    {"patches", "encoders", "comparisons", "charts", "downloads"},
     {"data", "fetch", "audit", "placement", "measure", "extraction", "material", "partial", "pricing"},
     {"ending", "embedders", "endtoend"},
     {"embeddings"},

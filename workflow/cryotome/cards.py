@@ -23,12 +23,13 @@ SCHEMAS = Path(__file__).parent.parent / "schemas"
 MATCHED = "_matched"  # ends the name of a scheme at the ladder's common training size
 FOLDS = 5  # whose training sizes decide the size of `…_matched`, whatever a study asks for
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
+KINDS |= {"downloads": "download"}
 
 # Keys that a card with `like:` says whole, or not at all: parts of two sources are none.
 WHOLE = {"weights", "checkpoint", "pooler"}
 # Keys that are read by people only: editing them must not rerun a job.
 PROSE = {"title", "source", "notes", "licence", "table1", "printed", "trained_mpp"}
-PROSE |= {"parameters", "gflops"}
+PROSE |= {"parameters", "gflops", "download"}
 
 
 def read_yaml(path: Path) -> Card:
@@ -112,7 +113,7 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
     folder
         The config folder.
     kind
-        `models`, `datasets`, `heads` or `schemes`.
+        `models`, `datasets`, `heads`, `schemes` or `downloads`.
     name
         The card's file name without `.yaml`.
 

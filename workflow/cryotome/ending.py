@@ -76,6 +76,8 @@ def conclude(
     lines = ["Jobs failed; what does not need them was made, and stays."]
     lines += [f"  {f.rule} {', '.join(f.wildcards.values())}: {f.why}  [{f.log}]" for f in failed]
     say("\n".join([*lines, "Mend what is named and run the same command again."]))
-    table = renew_partial(study, inputs, logs, always=True)
+    # a download that failed says nothing of Table 2
+    always = {failure.rule for failure in failed} != {"download"}
+    table = renew_partial(study, inputs, logs, always=always)
     if table:
         say(f"{table} holds what there is of Table 2, and why the rest is missing.")

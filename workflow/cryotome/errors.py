@@ -3,6 +3,7 @@
 * CryotomeError
   + CardError      a card or a config says something that cannot be
   + DataError      annotations or images are missing, broken or not the expected ones
+  + DownloadError  a file of a public record cannot be had, or is not what the record says
   + StoreError     a patch or embedding store is foreign, stale or half-written
   + WeightsError   the weights of an encoder cannot be had
   + SplitError     a split cannot be drawn as asked
@@ -21,6 +22,10 @@ class CardError(CryotomeError):
 
 class DataError(CryotomeError):
     """Annotations or images are missing, unreadable, or differ from the card's `expect`."""
+
+
+class DownloadError(CryotomeError):
+    """A file of a public record cannot be had, or is not what the record says."""
 
 
 class StoreError(CryotomeError):

@@ -15,6 +15,7 @@ Image.MAX_IMAGE_PIXELS = None  # regions of MIDOG have 39 megapixels, and more i
 MICRONS = {2: 25_400.0, 3: 10_000.0}  # TIFF ResolutionUnit: 2 inch, 3 centimetre
 PLAUSIBLE_MPP = (0.05, 20.0)  # µm/px; tags outside say 72 or 96 dots per inch of a screen
 ROI_AREA = 2e6  # µm²: a MIDOG region measures 2 mm² (Aubreville et al. 2024)
+ENDINGS = (".tiff", ".tif", ".png", ".svs", ".jpg")  # which an image may have instead of its own
 
 
 # what Pillow and the tag PhotometricInterpretation call pixels that are not RGB
@@ -155,7 +156,7 @@ def open_image(path: Path) -> Opened:
 def find_image(folder: Path, name: str) -> Path:
     """Return the image of that name, whichever of the usual extensions it has."""
     named = folder / name
-    others = [named.with_suffix(end) for end in (".tiff", ".tif", ".png", ".svs", ".jpg")]
+    others = [named.with_suffix(end) for end in ENDINGS]
     return next((path for path in (named, *others) if path.exists()), named)
 
 

@@ -163,7 +163,7 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
 
 
 def shopping_list(study: Study, site: Site) -> str:
-    """Say where each dataset and each weights file must lie, and whether it is there."""
+    """Say where datasets and weights must lie, what is there, and which records can be fetched."""
     lines = []
     for name in study.datasets:
         card = study.dataset(name)
@@ -172,6 +172,17 @@ def shopping_list(study: Study, site: Site) -> str:
             if key in card:
                 path = folder_of(card, site.data_root) / card[key]
                 lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}")
+    for name in study.records:
+        card = study.record(name)
+        lines.append(
+            f"record {name}: {card['title']}, about {card['gigabytes']:g} GB, {card['source']}. "
+            f"Licence: {card['licence']}"
+        )
+    if study.records:
+        lines.append(
+            f"`make data STUDY={study.name} FETCH=1` fetches what lacks of these records into "
+            f"{site.data_root}; files put there by hand are kept."
+        )
     for model in dict.fromkeys(row.model for row in study.rows):
         if needs_file(study.model(model)):
             lines.append(state_of_weights(study.model(model), model, site.weights_dir))

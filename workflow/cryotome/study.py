@@ -128,6 +128,17 @@ class Study:
     def dataset(self, name: str) -> Card:
         return load_card(self.folder, "datasets", name)
 
+    def record(self, name: str) -> Card:
+        """Return the card of a public record."""
+        return load_card(self.folder, "downloads", name)
+
+    @property
+    def records(self) -> list[str]:
+        """The public records that hold the study's datasets."""
+        said = [self.dataset(name).get("download", []) for name in self.datasets]
+        lists = [[one] if isinstance(one, str) else one for one in said]
+        return list(dict.fromkeys(name for names in lists for name in names))
+
     def head(self, name: str) -> Card:
         """Return a head card; `{head}_last` is the last checkpoint of an end-to-end head."""
         card = load_card(self.folder, "heads", name.removesuffix(LAST))

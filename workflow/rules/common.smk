@@ -122,6 +122,7 @@ wildcard_constraints:
     view=r"[a-z0-9]+(-[a-z0-9]+)?",
     head=r"[a-z0-9_]+",
     dataset=r"[a-z0-9_]+",
+    record=r"[a-z0-9_]+",
     scheme=r"[a-z0-9_]+",
     model=r"[a-z0-9_]+",
     fraction=r"[0-9.]+",

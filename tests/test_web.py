@@ -1,0 +1,120 @@
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import httpx2
+import pytest
+from broken_server import breaks, says, sends, serving, stalls
+
+from cryotome.errors import DownloadError
+from cryotome.web import Patience, Web, shown
+
+QUICK = Patience(tries=3, pause=0.01, longest=0.02, asked=0.5, stall=0.3)
+
+
+@pytest.fixture
+def server():
+    with serving() as site:
+        yield site
+
+
+@pytest.mark.parametrize("status", [202, 403, 408, 429, 500, 502, 503, 504])
+def test_a_no_that_passes_is_asked_again(server, status):
+    server.put("/a", {"n": 1}, says(status), says(status), says(200, b'{"n": 1}'))
+    assert Web(QUICK).json(f"{server.url}/a") == {"n": 1}
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("status", [401, 404, 410])
+def test_a_no_that_stays_is_asked_once(server, status):
+    server.put("/a", b"", says(status))
+    with pytest.raises(DownloadError, match=f"/a: it answers {status}.$"):
+        Web(QUICK).json(f"{server.url}/a")
+    assert len(server.asked) == 1
+
+
+def test_a_server_that_never_gives_in_ends_the_patience(server):
+    server.put("/a", b"", says(403))
+    with pytest.raises(DownloadError, match="/a: it answers 403; 3 tries brought nothing.$"):
+        Web(QUICK).json(f"{server.url}/a")
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("as_date", [False, True])
+def test_the_wait_that_a_server_asks_for_is_kept(server, as_date):
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
+    wait = later if as_date else "60"
+    server.put("/a", b"", says(429, Retry_After=wait), says(200, b"1"))
+    start = time.monotonic()
+    assert Web(QUICK).json(f"{server.url}/a") == 1
+    assert 0.5 <= time.monotonic() - start < 5, "60 s asked, no more than `asked` waited"
+
+
+@pytest.mark.parametrize("wait", ["soon", "-3", "", "Sat, 01 Jan 2000 00:00:00 GMT"])
+def test_a_wait_that_is_none_is_none(server, wait):
+    server.put("/a", b"", says(503, Retry_After=wait), says(200, b"1"))
+    assert Web(QUICK).json(f"{server.url}/a") == 1
+
+
+def test_broken_and_stalled_answers_are_asked_for_again(server):
+    server.put("/a", b"[1, 2, 3]", breaks(3), stalls(3, 0.6), says(200, b"[1, 2, 3]"))
+    assert Web(QUICK).json(f"{server.url}/a") == [1, 2, 3]
+
+
+def test_a_page_in_place_of_json_is_named(server):
+    server.put("/a", b"", sends(b"<html>Sign in</html>"))
+    with pytest.raises(DownloadError, match="/a says no JSON; a page, perhaps"):
+        Web(QUICK).json(f"{server.url}/a")
+
+
+def test_an_answer_that_is_packed_wrongly_is_named(server):
+    server.put("/a", b"", sends(b"no gzip", Content_Encoding="gzip"))
+    with pytest.raises(DownloadError, match=r"/a: it cannot be used \(.*header"):
+        Web(QUICK).json(f"{server.url}/a")
+
+
+def test_redirects_are_followed_and_a_circle_is_named(server):
+    server.put("/a", b"", says(302, Location="/b"))
+    server.put("/b", [1])
+    assert Web(QUICK).json(f"{server.url}/a") == [1]
+    server.put("/b", b"", says(302, Location="/a"))
+    with pytest.raises(DownloadError, match=r"/a: it cannot be used \(.*redirects"):
+        Web(QUICK).json(f"{server.url}/a")
+
+
+def test_an_address_that_is_none_is_not_asked_twice():
+    with pytest.raises(DownloadError, match="it cannot be used"):
+        Web(Patience(pause=9)).json("htp://example.org/a")
+
+
+def test_nobody_there_is_said():
+    with serving() as gone:
+        url = gone.url
+    with pytest.raises(DownloadError, match="refused; 3 tries brought nothing"):
+        Web(QUICK).json(f"{url}/a")
+
+
+def test_new_bytes_restore_the_patience():
+    came: list[int] = []
+
+    def attempt() -> str:
+        came.append(0)
+        if len(came) < 7:
+            raise httpx2.ReadError("broken")
+        return "whole"
+
+    assert Web(QUICK).patiently(attempt, lambda: len(came)) == "whole"
+    came.clear()
+    with pytest.raises(DownloadError, match="broken; 3 tries brought nothing"):
+        Web(QUICK).patiently(attempt)
+
+
+def test_to_stop_ends_a_wait():
+    web = Web(Patience(pause=60))
+    web.stop.set()
+    with pytest.raises(DownloadError, match="stopped"):
+        web.json("http://127.0.0.1:9/a")
+
+
+def test_no_secret_of_an_address_is_shown():
+    assert shown("https://me:word@example.org/a%20b?token=x") == "https://example.org/a%20b"

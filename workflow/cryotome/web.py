@@ -1,0 +1,166 @@
+"""Ask servers that fail, stall and limit, until they answer or patience ends."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from threading import Event
+from typing import Any, TypeVar
+
+import httpx2
+
+from cryotome.errors import DownloadError
+
+T = TypeVar("T")
+
+# Answers that may be others a minute later: 202 and 403 are also how figshare says "too many".
+PASSING = {202, 403, 408, 425, 429, 500, 502, 503, 504}
+
+UNUSABLE = (
+    httpx2.UnsupportedProtocol,
+    httpx2.InvalidURL,
+    httpx2.TooManyRedirects,
+    httpx2.DecodingError,
+)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a server may disappoint.
+
+    Attributes
+    ----------
+    tries
+        Attempts in a row that bring nothing new.
+    pause, longest
+        Seconds after the first of them, doubled after each further one; never more than this.
+    asked
+        Seconds that are waited at most because the server asks for it (`Retry-After`).
+    stall
+        Seconds without a byte after which an attempt ends.
+    """
+
+    tries: int = 6
+    pause: float = 2.0
+    longest: float = 60.0
+    asked: float = 600.0
+    stall: float = 60.0
+
+
+class PassingError(Exception):
+    """A server's no that may become a yes; `wait` seconds are what it asked for."""
+
+    def __init__(self, why: str, wait: float = 0.0) -> None:
+        super().__init__(why)
+        self.wait = wait
+
+
+class Web:
+    """A client with patience, shared by threads; `stop` ends every wait."""
+
+    def __init__(self, patience: Patience = Patience()) -> None:  # frozen
+        self.patience, self.stop = patience, Event()
+        self.client = httpx2.Client(
+            follow_redirects=True,
+            timeout=httpx2.Timeout(patience.stall, pool=None),
+            headers={"User-Agent": "cryotome", "Accept-Encoding": "identity"},
+        )
+
+    @contextmanager
+    def answer(self, url: str, headers: dict[str, str] | None = None) -> Iterator[httpx2.Response]:
+        """Give a server's answer, its body not yet read, if it is one to go on with.
+
+        Raises
+        ------
+        PassingError
+            The server says no for now.
+        DownloadError
+            It says no, or the address is none.
+        """
+        try:
+            with self.client.stream("GET", url, headers=headers) as got:
+                if got.status_code in PASSING:
+                    raise PassingError(f"it answers {got.status_code}", _asked_wait(got))
+                if got.status_code not in (200, 206, 416):
+                    raise DownloadError(f"it answers {got.status_code}")
+                yield got
+        except UNUSABLE as error:
+            raise DownloadError(f"it cannot be used ({error})") from error
+
+    def patiently(self, attempt: Callable[[], T], came: Callable[[], int] = lambda: 0) -> T:
+        """Repeat an attempt while it fails for reasons that pass.
+
+        Parameters
+        ----------
+        came
+            Returns the bytes that are there: new ones restore the patience.
+
+        Raises
+        ------
+        DownloadError
+            Patience has ended, or `stop` is set.
+        """
+        failed, best = 0, came()
+        while True:
+            try:
+                return attempt()
+            except (httpx2.TransportError, PassingError) as error:
+                failed = 1 if came() > best else failed + 1
+                best = max(best, came())
+                if failed >= self.patience.tries:
+                    raise DownloadError(
+                        f"{_said(error)}; {failed} tries brought nothing"
+                    ) from error
+                pause = min(self.patience.pause * 2 ** (failed - 1), self.patience.longest)
+                asked = min(getattr(error, "wait", 0.0), self.patience.asked)
+                if self.stop.wait(max(pause, asked)):
+                    raise DownloadError("it was stopped") from error
+
+    def json(self, url: str) -> Any:
+        """Return what an interface says.
+
+        Raises
+        ------
+        DownloadError
+            It cannot be reached, refuses, or says no JSON.
+        """
+
+        def attempt() -> httpx2.Response:
+            with self.answer(url) as got:
+                got.read()
+                return got
+
+        try:
+            return self.patiently(attempt).json()
+        except ValueError as error:
+            raise DownloadError(f"{shown(url)} says no JSON; a page, perhaps.") from error
+        except DownloadError as error:
+            raise DownloadError(f"{shown(url)}: {error}.") from error
+
+
+def shown(url: str) -> str:
+    """Return an address for people: without user, password and query, which may be secrets.
+
+    >>> shown("https://me:word@example.org/a/b.png?signature=1")
+    'https://example.org/a/b.png'
+    """
+    address = httpx2.URL(url)
+    return str(address.copy_with(username=None, password=None, query=None))
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, httpx2.TimeoutException):
+        return "no byte came in time"
+    return str(error).strip().rstrip(".") or type(error).__name__
+
+
+def _asked_wait(got: httpx2.Response) -> float:
+    """Return the seconds of a Retry-After, which gives a number or a date; 0 for none."""
+    said = got.headers.get("Retry-After", "")
+    if said.isdecimal():
+        return float(said)
+    try:
+        return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):  # no date, or one without a zone
+        return 0.0
