@@ -6,7 +6,7 @@ STUDY ?= demo
 MODELS ?=
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: help install demo control test check format docs data weights lock
+.PHONY: help install demo control test check format docs data weights plan lock
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 10
@@ -49,6 +49,9 @@ data: install ## say what a study needs and where to put it: make data STUDY=gan
 
 weights: install ## fetch weights ahead of a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.fetch $(MODELS) --study $(STUDY)
+
+plan: install ## say what a study will take before it runs: jobs, GPU-hours, disk, downloads: make plan STUDY=ganz2024
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.plan $(STUDY)
 
 lock: install ## resolve requirements.in into requirements.txt, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

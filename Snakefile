@@ -20,6 +20,12 @@ include: "workflow/rules/predict.smk"
 include: "workflow/rules/report.smk"
 
 
+onstart:
+    from cryotome.site import refuse_plan
+
+    refuse_plan()
+
+
 onsuccess:
     from cryotome.ending import renew_partial
 

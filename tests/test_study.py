@@ -140,17 +140,6 @@ def test_lower_precision_concerns_networks_only():
     assert not ganz.is_lower("colour_histogram", "paper-fp16")
 
 
-def test_arithmetic_counts_a_store_once_and_the_side_that_the_network_sees():
-    row = {"model": "retccl", "head": "ridge"}
-    two = [row, {"model": "retccl", "head": "probe"}]
-    changes = {"datasets": ["amibr"], "rows": two, "figure2": [row], "device": "cpu"}
-    paper = study("amibr", **changes)  # resized to 256 px, the input of the network
-    assert paper.gflop() == pytest.approx(3720 * 10.7)
-    row = {"model": "resnet50_imagenet", "head": "ridge"}
-    bare = study("amibr", **changes | {"rows": [row], "figure2": [row]})  # 64 px as they are
-    assert bare.gflop() == pytest.approx(3720 * 8.2 * (64 / 224) ** 2)
-
-
 LADDER = ["random", "no_overlap", "slide_grouped", "from_*", "except_*"]
 MATCHED = ["random_matched", "no_overlap_matched", "slide_grouped_matched", "except_*_matched"]
 
