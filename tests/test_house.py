@@ -10,7 +10,7 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply"},
-    {"cards", "failures", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves"},
+    {"cards", "failures", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves", "machine"},
     {"linear"},
     {"chosen", "replica"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora"},
@@ -18,7 +18,7 @@ LAYERS = [
     {"patches", "encoders", "comparisons", "charts", "costs"},
     {"site", "audit", "placement", "measure", "extraction", "material", "partial", "pricing"},
     {"data", "fetch", "plan", "ending", "embedders", "endtoend"},
-    {"embeddings"},
+    {"embeddings", "doctor"},
     {"parity"},
 ]  # fmt: skip
 
