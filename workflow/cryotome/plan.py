@@ -129,10 +129,8 @@ def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
             except WeightsError:
                 sizes[places(card, model, site.weights_dir)[1]] = card["parameters"] * 4
     if sizes:
-        yield (
-            f"{len(sizes)} files of weights, at 4 bytes a parameter [make weights]",
-            sum(sizes.values()),
-        )
+        what = f"{len(sizes)} files of weights, at 4 bytes a parameter (make weights)"
+        yield what, sum(sizes.values())
 
 
 def _listed(names: str | list[str]) -> list[str]:
@@ -151,15 +149,19 @@ def _there(targets: Iterable[str], data_root: Path) -> int:
 
 
 def table(jobs: list[Job], prices: Prices) -> str:
-    """Return jobs, time and disk by rule, as a text to read."""
-    total, lines = Cost(), []
-    for rule, count in Counter(job.rule for job in jobs).items():
-        cost = sum((prices.cost(job) for job in jobs if job.rule == rule), Cost())
-        each = (cost.gpu or cost.cores) / count
-        lines.append(_line(rule, count, _time(each), cost))
-        total += cost
+    """Return jobs, time and disk by rule, the dearest first, as a text to read."""
+    counts = Counter(job.rule for job in jobs)
+    costs = dict.fromkeys(sorted(counts), Cost())
+    for job in jobs:
+        costs[job.rule] += prices.cost(job)
     head = f"{'rule':<16}{'jobs':>7}{'each':>10}{'GPU-h':>10}{'core-h':>10}{'disk':>11}"
-    return "\n".join([head, *lines, _line("total", len(jobs), "", total)])
+    dearest = sorted(costs, key=lambda rule: (-costs[rule].gpu, -costs[rule].cores))
+    lines = [
+        _line(rule, n, _time((cost.gpu or cost.cores) / n), cost)
+        for rule in dearest
+        for n, cost in [(counts[rule], costs[rule])]
+    ]
+    return "\n".join([head, *lines, _line("total", len(jobs), "", sum(costs.values(), Cost()))])
 
 
 def _line(rule: str, count: int, each: str, cost: Cost) -> str:
@@ -196,7 +198,10 @@ def _assumed(study: Study, prices: Prices, jobs: list[Job]) -> Iterator[str]:
         )
     else:
         yield f"Networks run on the processor: {CORE_GFLOPS} GFLOP/s a core, assumed."
-    yield "core-hours: from rates measured on two Xeon cores (docs/performance.md)."
+    yield (
+        "core-hours: cutting, probes and starts as measured on two Xeon cores "
+        "(docs/performance.md), the rest estimated; GPU jobs keep one or two cores."
+    )
     used = {named(job) for job in jobs} & set(prices.rates)
     for rule, model, head in sorted(used):
         rate = prices.rates[rule, model, head]
