@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import yaml
@@ -138,6 +139,17 @@ def test_lower_precision_concerns_networks_only():
     assert ganz.is_lower("uni", "paper-fp16")
     assert not ganz.is_lower("uni", "card-fp32")
     assert not ganz.is_lower("colour_histogram", "paper-fp16")
+
+
+def test_a_study_reads_each_card_once_and_lends_no_card_to_be_changed(tmp_path):
+    shutil.copytree(CONFIG, tmp_path / "config")
+    demo = Study(yaml.safe_load((CONFIG / "config.yaml").read_text()), tmp_path / "config")
+    first = demo.head("e2e_short")
+    first["steps"] = 0
+    shutil.rmtree(tmp_path / "config")
+    assert demo.head("e2e_short") == {**first, "steps": 100}
+    assert demo.head("e2e_short_last")["title"] == f"{first['title']}, last checkpoint"
+    assert demo.head("e2e_short_last")["title"].count("last checkpoint") == 1
 
 
 LADDER = ["random", "no_overlap", "slide_grouped", "from_*", "except_*"]
