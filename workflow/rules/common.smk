@@ -51,7 +51,7 @@ def drawn(pattern):
 
 def studied(blocks, pattern):
     """Return a pattern for every row, fraction and fold of these (dataset, scheme) pairs."""
-    # `expand` takes 20 times as long, which large studies feel
+    # `expand` takes ten times as long, which large studies feel
     return sorted(
         {
             pattern.format(
