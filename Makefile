@@ -6,7 +6,7 @@ STUDY ?= demo
 MODELS ?=
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: help install demo control test test-slurm check format docs data weights lock
+.PHONY: help install demo control test test-slurm check format docs data weights plan doctor lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,12 @@ data: install ## say what a study needs and where: make data STUDY=ganz2024; FET
 
 weights: install ## fetch weights ahead of a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.fetch $(MODELS) --study $(STUDY)
+
+plan: install ## say what a study will take before it runs: jobs, GPU-hours, disk, downloads: make plan STUDY=ganz2024
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.plan $(STUDY)
+
+doctor: install ## look whether a study can run here, a line each, ok or what to do: make doctor STUDY=ganz2024
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.doctor $(STUDY)
 
 lock: install ## resolve requirements.in into requirements.txt, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

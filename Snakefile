@@ -22,6 +22,12 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/cluster.smk"
 
 
+onstart:
+    from cryotome.site import refuse_plan
+
+    refuse_plan()
+
+
 onsuccess:
     from cryotome.ending import renew_partial
 

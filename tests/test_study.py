@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import yaml
@@ -140,15 +141,15 @@ def test_lower_precision_concerns_networks_only():
     assert not ganz.is_lower("colour_histogram", "paper-fp16")
 
 
-def test_arithmetic_counts_a_store_once_and_the_side_that_the_network_sees():
-    row = {"model": "retccl", "head": "ridge"}
-    two = [row, {"model": "retccl", "head": "probe"}]
-    changes = {"datasets": ["amibr"], "rows": two, "figure2": [row], "device": "cpu"}
-    paper = study("amibr", **changes)  # resized to 256 px, the input of the network
-    assert paper.gflop() == pytest.approx(3720 * 10.7)
-    row = {"model": "resnet50_imagenet", "head": "ridge"}
-    bare = study("amibr", **changes | {"rows": [row], "figure2": [row]})  # 64 px as they are
-    assert bare.gflop() == pytest.approx(3720 * 8.2 * (64 / 224) ** 2)
+def test_a_study_reads_each_card_once_and_lends_no_card_to_be_changed(tmp_path):
+    shutil.copytree(CONFIG, tmp_path / "config")
+    demo = Study(yaml.safe_load((CONFIG / "config.yaml").read_text()), tmp_path / "config")
+    first = demo.head("e2e_short")
+    first["steps"] = 0
+    shutil.rmtree(tmp_path / "config")
+    assert demo.head("e2e_short") == {**first, "steps": 100}
+    assert demo.head("e2e_short_last")["title"] == f"{first['title']}, last checkpoint"
+    assert demo.head("e2e_short_last")["title"].count("last checkpoint") == 1
 
 
 LADDER = ["random", "no_overlap", "slide_grouped", "from_*", "except_*"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cryotome.cards import Card, read_yaml
 from cryotome.cluster import KEYS, Cluster, cluster_of
+from cryotome.costs import CORE_GFLOPS, study_gflop
 from cryotome.errors import CardError, CryotomeError
 from cryotome.leases import SHARED_BY, visible_devices
 from cryotome.study import Study
@@ -15,7 +16,8 @@ from cryotome.weights import needs_file, state_of_weights
 
 SITE_KEYS = {"data_root": "data", "weights_dir": "weights"}  # key to its default
 SHARDS = 4
-CORE_GFLOPS = 50  # what one processor core sustains, for the projection only
+RESULTS = Path("results")
+PLAN = "CRYOTOME_PLAN"  # set by `make plan`, which needs no data to be at hand
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def settle(config: Card, folder: Path) -> Site:
     )
     os.environ[SHARED_BY] = str(jobs_per_gpu)
     gpu_jobs = len(visible_devices(os.environ)) * jobs_per_gpu
-    jobs = {"shards": shards, "gpu_jobs": gpu_jobs}
-    return Site(study=study, cluster=cluster_of(said), **jobs, **places)
+    cluster = cluster_of(said)
+    return Site(study, shards=shards, gpu_jobs=gpu_jobs, cluster=cluster, **places)
 
 
 def _number_of_jobs(key: str, value: object) -> int:
@@ -72,11 +74,13 @@ def _number_of_jobs(key: str, value: object) -> int:
 
 def folder_of(card: Card, data_root: Path) -> Path:
     """Return the folder of a dataset's paths: `results` where the tissue is made here."""
-    return Path("results") if "synthetic" in card else data_root
+    return RESULTS if "synthetic" in card else data_root
 
 
 def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
     """Return a dataset's annotation file, or none where its images say all.
+
+    Where only a plan is made, also none that is not at hand yet.
 
     Raises
     ------
@@ -88,6 +92,8 @@ def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
         return []
     path = folder_of(card, site.data_root) / card["annotations"]
     if "synthetic" not in card and not path.exists():
+        if PLAN in os.environ:
+            return []
         raise CryotomeError(
             f"{path} does not exist, so dataset {dataset!r} cannot be read. "
             f"`make data STUDY={study.name}` says what to fetch and where to put it; or set "
@@ -106,12 +112,27 @@ def images_at_hand(study: Study, site: Site, dataset: str) -> list[str]:
     """
     card = study.dataset(dataset)
     folder = folder_of(card, site.data_root) / card["images"]
-    if "synthetic" not in card and not folder.is_dir():
+    if "synthetic" not in card and not folder.is_dir() and PLAN not in os.environ:
         raise CryotomeError(
             f"{folder} does not exist, so no patch of {dataset!r} can be cut. "
             f"`make data STUDY={study.name}` says what to fetch and where to put it."
         )
     return []
+
+
+def refuse_plan() -> None:
+    """Stop a run in the environment of a plan, before its first job.
+
+    Raises
+    ------
+    CryotomeError
+        It is one: nobody has looked whether the data are at hand.
+    """
+    if PLAN in os.environ:
+        raise CryotomeError(
+            f"{PLAN} is set, so nobody has looked whether the data are at hand. It is for "
+            "`make plan` alone: unset it and run again."
+        )
 
 
 def check_writable(folder: Path) -> None:
@@ -140,7 +161,7 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
     CryotomeError
         A real study has `device: auto` and this machine has no GPU.
     """
-    check_writable(Path("results"))
+    check_writable(RESULTS)
     datasets = ", ".join(f"{name} ({len(study.schemes(name))} schemes)" for name in study.datasets)
     say(
         f"cryotome: study {study.name!r}, {len(study.rows)} rows x {datasets}: {study.runs} "
@@ -153,7 +174,7 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
             "snakemake --configfile config/ganz2024.yaml"
         )
     elif study.config["device"] == "auto" and not site.gpu_jobs:
-        days = study.gflop() / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
+        days = study_gflop(study) / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
         raise CryotomeError(
             f"Study {study.name!r} is real, and this machine has no GPU: about {days:,.0f} days on "
             f"its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with "

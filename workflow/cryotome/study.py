@@ -122,11 +122,21 @@ class Study:
     def folds(self) -> list[int]:
         return list(range(self.config["folds"]))
 
+    @cached_property
+    def _cards(self) -> dict[tuple[str, str], Card]:
+        return {}
+
+    def _card(self, kind: str, name: str) -> Card:
+        """Return a card, read and checked once: planning asks for it once a job and rule."""
+        if (kind, name) not in self._cards:
+            self._cards[kind, name] = load_card(self.folder, kind, name)
+        return dict(self._cards[kind, name])
+
     def model(self, name: str) -> Card:
-        return load_card(self.folder, "models", name)
+        return self._card("models", name)
 
     def dataset(self, name: str) -> Card:
-        return load_card(self.folder, "datasets", name)
+        return self._card("datasets", name)
 
     def record(self, name: str) -> Card:
         """Return the card of a public record."""
@@ -141,7 +151,7 @@ class Study:
 
     def head(self, name: str) -> Card:
         """Return a head card; `{head}_last` is the last checkpoint of an end-to-end head."""
-        card = load_card(self.folder, "heads", name.removesuffix(LAST))
+        card = self._card("heads", name.removesuffix(LAST))
         if name.endswith(LAST):
             if card["learner"] != "endtoend":
                 raise CardError(f"Head {name!r}: only end-to-end heads have a last checkpoint.")
@@ -155,7 +165,7 @@ class Study:
         """
         base = name.removesuffix(MATCHED)
         prefix = _prefix(base)
-        card = load_card(self.folder, "schemes", DOMAINS.get(prefix, base))
+        card = self._card("schemes", DOMAINS.get(prefix, base))
         if name != base:
             if (f"{prefix}*" if prefix else base) not in RUNGS:
                 raise CardError(f"Scheme {name!r}: only {RUNGS} have a common training size.")
@@ -373,25 +383,11 @@ class Study:
     def runs_per_row(self) -> int:
         return sum(len(self.fractions(scheme)) * len(self.folds) for _, scheme in self.blocks)
 
-    def gflop(self) -> float:
-        """Estimate all arithmetic in GFLOP; a training view costs three forwards."""
-        total = 0.0
-        for name, view, model in self.stores:
-            cells = sum(map(sum, self.dataset(name).get("expect", {}).get("cells", {}).values()))
-            total += cells * self.gflop_per_patch(model, view, name)
-        for row in {(row.model, row.head.removesuffix(LAST)) for row in self.rows}:
-            head = self.head(row[1])
-            if not self.trains(row[1]):
-                continue
-            for name in self.datasets:
-                runs = sum(len(self.fractions(s)) for s in self.schemes(name)) * len(self.folds)
-                seen = 3 * head["steps"] * head["batch"] * runs
-                total += seen * self.gflop_per_patch(row[0], "patches", name)
-        return total
-
-    def gflop_per_patch(self, model: str, view: str, dataset: str) -> float:
-        """Return the arithmetic of one forward at the size that the network sees, GFLOP."""
+    def forward_gflop(self, model: str, view: str, dataset: str) -> float:
+        """Estimate the GFLOP of one patch through a network; none for what is no network."""
         card, side = self.model(model), self.dataset(dataset)["patch"]["side"]
+        if "gflops" not in card:
+            return 0.0
         seen = side_after(geometry_of(card, view), side)
         return card["gflops"] * (seen / input_side(card)) ** 2
 
