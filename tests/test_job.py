@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from conftest import ROOT
 
 from cryotome.errors import CryotomeError
 from cryotome.job import run
+from cryotome.paths import sha256
 
 
 def job(tmp_path, **changes):
@@ -68,9 +70,12 @@ def test_bars_become_lines_in_the_log(tmp_path):
 
 def test_a_script_runs_by_hand(tmp_path):
     (tmp_path / "cells.csv").write_text("id,slide,domain\n0,s,a\n1,s,a\n2,s,a\n3,s,a\n")
-    fold = tmp_path / "fraction=1.0" / "fold=0.csv"
-    fold.parent.mkdir()
+    fold = tmp_path / "predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
+    fold.parent.mkdir(parents=True)
     fold.write_text("id,role,label,score\n0,test,0,.1\n1,test,1,.9\n2,test,0,.4\n3,test,1,.4\n")
+    hashes = {"csv_sha256": fold, "cells_sha256": tmp_path / "cells.csv", "split_sha256": fold}
+    about = {name: sha256(path) for name, path in hashes.items()}
+    fold.with_suffix(".json").write_text(json.dumps(about))
     command = [
         sys.executable,
         ROOT / "workflow/scripts/score.py",

@@ -90,7 +90,7 @@ def claim(folder: Path, passport: dict[str, Any]) -> bool:
         All that decides the result, as plain JSON values.
     """
     path, mine = folder / PASSPORT, json.dumps(passport, sort_keys=True, indent=1)
-    if path.exists() and path.read_text() == mine:
+    if path.exists() and path.read_bytes() == mine.encode():
         return True
     for old in folder.iterdir():
         if old.name != LOCK:
@@ -207,6 +207,7 @@ def _is_begun(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np
     try:
         with h5py.File(path) as file:
             same = file[name].shape == shape and file[name].dtype == dtype
+            same = same and file[SUMS].shape == shape[:1] and not len(file.attrs)
             return same and np.array_equal(file["id"][:], ids)
     except UNREADABLE:  # missing, or torn by a power cut
         return False
