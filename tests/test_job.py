@@ -85,3 +85,20 @@ def test_a_script_runs_by_hand(tmp_path):
     command += ["--predictions", fold, "--scores", tmp_path / "out.csv", "--scheme", "random"]
     subprocess.run(command, check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "1.0,0,all,all,2,2,auroc,0.875"
+
+
+@pytest.mark.parametrize("error", [CryotomeError, RuntimeError])
+def test_a_token_in_an_error_reaches_neither_log_nor_record_nor_terminal(
+    tmp_path, monkeypatch, capsys, error
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_SECRETsecret17")
+
+    def main(cells: str, scheme: str) -> None:
+        print("asking with hf_SECRETsecret17", file=sys.stderr)
+        raise error("the server said: Authorization: Bearer hf_SECRETsecret17")
+
+    with pytest.raises((SystemExit, RuntimeError)):
+        call(main, job(tmp_path))
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert "the server said" in written
+    assert "SECRET" not in written + "".join(capsys.readouterr())
