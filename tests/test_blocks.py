@@ -7,6 +7,7 @@ import pytest
 
 from cryotome.blocks import gather_blocks
 from cryotome.errors import StoreError
+from cryotome.paths import sha256
 
 CELLS = pd.DataFrame(
     {"slide": np.arange(40) // 5, "domain": ["a"] * 20 + ["b"] * 20}, index=pd.RangeIndex(40)
@@ -27,7 +28,8 @@ def write(
     table["score"] = np.round(rng.uniform(size=len(ids)) + label / 2, 2)
     extra = pd.DataFrame({"id": [99], "role": ["validation"], "label": [1], "score": [0.5]})
     pd.concat([table, extra]).to_csv(path, index=False)
-    path.with_suffix(".json").write_text(json.dumps({"n_train": 100 + fold}))
+    about = {"n_train": 100 + fold, "csv_sha256": sha256(path), "split_sha256": "not at hand"}
+    path.with_suffix(".json").write_text(json.dumps(about))
     return path
 
 

@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from cryotome.errors import WeightsError
-from cryotome.failures import failures, is_mendable, reason, recorded
+from cryotome.failures import failures, is_mendable, reason, recorded, without_secrets
 
 
 def fail(log, error, **wildcards):
@@ -64,3 +64,10 @@ def test_what_a_user_can_mend_on_the_disk_is_said_in_a_sentence(number, said):
 def test_other_errors_keep_their_type(tmp_path):
     assert not is_mendable(KeyError("x"))
     assert reason(KeyError("x")) == "KeyError: 'x'"
+
+
+def test_no_secret_stays_in_a_text(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "plain-token-17")
+    said = "plain-token-17 hf_AbCdEf123 Bearer abc.def-ghi https://me:pw@proxy:80/x?token=q1&a=1"
+    assert without_secrets(said) == "*** *** Bearer *** https://***@proxy:80/x?token=***&a=1"
+    assert without_secrets("results/a_hf_b.csv of 3 cells") == "results/a_hf_b.csv of 3 cells"

@@ -10,8 +10,8 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply"},
-    {"cards", "failures", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases", "web", "archives", "receipts"},
-    {"linear", "cluster"},
+    {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases", "web", "archives", "receipts"},
+    {"resume", "linear", "cluster"},
     {"machine", "chosen", "replica"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora", "records"},
     {"pins", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer"},

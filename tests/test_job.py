@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from conftest import ROOT
 
 from cryotome.errors import CryotomeError
 from cryotome.job import run
+from cryotome.paths import sha256
 
 
 def job(tmp_path, **changes):
@@ -69,9 +71,12 @@ def test_bars_become_lines_in_the_log(tmp_path):
 
 def test_a_script_runs_by_hand(tmp_path):
     (tmp_path / "cells.csv").write_text("id,slide,domain\n0,s,a\n1,s,a\n2,s,a\n3,s,a\n")
-    fold = tmp_path / "fraction=1.0" / "fold=0.csv"
-    fold.parent.mkdir()
+    fold = tmp_path / "predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
+    fold.parent.mkdir(parents=True)
     fold.write_text("id,role,label,score\n0,test,0,.1\n1,test,1,.9\n2,test,0,.4\n3,test,1,.4\n")
+    hashes = {"csv_sha256": fold, "cells_sha256": tmp_path / "cells.csv", "split_sha256": fold}
+    about = {name: sha256(path) for name, path in hashes.items()}
+    fold.with_suffix(".json").write_text(json.dumps(about))
     command = [
         sys.executable,
         ROOT / "workflow/scripts/score.py",
@@ -81,3 +86,20 @@ def test_a_script_runs_by_hand(tmp_path):
     command += ["--predictions", fold, "--scores", tmp_path / "out.csv", "--scheme", "random"]
     subprocess.run(command, check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
     assert (tmp_path / "out.csv").read_text().splitlines()[1] == "1.0,0,all,all,2,2,auroc,0.875"
+
+
+@pytest.mark.parametrize("error", [CryotomeError, RuntimeError])
+def test_a_token_in_an_error_reaches_neither_log_nor_record_nor_terminal(
+    tmp_path, monkeypatch, capsys, error
+):
+    monkeypatch.setenv("HF_TOKEN", "hf_SECRETsecret17")
+
+    def main(cells: str, scheme: str) -> None:
+        print("asking with hf_SECRETsecret17", file=sys.stderr)
+        raise error("the server said: Authorization: Bearer hf_SECRETsecret17")
+
+    with pytest.raises((SystemExit, RuntimeError)):
+        call(main, job(tmp_path))
+    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    assert "the server said" in written
+    assert "SECRET" not in written + "".join(capsys.readouterr())

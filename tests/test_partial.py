@@ -41,6 +41,7 @@ def write(path: Path, scores, cells):
     split.parent.mkdir(parents=True, exist_ok=True)
     split.write_text("id,role\n")
     about = {"cells_sha256": sha256(cells), "split_sha256": sha256(split)}
+    about["csv_sha256"] = sha256(path)
     path.with_suffix(".json").write_text(json.dumps(about))
 
 

@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.errors import DataError
 
+FARTHEST = 1e9  # px; no slide is as wide
+ROWS = 5_000_000  # cells of a database, more than twenty times those of the largest dataset
+SECONDS = 120  # that a database may take
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 Reader = Callable[[Path, Path, Card], pd.DataFrame]
@@ -120,9 +124,9 @@ def _four_numbers(rows: pd.DataFrame, path: Path) -> np.ndarray:
     """Return the boxes of annotations, (n, 4) float."""
     for id_, box in zip(rows["id"], rows["bbox"], strict=True):
         numbers = isinstance(box, list) and all(isinstance(side, int | float) for side in box)
-        if not numbers or len(box) != 4 or not np.isfinite(box).all():
+        if not numbers or len(box) != 4 or not all(abs(side) < FARTHEST for side in box):
             raise DataError(
-                f"{path}: annotation {id_} has bbox {box!r}, which is not four numbers "
+                f"{path}: annotation {id_!r:.80} has bbox {box!r:.200}, which is not four numbers "
                 "[x0, y0, x1, y1]. Correct it."
             )
     return np.asarray(rows["bbox"].tolist(), dtype=float).reshape(-1, 4)
@@ -131,10 +135,12 @@ def _four_numbers(rows: pd.DataFrame, path: Path) -> np.ndarray:
 def _read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the annotations and the images, indexed by id, of a COCO-like JSON."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(), object_pairs_hook=_each_key_once)
         rows, listed = (pd.DataFrame(content[key]) for key in ("annotations", "images"))
         used, named = rows[["image_id", "category_id", "bbox", "id"]], listed[["id", "file_name"]]
-    except (ValueError, KeyError, TypeError) as error:
+        for column in (used["id"], used["image_id"], used["category_id"], named["id"]):
+            column.map(hash)  # no lists
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path} is not MIDOG's JSON ({type(error).__name__}: {error}); it begins with "
             f"{_begins(path)}. Fetch it again, or correct `annotations:` in the card."
@@ -155,6 +161,15 @@ def _read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return rows, listed.set_index("id")
 
 
+def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make an object of JSON; Python would keep the last of equal keys in silence."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = [key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place])]
+        raise ValueError(f"the key {twice[0]!r} twice")
+    return found
+
+
 def _renumbered(cells: pd.DataFrame, ranges: list[list[int]] | None) -> pd.DataFrame:
     if ranges is None:
         return cells
@@ -164,6 +179,18 @@ def _renumbered(cells: pd.DataFrame, ranges: list[list[int]] | None) -> pd.DataF
         new[old.between(first, last)] = old + shift
     suffix = cells["image"].map(lambda name: Path(name).suffix)
     return cells.assign(image=new.map("{:03d}".format) + suffix)[new > 0]
+
+
+# what sqlite3 and pandas raise on what is no such database; KeyError and others on torn text
+UNREADABLE = (sqlite3.Error, pd.errors.DatabaseError, ValueError, TypeError, OverflowError)
+
+
+def _bound(database: sqlite3.Connection) -> None:
+    """Let no view, trigger or text of a foreign database take more than it may."""
+    ends = monotonic() + SECONDS
+    database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000_000)  # bytes of a text or a row
+    database.set_progress_handler(lambda: monotonic() > ends, 1_000_000)  # steps of its machine
+    database.execute("PRAGMA trusted_schema = OFF")
 
 
 @reader("sliderunner_sqlite")
@@ -183,6 +210,7 @@ def read_sliderunner(annotations: Path, images: Path, card: Card) -> pd.DataFram
     names = _class_names(card)
     try:
         with sqlite3.connect(f"{annotations.resolve().as_uri()}?mode=ro", uri=True) as database:
+            _bound(database)
             columns = {row[1] for row in database.execute("PRAGMA table_info(Annotations)")}
             alive = "AND COALESCE(a.deleted, 0) = 0" if "deleted" in columns else ""
             cells = pd.read_sql_query(
@@ -192,11 +220,15 @@ def read_sliderunner(annotations: Path, images: Path, card: Card) -> pd.DataFram
                     JOIN Annotations_coordinates c ON c.annoId = a.uid
                     JOIN Slides s ON s.uid = a.slide
                     WHERE a.type IN (1, 4) {alive}
-                    ORDER BY a.uid""",
+                    ORDER BY a.uid LIMIT {ROWS + 1}""",
                 database,
             )
         database.close()
-    except (sqlite3.DatabaseError, pd.errors.DatabaseError) as error:
+        if len(cells) > ROWS:
+            raise sqlite3.DataError(f"more than {ROWS:,} cells")
+        cells[["x", "y"]] = cells[["x", "y"]].apply(pd.to_numeric, errors="coerce").astype(float)
+        cells["class"].map(hash)
+    except UNREADABLE as error:
         raise DataError(
             f"{annotations} is no SlideRunner database ({error}); it begins with "
             f"{_begins(annotations)}. Fetch it again, or correct `annotations:` in the card."

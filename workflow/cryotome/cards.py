@@ -6,6 +6,7 @@ The schemas' library is imported where a card is checked: most scripts take chec
 import json
 from difflib import get_close_matches
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 Card = dict[str, Any]
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
+LONGEST = 1_000_000  # bytes of a card
 MATCHED = "_matched"  # ends the name of a scheme at the ladder's common training size
 FOLDS = 5  # whose training sizes decide the size of `…_matched`, whatever a study asks for
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
@@ -32,6 +34,43 @@ PROSE = {"title", "source", "notes", "licence", "table1", "printed", "trained_mp
 PROSE |= {"parameters", "gflops", "download"}
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML as far as cards need it: each key once, keys that are text, finite numbers."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(None, None, "write it out: `*alias` is not read", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        said = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if not isinstance(name, str):
+                what = f"the key {key.value!r} means {name!r}; put it in quotes"
+                raise yaml.MarkedYAMLError(None, None, what, key.start_mark)
+            if name in said:
+                raise yaml.MarkedYAMLError(None, None, f"{name!r} is said twice", key.start_mark)
+            said.add(name)
+        return super().construct_mapping(node, deep)
+
+
+def _finite(loader: _Loader, node: Any) -> float:
+    value = loader.construct_yaml_float(node)
+    if not isfinite(value):
+        raise yaml.MarkedYAMLError(None, None, f"{value} is no number here", node.start_mark)
+    return value
+
+
+def _date(loader: _Loader, node: Any) -> str:
+    return str(loader.construct_scalar(node))  # a date is text
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _finite)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _date)
+
+
 def read_yaml(path: Path) -> Card:
     """Read one YAML file that holds a mapping.
 
@@ -41,11 +80,13 @@ def read_yaml(path: Path) -> Card:
         The file is missing, is not YAML, or holds something else than a mapping.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        if path.stat().st_size > LONGEST:
+            raise CardError(f"{path} has more than {LONGEST:,} bytes, which no card needs.")
+        content = yaml.load(path.read_text(), _Loader)
     except FileNotFoundError:
         beside = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise CardError(f"{path} does not exist. Its folder has: {beside or 'nothing'}.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise CardError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):
         raise CardError(f"{path} must hold `key: value` lines, not {type(content).__name__}.")
@@ -83,6 +124,8 @@ def check(content: Card, schema: str, path: Path | str) -> Card:
 
 def _meant(error: "ValidationError") -> str:
     """Guess which key a misspelt one was to be."""
+    if isinstance(error.instance, bool):
+        return ". YAML reads yes, no, on and off as true or false; put such a word in quotes."
     said = [str(key) for key in error.instance] if isinstance(error.instance, dict) else []
     if error.validator == "required":
         needed: list[str] = error.validator_value  # type: ignore[assignment]

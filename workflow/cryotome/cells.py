@@ -8,14 +8,27 @@ import pandas as pd
 from cryotome.annotations import READERS, number
 from cryotome.cards import Card
 from cryotome.errors import DataError
+from cryotome.images import what_is_odd
 
 COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label"]
 
 
 def load_cells(path: Path) -> pd.DataFrame:
-    """Read a table of cells that `read_cells` made; names of images and slides stay text."""
+    """Read a table of cells that `read_cells` made; names of images and slides stay text.
+
+    Raises
+    ------
+    DataError
+        The file is no such table.
+    """
     text = dict.fromkeys(("image", "slide", "domain"), str)
-    return pd.read_csv(path, dtype=text, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=text, keep_default_na=False)
+        if not pd.api.types.is_integer_dtype(table["id"]):
+            raise ValueError("ids that are no whole numbers")
+    except (ValueError, KeyError, OverflowError) as error:
+        raise DataError(f"{path} is no table of cells ({error}). Delete it and rerun.") from error
+    return table
 
 
 def _fits(cells: pd.DataFrame, domain: str, where: Card) -> pd.Series:
@@ -96,6 +109,17 @@ def _check_places(cells: pd.DataFrame, name: str) -> None:
         )
 
 
+def _check_names(cells: pd.DataFrame, path: Path | None, name: str) -> None:
+    for column in ("image", "slide"):
+        for value in cells[column].unique():
+            odd = what_is_odd(value)
+            if odd:
+                raise DataError(
+                    f"Dataset {name!r}, {path or 'file names'}: the {column} {value!r:.300} cannot "
+                    f"be used: {odd}. Rename the file, and correct the annotations."
+                )
+
+
 def read_cells(annotations: Path | None, images: Path, card: Card, name: str) -> pd.DataFrame:
     """Read, label and check the cells of one dataset.
 
@@ -105,8 +129,17 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
         Sorted by image; x, y is the centre in level-0 px; label 1 is the card's second
         class; ids count from 0.
     """
-    cells = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
+    try:
+        return _checked(READERS[card["reader"]](annotations, images, card), annotations, card, name)  # type: ignore[arg-type]
+    except DataError as error:
+        if annotations is None or annotations.name in str(error):
+            raise
+        raise DataError(f"{error} It was read from {annotations}.") from error
+
+
+def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: str) -> pd.DataFrame:
     _check_places(cells, name)
+    _check_names(cells, annotations, name)
     labels = [entry["name"] for entry in card["classes"]]
     label = cells["class"].map(labels.index).astype(int)
     cells = cells.assign(domain=assign_domains(cells, card), label=label)

@@ -1,6 +1,5 @@
 """Where a training stands, on disk: written as it goes, read back after a kill."""
 
-import pickle
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from typing import Any
 
 import torch
 
+from cryotome.errors import TORN
 from cryotome.paths import written_whole
 from cryotome.resume import claim, clear, only_worker
 
@@ -29,10 +29,11 @@ class Checkpoint:
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            print(f"{self.path} is broken ({error}); beginning anew.", file=sys.stderr)
+            self.step = int(state["step"])
+        except TORN as error:
+            why = str(error).split(". ")[0][:200]
+            print(f"{self.path} is broken ({why}); beginning anew.", file=sys.stderr)
             return None
-        self.step = state["step"]
         return state
 
     def save_if_due(self, state: Callable[[], dict[str, Any]]) -> None:

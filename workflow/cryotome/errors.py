@@ -11,6 +11,14 @@
   + TrainingError  the training of a network was lost
 """
 
+import pickle
+import struct
+
+# what torch raises on files that are torn, or that would run code
+TORN: tuple[type[Exception], ...] = (RuntimeError, EOFError, pickle.UnpicklingError, OSError)
+TORN += (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
+TORN += (struct.error, MemoryError)
+
 
 class CryotomeError(Exception):
     """Base of all errors below; its text says what is wrong, where, and what to do."""

@@ -2,6 +2,8 @@
 
 import errno
 import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 from cryotome.errors import CryotomeError
 from cryotome.paths import written_whole
 
+SHORTEST = 6  # characters of a token; less would star out words
 ENDING = ".failed.json"
 WAYS_OUT = {
     errno.ENOSPC: "The disk is full. Make room and rerun: what is finished stays",
@@ -45,6 +48,27 @@ class Failure:
         return self.wildcards.items() <= keys.items()
 
 
+# what a server or a library may echo: tokens of the hub, headers, addresses with a password
+SECRET = re.compile(
+    r"\bhf_\w{6,}|(?<=earer )[\w.~+/=-]{6,}|(?<=://)[^/\s@]+(?=@)"
+    r"|(?<=[?&]token=)[^&\s\"']+|(?<=[?&]access_token=)[^&\s\"']+|(?<=[?&]key=)[^&\s\"']+"
+    r"|(?<=ignature=)[^&\s\"']+"
+)
+TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN", "HUGGINGFACE_TOKEN")
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with tokens and passwords starred out.
+
+    >>> without_secrets("Authorization: Bearer hf_abcdefgh, https://me:word@host/x?token=a1b2")
+    'Authorization: Bearer ***, https://***@host/x?token=***'
+    """
+    for name in TOKENS:
+        if len(os.environ.get(name, "")) >= SHORTEST:
+            text = text.replace(os.environ[name], "***")
+    return SECRET.sub("***", text)
+
+
 def is_mendable(error: BaseException) -> bool:
     """Whether a user can mend what went wrong: its sentence says how."""
     return isinstance(error, CryotomeError) or getattr(error, "errno", None) in WAYS_OUT
@@ -53,11 +77,11 @@ def is_mendable(error: BaseException) -> bool:
 def reason(error: BaseException) -> str:
     """Return what an error says to people."""
     if isinstance(error, CryotomeError):
-        return str(error)
+        return without_secrets(str(error))
     if isinstance(error, OSError) and error.errno in WAYS_OUT:
         assert error.errno
         return f"{error.filename or 'A file'}: {error.strerror}. {WAYS_OUT[error.errno]}."
-    return f"{type(error).__name__}: {error}"
+    return without_secrets(f"{type(error).__name__}: {error}")
 
 
 @contextmanager

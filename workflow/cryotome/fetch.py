@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cryotome.cards import load_card, read_yaml
 from cryotome.errors import CryotomeError
+from cryotome.failures import without_secrets
 from cryotome.site import settle
 from cryotome.study import Study
 from cryotome.weights import needs_file, state_of_weights
@@ -38,7 +39,7 @@ def main(names: list[str], config: Path, *, look: bool) -> bool:
             line = state_of_weights(card, name, weights_dir, fetch=not look)
         else:
             line = f"none  {name}: needs no file"
-        print(line, flush=True)
+        print(without_secrets(line), flush=True)
         complete &= not line.startswith("LACK")
     return complete
 

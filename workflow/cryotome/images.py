@@ -1,6 +1,8 @@
 """Open whole slides, flat TIFF and PNG alike: size, µm/px, and windows of pixels."""
 
-from pathlib import Path
+import struct
+import zlib
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import numpy as np
@@ -10,7 +12,10 @@ from PIL import Image
 
 from cryotome.errors import CardError, DataError
 
-Image.MAX_IMAGE_PIXELS = None  # regions of MIDOG have 39 megapixels, and more is no attack
+MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
+LONGEST = 240  # bytes of a name; file systems take 255
+MOST_TILE = 2**26  # pixels of one tile or strip, decoded at once
+Image.MAX_IMAGE_PIXELS = None  # `MOST_PIXELS` is asked for instead, with a sentence
 
 MICRONS = {2: 25_400.0, 3: 10_000.0}  # TIFF ResolutionUnit: 2 inch, 3 centimetre
 PLAUSIBLE_MPP = (0.05, 20.0)  # µm/px; tags outside say 72 or 96 dots per inch of a screen
@@ -25,7 +30,9 @@ KINDS |= {"MINISBLACK": "grey", "MINISWHITE": "grey", "SEPARATED": "CMYK", "PALE
 
 # what OpenSlide, tifffile and Pillow raise on files that are cut or torn
 UNREADABLE: tuple[type[Exception], ...] = (openslide.OpenSlideError, tifffile.TiffFileError)
-UNREADABLE += (OSError, ValueError, IndexError, KeyError, TypeError, SyntaxError)
+UNREADABLE += (OSError, ValueError, IndexError, KeyError, TypeError, SyntaxError, EOFError)
+UNREADABLE += (ArithmeticError, AttributeError, RuntimeError, MemoryError, AssertionError)
+UNREADABLE += (struct.error, zlib.error)
 
 
 class Opened(Protocol):
@@ -59,6 +66,7 @@ class _Slide:
     """A file that OpenSlide understands."""
 
     def __init__(self, path: Path) -> None:
+        _check_tiles(path)
         self._path, self._slide = path, openslide.OpenSlide(path)
         self.size = self._slide.dimensions
         properties = self._slide.properties
@@ -78,7 +86,7 @@ class _Slide:
         size = (max(1, round(width / scale)), max(1, round(height / scale)))
         try:
             region = np.asarray(self._slide.read_region((x, y), level, size))
-        except openslide.OpenSlideError as error:
+        except UNREADABLE as error:
             raise DataError(f"{self._path} cannot be read ({error}). Fetch it again.") from error
         rgb, alpha = region[..., :3], region[..., 3:]
         if self._opaque and (alpha != 255).any():
@@ -104,12 +112,35 @@ class _Flat:
                 if page.is_memmappable and layout == mapped:
                     pixels = tifffile.memmap(path, page=0, mode="r")
         self._pixels = _decoded(path) if pixels is None else pixels
+        if self._pixels.ndim != 3 or self._pixels.shape[2] not in (3, 4):
+            raise _not_colour(path, f"{self._pixels.shape[2:] or 'one'}-channel")
         if self._pixels.shape[2] == 4 and (self._pixels[..., 3] != 255).any():
             raise _not_colour(path, "transparent")
         self.size = (self._pixels.shape[1], self._pixels.shape[0])
 
     def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
         return np.asarray(self._pixels[y : y + height, x : x + width, :3])
+
+
+def _check_tiles(path: Path) -> None:
+    """Refuse a TIFF whose first page has tiles that no memory holds; slides of other kinds pass."""
+    with open(path, "rb") as file:
+        if file.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            return
+    with tifffile.TiffFile(path) as tiff:
+        _check_tile(tiff.pages.first, path)
+
+
+def _check_tile(page: tifffile.TiffPage, path: Path) -> None:
+    if page.is_tiled and page.tilewidth * page.tilelength > MOST_TILE:
+        raise _too_large(path, page.tilewidth, page.tilelength, "a tile", MOST_TILE)
+
+
+def _too_large(path: Path, width: int, height: int, what: str, most: int) -> DataError:
+    return DataError(
+        f"{path} says that {what} has {width:,} x {height:,} pixels, and at most {most:,} are "
+        "decoded at once. Save it tiled, as a pyramid or uncompressed, or leave its cells out."
+    )
 
 
 def _check_colour(page: tifffile.TiffPage, path: Path) -> None:
@@ -126,6 +157,8 @@ def _decoded(path: Path) -> np.ndarray:
             raise _not_colour(path, "16-bit")
         if image.mode not in ("RGB", "RGBA"):
             raise _not_colour(path, KINDS.get(image.mode, image.mode))
+        if image.width * image.height > MOST_PIXELS:
+            raise _too_large(path, *image.size, "the image", MOST_PIXELS)
         return np.asarray(image)
 
 
@@ -153,8 +186,41 @@ def open_image(path: Path) -> Opened:
         raise DataError(f"{path} cannot be read ({why}). Fetch it again.") from error
 
 
+def what_is_odd(name: object) -> str:
+    """Say why a name from an annotation file names no image or slide, nothing where it may.
+
+    A name stays below its folder on every system, and no spreadsheet takes it for a formula.
+
+    >>> what_is_odd("Normal/007.tiff"), what_is_odd("../007.tiff")
+    ('', 'it leads out of the folder')
+    """
+    if not isinstance(name, str):
+        return "it is no text"
+    if not name.isprintable():
+        return "it has characters that cannot be printed"
+    if len(name.encode()) > LONGEST:
+        return f"it has more than {LONGEST} bytes"
+    if name[:1] in tuple("=+-@"):
+        return "a spreadsheet would take it for a formula"
+    path = PurePosixPath(name.replace("\\", "/"))
+    if "\\" in name or path.is_absolute() or ".." in path.parts or name[1:2] == ":":
+        return "it leads out of the folder"
+    return ""
+
+
 def find_image(folder: Path, name: str) -> Path:
-    """Return the image of that name, whichever of the usual extensions it has."""
+    """Return the image of that name, whichever of the usual extensions it has.
+
+    Links inside the folder may lead anywhere: they are the user's own.
+
+    Raises
+    ------
+    DataError
+        The name is none of an image in that folder.
+    """
+    odd = what_is_odd(name)
+    if odd:
+        raise DataError(f"{name!r} names no image of {folder}: {odd}. Correct the annotations.")
     named = folder / name
     others = [named.with_suffix(end) for end in ENDINGS]
     return next((path for path in (named, *others) if path.exists()), named)

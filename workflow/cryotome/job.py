@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cryotome.errors import CryotomeError
-from cryotome.failures import is_mendable, reason, recorded
+from cryotome.failures import is_mendable, reason, recorded, without_secrets
 from cryotome.leases import leased
 
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
@@ -38,6 +38,7 @@ class _Tee:
         self.log, self.terminal = log, terminal
 
     def write(self, text: str) -> int:
+        text = without_secrets(text)
         lines = text.replace("\r", "\n")
         self.log.write(lines)
         return self.terminal.write(text if self.isatty() else lines)
@@ -128,7 +129,7 @@ def run(main: Callable[..., None]) -> None:
             if is_mendable(error):
                 print(f"\n{type(error).__name__}: {reason(error)}\n", file=sys.stderr)
                 sys.exit(1)
-            traceback.print_exc(file=log)
+            log.write(without_secrets(traceback.format_exc()))
             raise
         finally:
             sys.stderr = sys.__stderr__

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -139,10 +139,13 @@ def load_lora(path: Path, network: nn.Module, *, name: str) -> nn.Module:
     """
     from peft import set_peft_model_state_dict
 
-    with safe_open(path, "pt") as file:
-        said = (file.metadata() or {}).get("lora")
-        keys = [key for key in file.keys() if not key.startswith(LOGIT)]  # noqa: SIM118
-        saved = {key: file.get_tensor(key) for key in keys}
+    try:
+        with safe_open(path, "pt") as file:
+            said = (file.metadata() or {}).get("lora")
+            keys = [key for key in file.keys() if not key.startswith(LOGIT)]  # noqa: SIM118
+            saved = {key: file.get_tensor(key) for key in keys}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} cannot be read ({error}). Train the adapters again.") from error
     if said is None:
         raise WeightsError(f"{path} holds no adapters with their settings. Train them again.")
     try:

@@ -11,7 +11,7 @@ from cryotome.errors import StoreError
 from cryotome.failures import Failure
 from cryotome.metrics import measure_auroc, score_folds
 from cryotome.paths import key, sha256
-from cryotome.predictions import read_predictions
+from cryotome.predictions import read_predictions, split_of
 from cryotome.study import LAST
 from cryotome.tables import KEYS, in_or_out, table2, with_published
 
@@ -37,8 +37,7 @@ def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
     made = path.stat().st_mtime if path.exists() and about.exists() else 0.0
     if made:
         said = json.loads(about.read_text())
-        # results/predictions/{dataset}/{scheme}/view/model/head/fraction/fold.csv
-        split = path.parents[7] / "splits" / Path(*path.parts[-7:-5]) / Path(*path.parts[-2:])
+        split = split_of(path)
         known = split.exists() and sha256(split) == said["split_sha256"]
         if said["cells_sha256"] != cells_sha256 or not known:
             stale = f"{path} was made from other cells or another split: run the study again"

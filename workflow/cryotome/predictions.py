@@ -1,5 +1,6 @@
 """The one product of every learner: a table of scores, and where it came from."""
 
+import hashlib
 import json
 from importlib.metadata import version
 from pathlib import Path
@@ -9,20 +10,65 @@ import numpy as np
 import pandas as pd
 
 from cryotome.errors import StoreError
-from cryotome.paths import sha256, written_whole
+from cryotome.paths import key, sha256, written_whole
 
 SCORED = ["validation", "test", "external"]
 
 
-def read_predictions(path: Path) -> pd.DataFrame:
+def split_of(path: Path) -> Path:
+    """Return the split that a file of predictions belongs to, by where it lies.
+
+    >>> split_of(Path("r/predictions/d/random/view=v/model=m/head=h/fraction=0.1/fold=3.csv"))
+    PosixPath('r/splits/d/random/fraction=0.1/fold=3.csv')
+    """
+    return path.parents[7] / "splits" / Path(*path.parts[-7:-5]) / Path(*path.parts[-2:])
+
+
+def _notes(path: Path) -> dict[str, Any]:
+    """Return what stands beside a file of predictions, once it is sure that it belongs to it."""
+    beside = path.with_suffix(".json")
+    try:
+        said = json.loads(beside.read_text())
+        keys = {name: key(path, name) for name in ("model", "view")}
+        odd = [name for name, value in keys.items() if said.get(name, value) != value]
+        odd += ["content"] if said["csv_sha256"] != sha256(path) else []
+        split, drawn_from = split_of(path), said["split_sha256"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"{path} has no notes of its making beside it that could be read ({beside.name}, "
+            f"{type(error).__name__}: {error}). Delete it and rerun."
+        ) from error
+    if odd:
+        raise StoreError(
+            f"{path} is not what {beside.name} was written with: it has another {', '.join(odd)}. "
+            "It was edited, or comes from another place. Delete it and rerun."
+        )
+    if split.exists() and sha256(split) != drawn_from:
+        raise StoreError(f"{path} was made on another split than {split}. Delete it and rerun.")
+    return said
+
+
+def read_predictions(path: Path, *, cells_sha256: str | None = None) -> pd.DataFrame:
     """Read `id,role,label,score`.
+
+    Parameters
+    ----------
+    cells_sha256
+        Of the table of cells that its ids are of, where it is at hand.
 
     Raises
     ------
     StoreError
-        The file has other columns, or a score that is no number.
+        The file has other columns, or a score that is no number; it was edited, or belongs to
+        another place, split or table of cells.
     """
-    table = pd.read_csv(path)
+    said = _notes(path)
+    if cells_sha256 and said.get("cells_sha256") != cells_sha256:
+        raise StoreError(f"{path} was made from other cells. Delete it and rerun.")
+    try:
+        table = pd.read_csv(path)
+    except (ValueError, OSError) as error:
+        raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
     if list(table.columns) != ["id", "role", "label", "score"]:
         raise StoreError(f"{path} has the columns {list(table.columns)}. Delete it and rerun.")
     wrong = ~np.isfinite(table["score"])
@@ -57,8 +103,10 @@ def write_predictions(
     about["versions"] = {
         name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")
     }
+    table = roles.assign(label=labels, score=scores)
+    text = table.to_csv(index=False, float_format="%.17g").encode()
+    about["csv_sha256"] = hashlib.sha256(text).hexdigest()
     with written_whole(path.with_suffix(".json")) as beside:
         beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
-    table = roles.assign(label=labels, score=scores)
     with written_whole(path) as beside:
-        table.to_csv(beside, index=False, float_format="%.17g")
+        beside.write_bytes(text)

@@ -1,6 +1,5 @@
 """Weights files: where they lie, how they get there, what is in them."""
 
-import pickle
 import shutil
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
@@ -11,7 +10,7 @@ from urllib.request import urlopen
 import httpx2
 
 from cryotome.cards import Card
-from cryotome.errors import WeightsError
+from cryotome.errors import TORN, WeightsError
 from cryotome.paths import sha256, written_whole
 
 HUB = "https://huggingface.co"
@@ -122,7 +121,7 @@ def read_file(path: Path, name: str) -> dict[str, Any]:
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except TORN as error:
         raise WeightsError(_unreadable(path, name, str(error))) from error
     except SafetensorError as error:
         raise WeightsError(_unreadable(path, name, str(error))) from error

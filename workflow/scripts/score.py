@@ -6,14 +6,18 @@ from cryotome.cards import MATCHED
 from cryotome.cells import load_cells
 from cryotome.job import run
 from cryotome.metrics import score_folds
-from cryotome.paths import key, written_whole
+from cryotome.paths import key, sha256, written_whole
 from cryotome.predictions import read_predictions
 
 
 def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> None:
     # every draw at hand, so that no study takes a line of another out of this file
     at_hand = sorted(predictions[0].parents[1].glob("fraction=*/fold=*.csv"))
-    tables = {(key(p, "fraction"), int(key(p, "fold"))): read_predictions(p) for p in at_hand}
+    of = sha256(cells)
+    tables = {
+        (key(p, "fraction"), int(key(p, "fold"))): read_predictions(p, cells_sha256=of)
+        for p in at_hand
+    }
     domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
     domain = scheme.removesuffix(MATCHED) if scheme.startswith("except_") else domain
     table = score_folds(tables, load_cells(cells), train_domain=domain)
