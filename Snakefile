@@ -30,7 +30,11 @@ onerror:
     from cryotome.ending import conclude
 
     conclude(
-        STUDY, rules.table2_partial.input, LOGS, since=STARTED, say=logger.error
+        STUDY,
+        rules.table2_partial.input,
+        LOGS,
+        run=os.environ[RUN],
+        say=logger.error,
     )
 
 

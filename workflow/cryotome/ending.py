@@ -60,19 +60,17 @@ def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False
     return table
 
 
-def conclude(
-    study: Study, inputs: Any, logs: Path, *, since: float, say: Callable[..., None]
-) -> None:
+def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]) -> None:
     """List the jobs that failed with their reasons; write what there is of Table 2.
 
     Parameters
     ----------
     inputs
         Of the rule `table2_partial`.
-    since
-        When the run began, in seconds since 1970; older records are not of this run.
+    run
+        The run that has ended; records of others are not listed.
     """
-    failed = [failure for failure in failures(logs) if failure.when >= since]
+    failed = [failure for failure in failures(logs) if failure.run == run]
     lines = ["Jobs failed; what does not need them was made, and stays."]
     lines += [f"  {f.rule} {', '.join(f.wildcards.values())}: {f.why}  [{f.log}]" for f in failed]
     say("\n".join([*lines, "Mend what is named and run the same command again."]))

@@ -2,7 +2,8 @@
 
 import errno
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,17 @@ from cryotome.errors import CryotomeError
 from cryotome.paths import written_whole
 
 ENDING = ".failed.json"
+RUN = "CRYOTOME_RUN"  # names the run of Snakemake that a job belongs to
 WAYS_OUT = {
     errno.ENOSPC: "The disk is full. Make room and rerun: what is finished stays",
     errno.EDQUOT: "The quota is used up. Make room and rerun: what is finished stays",
     errno.EACCES: "You may not write or read there. Mend its permissions and rerun",
     errno.EPERM: "You may not write there. Mend its permissions and rerun",
     errno.EROFS: "That file system is read-only. Let `results` be a link to one that is not",
+    errno.ENOENT: "It vanished, or never was there. Run again; what was given, put back first",
+    errno.EIO: "The disk fails or does not answer. See to it and rerun: what is finished stays",
+    errno.ESTALE: "The network disk has lost it. Run again: what is finished stays",
+    errno.EFBIG: "A limit on file size is reached (`ulimit -f`). Lift it and rerun",
 }
 
 
@@ -30,15 +36,15 @@ class Failure:
         Which job of the rule: dataset, model, fold and so on.
     why
         What its error says, or that it was killed.
-    when
-        Seconds since 1970.
+    run
+        The run of Snakemake that it belongs to. Clocks may go backwards.
     """
 
     rule: str
     wildcards: dict[str, str]
     why: str
     log: str
-    when: float
+    run: str = ""
 
     def explains(self, keys: dict[str, str]) -> bool:
         """Whether this job is on the way to a file with these keys."""
@@ -61,13 +67,15 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[None]:
+def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[Callable[[str], None]]:
     """Keep a record beside the log from the start of a job, and take it away if it succeeds.
 
-    So a job that was killed leaves one, too.
+    So a job that was killed leaves one, too. The block gets a function that writes a reason
+    into the record, for an end that no exception tells.
     """
     path = log.with_suffix(ENDING)
     about = {"rule": rule, "wildcards": wildcards, "log": str(log)}
+    about |= {"run": os.environ.get(RUN, "")}
 
     def write(why: str) -> None:
         with written_whole(path) as beside:
@@ -75,7 +83,7 @@ def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[None]:
 
     write("It was killed, or still runs.")
     try:
-        yield
+        yield write
     except BaseException as error:
         with suppress(OSError):  # a full disk must not hide what went wrong
             write(reason(error))
@@ -84,9 +92,9 @@ def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[None]:
 
 
 def failures(logs: Path) -> list[Failure]:
-    """Read all records below a folder of logs, the oldest first."""
+    """Read all records below a folder of logs: the jobs that have not succeeded since."""
     found = []
-    for path in logs.glob(f"*/*{ENDING}"):
+    for path in sorted(logs.glob(f"*/*{ENDING}")):
         with suppress(OSError, ValueError, TypeError):  # removed meanwhile, or torn
-            found.append(Failure(**json.loads(path.read_text()), when=path.stat().st_mtime))
-    return sorted(found, key=lambda failure: failure.when)
+            found.append(Failure(**json.loads(path.read_text())))
+    return found

@@ -23,6 +23,7 @@ import numpy as np
 
 from cryotome.errors import StoreError
 from cryotome.paths import written_whole
+from cryotome.watch import waiting
 
 LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
 STORE, JOURNAL, PASSPORT, LOCK = "store.h5", "journal", "passport.json", "lock"
@@ -57,7 +58,8 @@ def _locked(folder: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         _say(f"{folder}: another process works on this; waiting for it to end.")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with waiting():
+            fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:  # some shared file systems have no locks
         _say(f"{folder} cannot be locked ({error}); see that no second run works on it.")
     return lock
@@ -151,7 +153,10 @@ class Growing:
         left = memoryview(np.asarray(values, dtype=self._dtype).tobytes())
         checksum, at = zlib.crc32(left), self._offset + first * self._stride
         while left:
-            written = os.pwrite(self._file, left, at)
+            try:
+                written = os.pwrite(self._file, left, at)
+            except OSError as error:  # which does not say where
+                raise OSError(error.errno, error.strerror, str(self.folder / STORE)) from error
             left, at = left[written:], at + written
         with self._turn:
             self._journal.write(f"\n{first} {len(values)} {checksum} {stamp}\n")
