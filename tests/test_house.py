@@ -10,7 +10,7 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch"},
-    {"cards", "failures", "resume", "stores", "pooling", "descent", "folds", "neighbours", "curves"},
+    {"cards", "failures", "resume", "apart", "stores", "pooling", "descent", "folds", "neighbours", "curves"},
     {"linear"},
     {"chosen", "replica"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora"},

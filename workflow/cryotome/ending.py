@@ -10,6 +10,7 @@ import pandas as pd
 from cryotome.failures import failures
 from cryotome.partial import at_hand, table2_partial
 from cryotome.paths import written_whole
+from cryotome.stores import PATCHES, passport
 from cryotome.study import Study
 
 
@@ -58,6 +59,22 @@ def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False
     about = {"study": study.name, "rows": json.loads(study.table_rows)}
     write_partial(cells, predictions, Path(inputs.published), table, logs=logs, **about)
     return table
+
+
+def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> None:
+    """List the images that gave no patches and whose cells the datasets' cards leave out.
+
+    Parameters
+    ----------
+    results
+        The folder that holds `patches`.
+    """
+    for name in study.datasets:
+        store = results / "patches" / f"{name}.h5"
+        broken = json.loads(passport(store, PATCHES)["broken"]) if store.exists() else {}
+        if broken:
+            lines = [f"{len(broken)} images of {name} are left out, as its card says:"]
+            say("\n".join([*lines, *(f"  {why}" for why in broken.values())]))
 
 
 def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]) -> None:

@@ -81,11 +81,12 @@ def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[Callab
         with written_whole(path) as beside:
             beside.write_text(json.dumps(about | {"why": why}, indent=1) + "\n")
 
-    write("It was killed, or still runs.")
+    with suppress(OSError):  # a full disk is said where it keeps results away
+        write("It was killed, or still runs.")
     try:
         yield write
     except BaseException as error:
-        with suppress(OSError):  # a full disk must not hide what went wrong
+        with suppress(OSError):  # nor may it hide what went wrong
             write(reason(error))
         raise
     path.unlink(missing_ok=True)

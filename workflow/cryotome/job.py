@@ -138,8 +138,11 @@ def run(main: Callable[..., None]) -> None:
 @contextmanager
 def _logging(path: Path) -> Iterator[TextIO]:
     """Let standard error go to a log as well, and the stacks of a native crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    log = open(path, "w")  # noqa: SIM115
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = open(path, "w")  # noqa: SIM115
+    except OSError as error:
+        sys.exit(reason(error))
     crashes = not faulthandler.is_enabled()
     if crashes:
         faulthandler.enable(log)

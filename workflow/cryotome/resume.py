@@ -27,6 +27,7 @@ from cryotome.watch import waiting
 
 LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
 STORE, JOURNAL, PASSPORT, LOCK = "store.h5", "journal", "passport.json", "lock"
+AT_WORK = "at_work"  # lies there while a process works, and when it was killed
 
 
 def _say(text: str) -> None:
@@ -109,10 +110,15 @@ class Growing:
     One array (n, ...) lies contiguous in the file and is written in place; a journal names
     the rows that are finished, with their checksum. A kill loses the rows in hand and
     nothing else, and no row is trusted that its checksum contradicts.
+
+    Attributes
+    ----------
+    crashed
+        Whether an attempt before this one was killed, or crashed in native code.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, name: str, *, crashed: bool) -> None:
+        self.folder, self.crashed = folder, crashed
         with h5py.File(folder / STORE) as file:
             self._offset, self.shape = file[name].id.get_offset(), file[name].shape
             self._dtype = file[name].dtype
@@ -242,8 +248,13 @@ def growing(
         if not (claim(folder, passport) and _opens(path)):
             (folder / JOURNAL).unlink(missing_ok=True)
             _create(path, name, shape, dtype, ids)
-        store = Growing(folder, name)
+        at_work = folder / AT_WORK
+        store = Growing(folder, name, crashed=at_work.exists())
+        at_work.touch()
         try:
             yield store
+        except BaseException:
+            at_work.unlink(missing_ok=True)  # it ends, but in order
+            raise
         finally:
             store.close()

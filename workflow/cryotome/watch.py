@@ -37,6 +37,11 @@ _turn = Lock()
 _waits = 0  # threads that wait for something on purpose
 
 
+def patience() -> float:
+    """Return after how many seconds without progress a job is given up."""
+    return float(os.environ.get("CRYOTOME_PATIENCE", PATIENCE))
+
+
 @contextmanager
 def waiting() -> Iterator[None]:
     """Wait in this block as long as it takes: the watch counts it as no hang."""
@@ -97,17 +102,17 @@ def _end(code: int, why: str, tell: Callable[[str], None], log: TextIO) -> NoRet
     os._exit(code)
 
 
-def _set_alarm(patience: float, log: TextIO) -> None:
+def _set_alarm(log: TextIO) -> None:
     """End the process without Python's help, unless set anew: native code may keep its lock.
 
     It comes late, for a job that a scheduler suspends looks the same.
     """
-    faulthandler.dump_traceback_later(ALARM * patience, exit=True, file=log)
+    faulthandler.dump_traceback_later(ALARM * patience(), exit=True, file=log)
 
 
-def _watch(heard: int, patience: float, tell: Callable[[str], None], log: TextIO) -> None:
+def _watch(heard: int, tell: Callable[[str], None], log: TextIO) -> None:
     """Look at the progress until a signal is heard, the end of the pipe, or a hang."""
-    tick = patience / TICKS
+    tick = patience() / TICKS
     progress = Progress() if os.access("/proc/self/io", os.R_OK) else None
     while True:
         before = time.monotonic()
@@ -120,9 +125,9 @@ def _watch(heard: int, patience: float, tell: Callable[[str], None], log: TextIO
             _end(128 + number[0], STOPPED.format(name), tell, log)
         # a laptop that slept, or a job that was stopped, has not hung
         passed = min(time.monotonic() - before, 2 * tick)
-        if progress and progress.look(passed) >= patience:
-            _end(HUNG, STUCK.format(patience), tell, log)
-        _set_alarm(patience, log)
+        if progress and progress.look(passed) >= patience():
+            _end(HUNG, STUCK.format(patience()), tell, log)
+        _set_alarm(log)
 
 
 @contextmanager
@@ -147,9 +152,8 @@ def watched(tell: Callable[[str], None], log: TextIO) -> Iterator[None]:
         if signal.getsignal(number) != signal.SIG_IGN  # as nohup wants it
     }
     other = signal.set_wakeup_fd(said)  # written to even while the main thread computes
-    patience = float(os.environ.get("CRYOTOME_PATIENCE", PATIENCE))
-    watch = Thread(target=_watch, args=(heard, patience, tell, log), daemon=True)
-    _set_alarm(patience, log)
+    watch = Thread(target=_watch, args=(heard, tell, log), daemon=True)
+    _set_alarm(log)
     watch.start()
     try:
         yield
