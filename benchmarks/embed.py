@@ -32,7 +32,7 @@ from cryotome.cards import Card, load_card  # noqa: E402
 from cryotome.embeddings import fill_store  # noqa: E402
 from cryotome.encoders import Encoder  # noqa: E402
 from cryotome.extraction import PRECISIONS, Runner  # noqa: E402
-from cryotome.stores import PATCHES, VERSION  # noqa: E402
+from cryotome.stores import PATCHES, VERSION, seal  # noqa: E402
 
 STORED, SEEN = 272, 224  # px: what the store holds and what the network sees
 PAPER = ("midog2022", "ccmct")  # the datasets of paper 001
@@ -44,8 +44,8 @@ def invented_patches(path: Path, count: int) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (count, STORED, STORED, 3), dtype=np.uint8)
     with h5py.File(path, "w") as file:
         file["patch"], file["id"] = pixels, np.arange(count)
-        file.attrs.update(format=PATCHES, version=VERSION, seen=SEEN)
-        file.attrs.update(patches_sha256="none", cells_sha256="none")
+    said = {"format": PATCHES, "version": VERSION, "seen": SEEN}
+    seal(path, "patch", said | {"patches_sha256": "none", "cells_sha256": "none"})
 
 
 def paper_patches() -> int:

@@ -49,7 +49,7 @@ from cryotome.metrics import auroc  # noqa: E402
 from cryotome.paths import sha256  # noqa: E402
 from cryotome.replica import descend  # noqa: E402
 from cryotome.splits import draw_split  # noqa: E402
-from cryotome.stores import EMBEDDINGS, VERSION  # noqa: E402
+from cryotome.stores import EMBEDDINGS, VERSION, seal  # noqa: E402
 
 WIDTHS = [1536, 1536, 2560, 2560, 1024, 768, 1280, 2048]  # of the eight models of paper 001
 CELLS = {"midog2022": 20552, "ccmct": 72845}
@@ -280,7 +280,7 @@ def store_of(path: Path, x: np.ndarray, cells: Path) -> None:
     about |= {"weights_sha256": "", "patches_sha256": "", "cells_sha256": sha256(cells)}
     with h5py.File(path, "w") as file:
         file["embedding"], file["id"] = x, np.arange(len(x))
-        file.attrs.update(**about, card=json.dumps({"dim": x.shape[1]}))
+    seal(path, "embedding", about | {"card": json.dumps({"dim": x.shape[1]})})
 
 
 def run_jobs(jobs: list[list[str]], workers: int) -> tuple[float, float]:

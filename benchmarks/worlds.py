@@ -16,7 +16,7 @@ from scipy.sparse import csr_array
 from cryotome.cards import Card
 from cryotome.cells import read_cells
 from cryotome.overlap import pixel_boxes, shared_area, sharing_pairs
-from cryotome.stores import EMBEDDINGS, VERSION
+from cryotome.stores import EMBEDDINGS, VERSION, seal
 from cryotome.windows import margin_of
 
 SIDE, NATIVE = 224, 0.25  # px seen; µm per px of CCMCT
@@ -151,5 +151,6 @@ def write_store(path: Path, x: np.ndarray, ids: np.ndarray, about: Card) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file["embedding"], file["id"] = x, ids
-        file.attrs.update(format=EMBEDDINGS, version=VERSION, recipe=0)
-        file.attrs.update(weights_sha256="invented", patches_sha256="invented", **about)
+    said = {"format": EMBEDDINGS, "version": VERSION, "recipe": 0}
+    said |= {"weights_sha256": "invented", "patches_sha256": "invented"}
+    seal(path, "embedding", said | about)

@@ -11,6 +11,7 @@ from cryotome.encoders import build_encoder
 from cryotome.errors import CardError, StoreError
 from cryotome.extraction import Runner
 from cryotome.paths import sha256
+from cryotome.stores import seal
 
 
 def write(path, store, name="resnet10t_random", view="paper-fp32", **changes):
@@ -110,7 +111,7 @@ def spoil_count(file):
 
 
 def spoil_format(file):
-    file.attrs["format"] = "features of another program"
+    file.attrs["format"] = np.bytes_("features of another program")
 
 
 def spoil_passport(file):
@@ -127,17 +128,29 @@ def spoil_array(file):
     [
         (spoil_nan, r"e.h5 holds NaN or infinite embeddings for 1 cells, first 7"),
         (spoil_dimension, r"e.h5 holds embeddings of shape \(48, 5\), where .* say \(48, 96\)"),
-        (spoil_count, r"e.h5 holds embeddings of shape \(48, 96\), where .* say \(40, 96\)"),
-        (spoil_format, r"e.h5 says it is 'features of another program', version 1, not 'cryotome"),
+        (spoil_count, r"e.h5 holds 48 rows of embedding, 48 checksums and 40 ids"),
+        (spoil_format, r"e.h5 says it is 'features of another program', version 2, not 'cryotome"),
         (spoil_passport, r"e.h5 says it is None, version None, not 'cryotome embeddings'"),
         (spoil_array, r"e.h5 holds no embedding"),
     ],
 )
 def test_a_spoilt_store_is_refused_by_name_with_the_way_out(written, cohort, spoil, said):
+    """Its checksums are those of what it holds: it was written so."""
     asked_for(written, cohort)
     with h5py.File(written, "r+") as file:
         spoil(file)
+    if spoil not in (spoil_passport, spoil_array):
+        seal(written, "embedding", {})
     with pytest.raises(StoreError, match=rf"{said}.*Delete it and rerun"):
+        asked_for(written, cohort)
+
+
+def test_a_number_that_changed_later_is_refused_with_its_cell(written, cohort):
+    with h5py.File(written, "r+") as file:
+        file["embedding"][7, 3] += 1
+    with pytest.raises(
+        StoreError, match=r"e.h5 is damaged: the bytes of 1 cells .* of cell 7\. De"
+    ):
         asked_for(written, cohort)
 
 
@@ -221,7 +234,7 @@ def test_a_shard_of_other_cells_is_refused_and_order_of_ids_does_not_matter(stor
     mixed = tmp_path / "mixed.h5"
     with h5py.File(mixed, "w") as file:
         file["patch"], file["id"] = patches, np.roll(np.arange(48), 7)
-        file.attrs.update(stamps)
+    seal(mixed, "patch", stamps)
     card = load_card(CONFIG, "models", "colour_histogram")
     how = {"model": "colour_histogram", "view": "paper-fp32", "partial": tmp_path / "p"}
     for part in (1, 2):
@@ -234,6 +247,7 @@ def test_a_shard_of_other_cells_is_refused_and_order_of_ids_does_not_matter(stor
     embeddings.write_shard(tmp_path / "shards" / "1of2.h5", mixed, card, part=(1, 2), **how)
     with h5py.File(tmp_path / "shards" / "1of2.h5", "r+") as file:
         file["id"][3] = 5
+    seal(tmp_path / "shards" / "1of2.h5", "embedding", {})
     with pytest.raises(StoreError, match=r"1of2.h5 holds other cells than its store. Delete it"):
         write(tmp_path / "e.h5", mixed, "colour_histogram")
 

@@ -11,6 +11,7 @@ from conftest import CONFIG
 from cryotome.cards import load_card
 from cryotome.errors import StoreError
 from cryotome.extraction import PatchReader, Runner, ahead, processor_batch
+from cryotome.stores import seal
 
 
 @pytest.fixture
@@ -19,6 +20,7 @@ def patches(tmp_path) -> Path:
     with h5py.File(tmp_path / "p.h5", "w") as file:
         file["id"] = np.arange(50)
         file["patch"] = rng.integers(0, 255, (50, 40, 40, 3), dtype=np.uint8)
+    seal(tmp_path / "p.h5", "patch", {})
     return tmp_path / "p.h5"
 
 

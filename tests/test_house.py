@@ -10,8 +10,8 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch"},
-    {"cards", "failures", "resume", "apart", "stores", "pooling", "descent", "folds", "neighbours", "curves"},
-    {"linear"},
+    {"cards", "failures", "apart", "stores", "pooling", "descent", "folds", "neighbours", "curves"},
+    {"linear", "resume"},
     {"chosen", "replica"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora"},
     {"site", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps"},

@@ -13,7 +13,7 @@ from cryotome.linear import fit_linear
 from cryotome.metrics import auroc
 from cryotome.paths import sha256
 from cryotome.probe import Fold, feature_sd, fit_and_score_folds, said_of
-from cryotome.stores import EMBEDDINGS, VERSION
+from cryotome.stores import EMBEDDINGS, VERSION, seal
 
 HEADS = ["probe", "ridge", "ridge_cv", "probe_replica", "knn"]
 
@@ -173,7 +173,7 @@ def test_the_script_writes_all_fractions_and_folds_of_a_scheme(tmp_path, capsys)
     }
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file["embedding"], file["id"] = x, cells["id"].to_numpy()
-        file.attrs.update(**about, card=json.dumps({"dim": 8}))
+    seal(tmp_path / "m.h5", "embedding", about | {"card": json.dumps({"dim": 8})})
     splits, predictions = [], []
     for fraction in ("0.1", "1.0"):
         for fold in range(2):

@@ -84,7 +84,7 @@ def test_windows(store, cohort, demo_card):
 
 def test_patches(pixels):
     patch = cut_patch(flat(pixels), 20, 100, side=64, scale=1.3, border="reflect")
-    golden = {1: [171.45, 156.1, 204.22]}
+    golden = {2: [171.45, 156.1, 204.22]}
     assert patch.mean((0, 1)) == pytest.approx(golden[recipes.PATCHES], abs=0.02), HINT.format(
         "PATCHES"
     )
@@ -108,7 +108,7 @@ def test_embeddings(store, tmp_path):
     with h5py.File(tmp_path / "e.h5") as file:
         x = file["embedding"][:]
     found = [float(x.mean()), float(x.std()), float(x[7].max())]
-    golden = {1: [0.0628878, 0.0878584, 0.425902]}
+    golden = {2: [0.0628878, 0.0878584, 0.425902]}
     assert found == pytest.approx(golden[recipes.EMBEDDINGS], rel=1e-3), HINT.format("EMBEDDINGS")
 
 

@@ -32,7 +32,7 @@ def test_a_store_grows_in_any_order_and_appears_when_it_is_finished(tmp_path):
         assert (file["x"][:] == numbers(0, 6)).all()
         assert file["id"][:].tolist() == [10, 11, 12, 13, 14, 15]
         assert file["x"].chunks is None
-        assert file.attrs["format"] == "mine"
+        assert file.attrs["format"] == b"mine"
     assert not (tmp_path / "partial").exists()
 
 

@@ -1,8 +1,12 @@
+import random
+
 import h5py
+import numpy as np
 import pytest
 
 from cryotome.errors import StoreError
-from cryotome.stores import PATCHES, passport
+from cryotome.resume import growing
+from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, passport, read_ids, read_rows, seal
 
 
 def test_a_passport_is_plain(store):
@@ -14,7 +18,7 @@ def test_a_passport_is_plain(store):
 def test_foreign_stores_are_refused_by_name(store):
     with pytest.raises(
         StoreError,
-        match=r"patches.h5 says it is 'cryotome patches', version 1, not 'other', version 1",
+        match=r"patches.h5 says it is 'cryotome patches', version 2, not 'other', version 2",
     ):
         passport(store, "other")
 
@@ -32,3 +36,96 @@ def test_stores_without_a_passport_are_refused(tmp_path):
         file["features"] = [1.0]
     with pytest.raises(StoreError, match="says it is None"):
         passport(tmp_path / "x.h5", PATCHES)
+
+
+NUMBERS = np.arange(12, dtype="f4").reshape(4, 3)
+
+
+@pytest.fixture
+def small(tmp_path):
+    about = {"format": EMBEDDINGS, "version": VERSION, "card": '{"dim": 3}', "model": "uni"}
+    begun = growing(
+        tmp_path / "partial", "embedding", shape=(4, 3), dtype="f4", ids=np.arange(4), passport={}
+    )
+    with begun as store:
+        store.put(2, NUMBERS[2:])
+        store.put(0, NUMBERS[:2])
+        store.finish(tmp_path / "e.h5", about)
+    return tmp_path / "e.h5"
+
+
+def whole(path):
+    return (
+        passport(path, EMBEDDINGS),
+        read_rows(path, "embedding").tolist(),
+        read_ids(path).tolist(),
+    )
+
+
+def test_no_bit_of_a_store_flips_unseen(small):
+    """A bit of every eleventh byte: the store is refused by name, or gives what was written."""
+    content, due, rng = small.read_bytes(), whole(small), random.Random(0)
+    assert due[1] == NUMBERS.tolist()
+    refused = []
+    for place in range(0, len(content), 11):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << rng.randrange(8)
+        small.write_bytes(flipped)
+        try:
+            assert whole(small) == due, place
+        except StoreError as error:
+            refused.append(str(error))
+    assert all("e.h5" in said and "Delete it and rerun" in said for said in refused)
+    assert len(refused) > 30
+
+
+def test_a_store_that_was_never_finished_is_no_store(tmp_path):
+    begun = growing(
+        tmp_path / "partial", "embedding", shape=(4, 3), dtype="f4", ids=np.arange(4), passport={}
+    )
+    with begun as store:
+        store.put(0, NUMBERS[:2])
+        store.finish(tmp_path / "e.h5", {"format": EMBEDDINGS, "version": VERSION})
+    assert (read_rows(tmp_path / "e.h5", "embedding", slice(0, 2)) == NUMBERS[:2]).all()
+    with pytest.raises(StoreError, match=r"the bytes of 2 cells .* first of cell 2"):
+        read_rows(tmp_path / "e.h5", "embedding")
+
+
+def test_arrays_that_would_not_lie_in_the_file_are_refused_before_they_cost_memory(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("embedding", (10**7, 10**5), "f4", chunks=(1, 10**5))
+        file["id"], file["crc32"] = np.arange(3), np.zeros(3)
+    with pytest.raises(StoreError, match="holds embedding as no plain, whole numbers"):
+        read_rows(path, "embedding")
+
+
+def test_references_and_text_are_no_numbers(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["id"], file["crc32"] = np.arange(1), np.zeros(1)
+        file["embedding"] = np.array([file["id"].ref], dtype=h5py.ref_dtype)
+        file["patch"] = ["text"]
+    for name in ("embedding", "patch"):
+        with pytest.raises(StoreError, match=f"holds {name} as no plain, whole numbers"):
+            read_rows(tmp_path / "x.h5", name)
+
+
+def test_a_seal_counts_what_the_file_holds(tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["embedding"], file["id"] = NUMBERS, np.arange(4)
+    seal(tmp_path / "x.h5", "embedding", {"format": EMBEDDINGS, "version": VERSION})
+    assert whole(tmp_path / "x.h5")[1] == NUMBERS.tolist()
+
+
+def test_a_passport_may_name_thousands_of_broken_images(small):
+    said = passport(small, EMBEDDINGS) | {f"more{n}": n for n in range(6)} | {"broken": "ä" * 10**5}
+    seal(small, "embedding", said)
+    assert passport(small, EMBEDDINGS) == said
+
+
+def test_text_of_variable_length_is_not_read(small):
+    """A bit that flips in HDF5's heap of such texts makes it read for ever."""
+    with h5py.File(small, "r+") as file:
+        file.attrs["format"] = EMBEDDINGS
+    with pytest.raises(StoreError, match=r"e.h5 says it is None, version 2"):
+        passport(small, EMBEDDINGS)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from scipy.spatial import cKDTree
@@ -15,7 +14,7 @@ from cryotome.cards import Card
 from cryotome.errors import DataError
 from cryotome.images import find_image, open_image
 from cryotome.patches import centres, scale_of
-from cryotome.stores import PATCHES, passport
+from cryotome.stores import PATCHES, passport, read_ids, read_rows
 from cryotome.windows import seen_window
 
 COLUMNS = ["finding", "id", "other", "image", "x", "y", "label", "other_label"]
@@ -58,13 +57,13 @@ def equal_patches(store: Path) -> list[list[int]]:
     """Return groups of two or more cells whose seen patches are equal to the last pixel, by id."""
     seen = passport(store, PATCHES)["seen"]
     groups: dict[bytes, list[int]] = {}
-    with h5py.File(store) as file:
-        edge, ids = (file["patch"].shape[1] - seen) // 2, file["id"][:]
-        inner = slice(edge, edge + seen)
-        for start in range(0, len(ids), 1024):
-            batch = file["patch"][start : start + 1024, inner, inner]
-            for id_, patch in zip(ids[start : start + 1024], batch, strict=True):
-                groups.setdefault(hashlib.sha256(patch.tobytes()).digest(), []).append(int(id_))
+    ids = read_ids(store)
+    for start in range(0, len(ids), 1024):
+        batch = read_rows(store, "patch", slice(start, start + 1024))
+        edge = (batch.shape[1] - seen) // 2
+        inner = batch[:, edge : edge + seen, edge : edge + seen]
+        for id_, patch in zip(ids[start : start + 1024], inner, strict=True):
+            groups.setdefault(hashlib.sha256(patch.tobytes()).digest(), []).append(int(id_))
     return [ids for ids in groups.values() if len(ids) > 1]
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-import h5py
 import numpy as np
 import pandas as pd
 
@@ -17,7 +16,7 @@ from cryotome.cells import load_cells
 from cryotome.colours import colour_histogram
 from cryotome.errors import CardError, StoreError
 from cryotome.paths import sha256
-from cryotome.stores import PATCHES, Keep, Rows, passport
+from cryotome.stores import PATCHES, Keep, Rows, passport, read_ids, read_rows
 
 BY_SLIDE = "slide_identity"  # the loader that reads no pixel and asks for the table of cells
 
@@ -47,9 +46,8 @@ class Histogram:
 
     def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None:
         """Embed blocks of rows one after the other."""
-        with h5py.File(patch_store) as file:
-            for first, rows in blocks:
-                keep(first, self.embed(file["patch"][first : first + rows]))
+        for first, rows in blocks:
+            keep(first, self.embed(read_rows(patch_store, "patch", slice(first, first + rows))))
 
     def embed(self, patches: np.ndarray) -> np.ndarray:
         """Map (n, side or more, ..., 3) uint8 to (n, dim) float32."""
@@ -79,8 +77,7 @@ class SlideIdentity:
         """
         if passport(patch_store, PATCHES)["cells_sha256"] != sha256(self._cells):
             raise StoreError(f"{patch_store} was cut from another {self._cells}. Delete it.")
-        with h5py.File(patch_store) as file:
-            ids = file["id"][:]
+        ids = read_ids(patch_store)
         for first, rows in blocks:
             keep(first, self._place[ids[first : first + rows]].to_numpy()[:, None])
 

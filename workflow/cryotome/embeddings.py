@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from tqdm import tqdm
 
@@ -16,7 +15,7 @@ from cryotome.cards import Card
 from cryotome.embedders import Embedder, make_embedder
 from cryotome.errors import StoreError
 from cryotome.resume import Growing, growing
-from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, Rows, passport
+from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, Rows, passport, read_ids, read_rows
 
 NAMED = ("torch", "timm", "torchvision", "transformers")  # whose versions a passport names
 BLOCK = 512  # patches read at once
@@ -83,8 +82,7 @@ def write_shard(
     """
     seen = passport(patch_store, PATCHES)["seen"]
     embedder = make_embedder(card, model, side=seen, **how)
-    with h5py.File(patch_store) as file:
-        rows = _rows_of(part, len(file["id"]), embedder.step)
+    rows = _rows_of(part, len(read_ids(patch_store)), embedder.step)
     fill_store(
         shard,
         patch_store,
@@ -133,9 +131,9 @@ def fill_store(
         "cells_sha256": source["cells_sha256"],
         "versions": json.dumps({name: version(name) for name in NAMED}),
     }
-    with h5py.File(patch_store) as file:
-        rows = range(len(file["id"])) if rows is None else rows
-        ids = file["id"][rows.start : rows.stop]
+    ids = read_ids(patch_store)
+    rows = range(len(ids)) if rows is None else rows
+    ids = ids[rows.start : rows.stop]
     shape, decides = (len(ids), card["dim"]), about | {"device": embedder.device}
     begun = growing(partial, "embedding", shape=shape, dtype="f4", ids=ids, passport=decides)
     bar = tqdm(total=len(ids), desc=f"embed {model}", unit="patch", mininterval=5)
@@ -167,8 +165,7 @@ def _take_over(
         if other:
             print(f"{shard} is not used: it has another {', '.join(other)}.", file=sys.stderr)
             continue
-        with h5py.File(shard) as file:
-            mine, part = file["id"][:], file["embedding"][:]
+        mine, part = read_ids(shard), read_rows(shard, "embedding")
         first = int(np.argmax(ids == mine[0]))
         if not np.array_equal(ids[first : first + len(mine)], mine):
             raise StoreError(f"{shard} holds other cells than its store. Delete it and rerun.")
@@ -229,11 +226,7 @@ def read_embeddings(
                 f"{path} was made for {name} {stamps.get(name)}, but {value} is asked "
                 "for. Delete it and rerun."
             )
-    with h5py.File(path) as file:
-        lacking = [name for name in ("embedding", "id") if name not in file]
-        if lacking:
-            raise StoreError(f"{path} holds no {' and no '.join(lacking)}. Delete it and rerun.")
-        embedding, ids = file["embedding"][:], file["id"][:]
+    embedding, ids = read_rows(path, "embedding"), read_ids(path)
     _check_content(path, embedding, ids, json.loads(stamps["card"]))
     return embedding, ids, stamps
 

@@ -25,10 +25,11 @@ from cryotome.devices import pick_device, use_threads
 from cryotome.encoders import build_encoder
 from cryotome.errors import StoreError
 from cryotome.paths import written_whole
-from cryotome.stores import Keep, Rows
+from cryotome.stores import SUMS, Keep, Rows, check_rows, row_sums
 from cryotome.transforms import geometry_of, side_after, transform_patches
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
+CHECKING = 4  # threads that hold patches against their checksums
 MOST = 512  # patches at once; a GPU is saturated before
 CACHED = 8 * 224**2  # pixels at once on a processor: more do not stay in its caches
 PAYS = 300.0  # seconds of work from which on compiling is tried
@@ -49,6 +50,8 @@ class PatchReader:
     def __init__(self, path: Path, *, pinned: bool) -> None:
         with h5py.File(path) as file:
             self._shape, self._offset = file["patch"].shape[1:], file["patch"].id.get_offset()
+            self._sums, self._ids = file[SUMS][:], file["id"][:]
+        self._threads = ThreadPoolExecutor(CHECKING)
         self._path, self._file, self._pinned = path, os.open(path, os.O_RDONLY), pinned
         # one is read into, one computed on, and of one the last batch may still be on its way
         self._buffers = deque([torch.empty(0)] * 3)
@@ -56,6 +59,8 @@ class PatchReader:
     def __call__(self, rows: Rows) -> tuple[int, Tensor]:
         """Return the first row and the patches, in a buffer that the third read uses again."""
         first, count = rows
+        if first + count > len(self._sums):
+            raise StoreError(f"{self._path} ends before row {first + count}. Delete it and rerun.")
         self._buffers.rotate()
         if len(self._buffers[0]) < count:
             size = (count, *self._shape)
@@ -66,13 +71,14 @@ class PatchReader:
         while left:
             got = os.preadv(self._file, [left], at)
             if not got:
-                raise StoreError(
-                    f"{self._path} ends before row {first + count}. Delete it and rerun."
-                )
+                raise StoreError(f"{self._path} ends early. Delete it and rerun.")
             left, at = left[got:], at + got
+        found = row_sums(patches.numpy(), self._threads.map)
+        check_rows(self._path, found, *(a[first : first + count] for a in (self._sums, self._ids)))
         return first, patches
 
     def close(self) -> None:
+        self._threads.shutdown()
         os.close(self._file)
 
 

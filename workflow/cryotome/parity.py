@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -15,7 +14,7 @@ from cryotome.errors import StoreError
 from cryotome.linear import fit_linear
 from cryotome.metrics import auroc
 from cryotome.paths import sha256
-from cryotome.stores import PATCHES, passport
+from cryotome.stores import PATCHES, passport, read_ids, read_rows
 
 FULL = "fp32"
 PIECE = 64  # patches read at once
@@ -121,12 +120,11 @@ def check_parity(
     seen = passport(patch_store, PATCHES)["seen"]
     policy = view.split("-")[0]
     embedder = make_embedder(card, model, side=seen, view=f"{policy}-{FULL}", cells=[cells], **how)
-    with h5py.File(patch_store) as file:
-        if not np.array_equal(file["id"][:], ids):
-            raise StoreError(f"{store} and {patch_store} differ in their cells. Delete {store}.")
-        pieces = [rows[i : i + PIECE] for i in range(0, len(rows), PIECE)]
-        bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {PIECE} patches", mininterval=5)
-        full = np.concatenate([embedder.embed(file["patch"][piece]) for piece in bar])
+    if not np.array_equal(read_ids(patch_store), ids):
+        raise StoreError(f"{store} and {patch_store} differ in their cells. Delete {store}.")
+    pieces = [rows[i : i + PIECE] for i in range(0, len(rows), PIECE)]
+    bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {PIECE} patches", mininterval=5)
+    full = np.concatenate([embedder.embed(read_rows(patch_store, "patch", piece)) for piece in bar])
     report = compare(full, lower[rows], labels[rows], limits)
     _judge(report, store, view)
     return report

@@ -24,7 +24,7 @@ from cryotome.errors import DataError, StoreError
 from cryotome.images import Opened, find_image, microns_per_pixel, open_image
 from cryotome.paths import sha256
 from cryotome.resume import STORE, Growing, growing
-from cryotome.stores import PATCHES, VERSION, passport
+from cryotome.stores import PATCHES, VERSION, passport, read_ids, read_rows
 from cryotome.windows import cut_patch, stored_side
 
 BATCH = 64  # patches held before they are written
@@ -207,13 +207,12 @@ def read_patches(path: Path, *, cells: Path) -> tuple[np.ndarray, np.ndarray, di
     Raises
     ------
     StoreError
-        The store was cut from another table of cells.
+        The store was cut from another table of cells, or is damaged.
     """
     stamps = passport(path, PATCHES)
     if stamps["cells_sha256"] != sha256(cells):
         raise StoreError(f"{path} was cut from another {cells}. Delete it and rerun.")
-    with h5py.File(path) as file:
-        return file["patch"][:], file["id"][:], stamps
+    return read_rows(path, "patch"), read_ids(path), stamps
 
 
 def seen_patches(path: Path, rows: dict[str, list[int]]) -> dict[str, np.ndarray]:
@@ -224,11 +223,11 @@ def seen_patches(path: Path, rows: dict[str, list[int]]) -> dict[str, np.ndarray
     name to (n, side, side, 3) uint8
     """
     seen = passport(path, PATCHES)["seen"]
-    with h5py.File(path) as file:
-        edge = (file["patch"].shape[1] - seen) // 2
-        place = {int(id_): row for row, id_ in enumerate(file["id"][:])}
-        inner = slice(edge, edge + seen)
-        return {
-            name: np.stack([file["patch"][place[id_], inner, inner] for id_ in ids])
-            for name, ids in rows.items()
-        }
+    place = {int(id_): row for row, id_ in enumerate(read_ids(path))}
+
+    def one(id_: int) -> np.ndarray:
+        whole = read_rows(path, "patch", slice(place[id_], place[id_] + 1))[0]
+        edge = (len(whole) - seen) // 2
+        return whole[edge : edge + seen, edge : edge + seen]
+
+    return {name: np.stack([one(id_) for id_ in ids]) for name, ids in rows.items()}

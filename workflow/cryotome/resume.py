@@ -23,6 +23,7 @@ import numpy as np
 
 from cryotome.errors import StoreError
 from cryotome.paths import written_whole
+from cryotome.stores import LAYOUT, SUMS, UNREADABLE, row_sums, seal
 from cryotome.watch import waiting
 
 LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
@@ -122,6 +123,7 @@ class Growing:
         with h5py.File(folder / STORE) as file:
             self._offset, self.shape = file[name].id.get_offset(), file[name].shape
             self._dtype = file[name].dtype
+        self._name, self._sums = name, np.zeros(self.shape[0], np.uint32)
         self._stride = int(np.prod(self.shape[1:])) * self._dtype.itemsize  # bytes a row
         self._file = os.open(folder / STORE, os.O_RDWR)
         self._done = self._read_journal()  # finished rows to the stamp they were made under
@@ -140,9 +142,13 @@ class Growing:
                 continue
             start, length, checksum = map(int, found.groups()[:3])
             stamp = found[4].decode()
-            at = self._offset + start * self._stride
-            if zlib.crc32(os.pread(self._file, length * self._stride, at)) == checksum:
-                done.update(dict.fromkeys(range(start, start + length), stamp))
+            at, end = self._offset + start * self._stride, start + length
+            if not 0 < length <= self.shape[0] or end > self.shape[0]:  # torn, too
+                continue
+            content = os.pread(self._file, length * self._stride, at)
+            if zlib.crc32(content) == checksum:
+                self._sums[start:end] = row_sums(np.frombuffer(content, "u1").reshape(length, -1))
+                done.update(dict.fromkeys(range(start, end), stamp))
         return done
 
     @property
@@ -156,7 +162,9 @@ class Growing:
 
     def put(self, first: int, values: np.ndarray, stamp: str = "") -> None:
         """Write finished rows, from any thread, under what they were made from."""
-        left = memoryview(np.asarray(values, dtype=self._dtype).tobytes())
+        rows = np.ascontiguousarray(values, dtype=self._dtype)
+        self._sums[first : first + len(rows)] = row_sums(rows)
+        left = memoryview(rows.tobytes())
         checksum, at = zlib.crc32(left), self._offset + first * self._stride
         while left:
             try:
@@ -176,8 +184,7 @@ class Growing:
 
     def finish(self, store: Path, attributes: dict[str, Any]) -> None:
         """Give the store its passport and its name, and clear the partial work away."""
-        with h5py.File(self.folder / STORE, "r+") as file:
-            file.attrs.update(attributes)
+        seal(self.folder / STORE, self._name, attributes, self._sums)
         os.fsync(self._file)  # a name must not outlive a power cut that its bytes did not
         store.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -198,21 +205,22 @@ def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.n
             f"{path} will have {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there. "
             "Make room, or let `results` be a link to a larger disk."
         )
-    with written_whole(path) as beside, h5py.File(beside, "w") as file:
+    with written_whole(path) as beside, h5py.File(beside, "w", libver=LAYOUT) as file:
         how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # the array has its place from the start
         how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # and is written once
         kind = h5py.h5t.py_create(np.dtype(dtype))
         h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), how)
-        file["id"] = ids
+        file["id"], file[SUMS] = ids, np.zeros(len(ids), np.uint32)
 
 
-def _opens(path: Path) -> bool:
+def _is_begun(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.ndarray) -> bool:
     try:
-        h5py.File(path).close()
-    except OSError:  # missing, or torn by a power cut
+        with h5py.File(path) as file:
+            same = file[name].shape == shape and file[name].dtype == dtype
+            return same and np.array_equal(file["id"][:], ids)
+    except UNREADABLE:  # missing, or torn by a power cut
         return False
-    return True
 
 
 @contextmanager
@@ -245,7 +253,7 @@ def growing(
     """
     with only_worker(folder):
         path = folder / STORE
-        if not (claim(folder, passport) and _opens(path)):
+        if not (claim(folder, passport) and _is_begun(path, name, shape, dtype, ids)):
             (folder / JOURNAL).unlink(missing_ok=True)
             _create(path, name, shape, dtype, ids)
         at_work = folder / AT_WORK

@@ -1,6 +1,9 @@
-"""The passport that every store carries, and that every reader asks for."""
+"""What every store carries and every reader asks for: its passport, and a checksum of each row."""
 
-from collections.abc import Callable
+import json
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +14,137 @@ from cryotome.errors import StoreError
 
 PATCHES = "cryotome patches"
 EMBEDDINGS = "cryotome embeddings"
-VERSION = 1
+VERSION = 2
+SUMS, SEAL = "crc32", "seal"  # of each row; of ids, checksums and passport together
+LAYOUT = ("v108", "v108")  # HDF5's own checksums over names, shapes and attributes
 
 Rows = tuple[int, int]  # first row of a store, number of rows
 Keep = Callable[[int, np.ndarray], None]  # takes the first row and the values of some
 
+# what HDF5 and h5py raise on files that are cut, torn or invented
+UNREADABLE = (OSError, KeyError, ValueError, TypeError, RuntimeError, OverflowError)
+
 
 def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    return value.decode() if isinstance(value, bytes) else value.item()
+
+
+def _passport(file: h5py.File) -> dict[str, Any]:
+    """Return the attributes; none of variable length, which HDF5 keeps without a checksum.
+
+    A flipped bit there can make it read for ever.
+    """
+    kinds = {name: file.attrs.get_id(name).get_type() for name in file.attrs}
+    fixed = [name for name, kind in kinds.items() if not kind.detect_class(h5py.h5t.VLEN)]
+    fixed = [name for name in fixed if not _is_variable_text(kinds[name])]
+    return {name: _plain(file.attrs[name]) for name in fixed}
+
+
+def _is_variable_text(kind: h5py.h5t.TypeID) -> bool:
+    return isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    try:
+        with h5py.File(path) as file:
+            yield file
+    except UNREADABLE as error:
+        raise StoreError(
+            f"{path} is not a readable HDF5 file: {error}. Delete it and rerun."
+        ) from error
+
+
+def _array(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
+    """Return an array that lies whole in its file, so that reading it costs what it weighs."""
+    found = file.get(name)
+    if not isinstance(found, h5py.Dataset):
+        raise StoreError(f"{path} holds no {name}. Delete it and rerun.")
+    start, end = found.id.get_offset(), path.stat().st_size
+    lies_in_it = not found.size or (start is not None and start + found.nbytes <= end)
+    if found.dtype.kind not in "iuf" or not found.shape or not lies_in_it:
+        raise StoreError(f"{path} holds {name} as no plain, whole numbers. Delete it and rerun.")
+    return found
+
+
+def row_sums(values: np.ndarray, each: Callable[..., Iterable[int]] = map) -> np.ndarray:
+    """Return the crc32 of the bytes of each row, (n,) uint32; `each` may map in threads."""
+    rows = np.ascontiguousarray(values)
+    return np.fromiter(each(zlib.crc32, rows), np.uint32, len(rows))
+
+
+def _seal_of(path: Path, file: h5py.File) -> int:
+    said = {name: value for name, value in _passport(file).items() if name != SEAL}
+    text = json.dumps(said, sort_keys=True).encode()
+    ids, sums = (_array(path, file, name)[:] for name in ("id", SUMS))
+    return zlib.crc32(sums.tobytes(), zlib.crc32(ids.tobytes(), zlib.crc32(text)))
+
+
+def seal(path: Path, name: str, passport: dict[str, Any], sums: np.ndarray | None = None) -> None:
+    """Give a store that is complete its passport, and what tells every bit that flips later.
+
+    Parameters
+    ----------
+    name
+        The array whose rows are checked.
+    sums : (n,) uint32
+        The checksums of its rows; counted from the file where not given.
+    """
+    with h5py.File(path, "r+") as file:
+        if SUMS not in file:
+            file[SUMS] = np.zeros(len(file[name]), np.uint32)
+        file[SUMS][:] = row_sums(file[name][:]) if sums is None else sums
+        # HDF5 takes texts of more than 64 kB once there are nine attributes: the longest comes last
+        for key, value in sorted(passport.items(), key=lambda entry: len(str(entry[1]))):
+            file.attrs[key] = np.bytes_(value.encode()) if isinstance(value, str) else value
+        file.attrs[SEAL] = _seal_of(path, file)
+
+
+def check_rows(path: Path, found: np.ndarray, due: np.ndarray, ids: np.ndarray) -> None:
+    """Stop where rows are not what was written.
+
+    Parameters
+    ----------
+    found, due, ids : (n,) int
+        Checksums of what was read and of what was written, and whose rows they are.
+
+    Raises
+    ------
+    StoreError
+        Some differ; the first cell is named.
+    """
+    wrong = found != due
+    if wrong.any():
+        raise StoreError(
+            f"{path} is damaged: the bytes of {wrong.sum()} cells are not those that were written, "
+            f"first of cell {ids[wrong][0]}. Delete it and rerun."
+        )
+
+
+def read_rows(path: Path, name: str, rows: slice | np.ndarray = slice(None)) -> np.ndarray:
+    """Read rows of an array of a store, each held against its checksum.
+
+    Raises
+    ------
+    StoreError
+        The array is missing, or a row is not what was written.
+    """
+    with _opened(path) as file:
+        arrays = [_array(path, file, part) for part in (name, SUMS, "id")]
+        if len({len(array) for array in arrays}) > 1:
+            raise StoreError(
+                f"{path} holds {len(arrays[0])} rows of {name}, {len(arrays[1])} checksums and "
+                f"{len(arrays[2])} ids. Delete it and rerun."
+            )
+        values, due, ids = (array[rows] for array in arrays)
+    check_rows(path, row_sums(values), due, ids)
+    return values
+
+
+def read_ids(path: Path) -> np.ndarray:
+    """Return the ids of a store's rows, (n,) int."""
+    with _opened(path) as file:
+        return _array(path, file, "id")[:]
 
 
 def passport(path: Path, format_: str) -> dict[str, Any]:
@@ -27,18 +153,20 @@ def passport(path: Path, format_: str) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        The file is no HDF5 file, or a store of another format or version.
+        The file is no HDF5 file, a store of another format or version, or was changed since
+        it was finished: in its passport, its ids or its checksums. Rows are not read here.
     """
-    try:
-        with h5py.File(path) as file:
-            attributes = {name: _plain(value) for name, value in file.attrs.items()}
-    except OSError as error:
-        raise StoreError(
-            f"{path} is not a readable HDF5 file: {error}. Delete it and rerun."
-        ) from error
-    if attributes.get("format") != format_ or attributes.get("version") != VERSION:
-        raise StoreError(
-            f"{path} says it is {attributes.get('format')!r}, version {attributes.get('version')}, "
-            f"not {format_!r}, version {VERSION}. Delete it and rerun."
-        )
+    with _opened(path) as file:
+        attributes = _passport(file)
+        if attributes.get("format") != format_ or attributes.get("version") != VERSION:
+            raise StoreError(
+                f"{path} says it is {attributes.get('format')!r}, version "
+                f"{attributes.get('version')}, not {format_!r}, version {VERSION}. Delete it and "
+                "rerun."
+            )
+        if attributes.pop(SEAL, None) != _seal_of(path, file):
+            raise StoreError(
+                f"{path} is damaged: its passport, ids or checksums are not those that were "
+                "written. Delete it and rerun."
+            )
     return attributes
