@@ -13,8 +13,10 @@ import time
 from pathlib import Path
 
 import accidents
+import h5py
 import pytest
-from accidents import content
+import yaml
+from accidents import content, numbers
 
 CUT, EMBED = "results/patches/tiny.h5", "results/embeddings/tiny/paper-fp32/{}.h5"
 EMBED = EMBED.format(accidents.TINY["rows"][0]["model"])
@@ -177,6 +179,7 @@ def test_a_disk_that_fills_while_rows_are_written_is_named(clone, tiny_study):
 def test_a_read_only_folder_is_named(clone, tiny_study, target):
     folder = {CUT: "results/patches", SPLIT: "results/splits"}[target]
     mount = f"mount --bind {folder} {folder}; mount -o remount,bind,ro {folder}"
+    (clone / SPLIT).with_suffix(".json").unlink()  # Snakemake itself would meet it first
     said = make_with_mounts(clone, target, mount)
     assert said[0] == "x"
     assert "Read-only file system" in said
@@ -205,6 +208,7 @@ def test_a_file_that_vanishes_while_a_job_runs_is_named(clone, tiny_study, what)
     shutil.copytree(tiny_study / "data", clone / "data", dirs_exist_ok=True)
     for path in ("results/audits/tiny.csv", CUT):
         if not (clone / path).exists():
+            (clone / path).parent.mkdir(exist_ok=True)
             shutil.copy(tiny_study / path, clone / path)
     make(clone, target)
     assert same(clone, tiny_study, target)
@@ -229,3 +233,168 @@ def test_a_folder_of_logs_that_vanishes_loses_no_work(clone, tiny_study):
     if said[0] == "x":  # Snakemake wants the log that it was promised
         make(clone, SPLIT)
     assert same(clone, tiny_study, SPLIT)
+
+
+def flip(path: Path, at: int) -> None:
+    """Turn one bit of a file, and keep its date."""
+    when = path.stat()
+    content = bytearray(path.read_bytes())
+    content[at] ^= 4
+    path.write_bytes(content)
+    os.utime(path, ns=(when.st_atime_ns, when.st_mtime_ns))
+
+
+def places(path: Path, name: str) -> dict[str, int]:
+    """Say where header and payload of a store lie."""
+    with h5py.File(path) as file:
+        return {"header": 9, "payload": file[name].id.get_offset() + file[name][0].nbytes + 5}
+
+
+@pytest.mark.parametrize("damage", ["header", "payload", "truncation"])
+def test_a_damaged_patch_store_is_refused_by_name(clone, tiny_study, damage):
+    store = clone / CUT
+    if damage == "truncation":
+        os.truncate(store, store.stat().st_size // 2)
+    else:
+        flip(store, places(store, "patch")[damage])
+    said = make(clone, EMBED)
+    assert said[0] == "x"
+    assert re.search(r"StoreError: \S*results/patches/tiny.h5.*Delete it and rerun", said)
+    assert not (clone / EMBED).exists()
+    make(clone, CUT)
+    make(clone, EMBED)
+    assert same(clone, tiny_study, CUT)
+    assert same(clone, tiny_study, EMBED)
+
+
+PROBED = (
+    "results/predictions/tiny/random/view=paper-fp32/model={}/head=ridge/fraction=1.0/fold=0.csv"
+)
+PROBED = PROBED.format(accidents.TINY["rows"][0]["model"])
+RULES[PROBED] = "probe"
+
+
+@pytest.mark.parametrize("damage", ["header", "payload"])
+def test_a_damaged_embedding_store_is_refused_by_name(clone, tiny_study, damage):
+    flip(clone / EMBED, places(clone / EMBED, "embedding")[damage])
+    said = make(clone, PROBED)
+    assert said[0] == "x"
+    assert re.search(r"StoreError: \S*resnet10t\S*.h5.*Delete it and rerun", said)
+    assert not (clone / PROBED).exists()
+
+
+def test_a_bit_that_flips_in_partial_work_is_embedded_again(clone, tiny_study):
+    (clone / EMBED).unlink()
+    partial = clone / "results" / "partial" / "embed"
+    arguments = ["--allowed-rules", "embed", "--", EMBED]
+    assert accidents.break_off(clone, arguments, 0.0, ("everything", signal.SIGKILL), partial)
+    (store,) = partial.rglob("store.h5")
+    flip(store, places(store, "embedding")["payload"])
+    accidents.unlock(clone)
+    make(clone, EMBED)
+    assert same(clone, tiny_study, EMBED)
+
+
+def start(clone: Path, target: str, *options: str) -> subprocess.Popen:
+    (clone / target).unlink(missing_ok=True)
+    head, tail = command(target)[:-2], command(target)[-2:]
+    return subprocess.Popen(
+        [*head, *options, *tail], cwd=clone, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def test_a_second_run_in_the_same_folder_is_refused_and_disturbs_nothing(clone, tiny_study):
+    first = start(clone, EMBED)
+    while not any(clone.glob(".snakemake/locks/*")):
+        assert first.poll() is None
+        time.sleep(0.02)
+    second = start(clone, EMBED)
+    said = second.communicate(timeout=120)[0]
+    assert second.returncode != 0
+    assert "Directory cannot be locked" in said
+    assert "--unlock" in said
+    assert first.wait(120) == 0
+    assert same(clone, tiny_study, EMBED)
+
+
+def test_two_runs_that_really_work_at_once_make_the_same_numbers(clone, tiny_study):
+    """With --nolock, as nobody should: the second waits for the first at the partial work."""
+    runs = [start(clone, EMBED, "--nolock") for _ in range(2)]
+    said = [run.communicate(timeout=120)[0] for run in runs]
+    assert 0 in [run.returncode for run in runs], said
+    make(clone, EMBED)
+    assert same(clone, tiny_study, EMBED)
+
+
+def test_two_clones_that_share_their_images_work_at_once(clone, tiny_study, tmp_path):
+    other = shutil.copytree(tiny_study, tmp_path / "other", symlinks=True)
+    shutil.rmtree(other / "data")
+    (other / "data").symlink_to(clone / "data")
+    runs = [start(folder, CUT) for folder in (clone, other)]
+    assert [run.wait(120) for run in runs] == [0, 0]
+    assert same(clone, tiny_study, CUT)
+    assert same(other, tiny_study, CUT)
+
+
+def plan(clone: Path) -> str:
+    asked = [*accidents.SNAKEMAKE, "-n", "--", "results/studies/tiny/intervals.csv"]
+    return subprocess.run(asked, cwd=clone, capture_output=True, text=True, check=True).stdout
+
+
+def test_a_clock_that_goes_backwards_reruns_what_looks_old_and_says_so(clone, tiny_study):
+    """Made again an hour ago: what lies above is newer, so the job runs once more, no less."""
+    hour = 3600
+    assert "Nothing to be done" in plan(clone)
+    past = (clone / CUT).stat().st_mtime - hour
+    os.utime(clone / CUT, (past, past))
+    said = plan(clone)
+    assert re.search(r"^cut_patches +1$", said, re.M)
+    assert re.search(r"^embed +1$", said, re.M)
+    accidents.run_to_the_end(clone)
+    assert accidents.differences(clone, numbers(tiny_study)) == []
+    assert "Nothing to be done" in plan(clone)
+
+
+def test_a_file_of_the_future_is_made_no_worse_by_its_date(clone, tiny_study):
+    future = time.time() + 3600
+    os.utime(clone / CUT, (future, future))
+    accidents.run_to_the_end(clone)
+    assert accidents.differences(clone, numbers(tiny_study)) == []
+
+
+def test_annotations_replaced_under_an_older_date_need_forcerun(clone):
+    """The one thing that a clock can hide from Snakemake; the docs say what to do."""
+    path = clone / "data" / "tiny" / "cells.csv"
+    lines = path.read_text().splitlines()
+    past = path.stat().st_mtime - 3600
+    path.write_text("\n".join(lines[:-1]) + "\n")
+    os.utime(path, (past, past))
+    assert "Nothing to be done" in plan(clone)
+    forced = [*accidents.SNAKEMAKE, "--forcerun", "read_cells", "--", CUT]
+    subprocess.run(forced, cwd=clone, capture_output=True, check=True)
+    with h5py.File(clone / CUT) as file:
+        assert len(file["id"]) == 47
+
+
+def test_one_bad_model_and_one_bad_slide_do_not_stop_the_grid_and_are_listed(clone):
+    card = (clone / "config/models/resnet10t_random.yaml").read_text()
+    lost = "weights: {url: 'http://127.0.0.1:1/w', file: w.pt}"
+    card = card.replace("weights: {random: 0}", lost)
+    (clone / "config/models/lost.yaml").write_text(card)
+    rows = [{"model": model, "head": "ridge"} for model in ("colour_histogram", "lost")]
+    study = accidents.TINY | {"rows": rows, "figure2": rows[:1]}
+    (clone / "config/config.yaml").write_text(yaml.dump(study))
+    dataset = accidents.CARDS["datasets/tiny.yaml"] | {"audit": {"broken": "drop"}}
+    (clone / "config/datasets/tiny.yaml").write_text(yaml.dump(dataset))
+    (clone / "data/tiny/images/3.tiff").write_bytes(b"<html>")
+    (clone / CUT).unlink()
+    done = subprocess.run(accidents.SNAKEMAKE, cwd=clone, capture_output=True, text=True)
+    end = done.stderr[done.stderr.index("Exiting because a job execution failed") :]
+    assert re.search(r"embed tiny, paper-fp32, lost: The weights of lost", end, re.I)
+    assert "1 images of tiny are left out, as its card says:" in end
+    assert "data/tiny/images/3.tiff cannot be read" in end
+    audit = (clone / "results/audits/tiny.csv").read_text()
+    assert audit.count("broken,") == 6
+    made = "results/scores/tiny/random/view=paper-fp32/model=colour_histogram/head=ridge.csv"
+    assert (clone / made).exists()

@@ -62,7 +62,8 @@ def reason(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError) and error.errno in WAYS_OUT:
         assert error.errno
-        return f"{error.filename or 'A file'}: {error.strerror}. {WAYS_OUT[error.errno]}."
+        where = error.filename2 or error.filename or "A file"  # of a copy, where it goes
+        return f"{where}: {error.strerror}. {WAYS_OUT[error.errno]}."
     return f"{type(error).__name__}: {error}"
 
 
