@@ -342,18 +342,14 @@ def plan(clone: Path) -> str:
     return subprocess.run(asked, cwd=clone, capture_output=True, text=True, check=True).stdout
 
 
-def test_a_clock_that_goes_backwards_reruns_what_looks_old_and_says_so(clone, tiny_study):
-    """Made again an hour ago: what lies above is newer, so the job runs once more, no less."""
-    hour = 3600
+def test_a_clock_that_goes_backwards_changes_no_number(clone, tiny_study):
+    """Made an hour before its inputs: these are small, so Snakemake compares their content."""
+    past = (clone / CUT).stat().st_mtime - 3600
+    for target in (CUT, EMBED):
+        os.utime(clone / target, (past, past))
     assert "Nothing to be done" in plan(clone)
-    past = (clone / CUT).stat().st_mtime - hour
-    os.utime(clone / CUT, (past, past))
-    said = plan(clone)
-    assert re.search(r"^cut_patches +1$", said, re.M)
-    assert re.search(r"^embed +1$", said, re.M)
-    accidents.run_to_the_end(clone)
+    make(clone, PROBED)
     assert accidents.differences(clone, numbers(tiny_study)) == []
-    assert "Nothing to be done" in plan(clone)
 
 
 def test_a_file_of_the_future_is_made_no_worse_by_its_date(clone, tiny_study):
