@@ -29,16 +29,22 @@ onstart:
 
 
 onsuccess:
-    from cryotome.ending import renew_partial
+    from cryotome.ending import renew_partial, say_dropped
 
     renew_partial(STUDY, rules.table2_partial.input, LOGS)
+    say_dropped(STUDY, LOGS.parent, say=logger.warning)
 
 
 onerror:
-    from cryotome.ending import conclude
+    from cryotome.ending import conclude, say_dropped
 
+    say_dropped(STUDY, LOGS.parent, say=logger.warning)
     conclude(
-        STUDY, rules.table2_partial.input, LOGS, since=STARTED, say=logger.error
+        STUDY,
+        rules.table2_partial.input,
+        LOGS,
+        run=os.environ[RUN],
+        say=logger.error,
     )
 
 

@@ -1,11 +1,12 @@
 """Kill the workflow at random instants, go on, and compare with a run that nobody disturbed.
 
-    python tests/accidents.py jobs --kills 30 --seed 1     # over single jobs of the demo
-    python tests/accidents.py dag --kills 3 --seed 1       # over the whole demo
+    python tests/accidents.py jobs --kills 200 --seed 1    # over single jobs on 48 patches
+    python tests/accidents.py dag --kills 12 --seed 1      # over the whole demo
 
-Both work in a copy of the repository, in a temporary folder. The unbroken run is `results/` of
-the repository where the demo has been made, else one is made first. `tests/test_accidents.py`
-runs a few kills with a fixed seed.
+Both work in a copy of the repository, in a temporary folder, so that several may run at once.
+The unbroken run of the demo is `results/` of the repository where the demo has been made, else
+one is made first. `tests/test_accidents.py` runs a few kills with a fixed seed. A kill that came
+when nothing ran any more does not count.
 """
 
 import argparse
@@ -18,30 +19,75 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
+import numpy as np
+import tifffile
+import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from cryotome.demo import SLIDE_DOMAIN, draw_tissue  # noqa: E402
+
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--nocolor", "--cores", "2"]
 PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
 NUMBERS = ["cells", "patches", "audits", "splits", "embeddings", "predictions", "curves", "scores"]
 NUMBERS += ["studies"]
-EVERY = "results/predictions/demo_rois/*/view="
-TARGETS = {  # a rule and what its jobs make; long jobs come more often
-    "cut_patches": ["results/patches/*.h5"] * 2,
-    "embed": ["results/embeddings/*/*/*_random.h5"] * 4,
-    "train_endtoend": [f"{EVERY}patches/model=*/head=e2e_short/*/fold=*.csv"] * 5,
-    "probe": [f"{EVERY}paper-fp32/model=*/head=ridge/*/fold=*.csv"],
-    "audit": ["results/audits/*.csv"],
-    "split": ["results/splits/*/random/*/fold=0.csv"],
-    "score": ["results/scores/*/*/*/*/head=ridge.csv"],
-    "intervals": ["results/studies/demo/intervals.csv"],
-    "table2": ["results/studies/demo/table2.csv"],
+IMAGES, CELLS = 8, 6  # of the tiny dataset; cells an image
+TINY = {
+    "study": "tiny",
+    "datasets": ["tiny"],
+    "rows": [
+        {"model": "resnet10t_narrow_random", "head": "ridge"},
+        {"model": "resnet10t_narrow_random", "head": "e2e_tiny"},
+    ],
+    "schemes": ["random"],
+    "fractions": [1.0],
+    "folds": 1,
+    "views": ["paper-fp32"],
+    "parity": {"patches": 48, "cosine": 0.99, "auroc": 0.05},
+    "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02},
+    "figure2": [{"model": "resnet10t_narrow_random", "head": "e2e_tiny"}],
+    "device": "cpu",
 }
-WORK = {"cut_patches": 0.2, "embed": 1.0, "train_endtoend": 4.0}  # s of work after the imports
-VICTIMS = ["job", "job", "everything", "everything", "snakemake"]  # OOM kill, power cut, kill -9
+CARDS = {
+    "datasets/tiny.yaml": {
+        "title": "Tiny",
+        "source": "drawn by tests/accidents.py",
+        "reader": "table",
+        "annotations": "tiny/cells.csv",
+        "images": "tiny/images",
+        "classes": [{"name": "no", "is": "no"}, {"name": "yes", "is": "yes"}],
+        "domains": {"all": {"title": "all", "where": {}}},
+        "patch": {"side": 32, "resolution": "native", "border": "reflect"},
+    },
+    "heads/e2e_tiny.yaml": {
+        "like": "e2e_short",
+        "title": "tiny",
+        "source": "as e2e_short, fewer steps",
+        "steps": 20,
+        "evaluate_every": 2,
+    },
+}
+TARGETS = {  # a rule and what its jobs make
+    "cut_patches": "results/patches/*.h5",
+    "embed": "results/embeddings/*/*/*.h5",
+    "split": "results/splits/*/*/*/fold=0.csv",
+    "probe": "results/predictions/*/*/view=paper-fp32/*/*/*/fold=0.csv",
+    "train_endtoend": "results/predictions/*/*/view=patches/*/head=e2e_tiny/*/fold=*.csv",
+}
+WORK = {"cut_patches": 0.1, "embed": 0.5, "train_endtoend": 1.5}  # s of work after the imports
+KILL, STOP = signal.SIGKILL, signal.SIGTERM
+# out of memory, power cut, kill -9, preemption by a scheduler, by hand
+VICTIMS = [("job", KILL), ("everything", KILL), ("snakemake", KILL)] * 2
+VICTIMS += [("job", STOP), ("everything", STOP), ("snakemake", STOP)]
+LONGEST = 6.0  # s from the start of a single job's Snakemake to its end, until one is seen to end
+PATIENCE = 60  # s for a Snakemake to end after SIGTERM
 
 
 def checkout(folder: Path) -> Path:
@@ -57,9 +103,32 @@ def checkout(folder: Path) -> Path:
     return folder
 
 
+def tiny(folder: Path) -> Path:
+    """Give a clone with a study of its own: one dataset of 48 patches, every kind of long job."""
+    checkout(folder)
+    for name, card in CARDS.items():
+        (folder / "config" / name).write_text(yaml.dump(card))
+    (folder / "config" / "config.yaml").write_text(yaml.dump(TINY))  # the default study here
+    (folder / "data" / "tiny" / "images").mkdir(parents=True)
+    lines = ["x,y,label,filename"]
+    for image in range(IMAGES):
+        pixels, centres, labels = draw_tissue(np.random.default_rng(image), SLIDE_DOMAIN, 200)
+        tifffile.imwrite(folder / f"data/tiny/images/{image}.tiff", pixels, photometric="rgb")
+        for (x, y), label in list(zip(centres, labels, strict=True))[:CELLS]:
+            lines.append(f"{x},{y},{'yes' if label else 'no'},{image}.tiff")
+    (folder / "data" / "tiny" / "cells.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def unlock(folder: Path) -> None:
+    """Take away the lock that a Snakemake leaves when it is killed."""
+    if any(folder.glob(".snakemake/locks/*")):
+        subprocess.run([*SNAKEMAKE, "--unlock"], cwd=folder, capture_output=True, check=False)
+
+
 def run_to_the_end(folder: Path, *arguments: str) -> str:
     """Run snakemake, after an unlock such as a killed run needs, and return what it said."""
-    subprocess.run([*SNAKEMAKE, "--unlock"], cwd=folder, capture_output=True, check=False)
+    unlock(folder)
     done = subprocess.run([*SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{folder}: the run after a kill failed.\n{done.stdout}{done.stderr}")
@@ -92,13 +161,13 @@ def scripts(pids: list[int]) -> list[int]:
     return [pid for pid in pids if b".snakemake/scripts/" in command(pid).split(b"\0-c")[0]]
 
 
-def kill(main: subprocess.Popen, victim: str) -> bool:
-    """Kill one victim without warning; whether there was one."""
+def strike(main: subprocess.Popen, victim: str, blow: signal.Signals) -> bool:
+    """Send a signal to one victim without warning; whether there was one."""
     tree, runs = descendants(main.pid), main.poll() is None
     pids = {"job": scripts(tree), "snakemake": [main.pid], "everything": tree}[victim]
     for pid in pids:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, blow)
         except ProcessLookupError:
             continue
     return bool(pids) and runs
@@ -108,28 +177,57 @@ def kill(main: subprocess.Popen, victim: str) -> bool:
 class Tally:
     """What became of the kills."""
 
-    kills: int = 0
-    gone_on: int = 0
+    kills: Counter = field(default_factory=Counter)  # by rule, or the whole study
+    blows: Counter = field(default_factory=Counter)  # by signal and victim
     late: int = 0
+    gone_on: int = 0
+    compared: int = 0
     differing: list[str] = field(default_factory=list)
 
+    def __str__(self) -> str:
+        return (
+            f"{self.kills.total()} kills ({counted(self.kills)}; {counted(self.blows)}), "
+            f"{self.late} more came too late; partial work gone on with {self.gone_on} times; "
+            f"{self.compared} files compared, {len(self.differing)} differ"
+        )
 
-def break_off(folder: Path, arguments: list[str], instant: float, victim: str, watch: Path) -> str:
-    """Start snakemake and kill after some seconds, or so long after partial work appears."""
+
+def counted(counter: Counter) -> str:
+    """Say how often each came, the most frequent first."""
+    return ", ".join(f"{name} {count}" for name, count in counter.most_common())
+
+
+def break_off(
+    folder: Path,
+    arguments: list[str],
+    instant: float,
+    blow: tuple[str, signal.Signals],
+    watch: Path | None = None,
+) -> bool:
+    """Start snakemake and strike after some seconds, or so long after partial work appears.
+
+    Returns
+    -------
+    whether there still was something to strike
+    """
     log = (folder / "broken.log").open("w")
     main = subprocess.Popen(
         [*SNAKEMAKE, *arguments], cwd=folder, stdout=log, stderr=log, start_new_session=True
     )
-    start = time.monotonic()
-    while main.poll() is None and time.monotonic() - start < 600:
-        if watch != folder and [*watch.rglob("journal"), *watch.rglob("checkpoint.pt")]:
-            watch, start = folder, time.monotonic()
-        if watch == folder and time.monotonic() - start >= instant and kill(main, victim):
-            main.wait()
-            return victim
+    start, struck = time.monotonic(), False
+    while main.poll() is None and not struck:
+        if watch and [*watch.rglob("journal"), *watch.rglob("checkpoint.pt")]:
+            watch, start = None, time.monotonic()
+        ripe = watch is None and time.monotonic() - start >= instant
+        struck = ripe and strike(main, *blow)
         time.sleep(0.02)
-    main.wait()
-    return "came too late"
+    try:
+        main.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        print("      the Snakemake hangs after SIGTERM: SIGKILL", flush=True)
+        strike(main, "everything", KILL)
+        main.wait()
+    return struck
 
 
 def content(path: Path) -> str:
@@ -177,49 +275,68 @@ def unbroken(folder: Path) -> Path:
 
 def over_jobs(folder: Path, kills: int, rng: random.Random) -> Tally:
     """Make single jobs again and kill each once; compare what they make."""
-    reference, tally = numbers(folder), Tally()
-    rules = [rule for rule, patterns in TARGETS.items() for _ in patterns]
-    for _ in range(kills):
-        rule, victim = rng.choice(rules), rng.choice(VICTIMS)
-        target = rng.choice(sorted(folder.glob(TARGETS[rule][0]))).relative_to(folder)
+    reference, tally, longest = numbers(folder), Tally(), dict.fromkeys(TARGETS, LONGEST)
+    while tally.kills.total() < kills:
+        rule, blow = rng.choice(list(TARGETS)), rng.choice(VICTIMS)
+        target = rng.choice(sorted(folder.glob(TARGETS[rule]))).relative_to(folder)
         (folder / target).unlink()
         partial = folder / "results" / "partial" / rule
-        at_work = rule in WORK and rng.random() < 0.7
-        instant = rng.uniform(0, WORK[rule] if at_work else 10)
+        at_work = rule in WORK and rng.random() < 0.6
+        instant = rng.uniform(0, WORK[rule] if at_work else longest[rule])
         arguments = ["--allowed-rules", rule, "--", str(target)]
-        killed = break_off(folder, arguments, instant, victim, partial if at_work else folder)
-        said = run_to_the_end(folder, *arguments)
-        going_on = "oing on after" in said
-        tally.kills += 1
+        start = time.monotonic()
+        struck = break_off(folder, arguments, instant, blow, partial if at_work else None)
+        if not struck:  # so long it takes
+            longest[rule] = min(longest[rule], time.monotonic() - start)
+        going_on = "oing on after" in run_to_the_end(folder, *arguments)
+        name = f"{blow[1].name} {blow[0]}"
+        tally.late += not struck
+        tally.kills[rule] += struck
+        tally.blows[name] += struck
         tally.gone_on += going_on
-        tally.late += killed == "came too late"
+        tally.compared += 1
         differ = content(folder / target) != reference[str(target)]
         tally.differing += [str(target)] * differ
         print(
-            f"{tally.kills:3d} {rule:15s} {killed:14s} after {instant:5.2f} s"
-            f"{' of work' if at_work else ''}{', gone on with' if going_on else ''}"
-            f"{', DIFFERS' if differ else ''}  {target}",
+            f"{tally.kills.total():3d} {rule:15s} {name if struck else 'too late':18s} "
+            f"after {instant:5.2f} s{' of work' if at_work else ''}"
+            f"{', gone on with' if going_on else ''}{', DIFFERS' if differ else ''}  {target}",
             flush=True,
         )
+    tally.compared += len(reference)
+    tally.differing += differences(folder, reference)
     return tally
 
 
-def over_dag(folder: Path, reference: dict[str, str], kills: int, rng: random.Random) -> Tally:
-    """Make a whole study in an empty folder, killed again and again, and compare everything."""
-    checkout(folder)
-    tally = Tally()
-    for _ in range(kills):
-        instant, victim = rng.uniform(10, 100), rng.choice(VICTIMS)
-        killed = break_off(folder, [], instant, victim, folder)
-        subprocess.run([*SNAKEMAKE, "--unlock"], cwd=folder, capture_output=True, check=False)
-        made = len(numbers(folder))
-        tally.kills += 1
-        tally.late += killed == "came too late"
+def over_dag(
+    make: Callable[[Path], Path], reference: Path, kills: int, longest: float, rng: random.Random
+) -> Tally:
+    """Make a whole study in an empty folder, killed again and again, and compare everything.
+
+    A study that ends in spite of it is compared, and the next one begun.
+    """
+    tally, due, folder = Tally(), numbers(reference), reference.with_name("broken")
+    while tally.kills.total() < kills:
+        if not folder.exists():
+            make(folder)
+        instant, blow = rng.uniform(3, longest), rng.choice(VICTIMS)
+        struck = break_off(folder, [], instant, blow)
+        unlock(folder)
+        name = f"{blow[1].name} {blow[0]}"
+        tally.late += not struck
+        tally.kills["whole study"] += struck
+        tally.blows[name] += struck
+        tally.gone_on += (folder / "broken.log").read_text().count("oing on after")
         print(
-            f"{tally.kills:3d} {killed:14s} after {instant:5.1f} s, {made} files made", flush=True
+            f"{tally.kills.total():3d} {name if struck else 'too late':18s} after {instant:5.1f} s"
+            f", {len(numbers(folder))} of {len(due)} files made",
+            flush=True,
         )
-    tally.gone_on = run_to_the_end(folder).count("oing on after")
-    tally.differing = differences(folder, reference)
+        if not struck or tally.kills.total() == kills:
+            tally.gone_on += run_to_the_end(folder).count("oing on after")
+            tally.compared += len(due)
+            tally.differing += differences(folder, due)
+            shutil.rmtree(folder)
     return tally
 
 
@@ -232,18 +349,17 @@ def main() -> None:
     asked = parser.parse_args()
     rng = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as place:
-        whole = unbroken(Path(place) / "unbroken")
-        reference = numbers(whole)
+        whole = Path(place) / "unbroken"
         if asked.over == "jobs":
+            run_to_the_end(tiny(whole))
+            reference = numbers(whole)
             tally = over_jobs(whole, asked.kills, rng)
-            run_to_the_end(whole)
+            run_to_the_end(whole)  # everything below what was made again
+            tally.compared += len(reference)
             tally.differing += differences(whole, reference)
         else:
-            tally = over_dag(Path(place) / "broken", reference, asked.kills, rng)
-    print(
-        f"{tally.kills} kills, {tally.late} too late, partial work gone on with {tally.gone_on} "
-        f"times; {len(reference)} files compared, {len(tally.differing)} differ"
-    )
+            tally = over_dag(checkout, unbroken(whole), asked.kills, 100, rng)
+    print(tally)
     sys.exit(f"Differing: {tally.differing}" if tally.differing else 0)
 
 

@@ -68,6 +68,16 @@ def cut(
     )
 
 
+@pytest.fixture(scope="session")
+def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which the tiny study of tests/accidents.py has been made; change a copy of it."""
+    import accidents
+
+    folder = accidents.tiny(tmp_path_factory.mktemp("tiny") / "whole")
+    accidents.run_to_the_end(folder)
+    return folder
+
+
 @pytest.fixture
 def cells() -> pd.DataFrame:
     """1,000 cells on 40 slides of two domains, 400 positive."""

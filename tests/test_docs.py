@@ -79,7 +79,8 @@ def test_every_other_command_is_python_by_hand():
     }
     assert rest == {
         "PYTHONPATH=workflow python workflow/scripts/split.py --help",  # test_scripts runs it
-        "python tests/accidents.py jobs --kills 5",  # test_accidents runs its parts
+        "python tests/accidents.py jobs --kills 200 --seed 1",  # test_accidents runs its parts
+        "python tests/accidents.py dag --kills 12 --seed 1",
     }
     said = subprocess.run(
         [sys.executable, "tests/accidents.py", "--help"], cwd=ROOT, capture_output=True, text=True
@@ -105,6 +106,17 @@ def test_links_lead_somewhere():
     for path in [*DOCS, ROOT / "config" / "README.md", *(ROOT / "docs" / "decisions").glob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
             assert "://" in link or (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def test_every_fault_of_the_table_has_its_test():
+    lines = (ROOT / "docs" / "reliability.md").read_text().split("\n## ")[0].splitlines()
+    rows = [line for line in lines if line.startswith("| ")][2:]
+    assert len(rows) == 23
+    for row in rows:
+        named = re.findall(r"`(test_\w+):(test_\w+)`", row.split(" | ")[-1])
+        assert named, row
+        for file, test in named:
+            assert f"def {test}(" in (ROOT / "tests" / f"{file}.py").read_text(), test
 
 
 def test_fidelity_names_functions_and_tests_that_exist():
@@ -145,7 +157,7 @@ def test_the_head_card_that_the_docs_show_is_one(tmp_path):
 def test_messages_in_the_docs_are_those_of_the_code():
     page = (ROOT / "docs" / "when-something-goes-wrong.md").read_text()
     said = re.findall(r"^\| [^|]+ \| `([^`]+)` \|", page, re.M)
-    assert len(said) == 41
+    assert len(said) == 45
     code = "".join(path.read_text() for path in (ROOT / "workflow" / "cryotome").glob("*.py"))
     whole = re.sub(r'"\s*\n\s*f?"', "", code)  # sentences run over several literals
     assert [text for text in said if text not in whole] == []

@@ -1,4 +1,5 @@
 import json
+import os
 from types import SimpleNamespace
 
 import pandas as pd
@@ -8,11 +9,12 @@ from conftest import CONFIG, ROOT
 from cryotome.cards import read_yaml
 from cryotome.ending import conclude, renew_partial
 from cryotome.errors import WeightsError
-from cryotome.failures import recorded
+from cryotome.failures import RUN, recorded
 from cryotome.study import Study
 
 
-def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path):
+def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path, monkeypatch):
+    monkeypatch.setenv(RUN, "this")
     study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     logs, log = tmp_path / "logs", tmp_path / "logs" / "embed" / "a.log"
     log.parent.mkdir(parents=True)
@@ -26,7 +28,7 @@ def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path
         published=str(ROOT / "config" / "published" / "ganz2024_table2.csv"),
     )
     said = []
-    conclude(study, inputs, logs, since=0, say=said.append)
+    conclude(study, inputs, logs, run="this", say=said.append)
     assert "Jobs failed; what does not need them was made" in said[0]
     assert "embed demo_rois, paper-fp32, vit_tiny_random: put the file there" in said[0]
     table = pd.read_csv(tmp_path / "studies" / "demo" / "table2_partial.csv")
@@ -51,20 +53,27 @@ def test_failures_of_earlier_runs_are_not_listed(tmp_path):
     study = Study(read_yaml(CONFIG / "amibr.yaml") | {"schemes": ["random"]}, CONFIG)
     log = tmp_path / "embed" / "a.failed.json"
     log.parent.mkdir()
-    log.write_text(json.dumps({"rule": "embed", "wildcards": {}, "why": "old", "log": ""}))
+    log.write_text(
+        json.dumps({"rule": "embed", "wildcards": {}, "why": "old", "log": "", "run": "other"})
+    )
     said = []
-    later = log.stat().st_mtime + 1
-    conclude(study, SimpleNamespace(), tmp_path, since=later, say=said.append)
+    os.utime(log, (2e9, 2e9))  # written by a clock that has been set back since
+    conclude(study, SimpleNamespace(), tmp_path, run="this", say=said.append)
     assert "old" not in said[0]
+    log.write_text(log.read_text().replace("old", "new").replace("other", "this"))
+    os.utime(log, (0, 0))
+    conclude(study, SimpleNamespace(), tmp_path, run="this", say=said.append)
+    assert "new" in said[1]
 
 
-def test_a_download_that_failed_says_nothing_of_table_2(tmp_path):
+def test_a_download_that_failed_says_nothing_of_table_2(tmp_path, monkeypatch):
+    monkeypatch.setenv(RUN, "this")
     study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     log = tmp_path / "logs" / "download" / "mine.log"
     log.parent.mkdir(parents=True)
     with pytest.raises(WeightsError), recorded(log, "download", {"record": "mine"}):
         raise WeightsError("404")
     said: list[str] = []
-    conclude(study, SimpleNamespace(), tmp_path / "logs", since=0, say=said.append)
+    conclude(study, SimpleNamespace(), tmp_path / "logs", run="this", say=said.append)
     assert "download mine: 404" in said[0]
     assert len(said) == 1

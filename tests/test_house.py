@@ -9,8 +9,8 @@ from conftest import ROOT
 
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply"},
-    {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases", "web", "archives", "receipts"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch"},
+    {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases", "web", "archives", "receipts", "apart"},
     {"resume", "linear", "cluster"},
     {"machine", "chosen", "replica"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora", "records"},
@@ -91,7 +91,17 @@ def test_model_names_stand_in_no_python():
 
 
 # what moves no number of a report, or is versioned by a recipe
-PLUMBING = {"job", "paths", "errors", "cards", "failures", "resume", "stores", "predictions"}
+PLUMBING = {
+    "job",
+    "watch",
+    "paths",
+    "errors",
+    "cards",
+    "failures",
+    "resume",
+    "stores",
+    "predictions",
+}
 PLUMBING |= {"cells", "annotations", "images", "windows", "recipes", "site", "transforms"}
 PLUMBING |= {
     "embeddings",

@@ -1,5 +1,4 @@
 import json
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -90,9 +89,9 @@ def test_nothing_at_all_still_makes_a_line_for_every_row(tmp_path, cells):
 
 
 def test_the_reason_is_that_of_the_job_that_failed(tmp_path, cells):
-    weights = Failure("embed", {"dataset": "midog", "model": "uni"}, "no weights\n of uni", "", 1)
-    training = Failure("train_endtoend", {"model": "resnet", "head": "e2e"}, "killed", "", 1)
-    others = [Failure(rule, {}, "no", "", 1) for rule in ("score", "table1", "publish")]
+    weights = Failure("embed", {"dataset": "midog", "model": "uni"}, "no weights\n of uni", "")
+    training = Failure("train_endtoend", {"model": "resnet", "head": "e2e"}, "killed", "")
+    others = [Failure(rule, {}, "no", "") for rule in ("score", "table1", "publish")]
     table = partial(tmp_path, cells, [*others, weights, training])
     assert table.loc[("uni", "probe"), "why"] == "embed: no weights of uni"
     assert table.loc[("resnet", "e2e"), "why"] == "train_endtoend: killed"
@@ -107,11 +106,13 @@ def test_predictions_of_other_cells_are_not_used(tmp_path, cells):
     assert "fold=0.csv was made from other cells or another split: run" in row["why"]
 
 
-def test_predictions_of_another_split_or_older_than_a_failure_are_not_used(tmp_path, cells):
+def test_predictions_of_another_split_or_below_a_job_that_has_failed_since_are_not_used(
+    tmp_path, cells
+):
     for path in asked(tmp_path)[:4]:
         write(path, [0, 1, 0, 1], cells)
     assert partial(tmp_path, cells).loc[("uni", "probe"), "in_found"] == 4
-    later = Failure("embed", {"dataset": "midog", "model": "uni"}, "no room", "", time.time() + 9)
+    later = Failure("embed", {"dataset": "midog", "model": "uni"}, "no room", "")
     row = partial(tmp_path, cells, [later]).loc[("uni", "probe")]
     assert (row["in_found"], row["why"]) == (0, "embed: no room")
     (tmp_path / "splits/midog/from_a/fraction=1.0/fold=0.csv").write_text("id,role\n1,test\n")

@@ -10,6 +10,7 @@ import pandas as pd
 from cryotome.failures import failures
 from cryotome.partial import at_hand, table2_partial
 from cryotome.paths import written_whole
+from cryotome.stores import PATCHES, passport
 from cryotome.study import Study
 
 
@@ -60,19 +61,33 @@ def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False
     return table
 
 
-def conclude(
-    study: Study, inputs: Any, logs: Path, *, since: float, say: Callable[..., None]
-) -> None:
+def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> None:
+    """List the images that gave no patches and whose cells the datasets' cards leave out.
+
+    Parameters
+    ----------
+    results
+        The folder that holds `patches`.
+    """
+    for name in study.datasets:
+        store = results / "patches" / f"{name}.h5"
+        broken = json.loads(passport(store, PATCHES)["broken"]) if store.exists() else {}
+        if broken:
+            lines = [f"{len(broken)} images of {name} are left out, as its card says:"]
+            say("\n".join([*lines, *(f"  {why}" for why in broken.values())]))
+
+
+def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]) -> None:
     """List the jobs that failed with their reasons; write what there is of Table 2.
 
     Parameters
     ----------
     inputs
         Of the rule `table2_partial`.
-    since
-        When the run began, in seconds since 1970; older records are not of this run.
+    run
+        The run that has ended; records of others are not listed.
     """
-    failed = [failure for failure in failures(logs) if failure.when >= since]
+    failed = [failure for failure in failures(logs) if failure.run == run]
     lines = ["Jobs failed; what does not need them was made, and stays."]
     lines += [f"  {f.rule} {', '.join(f.wildcards.values())}: {f.why}  [{f.log}]" for f in failed]
     say("\n".join([*lines, "Mend what is named and run the same command again."]))

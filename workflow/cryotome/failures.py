@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,17 @@ from cryotome.paths import written_whole
 
 SHORTEST = 6  # characters of a token; less would star out words
 ENDING = ".failed.json"
+RUN = "CRYOTOME_RUN"  # names the run of Snakemake that a job belongs to
 WAYS_OUT = {
     errno.ENOSPC: "The disk is full. Make room and rerun: what is finished stays",
     errno.EDQUOT: "The quota is used up. Make room and rerun: what is finished stays",
     errno.EACCES: "You may not write or read there. Mend its permissions and rerun",
     errno.EPERM: "You may not write there. Mend its permissions and rerun",
     errno.EROFS: "That file system is read-only. Let `results` be a link to one that is not",
+    errno.ENOENT: "It vanished, or never was there. Run again; what was given, put back first",
+    errno.EIO: "The disk fails or does not answer. See to it and rerun: what is finished stays",
+    errno.ESTALE: "The network disk has lost it. Run again: what is finished stays",
+    errno.EFBIG: "A limit on file size is reached (`ulimit -f`). Lift it and rerun",
 }
 
 
@@ -33,15 +38,15 @@ class Failure:
         Which job of the rule: dataset, model, fold and so on.
     why
         What its error says, or that it was killed.
-    when
-        Seconds since 1970.
+    run
+        The run of Snakemake that it belongs to. Clocks may go backwards.
     """
 
     rule: str
     wildcards: dict[str, str]
     why: str
     log: str
-    when: float
+    run: str = ""
 
     def explains(self, keys: dict[str, str]) -> bool:
         """Whether this job is on the way to a file with these keys."""
@@ -80,37 +85,41 @@ def reason(error: BaseException) -> str:
         return without_secrets(str(error))
     if isinstance(error, OSError) and error.errno in WAYS_OUT:
         assert error.errno
-        return f"{error.filename or 'A file'}: {error.strerror}. {WAYS_OUT[error.errno]}."
+        where = error.filename2 or error.filename or "A file"  # of a copy, where it goes
+        return f"{where}: {error.strerror}. {WAYS_OUT[error.errno]}."
     return without_secrets(f"{type(error).__name__}: {error}")
 
 
 @contextmanager
-def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[None]:
+def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[Callable[[str], None]]:
     """Keep a record beside the log from the start of a job, and take it away if it succeeds.
 
-    So a job that was killed leaves one, too.
+    So a job that was killed leaves one, too. The block gets a function that writes a reason
+    into the record, for an end that no exception tells.
     """
     path = log.with_suffix(ENDING)
     about = {"rule": rule, "wildcards": wildcards, "log": str(log)}
+    about |= {"run": os.environ.get(RUN, "")}
 
     def write(why: str) -> None:
         with written_whole(path) as beside:
             beside.write_text(json.dumps(about | {"why": why}, indent=1) + "\n")
 
-    write("It was killed, or still runs.")
+    with suppress(OSError):  # a full disk is said where it keeps results away
+        write("It was killed, or still runs.")
     try:
-        yield
+        yield write
     except BaseException as error:
-        with suppress(OSError):  # a full disk must not hide what went wrong
+        with suppress(OSError):  # nor may it hide what went wrong
             write(reason(error))
         raise
     path.unlink(missing_ok=True)
 
 
 def failures(logs: Path) -> list[Failure]:
-    """Read all records below a folder of logs, the oldest first."""
+    """Read all records below a folder of logs: the jobs that have not succeeded since."""
     found = []
-    for path in logs.glob(f"*/*{ENDING}"):
+    for path in sorted(logs.glob(f"*/*{ENDING}")):
         with suppress(OSError, ValueError, TypeError):  # removed meanwhile, or torn
-            found.append(Failure(**json.loads(path.read_text()), when=path.stat().st_mtime))
-    return sorted(found, key=lambda failure: failure.when)
+            found.append(Failure(**json.loads(path.read_text())))
+    return found

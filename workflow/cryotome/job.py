@@ -1,19 +1,22 @@
 """The one door between Snakemake and the library: `run(main)`."""
 
 import argparse
+import faulthandler
 import inspect
 import json
 import os
 import sys
 import traceback
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
 from cryotome.errors import CryotomeError
 from cryotome.failures import is_mendable, reason, recorded, without_secrets
 from cryotome.leases import leased
+from cryotome.watch import watched
 
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
 SITE = {
@@ -40,11 +43,13 @@ class _Tee:
     def write(self, text: str) -> int:
         text = without_secrets(text)
         lines = text.replace("\r", "\n")
-        self.log.write(lines)
+        with suppress(OSError):  # a full disk: no work is lost for want of a log
+            self.log.write(lines)
         return self.terminal.write(text if self.isatty() else lines)
 
     def flush(self) -> None:
-        self.log.flush()
+        with suppress(OSError):
+            self.log.flush()
         self.terminal.flush()
 
     def isatty(self) -> bool:
@@ -118,18 +123,38 @@ def run(main: Callable[..., None]) -> None:
     if job is None:
         main(**_from_command_line(main, wanted))
         return
-    path = Path(job.log[0])
-    with open(path, "w") as log:
-        sys.stderr = _Tee(log, sys.__stderr__)  # type: ignore[assignment,arg-type]
+    path, keys = Path(job.log[0]), dict(job.wildcards.items())
+    with _logging(path) as log:
         try:
             gpus = job.resources.get("gpu", 0)
-            with recorded(path, job.rule, dict(job.wildcards.items())), leased(gpus):
+            with recorded(path, job.rule, keys) as tell, watched(tell, log), leased(gpus):
                 main(**_from_rule(job, wanted))
         except BaseException as error:
             if is_mendable(error):
                 print(f"\n{type(error).__name__}: {reason(error)}\n", file=sys.stderr)
                 sys.exit(1)
-            log.write(without_secrets(traceback.format_exc()))
+            with suppress(OSError):
+                log.write(without_secrets(traceback.format_exc()))
             raise
-        finally:
-            sys.stderr = sys.__stderr__
+
+
+@contextmanager
+def _logging(path: Path) -> Iterator[TextIO]:
+    """Let standard error go to a log as well, and the stacks of a native crash."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = open(path, "w")  # noqa: SIM115
+    except OSError as error:
+        sys.exit(reason(error))
+    crashes = not faulthandler.is_enabled()
+    if crashes:
+        faulthandler.enable(log)
+    sys.stderr = _Tee(log, sys.__stderr__)  # type: ignore[assignment,arg-type]
+    try:
+        yield log
+    finally:
+        sys.stderr = sys.__stderr__
+        if crashes:
+            faulthandler.disable()
+        with suppress(OSError):  # as above
+            log.close()

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryotome.errors import CryotomeError
+from cryotome.watch import waiting
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 SHARED_BY = "CRYOTOME_JOBS_PER_GPU"
@@ -132,7 +133,8 @@ def _wait(devices: list[str], count: int, jobs: int, folder: Path) -> dict[str, 
             if not said:
                 _say(f"Waiting for {count} of the GPUs {','.join(devices)}: other jobs hold them.")
             said = True
-            time.sleep(PAUSE)
+            with waiting():
+                time.sleep(PAUSE)
         return taken
     finally:
         os.close(locks.folder)

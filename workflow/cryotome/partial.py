@@ -18,7 +18,7 @@ from cryotome.tables import KEYS, in_or_out, table2, with_published
 COLUMNS = [*KEYS, "scheme", "train_domain", "test_domain", "fold", "value"]
 # the rules on the way to a file of predictions; the failure of any other explains nothing
 ON_THE_WAY = ["make_demo", "read_cells", "cut_patches", "audit", "split", "embed"]
-ON_THE_WAY += ["probe", "train_endtoend"]
+ON_THE_WAY += ["probe", "probe_whole", "train_endtoend"]
 REASONS = 3  # that one row lists
 
 
@@ -34,7 +34,7 @@ def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
     """Say why a file of predictions is missing or out of date; nothing where it is neither."""
     keys, stale = _keys(path), ""
     about = path.with_suffix(".json")
-    made = path.stat().st_mtime if path.exists() and about.exists() else 0.0
+    made = path.exists() and about.exists()
     if made:
         said = json.loads(about.read_text())
         split = split_of(path)
@@ -42,7 +42,8 @@ def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
         if said["cells_sha256"] != cells_sha256 or not known:
             stale = f"{path} was made from other cells or another split: run the study again"
     on_the_way = [f for f in failed if f.rule in ON_THE_WAY and f.explains(keys)]
-    reasons = {f.why: f.rule for f in on_the_way if f.when > made}
+    # a record lies there until its job succeeds: whatever was made below it is of before
+    reasons = {f.why: f.rule for f in on_the_way}
     if made and not reasons:
         return stale
     said_so = [f"{rule}: {' '.join(why.split())}" for why, rule in reasons.items()]

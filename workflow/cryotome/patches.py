@@ -5,7 +5,9 @@ import json
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from cryotome import recipes
+from cryotome.apart import Run, children, here
 from cryotome.cards import Card
 from cryotome.cells import load_cells
 from cryotome.errors import DataError, StoreError
@@ -58,7 +61,9 @@ def _stamp(path: Path) -> str:
     return f"{about.st_size}-{about.st_mtime_ns}"
 
 
-def _cut_into(store: Growing, cells: pd.DataFrame, folder: Path, card: Card, bar: tqdm) -> None:
+def _cut_into(
+    store: Growing, cells: pd.DataFrame, folder: Path, card: Card, bar: tqdm, run: Run
+) -> None:
     """Cut the cells of one image that the store does not hold yet."""
     path = find_image(folder, cells["image"].iloc[0])
     stamp = _stamp(path) if path.exists() else ""
@@ -68,11 +73,15 @@ def _cut_into(store: Growing, cells: pd.DataFrame, folder: Path, card: Card, bar
         bar.update(len(cells) - sum(map(len, waiting)))
     if not waiting:
         return
-    patches = cut_image(pd.concat(waiting), path, card)
-    for part in waiting:
-        store.put(part.index[0], np.stack([next(patches) for _ in range(len(part))]), stamp)
-        with bar.get_lock():
-            bar.update(len(part))
+    patches = run(cut_image, pd.concat(waiting), path, card)
+    try:
+        for part in waiting:
+            store.put(part.index[0], np.stack(list(islice(patches, len(part)))), stamp)
+            with bar.get_lock():
+                bar.update(len(part))
+        next(patches, None)  # so that a process that gave them is free again
+    except ChildProcessError as error:
+        raise DataError(f"{path} crashes what reads it ({error}). Fetch it again.") from error
 
 
 def write_patches(
@@ -144,18 +153,25 @@ def _passport(card: Card, dataset: str, cells_csv: Path) -> dict[str, Any]:
 def _cut_all(
     store: Growing, cells: pd.DataFrame, folder: Path, card: Card, *, dataset: str, threads: int
 ) -> dict[str, str]:
-    """Cut image after image, and return those that gave nothing, with the reason."""
+    """Cut image after image, and return those that gave nothing, with the reason.
+
+    Where an attempt before this one was killed, an image may have crashed it: they are read in
+    child processes, which costs a few seconds and names the image that crashes.
+    """
     groups = {str(name): part for name, part in cells.groupby("image", sort=False)}
     bar = tqdm(total=len(cells), desc=f"cut {dataset}", unit="patch", mininterval=5)
 
     def cut(part: pd.DataFrame) -> str:
         try:
-            _cut_into(store, part, folder, card, bar)
+            _cut_into(store, part, folder, card, bar, run)
         except DataError as error:
             return str(error)
         return ""
 
-    with bar, ThreadPoolExecutor(threads) as pool:
+    with ExitStack() as stack:
+        stack.enter_context(bar)
+        run = stack.enter_context(children(threads)) if store.crashed else here
+        pool = stack.enter_context(ThreadPoolExecutor(threads))
         reasons = dict(zip(groups, pool.map(cut, groups.values()), strict=True))
     return {name: why for name, why in reasons.items() if why}
 

@@ -61,5 +61,9 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     try:
         yield beside
         beside.replace(path)
+    except OSError as error:
+        if error.errno and not error.filename:  # a write does not say where
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
     finally:
         beside.unlink(missing_ok=True)

@@ -24,9 +24,11 @@ import numpy as np
 from cryotome.errors import StoreError
 from cryotome.paths import written_whole
 from cryotome.stores import LAYOUT, SUMS, UNREADABLE, row_sums, seal
+from cryotome.watch import waiting
 
 LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
 STORE, JOURNAL, PASSPORT, LOCK = "store.h5", "journal", "passport.json", "lock"
+AT_WORK = "at_work"  # lies there while a process works, and when it was killed
 
 
 def _say(text: str) -> None:
@@ -58,7 +60,8 @@ def _locked(folder: Path) -> IO[str]:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         _say(f"{folder}: another process works on this; waiting for it to end.")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with waiting():
+            fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:  # some shared file systems have no locks
         _say(f"{folder} cannot be locked ({error}); see that no second run works on it.")
     return lock
@@ -108,10 +111,15 @@ class Growing:
     One array (n, ...) lies contiguous in the file and is written in place; a journal names
     the rows that are finished, with their checksum. A kill loses the rows in hand and
     nothing else, and no row is trusted that its checksum contradicts.
+
+    Attributes
+    ----------
+    crashed
+        Whether an attempt before this one was killed, or crashed in native code.
     """
 
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, name: str, *, crashed: bool) -> None:
+        self.folder, self.crashed = folder, crashed
         with h5py.File(folder / STORE) as file:
             self._offset, self.shape = file[name].id.get_offset(), file[name].shape
             self._dtype = file[name].dtype
@@ -159,7 +167,10 @@ class Growing:
         left = memoryview(rows.tobytes())
         checksum, at = zlib.crc32(left), self._offset + first * self._stride
         while left:
-            written = os.pwrite(self._file, left, at)
+            try:
+                written = os.pwrite(self._file, left, at)
+            except OSError as error:  # which does not say where
+                raise OSError(error.errno, error.strerror, str(self.folder / STORE)) from error
             left, at = left[written:], at + written
         with self._turn:
             self._journal.write(f"\n{first} {len(values)} {checksum} {stamp}\n")
@@ -246,8 +257,13 @@ def growing(
         if not (claim(folder, passport) and _is_begun(path, name, shape, dtype, ids)):
             (folder / JOURNAL).unlink(missing_ok=True)
             _create(path, name, shape, dtype, ids)
-        store = Growing(folder, name)
+        at_work = folder / AT_WORK
+        store = Growing(folder, name, crashed=at_work.exists())
+        at_work.touch()
         try:
             yield store
+        except BaseException:
+            at_work.unlink(missing_ok=True)  # it ends, but in order
+            raise
         finally:
             store.close()

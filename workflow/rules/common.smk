@@ -8,12 +8,12 @@ import functools
 import json
 import os
 import sys
-import time
+import uuid
 from pathlib import Path
 
 from snakemake.logging import logger
 
-STARTED, LOGS = time.time(), Path("results/logs")
+LOGS = Path("results/logs")
 BASE = Path(workflow.basedir)
 # Snakemake hands its sys.path to the scripts
 sys.path.insert(0, str(BASE / "workflow"))
@@ -28,6 +28,7 @@ from cryotome.demands import (
     patches_mb,
     train_minutes,
 )
+from cryotome.failures import RUN
 from cryotome.pins import pinned
 from cryotome.site import announce, annotation_file, images_at_hand, settle
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
@@ -36,6 +37,7 @@ SITE = settle(config, BASE / "config")
 STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
 
 if workflow.is_main_process:
+    os.environ[RUN] = uuid.uuid4().hex  # its jobs inherit it
     announce(STUDY, SITE, say=logger.info)
 
 DEVICE = STUDY.config["device"]

@@ -65,6 +65,8 @@ rule cut_patches:
         "results/logs/cut_patches/{dataset}.log",
     benchmark:
         "results/benchmarks/cut_patches/{dataset}.tsv"
+    # a slide that crashes the job is named, or left out, by the second attempt
+    retries: 1
     conda:
         "../../envs/cryotome.yaml"
     threads: 8

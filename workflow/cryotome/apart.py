@@ -1,0 +1,121 @@
+"""Child processes for code that may crash or hang, so that this process does not."""
+
+import faulthandler
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from cryotome.errors import CryotomeError
+from cryotome.watch import patience, waiting
+
+Item = TypeVar("Item")
+Run = Callable[..., Iterator[Any]]
+
+
+def here(function: Callable[..., Iterator[Item]], *arguments: Any) -> Iterator[Item]:
+    """Yield what a generator yields, run in this process."""
+    return function(*arguments)
+
+
+def _serve(calls: Connection) -> None:
+    """Run generator after generator and send what they yield, until the other end is closed."""
+    faulthandler.enable()
+    with suppress(EOFError, OSError):
+        while True:
+            function, arguments = calls.recv()  # and import what it needs
+            calls.send(("begun", None))
+            try:
+                for item in function(*arguments):
+                    calls.send(("item", item))
+                calls.send(("end", None))
+            except (CryotomeError, OSError) as error:
+                calls.send(("error", error))
+
+
+class _Child:
+    """A process that runs one generator after another; a new one after a crash."""
+
+    def __init__(self) -> None:
+        self._process: Any = None
+        self._calls: Any = None
+
+    def _start(self) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._calls, theirs = spawn.Pipe()
+        self._process = spawn.Process(target=_serve, args=[theirs], daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def run(self, function: Callable[..., Iterator[Item]], *arguments: Any) -> Iterator[Item]:
+        if self._process is None:
+            self._start()
+        kind = "item"
+        try:
+            self._calls.send((function, arguments))
+            with waiting():
+                self._calls.recv()  # that it has begun
+            while kind == "item":
+                if not self._calls.poll(patience() / 2):  # before the watch gives this job up
+                    raise ChildProcessError(f"no answer for {patience() / 2:,.0f} s")
+                kind, value = self._calls.recv()
+                if kind == "item":
+                    yield value
+            if kind == "error":
+                raise value
+        except (EOFError, ConnectionError) as error:
+            self._process.join()
+            raise ChildProcessError(_how(self._process.exitcode)) from error
+        finally:
+            if kind == "item":  # crashed, hangs, or nobody wants the rest
+                self.end()
+
+    def end(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.join()
+            self._calls.close()
+            self._process = None
+
+
+def _how(code: int) -> str:
+    """Say how a process ended.
+
+    >>> _how(-11), _how(1)
+    ('SIGSEGV', 'exit code 1')
+    """
+    return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+@contextmanager
+def children(count: int) -> Iterator[Run]:
+    """Give a function that runs generators in child processes, at most so many at once.
+
+    What is handed over and back is pickled. The function may be called in any thread;
+    CryotomeError and OSError come through as they are.
+
+    Raises
+    ------
+    ChildProcessError
+        (By the function given.) The child crashed, or did not answer; its text says how.
+    """
+    all_ = [_Child() for _ in range(count)]
+    idle: SimpleQueue[_Child] = SimpleQueue()
+    for child in all_:
+        idle.put(child)
+
+    def run(function: Callable[..., Iterator[Item]], *arguments: Any) -> Iterator[Item]:
+        child = idle.get()
+        try:
+            yield from child.run(function, *arguments)
+        finally:
+            idle.put(child)
+
+    try:
+        yield run
+    finally:
+        for child in all_:
+            child.end()
