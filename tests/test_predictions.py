@@ -1,10 +1,15 @@
 import json
+import runpy
 
 import numpy as np
 import pandas as pd
+import pytest
+from conftest import ROOT
 
+from cryotome import recipes
+from cryotome.errors import StoreError
 from cryotome.paths import sha256
-from cryotome.predictions import write_predictions
+from cryotome.predictions import read_predictions, write_predictions
 
 
 def test_a_prediction_carries_the_hash_of_its_split_and_how_it_was_drawn(tmp_path):
@@ -21,3 +26,34 @@ def test_a_prediction_carries_the_hash_of_its_split_and_how_it_was_drawn(tmp_pat
     assert about["split_sha256"] == sha256(split)
     assert (about["split_drawn"], about["model"]) == ("stratified", "uni")
     assert set(about["versions"]) == {"numpy", "scipy", "scikit-learn", "torch"}
+
+
+def made(folder, fold: int, **notes: object):
+    """Write a split and the predictions on it, where a study has them."""
+    split = folder / f"splits/d/random/fraction=1.0/fold={fold}.csv"
+    split.parent.mkdir(parents=True, exist_ok=True)
+    split.write_text("id,role\n4,test\n5,test\n")
+    split.with_suffix(".json").write_text('{"drawn": "stratified"}')
+    path = folder / f"predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold={fold}.csv"
+    roles = pd.DataFrame({"id": [4, 5], "role": ["test", "test"]})
+    scores = np.array([0.25, 0.75])
+    write_predictions(path, roles, np.array([0, 1]), scores, split=split, notes=notes)
+    return path
+
+
+def test_predictions_of_an_earlier_version_of_the_training_are_refused(tmp_path):
+    assert len(read_predictions(made(tmp_path, 0, recipe=recipes.ENDTOEND))) == 2
+    with pytest.raises(StoreError, match=r"fold=1.csv is of version 1 of the training, which is"):
+        read_predictions(made(tmp_path, 1, recipe=1))
+
+
+def test_stale_draws_of_other_studies_are_left_out_of_the_scores_and_asked_ones_refused(tmp_path):
+    cells = tmp_path / "cells.csv"
+    cells.write_text("id,image,slide,x,y,domain,label\n4,a,a,1,1,all,0\n5,b,b,1,1,all,1\n")
+    asked = made(tmp_path, 0, cells_sha256=sha256(cells))
+    stale = made(tmp_path, 1, cells_sha256="before they were corrected")
+    score = runpy.run_path(str(ROOT / "workflow" / "scripts" / "score.py"))["main"]
+    score(cells, [asked], tmp_path / "scores.csv", "random")
+    assert set(pd.read_csv(tmp_path / "scores.csv")["fold"]) == {0}
+    with pytest.raises(StoreError, match="was made from other cells"):
+        score(cells, [asked, stale], tmp_path / "scores.csv", "random")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from cryotome import recipes
 from cryotome.errors import StoreError
 from cryotome.paths import key, sha256, written_whole
 
@@ -42,6 +43,12 @@ def _notes(path: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path} is not what {beside.name} was written with: it has another {', '.join(odd)}. "
             "It was edited, or comes from another place. Delete it and rerun."
+        )
+    trained = said.get("recipe", recipes.ENDTOEND)  # which trainings alone note
+    if trained != recipes.ENDTOEND:  # Snakemake does not see it once a rule has other outputs
+        raise StoreError(
+            f"{path} is of version {trained} of the training, which is now {recipes.ENDTOEND}. "
+            "Delete it and rerun."
         )
     if split.exists() and sha256(split) != drawn_from:
         raise StoreError(f"{path} was made on another split than {split}. Delete it and rerun.")

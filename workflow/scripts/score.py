@@ -1,9 +1,11 @@
-"""Compute the AUROC per fraction, fold and test domain, from the predictions alone."""
+"""Compute every metric per fraction, fold and test domain, from the predictions alone."""
 
+import sys
 from pathlib import Path
 
 from cryotome.cards import MATCHED
 from cryotome.cells import load_cells
+from cryotome.errors import StoreError
 from cryotome.job import run
 from cryotome.metrics import score_folds
 from cryotome.paths import key, sha256, written_whole
@@ -13,11 +15,16 @@ from cryotome.predictions import read_predictions
 def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> None:
     # every draw at hand, so that no study takes a line of another out of this file
     at_hand = sorted(predictions[0].parents[1].glob("fraction=*/fold=*.csv"))
-    of = sha256(cells)
-    tables = {
-        (key(p, "fraction"), int(key(p, "fold"))): read_predictions(p, cells_sha256=of)
-        for p in at_hand
-    }
+    of, tables = sha256(cells), {}
+    for path in at_hand:
+        try:
+            table = read_predictions(path, cells_sha256=of)
+        except StoreError as error:
+            if path in predictions:
+                raise
+            print(f"Not scored, and not asked for: {error}", file=sys.stderr)
+            continue
+        tables[key(path, "fraction"), int(key(path, "fold"))] = table
     domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
     domain = scheme.removesuffix(MATCHED) if scheme.startswith("except_") else domain
     table = score_folds(tables, load_cells(cells), train_domain=domain)
