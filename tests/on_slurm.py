@@ -25,7 +25,7 @@ from throwaway import Cluster, say, why_not
 
 LIMIT = 2400  # seconds for one run of snakemake
 # so little that a first attempt is over its memory, the second far below
-STARVED = ["--set-resources", "cut_patches:mem_mb=160 * attempt ** 4"]
+STARVED = ["--set-resources", "embed:mem_mb=300 * attempt ** 3"]
 
 
 @dataclass
@@ -44,13 +44,14 @@ def queue() -> list[Job]:
     return [Job(*line.split("|")) for line in lines]
 
 
-def processes(script: str) -> list[int]:
-    """Return the processes that run a rule's script."""
+def processes(script: str, folder: Path) -> list[int]:
+    """Return the processes that run a rule's script in a folder."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if f".{script}.py".encode() in path.read_bytes():
-                found.append(int(path.parent.name))
+            runs = f".{script}.py".encode() in (path / "cmdline").read_bytes()
+            if runs and (path / "cwd").readlink() == folder:
+                found.append(int(path.name))
     return found
 
 
@@ -71,37 +72,43 @@ class Run:
         self.faults.append(what)
 
 
+def running(rule: str) -> list[Job]:
+    """Return the jobs of a rule that run."""
+    return [job for job in queue() if rule in job.comment and job.state == "RUNNING"]
+
+
 def cancel_one(run: Run, cluster: Cluster) -> Iterator[None]:
     """Somebody cancels a running job."""
-    while not (
-        victims := [j for j in queue() if "rule_embed" in j.comment and j.state == "RUNNING"]
-    ):
+    while not (victims := running("rule_audit")):
         yield
     say("scancel", victims[0].number)
     run.note(f"scancel {victims[0].number} ({victims[0].comment})")
-    while "status is: 'CANCELLED'" not in run.text():
+    while not ended(run, "audit"):
         yield
-    run.note("Snakemake saw CANCELLED and tries again")
+    run.note(f"Snakemake saw {ended(run, 'audit')} and tries again")
+
+
+def ended(run: Run, rule: str) -> str:
+    """Return how Slurm says that a job of a rule failed; nothing where none did."""
+    said = rf"rule {rule}:\n    message: SLURM-job '\d+' failed, SLURM status is: '(.*?)'"
+    found = re.search(said, run.text())
+    return found[1] if found else ""
 
 
 def fail_once(run: Run, cluster: Cluster) -> Iterator[None]:
     """A job's script dies without a word."""
-    while not (victims := processes("train_endtoend")):
+    while not (victims := processes("train_endtoend", run.folder)):
         yield
     os.kill(victims[0], signal.SIGKILL)
     run.note("kill -9 of the script of a training")
-    while "status is: 'FAILED'" not in run.text():
+    while not ended(run, "train_endtoend"):
         yield
-    run.note("Snakemake saw FAILED and tries again")
+    run.note(f"Snakemake saw {ended(run, 'train_endtoend')} and tries again")
 
 
 def lose_node(run: Run, cluster: Cluster) -> Iterator[None]:
     """A node goes down under a running training, and comes back."""
-    while "status is: 'FAILED'" not in run.text():
-        yield
-    while not (
-        victims := [j for j in queue() if "rule_train" in j.comment and j.state == "RUNNING"]
-    ):
+    while not ended(run, "train_endtoend") or not (victims := running("rule_train")):
         yield
     job = victims[0]
     say("scontrol", "update", f"nodename={job.node}", "state=down", "reason=test")
@@ -114,10 +121,9 @@ def lose_node(run: Run, cluster: Cluster) -> Iterator[None]:
 
 def starve(run: Run, cluster: Cluster) -> Iterator[None]:
     """Jobs need more memory than they asked for."""
-    while not re.search("status is: '(OUT_OF_MEMORY|FAILED|CANCELLED)'", run.text()):
+    while not ended(run, "embed"):
         yield
-    state = re.search("status is: '(.*?)'", run.text())
-    run.note(f"cut_patches was over its memory: {state and state[1]}")
+    run.note(f"embed was over its memory: Slurm says {ended(run, 'embed')}")
 
 
 Fault = Callable[[Run, Cluster], Iterator[None]]
@@ -172,6 +178,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calm", action="store_true", help="break nothing")
     calm = parser.parse_args().calm
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell left behind
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     if why_not():
         sys.exit(f"No throw-away Slurm here: {why_not()}.")
     with tempfile.TemporaryDirectory() as place:
