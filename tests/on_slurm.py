@@ -10,6 +10,7 @@ the repository where the demo has been made, else one is made first.
 import argparse
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,22 +132,22 @@ Fault = Callable[[Run, Cluster], Iterator[None]]
 
 def snakemake(run: Run, cluster: Cluster, faults: list[Fault], *more: str, until: int = 0) -> int:
     """Run the demo through Slurm; interrupt it once so many per cent are done, where asked."""
-    command = [*SNAKEMAKE[:2], "--profile", "slurm", *more]
-    start, log = time.monotonic(), run.log.open("w")
+    command = [*SNAKEMAKE[:2], "--profile", "slurm", "--jobs", "6", *more]
+    start, log = time.monotonic(), run.log.open("a")
     main = subprocess.Popen(command, cwd=run.folder, stdout=log, stderr=subprocess.STDOUT)
     waiting = [fault(run, cluster) for fault in faults]
     while main.poll() is None:
         waiting = [fault for fault in waiting if next(fault, "done") is None]
         done = re.findall(r"\((\d+)%\) done", run.text())
-        if until and done and int(done[-1]) >= until:
+        if until and done and int(done[-1]) >= until and not waiting:
             interrupt(main, run)
         if time.monotonic() - start > LIMIT:
             main.kill()
-            sys.exit(f"not done after {LIMIT} s; {len(waiting)} faults did not come.\n{run.text()}")
+            sys.exit(f"not done after {LIMIT} s; see {run.log}")
         time.sleep(0.3)
     run.seconds += time.monotonic() - start
-    if waiting and not until:
-        sys.exit(f"{len(waiting)} faults did not come.\n{run.text()}")
+    if waiting:
+        sys.exit(f"{len(waiting)} faults did not come; see {run.log}")
     return main.returncode
 
 
@@ -165,8 +166,9 @@ def interrupt(main: subprocess.Popen, run: Run) -> None:
         sys.exit("The jobs of an interrupted run were not cancelled.")
 
 
-def counts(run: Run, text: str) -> str:
+def counts(run: Run) -> str:
     """Say how many jobs went to Slurm, and how often one was tried again."""
+    text = run.text()
     submitted = len(re.findall("has been submitted with SLURM jobid", text))
     again = len(re.findall("Trying to restart job", text))
     finished = len(re.findall("^Finished jobid", text, re.M))
@@ -182,29 +184,24 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     if why_not():
         sys.exit(f"No throw-away Slurm here: {why_not()}.")
-    with tempfile.TemporaryDirectory() as place:
-        reference = numbers(unbroken(Path(place) / "local"))
-        run = Run(checkout(Path(place) / "clone"), Path(place) / "log")
-        cluster = Cluster(Path(place) / "slurm")
+    place = Path(tempfile.mkdtemp())
+    reference = numbers(unbroken(place / "local"))
+    run = Run(checkout(place / "clone"), place / "log")
+    cluster = Cluster(place / "slurm")
+    try:
         cluster.start()
-        try:
-            if calm:
-                code, text = snakemake(run, cluster, []), run.text()
-            else:
-                early = [starve, cancel_one]
-                snakemake(run, cluster, early, *STARVED, until=35)
-                text = run.text()
-                code = snakemake(run, cluster, [fail_once, lose_node])
-                text += run.text()
-        finally:
-            cluster.stop()
-        odd = differences(run.folder, reference)
-        print(
-            f"{counts(run, text)} in {run.seconds:.0f} s, {len(run.faults)} notes of faults; "
-            f"{len(reference)} files compared, {len(odd)} differ"
-        )
-        if code or odd:
-            sys.exit(f"{text[-6000:]}\nexit {code}; differing: {odd}")
+        if not calm:
+            snakemake(run, cluster, [starve, cancel_one], *STARVED, until=35)
+        code = snakemake(run, cluster, [] if calm else [fail_once, lose_node])
+    finally:
+        cluster.stop()
+    odd = differences(run.folder, reference)
+    print(
+        f"{counts(run)} in {run.seconds:.0f} s; {len(reference)} files compared, {len(odd)} differ"
+    )
+    if code or odd:
+        sys.exit(f"exit {code}; what there is lies in {place}; differing: {odd}")
+    shutil.rmtree(place)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cryotome.cluster import KEYS, Cluster, cluster_of, longest, time_limits
+from cryotome.cluster import ANY_TIME, KEYS, Cluster, cluster_of, longest, time_limits
 
 WHOLE = Cluster("lab", "cpu", "gpu", "a100", "--qos=long")
 NOWHERE = Cluster("", "", "", "", "")
@@ -48,6 +48,10 @@ def test_rules_get_what_their_jobs_say():
     assert embed.resources["slurm_partition"]("network") == "gpu"
     assert embed.resources["slurm_partition"]("colours") == "cpu"
     assert embed.resources["gpu_model"]("colours") is None
+    score = SimpleNamespace(resources={"slurm_partition": "said by hand"})
+    WHOLE.place(score, lambda wildcards: True, kept=["slurm_partition"])
+    assert score.resources["slurm_partition"] == "said by hand"
+    assert score.resources["slurm_account"]("any") == "lab"
     score = SimpleNamespace(resources={})
     WHOLE.place(score, lambda wildcards: True)
     assert score.resources["slurm_partition"]("any") == "cpu"
@@ -57,9 +61,10 @@ def test_rules_get_what_their_jobs_say():
 def test_time_limits_are_minutes_and_the_default_partition_has_no_name_too(sinfo):
     sinfo("echo 'cpu* 7-00:00:00'", "echo 'gpu 12:30:00'", "echo 'free infinite'")
     assert time_limits() == {"cpu": 10080, "": 10080, "gpu": 750, "free": float("inf")}
-    assert longest(NOWHERE) == 10080
-    assert longest(WHOLE) == 750
-    assert longest(Cluster("", "elsewhere", "", "", "")) == float("inf")
+    assert longest(NOWHERE) == {False: 10080, True: 10080}
+    assert longest(WHOLE) == {False: 10080, True: 750}
+    assert longest(Cluster("", "cpu,gpu", "", "", "")) == {False: 10080, True: 10080}
+    assert longest(Cluster("", "elsewhere", "", "", "")) == ANY_TIME
 
 
 def test_a_slurm_that_does_not_answer_limits_nothing(sinfo, tmp_path, monkeypatch):
@@ -67,4 +72,4 @@ def test_a_slurm_that_does_not_answer_limits_nothing(sinfo, tmp_path, monkeypatc
     assert time_limits() == {}
     monkeypatch.setenv("PATH", str(Path(tmp_path) / "empty"))
     assert time_limits() == {}
-    assert longest(NOWHERE) == float("inf")
+    assert longest(NOWHERE) == ANY_TIME

@@ -46,9 +46,12 @@ def test_a_network_is_as_large_as_its_parameters(ganz):
 
 def test_embedding_takes_the_arithmetic_of_all_cells_on_a_slow_gpu(ganz):
     """UNI: 123.1 GFLOP a patch (its card), 20,552 cells, 5,000 GFLOP/s."""
-    minutes = embed_minutes(ganz, "midog2022", "uni", "paper-fp32")
+    minutes = embed_minutes(ganz, "midog2022", "uni", "paper-fp32", on_gpu=True)
     assert minutes == pytest.approx(SHORT + 20_552 * 123.1 / 5000 / 60)
-    assert embed_minutes(ganz, "midog2022", "colour_histogram", "paper-fp32") == SHORT
+    cores = embed_minutes(ganz, "midog2022", "uni", "paper-fp32", on_gpu=False)
+    assert cores - SHORT == pytest.approx(50 * (minutes - SHORT))
+    none = embed_minutes(ganz, "midog2022", "colour_histogram", "paper-fp32", on_gpu=True)
+    assert none == SHORT
 
 
 def test_training_takes_its_steps_at_least(ganz):
@@ -56,5 +59,5 @@ def test_training_takes_its_steps_at_least(ganz):
     job = {"dataset": "midog2022", "scheme": "random", "fraction": "1.0", "head": "e2e"}
     gflops = ganz.model("resnet50_imagenet")["gflops"]
     steps = 3 * head["steps"] * head["batch"] * gflops / 5000 / 60
-    minutes = train_minutes(ganz, job | {"model": "resnet50_imagenet"})
+    minutes = train_minutes(ganz, job | {"model": "resnet50_imagenet"}, on_gpu=True)
     assert SHORT + steps < minutes < SHORT + 3 * steps

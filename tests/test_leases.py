@@ -170,9 +170,23 @@ def test_a_machine_without_gpus_gives_none_and_waits_for_none(folder, monkeypatc
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("name", ["CRYOTOME_DEVICE", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"])
-def test_what_a_scheduler_chose_is_left_alone(folder, monkeypatch, name):
-    monkeypatch.setenv(name, "job")
+def test_several_jobs_within_one_allocation_of_slurm_get_a_gpu_each(folder, monkeypatch):
+    """`salloc --gres=gpu:3` and `--profile local`: Slurm shows all three to each of our jobs."""
+    monkeypatch.setenv("SLURM_JOB_GPUS", "4,5,6")
+    monkeypatch.setenv("SLURM_JOB_ID", "77")
+    with leased(1, folder):
+        mine = os.environ[VISIBLE]
+        os.environ[VISIBLE] = "0,1,2"
+        with leased(1, folder):
+            assert {mine, os.environ[VISIBLE]} == {"0", "1"}
+        monkeypatch.setenv("SLURM_JOB_ID", "78")  # whose GPU 0 is another one
+        os.environ[VISIBLE] = "0,1,2"
+        with leased(1, folder):
+            assert os.environ[VISIBLE] == "0"
+
+
+def test_what_a_scheduler_chose_is_left_alone(folder, monkeypatch):
+    monkeypatch.setenv("CRYOTOME_DEVICE", "job")
     for count in (0, 1):
         with leased(count, folder):
             assert os.environ[VISIBLE] == "0,1,2"

@@ -143,7 +143,7 @@ ANYWHERE = Cluster("", "", "", "", "")
     [
         ("exit 0", 2, OK, "sacct tells"),
         ("exit 1", 300, OK, "squeue remembers ended jobs for 300 s"),
-        ("exit 1", 2, MEND, "for 2 s: too short to be seen"),
+        ("exit 1", 200, MEND, "for 200 s: too short to be seen"),
     ],
 )
 def test_ended_jobs_must_be_remembered(only, sacct, age, mark, said):

@@ -168,6 +168,25 @@ def test_planning_imports_no_torch(clone):
     assert done.stdout.splitlines()[-1] == "False True", done.stdout + done.stderr
 
 
+def test_on_slurm_jobs_go_where_the_site_says_whatever_else_is_configured(clone):
+    """Placement does not hang on `--config`, which replaces what a profile says there."""
+    (clone / "config" / "site.yaml").write_text("slurm_partition: short\nslurm_account: lab\n")
+    ask = ["-n", "--profile", "slurm", "results/table2.csv"]
+
+    def training(*more: str) -> str:
+        said = snakemake(clone, *ask, *more).split("\nrule train_endtoend:")[1]
+        return re.search("resources: (.*)", said)[1]
+
+    try:
+        assert training().endswith("gpu=1, slurm_account=lab, slurm_partition=short")
+        assert "gpu=0, slurm_account=lab" in training("--config", "device=cpu")
+        assert "gpu=1, slurm_account=lab" in training("--config", "shards=8")
+        kept = training("--set-resources", "train_endtoend:slurm_partition=other")
+        assert "slurm_partition=other" in kept
+    finally:
+        (clone / "config" / "site.yaml").unlink()
+
+
 @pytest.mark.parametrize("profile", ["local", "slurm"])
 def test_profiles_are_found_from_the_root_of_a_clone(clone, profile):
     assert plan(clone, "--profile", profile)["all"] == 1

@@ -65,12 +65,21 @@ def why_not() -> str:
     lacking = [name for name in PROGRAMS if not shutil.which(name)]
     if lacking:
         return f"no {', '.join(lacking)}: apt-get install slurmctld slurmd slurm-client munge"
+    if "SLURM_CONF" in os.environ:
+        return "SLURM_CONF names another cluster"
     if os.geteuid():
         return "it takes root"
     for path in (ETC / "slurm.conf", ETC / "gres.conf"):
         if path.exists() and not path.is_symlink():
             return f"{path} is a real cluster's"
+    if not (ETC / "slurm.conf").exists() and answers():
+        return "another cluster answers"
     return ""
+
+
+def answers() -> bool:
+    """Whether a controller answers, such as one that needs no file here."""
+    return not subprocess.run(["scontrol", "ping"], capture_output=True, check=False).returncode
 
 
 def say(*command: str) -> str:

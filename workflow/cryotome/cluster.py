@@ -7,7 +7,7 @@ Account and partitions come from `SLURM_ACCOUNT` and `SLURM_PARTITION`, else fro
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ PATIENCE = 30  # seconds that Slurm may take to answer
 KEYS = {"slurm_account": "SLURM_ACCOUNT", "slurm_partition": "SLURM_PARTITION"}
 KEYS |= {"slurm_gpu_partition": "SLURM_GPU_PARTITION", "slurm_gpu_model": "SLURM_GPU_MODEL"}
 KEYS |= {"slurm_extra": "SLURM_EXTRA"}
+SCHEDULER = "CRYOTOME_SCHEDULER"  # set by a profile whose jobs a scheduler places
+ANY_TIME = {False: float("inf"), True: float("inf")}
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Cluster:
         said |= {"gpu_model": model, "slurm_extra": self.extra}
         return {name: value for name, value in said.items() if value}
 
-    def place(self, rule: Any, on_gpu: Callable[[Any], int]) -> None:
+    def place(self, rule: Any, on_gpu: Callable[[Any], int], *, kept: Collection[str] = ()) -> None:
         """Give the jobs of a rule their account and partition.
 
         Parameters
@@ -57,9 +59,11 @@ class Cluster:
             Of Snakemake, with `resources`.
         on_gpu
             Wildcards to the number of GPUs that a job of a rule with `gpu` asks for.
+        kept
+            What the user says of this rule (`--set-resources`), and therefore stays.
         """
         graphic = "gpu" in rule.resources
-        for name in {**self.resources(False), **self.resources(graphic)}:
+        for name in {**self.resources(False), **self.resources(graphic)}.keys() - set(kept):
             rule.resources[name] = lambda wildcards, name=name: self.resources(
                 graphic and on_gpu(wildcards) > 0
             ).get(name)
@@ -108,12 +112,18 @@ def time_limits() -> dict[str, float]:
     return limits
 
 
-def longest(cluster: Cluster) -> float:
-    """Return the minutes that any job of this site may ask for.
+def longest(cluster: Cluster) -> dict[bool, float]:
+    """Return the minutes that a job of this site may ask for, without a GPU and with one.
 
     A job that asks for more than its partition grants waits for ever. One that needs more is
-    stopped at the limit and, tried again, goes on from its checkpoint.
+    stopped at the limit and, tried again, goes on from its checkpoint. Of several partitions,
+    separated by commas, Slurm takes one that grants enough.
     """
     limits = time_limits()
-    wanted = [cluster.partition, cluster.gpu_partition or cluster.partition]
-    return min(limits.get(name, float("inf")) for name in wanted)
+    return {
+        on_gpu: max(
+            limits.get(name, float("inf"))
+            for name in cluster.resources(on_gpu).get("slurm_partition", "").split(",")
+        )
+        for on_gpu in (False, True)
+    }

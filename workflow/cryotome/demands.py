@@ -4,11 +4,12 @@ A first attempt asks for what the work should take on a slow machine, a retry fo
 (`workflow/rules/common.smk`).
 """
 
-from cryotome.costs import Job, cells_of, gflop_of
+from cryotome.costs import CORE_GFLOPS, Job, cells_of, gflop_of
 from cryotome.study import Study
 
 UNKNOWN_CELLS = 20_000  # where a card expects no count: about as many as MIDOG 2022 has
-GPU_GFLOPS = 5_000  # that an old or busy GPU sustains; a projection must not be too short
+# GFLOP/s that an old or busy GPU sustains, and a few cores; a projection must not be too short
+RATES = {True: 5_000, False: 2 * CORE_GFLOPS}
 SHORT = 20  # minutes that any job may take
 MB = 1e6
 
@@ -34,12 +35,12 @@ def network_mb(study: Study, model: str) -> float:
     return study.model(model).get("parameters", 0) * 4 / MB
 
 
-def embed_minutes(study: Study, dataset: str, model: str, view: str) -> float:
-    """Return how long a slow GPU embeds a dataset."""
+def embed_minutes(study: Study, dataset: str, model: str, view: str, *, on_gpu: bool) -> float:
+    """Return how long a slow machine embeds a dataset."""
     patch = study.forward_gflop(model, view, dataset)
-    return SHORT + count_cells(study, dataset) * patch / GPU_GFLOPS / 60
+    return SHORT + count_cells(study, dataset) * patch / RATES[on_gpu] / 60
 
 
-def train_minutes(study: Study, wildcards: dict[str, str]) -> float:
-    """Return how long a slow GPU trains a network, its looks at the validation cells included."""
-    return SHORT + gflop_of(study, Job("train_endtoend", wildcards)) / GPU_GFLOPS / 60
+def train_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
+    """Return how long a slow machine trains a network, looks at the validation cells included."""
+    return SHORT + gflop_of(study, Job("train_endtoend", wildcards)) / RATES[on_gpu] / 60

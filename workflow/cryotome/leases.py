@@ -85,7 +85,8 @@ class _Locks:
 
         A device that several jobs may share is not given to one that wants it alone.
         """
-        name = quote(device, safe="")
+        # the numbers that Slurm shows to a job count the devices of that job
+        name = quote(os.environ.get("SLURM_JOB_ID", "") + device, safe="")
         whole = self.lock(name, (fcntl.LOCK_EX if jobs == 1 else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         if whole is None:
             return []
@@ -144,12 +145,6 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _is_placed(environ: Mapping[str, str]) -> bool:
-    """Whether a scheduler chose the devices already."""
-    by_slurm = {"SLURM_JOB_GPUS", "SLURM_STEP_GPUS"} & set(environ)
-    return bool(by_slurm) or environ.get("CRYOTOME_DEVICE") == "job"
-
-
 def _lease(count: int, folder: Path) -> dict[str, list[int]]:
     devices, jobs = visible_devices(os.environ), int(os.environ.get(SHARED_BY, "1"))
     count = min(count, len(devices))
@@ -189,7 +184,7 @@ def leased(count: int, folder: Path = FOLDER) -> Iterator[None]:
     CryotomeError
         Something else lies where the locks should be.
     """
-    if _is_placed(os.environ):
+    if os.environ.get("CRYOTOME_DEVICE") == "job":
         yield
         return
     before = os.environ.get(VISIBLE)

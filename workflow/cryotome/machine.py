@@ -25,7 +25,7 @@ DRIVERS = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
 ASK_SMI = ["nvidia-smi", "--query-gpu=driver_version,name,memory.total", "--format=csv,noheader"]
 ASK_SINFO = ["sinfo", "--noheader", "--format=%P|%a|%D|%G"]
 PATIENCE = 15  # s that a program may take to answer
-REMEMBERED = 120  # s that squeue must remember an ended job: looks are 10 s apart, and may fail
+REMEMBERED = 300  # s that squeue must remember an ended job: looks are up to 180 s apart
 
 
 @dataclass(frozen=True)
@@ -239,7 +239,8 @@ def check_slurm(rows: list[list[str]], why: str, cluster: Cluster) -> Finding:
     names = {name.rstrip("*"): state for name, state, *_ in rows}
     gpus = sorted({gres.split("(")[0] for *_, gres in rows if "gpu" in gres})
     text = f"Slurm: partitions {', '.join(sorted(names))}; GPUs {', '.join(gpus) or 'none'}"
-    chosen = [name for name in (cluster.partition, cluster.gpu_partition) if name]
+    said = f"{cluster.partition},{cluster.gpu_partition}"
+    chosen = [name for name in said.split(",") if name]
     for name in chosen:
         if names.get(name) != "up":
             return Finding(MEND, f"{text}; partition {name!r} is not up or not there: another one")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryotome.cards import Card, read_yaml
-from cryotome.cluster import KEYS, Cluster, cluster_of
+from cryotome.cluster import KEYS, SCHEDULER, Cluster, cluster_of
 from cryotome.costs import CORE_GFLOPS, study_gflop
 from cryotome.errors import CardError, CryotomeError
 from cryotome.leases import SHARED_BY, visible_devices
@@ -54,15 +54,17 @@ def settle(config: Card, folder: Path) -> Site:
         chosen = os.environ.get(variable) or config.get(key) or said.get(key) or default
         places[key] = Path(chosen).expanduser()
         os.environ[variable] = str(places[key])
-    os.environ["CRYOTOME_DEVICE"] = str(config.get("device", "auto"))
     study = {key: value for key, value in config.items() if key not in known}
+    if config.get("device") == "auto" and os.environ.get(SCHEDULER):
+        study["device"] = "job"  # this host need not have what the jobs will find
+    os.environ["CRYOTOME_DEVICE"] = str(study.get("device", "auto"))
     shards, jobs_per_gpu = (
         _number_of_jobs(key, config.get(key, said.get(key, default)))
         for key, default in (("shards", SHARDS), ("jobs_per_gpu", 1))
     )
     os.environ[SHARED_BY] = str(jobs_per_gpu)
     gpu_jobs = len(visible_devices(os.environ)) * jobs_per_gpu
-    cluster = cluster_of(said)
+    cluster = cluster_of(said | config)
     return Site(study, shards=shards, gpu_jobs=gpu_jobs, cluster=cluster, **places)
 
 

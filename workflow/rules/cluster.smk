@@ -1,9 +1,13 @@
 """
-On a cluster every job gets the site's account and partition; short jobs that follow each other go together.
+On a cluster every job gets the site's account and partition; what the command line says of a rule stays.
 
-A group fails as a whole, and Snakemake then deletes all it made: a group never holds two rows.
+Which short jobs go together is said in `profiles/slurm/config.yaml`.
 """
 
-if DEVICE == "job":
+if PLACED:
     for placed in workflow.rules:
-        SITE.cluster.place(placed, on_gpu)
+        SITE.cluster.place(
+            placed,
+            on_gpu,
+            kept=workflow.resource_settings.overwrite_resources.get(placed.name, []),
+        )

@@ -20,7 +20,7 @@ sys.path.insert(0, str(BASE / "workflow"))
 
 from cryotome import recipes
 from cryotome.cards import facts
-from cryotome.cluster import longest
+from cryotome.cluster import ANY_TIME, SCHEDULER, longest
 from cryotome.demands import (
     embed_minutes,
     embeddings_mb,
@@ -54,7 +54,8 @@ def encoder_card(model):
     return facts(pinned(STUDY.model(model), model, SITE.weights_dir, **known))
 
 
-LONGEST = longest(SITE.cluster) if DEVICE == "job" else float("inf")
+PLACED = SCHEDULER in os.environ
+LONGEST = longest(SITE.cluster) if PLACED and workflow.is_main_process else ANY_TIME
 
 
 def on_gpu(w):
@@ -69,9 +70,11 @@ def grows(amount):
     )
 
 
-def lasts(amount, share=1):
+def lasts(amount, share=1, on=lambda w: False):
     """Return minutes that grow likewise, up to what the partition grants a group of so many."""
-    return lambda w, attempt: round(min(grows(amount)(w, attempt), LONGEST / share))
+    return lambda w, attempt: round(
+        min(grows(amount)(w, attempt), LONGEST[bool(on(w))] / share)
+    )
 
 
 def library(*files):

@@ -28,7 +28,12 @@ rule embed:
     resources:
         gpu=on_gpu,
         mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model)),
-        runtime=lasts(lambda w: embed_minutes(STUDY, w.dataset, w.model, w.view)),
+        runtime=lasts(
+            lambda w: embed_minutes(
+                STUDY, w.dataset, w.model, w.view, on_gpu=USES_GPU
+            ),
+            on=on_gpu,
+        ),
     params:
         recipe=recipes.EMBEDDINGS,
         card=lambda w: encoder_card(w.model),
@@ -62,7 +67,12 @@ rule embed_shard:
     resources:
         gpu=on_gpu,
         mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model)),
-        runtime=lasts(lambda w: embed_minutes(STUDY, w.dataset, w.model, w.view)),
+        runtime=lasts(
+            lambda w: embed_minutes(
+                STUDY, w.dataset, w.model, w.view, on_gpu=USES_GPU
+            ),
+            on=on_gpu,
+        ),
     params:
         recipe=recipes.EMBEDDINGS,
         card=lambda w: encoder_card(w.model),
@@ -110,7 +120,7 @@ rule check_precision:
     resources:
         gpu=on_gpu,
         mem_mb=grows(lambda w: 6000 + 6 * network_mb(STUDY, w.model)),
-        runtime=lasts(120),
+        runtime=lasts(120, on=on_gpu),
     params:
         card=lambda w: encoder_card(w.model),
         model="{model}",

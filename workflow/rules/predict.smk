@@ -101,7 +101,10 @@ rule train_endtoend:
     resources:
         gpu=on_gpu,
         mem_mb=grows(lambda w: 6000 + 2 * patches_mb(STUDY, w.dataset)),
-        runtime=lasts(lambda w: train_minutes(STUDY, dict(w.items()))),
+        runtime=lasts(
+            lambda w: train_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
+            on=on_gpu,
+        ),
     params:
         recipe=recipes.ENDTOEND,
         card=lambda w: facts(STUDY.head(w.head)),
