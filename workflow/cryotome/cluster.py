@@ -63,7 +63,8 @@ class Cluster:
             What the user says of this rule (`--set-resources`), and therefore stays.
         """
         graphic = "gpu" in rule.resources
-        for name in {**self.resources(False), **self.resources(graphic)}.keys() - set(kept):
+        said = {**self.resources(False), **self.resources(graphic)}
+        for name in (name for name in said if name not in kept):
             rule.resources[name] = lambda wildcards, name=name: self.resources(
                 graphic and on_gpu(wildcards) > 0
             ).get(name)
