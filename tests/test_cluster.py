@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cryotome.cluster import ANY_TIME, KEYS, Cluster, cluster_of, longest, time_limits
+from cryotome.cluster import ANYTHING, KEYS, Cluster, Granted, cluster_of, granted, limits
 
 WHOLE = Cluster("lab", "cpu", "gpu", "a100", "--qos=long")
 NOWHERE = Cluster("", "", "", "", "")
@@ -58,18 +58,24 @@ def test_rules_get_what_their_jobs_say():
     assert "gpu_model" not in score.resources
 
 
-def test_time_limits_are_minutes_and_the_default_partition_has_no_name_too(sinfo):
-    sinfo("echo 'cpu* 7-00:00:00'", "echo 'gpu 12:30:00'", "echo 'free infinite'")
-    assert time_limits() == {"cpu": 10080, "": 10080, "gpu": 750, "free": float("inf")}
-    assert longest(NOWHERE) == {False: 10080, True: 10080}
-    assert longest(WHOLE) == {False: 10080, True: 750}
-    assert longest(Cluster("", "cpu,gpu", "", "", "")) == {False: 10080, True: 10080}
-    assert longest(Cluster("", "elsewhere", "", "", "")) == ANY_TIME
+def test_limits_are_minutes_and_memory_and_the_default_partition_has_no_name_too(sinfo):
+    sinfo(
+        "echo 'cpu* 7-00:00:00 64000'",
+        "echo 'cpu* 7-00:00:00 512000'",
+        "echo 'gpu 12:30:00 192000'",
+    )
+    cpu, gpu = Granted(10080, 512_000), Granted(750, 192_000)
+    assert limits() == {"cpu": cpu, "": cpu, "gpu": gpu}
+    assert granted(NOWHERE) == {False: cpu, True: cpu}
+    assert granted(WHOLE) == {False: cpu, True: gpu}
+    both = granted(Cluster("", "cpu,gpu", "", "", ""))
+    assert both == {False: cpu, True: cpu}
+    assert granted(Cluster("", "elsewhere", "", "", ""))[True] == ANYTHING
 
 
 def test_a_slurm_that_does_not_answer_limits_nothing(sinfo, tmp_path, monkeypatch):
     sinfo("exit 1")
-    assert time_limits() == {}
+    assert limits() == {}
     monkeypatch.setenv("PATH", str(Path(tmp_path) / "empty"))
-    assert time_limits() == {}
-    assert longest(NOWHERE) == ANY_TIME
+    assert limits() == {}
+    assert granted(NOWHERE) == {False: ANYTHING, True: ANYTHING}

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryotome.cards import Card
 
@@ -19,7 +19,16 @@ KEYS = {"slurm_account": "SLURM_ACCOUNT", "slurm_partition": "SLURM_PARTITION"}
 KEYS |= {"slurm_gpu_partition": "SLURM_GPU_PARTITION", "slurm_gpu_model": "SLURM_GPU_MODEL"}
 KEYS |= {"slurm_extra": "SLURM_EXTRA"}
 SCHEDULER = "CRYOTOME_SCHEDULER"  # set by a profile whose jobs a scheduler places
-ANY_TIME = {False: float("inf"), True: float("inf")}
+
+
+class Granted(NamedTuple):
+    """The most that a partition gives a job: minutes, and MB on its largest node."""
+
+    minutes: float
+    memory: float
+
+
+ANYTHING = Granted(float("inf"), float("inf"))
 
 
 @dataclass(frozen=True)
@@ -90,8 +99,8 @@ def minutes(limit: str) -> float:
     return (int(days or 0) * 24 + hours) * 60 + minute + second / 60
 
 
-def time_limits() -> dict[str, float]:
-    """Return the longest time of each partition, minutes; nothing where Slurm does not answer.
+def limits() -> dict[str, Granted]:
+    """Return what each partition grants a job; nothing where Slurm does not answer.
 
     The default partition is there twice: under its name and under the empty one.
     """
@@ -99,32 +108,32 @@ def time_limits() -> dict[str, float]:
         return {}
     try:
         answer = subprocess.run(
-            ["sinfo", "--noheader", "--format=%P %l"],
+            ["sinfo", "--noheader", "--exact", "--format=%P %l %m"],  # a line per kind of node
             capture_output=True, text=True, timeout=PATIENCE, check=True,
         )  # fmt: skip
     except (subprocess.SubprocessError, OSError):
         return {}
-    limits = {}
+    found: dict[str, Granted] = {}
     for line in answer.stdout.splitlines():
-        name, limit = line.split()
-        limits[name.rstrip("*")] = minutes(limit)
-        if name.endswith("*"):
-            limits[""] = minutes(limit)
-    return limits
+        name, limit, memory = line.split()
+        for key in [name.rstrip("*"), *[""] * name.endswith("*")]:
+            kinds = [found[key]] if key in found else []
+            kinds.append(Granted(minutes(limit), float(memory)))
+            found[key] = Granted(*map(max, zip(*kinds, strict=True)))
+    return found
 
 
-def longest(cluster: Cluster) -> dict[bool, float]:
-    """Return the minutes that a job of this site may ask for, without a GPU and with one.
+def granted(cluster: Cluster) -> dict[bool, Granted]:
+    """Return what a job of this site may ask for at most, without a GPU and with one.
 
-    A job that asks for more than its partition grants waits for ever. One that needs more is
-    stopped at the limit and, tried again, goes on from its checkpoint. Of several partitions,
-    separated by commas, Slurm takes one that grants enough.
+    Slurm refuses a job that asks for more memory than any node has, and lets one wait for ever
+    that asks for more time than its partition grants. One that needs more time is stopped at the
+    limit and, tried again, goes on from its checkpoint. Of several partitions, separated by
+    commas, Slurm takes one that grants enough.
     """
-    limits = time_limits()
+    known = limits()
+    asked = {g: cluster.resources(g).get("slurm_partition", "").split(",") for g in (False, True)}
     return {
-        on_gpu: max(
-            limits.get(name, float("inf"))
-            for name in cluster.resources(on_gpu).get("slurm_partition", "").split(",")
-        )
-        for on_gpu in (False, True)
+        on_gpu: Granted(*map(max, zip(*(known.get(n, ANYTHING) for n in names), strict=True)))
+        for on_gpu, names in asked.items()
     }

@@ -20,7 +20,7 @@ sys.path.insert(0, str(BASE / "workflow"))
 
 from cryotome import recipes
 from cryotome.cards import facts
-from cryotome.cluster import ANY_TIME, SCHEDULER, longest
+from cryotome.cluster import ANYTHING, SCHEDULER, granted
 from cryotome.demands import (
     embed_minutes,
     embeddings_mb,
@@ -55,7 +55,9 @@ def encoder_card(model):
 
 
 PLACED = SCHEDULER in os.environ
-LONGEST = longest(SITE.cluster) if PLACED and workflow.is_main_process else ANY_TIME
+GRANTED = {False: ANYTHING, True: ANYTHING}
+if PLACED and workflow.is_main_process:
+    GRANTED = granted(SITE.cluster)
 
 
 def on_gpu(w):
@@ -63,18 +65,23 @@ def on_gpu(w):
     return int(USES_GPU and "gflops" in STUDY.model(w.model))
 
 
-def grows(amount):
-    """Return a resource that a retry asks for twice, thrice …: a number, or one per wildcards."""
+def grows(amount, kind="memory", share=1, on=lambda w: False):
+    """Return a resource that a retry asks for twice, thrice …, up to what the partition grants.
+
+    `amount` is a number, or one per wildcards. A group of jobs adds up what so many of them ask
+    for (`share`). `on` says which wildcards are a job with a GPU.
+    """
     return lambda w, attempt: round(
-        attempt * (amount(w) if callable(amount) else amount)
+        min(
+            attempt * (amount(w) if callable(amount) else amount),
+            getattr(GRANTED[bool(on(w))], kind) / share,
+        )
     )
 
 
-def lasts(amount, share=1, on=lambda w: False):
-    """Return minutes that grow likewise, up to what the partition grants a group of so many."""
-    return lambda w, attempt: round(
-        min(grows(amount)(w, attempt), LONGEST[bool(on(w))] / share)
-    )
+def lasts(amount, **how):
+    """Return minutes that grow likewise."""
+    return grows(amount, kind="minutes", **how)
 
 
 def library(*files):

@@ -156,7 +156,7 @@ rule split:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(1500, share=len(STUDY.folds)),
         runtime=lasts(15, share=2),
     params:
         recipe=recipes.SPLITS,

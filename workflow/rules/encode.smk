@@ -27,7 +27,7 @@ rule embed:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model)),
+        mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model), on=on_gpu),
         runtime=lasts(
             lambda w: embed_minutes(
                 STUDY, w.dataset, w.model, w.view, on_gpu=USES_GPU
@@ -66,7 +66,7 @@ rule embed_shard:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model)),
+        mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model), on=on_gpu),
         runtime=lasts(
             lambda w: embed_minutes(
                 STUDY, w.dataset, w.model, w.view, on_gpu=USES_GPU
@@ -119,7 +119,7 @@ rule check_precision:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 6 * network_mb(STUDY, w.model)),
+        mem_mb=grows(lambda w: 6000 + 6 * network_mb(STUDY, w.model), on=on_gpu),
         runtime=lasts(120, on=on_gpu),
     params:
         card=lambda w: encoder_card(w.model),

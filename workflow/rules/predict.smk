@@ -100,7 +100,7 @@ rule train_endtoend:
         "../../envs/cryotome.yaml"
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 2 * patches_mb(STUDY, w.dataset)),
+        mem_mb=grows(lambda w: 6000 + 2 * patches_mb(STUDY, w.dataset), on=on_gpu),
         runtime=lasts(
             lambda w: train_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,

@@ -50,7 +50,7 @@ rule table1:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
         cards=lambda w: STUDY.encoders,
@@ -76,7 +76,7 @@ rule table2:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
@@ -100,7 +100,7 @@ rule print_table2:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
@@ -133,7 +133,7 @@ rule table2_partial:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(4000),
+        mem_mb=grows(4000, share=6),
         runtime=lasts(30),
     params:
         logs="results/logs",
@@ -171,7 +171,7 @@ rule compare:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(4000),
+        mem_mb=grows(4000, share=6),
         runtime=lasts(40, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
@@ -194,7 +194,7 @@ rule judge:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
         about=lambda w: STUDY.comparability,
@@ -217,7 +217,7 @@ rule learning:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
@@ -241,7 +241,7 @@ rule ranks:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
@@ -270,7 +270,7 @@ rule orders:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
@@ -313,7 +313,7 @@ rule price_ladder:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(4000),
+        mem_mb=grows(4000, share=6),
         runtime=lasts(40, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
@@ -340,7 +340,7 @@ rule figure1:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
@@ -366,7 +366,7 @@ rule figure2:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(2000),
+        mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
         rows=lambda w: STUDY.table_rows,
