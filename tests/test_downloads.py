@@ -257,10 +257,55 @@ def test_an_archive_brought_by_hand_is_unpacked_and_a_folder_is_taken_as_it_is(s
     (held,) = fetch(asks, tmp_path)
     assert (held.how, held.checked) == ("by hand", "md5")
     assert (tmp_path / "data/nct/NCT/ADI/a.tif").exists()
+    assert (tmp_path / "data/nct/NCT.zip").exists(), "it is the user's"
+    assert fetch(asks, tmp_path) == [held]
     (tmp_path / "o/data/nct/NCT/ADI").mkdir(parents=True)
     (held,) = fetch(asks, tmp_path / "o")
     assert (held.how, held.checked) == ("by hand", "nothing")
     assert asked(server) == []
+
+
+@pytest.mark.parametrize("inner", ["NCT/", ""])
+def test_a_folder_unpacked_in_part_is_named_and_the_archive_beside_it_stays(
+    server, tmp_path, inner
+):
+    entries = {f"{inner}ADI/a.tif": b"1", f"{inner}TUM/b.tif": b"22"}
+    server.put("/NCT.zip", archive(**entries))
+    record = server.zenodo(2, "NCT.zip")
+    asks = card(server, record=record, files={r"(NCT\.zip)": r"nct/\1"}, expect=1, unpack="remove")
+    folder = tmp_path / "data/nct/NCT"
+    for name, content in {"ADI/a.tif": b"1", "TUM/b.tif": b"2"}.items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(content)
+    (tmp_path / "data/nct/NCT.zip").write_bytes(server.pages["/NCT.zip"].content)
+    with pytest.raises(DownloadError, match=r"lacks 1 of the 2 files of NCT.zip, first b.tif"):
+        fetch(asks, tmp_path)
+    assert (tmp_path / "data/nct/NCT.zip").exists()
+    assert (folder / "TUM/b.tif").read_bytes() == b"2"
+    (folder / "TUM/b.tif").write_bytes(b"22")
+    (held,) = fetch(asks, tmp_path)
+    assert (held.file, held.how, held.checked) == ("nct/NCT", "by hand", "md5")
+    assert (tmp_path / "data/nct/NCT.zip").exists()
+
+
+def test_an_archive_by_hand_beside_its_folder_is_checked(server, tmp_path):
+    server.put("/NCT.zip", archive(**{"NCT/ADI/a.tif": b"1"}))
+    record = server.zenodo(2, "NCT.zip")
+    asks = card(server, record=record, files={r"(NCT\.zip)": r"nct/\1"}, expect=1, unpack="remove")
+    (tmp_path / "data/nct/NCT/ADI").mkdir(parents=True)
+    (tmp_path / "data/nct/NCT.zip").write_bytes(b"mine")
+    with pytest.raises(DownloadError, match="NCT.zip lies there and is not the record's file"):
+        fetch(asks, tmp_path)
+    assert (tmp_path / "data/nct/NCT.zip").read_bytes() == b"mine"
+
+
+def test_a_fetched_archive_that_a_kill_left_beside_its_folder_is_removed(server, tmp_path):
+    server.put("/NCT.zip", archive(**{"NCT/ADI/a.tif": b"1"}))
+    record = server.zenodo(2, "NCT.zip")
+    asks = card(server, record=record, files={r"(NCT\.zip)": r"nct/\1"}, expect=1, unpack="keep")
+    (held,) = fetch(asks, tmp_path)
+    assert fetch(asks | {"unpack": "remove"}, tmp_path) == [held]
+    assert not (tmp_path / "data/nct/NCT.zip").exists()
 
 
 def test_a_listing_that_was_broken_off_asks_only_for_the_rest(server, tmp_path):
