@@ -49,6 +49,8 @@ def test_embedding_takes_the_arithmetic_of_all_cells_on_a_slow_gpu(ganz):
     minutes = embed_minutes(ganz, "midog2022", "uni", "paper-fp32")
     assert minutes == pytest.approx(SHORT + 20_552 * 123.1 / 5000 / 60)
     assert embed_minutes(ganz, "midog2022", "colour_histogram", "paper-fp32") == SHORT
+    quarter = embed_minutes(ganz, "midog2022", "uni", "paper-fp32", 4)
+    assert quarter - SHORT == pytest.approx((minutes - SHORT) / 4)
 
 
 def test_training_takes_its_steps_at_least(ganz):

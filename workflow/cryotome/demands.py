@@ -34,10 +34,10 @@ def network_mb(study: Study, model: str) -> float:
     return study.model(model).get("parameters", 0) * 4 / MB
 
 
-def embed_minutes(study: Study, dataset: str, model: str, view: str) -> float:
-    """Return how long a slow GPU embeds a dataset."""
+def embed_minutes(study: Study, dataset: str, model: str, view: str, parts: int = 1) -> float:
+    """Return how long a slow GPU embeds one of so many parts of a dataset."""
     patch = study.forward_gflop(model, view, dataset)
-    return SHORT + count_cells(study, dataset) * patch / GPU_GFLOPS / 60
+    return SHORT + count_cells(study, dataset) / parts * patch / GPU_GFLOPS / 60
 
 
 def train_minutes(study: Study, wildcards: dict[str, str]) -> float:
