@@ -66,6 +66,13 @@ def test_a_record_is_fetched_and_its_receipt_says_what_was_checked(server, tmp_p
     assert [one.file for one in held] == [f"mine/{name}" for name in NAMES]
 
 
+def test_a_receipt_keeps_no_secret_of_an_address(server, tmp_path):
+    files = [{"name": "1.png", "url": f"{server.url}/1.png?token=abcdef"}]
+    (held,) = fetch(card(server, record={"files": files}, expect=1), tmp_path)
+    assert held.source == f"{server.url}/1.png"
+    assert "abcdef" not in (tmp_path / "results/mine.jsonl").read_text()
+
+
 def test_several_files_come_at_once(server, tmp_path):
     for name in NAMES:
         server.pages[f"/{name}"].manners = [throttles(4000, 0.1)]

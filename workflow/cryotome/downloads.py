@@ -18,7 +18,7 @@ from cryotome.images import ENDINGS, find_image
 from cryotome.receipts import Held, Memory, stamp
 from cryotome.records import Remote, list_record, wanted
 from cryotome.transfer import checksum_of, fetch_file, part_of
-from cryotome.web import Web
+from cryotome.web import Web, shown
 
 
 def download(
@@ -203,7 +203,7 @@ class _Job:
             checksum=checksum,
             checked=checked if checksum and (remote.checksum or remote.size) else "nothing",
             how=known.get("how", "by hand"),
-            source=remote.urls[0],
+            source=shown(remote.urls[0]),
         )
 
 
