@@ -46,12 +46,14 @@ def test_a_network_is_as_large_as_its_parameters(ganz):
 
 def test_embedding_takes_the_arithmetic_of_all_cells_on_a_slow_gpu(ganz):
     """UNI: 123.1 GFLOP a patch (its card), 20,552 cells, 5,000 GFLOP/s."""
-    minutes = embed_minutes(ganz, "midog2022", "uni", "paper-fp32", on_gpu=True)
+    job = {"dataset": "midog2022", "model": "uni", "view": "paper-fp32"}
+    minutes = embed_minutes(ganz, job, on_gpu=True)
     assert minutes == pytest.approx(SHORT + 20_552 * 123.1 / 5000 / 60)
-    cores = embed_minutes(ganz, "midog2022", "uni", "paper-fp32", on_gpu=False)
+    cores = embed_minutes(ganz, job, on_gpu=False)
     assert cores - SHORT == pytest.approx(50 * (minutes - SHORT))
-    none = embed_minutes(ganz, "midog2022", "colour_histogram", "paper-fp32", on_gpu=True)
-    assert none == SHORT
+    quarter = embed_minutes(ganz, job | {"parts": "4"}, on_gpu=True)
+    assert quarter - SHORT == pytest.approx((minutes - SHORT) / 4)
+    assert embed_minutes(ganz, job | {"model": "colour_histogram"}, on_gpu=True) == SHORT
 
 
 def test_training_takes_its_steps_at_least(ganz):

@@ -66,6 +66,13 @@ def test_a_record_is_fetched_and_its_receipt_says_what_was_checked(server, tmp_p
     assert [one.file for one in held] == [f"mine/{name}" for name in NAMES]
 
 
+def test_a_receipt_keeps_no_secret_of_an_address(server, tmp_path):
+    files = [{"name": "1.png", "url": f"{server.url}/1.png?token=abcdef"}]
+    (held,) = fetch(card(server, record={"files": files}, expect=1), tmp_path)
+    assert held.source == f"{server.url}/1.png"
+    assert "abcdef" not in (tmp_path / "results/mine.jsonl").read_text()
+
+
 def test_several_files_come_at_once(server, tmp_path):
     for name in NAMES:
         server.pages[f"/{name}"].manners = [throttles(4000, 0.1)]
@@ -257,10 +264,55 @@ def test_an_archive_brought_by_hand_is_unpacked_and_a_folder_is_taken_as_it_is(s
     (held,) = fetch(asks, tmp_path)
     assert (held.how, held.checked) == ("by hand", "md5")
     assert (tmp_path / "data/nct/NCT/ADI/a.tif").exists()
+    assert (tmp_path / "data/nct/NCT.zip").exists(), "it is the user's"
+    assert fetch(asks, tmp_path) == [held]
     (tmp_path / "o/data/nct/NCT/ADI").mkdir(parents=True)
     (held,) = fetch(asks, tmp_path / "o")
     assert (held.how, held.checked) == ("by hand", "nothing")
     assert asked(server) == []
+
+
+@pytest.mark.parametrize("inner", ["NCT/", ""])
+def test_a_folder_unpacked_in_part_is_named_and_the_archive_beside_it_stays(
+    server, tmp_path, inner
+):
+    entries = {f"{inner}ADI/a.tif": b"1", f"{inner}TUM/b.tif": b"22"}
+    server.put("/NCT.zip", archive(**entries))
+    record = server.zenodo(2, "NCT.zip")
+    asks = card(server, record=record, files={r"(NCT\.zip)": r"nct/\1"}, expect=1, unpack="remove")
+    folder = tmp_path / "data/nct/NCT"
+    for name, content in {"ADI/a.tif": b"1", "TUM/b.tif": b"2"}.items():
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_bytes(content)
+    (tmp_path / "data/nct/NCT.zip").write_bytes(server.pages["/NCT.zip"].content)
+    with pytest.raises(DownloadError, match=r"lacks 1 of the 2 files of NCT.zip, first b.tif"):
+        fetch(asks, tmp_path)
+    assert (tmp_path / "data/nct/NCT.zip").exists()
+    assert (folder / "TUM/b.tif").read_bytes() == b"2"
+    (folder / "TUM/b.tif").write_bytes(b"22")
+    (held,) = fetch(asks, tmp_path)
+    assert (held.file, held.how, held.checked) == ("nct/NCT", "by hand", "md5")
+    assert (tmp_path / "data/nct/NCT.zip").exists()
+
+
+def test_an_archive_by_hand_beside_its_folder_is_checked(server, tmp_path):
+    server.put("/NCT.zip", archive(**{"NCT/ADI/a.tif": b"1"}))
+    record = server.zenodo(2, "NCT.zip")
+    asks = card(server, record=record, files={r"(NCT\.zip)": r"nct/\1"}, expect=1, unpack="remove")
+    (tmp_path / "data/nct/NCT/ADI").mkdir(parents=True)
+    (tmp_path / "data/nct/NCT.zip").write_bytes(b"mine")
+    with pytest.raises(DownloadError, match="NCT.zip lies there and is not the record's file"):
+        fetch(asks, tmp_path)
+    assert (tmp_path / "data/nct/NCT.zip").read_bytes() == b"mine"
+
+
+def test_a_fetched_archive_that_a_kill_left_beside_its_folder_is_removed(server, tmp_path):
+    server.put("/NCT.zip", archive(**{"NCT/ADI/a.tif": b"1"}))
+    record = server.zenodo(2, "NCT.zip")
+    asks = card(server, record=record, files={r"(NCT\.zip)": r"nct/\1"}, expect=1, unpack="keep")
+    (held,) = fetch(asks, tmp_path)
+    assert fetch(asks | {"unpack": "remove"}, tmp_path) == [held]
+    assert not (tmp_path / "data/nct/NCT.zip").exists()
 
 
 def test_a_listing_that_was_broken_off_asks_only_for_the_rest(server, tmp_path):

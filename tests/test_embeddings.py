@@ -199,7 +199,7 @@ def test_rows_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, m
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-def test_a_store_of_shards_is_the_store_of_one_job(store, tmp_path, monkeypatch, parts):
+def test_a_store_of_shards_is_the_store_of_one_job(store, tmp_path, monkeypatch, capsys, parts):
     monkeypatch.setattr("cryotome.extraction.CACHED", 8 * 32**2)  # batches of 8
     write(tmp_path / "whole" / "e.h5", store)
     card, folder = load_card(CONFIG, "models", "resnet10t_random"), tmp_path / "shards"
@@ -215,6 +215,7 @@ def test_a_store_of_shards_is_the_store_of_one_job(store, tmp_path, monkeypatch,
         assert (mine["id"][:] == whole["id"][:]).all()
         assert dict(mine.attrs) == dict(whole.attrs)
     assert list(folder.iterdir()) == []
+    assert capsys.readouterr().err.count("is taken over.\n") == parts, "for `make plan`"
 
 
 def test_a_shard_of_another_view_is_named_and_not_used(store, tmp_path, capsys):

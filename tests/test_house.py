@@ -10,9 +10,9 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch"},
-    {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases", "web", "archives", "receipts", "apart"},
-    {"resume", "linear", "cluster"},
-    {"machine", "chosen", "replica"},
+    {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases", "archives", "apart"},
+    {"resume", "linear", "cluster", "web"},
+    {"machine", "chosen", "replica", "receipts"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora", "records"},
     {"pins", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer"},
     {"patches", "encoders", "comparisons", "charts", "downloads", "costs"},

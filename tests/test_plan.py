@@ -1,4 +1,5 @@
 import os
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -112,16 +113,21 @@ def test_what_snakemake_refuses_to_plan_is_said_in_its_words(clone, monkeypatch)
         plan.planned_jobs(Path("odd.yaml"))
 
 
+def ran(results: Path, rule: str, name: str, seconds: float, log: str | None = "") -> None:
+    """Leave a benchmark and a log as a job does."""
+    for folder, ending, text in (("benchmarks", "tsv", f"s\n{seconds}\n"), ("logs", "log", log)):
+        path = results / folder / rule / f"{name}.{ending}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text is not None:
+            path.write_text(text)
+
+
 def test_rates_are_those_of_the_same_model_on_the_same_kind_of_machine(tmp_path):
-    folder = tmp_path / "train_endtoend"
-    folder.mkdir()
-    header = "s\th:m:s\n"
     for fold, seconds in enumerate((400, 600, 40_000)):  # the last on a processor
-        name = f"ccmct.random.resnet50_imagenet.e2e.fraction=1.0.fold={fold}.tsv"
-        (folder / name).write_text(f"{header}{seconds}\t0:00:00\n")
-    (folder / "demo_rois.random.resnet10t_random.e2e_short.fraction=1.0.fold=0.tsv").write_text(
-        f"{header}20\t0:00:20\n"
-    )
+        name = f"ccmct.random.resnet50_imagenet.e2e.fraction=1.0.fold={fold}"
+        ran(tmp_path, "train_endtoend", name, seconds)
+    other = "demo_rois.random.resnet10t_random.e2e_short.fraction=1.0.fold=0"
+    ran(tmp_path, "train_endtoend", other, 20)
     work = 8.2 * (3 * 8000 * 16 + 100 * 11_655.2 + 2 * (11_655.2 + 14_569))
     name = ("train_endtoend", "resnet50_imagenet", "e2e")
     found = plan.measured_rates(study("ganz2024"), tmp_path, on_gpu=True)
@@ -130,12 +136,57 @@ def test_rates_are_those_of_the_same_model_on_the_same_kind_of_machine(tmp_path)
     assert found == {name: pytest.approx(work / 40_000)}
 
 
+UNTYPICAL = [
+    "results/partial/x: going on after 20,000 of 20,552 rows.",
+    "results/shards/x/1of2.h5 is taken over.",
+    "Waiting for 1 of the GPUs 0,1: other jobs hold them.",
+    "results/partial/x: another process works on this; waiting for it to end.",
+    None,  # its log is lost
+]
+
+
+@pytest.mark.parametrize("log", UNTYPICAL)
+def test_no_rate_is_learnt_of_a_job_that_found_work_done_or_waited(tmp_path, log):
+    ran(tmp_path, "embed", "ccmct.paper-bf16.uni", 100, log)
+    assert plan.measured_rates(study("ganz2024"), tmp_path, on_gpu=True) == {}
+
+
+def test_no_rate_is_learnt_of_a_training_that_went_on(tmp_path):
+    name = "ccmct.random.resnet50_imagenet.e2e.fraction=1.0.fold=0"
+    ran(tmp_path, "train_endtoend", name, 400, "Going on after step 7,000.\n")
+    assert plan.measured_rates(study("ganz2024"), tmp_path, on_gpu=True) == {}
+
+
+def test_no_rate_is_learnt_that_no_gpu_has(tmp_path):
+    """UNI: 123.1 GFLOP a patch (its card), 72,845 cells: 9.0 million GFLOP."""
+    ran(tmp_path, "embed", "ccmct.paper-bf16.uni", 8)
+    assert plan.measured_rates(study("ganz2024"), tmp_path, on_gpu=True) == {}
+    ran(tmp_path, "embed", "ccmct.paper-bf16.uni", 90, "a batch of 64 fits; going on with it\n")
+    (rate,) = plan.measured_rates(study("ganz2024"), tmp_path, on_gpu=True).values()
+    assert rate == pytest.approx(72_845 * 123.1 / 90)
+
+
+def test_a_profile_of_the_user_changes_no_plan(clone, tmp_path, monkeypatch):
+    (tmp_path / "config.yaml").write_text("quiet: rules\n")
+    monkeypatch.chdir(clone)
+    os.environ["SNAKEMAKE_PROFILE"] = str(tmp_path)
+    assert len(plan.planned_jobs(Path("config/config.yaml"))) > 80
+
+
+def test_a_shard_asks_for_the_time_of_its_part(clone):
+    """UNI: 123.1 GFLOP a patch, 72,845 cells, 5,000 GFLOP/s, 20 minutes beside."""
+    words = ["-n", "--configfile", "config/ganz2024.yaml", "--config", "device=job", "--"]
+    shard = "results/shards/ccmct/paper-fp32/uni/1of4.h5"
+    said = snakemake(clone, *words, shard, **{"CRYOTOME_PLAN": "1"})
+    block = said.split("rule embed_shard:")[1]
+    minutes = int(re.search(r"runtime=(\d+)", block)[1])
+    assert minutes == pytest.approx(20 + 72_845 / 4 * 123.1 / 5000 / 60, abs=1)
+
+
 def test_measured_rates_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = "ccmct.random.resnet50_imagenet.e2e.fraction=1.0.fold=0"
-    folder = tmp_path / "results" / "benchmarks" / "train_endtoend"
-    folder.mkdir(parents=True)
-    (folder / f"{names}.tsv").write_text("s\th:m:s\n1000\t0:16:40\n")
+    ran(tmp_path / "results", "train_endtoend", names, 1000)
     wildcards = {"dataset": "ccmct", "scheme": "random", "model": "resnet50_imagenet"}
     job = Job("train_endtoend", wildcards | {"head": "e2e", "fraction": "1.0", "fold": "1"})
     text = plan.plan(study("ganz2024"), bare(tmp_path), [job])

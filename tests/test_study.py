@@ -253,3 +253,10 @@ def test_one_model_under_two_heads_has_no_order():
 def test_matched_schemes_have_no_sixth_fold():
     with pytest.raises(CardError, match="have a common size for 5 folds. Ask for no more"):
         study("ganz2024_ladder", folds=6)
+
+
+def test_a_card_of_a_record_is_read_once(monkeypatch):
+    ganz, read = study("ganz2024"), []
+    monkeypatch.setattr("cryotome.study.load_card", lambda *a: read.append(a[1:]) or {"title": "T"})
+    assert ganz.record("ccmct") == ganz.record("ccmct") == {"title": "T"}
+    assert read == [("downloads", "ccmct")]

@@ -103,10 +103,10 @@ def test_new_bytes_restore_the_patience():
             raise httpx2.ReadError("broken")
         return "whole"
 
-    assert Web(QUICK).patiently(attempt, lambda: len(came)) == "whole"
+    assert Web(QUICK).patiently("http://a/b", attempt, lambda: len(came)) == "whole"
     came.clear()
     with pytest.raises(DownloadError, match="broken; 3 tries brought nothing"):
-        Web(QUICK).patiently(attempt)
+        Web(QUICK).patiently("http://a/b", attempt)
 
 
 def test_to_stop_ends_a_wait():
@@ -118,3 +118,55 @@ def test_to_stop_ends_a_wait():
 
 def test_no_secret_of_an_address_is_shown():
     assert shown("https://me:word@example.org/a%20b?token=x") == "https://example.org/a%20b"
+
+
+def test_after_three_files_that_failed_alike_each_further_one_gets_one_try(server):
+    """Else 503 files that answer 403 take two hours until the list of failures appears."""
+    web = Web(QUICK)
+    for name in "abcdef":
+        server.put(f"/{name}", 1, says(403))
+    for name in "abc":
+        with pytest.raises(
+            DownloadError, match=f"/{name}: it answers 403; 3 tries brought nothing"
+        ):
+            web.json(f"{server.url}/{name}")
+    for name in "de":
+        with pytest.raises(
+            DownloadError, match=f"/{name}: it answers 403, as for the files before"
+        ):
+            web.json(f"{server.url}/{name}")
+    assert [len(server.requests(f"/{name}")) for name in "abcde"] == [3, 3, 3, 1, 1]
+    server.put("/g", 1)
+    assert web.json(f"{server.url}/g") == 1
+    with pytest.raises(DownloadError, match="403; 3 tries brought nothing"):
+        web.json(f"{server.url}/f")
+
+
+def test_files_that_fail_otherwise_and_other_servers_keep_their_patience(server):
+    web = Web(QUICK)
+    for number, status in enumerate((403, 403, 500, 403, 500)):
+        server.put(f"/{number}", 1, says(status))
+        with pytest.raises(DownloadError, match=f"{status}; 3 tries"):
+            web.json(f"{server.url}/{number}")
+    for number in range(3):
+        server.put(f"/{number}", 1, says(403))
+        with pytest.raises(DownloadError, match="403; 3 tries"):
+            web.json(f"{server.url}/{number}")
+    with serving() as other:
+        other.put("/a", 1, says(403), says(200, b"1"))
+        assert web.json(f"{other.url}/a") == 1
+
+
+def test_no_part_of_an_address_that_is_none_is_shown():
+    """A password with a slash, which httpx takes for a port and quotes."""
+    with pytest.raises(DownloadError) as caught:
+        Web(QUICK).json("https://me:word/more@example.org/a?token=abcdef")
+    assert str(caught.value) == "an address that is none: it cannot be used (no address)."
+
+
+def test_no_secret_in_the_words_of_an_error_is_shown():
+    def attempt() -> None:
+        raise httpx2.ProxyError("407 at http://me:word@proxy/?token=abcdef")
+
+    with pytest.raises(DownloadError, match=r"^407 at http://\*\*\*@proxy/\?token=\*\*\*; 3 tries"):
+        Web(QUICK).patiently("http://a/b", attempt)

@@ -4,6 +4,8 @@ import shutil
 import stat
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from cryotome.errors import DownloadError
@@ -30,18 +32,49 @@ def unpack(archive: Path) -> Path:
     beside = folder.with_name(f".{folder.name}.unpacked.part")
     shutil.rmtree(beside, ignore_errors=True)  # what a kill left
     try:
-        with zipfile.ZipFile(archive) as content:
+        with _opened(archive) as content:
             _check(content, archive)
             beside.mkdir()
             content.extractall(beside)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except DownloadError:
         shutil.rmtree(beside, ignore_errors=True)
-        raise DownloadError(f"{archive} cannot be unpacked ({error}). Delete it.") from error
+        raise
     inner = beside / folder.name
     whole = inner if list(beside.iterdir()) == [inner] and inner.is_dir() else beside
     whole.rename(folder)
     shutil.rmtree(beside, ignore_errors=True)
     return folder
+
+
+def check_unpacked(archive: Path) -> None:
+    """Hold the folder that lies beside an archive against the archive's names and sizes.
+
+    Raises
+    ------
+    DownloadError
+        A file is not there or has another size; or the archive is broken.
+    """
+    folder = folder_beside(archive)
+    with _opened(archive) as content:
+        sizes = {e.filename: e.file_size for e in content.infolist() if not e.is_dir()}
+    inner = all(name.startswith(f"{folder.name}/") for name in sizes)
+    paths = {(folder.parent if inner else folder) / name: size for name, size in sizes.items()}
+    lacking = [p for p, size in paths.items() if not p.is_file() or p.stat().st_size != size]
+    if lacking:
+        raise DownloadError(
+            f"{folder} lies there and lacks {len(lacking):,} of the {len(paths):,} files of "
+            f"{archive.name}, first {lacking[0].name}. Both are left as they are; move the folder "
+            "away or delete it to have the archive unpacked"
+        )
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(archive) as content:
+            yield content
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise DownloadError(f"{archive} cannot be unpacked ({error}). Delete it.") from error
 
 
 def _check(content: zipfile.ZipFile, archive: Path) -> None:

@@ -35,10 +35,11 @@ def network_mb(study: Study, model: str) -> float:
     return study.model(model).get("parameters", 0) * 4 / MB
 
 
-def embed_minutes(study: Study, dataset: str, model: str, view: str, *, on_gpu: bool) -> float:
-    """Return how long a slow machine embeds a dataset."""
-    patch = study.forward_gflop(model, view, dataset)
-    return SHORT + count_cells(study, dataset) * patch / RATES[on_gpu] / 60
+def embed_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
+    """Return how long a slow machine embeds a dataset, or one of so many `parts` of it."""
+    patch = study.forward_gflop(wildcards["model"], wildcards["view"], wildcards["dataset"])
+    count = count_cells(study, wildcards["dataset"]) / int(wildcards.get("parts", 1))
+    return SHORT + count * patch / RATES[on_gpu] / 60
 
 
 def train_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:

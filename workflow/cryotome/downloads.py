@@ -10,7 +10,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cryotome.archives import folder_beside, unpack
+from cryotome.archives import check_unpacked, folder_beside, unpack
 from cryotome.cards import Card
 from cryotome.errors import DownloadError
 from cryotome.failures import reason
@@ -18,7 +18,7 @@ from cryotome.images import ENDINGS, find_image
 from cryotome.receipts import Held, Memory, stamp
 from cryotome.records import Remote, list_record, wanted
 from cryotome.transfer import checksum_of, fetch_file, part_of
-from cryotome.web import Web
+from cryotome.web import Web, shown
 
 
 def download(
@@ -151,8 +151,7 @@ class _Job:
     def _at_hand(self, remote: Remote) -> Held | None:
         path = self.data_root / remote.target
         known = self.memory.known.get(remote.target, {})
-        if "unpack" in self.card and folder_beside(path).is_dir():
-            self._clear(path)
+        if "unpack" in self.card and folder_beside(path).is_dir() and not path.exists():
             return self._receipt(remote, folder_beside(path), known.get("checksum", ""), known)
         found = find_image(path.parent, path.name) if path.suffix in ENDINGS else path
         if not found.exists():
@@ -186,13 +185,14 @@ class _Job:
     def _unpacked(self, remote: Remote, path: Path, known: dict[str, Any]) -> Held:
         if "unpack" not in self.card:
             return self._receipt(remote, path, known["checksum"], known)
-        folder = unpack(path)
-        self._clear(path)
+        folder = folder_beside(path)
+        if folder.is_dir():
+            check_unpacked(path)
+        else:
+            unpack(path)
+        if self.card["unpack"] == "remove" and known["how"] == "fetched":
+            path.unlink()
         return self._receipt(remote, folder, known["checksum"], known)
-
-    def _clear(self, archive: Path) -> None:
-        if self.card["unpack"] == "remove":
-            archive.unlink(missing_ok=True)
 
     def _receipt(self, remote: Remote, path: Path, checksum: str, known: dict[str, Any]) -> Held:
         size = (remote.size or 0) if path.is_dir() else path.stat().st_size
@@ -203,7 +203,7 @@ class _Job:
             checksum=checksum,
             checked=checked if checksum and (remote.checksum or remote.size) else "nothing",
             how=known.get("how", "by hand"),
-            source=remote.urls[0],
+            source=shown(remote.urls[0]),
         )
 
 

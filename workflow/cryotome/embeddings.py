@@ -171,6 +171,7 @@ def _take_over(
             raise StoreError(f"{shard} holds other cells than its store. Delete it and rerun.")
         put(first, part)
         taken.append(shard)
+        print(f"{shard} is taken over.", file=sys.stderr)
     return taken
 
 

@@ -157,8 +157,9 @@ def _lease(count: int, folder: Path) -> dict[str, list[int]]:
             _say(f"{folder} knows no locks ({error.strerror}): jobs may meet on a GPU.")
             return {device: [] for device in devices}
         raise CryotomeError(
-            f"{folder} cannot hold the leases of this machine's GPUs ({error.strerror}). Delete "
-            "it: it is to be a folder that everyone may write to, mode 1777, without links in it."
+            f"{folder} cannot hold the leases of this machine's GPUs ({error.strerror}). When "
+            "no job runs, delete it: it is to be a folder that everyone may write to, mode 1777, "
+            "without links in it."
         ) from error
     shared = f", shared by up to {jobs} jobs" if jobs > 1 else ""
     _say(f"GPU {','.join(taken)} of {','.join(devices)} is this job's{shared}.")

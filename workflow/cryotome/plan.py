@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.cards import load_card, read_yaml
+from cryotome.cards import read_yaml
 from cryotome.costs import (
     CORE_GFLOPS,
     EMBEDDING,
@@ -34,6 +34,10 @@ from cryotome.weights import find_weights, needs_file, places
 
 # no two threads of a processor compute faster, and no GPU slower: GFLOP/s
 BETWEEN = 2_000
+# nor does any GPU: 16-bit matrix peaks are 989 TFLOP/s (H100); more means that work was left out
+FASTEST = 1_000_000
+# in the log of a job that found work done, or waited: its time says nothing of its work
+UNTYPICAL = re.compile("going on after|taken over|waiting for", re.I)
 Rates = dict[tuple[str, str, str], float]
 BENCHMARKS = {
     "embed": r"(?P<dataset>[^.]+)\.(?P<view>[^.]+)\.(?P<model>[^.]+)",
@@ -63,8 +67,10 @@ def planned_jobs(config: Path, *settings: str) -> list[Job]:
     """
     command = [sys.executable, "-m", "snakemake", "-n", "--nocolor", "--configfile", str(config)]
     command += ["--config", *settings] if settings else []
+    # a profile of the user's may say `quiet`, and then nothing is read here
+    env = {name: value for name, value in os.environ.items() if name != "SNAKEMAKE_PROFILE"}
     done = subprocess.run(
-        command, env=os.environ | {PLAN: "1"}, capture_output=True, text=True, check=False
+        command, env=env | {PLAN: "1"}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise CryotomeError(f"Snakemake plans nothing:\n{(done.stdout + done.stderr)[-3000:]}")
@@ -85,25 +91,34 @@ def read_jobs(said: str) -> list[Job]:
     return [job for job in found if job.rule != "all"]
 
 
-def measured_rates(study: Study, benchmarks: Path, *, on_gpu: bool) -> Rates:
+def measured_rates(study: Study, results: Path, *, on_gpu: bool) -> Rates:
     """Return GFLOP/s by rule, model and head, from the benchmarks of jobs that have run.
 
-    Jobs of the other kind of machine are left out: told by their rate.
+    Left out are jobs of the other kind of machine and faster than any, told by their rate; and
+    those that did not work from start to end, told by their log, or lost it.
     """
     work: Rates = defaultdict(float)
     seconds: Rates = defaultdict(float)
     models = {row.model for row in study.rows}
     for rule, pattern in BENCHMARKS.items():
-        for path in sorted((benchmarks / rule).glob("*.tsv")):
+        for path in sorted((results / "benchmarks" / rule).glob("*.tsv")):
             known = re.fullmatch(pattern, path.stem)
-            if not known or known["dataset"] not in study.datasets or known["model"] not in models:
+            log = results / "logs" / rule / f"{path.stem}.log"
+            if not known or not _worked_through(log):
+                continue
+            if known["dataset"] not in study.datasets or known["model"] not in models:
                 continue
             job = Job(rule, known.groupdict())
             gflop, took = gflop_of(study, job), float(pd.read_csv(path, sep="\t")["s"].mean())
-            if gflop and (gflop / took > BETWEEN) == on_gpu:
+            bounds = (BETWEEN, FASTEST) if on_gpu else (0, BETWEEN)
+            if took and bounds[0] < gflop / took <= bounds[1]:
                 work[named(job)] += gflop
                 seconds[named(job)] += took
     return {name: work[name] / seconds[name] for name in work}
+
+
+def _worked_through(log: Path) -> bool:
+    return log.exists() and not UNTYPICAL.search(log.read_text(errors="replace"))
 
 
 def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
@@ -111,12 +126,7 @@ def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
 
     Of a record that is there in part the missing share counts.
     """
-    cards = {
-        name: load_card(study.folder, "downloads", name)
-        for dataset in study.datasets
-        for name in _listed(study.dataset(dataset).get("download", []))
-    }
-    for card in cards.values():
+    for card in map(study.record, study.records):
         share = 1 - min(1, _there(card["files"].values(), site.data_root) / card["expect"])
         if share:
             yield f"{card['title']} (make data)", share * card["gigabytes"] * 1e9
@@ -131,10 +141,6 @@ def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
     if sizes:
         what = f"{len(sizes)} files of weights, at 4 bytes a parameter (make weights)"
         yield what, sum(sizes.values())
-
-
-def _listed(names: str | list[str]) -> list[str]:
-    return [names] if isinstance(names, str) else names
 
 
 def _there(targets: Iterable[str], data_root: Path) -> int:
@@ -214,7 +220,7 @@ def _assumed(study: Study, prices: Prices, jobs: list[Job]) -> Iterator[str]:
 def plan(study: Study, site: Site, jobs: list[Job]) -> str:
     """Return what a study will take: jobs, hours, disk, downloads."""
     on_gpu = uses_gpu(study, site)
-    rates = measured_rates(study, RESULTS / "benchmarks", on_gpu=on_gpu)
+    rates = measured_rates(study, RESULTS, on_gpu=on_gpu)
     prices = Prices(study, on_gpu, rates)
     lines = [
         f"Study {study.name!r}: {len(study.rows)} rows x {', '.join(study.datasets)}; "

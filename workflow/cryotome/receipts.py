@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from cryotome.paths import written_whole
+from cryotome.web import shown
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Held:
     how
         `fetched` or `by hand`.
     source
-        The record's address of it.
+        The record's address of it, as `shown`.
     """
 
     file: str
@@ -61,9 +62,10 @@ class Memory:
         """Return the same question, asked only where the answer is not known."""
 
         def remembered(url: str) -> Any:
-            if url not in self.known:
-                self.put(url, ask(url))
-            return self.known[url]
+            name = shown(url)
+            if name not in self.known:
+                self.put(name, ask(url))
+            return self.known[name]
 
         return remembered
 

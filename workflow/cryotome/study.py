@@ -140,7 +140,7 @@ class Study:
 
     def record(self, name: str) -> Card:
         """Return the card of a public record."""
-        return load_card(self.folder, "downloads", name)
+        return self._card("downloads", name)
 
     @property
     def records(self) -> list[str]:

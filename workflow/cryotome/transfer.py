@@ -153,7 +153,7 @@ def _fetch_whole(url: str, part: _Part, web: Web, tell: Callable[[int], object])
     due = part.remote.checksum
     for _ in range(2):
         if not (part.size and part.size == part.remote.size):
-            web.patiently(lambda: _attempt(url, part, web, tell), came=lambda: part.size)
+            web.patiently(url, lambda: _attempt(url, part, web, tell), came=lambda: part.size)
         found = str(part.digest)
         if not due or found == due:
             return

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import httpx2
 
 from cryotome.errors import DownloadError
+from cryotome.failures import without_secrets
 
 T = TypeVar("T")
+ALIKE = 3  # files of a server in a row that failed alike, after which each further one gets one try
 
 # Answers that may be others a minute later: 202 and 403 are also how figshare says "too many".
 PASSING = {202, 403, 408, 425, 429, 500, 502, 503, 504}
@@ -61,6 +63,7 @@ class Web:
 
     def __init__(self, patience: Patience = Patience()) -> None:  # frozen
         self.patience, self.stop = patience, Event()
+        self._lost: dict[str, tuple[str, int]] = {}  # server: how files failed last, how many alike
         self.client = httpx2.Client(
             follow_redirects=True,
             timeout=httpx2.Timeout(patience.stall, pool=None),
@@ -86,13 +89,20 @@ class Web:
                     raise DownloadError(f"it answers {got.status_code}")
                 yield got
         except UNUSABLE as error:
-            raise DownloadError(f"it cannot be used ({error})") from error
+            why = "no address" if isinstance(error, httpx2.InvalidURL) else _said(error)
+            raise DownloadError(f"it cannot be used ({why})") from error
 
-    def patiently(self, attempt: Callable[[], T], came: Callable[[], int] = lambda: 0) -> T:
+    def patiently(
+        self, url: str, attempt: Callable[[], T], came: Callable[[], int] = lambda: 0
+    ) -> T:
         """Repeat an attempt while it fails for reasons that pass.
+
+        Once three files of a server failed alike, its others get one try each, until one comes.
 
         Parameters
         ----------
+        url
+            What is asked for.
         came
             Returns the bytes that are there: new ones restore the patience.
 
@@ -101,17 +111,23 @@ class Web:
         DownloadError
             Patience has ended, or `stop` is set.
         """
-        failed, best = 0, came()
+        failed, best, server = 0, came(), "/".join(url.split("/")[:3])
         while True:
             try:
-                return attempt()
+                result = attempt()
+                self._lost.pop(server, None)
+                return result
             except (httpx2.TransportError, PassingError) as error:
-                failed = 1 if came() > best else failed + 1
-                best = max(best, came())
+                if came() > best:
+                    failed, best = 0, came()
+                    self._lost.pop(server, None)
+                failed, why = failed + 1, _said(error)
+                last, alike = self._lost.get(server, ("", 0))
+                if alike >= ALIKE and why == last:
+                    raise DownloadError(f"{why}, as for the files before it") from error
                 if failed >= self.patience.tries:
-                    raise DownloadError(
-                        f"{_said(error)}; {failed} tries brought nothing"
-                    ) from error
+                    self._lost[server] = why, alike + 1 if why == last else 1
+                    raise DownloadError(f"{why}; {failed} tries brought nothing") from error
                 pause = min(self.patience.pause * 2 ** (failed - 1), self.patience.longest)
                 asked = min(getattr(error, "wait", 0.0), self.patience.asked)
                 if self.stop.wait(max(pause, asked)):
@@ -132,7 +148,7 @@ class Web:
                 return got
 
         try:
-            return self.patiently(attempt).json()
+            return self.patiently(url, attempt).json()
         except ValueError as error:
             raise DownloadError(f"{shown(url)} says no JSON; a page, perhaps.") from error
         except DownloadError as error:
@@ -145,14 +161,17 @@ def shown(url: str) -> str:
     >>> shown("https://me:word@example.org/a/b.png?signature=1")
     'https://example.org/a/b.png'
     """
-    address = httpx2.URL(url)
+    try:
+        address = httpx2.URL(url)
+    except httpx2.InvalidURL:  # what of it is secret nobody can tell
+        return "an address that is none"
     return str(address.copy_with(username=None, password=None, query=None))
 
 
 def _said(error: Exception) -> str:
     if isinstance(error, httpx2.TimeoutException):
         return "no byte came in time"
-    return str(error).strip().rstrip(".") or type(error).__name__
+    return without_secrets(str(error)).strip().rstrip(".") or type(error).__name__
 
 
 def _asked_wait(got: httpx2.Response) -> float:

@@ -29,9 +29,7 @@ rule embed:
         gpu=on_gpu,
         mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model), on=on_gpu),
         runtime=lasts(
-            lambda w: embed_minutes(
-                STUDY, w.dataset, w.model, w.view, on_gpu=USES_GPU
-            ),
+            lambda w: embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
         ),
     params:
@@ -68,9 +66,7 @@ rule embed_shard:
         gpu=on_gpu,
         mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model), on=on_gpu),
         runtime=lasts(
-            lambda w: embed_minutes(
-                STUDY, w.dataset, w.model, w.view, on_gpu=USES_GPU
-            ),
+            lambda w: embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
         ),
     params:
