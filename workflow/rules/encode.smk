@@ -62,7 +62,9 @@ rule embed_shard:
     resources:
         gpu=on_gpu,
         mem_mb=grows(lambda w: 6000 + 3 * network_mb(STUDY, w.model)),
-        runtime=lasts(lambda w: embed_minutes(STUDY, w.dataset, w.model, w.view, int(w.parts))),
+        runtime=lasts(
+            lambda w: embed_minutes(STUDY, w.dataset, w.model, w.view, int(w.parts))
+        ),
     params:
         recipe=recipes.EMBEDDINGS,
         card=lambda w: encoder_card(w.model),
