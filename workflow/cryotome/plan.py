@@ -104,7 +104,7 @@ def measured_rates(study: Study, results: Path, *, on_gpu: bool) -> Rates:
         for path in sorted((results / "benchmarks" / rule).glob("*.tsv")):
             known = re.fullmatch(pattern, path.stem)
             log = results / "logs" / rule / f"{path.stem}.log"
-            if not known or not _worked_through(log):
+            if not (known and log.exists()) or UNTYPICAL.search(log.read_text(errors="replace")):
                 continue
             if known["dataset"] not in study.datasets or known["model"] not in models:
                 continue
@@ -115,10 +115,6 @@ def measured_rates(study: Study, results: Path, *, on_gpu: bool) -> Rates:
                 work[named(job)] += gflop
                 seconds[named(job)] += took
     return {name: work[name] / seconds[name] for name in work}
-
-
-def _worked_through(log: Path) -> bool:
-    return log.exists() and not UNTYPICAL.search(log.read_text(errors="replace"))
 
 
 def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
