@@ -61,6 +61,11 @@ def test_what_a_user_can_mend_on_the_disk_is_said_in_a_sentence(number, said):
     assert re.search(said, reason(error))
 
 
+def test_want_of_memory_is_said_in_a_sentence():
+    assert is_mendable(MemoryError())
+    assert reason(MemoryError("8 GiB")).startswith("There is not enough memory (8 GiB). Run again")
+
+
 def test_other_errors_keep_their_type(tmp_path):
     assert not is_mendable(KeyError("x"))
     assert reason(KeyError("x")) == "KeyError: 'x'"

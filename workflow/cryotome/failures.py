@@ -26,6 +26,7 @@ WAYS_OUT = {
     errno.ESTALE: "The network disk has lost it. Run again: what is finished stays",
     errno.EFBIG: "A limit on file size is reached (`ulimit -f`). Lift it and rerun",
 }
+MEMORY = "Run again with more, or fewer jobs at once: what is finished stays"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def without_secrets(text: str) -> str:
 
 def is_mendable(error: BaseException) -> bool:
     """Whether a user can mend what went wrong: its sentence says how."""
-    return isinstance(error, CryotomeError) or getattr(error, "errno", None) in WAYS_OUT
+    known = isinstance(error, CryotomeError | MemoryError)
+    return known or getattr(error, "errno", None) in WAYS_OUT
 
 
 def reason(error: BaseException) -> str:
@@ -87,6 +89,8 @@ def reason(error: BaseException) -> str:
         assert error.errno
         where = error.filename2 or error.filename or "A file"  # of a copy, where it goes
         return f"{where}: {error.strerror}. {WAYS_OUT[error.errno]}."
+    if isinstance(error, MemoryError):
+        return f"There is not enough memory{f' ({error})' if str(error) else ''}. {MEMORY}."
     return without_secrets(f"{type(error).__name__}: {error}")
 
 
