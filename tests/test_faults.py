@@ -260,6 +260,9 @@ def test_a_damaged_patch_store_is_refused_by_name(clone, tiny_study, damage):
     said = make(clone, EMBED)
     assert said[0] == "x"
     assert re.search(r"StoreError: \S*results/patches/tiny.h5.*Delete it and rerun", said)
+    listed = said[said.index("Jobs failed; what does not need them was made") :]
+    assert re.search(r"  embed tiny, paper-fp32, \w+: \S*patches/tiny.h5 .*Delete it", listed)
+    assert "Traceback" not in said
     assert not (clone / EMBED).exists()
     make(clone, CUT)
     make(clone, EMBED)
