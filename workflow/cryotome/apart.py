@@ -2,7 +2,9 @@
 
 import faulthandler
 import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -10,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from cryotome.errors import CryotomeError
-from cryotome.watch import patience, waiting
+from cryotome.watch import LOG, patience, waiting
 
 Item = TypeVar("Item")
 Run = Callable[..., Iterator[Any]]
@@ -30,7 +32,9 @@ def here(function: Callable[..., Iterator[Item]], *arguments: Any) -> Iterator[I
 
 def _serve(calls: Connection) -> None:
     """Run generator after generator and send what they yield, until the other end is closed."""
-    faulthandler.enable()
+    with suppress(OSError):
+        log = os.environ.get(LOG)
+        faulthandler.enable(open(log, "a") if log else sys.stderr)  # noqa: SIM115
     with suppress(EOFError, OSError):
         while True:
             function, arguments = calls.recv()  # and import what it needs

@@ -75,7 +75,7 @@ def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> Non
     """
     for name in study.datasets:
         store = results / "patches" / f"{name}.h5"
-        broken = {}
+        broken: dict[str, str] = {}
         with suppress(StoreError, OSError):
             broken = json.loads(passport(store, PATCHES)["broken"]) if store.exists() else {}
         if broken:

@@ -14,6 +14,7 @@ from cryotome.paths import written_whole
 
 SHORTEST = 6  # characters of a token; less would star out words
 ENDING = ".failed.json"
+KEPT = ".attempts"  # the log once more, for Snakemake removes logs before a retry
 RUN = "CRYOTOME_RUN"  # names the run of Snakemake that a job belongs to
 WAYS_OUT = {
     errno.ENOSPC: "The disk is full. Make room and rerun: what is finished stays",
@@ -58,7 +59,8 @@ class Failure:
 SECRET = re.compile(
     r"\bhf_\w{6,}|(?<=earer )[\w.~+/=-]{6,}|(?<=://)[^/\s@]+(?=@)"
     r"|(?<=[?&]token=)[^&\s\"']+|(?<=[?&]access_token=)[^&\s\"']+|(?<=[?&]key=)[^&\s\"']+"
-    r"|(?<=ignature=)[^&\s\"']+"
+    r"|(?<=ignature=)[^&\s\"']+|(?<=[?&]sig=)[^&\s\"']+"
+    r"|(?<=asic )(?=[a-z+/]*[\dA-Z=])[\w+/=-]{6,}"
 )
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN", "HUGGINGFACE_TOKEN")
 
