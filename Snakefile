@@ -38,7 +38,6 @@ onsuccess:
 onerror:
     from cryotome.ending import conclude, say_dropped
 
-    say_dropped(STUDY, LOGS.parent, say=logger.warning)
     conclude(
         STUDY,
         rules.table2_partial.input,
@@ -46,6 +45,7 @@ onerror:
         run=os.environ[RUN],
         say=logger.error,
     )
+    say_dropped(STUDY, LOGS.parent, say=logger.warning)
 
 
 localrules:

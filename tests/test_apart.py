@@ -1,11 +1,13 @@
 import ctypes
+import errno
 import os
+import signal
 import time
 
 import pytest
 
 from cryotome.apart import children, here
-from cryotome.errors import DataError
+from cryotome.errors import CryotomeError, DataError
 
 
 def count(end):
@@ -25,6 +27,16 @@ def crash(after):
 def refuse():
     yield 1
     raise DataError("a.tiff is a page of HTML")
+
+
+def end_by(number):
+    yield 1
+    os.kill(os.getpid(), number)
+
+
+def throw(error):
+    yield 1
+    raise error
 
 
 def hang():
@@ -56,6 +68,29 @@ def test_an_error_comes_through_with_its_sentence_and_the_child_goes_on():
         with pytest.raises(DataError, match="^a.tiff is a page of HTML$"):
             list(run(refuse))
         assert list(run(who, 1)) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_child_that_was_killed_from_outside_blames_nothing_that_it_read(number):
+    said = rf"ended \({number.name}\): killed, perhaps for want of memory. Run the same command"
+    with children(1) as run, pytest.raises(CryotomeError, match=said):
+        list(run(end_by, number))
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ESTALE, "lost", "a"), ConnectionResetError("x"), MemoryError("x")]
+)
+def test_an_error_of_disk_or_memory_comes_through_as_it_is(error):
+    with children(1) as run:
+        with pytest.raises(type(error)) as raised:
+            list(run(throw, error))
+        assert (str(raised.value), list(run(count, 1))) == (str(error), [0])
+
+
+def test_a_child_that_does_not_begin_ends_the_job_and_blames_nothing(monkeypatch):
+    monkeypatch.setenv("CRYOTOME_PATIENCE", "0.01")
+    with children(1) as run, pytest.raises(CryotomeError, match="did not begin within 0 s: killed"):
+        list(run(count, 1))
 
 
 def test_a_child_that_does_not_answer_is_given_up(monkeypatch):

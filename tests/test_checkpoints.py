@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import subprocess
@@ -162,6 +163,33 @@ def test_a_torn_checkpoint_is_not_used(tmp_path, capsys):
     with checkpointed(tmp_path / "partial", {"seed": 1}) as checkpoint:
         assert checkpoint.load() is None
     assert "checkpoint.pt is broken" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ESTALE, "Stale file handle"), OSError(errno.EIO, "I/O"), MemoryError()]
+)
+def test_a_fault_of_disk_or_memory_does_not_throw_a_training_away(tmp_path, monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    broken_off(tmp_path / "partial", 3, steps=5, every=1)
+    with monkeypatch.context() as patch, pytest.raises(type(error)) as raised:
+        patch.setattr(torch, "load", fail)
+        with checkpointed(tmp_path / "partial", {"seed": 1}) as checkpoint:
+            checkpoint.load()
+    assert raised.value is error
+    with checkpointed(tmp_path / "partial", {"seed": 1}) as checkpoint:
+        assert checkpoint.load()["step"] == 3
+
+
+def test_a_place_that_no_file_has_is_torn(tmp_path, monkeypatch, capsys):
+    def fail(*_, **__):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    broken_off(tmp_path / "partial", 3, steps=5, every=1)
+    monkeypatch.setattr(torch, "load", fail)
+    with checkpointed(tmp_path / "partial", {"seed": 1}) as checkpoint:
+        assert checkpoint.load() is None
 
 
 def test_saving_takes_at_most_a_twentieth_of_the_time(tmp_path, monkeypatch):

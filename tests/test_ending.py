@@ -2,14 +2,17 @@ import json
 import os
 from types import SimpleNamespace
 
+import h5py
+import numpy as np
 import pandas as pd
 import pytest
 from conftest import CONFIG, ROOT
 
 from cryotome.cards import read_yaml
-from cryotome.ending import conclude, renew_partial
+from cryotome.ending import conclude, renew_partial, say_dropped
 from cryotome.errors import WeightsError
 from cryotome.failures import RUN, recorded
+from cryotome.stores import LAYOUT, PATCHES, VERSION, seal
 from cryotome.study import Study
 
 
@@ -77,3 +80,17 @@ def test_a_download_that_failed_says_nothing_of_table_2(tmp_path, monkeypatch):
     conclude(study, SimpleNamespace(), tmp_path / "logs", run="this", say=said.append)
     assert "download mine: 404" in said[0]
     assert len(said) == 1
+
+
+def test_a_torn_store_does_not_keep_the_images_of_others_from_being_listed(tmp_path):
+    study = SimpleNamespace(datasets=["torn", "good"])
+    (tmp_path / "patches").mkdir()
+    (tmp_path / "patches" / "torn.h5").write_bytes(b"\x89HDF")
+    good = tmp_path / "patches" / "good.h5"
+    with h5py.File(good, "w", libver=LAYOUT) as file:
+        file["id"], file["patch"] = [0], np.zeros((1, 2, 2, 3), np.uint8)
+    about = {"format": PATCHES, "version": VERSION, "broken": json.dumps({"a": "a is a page"})}
+    seal(good, "patch", about)
+    said: list[str] = []
+    say_dropped(study, tmp_path, say=said.append)
+    assert said == ["1 images of good are left out, as its card says:\n  a is a page"]

@@ -61,6 +61,11 @@ def test_what_a_user_can_mend_on_the_disk_is_said_in_a_sentence(number, said):
     assert re.search(said, reason(error))
 
 
+def test_want_of_memory_is_said_in_a_sentence():
+    assert is_mendable(MemoryError())
+    assert reason(MemoryError("8 GiB")).startswith("There is not enough memory (8 GiB). Run again")
+
+
 def test_other_errors_keep_their_type(tmp_path):
     assert not is_mendable(KeyError("x"))
     assert reason(KeyError("x")) == "KeyError: 'x'"
@@ -70,4 +75,7 @@ def test_no_secret_stays_in_a_text(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "plain-token-17")
     said = "plain-token-17 hf_AbCdEf123 Bearer abc.def-ghi https://me:pw@proxy:80/x?token=q1&a=1"
     assert without_secrets(said) == "*** *** Bearer *** https://***@proxy:80/x?token=***&a=1"
+    said = "Authorization: Basic bWU6d29yZA== https://host/x?se=2&sig=a%2Fb%3D&sp=r"
+    assert without_secrets(said) == "Authorization: Basic *** https://host/x?se=2&sig=***&sp=r"
+    assert without_secrets("basic training of 3 cells") == "basic training of 3 cells"
     assert without_secrets("results/a_hf_b.csv of 3 cells") == "results/a_hf_b.csv of 3 cells"

@@ -1,3 +1,4 @@
+import errno
 import struct
 import zlib
 
@@ -124,6 +125,19 @@ def test_a_truncated_tiff_that_pillow_wrote_is_named(tmp_path, compression, shar
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(DataError, match=r"a.tiff cannot be read .*Fetch it again"):
         open_image(path)
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ESTALE, "Stale file handle"), MemoryError()])
+@pytest.mark.parametrize("of", ["detect_format", "read_region"])
+def test_a_passing_fault_of_disk_or_memory_is_not_the_images(tmp_path, monkeypatch, error, of):
+    def fail(*_):
+        raise error
+
+    tiff(tmp_path / "a.tiff", (128, 128, 3), "rgb", **TILED)
+    monkeypatch.setattr(openslide.OpenSlide, of, fail)
+    with pytest.raises(type(error)) as raised:
+        open_image(tmp_path / "a.tiff").read(0, 0, 8, 8)
+    assert raised.value is error
 
 
 @pytest.mark.parametrize("how", [{}, TILED, {"compression": "zlib"}])

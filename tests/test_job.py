@@ -103,3 +103,57 @@ def test_a_token_in_an_error_reaches_neither_log_nor_record_nor_terminal(
     written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
     assert "the server said" in written
     assert "SECRET" not in written + "".join(capsys.readouterr())
+
+
+UNFORESEEN = """
+from pathlib import Path
+from types import SimpleNamespace
+from cryotome.job import run
+
+def main() -> None:
+    try:
+        raise ValueError("https://host/x?sig=SECRETsecret17")
+    except ValueError as error:
+        raise RuntimeError("Authorization: Basic SECRETsecret17") from error
+
+none = {"input": {}, "output": {}, "params": {}, "wildcards": {}, "resources": {}}
+snakemake = SimpleNamespace(rule="split", threads=1, log=["log"], **none)
+run(main)
+"""
+
+
+def test_an_unforeseen_error_shows_its_traceback_without_secrets_on_the_terminal_too(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", UNFORESEEN],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    for said in (done.stderr, (tmp_path / "log").read_text()):
+        assert "RuntimeError: Authorization: Basic ***" in said
+        assert "ValueError: https://host/x?sig=***" in said
+        assert "SECRET" not in said
+
+
+def test_the_log_of_a_failed_attempt_is_kept_until_one_succeeds(tmp_path):
+    said = ["first", "second", "third"]
+
+    def main(cells: Path, scheme: str) -> None:
+        print(said[0], file=sys.stderr)
+        if said.pop(0) != "third":
+            raise CryotomeError("no")
+
+    for _ in range(2):
+        with pytest.raises(SystemExit):
+            call(main, job(tmp_path))
+        log = (tmp_path / "log").read_text()
+        (tmp_path / "log").unlink()  # as Snakemake does before a retry
+    assert log.index("first") < log.index("-- another attempt --") < log.index("second")
+    call(main, job(tmp_path))
+    assert (tmp_path / "log").read_text().endswith("-- another attempt --\nthird\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+    said.append("third")
+    call(main, job(tmp_path))
+    assert (tmp_path / "log").read_text() == "third\n"

@@ -1,5 +1,8 @@
+import errno
 import json
+import os
 import shutil
+import signal
 
 import h5py
 import numpy as np
@@ -9,9 +12,9 @@ from conftest import CONFIG, cut
 from PIL import Image
 
 from cryotome.cards import load_card
-from cryotome.errors import DataError, StoreError
+from cryotome.errors import CryotomeError, DataError, StoreError
 from cryotome.images import open_image
-from cryotome.patches import read_patches, seen_patches
+from cryotome.patches import cut_image, read_patches, seen_patches
 from cryotome.stores import PATCHES, passport
 from cryotome.windows import cut_patch
 
@@ -83,6 +86,55 @@ def test_broken_images_may_be_left_black_and_are_named_in_the_passport(cohort, d
     patches, _, stamps = read_patches(tmp_path / "p.h5", cells=tmp_path / "cells.csv")
     assert [bool(patch.any()) for patch in patches] == [True, True, True, True, False, False]
     assert "999.tiff does not exist" in json.loads(stamps["broken"])["999.tiff"]
+
+
+def cut_by_one_that_dies(cells, path, card):
+    """Stand for a child process that ends at 002.tiff, by the signal that a file names."""
+    if path.name == "002.tiff" and path.exists():
+        os.kill(os.getpid(), int((path.parent / "signal").read_text()))
+    yield from cut_image(cells, path, card)
+
+
+@pytest.fixture
+def apart(cohort, tmp_path, monkeypatch):
+    """Images, their cells, and partial work that a kill has left: they are read in children."""
+    images = shutil.copytree(cohort / "images", tmp_path / "images")
+    monkeypatch.setattr("cryotome.patches.cut_image", cut_by_one_that_dies)
+
+    def prepare(card, number):
+        cells = some_cells(tmp_path)
+        with pytest.raises(DataError, match="999.tiff"):
+            (images / "002.tiff").rename(tmp_path / "away")
+            cut(tmp_path / "p.h5", cells, images, card)
+        (tmp_path / "away").rename(images / "002.tiff")
+        (tmp_path / "partial" / "at_work").touch()
+        (images / "signal").write_text(str(int(number)))
+        return cells, images
+
+    return prepare
+
+
+def test_an_image_that_crashes_its_reader_is_left_black(apart, demo_card, tmp_path):
+    cells, images = apart(demo_card, signal.SIGSEGV)
+    cut(tmp_path / "p.h5", cells, images, demo_card, broken="drop")
+    lost = json.loads(passport(tmp_path / "p.h5", PATCHES)["broken"])
+    assert "002.tiff crashes what reads it (SIGSEGV)" in lost["002.tiff"]
+
+
+def test_a_reader_that_is_killed_takes_no_image_away(apart, demo_card, tmp_path):
+    cells, images = apart(demo_card, signal.SIGKILL)
+    with pytest.raises(CryotomeError, match=r"ended \(SIGKILL\): killed, perhaps for want of mem"):
+        cut(tmp_path / "p.h5", cells, images, demo_card, broken="drop")
+    assert not (tmp_path / "p.h5").exists()
+
+
+def test_a_disk_that_fails_takes_no_image_away(cohort, demo_card, tmp_path):
+    images = shutil.copytree(cohort / "images", tmp_path / "images")
+    (images / "999.png").symlink_to("/proc/self/mem")  # gives EIO at its first byte
+    with pytest.raises(OSError, match="Input/output error") as raised:
+        cut(tmp_path / "p.h5", some_cells(tmp_path), images, demo_card, broken="drop")
+    assert raised.value.errno == errno.EIO
+    assert not (tmp_path / "p.h5").exists()
 
 
 def test_what_is_cut_is_not_cut_again(cohort, demo_card, tmp_path, monkeypatch):

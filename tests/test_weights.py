@@ -19,7 +19,7 @@ from cryotome.cards import load_card
 from cryotome.encoders import build_encoder, build_network
 from cryotome.errors import WeightsError
 from cryotome.paths import sha256
-from cryotome.weights import find_weights, needs_file, places, state_of_weights
+from cryotome.weights import find_weights, needs_file, places, read_file, state_of_weights
 
 LARGE = {"view": "paper-fp32", "side": 224}
 SMALL = {
@@ -143,6 +143,13 @@ def test_a_page_or_a_pickle_of_something_else_is_no_checkpoint(tmp_path, content
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="is broken, cut short or no checkpoint"):
         build_encoder(card, "uni", tmp_path, **LARGE)
+
+
+def test_a_disk_that_fails_does_not_advise_to_delete_the_file(tmp_path):
+    """The memory of this process gives EIO at its first byte."""
+    (tmp_path / "w.pt").symlink_to("/proc/self/mem")
+    with pytest.raises(OSError, match="Input/output error"):
+        read_file(tmp_path / "w.pt", "uni")
 
 
 def test_python_objects_beside_parameters_are_said_and_not_run(tmp_path):

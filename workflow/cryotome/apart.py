@@ -2,7 +2,9 @@
 
 import faulthandler
 import multiprocessing
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
@@ -10,10 +12,17 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from cryotome.errors import CryotomeError
-from cryotome.watch import patience, waiting
+from cryotome.watch import LOG, patience, waiting
 
 Item = TypeVar("Item")
 Run = Callable[..., Iterator[Any]]
+
+# the ends that code and its data bring about; any other comes from outside
+CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
+LOST = (
+    "A child process of this job {}: killed, perhaps for want of memory. Run the same command "
+    "again, with more memory or fewer jobs at once: what is finished stays."
+)
 
 
 def here(function: Callable[..., Iterator[Item]], *arguments: Any) -> Iterator[Item]:
@@ -23,7 +32,9 @@ def here(function: Callable[..., Iterator[Item]], *arguments: Any) -> Iterator[I
 
 def _serve(calls: Connection) -> None:
     """Run generator after generator and send what they yield, until the other end is closed."""
-    faulthandler.enable()
+    with suppress(OSError):
+        log = os.environ.get(LOG)
+        faulthandler.enable(open(log, "a") if log else sys.stderr)  # noqa: SIM115
     with suppress(EOFError, OSError):
         while True:
             function, arguments = calls.recv()  # and import what it needs
@@ -32,7 +43,7 @@ def _serve(calls: Connection) -> None:
                 for item in function(*arguments):
                     calls.send(("item", item))
                 calls.send(("end", None))
-            except (CryotomeError, OSError) as error:
+            except (CryotomeError, OSError, MemoryError) as error:
                 calls.send(("error", error))
 
 
@@ -57,21 +68,31 @@ class _Child:
         try:
             self._calls.send((function, arguments))
             with waiting():
-                self._calls.recv()  # that it has begun
+                begun = self._calls.poll(patience())
+            if not begun:
+                raise CryotomeError(LOST.format(f"did not begin within {patience():,.0f} s"))
+            self._calls.recv()
             while kind == "item":
                 if not self._calls.poll(patience() / 2):  # before the watch gives this job up
                     raise ChildProcessError(f"no answer for {patience() / 2:,.0f} s")
                 kind, value = self._calls.recv()
                 if kind == "item":
                     yield value
-            if kind == "error":
-                raise value
         except (EOFError, ConnectionError) as error:
-            self._process.join()
-            raise ChildProcessError(_how(self._process.exitcode)) from error
+            raise self._death() from error
         finally:
             if kind == "item":  # crashed, hangs, or nobody wants the rest
                 self.end()
+        if kind == "error":
+            raise value
+
+    def _death(self) -> Exception:
+        """Say how the process ended, and whether what it ran is to blame."""
+        self._process.join()
+        code = self._process.exitcode
+        if -code in CRASHES:
+            return ChildProcessError(_how(code))
+        return CryotomeError(LOST.format(f"ended ({_how(code)})"))
 
     def end(self) -> None:
         if self._process is not None:
@@ -95,12 +116,14 @@ def children(count: int) -> Iterator[Run]:
     """Give a function that runs generators in child processes, at most so many at once.
 
     What is handed over and back is pickled. The function may be called in any thread;
-    CryotomeError and OSError come through as they are.
+    CryotomeError, OSError and MemoryError come through as they are.
 
     Raises
     ------
     ChildProcessError
         (By the function given.) The child crashed, or did not answer; its text says how.
+    CryotomeError
+        (By the function given.) The child was killed from outside, or did not begin.
     """
     all_ = [_Child() for _ in range(count)]
     idle: SimpleQueue[_Child] = SimpleQueue()

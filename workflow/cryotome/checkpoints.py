@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from cryotome.errors import TORN
+from cryotome.errors import TORN, is_torn
 from cryotome.paths import written_whole
 from cryotome.resume import claim, clear, only_worker
 
@@ -24,13 +24,21 @@ class Checkpoint:
         self._last, self._cost = perf_counter(), 0.0
 
     def load(self) -> dict[str, Any] | None:
-        """Return the state as it was saved, on the processor; None where there is none."""
+        """Return the state as it was saved, on the processor; None where there is none.
+
+        Raises
+        ------
+        OSError
+            The disk fails; the checkpoint may be whole.
+        """
         if not self.path.exists():
             return None
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             self.step = int(state["step"])
         except TORN as error:
+            if not is_torn(error):
+                raise
             why = str(error).split(". ")[0][:200]
             print(f"{self.path} is broken ({why}); beginning anew.", file=sys.stderr)
             return None

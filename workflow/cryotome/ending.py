@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from cryotome.errors import StoreError
 from cryotome.failures import failures
 from cryotome.partial import at_hand, table2_partial
 from cryotome.paths import written_whole
@@ -64,6 +66,8 @@ def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False
 def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> None:
     """List the images that gave no patches and whose cells the datasets' cards leave out.
 
+    Stores that cannot be read are passed over: the jobs that need them say so.
+
     Parameters
     ----------
     results
@@ -71,7 +75,9 @@ def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> Non
     """
     for name in study.datasets:
         store = results / "patches" / f"{name}.h5"
-        broken = json.loads(passport(store, PATCHES)["broken"]) if store.exists() else {}
+        broken: dict[str, str] = {}
+        with suppress(StoreError, OSError):
+            broken = json.loads(passport(store, PATCHES)["broken"]) if store.exists() else {}
         if broken:
             lines = [f"{len(broken)} images of {name} are left out, as its card says:"]
             say("\n".join([*lines, *(f"  {why}" for why in broken.values())]))

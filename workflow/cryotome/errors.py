@@ -11,13 +11,22 @@
   + TrainingError  the training of a network was lost
 """
 
+import errno
 import pickle
 import struct
 
-# what torch raises on files that are torn, or that would run code
+# what torch raises on files that are torn, or that would run code; but see `is_torn`
 TORN: tuple[type[Exception], ...] = (RuntimeError, EOFError, pickle.UnpicklingError, OSError)
 TORN += (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
-TORN += (struct.error, MemoryError)
+TORN += (struct.error,)
+
+
+def is_torn(error: Exception) -> bool:
+    """Whether one of `TORN` speaks of the file: a disk that fails tears none.
+
+    torch seeks to where a torn file says, and an impossible place is EINVAL.
+    """
+    return not isinstance(error, OSError) or error.errno == errno.EINVAL
 
 
 class CryotomeError(Exception):

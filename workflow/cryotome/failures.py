@@ -14,6 +14,7 @@ from cryotome.paths import written_whole
 
 SHORTEST = 6  # characters of a token; less would star out words
 ENDING = ".failed.json"
+KEPT = ".attempts"  # the log once more, for Snakemake removes logs before a retry
 RUN = "CRYOTOME_RUN"  # names the run of Snakemake that a job belongs to
 WAYS_OUT = {
     errno.ENOSPC: "The disk is full. Make room and rerun: what is finished stays",
@@ -26,6 +27,7 @@ WAYS_OUT = {
     errno.ESTALE: "The network disk has lost it. Run again: what is finished stays",
     errno.EFBIG: "A limit on file size is reached (`ulimit -f`). Lift it and rerun",
 }
+MEMORY = "Run again with more, or fewer jobs at once: what is finished stays"
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class Failure:
 SECRET = re.compile(
     r"\bhf_\w{6,}|(?<=earer )[\w.~+/=-]{6,}|(?<=://)[^/\s@]+(?=@)"
     r"|(?<=[?&]token=)[^&\s\"']+|(?<=[?&]access_token=)[^&\s\"']+|(?<=[?&]key=)[^&\s\"']+"
-    r"|(?<=ignature=)[^&\s\"']+"
+    r"|(?<=ignature=)[^&\s\"']+|(?<=[?&]sig=)[^&\s\"']+"
+    r"|(?<=asic )(?=[a-z+/]*[\dA-Z=])[\w+/=-]{6,}"
 )
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN", "HUGGINGFACE_TOKEN")
 
@@ -76,7 +79,8 @@ def without_secrets(text: str) -> str:
 
 def is_mendable(error: BaseException) -> bool:
     """Whether a user can mend what went wrong: its sentence says how."""
-    return isinstance(error, CryotomeError) or getattr(error, "errno", None) in WAYS_OUT
+    known = isinstance(error, CryotomeError | MemoryError)
+    return known or getattr(error, "errno", None) in WAYS_OUT
 
 
 def reason(error: BaseException) -> str:
@@ -87,6 +91,8 @@ def reason(error: BaseException) -> str:
         assert error.errno
         where = error.filename2 or error.filename or "A file"  # of a copy, where it goes
         return f"{where}: {error.strerror}. {WAYS_OUT[error.errno]}."
+    if isinstance(error, MemoryError):
+        return f"There is not enough memory{f' ({error})' if str(error) else ''}. {MEMORY}."
     return without_secrets(f"{type(error).__name__}: {error}")
 
 

@@ -1,5 +1,6 @@
 """Open whole slides, flat TIFF and PNG alike: size, µm/px, and windows of pixels."""
 
+import errno
 import struct
 import zlib
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ import tifffile
 from PIL import Image
 
 from cryotome.errors import CardError, DataError
+from cryotome.failures import WAYS_OUT
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
 LONGEST = 240  # bytes of a name; file systems take 255
@@ -31,7 +33,7 @@ KINDS |= {"MINISBLACK": "grey", "MINISWHITE": "grey", "SEPARATED": "CMYK", "PALE
 # what OpenSlide, tifffile and Pillow raise on files that are cut or torn
 UNREADABLE: tuple[type[Exception], ...] = (openslide.OpenSlideError, tifffile.TiffFileError)
 UNREADABLE += (OSError, ValueError, IndexError, KeyError, TypeError, SyntaxError, EOFError)
-UNREADABLE += (ArithmeticError, AttributeError, RuntimeError, MemoryError, AssertionError)
+UNREADABLE += (ArithmeticError, AttributeError, RuntimeError, AssertionError)
 UNREADABLE += (struct.error, zlib.error)
 
 
@@ -87,7 +89,7 @@ class _Slide:
         try:
             region = np.asarray(self._slide.read_region((x, y), level, size))
         except UNREADABLE as error:
-            raise DataError(f"{self._path} cannot be read ({error}). Fetch it again.") from error
+            raise _broken(self._path, error) from error
         rgb, alpha = region[..., :3], region[..., 3:]
         if self._opaque and (alpha != 255).any():
             raise _not_colour(self._path, "transparent")
@@ -169,6 +171,14 @@ def _not_colour(path: Path, what: str) -> DataError:
     )
 
 
+def _broken(path: Path, error: Exception) -> Exception:
+    """Blame an image for an error, unless the disk is to blame: that passes, and comes back."""
+    number = getattr(error, "errno", None)
+    if number in WAYS_OUT and number != errno.ENOENT:
+        return error
+    return DataError(f"{path} cannot be read ({type(error).__name__}: {error}). Fetch it again.")
+
+
 def open_image(path: Path) -> Opened:
     """Open an image once, with OpenSlide where it can, flat otherwise.
 
@@ -176,14 +186,15 @@ def open_image(path: Path) -> Opened:
     ------
     DataError
         The file is missing or broken, or is not 8-bit colour.
+    OSError
+        The disk fails, or does not let it be read.
     """
     if not path.exists():
         raise DataError(f"{path} does not exist. Put the image there, or correct `images:`.")
     try:
         return _Slide(path) if openslide.OpenSlide.detect_format(path) else _Flat(path)
     except UNREADABLE as error:
-        why = f"{type(error).__name__}: {error}"
-        raise DataError(f"{path} cannot be read ({why}). Fetch it again.") from error
+        raise _broken(path, error) from error
 
 
 def what_is_odd(name: object) -> str:

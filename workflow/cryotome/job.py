@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cryotome.errors import CryotomeError
-from cryotome.failures import is_mendable, reason, recorded, without_secrets
+from cryotome.failures import ENDING, KEPT, is_mendable, reason, recorded, without_secrets
 from cryotome.leases import leased
-from cryotome.watch import watched
+from cryotome.watch import LOG, watched
 
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
 SITE = {
@@ -24,6 +24,7 @@ SITE = {
     "weights_dir": "CRYOTOME_WEIGHTS_DIR",
     "device": "CRYOTOME_DEVICE",
 }
+NEXT = "-- another attempt --"
 
 
 def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -108,8 +109,8 @@ def run(main: Callable[..., None]) -> None:
 
     Under Snakemake the rule's named inputs, outputs, params and threads must be the
     arguments of `main`; standard error also goes to the rule's log, and a failure leaves a
-    record beside it. An error that a user can mend ends the job with its sentence and no
-    traceback.
+    record beside it. Any error ends the process: one that a user can mend with its sentence,
+    others with a traceback, without secrets.
 
     Raises
     ------
@@ -130,30 +131,48 @@ def run(main: Callable[..., None]) -> None:
             with recorded(path, job.rule, keys) as tell, watched(tell, log), leased(gpus):
                 main(**_from_rule(job, wanted))
         except BaseException as error:
-            if is_mendable(error):
-                print(f"\n{type(error).__name__}: {reason(error)}\n", file=sys.stderr)
-                sys.exit(1)
-            with suppress(OSError):
-                log.write(without_secrets(traceback.format_exc()))
-            raise
+            said = f"\n{type(error).__name__}: {reason(error)}\n"
+            print(said if is_mendable(error) else traceback.format_exc(), file=sys.stderr)
+            sys.exit(1)
+
+
+def _open(path: Path) -> TextIO:
+    """Open a log anew, or behind those of attempts that failed since the last success."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept, failed = path.with_suffix(KEPT), path.with_suffix(ENDING).exists()
+    if not failed:
+        path.unlink(missing_ok=True)
+        kept.unlink(missing_ok=True)
+    with suppress(OSError):  # both are there, or neither
+        os.link(kept, path)
+    log = open(path, "a")  # noqa: SIM115
+    with suppress(OSError):  # it is, or the file system has no links
+        os.link(path, kept)
+    if failed:
+        log.write(f"{NEXT}\n")
+    return log
 
 
 @contextmanager
 def _logging(path: Path) -> Iterator[TextIO]:
     """Let standard error go to a log as well, and the stacks of a native crash."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        log = open(path, "w")  # noqa: SIM115
+        log = _open(path)
     except OSError as error:
         sys.exit(reason(error))
     crashes = not faulthandler.is_enabled()
     if crashes:
         faulthandler.enable(log)
+    os.environ[LOG] = str(path.absolute())
     sys.stderr = _Tee(log, sys.__stderr__)  # type: ignore[assignment,arg-type]
     try:
         yield log
     finally:
         sys.stderr = sys.__stderr__
+        del os.environ[LOG]
+        if not path.with_suffix(ENDING).exists():
+            with suppress(OSError):
+                path.with_suffix(KEPT).unlink(missing_ok=True)
         if crashes:
             faulthandler.disable()
         with suppress(OSError):  # as above

@@ -156,7 +156,8 @@ def _cut_all(
     """Cut image after image, and return those that gave nothing, with the reason.
 
     Where an attempt before this one was killed, an image may have crashed it: they are read in
-    child processes, which costs a few seconds and names the image that crashes.
+    child processes, which costs a few seconds and names the image that crashes. Fewer at once,
+    for it may have been want of memory.
     """
     groups = {str(name): part for name, part in cells.groupby("image", sort=False)}
     bar = tqdm(total=len(cells), desc=f"cut {dataset}", unit="patch", mininterval=5)
@@ -170,7 +171,7 @@ def _cut_all(
 
     with ExitStack() as stack:
         stack.enter_context(bar)
-        run = stack.enter_context(children(threads)) if store.crashed else here
+        run = stack.enter_context(children(max(1, threads // 2))) if store.crashed else here
         pool = stack.enter_context(ThreadPoolExecutor(threads))
         reasons = dict(zip(groups, pool.map(cut, groups.values()), strict=True))
     return {name: why for name, why in reasons.items() if why}

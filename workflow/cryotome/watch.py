@@ -22,6 +22,7 @@ ALARM = 6  # times the patience: when native code that keeps Python's lock is en
 TICKS = 60  # looks at the progress within that time
 IDLE = 0.01  # share of a processor core that threads use that only wait
 LAST_WORDS = 3.0  # s to note the reason on a disk that may not answer
+LOG = "CRYOTOME_LOG"  # the log of this job, for its child processes
 HUNG = 70  # exit code of a job that made no progress
 STOPPED = (
     "It was stopped by a signal ({}): preempted, over its time limit, or by hand. Run the same "

@@ -10,7 +10,7 @@ from urllib.request import urlopen
 import httpx2
 
 from cryotome.cards import Card
-from cryotome.errors import TORN, WeightsError
+from cryotome.errors import TORN, WeightsError, is_torn
 from cryotome.paths import sha256, written_whole
 
 HUB = "https://huggingface.co"
@@ -112,6 +112,8 @@ def read_file(path: Path, name: str) -> dict[str, Any]:
     ------
     WeightsError
         The file is broken, cut short, or no checkpoint.
+    OSError
+        The disk fails; the file may be whole.
     """
     import torch
     from safetensors import SafetensorError
@@ -122,6 +124,8 @@ def read_file(path: Path, name: str) -> dict[str, Any]:
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except TORN as error:
+        if not is_torn(error):
+            raise
         raise WeightsError(_unreadable(path, name, str(error))) from error
     except SafetensorError as error:
         raise WeightsError(_unreadable(path, name, str(error))) from error
