@@ -263,12 +263,16 @@ def differences(folder: Path, reference: dict[str, str]) -> list[str]:
 
 
 def unbroken(folder: Path) -> Path:
-    """Give a copy of the repository in which the demo has been made."""
+    """Give a copy of the repository in which the demo has been made, and no other study."""
     checkout(folder)
     if (ROOT / "results" / "studies" / "demo" / "table2.csv").exists():
         for name in ("results", ".snakemake"):
             ignored = shutil.ignore_patterns("locks", "log", "scripts")
             shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=ignored)
+    demo = {"demo", *yaml.safe_load((ROOT / "config" / "config.yaml").read_text())["datasets"]}
+    for path in (path for part in NUMBERS for path in (folder / "results" / part).glob("*")):
+        if path.name.split(".")[0] not in demo:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     run_to_the_end(folder)
     return folder
 
