@@ -45,12 +45,12 @@ def queue() -> list[Job]:
     return [Job(*line.split("|")) for line in lines]
 
 
-def processes(script: str, folder: Path) -> list[int]:
-    """Return the processes that run a rule's script in a folder."""
+def processes(folder: Path, script: str = "") -> list[int]:
+    """Return the processes that work in a folder, or those that run a rule's script there."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            runs = f".{script}.py".encode() in (path / "cmdline").read_bytes()
+            runs = not script or f".{script}.py".encode() in (path / "cmdline").read_bytes()
             if runs and (path / "cwd").readlink() == folder:
                 found.append(int(path.name))
     return found
@@ -98,7 +98,7 @@ def ended(run: Run, rule: str) -> str:
 
 def fail_once(run: Run, cluster: Cluster) -> Iterator[None]:
     """A job's script dies without a word."""
-    while not (victims := processes("train_endtoend", run.folder)):
+    while not (victims := processes(run.folder, "train_endtoend")):
         yield
     os.kill(victims[0], signal.SIGKILL)
     run.note("kill -9 of the script of a training")
@@ -195,6 +195,9 @@ def main() -> None:
         code = snakemake(run, cluster, [] if calm else [fail_once, lose_node])
     finally:
         cluster.stop()
+        # without cgroups Slurm loses sight of what ran on a node that went down
+        for process in processes(run.folder):
+            os.kill(process, signal.SIGKILL)
     odd = differences(run.folder, reference)
     print(
         f"{counts(run)} in {run.seconds:.0f} s; {len(reference)} files compared, {len(odd)} differ"
