@@ -107,7 +107,7 @@ def test_a_hung_job_is_ended_and_listed_at_the_end(clone, tiny_study):
     )
     said = make(clone, SPLIT, CRYOTOME_PATIENCE="2")
     assert said[0] == "x"
-    assert re.search(r"split tiny, random, 1.0: It made no progress for 2 s", said)
+    assert re.search(r"split tiny, random, 1.0, 0: It made no progress for 2 s", said)
     assert "the log holds what every thread was at" in said
     assert not (clone / SPLIT).exists()
     mend(clone, "scripts/split.py")
