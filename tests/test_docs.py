@@ -79,7 +79,8 @@ def test_every_other_command_is_python_by_hand():
     }
     assert rest == {
         "PYTHONPATH=workflow python workflow/scripts/split.py --help",  # test_scripts runs it
-        "python tests/accidents.py jobs --kills 200 --seed 1",  # test_accidents runs its parts
+        "python tests/accidents.py jobs --kills 100 --seed 1",
+        "python tests/accidents.py jobs --kills 100 --seed 2",  # test_accidents runs its parts
         "python tests/accidents.py dag --kills 12 --seed 1",
     }
     said = subprocess.run(
