@@ -26,6 +26,12 @@ if __name__ == "__main__":
 """
 
 
+def heed():
+    """Undo what nohup, or a shell that goes on, does to signals."""
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(folder, work, patience=1000):
     indented = "\n".join(f"    {line}" for line in work.splitlines())
     (folder / "script.py").write_text(HEAD + indented + "\n" + TAIL)
@@ -33,6 +39,7 @@ def start(folder, work, patience=1000):
     process = subprocess.Popen(
         [sys.executable, "script.py"], cwd=folder, env=kept, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        preexec_fn=heed,
     )  # fmt: skip
     while not (folder / "begun").exists():
         assert process.poll() is None, process.stderr.read()

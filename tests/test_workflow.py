@@ -220,7 +220,12 @@ def test_adding_a_model_plans_only_its_jobs_and_the_tables(done):
 def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_run(done):
     """A row in bf16: its store in two parts, its parity, its probe; then limits none can meet."""
     rows = [{"model": "resnet10t_random", "head": "ridge"}]
-    study = SMALL | {"rows": rows, "figure2": [dict(rows[0])], "views": ["paper-bf16"], "study": "lower"}
+    study = SMALL | {
+        "rows": rows,
+        "figure2": [dict(rows[0])],
+        "views": ["paper-bf16"],
+        "study": "lower",
+    }
     (done / "lower.yaml").write_text(yaml.dump(study))
     ask = ["--configfile", "lower.yaml", "--config", "shards=2", "--"]
     score = (
