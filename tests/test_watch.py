@@ -32,14 +32,14 @@ def heed():
         signal.signal(number, signal.SIG_DFL)
 
 
-def start(folder, work, patience=1000):
+def start(folder, work, patience=1000, first=heed):
     indented = "\n".join(f"    {line}" for line in work.splitlines())
     (folder / "script.py").write_text(HEAD + indented + "\n" + TAIL)
     kept = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "CRYOTOME_PATIENCE": str(patience)}
     process = subprocess.Popen(
         [sys.executable, "script.py"], cwd=folder, env=kept, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        preexec_fn=heed,
+        preexec_fn=first,
     )  # fmt: skip
     while not (folder / "begun").exists():
         assert process.poll() is None, process.stderr.read()
@@ -106,7 +106,7 @@ child.join()
 def test_a_signal_that_the_user_ignores_is_ignored(tmp_path):
     """As under nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    process = start(tmp_path, "time.sleep(1)")
+    process = start(tmp_path, "time.sleep(1)", first=None)
     signal.signal(signal.SIGHUP, before)
     process.send_signal(signal.SIGHUP)
     assert end(process) == (0, "came to its end\n")
