@@ -25,7 +25,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
 
 from cryotome.patches import cut_image, write_patches
-from cryotome.windows import stored_side
+from cryotome.transforms import stored_side
 
 CARD = {
     "reader": "midog_json",

@@ -4,7 +4,8 @@ import tifffile
 from PIL import Image
 
 from cryotome.images import open_image
-from cryotome.windows import cut_patch, stored_side
+from cryotome.transforms import stored_side
+from cryotome.windows import cut_patch
 
 
 @pytest.fixture

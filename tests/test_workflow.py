@@ -19,6 +19,8 @@ from cryotome.patches import seen_patches
 
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 
+TOKEN = "hf_" + "secret" * 6
+
 # One dataset, three rows: seconds of compute, every kind of job but training.
 SMALL = {
     "study": "small",
@@ -68,8 +70,15 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which the small study has run."""
     folder = checkout(tmp_path_factory.mktemp("done"))
     (folder / "small.yaml").write_text(yaml.dump(SMALL))
-    snakemake(folder, "--cores", "2", "--configfile", "small.yaml")
+    snakemake(folder, "--cores", "2", "--configfile", "small.yaml", HF_TOKEN=TOKEN)
     return folder
+
+
+def test_a_token_in_the_environment_is_in_no_file_of_a_run(done):
+    """Neither in logs, passports and tables, nor in what Snakemake itself keeps."""
+    files = [path for path in done.rglob("*") if path.is_file()]
+    assert len(files) > 200
+    assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
 
 
 def small(folder: Path, **changes: object) -> dict[str, int]:

@@ -73,6 +73,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(archive) as content:
             yield content
+    # zipfile says RuntimeError of a password, NotImplementedError of an unknown packing
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DownloadError(f"{archive} cannot be unpacked ({error}). Delete it.") from error
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from cryotome.cards import Card
 
-PATIENCE = 30  # seconds that Slurm may take to answer
+PATIENCE = 30  # s that a program may take to answer
 # key of config/site.yaml to the environment variable that wins over it
 KEYS = {"slurm_account": "SLURM_ACCOUNT", "slurm_partition": "SLURM_PARTITION"}
 KEYS |= {"slurm_gpu_partition": "SLURM_GPU_PARTITION", "slurm_gpu_model": "SLURM_GPU_MODEL"}
@@ -85,6 +85,24 @@ def cluster_of(said: Card) -> Cluster:
     return Cluster(**{key.removeprefix("slurm_"): value for key, value in chosen.items()})
 
 
+def ask(command: list[str]) -> tuple[str, str]:
+    """Return what a program prints, and why it could not: one of the two is empty."""
+    if not shutil.which(command[0]):
+        return "", f"no {command[0]} on PATH"
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return "", f"{command[0]} does not answer within {PATIENCE} s"
+    except OSError as error:
+        return "", f"{command[0]} cannot be started ({error.strerror})"
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()
+        return "", f"{command[0]} fails: {said[0] if said else done.returncode}"
+    return done.stdout, ""
+
+
 def minutes(limit: str) -> float:
     """Return the minutes of a time as Slurm writes it.
 
@@ -104,17 +122,11 @@ def limits() -> dict[str, Granted]:
 
     The default partition is there twice: under its name and under the empty one.
     """
-    if not shutil.which("sinfo"):
-        return {}
-    try:
-        answer = subprocess.run(
-            ["sinfo", "--noheader", "--exact", "--format=%P %l %m"],  # a line per kind of node
-            capture_output=True, text=True, timeout=PATIENCE, check=True,
-        )  # fmt: skip
-    except (subprocess.SubprocessError, OSError):
-        return {}
+    said, _ = ask(
+        ["sinfo", "--noheader", "--exact", "--format=%P %l %m"]
+    )  # a line per kind of node
     found: dict[str, Granted] = {}
-    for line in answer.stdout.splitlines():
+    for line in said.splitlines():
         name, limit, memory = line.split()
         for key in [name.rstrip("*"), *[""] * name.endswith("*")]:
             kinds = [found[key]] if key in found else []

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from cryotome.cards import MATCHED
 from cryotome.study import LAST, Study
+from cryotome.transforms import stored_side
 
 CORE_GFLOPS = 50  # what one processor core sustains
 GPU = "NVIDIA A100"
@@ -204,8 +205,6 @@ def _core_seconds(study: Study, job: Job) -> float:
 
 def _bytes(study: Study, job: Job) -> float:
     """Return about how much a job leaves on disk."""
-    from cryotome.windows import stored_side  # which imports OpenSlide; every job reads this module
-
     w, folds = job.wildcards, 1 if "fold" in job.wildcards else len(study.folds)
     count = sum(cells_of(study, w["dataset"]).values()) if "dataset" in w else 0
     kept: dict[str, Callable[[], float]] = {

@@ -4,8 +4,9 @@ A first attempt asks for what the work should take on a slow machine, a retry fo
 (`workflow/rules/common.smk`).
 """
 
-from cryotome.costs import CORE_GFLOPS, Job, cells_of, gflop_of
+from cryotome.costs import CORE_GFLOPS, PIXELS, Job, cells_of, gflop_of
 from cryotome.study import Study
+from cryotome.transforms import stored_side
 
 UNKNOWN_CELLS = 20_000  # where a card expects no count: about as many as MIDOG 2022 has
 # GFLOP/s that an old or busy GPU sustains, and a few cores; a projection must not be too short
@@ -21,8 +22,8 @@ def count_cells(study: Study, dataset: str) -> int:
 
 def patches_mb(study: Study, dataset: str) -> float:
     """Return the size of a dataset's patch store, MB."""
-    side = study.dataset(dataset)["patch"]["side"]
-    return count_cells(study, dataset) * (side * 17 / 14) ** 2 * 3 / MB
+    side = stored_side(study.dataset(dataset)["patch"]["side"])
+    return count_cells(study, dataset) * PIXELS * side**2 / MB
 
 
 def embeddings_mb(study: Study, dataset: str, model: str) -> float:

@@ -3,8 +3,6 @@
 import fcntl
 import os
 import re
-import shutil
-import subprocess
 import sys
 import tempfile
 import warnings
@@ -16,7 +14,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from cryotome.cluster import Cluster
+from cryotome.cluster import Cluster, ask
 
 OK, MEND, IDLE = "ok", "MEND", "--"  # in order; to be mended; not needed here
 PYTHON = (3, 11)
@@ -24,7 +22,6 @@ PYTHON = (3, 11)
 DRIVERS = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
 ASK_SMI = ["nvidia-smi", "--query-gpu=driver_version,name,memory.total", "--format=csv,noheader"]
 ASK_SINFO = ["sinfo", "--noheader", "--format=%P|%a|%D|%G"]
-PATIENCE = 15  # s that a program may take to answer
 REMEMBERED = 300  # s that squeue must remember an ended job: looks are up to 180 s apart
 
 
@@ -101,24 +98,6 @@ def check_openslide() -> Finding:
     import openslide
 
     return Finding(OK, f"OpenSlide {openslide.__library_version__}")
-
-
-def ask(command: list[str]) -> tuple[str, str]:
-    """Return what a program prints, and why it could not: one of the two is empty."""
-    if not shutil.which(command[0]):
-        return "", f"no {command[0]} on PATH"
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return "", f"{command[0]} does not answer within {PATIENCE} s"
-    except OSError as error:
-        return "", f"{command[0]} cannot be started ({error.strerror})"
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        return "", f"{command[0]} fails: {said[0] if said else done.returncode}"
-    return done.stdout, ""
 
 
 def check_gpu(devices: int, *, needed: bool) -> Iterator[Finding]:

@@ -25,7 +25,8 @@ from cryotome.images import Opened, find_image, microns_per_pixel, open_image
 from cryotome.paths import sha256
 from cryotome.resume import STORE, Growing, growing
 from cryotome.stores import PATCHES, VERSION, passport, read_ids, read_rows
-from cryotome.windows import cut_patch, stored_side
+from cryotome.transforms import stored_side
+from cryotome.windows import cut_patch
 
 BATCH = 64  # patches held before they are written
 

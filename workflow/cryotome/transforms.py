@@ -63,3 +63,14 @@ def transform_patches(batch: "torch.Tensor", geometry: Geometry | None) -> "torc
     batch = functional.resize(batch, geometry["resize"], interpolation=mode, antialias=True)
     batch = functional.center_crop(batch, geometry["crop"]) if geometry["crop"] else batch
     return batch.float() / 255 / geometry.get("divide", 1)
+
+
+def stored_side(side: int) -> int:
+    """Return the side that the store keeps for a side that the network sees, px.
+
+    17/14 of it, so that a shift of a tenth of the side stays inside.
+
+    >>> stored_side(224), stored_side(64)
+    (272, 78)
+    """
+    return 2 * -(-side * 17 // 28)

@@ -6,17 +6,7 @@ import numpy as np
 from PIL import Image
 
 from cryotome.images import Opened
-
-
-def stored_side(side: int) -> int:
-    """Return the side that the store keeps for a side that the network sees, px.
-
-    17/14 of it, so that a shift of a tenth of the side stays inside.
-
-    >>> stored_side(224), stored_side(64)
-    (272, 78)
-    """
-    return 2 * -(-side * 17 // 28)
+from cryotome.transforms import stored_side
 
 
 @dataclass(frozen=True)
