@@ -138,7 +138,7 @@ def test_dinov2_gated_with_registers(tmp_path):
 
 @pytest.mark.parametrize("chunks", [False, True])
 def test_dinov2_as_a_teacher_in_a_training_checkpoint(tmp_path, chunks):
-    card = small("dinov2_vits14_roth", dim=32, **DINO)
+    card = small("dinov2_s_nct_published", dim=32, **DINO)
     original = shaken(DinoV2(32, 4, 4, 128, grid=16))
     state = {}
     for name, value in original.state_dict().items():
@@ -147,7 +147,7 @@ def test_dinov2_as_a_teacher_in_a_training_checkpoint(tmp_path, chunks):
             name = f"blocks.{int(block) // 2}.{block}.{rest}"
         state[f"backbone.{name}"] = value
     state["dino_head.mlp.0.weight"] = torch.zeros(2, 2)
-    encoder = loaded(tmp_path, "dinov2_vits14_roth", card, {"teacher": state})
+    encoder = loaded(tmp_path, "dinov2_s_nct_published", card, {"teacher": state})
     assert apart(encoder, original) < 1e-5
 
 

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from cryotome import colorectal
 from cryotome.cards import FOLDS, MATCHED, Card, check, facts, load_card, read_yaml, required_keys
+from cryotome.colorectal import Colorectal, bases, checkpoint_of, iterations
 from cryotome.errors import CardError
 from cryotome.transforms import geometry_of, input_side, side_after
 
@@ -22,6 +25,7 @@ CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
 CROSSED += [*_drawn("figure2"), *_drawn("ranks")]
 LADDER, ORDERS = [*_drawn("ladder"), "ladder.md"], _drawn("orders")
 PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER]
+PRODUCTS += colorectal.PRODUCTS
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
 POLICIES |= {"outside": "refuse", "broken": "refuse"}
@@ -48,6 +52,12 @@ def _task(card: Card) -> str:
     return f"{card['title']}: {positive} against {negative}"
 
 
+def _keys(block: Any, above: str = "") -> list[str]:
+    """Return the keys of a block and of those in it, with dots between."""
+    parts = block.items() if isinstance(block, dict) else []
+    return [name for k, v in parts for name in (f"{above}{k}", *_keys(v, f"{above}{k}."))]
+
+
 def _prefix(scheme: str) -> str:
     """Return `from_` or `except_` where a scheme's name begins so, else nothing."""
     return next((prefix for prefix in DOMAINS if scheme.startswith(prefix)), "")
@@ -72,7 +82,14 @@ class Study:
         check(self.config, "config", where.strip())
         self._check_nothing_leaks_in()
         for name in self.datasets:
-            self.dataset(name)
+            classes = len(self.dataset(name).get("classes", []))
+            if classes != 2:
+                raise CardError(
+                    f"study {self.name!r}, datasets: {name} has {classes or 'no'} classes, where "
+                    "a mitotic figure is told from its look-alike. It belongs into `colorectal`."
+                )
+        for name in [*self.all_datasets, *self.models]:
+            (self.dataset if name in self.all_datasets else self.model)(name)
         for row in self.rows:
             has_network = "architecture" in self.model(row.model)
             if self.trains(row.head) and not has_network:
@@ -100,15 +117,27 @@ class Study:
 
     def _check_nothing_leaks_in(self) -> None:
         """Stop a study that leaves keys to the demo, which Snakemake would merge in."""
-        demo = (self.folder / "config.yaml").resolve()
-        others = [file for file in self.files if Path(file).resolve() != demo]
-        said = {key for file in others for key in read_yaml(Path(file))}
-        lacking = [key for key in required_keys("config") if key not in said]
-        if others and lacking:
+        lacking = [key for key in required_keys("config") if key not in self._said]
+        if "colorectal" in self._said:  # Snakemake merges blocks key by key
+            mine, merged = _keys(self._said["colorectal"]), _keys(self.config["colorectal"])
+            lacking += [f"colorectal.{key}" for key in merged if key not in mine]
+        if self._others and lacking:
             raise CardError(
-                f"{' + '.join(others)} lacks {lacking}. A study says every key itself; nothing may "
-                "come from the demo in config/config.yaml, which shows what they look like."
+                f"{' + '.join(self._others)} lacks {lacking}. A study says every key itself; "
+                "nothing may come from the demo in config/config.yaml, which shows what they "
+                "look like."
             )
+
+    @cached_property
+    def _others(self) -> list[str]:
+        """The files of the study that are not the demo's."""
+        demo = (self.folder / "config.yaml").resolve()
+        return [file for file in self.files if Path(file).resolve() != demo]
+
+    @cached_property
+    def _said(self) -> Card:
+        """What those files say."""
+        return {k: v for file in self._others for k, v in read_yaml(Path(file)).items()}
 
     @property
     def name(self) -> str:
@@ -133,7 +162,43 @@ class Study:
         return dict(self._cards[kind, name])
 
     def model(self, name: str) -> Card:
-        return self._card("models", name)
+        """Return a model card; `{model}_at_{iteration}` is a checkpoint of a finetuned model."""
+        at = checkpoint_of(name)
+        if at is None:
+            return self._card("models", name)
+        card = self._card("models", at[0])
+        done = iterations(self.finetuning(card["weights"].get("finetune", at[0])))
+        if at[1] not in done:
+            raise CardError(f"Model {name!r}: {at[0]} is exported after iterations {done} alone.")
+        weights = card["weights"] | {"iteration": at[1]}
+        return card | {"title": f"{card['title']}, iteration {at[1]:,}", "weights": weights}
+
+    def finetuning(self, name: str) -> Card:
+        """Return a recipe of finetuning."""
+        return self._card("finetunes", name)
+
+    @cached_property
+    def colorectal(self) -> Colorectal | None:
+        """The part that is paper 002's, None where the study's own files do not speak of it."""
+        block = self.config.get("colorectal")
+        if block is None or (self._others and "colorectal" not in self._said):
+            return None
+        return Colorectal(
+            block, self.config["views"][0], self.folds, model=self.model, finetuning=self.finetuning
+        )
+
+    @cached_property
+    def all_datasets(self) -> list[str]:
+        """The datasets of both papers' parts."""
+        more = self.colorectal.datasets if self.colorectal else []
+        return list(dict.fromkeys([*self.datasets, *more]))
+
+    @cached_property
+    def models(self) -> list[str]:
+        """Every encoder that the study runs, and those that finetuned ones start from."""
+        names = [row.model for row in self.rows]
+        names += bases(names, self.model, self.finetuning)
+        return list(dict.fromkeys(names + (self.colorectal.models if self.colorectal else [])))
 
     def dataset(self, name: str) -> Card:
         return self._card("datasets", name)
@@ -145,7 +210,7 @@ class Study:
     @property
     def records(self) -> list[str]:
         """The public records that hold the study's datasets."""
-        said = [self.dataset(name).get("download", []) for name in self.datasets]
+        said = [self.dataset(name).get("download", []) for name in self.all_datasets]
         lists = [[one] if isinstance(one, str) else one for one in said]
         return list(dict.fromkeys(name for names in lists for name in names))
 
@@ -201,7 +266,7 @@ class Study:
     @cached_property
     def synthetic(self) -> bool:
         """Whether any number of this study comes from invented tissue."""
-        return any("synthetic" in self.dataset(name) for name in self.datasets)
+        return any("synthetic" in self.dataset(name) for name in self.all_datasets)
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -279,7 +344,9 @@ class Study:
         figure1, crossed = _drawn("figure1") * bool(self.pooled), CROSSED * bool(self.crossing)
         curves = CURVES * bool(self.pooled and len(self.config["fractions"]) > 1)
         orders = ORDERS * bool(self.crossing and self.probed)
-        return [*ALWAYS, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
+        cells = [*ALWAYS, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
+        more = self.colorectal.products if self.colorectal else []
+        return [*(cells * bool(self.rows)), *more]
 
     @cached_property
     def probed(self) -> list[Row]:

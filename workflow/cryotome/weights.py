@@ -18,8 +18,9 @@ GATES = {True: " [gated]", None: " [gate not known]"}
 
 
 def needs_file(card: Card) -> bool:
-    """Whether a model's weights are a file from elsewhere: not drawn here, and not none."""
-    return isinstance(card["weights"], dict) and "file" in card["weights"]
+    """Whether a model's weights are a file from elsewhere: not drawn or made here, not none."""
+    weights = card["weights"]
+    return isinstance(weights, dict) and "file" in weights and "finetune" not in weights
 
 
 def _source(weights: Card) -> str:
@@ -34,9 +35,12 @@ def places(card: Card, name: str, weights_dir: Path) -> list[Path]:
     """Return the local paths of a model's weights, in the order in which they are tried.
 
     The first is the model's own. The second is that of its source, shared by all cards of
-    that file: `{hub}` or `{hub}@{revision}`, else host and path of the address.
+    that file: `{hub}` or `{hub}@{revision}`, else host and path of the address. Weights that a
+    rule of this workflow makes lie where the rule says.
     """
     weights = card["weights"]
+    if "finetune" in weights:
+        return [Path(weights["file"])]
     if "hub" in weights:
         at = f"@{weights['revision']}" if "revision" in weights else ""
         shared = weights["hub"] + at
@@ -69,6 +73,11 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
         )
         if isinstance(cached, str):
             return Path(cached)
+    if "finetune" in weights:
+        raise WeightsError(
+            f"The weights of {name} are not at hand: `snakemake {places(card, name, weights_dir)[0]}` "
+            "makes them."
+        )
     raise WeightsError(
         f"The weights of {name} are not at hand. {_way(card, name)} Or put {weights['file']} at "
         f"{places(card, name, weights_dir)[1]}."

@@ -47,11 +47,26 @@ if SITE.gpu_jobs and DEVICE != "job":
     workflow.global_resources.setdefault("gpu", SITE.gpu_jobs)
 
 
+def made(model):
+    """Return the weights of a model that is finetuned here, or the folder of its checkpoints."""
+    weights = STUDY.model(model)["weights"]
+    if "finetune" not in weights:
+        return []
+    kind = "" if "iteration" in weights else ".pt"
+    return [f"results/encoders/{weights['finetune']}{kind}"]
+
+
 @functools.cache
 def encoder_card(model):
     """Return what decides a model's embeddings: its card, and the content of its weights file."""
-    known = {"memory": Path("results/weights.json"), "say": logger.info}
-    return facts(pinned(STUDY.model(model), model, SITE.weights_dir, **known))
+    card, known = (
+        STUDY.model(model),
+        {"memory": Path("results/weights.json"), "say": logger.info},
+    )
+    for path in made(model):
+        at = f"/{card['weights'].get('iteration')}.pt" * (not path.endswith(".pt"))
+        return facts(card | {"weights": card["weights"] | {"file": path + at}})
+    return facts(pinned(card, model, SITE.weights_dir, **known))
 
 
 PLACED = SCHEDULER in os.environ

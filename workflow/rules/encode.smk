@@ -12,6 +12,7 @@ OUTPUT    results/embeddings/{dataset}/{view}/{model}.h5            embedding (n
 rule embed:
     """Run a frozen encoder over every patch of a dataset."""
     input:
+        lambda w: made(w.model),
         patches="results/patches/{dataset}.h5",
         # only where it decides the embedding: other models' stores hang on the patches alone
         cells=lambda w: [f"results/cells/{w.dataset}.csv"]
@@ -47,6 +48,7 @@ rule embed:
 rule embed_shard:
     """Run a frozen encoder over one part of a dataset, so that several jobs share the work."""
     input:
+        lambda w: made(w.model),
         patches="results/patches/{dataset}.h5",
         cells=lambda w: [f"results/cells/{w.dataset}.csv"]
         * (STUDY.model(w.model)["loader"] == "slide_identity"),
@@ -103,6 +105,7 @@ rule check_precision:
             "scripts/check_precision",
             "cryotome/parity",
         ),
+        lambda w: made(w.model),
         patches="results/patches/{dataset}.h5",
         cells="results/cells/{dataset}.csv",
         embeddings="results/embeddings/{dataset}/{view}/{model}.h5",

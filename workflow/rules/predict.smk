@@ -82,6 +82,7 @@ use rule probe as probe_whole with:
 rule train_endtoend:
     """Train a network on patches; keep the best and the last checkpoint's scores, and the curve."""
     input:
+        lambda w: made(w.model),
         patches="results/patches/{dataset}.h5",
         cells="results/cells/{dataset}.csv",
         split="results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv",
