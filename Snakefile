@@ -18,7 +18,9 @@ include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/encode.smk"
 include: "workflow/rules/predict.smk"
+include: "workflow/rules/finetune.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/colorectal.smk"
 include: "workflow/rules/cluster.smk"
 
 

@@ -1,5 +1,6 @@
 """The part of a study that is paper 002's: encoders on colorectal tissue, in patches and slides."""
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from cryotome.errors import CardError
 TABLES = ["table1.csv", "table2.csv", "table3.csv", "tables.md", "published.csv"]
 FIGURES = {n: [f"figure{n}.{kind}" for kind in ("csv", "pdf", "png")] for n in (1, 2)}
 PRODUCTS = [f"colorectal/{name}" for name in (*TABLES, *FIGURES[1], *FIGURES[2])]
+KINDS = ("patches", "slides")
 GIVEN, FULL = "given", "1.0"  # the scheme and the fraction of patch classification
 AT = re.compile(r"([a-z0-9_]+)_at_([0-9]+)")
 
@@ -59,14 +61,18 @@ class Colorectal:
         How patches and tiles become vectors.
     folds
         Parts of five that are tested on.
-    model, finetuning
+    study
+        Its name.
+    model, dataset, finetuning
         Return a card by its name.
     """
 
     block: Card
     view: str
     folds: list[int]
+    study: str
     model: Callable[[str], Card]
+    dataset: Callable[[str], Card]
     finetuning: Callable[[str], Card]
 
     def __post_init__(self) -> None:
@@ -149,7 +155,72 @@ class Colorectal:
 
     @cached_property
     def models(self) -> list[str]:
-        """Every encoder of the tables, and those that finetuned ones start from."""
+        """Every encoder of tables and figures, and those that finetuned ones start from."""
         tuned = (self.block["figure2"] or {}).values()
         named = dict.fromkeys([*self.patch_models, *self.slide_models, *tuned])
         return list(dict.fromkeys([*named, *bases(named, self.model, self.finetuning)]))
+
+    @cached_property
+    def printed_as(self) -> dict[str, str]:
+        """What is finetuned here to the card of the authors' weights, whose numbers are printed.
+
+        Not where those weights are in a row themselves.
+        """
+        mine = [name for name in self.models if "finetune" in self.model(name)["weights"]]
+        return {
+            name: f"{name}_published" for name in mine if f"{name}_published" not in self.models
+        }
+
+    def is_random(self, name: str) -> bool:
+        """Whether a model, or what it was finetuned from, began with random weights."""
+        weights = self.model(name)["weights"]
+        if "finetune" in weights:
+            return self.is_random(self.finetuning(weights["finetune"])["base"])
+        return "random" in weights
+
+    @property
+    def columns(self) -> dict[str, dict[str, tuple[str, str]]]:
+        """The columns of the tables of patches and of slides: dataset tested on, and quantity."""
+        return {
+            "patches": {name: (self.test, name) for name in ("balanced_accuracy", "weighted_f1")},
+            "slides": {"cohort": (self.cohort, "auroc"), "external": (self.external, "auroc")},
+        }
+
+    @cached_property
+    def finetunings(self) -> list[str]:
+        """The recipes that encoders of tables and figures are made by."""
+        made = [self.model(name)["weights"] for name in self.models]
+        return list(dict.fromkeys(w["finetune"] for w in made if "finetune" in w))
+
+    @cached_property
+    def about(self) -> str:
+        """What tables and figures say of rows, cohorts and cards, as JSON."""
+        cards = {name: self.dataset(name) for name in self.datasets}
+        checkpoints = {m for course in self.courses.values() for m in course.values()}
+        heads = {"patches": self.patch_heads, "slides": self.slide_heads}
+        order = {
+            kind: [(getattr(row, kind), head) for row in self.rows for head in heads[kind]]
+            for kind in KINDS
+        }
+        about = {
+            "study": self.study,
+            "order": order,
+            "rows": [(*pair, self.view) for kind in KINDS for pair in order[kind]],
+            "titles": {name: self.model(name)["title"] for name in {*self.models, *checkpoints}},
+            "datasets": {name: card["title"] for name, card in cards.items()},
+            "synthetic": [name for name, card in cards.items() if "synthetic" in card],
+            "notice": next((c["synthetic"] for c in cards.values() if "synthetic" in c), ""),
+            "random": [name for name in self.models if self.is_random(name)],
+            "schemes": [GIVEN, self.scheme],
+            "fractions": [1.0],
+            "folds": len(self.folds),
+            "printed_as": self.printed_as,
+            "courses": self.courses,
+            "columns": self.columns,
+            "finetuned": {
+                name: self.model(name)["weights"]["finetune"]
+                for name in self.models
+                if "finetune" in self.model(name)["weights"]
+            },
+        }
+        return json.dumps(about)

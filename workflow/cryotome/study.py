@@ -183,9 +183,8 @@ class Study:
         block = self.config.get("colorectal")
         if block is None or (self._others and "colorectal" not in self._said):
             return None
-        return Colorectal(
-            block, self.config["views"][0], self.folds, model=self.model, finetuning=self.finetuning
-        )
+        cards = {"model": self.model, "dataset": self.dataset, "finetuning": self.finetuning}
+        return Colorectal(block, self.config["views"][0], self.folds, self.name, **cards)
 
     @cached_property
     def all_datasets(self) -> list[str]:

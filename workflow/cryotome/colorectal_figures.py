@@ -1,0 +1,201 @@
+"""Figures 1 and 2 of paper 002: performance against GPU-hours, and over the iterations."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from cryotome.cards import Card
+from cryotome.figures import noticed, row_colours
+
+NAMES = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
+PANELS = {"balanced_accuracy": "patches: {}", "cohort": "slides: {}", "external": "slides: {}"}
+TITLES = {"patches": "patch classification", "slides": "slide classification"}
+SHOWN = {"patches": "balanced_accuracy", "slides": "auroc"}
+MARKERS = ["o", "s", "^", "D", "v", "P"]
+
+
+def published_hours(texts: pd.DataFrame) -> dict[str, float]:
+    """Return the printed GPU-hours of each encoder's training on tissue.
+
+    Where a paper prints GPUs and hours apart, it is their product.
+
+    Parameters
+    ----------
+    texts
+        `config/published/roth2024_text.csv`, all text.
+    """
+    said = texts[texts["model"] != ""].assign(value=texts["value"].str.replace(",", ""))
+    table = said.pivot_table(index="model", columns="quantity", values="value", aggfunc="first")
+    hours: dict[str, float] = {}
+    for model, line in table.iterrows():
+        whole = [v for name, v in line.dropna().items() if str(name).startswith("GPU hours of")]
+        parts = [line.get("GPUs of the pretraining"), line.get("pretraining time")]
+        if whole:
+            hours[str(model)] = float(whole[0])
+        elif pd.notna(parts).all():
+            hours[str(model)] = float(parts[0]) * float(parts[1])
+    return hours
+
+
+def figure1_data(
+    tables: list[pd.DataFrame], costs: dict[str, Card], hours: dict[str, float], about: Card
+) -> pd.DataFrame:
+    """Lay every performance beside the hours of training on tissue that it took.
+
+    Parameters
+    ----------
+    tables
+        Tables 1 and 2.
+    costs
+        Model to `hours` and `unit`, measured, of what is finetuned here.
+    hours
+        From `published_hours`.
+    about
+        `Colorectal.about`.
+
+    Returns
+    -------
+    data frame with columns panel, model, title, head, hours, unit, source, value, low, high
+        `source` is `measured` or `published`, of the hours; hours are NaN where the encoder has
+        seen no tissue. Printed performances of the authors' weights are lines of their own.
+    """
+    rows = []
+    for table in tables:
+        for column in [name for name in PANELS if name in table]:
+            for line in table.to_dict("records"):
+                rows += _points(line, column, costs, hours, about)
+    columns = ["panel", "model", "title", "head", "hours", "unit", "source", "value", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).dropna(subset="value", ignore_index=True)
+
+
+def _points(
+    line: Card, column: str, costs: dict[str, Card], hours: dict[str, float], about: Card
+) -> list[Card]:
+    """Return the points of one line of a table: as measured here, and as printed."""
+    model = line["model"]
+    printed = about["printed_as"].get(model, model)
+    where = next(cols[column][0] for cols in about["columns"].values() if column in cols)
+    title, spent = about["datasets"][where], {"unit": "GPU-hours", "source": "published"}
+    point = {"panel": PANELS[column].format(title), "model": model, "head": line["head"]}
+    there = spent | {"hours": hours.get(printed)}
+    here = there
+    if model in costs:
+        here = {"hours": costs[model]["hours"], "unit": costs[model]["unit"], "source": "measured"}
+    span = {"value": line[column]} | {n: line.get(f"{column}_{n}") for n in ("low", "high")}
+    points = [point | here | span | {"title": line["title"]}]
+    number = line.get(f"{column}_published")
+    if printed in hours and pd.notna(number):
+        value = {"value": float(number), "title": f"{line['title']}, as printed"}
+        points.append(point | there | value)
+    return points
+
+
+def _grid(count: int) -> tuple[Figure, list[Axes]]:
+    sns.set_theme(style="whitegrid", context="paper")
+    size = (3.9 * count + 2.8, 3.9)
+    figure, axes = plt.subplots(1, count, layout="constrained", figsize=size, squeeze=False)
+    return figure, list(axes[0])
+
+
+def _beside(figure: Figure, axes: list[Axes]) -> None:
+    known: dict[str, object] = {}
+    for axis in axes:
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
+            known.setdefault(name, handle)
+    figure.legend(known.values(), known, loc="center left", bbox_to_anchor=(1.01, 0.5),
+                  frameon=False, fontsize=7)  # fmt: skip
+
+
+def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
+    """Draw performance against hours, a panel for each; hollow where the value is printed."""
+    panels = list(dict.fromkeys(table["panel"]))
+    colours = row_colours(list(dict.fromkeys(table["model"])))
+    markers = dict(zip(dict.fromkeys(table["head"]), MARKERS, strict=False))
+    known = table["hours"].dropna()
+    left = known.min() / 10 if len(known) else 1.0  # where those without training stand
+    figure, axes = _grid(len(panels))
+    for axis, panel in zip(axes, panels, strict=True):
+        for line in table[table["panel"] == panel].to_dict("records"):
+            x = left if np.isnan(line["hours"]) else line["hours"]
+            colour, printed = colours[line["model"]], str(line["title"]).endswith("as printed")
+            look = {"color": colour, "marker": markers[line["head"]], "linestyle": ""}
+            look |= {"markerfacecolor": "none"} if printed else {}
+            name = f"{line['title']} + {line['head']}"
+            axis.plot(x, line["value"], label=name, ms=6, **look)
+            if pd.notna(line["low"]):
+                axis.vlines(x, line["low"], line["high"], color=colour, lw=1)
+        axis.set(xscale="log", title=panel)
+        ticks = [10**n for n in range(int(np.floor(np.log10(left))) + 1, 5)]
+        axis.set_xticks([left, *ticks], ["none", *(f"{tick:,g}" for tick in ticks)], fontsize=7)
+        axis.minorticks_off()
+        units = " or ".join(sorted(set(table["unit"])))
+        axis.set_xlabel(f"training on tissue, {units}")
+    _beside(figure, axes)
+    return noticed(figure, about["notice"])
+
+
+def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Follow the checkpoints of a finetuning.
+
+    Parameters
+    ----------
+    scores
+        Of every checkpoint, as `colorectal_tables.read_summaries` gives them.
+    validation
+        Likewise, of what is not tested: the patients that validate, patches held out.
+    about
+        `Colorectal.about`: courses, columns.
+
+    Returns
+    -------
+    data frame with columns panel, iteration, model, head, dataset, quantity, value, low, high,
+    chosen
+        `chosen`: the checkpoint with the highest value on validation; the peak of a curve of
+        test values is chosen by the test.
+    """
+    parts = []
+    for panel, course in about["courses"].items():
+        points = pd.DataFrame({"iteration": map(int, course), "model": course.values()})
+        tested = [dataset for dataset, _ in about["columns"][panel].values()]
+        mine, held = (
+            points.merge(table[table["quantity"] == SHOWN[panel]], on="model")
+            for table in (scores[scores["dataset"].isin(tested)], validation)
+        )
+        part = mine.assign(panel=panel)
+        best = held.loc[held.groupby("head")["value"].idxmax(), ["head", "iteration"]]
+        chosen = set(best.itertuples(index=False, name=None))
+        pairs = zip(part["head"], part["iteration"], strict=True)
+        parts.append(part.assign(chosen=[pair in chosen for pair in pairs]))
+    columns = ["panel", "iteration", "model", "head", "dataset", "quantity", "value", "low", "high"]
+    return pd.concat(parts, ignore_index=True)[[*columns, "chosen"]]
+
+
+def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
+    """Draw performance over the iterations: panel a patches, panel b slides."""
+    panels = list(dict.fromkeys(table["panel"]))
+    figure, axes = _grid(len(panels))
+    for letter, axis, panel in zip("ab", axes, panels, strict=False):
+        mine = table[table["panel"] == panel]
+        lines = list(mine.groupby(["dataset", "head"], sort=False))
+        colours = row_colours([" ".join(key) for key, _ in lines])  # type: ignore[arg-type]
+        for (dataset, head), line in lines:
+            line = line.sort_values("iteration")
+            colour = colours[f"{dataset} {head}"]
+            name = f"{about['datasets'][dataset]}, {head}"
+            axis.plot(line["iteration"], line["value"], marker="o", ms=4, color=colour, label=name)
+            axis.fill_between(line["iteration"], line["low"], line["high"], color=colour,
+                              alpha=0.15, lw=0)  # fmt: skip
+            picked = line[line["chosen"]]
+            axis.plot(picked["iteration"], picked["value"], "o", ms=10, mfc="none", color="0.3",
+                      label="highest on validation")  # fmt: skip
+        axis.set(xlabel="iterations of finetuning", ylabel=NAMES[mine["quantity"].iloc[0]])
+        axis.set_title(f"{letter}) {TITLES[panel]}", fontsize=9)
+    _beside(figure, axes)
+    return noticed(figure, about["notice"])

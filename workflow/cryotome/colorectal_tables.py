@@ -1,0 +1,186 @@
+"""Tables 1 to 3 of paper 002: measured values with their intervals, beside the printed ones."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cryotome.cards import Card
+from cryotome.published import KEYS, compare
+from cryotome.tables import to_markdown
+
+LONG = [*KEYS, "value", "sd", "low", "high"]
+BESIDE = ["published", "published_sd", "verdict"]
+# what the column `fold` says of a line that is not one fold's
+SUMMARY, VALIDATION = "all", "validation"
+
+
+def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
+    """Read the summary lines of score files of patches or slides.
+
+    Parameters
+    ----------
+    fold
+        `all`: the mean over folds with its interval; `validation`: that of the cells or
+        patients that choose.
+
+    Returns
+    -------
+    data frame with columns dataset, scheme, model, head, quantity, fraction, value, sd, low, high
+        `dataset` is the one tested on.
+    """
+    parts = [pd.DataFrame(columns=LONG)]
+    for path in paths:
+        scheme, *keys = path.with_suffix("").parts[-4:]
+        named = dict(part.split("=", 1) for part in keys)
+        part = pd.read_csv(path, dtype={"fold": str})
+        part = part[part["fold"] == fold].rename(
+            columns={"metric": "quantity", "test_domain": "dataset"}
+        )
+        about = {"scheme": scheme, "model": named["model"], "head": named["head"]}
+        parts.append(part.assign(**about)[LONG])
+    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
+
+
+def judged(measured: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Put a verdict beside every printed number of the study's encoders.
+
+    What is finetuned here answers to the numbers of the authors' own weights, where those are
+    no row themselves.
+
+    Parameters
+    ----------
+    measured
+        From `read_summaries`.
+    about
+        As `published.compare` takes it, and `printed_as`: model to the name that numbers have.
+    """
+    names = about["printed_as"]
+    renamed = measured.assign(model=measured["model"].replace(names))
+    rows = [(names.get(model, model), *rest) for model, *rest in about["rows"]]
+    random = [names.get(model, model) for model in about["random"]]
+    table = compare(published, renamed, about | {"rows": rows, "random": random})
+    back = {printed: model for model, printed in names.items()}
+    return table.assign(model=table["model"].replace(back))
+
+
+def _wide(
+    measured: pd.DataFrame, verdicts: pd.DataFrame, columns: dict[str, tuple[str, str]]
+) -> pd.DataFrame:
+    """Give each (model, head) one line; `columns` is a name's beginning to dataset and quantity."""
+    keys = ["model", "head"]
+    said = verdicts[~verdicts["table"].str.endswith("readme")].rename(columns={"measured": "value"})
+    table = measured[keys].drop_duplicates().set_index(keys)
+    for name, (dataset, quantity) in columns.items():
+        for part, kept in ((measured, ["value", "sd", "low", "high"]), (said, BESIDE)):
+            mine = part[(part["dataset"] == dataset) & (part["quantity"] == quantity)]
+            values = mine.set_index(keys)[kept].add_prefix(f"{name}_")
+            table = table.join(values.rename(columns={f"{name}_value": name}))
+    return table.reset_index()
+
+
+def table_of_rows(
+    measured: pd.DataFrame, verdicts: pd.DataFrame, kind: str, about: Card
+) -> pd.DataFrame:
+    """Lay out a table of the study's rows, every head below its encoder.
+
+    Parameters
+    ----------
+    measured
+        From `read_summaries`; rows that lack are left empty.
+    verdicts
+        From `judged`.
+    kind
+        `patches` or `slides`.
+    about
+        `Colorectal.about`: study, order, columns, titles, synthetic.
+
+    Returns
+    -------
+    data frame with columns study, model, head, title, then for each column of that kind its
+    value, `_sd`, `_low`, `_high`, `_published`, `_published_sd` and `_verdict`, and synthetic
+    """
+    order = pd.DataFrame(about["order"][kind], columns=["model", "head"])
+    wide = _wide(measured, verdicts, about["columns"][kind])
+    table = order.merge(wide, on=["model", "head"], how="left")
+    table.insert(0, "study", about["study"])
+    table.insert(3, "title", table["model"].map(about["titles"]))
+    return table.assign(synthetic=bool(about["synthetic"]))
+
+
+def table3(
+    cards: dict[str, Card], measured: dict[str, Card], numbers: pd.DataFrame
+) -> pd.DataFrame:
+    """Set parameters and feature sizes of the built networks beside the printed ones.
+
+    Parameters
+    ----------
+    cards
+        Model to its card, in table order.
+    measured
+        Model to what `measure` counts; models without a network are absent.
+    numbers
+        The published numbers, of which those of Table 3 are taken.
+
+    Returns
+    -------
+    data frame with columns model, title, parameters, published_parameters, features,
+    published_features, note
+        `note` says what is wrong with a printed number.
+    """
+    printed = numbers[numbers["table"] == "roth2024_table3"]
+    rows: list[dict[str, Any]] = []
+    for model, card in cards.items():
+        mine = printed[printed["model"] == model].set_index("quantity")
+        counted = measured.get(model, {})
+        row = {"model": model, "title": card["title"]}
+        for name, key in (("parameters", "parameters"), ("features", "dim")):
+            row |= {name: counted.get(key, card["dim"] if key == "dim" else 0)}
+            row |= {f"published_{name}": mine["value"].get(name, "")}
+        rows.append(row | {"note": "; ".join(dict.fromkeys(filter(None, mine["note"])))})
+    return pd.DataFrame(rows)
+
+
+def _printed(line: Card, name: str) -> str:
+    """Write a value with its SD, its interval and what is printed: 0.89 ± 0.05 (0.83 to 0.94)."""
+    if pd.isna(line.get(name)):
+        return "missing"
+    text = f"{line[name]:.2f}"
+    text += f" ± {line[f'{name}_sd']:.2f}" if pd.notna(line.get(f"{name}_sd")) else ""
+    if pd.notna(line.get(f"{name}_low")):
+        text += f" ({line[f'{name}_low']:.2f} to {line[f'{name}_high']:.2f})"
+    said = line.get(f"{name}_published")
+    return text if pd.isna(said) else f"{text}; printed {said}: {line[f'{name}_verdict']}"
+
+
+def _cells(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """Write the cells of a table of rows; `columns` is a column to its heading."""
+    return pd.DataFrame(
+        {"Encoder": line["title"], "Head": line["head"]}
+        | {head: _printed(line, name) for name, head in columns.items()}
+        for line in table.to_dict("records")
+    )
+
+
+def in_words(slides: pd.DataFrame, patches: pd.DataFrame, sizes: pd.DataFrame, about: Card) -> str:
+    """Write Tables 1 to 3 in Markdown, with captions that say what is real."""
+    titles, columns = about["datasets"], about["columns"]
+    cohort, external = (titles[dataset] for dataset, _ in columns["slides"].values())
+    notice = f" Made from the {about['notice']}: it says nothing about real tissue."
+    notice *= bool(about["notice"])
+    one = to_markdown(
+        _cells(slides, {"cohort": cohort, "external": f"{external}, external"}),
+        f"Study {about['study']}, Table 1: AUROC over patients, mean ± population SD over folds (95 % "
+        "interval, patients as the unit). Printed: Roth et al. 2024, Table 1." + notice,
+    )
+    tested = titles[columns["patches"]["balanced_accuracy"][0]]
+    two = to_markdown(
+        _cells(patches, {"balanced_accuracy": "Balanced accuracy", "weighted_f1": "Weighted F1"}),
+        f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: of patients "
+        "nothing is known, so it is too narrow). Printed: Roth et al. 2024, Table 2." + notice,
+    )
+    shown = sizes.fillna("").astype(str).drop(columns=["model", "study"])
+    three = to_markdown(
+        shown, f"Study {about['study']}, Table 3: parameters and features of the built networks."
+    )
+    return "\n".join([one, two, three])

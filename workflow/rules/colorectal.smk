@@ -1,0 +1,226 @@
+"""
+Paper 002's tables and figures, from the scores of patches and of slides.
+
+INPUT     results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv
+          results/encoders/{finetune}.json, .csv                  what finetuning cost, and its course
+OUTPUT    results/studies/{study}/colorectal/…                    tables and figures of one study
+          results/colorectal/table1.csv …                         copies of the study in the config given
+"""
+
+PART = STUDY.colorectal
+
+
+def scored(kind, models):
+    """Return the score files of models on `patches` or `slides`, under every head."""
+    if PART is None:
+        return []
+    dataset, scheme, heads = {
+        "patches": (PART.train, "given", PART.patch_heads),
+        "slides": (PART.cohort, PART.scheme, PART.slide_heads),
+    }[kind]
+    return [
+        f"results/scores/{dataset}/{scheme}/view={PART.view}/model={model}/head={head}.csv"
+        for model in models
+        for head in heads
+    ]
+
+
+def of_rows(kind):
+    """Return the score files of the rows."""
+    models = PART and {"patches": PART.patch_models, "slides": PART.slide_models}[kind]
+    return scored(kind, models or [])
+
+
+def of_courses():
+    """Return the score files of every checkpoint of Figure 2."""
+    courses = PART.courses if PART else {}
+    return [
+        path for kind, course in courses.items() for path in scored(kind, course.values())
+    ]
+
+
+rule tabulate_slides:
+    """Lay out Table 1 of paper 002: AUROC in the cohort and outside, printed numbers beside."""
+    input:
+        library(
+            "scripts/tabulate_slides",
+            "cryotome/colorectal_tables",
+            "cryotome/published",
+            "cryotome/tables",
+        ),
+        scores=of_rows("slides"),
+        published=PUBLISHED,
+    output:
+        table="results/studies/{study}/colorectal/table1.csv",
+    log:
+        "results/logs/tabulate_slides/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000, share=6),
+        runtime=lasts(10, share=4),
+    params:
+        about=lambda w: PART.about,
+        kind="slides",
+    script:
+        "../scripts/tabulate_slides.py"
+
+
+use rule tabulate_slides as tabulate_patches with:
+    # Table 2 of paper 002: balanced accuracy and weighted F1, printed numbers beside
+    input:
+        library(
+            "scripts/tabulate_slides",
+            "cryotome/colorectal_tables",
+            "cryotome/published",
+            "cryotome/tables",
+        ),
+        scores=of_rows("patches"),
+        published=PUBLISHED,
+    output:
+        table="results/studies/{study}/colorectal/table2.csv",
+    log:
+        "results/logs/tabulate_patches/{study}.log",
+    params:
+        about=lambda w: PART.about,
+        kind="patches",
+
+
+rule count_parameters:
+    """Lay out Table 3 of paper 002: sizes of the built networks, printed sizes beside."""
+    input:
+        library(
+            "scripts/count_parameters",
+            "cryotome/colorectal_tables",
+            "cryotome/published",
+            "cryotome/tables",
+            "cryotome/measure",
+            "cryotome/encoders",
+            "cryotome/parts",
+            "cryotome/converters",
+            "cryotome/pooling",
+        ),
+        published=PUBLISHED,
+    output:
+        table="results/studies/{study}/colorectal/table3.csv",
+    log:
+        "results/logs/count_parameters/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000, share=6),
+        runtime=lasts(10, share=4),
+    params:
+        cards=lambda w: json.dumps({name: STUDY.model(name) for name in PART.models}),
+        study="{study}",
+    script:
+        "../scripts/count_parameters.py"
+
+
+rule judge_colorectal:
+    """Lay every number that paper 002 prints beside what the study measured, with a verdict."""
+    input:
+        library(
+            "scripts/judge_colorectal",
+            "cryotome/colorectal_tables",
+            "cryotome/published",
+            "cryotome/tables",
+        ),
+        scores=of_rows("patches") + of_rows("slides"),
+        published=PUBLISHED,
+    output:
+        verdicts="results/studies/{study}/colorectal/published.csv",
+    log:
+        "results/logs/judge_colorectal/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000, share=6),
+        runtime=lasts(10, share=4),
+    params:
+        about=lambda w: PART.about,
+    script:
+        "../scripts/judge_colorectal.py"
+
+
+rule print_colorectal:
+    """Print Tables 1 to 3 of paper 002 for people."""
+    input:
+        library(
+            "scripts/print_colorectal",
+            "cryotome/colorectal_tables",
+            "cryotome/published",
+            "cryotome/tables",
+        ),
+        slides="results/studies/{study}/colorectal/table1.csv",
+        patches="results/studies/{study}/colorectal/table2.csv",
+        sizes="results/studies/{study}/colorectal/table3.csv",
+    output:
+        markdown="results/studies/{study}/colorectal/tables.md",
+    log:
+        "results/logs/print_colorectal/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000, share=6),
+        runtime=lasts(10, share=4),
+    params:
+        about=lambda w: PART.about,
+    script:
+        "../scripts/print_colorectal.py"
+
+
+rule draw_cost:
+    """Draw Figure 1 of paper 002: performance against the hours of training on tissue."""
+    input:
+        library(
+            "scripts/draw_cost", "cryotome/colorectal_figures", "cryotome/figures"
+        ),
+        slides="results/studies/{study}/colorectal/table1.csv",
+        patches="results/studies/{study}/colorectal/table2.csv",
+        costs=[f"results/encoders/{name}.json" for name in (PART.finetunings if PART else [])],
+        published=published("roth2024_text.csv"),
+    output:
+        table="results/studies/{study}/colorectal/figure1.csv",
+        pdf="results/studies/{study}/colorectal/figure1.pdf",
+        png="results/studies/{study}/colorectal/figure1.png",
+    log:
+        "results/logs/draw_cost/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000, share=6),
+        runtime=lasts(10, share=4),
+    params:
+        about=lambda w: PART.about,
+    script:
+        "../scripts/draw_cost.py"
+
+
+rule draw_course:
+    """Draw Figure 2 of paper 002: performance over the iterations of finetuning."""
+    input:
+        library(
+            "scripts/draw_course",
+            "cryotome/colorectal_figures",
+            "cryotome/colorectal_tables",
+            "cryotome/figures",
+            "cryotome/published",
+            "cryotome/tables",
+        ),
+        scores=of_courses(),
+    output:
+        table="results/studies/{study}/colorectal/figure2.csv",
+        pdf="results/studies/{study}/colorectal/figure2.pdf",
+        png="results/studies/{study}/colorectal/figure2.png",
+    log:
+        "results/logs/draw_course/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000, share=6),
+        runtime=lasts(10, share=4),
+    params:
+        about=lambda w: PART.about,
+    script:
+        "../scripts/draw_course.py"

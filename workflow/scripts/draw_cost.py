@@ -1,0 +1,35 @@
+"""Draw Figure 1 of paper 002: performance against the hours of training on tissue."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.colorectal_figures import draw_figure1, figure1_data, published_hours
+from cryotome.figures import save_figure
+from cryotome.job import run
+from cryotome.paths import written_whole
+
+
+def main(
+    slides: Path,
+    patches: Path,
+    costs: list[Path],
+    published: Path,
+    table: Path,
+    pdf: Path,
+    png: Path,
+    about: dict,
+) -> None:
+    notes = {path.stem: json.loads(path.read_text()) for path in costs}
+    spent = {model: notes[made] for model, made in about["finetuned"].items() if made in notes}
+    hours = published_hours(pd.read_csv(published, dtype=str, keep_default_na=False))
+    tables = [pd.read_csv(path) for path in (slides, patches)]
+    result = figure1_data(tables, spent, hours, about)
+    with written_whole(table) as beside:
+        result.assign(study=about["study"]).to_csv(beside, index=False)
+    save_figure(draw_figure1(result, about), pdf, png)
+
+
+if __name__ == "__main__":
+    run(main)
