@@ -105,12 +105,13 @@ def _grid(count: int) -> tuple[Figure, list[Axes]]:
 
 
 def _beside(figure: Figure, axes: list[Axes]) -> None:
-    known: dict[str, object] = {}
-    for axis in axes:
-        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True):
-            known.setdefault(name, handle)
-    figure.legend(known.values(), known, loc="center left", bbox_to_anchor=(1.01, 0.5),
-                  frameon=False, fontsize=7)  # fmt: skip
+    known = {
+        name: handle
+        for axis in reversed(axes)
+        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
+    }
+    at = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False, "fontsize": 7}
+    figure.legend(list(known.values()), list(known), **at)
 
 
 def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:

@@ -170,14 +170,15 @@ def in_words(slides: pd.DataFrame, patches: pd.DataFrame, sizes: pd.DataFrame, a
     notice *= bool(about["notice"])
     one = to_markdown(
         _cells(slides, {"cohort": cohort, "external": f"{external}, external"}),
-        f"Study {about['study']}, Table 1: AUROC over patients, mean ± population SD over folds (95 % "
-        "interval, patients as the unit). Printed: Roth et al. 2024, Table 1." + notice,
+        f"Study {about['study']}, Table 1: AUROC over patients, mean ± population SD over folds "
+        "(95 % interval, patients as the unit). Printed: Roth et al. 2024, Table 1." + notice,
     )
     tested = titles[columns["patches"]["balanced_accuracy"][0]]
     two = to_markdown(
         _cells(patches, {"balanced_accuracy": "Balanced accuracy", "weighted_f1": "Weighted F1"}),
-        f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: of patients "
-        "nothing is known, so it is too narrow). Printed: Roth et al. 2024, Table 2." + notice,
+        f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: their "
+        "patients are not known, so it is too narrow). Printed: Roth et al. 2024, Table 2."
+        + notice,
     )
     shown = sizes.fillna("").astype(str).drop(columns=["model", "study"])
     three = to_markdown(

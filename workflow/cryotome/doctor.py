@@ -156,11 +156,11 @@ def findings(study: Study, site: Site, config: Path) -> Iterator[Finding]:
         yield from check_disk(study, site, planned_jobs(config, *device))
     except CryotomeError as error:
         yield Finding(MEND, str(error))
-    for model in dict.fromkeys(row.model for row in study.rows):
+    for model in study.models:
         card = study.model(model)
         if needs_file(card):
             yield check_weights(card, model, site.weights_dir)
-    for name in study.datasets:
+    for name in study.all_datasets:
         yield check_dataset(study, site, name)
     yield check_slurm(partitions, why, site.cluster)
     if not why:

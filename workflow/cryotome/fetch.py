@@ -20,7 +20,7 @@ def chosen_models(names: list[str], config: Path) -> list[str]:
     if names:
         return names
     study = Study(settle(read_yaml(config), folder).study, folder)
-    return list(dict.fromkeys(row.model for row in study.rows))
+    return study.models
 
 
 def main(names: list[str], config: Path, *, look: bool) -> bool:

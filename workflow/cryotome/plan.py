@@ -99,14 +99,13 @@ def measured_rates(study: Study, results: Path, *, on_gpu: bool) -> Rates:
     """
     work: Rates = defaultdict(float)
     seconds: Rates = defaultdict(float)
-    models = {row.model for row in study.rows}
     for rule, pattern in BENCHMARKS.items():
         for path in sorted((results / "benchmarks" / rule).glob("*.tsv")):
             known = re.fullmatch(pattern, path.stem)
             log = results / "logs" / rule / f"{path.stem}.log"
             if not (known and log.exists()) or UNTYPICAL.search(log.read_text(errors="replace")):
                 continue
-            if known["dataset"] not in study.datasets or known["model"] not in models:
+            if known["dataset"] not in study.all_datasets or known["model"] not in study.models:
                 continue
             job = Job(rule, known.groupdict())
             gflop, took = gflop_of(study, job), float(pd.read_csv(path, sep="\t")["s"].mean())
@@ -127,7 +126,7 @@ def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
         if share:
             yield f"{card['title']} (make data)", share * card["gigabytes"] * 1e9
     sizes: dict[Path, float] = {}
-    for model in dict.fromkeys(row.model for row in study.rows):
+    for model in study.models:
         card = study.model(model)
         if needs_file(card):
             try:
@@ -208,7 +207,7 @@ def _assumed(study: Study, prices: Prices, jobs: list[Job]) -> Iterator[str]:
     for rule, model, head in sorted(used):
         rate = prices.rates[rule, model, head]
         yield f"  {rule} {model} {head}: measured here in earlier jobs, {rate:,.1f} GFLOP/s"
-    for name in study.datasets:
+    for name in study.all_datasets:
         if not sum(cells_of(study, name).values()):
             yield f"  {name}: its card has no `expect:`, so its cells are counted as none"
 

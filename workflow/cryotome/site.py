@@ -165,15 +165,23 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
     """
     check_writable(RESULTS)
     datasets = ", ".join(f"{name} ({len(study.schemes(name))} schemes)" for name in study.datasets)
-    say(
-        f"cryotome: study {study.name!r}, {len(study.rows)} rows x {datasets}: {study.runs} "
-        f"row-runs, {study.trainings} of them trainings; makes "
-        f"results/{{{','.join(study.products)}}}"
-    )
+    part, made = study.colorectal, f"makes results/{{{','.join(study.products)}}}"
+    said = [f"cryotome: study {study.name!r}"]
+    if study.rows:
+        said.append(
+            f"{len(study.rows)} rows x {datasets}: {study.runs} row-runs, {study.trainings} of them "
+            "trainings"
+        )
+    if part:
+        said.append(
+            f"{len(part.rows)} encoders, {len(part.finetunings)} finetuned here, on patches "
+            f"({part.train}, {part.test}) and slides ({part.cohort}, {part.external})"
+        )
+    say("; ".join([*said, made]))
     if study.synthetic:
         say(
-            "This is the synthetic demo cohort. The paper's study: "
-            "snakemake --configfile config/ganz2024.yaml"
+            "This is the synthetic demo cohort. The papers' studies: "
+            "snakemake --configfile config/ganz2024.yaml, or config/roth2024.yaml"
         )
     elif study.config["device"] == "auto" and not site.gpu_jobs:
         days = study_gflop(study) / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
@@ -188,12 +196,12 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
 def shopping_list(study: Study, site: Site) -> str:
     """Say where datasets and weights must lie, what is there, and which records can be fetched."""
     lines = []
-    for name in study.datasets:
+    for name in study.all_datasets:
         card = study.dataset(name)
         lines.append(f"{name}: {card['title']}. {card['source']}")
-        for key in ("annotations", "images"):
-            if key in card:
-                path = folder_of(card, site.data_root) / card[key]
+        for key, where in (card | card.get("labels", {})).items():
+            if key in ("annotations", "images", "slide_table", "table"):
+                path = folder_of(card, site.data_root) / where
                 lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}")
     for name in study.records:
         card = study.record(name)
@@ -206,7 +214,7 @@ def shopping_list(study: Study, site: Site) -> str:
             f"`make data STUDY={study.name} FETCH=1` fetches what lacks of these records into "
             f"{site.data_root}; files put there by hand are kept."
         )
-    for model in dict.fromkeys(row.model for row in study.rows):
+    for model in study.models:
         if needs_file(study.model(model)):
             lines.append(state_of_weights(study.model(model), model, site.weights_dir))
     return "\n".join(lines)

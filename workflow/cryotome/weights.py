@@ -75,8 +75,8 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
             return Path(cached)
     if "finetune" in weights:
         raise WeightsError(
-            f"The weights of {name} are not at hand: `snakemake {places(card, name, weights_dir)[0]}` "
-            "makes them."
+            f"The weights of {name} are not at hand. `finetune_dinov2` makes "
+            f"{places(card, name, weights_dir)[0]}; ask Snakemake for it."
         )
     raise WeightsError(
         f"The weights of {name} are not at hand. {_way(card, name)} Or put {weights['file']} at "

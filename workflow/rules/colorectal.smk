@@ -35,7 +35,9 @@ def of_courses():
     """Return the score files of every checkpoint of Figure 2."""
     courses = PART.courses if PART else {}
     return [
-        path for kind, course in courses.items() for path in scored(kind, course.values())
+        path
+        for kind, course in courses.items()
+        for path in scored(kind, course.values())
     ]
 
 
@@ -173,12 +175,13 @@ rule print_colorectal:
 rule draw_cost:
     """Draw Figure 1 of paper 002: performance against the hours of training on tissue."""
     input:
-        library(
-            "scripts/draw_cost", "cryotome/colorectal_figures", "cryotome/figures"
-        ),
+        library("scripts/draw_cost", "cryotome/colorectal_figures", "cryotome/figures"),
         slides="results/studies/{study}/colorectal/table1.csv",
         patches="results/studies/{study}/colorectal/table2.csv",
-        costs=[f"results/encoders/{name}.json" for name in (PART.finetunings if PART else [])],
+        costs=[
+            f"results/encoders/{name}.json"
+            for name in (PART.finetunings if PART else [])
+        ],
         published=published("roth2024_text.csv"),
     output:
         table="results/studies/{study}/colorectal/figure1.csv",

@@ -10,9 +10,9 @@ from cryotome.paths import written_whole
 
 
 def main(slides: Path, patches: Path, sizes: Path, markdown: Path, about: dict) -> None:
-    tables = [pd.read_csv(path) for path in (slides, patches, sizes)]
+    one, two, three = (pd.read_csv(path) for path in (slides, patches, sizes))
     with written_whole(markdown) as beside:
-        beside.write_text(in_words(*tables, about))
+        beside.write_text(in_words(one, two, three, about))
 
 
 if __name__ == "__main__":
