@@ -110,8 +110,14 @@ def _beside(figure: Figure, axes: list[Axes]) -> None:
         for axis in reversed(axes)
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
     }
-    at = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False, "fontsize": 7}
-    figure.legend(list(known.values()), list(known), **at)
+    figure.legend(
+        list(known.values()),
+        list(known),
+        loc="center left",
+        bbox_to_anchor=(1.01, 0.5),
+        frameon=False,
+        fontsize=7,
+    )
 
 
 def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:

@@ -65,18 +65,21 @@ def judged(measured: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.D
 
 
 def _wide(
-    measured: pd.DataFrame, verdicts: pd.DataFrame, columns: dict[str, tuple[str, str]]
+    order: list[tuple[str, str]],
+    measured: pd.DataFrame,
+    verdicts: pd.DataFrame,
+    columns: dict[str, tuple[str, str]],
 ) -> pd.DataFrame:
     """Give each (model, head) one line; `columns` is a name's beginning to dataset and quantity."""
     keys = ["model", "head"]
-    said = verdicts[~verdicts["table"].str.endswith("readme")].rename(columns={"measured": "value"})
-    table = measured[keys].drop_duplicates().set_index(keys)
+    said = verdicts[~verdicts["table"].str.endswith("readme")]
+    table = pd.DataFrame(order, columns=keys)
     for name, (dataset, quantity) in columns.items():
         for part, kept in ((measured, ["value", "sd", "low", "high"]), (said, BESIDE)):
             mine = part[(part["dataset"] == dataset) & (part["quantity"] == quantity)]
             values = mine.set_index(keys)[kept].add_prefix(f"{name}_")
-            table = table.join(values.rename(columns={f"{name}_value": name}))
-    return table.reset_index()
+            table = table.join(values.rename(columns={f"{name}_value": name}), on=keys)
+    return table
 
 
 def table_of_rows(
@@ -100,9 +103,7 @@ def table_of_rows(
     data frame with columns study, model, head, title, then for each column of that kind its
     value, `_sd`, `_low`, `_high`, `_published`, `_published_sd` and `_verdict`, and synthetic
     """
-    order = pd.DataFrame(about["order"][kind], columns=["model", "head"])
-    wide = _wide(measured, verdicts, about["columns"][kind])
-    table = order.merge(wide, on=["model", "head"], how="left")
+    table = _wide(about["order"][kind], measured, verdicts, about["columns"][kind])
     table.insert(0, "study", about["study"])
     table.insert(3, "title", table["model"].map(about["titles"]))
     return table.assign(synthetic=bool(about["synthetic"]))
@@ -141,7 +142,7 @@ def table3(
     return pd.DataFrame(rows)
 
 
-def _printed(line: Card, name: str) -> str:
+def _printed(line: dict[Any, Any], name: str) -> str:
     """Write a value with its SD, its interval and what is printed: 0.89 ± 0.05 (0.83 to 0.94)."""
     if pd.isna(line.get(name)):
         return "missing"

@@ -169,8 +169,8 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
     said = [f"cryotome: study {study.name!r}"]
     if study.rows:
         said.append(
-            f"{len(study.rows)} rows x {datasets}: {study.runs} row-runs, {study.trainings} of them "
-            "trainings"
+            f"{len(study.rows)} rows x {datasets}: {study.runs} row-runs, {study.trainings} of "
+            "them trainings"
         )
     if part:
         said.append(
