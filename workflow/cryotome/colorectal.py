@@ -161,6 +161,18 @@ class Colorectal:
         return list(dict.fromkeys([*named, *bases(named, self.model, self.finetuning)]))
 
     @cached_property
+    def embedded(self) -> list[tuple[str, list[str], str]]:
+        """Rule, encoders and dataset of everything that is embedded, checkpoints too."""
+        models = {"patches": self.patch_models, "slides": self.slide_models}
+        wanted = {
+            kind: list(dict.fromkeys([*models[kind], *self.courses.get(kind, {}).values()]))
+            for kind in KINDS
+        }
+        patches = [("embed", wanted["patches"], name) for name in (self.train, self.test)]
+        slides = [("embed_slide", wanted["slides"], name) for name in (self.cohort, self.external)]
+        return patches + slides
+
+    @cached_property
     def printed_as(self) -> dict[str, str]:
         """What is finetuned here to the card of the authors' weights, whose numbers are printed.
 

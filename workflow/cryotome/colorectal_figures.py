@@ -1,5 +1,7 @@
 """Figures 1 and 2 of paper 002: performance against GPU-hours, and over the iterations."""
 
+from typing import Any
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -36,11 +38,11 @@ def published_hours(texts: pd.DataFrame) -> dict[str, float]:
     hours: dict[str, float] = {}
     for model, line in table.iterrows():
         whole = [v for name, v in line.dropna().items() if str(name).startswith("GPU hours of")]
-        parts = [line.get("GPUs of the pretraining"), line.get("pretraining time")]
+        parts = line.reindex(["GPUs of the pretraining", "pretraining time"])
         if whole:
             hours[str(model)] = float(whole[0])
-        elif pd.notna(parts).all():
-            hours[str(model)] = float(parts[0]) * float(parts[1])
+        elif parts.notna().all():
+            hours[str(model)] = float(parts.astype(float).prod())
     return hours
 
 
@@ -76,7 +78,11 @@ def figure1_data(
 
 
 def _points(
-    line: Card, column: str, costs: dict[str, Card], hours: dict[str, float], about: Card
+    line: dict[Any, Any],
+    column: str,
+    costs: dict[str, Card],
+    hours: dict[str, float],
+    about: Card,
 ) -> list[Card]:
     """Return the points of one line of a table: as measured here, and as printed."""
     model = line["model"]

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryotome.cards import MATCHED
+from cryotome.colorectal import iterations
 from cryotome.study import LAST, Study
-from cryotome.transforms import stored_side
+from cryotome.transforms import input_side, stored_side
 
 CORE_GFLOPS = 50  # what one processor core sustains
 GPU = "NVIDIA A100"
@@ -21,6 +22,7 @@ TRAINING = {"fp32": 10_000, "bf16": 60_000}
 STEP = 0.02  # s that a training step takes on a GPU however small the network
 BACKWARD = 3  # a training view costs so many forwards
 THREADS = {"embed": 2, "embed_shard": 2, "check_precision": 2, "train_endtoend": 1}
+THREADS |= {"embed_slide": 2, "finetune_dinov2": 16}
 START = {"publish": 0.1} | dict.fromkeys(THREADS, 10.0)  # core-seconds before the work; with torch
 ELSE = 1.0  # … of other rules
 BLOCK = 4096  # bytes that the smallest file takes
@@ -28,6 +30,12 @@ DEMO, DEMO_CELLS = 80e6, 512  # bytes of the invented tissue; cells of each of i
 ADAPTED = 0.02  # share of a network's weights that adapters add
 PREDICTION, ROLE, CELL, WINDOW, PICTURE = 36, 12, 70, 50, 60_000  # bytes of a line; of a curve
 PIXELS = 3  # bytes of one
+TILES = 2_000  # at 10x of a resection of the colon, 1,500 to 3,000; at 20x and twice the side alike
+DEMO_TILES = 60  # of an invented slide
+READ = 0.013  # core-seconds to read a tile and shrink it
+JPEG = 15_000  # bytes of a tile of 256 px
+HEADS = 1.15  # DINO's heads and assignments, over its networks
+PATIENT = 1.3  # core-seconds that a bag of so many tiles takes an aggregator, an epoch
 
 
 @dataclass(frozen=True)
@@ -53,10 +61,24 @@ class Cost:
 def cells_of(study: Study, dataset: str) -> dict[str, int]:
     """Return the number of cells of each domain, 0 where the card expects none."""
     card = study.dataset(dataset)
+    domains, known = card.get("domains", {}), card.get("expect", {}).get("cells", {})
     if "synthetic" in card:
-        return dict.fromkeys(card["domains"], DEMO_CELLS)
-    known = card.get("expect", {}).get("cells", {})
-    return {name: sum(known.get(name, [])) for name in card["domains"]}
+        return dict.fromkeys(domains, sum(next(iter(known.values()), [DEMO_CELLS])))
+    return {name: sum(known.get(name, [])) for name in domains}
+
+
+def tiles_of(study: Study, dataset: str) -> int:
+    """Return about how many tiles a slide of a cohort has."""
+    return DEMO_TILES if "synthetic" in study.dataset(dataset) else TILES
+
+
+def finetuning_gflop(study: Study, name: str) -> float:
+    """Estimate the arithmetic of a finetuning: the student's crops and the teacher's."""
+    card = study.finetuning(name)
+    crops, base = card["crops"], study.model(card["base"])
+    whole, part = ((crops[kind]["side"] / input_side(base)) ** 2 for kind in ("global", "local"))
+    seen = BACKWARD * (2 * whole + crops["locals"] * part) + 2 * whole
+    return HEADS * card["stop_at"] * card["batch"] * seen * base["gflops"]
 
 
 def roles_of(study: Study, dataset: str, scheme: str, fraction: str) -> dict[str, float]:
@@ -93,6 +115,10 @@ def gflop_of(study: Study, job: Job) -> float:
             return training_gflop(study, job)
         case "embed" | "embed_shard":
             count = sum(cells_of(study, w["dataset"]).values()) / int(w.get("parts", 1))
+        case "embed_slide":
+            count = tiles_of(study, w["dataset"])
+        case "finetune_dinov2":
+            return finetuning_gflop(study, w["finetune"])
         case "check_precision":
             count = study.config["parity"]["patches"]
         case _:
@@ -114,6 +140,15 @@ def study_gflop(study: Study) -> float:
         for f in study.fractions(s)
         for _ in study.folds
     ]
+    part = study.colorectal
+    if part:
+        wanted += [Job("finetune_dinov2", {"finetune": name}) for name in part.finetunings]
+        wanted += [
+            Job(rule, {"dataset": dataset, "view": part.view, "model": model})
+            for rule, models, dataset in part.embedded
+            for model in models
+            for _ in range(study.slides_expected(dataset) if rule == "embed_slide" else 1)
+        ]
     return sum(gflop_of(study, job) for job in wanted)
 
 
@@ -155,11 +190,16 @@ class Prices:
             return CORE_GFLOPS * threads
         if job.rule == "train_endtoend":
             return TRAINING[self.study.head(job.wildcards["head"])["precision"]]
+        if job.rule == "finetune_dinov2":
+            return TRAINING[self.study.finetuning(job.wildcards["finetune"])["precision"]]
         precision = job.wildcards["view"].rpartition("-")[2]
         return EMBEDDING["fp32" if job.rule == "check_precision" else precision]
 
     def in_passing(self, job: Job) -> float:
         """Return the bytes of a job's partial work, which goes when it ends."""
+        if job.rule == "finetune_dinov2":  # student, teacher, two moments
+            card = self.study.finetuning(job.wildcards["finetune"])
+            return 4 * 4 * self.study.model(card["base"])["parameters"]
         if job.rule != "train_endtoend":
             return _bytes(self.study, job)
         share = ADAPTED if "lora" in self.study.head(job.wildcards["head"]) else 1
@@ -200,6 +240,17 @@ def _core_seconds(study: Study, job: Job) -> float:
             return 0.15 * study.runs
         case "make_demo":
             return 20.0
+        case "tile_slide":
+            stored = "stored" in study.dataset(w["dataset"])["tiles"][w["tiling"]]
+            return 0.3 + READ * tiles_of(study, w["dataset"]) * stored
+        case "embed_slide":  # a histogram
+            return READ * tiles_of(study, w["dataset"])
+        case "train_mil":
+            epochs = study.head(w["head"]).get("epochs", 1)
+            tiles = tiles_of(study, w["dataset"])
+            return PATIENT * tiles / TILES * epochs * study.slides_expected(w["dataset"])
+        case "classify_patches":
+            return 2e-6 * count * study.model(w["model"])["dim"]
     return 0.0
 
 
@@ -221,8 +272,24 @@ def _bytes(study: Study, job: Job) -> float:
         "probe_whole": lambda: folds * _predicted(study, w, ["1.0"]),
         "train_endtoend": lambda: _trained(study, w),
     }
+    kept |= {
+        "tile_slide": lambda: (
+            PICTURE
+            + tiles_of(study, w["dataset"])
+            * (JPEG * ("stored" in study.dataset(w["dataset"])["tiles"][w["tiling"]]) + 20)
+        ),
+        "embed_slide": lambda: (
+            tiles_of(study, w["dataset"]) * (4 * study.model(w["model"])["dim"] + 16)
+        ),
+        "finetune_dinov2": lambda: _finetuned(study, w["finetune"]),
+    }
     kept["embed_shard"] = lambda: kept["embed"]() / int(w["parts"])
     return BLOCK + (kept[job.rule]() if job.rule in kept else PICTURE)
+
+
+def _finetuned(study: Study, name: str) -> float:
+    card = study.finetuning(name)
+    return 4 * study.model(card["base"])["parameters"] * len(iterations(card)) + PICTURE
 
 
 def _predicted(study: Study, w: dict[str, str], shares: list[str]) -> float:

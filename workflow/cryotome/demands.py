@@ -4,7 +4,7 @@ A first attempt asks for what the work should take on a slow machine, a retry fo
 (`workflow/rules/common.smk`).
 """
 
-from cryotome.costs import CORE_GFLOPS, PIXELS, Job, cells_of, gflop_of
+from cryotome.costs import CORE_GFLOPS, PIXELS, Job, cells_of, finetuning_gflop, gflop_of
 from cryotome.study import Study
 from cryotome.transforms import stored_side
 
@@ -46,3 +46,23 @@ def embed_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> f
 def train_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
     """Return how long a slow machine trains a network, looks at the validation cells included."""
     return SHORT + gflop_of(study, Job("train_endtoend", wildcards)) / RATES[on_gpu] / 60
+
+
+def finetune_mb(study: Study, name: str) -> float:
+    """Return the memory of a finetuning's process, MB: weights, moments, and the patches.
+
+    Patches of a store lie in memory whole; tiles of slides are read as they are needed.
+    """
+    card = study.finetuning(name)
+    stored = study.dataset(card["dataset"])["reader"] != "slides"
+    return 8_000 + 6 * network_mb(study, card["base"]) + stored * patches_mb(study, card["dataset"])
+
+
+def finetune_minutes(study: Study, name: str, *, on_gpu: bool) -> float:
+    """Return how long a slow machine finetunes."""
+    return SHORT + finetuning_gflop(study, name) / RATES[on_gpu] / 60
+
+
+def slide_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
+    """Return how long a slow machine embeds one slide."""
+    return SHORT + gflop_of(study, Job("embed_slide", wildcards)) / RATES[on_gpu] / 60

@@ -451,11 +451,16 @@ class Study:
 
     def forward_gflop(self, model: str, view: str, dataset: str) -> float:
         """Estimate the GFLOP of one patch through a network; none for what is no network."""
-        card, side = self.model(model), self.dataset(dataset)["patch"]["side"]
+        card, seen_by = self.model(model), self.dataset(dataset)
+        side = (seen_by["patch"] if "patch" in seen_by else seen_by["tiles"]["classify"])["side"]
         if "gflops" not in card:
             return 0.0
         seen = side_after(geometry_of(card, view), side)
         return card["gflops"] * (seen / input_side(card)) ** 2
+
+    def slides_expected(self, dataset: str) -> int:
+        """Return about how many slides a cohort has: one a labelled patient."""
+        return self.dataset(dataset).get("expect", {}).get("labelled", 0)
 
     def label(self, row: Row) -> str:
         """Return the row's name for people, random weights named as such."""

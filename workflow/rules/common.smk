@@ -24,8 +24,11 @@ from cryotome.cluster import ANYTHING, SCHEDULER, granted
 from cryotome.demands import (
     embed_minutes,
     embeddings_mb,
+    finetune_mb,
+    finetune_minutes,
     network_mb,
     patches_mb,
+    slide_minutes,
     train_minutes,
 )
 from cryotome.failures import RUN
