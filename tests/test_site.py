@@ -78,7 +78,7 @@ def test_the_demo_says_how_to_start_the_papers_study(tmp_path):
         Study(config("config"), CONFIG), site.settle(config("config"), tmp_path), say=said.append
     )
     assert said[0].startswith("cryotome: study 'demo', 5 rows")
-    assert said[1].endswith("snakemake --configfile config/ganz2024.yaml")
+    assert said[1].endswith("--configfile config/ganz2024.yaml, or config/roth2024.yaml")
 
 
 def test_missing_annotations_name_the_way_out(tmp_path):

@@ -42,7 +42,7 @@ def published_hours(texts: pd.DataFrame) -> dict[str, float]:
         if whole:
             hours[str(model)] = float(whole[0])
         elif parts.notna().all():
-            hours[str(model)] = float(parts.astype(float).prod())
+            hours[str(model)] = float(np.prod([float(part) for part in parts]))
     return hours
 
 
