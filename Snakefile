@@ -43,6 +43,7 @@ onerror:
     conclude(
         STUDY,
         rules.table2_partial.input,
+        {"slides": of_rows("slides"), "patches": of_rows("patches")},
         LOGS,
         run=os.environ[RUN],
         say=logger.error,

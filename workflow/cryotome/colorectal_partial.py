@@ -1,0 +1,69 @@
+"""Tables 1 and 2 of paper 002 from whatever there is, and why the rest is missing."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.cards import Card
+from cryotome.colorectal_tables import judged, read_summaries, table_of_rows
+from cryotome.failures import Failure
+
+# rules whose failure keeps a row's scores away
+ON_THE_WAY = {
+    "patches": ["make_demo_tissue", "read_cells", "cut_patches", "embed", "finetune_dinov2"]
+    + ["split_given", "classify_patches", "score_patches"],
+    "slides": ["make_demo_slides", "tile_slide", "embed_slide", "finetune_dinov2"]
+    + ["read_cohort", "split_patients", "train_mil", "score_patients"],
+}
+NAMED = ("view", "model", "head", "finetune")
+REASONS = 3  # that one row lists
+
+
+def why_missing(row: dict[str, str], kind: str, failed: list[Failure]) -> str:
+    """Say which failed jobs keep the scores of a row away.
+
+    Parameters
+    ----------
+    row
+        `view`, `model`, `head`, and `finetune` where the encoder is finetuned here.
+    kind
+        `patches` or `slides`.
+    """
+    reasons = [
+        f"{f.rule}: {' '.join(f.why.split())}"
+        for f in failed
+        if f.rule in ON_THE_WAY[kind]
+        and all(row.get(name) == said for name, said in f.wildcards.items() if name in NAMED)
+    ]
+    return "; ".join(list(dict.fromkeys(reasons))[:REASONS])
+
+
+def partial_table(
+    scores: list[Path], published: pd.DataFrame, kind: str, failed: list[Failure], about: Card
+) -> pd.DataFrame:
+    """Lay out a table from the score files that exist.
+
+    Parameters
+    ----------
+    scores
+        All that the study asks for, whether they exist or not.
+    about
+        `Colorectal.about`.
+
+    Returns
+    -------
+    data frame
+        As `table_of_rows`, and `why`: what keeps a row away, empty where nothing does.
+    """
+    found = [path for path in scores if path.exists()]
+    measured = read_summaries(found)
+    table = table_of_rows(measured, judged(measured, published, about), kind, about)
+    there = {(path.parent.name, path.stem) for path in found}
+    why = []
+    for model, head in zip(table["model"], table["head"], strict=True):
+        view = next(view for name, _, view in about["rows"] if name == model)
+        row = {"model": model, "head": head, "view": view}
+        row |= {"finetune": about["finetuned"].get(model, "")}
+        missing = (f"model={model}", f"head={head}") not in there
+        why.append(missing * (why_missing(row, kind, failed) or "not run yet"))
+    return table.assign(why=why)
