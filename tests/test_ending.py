@@ -15,8 +15,7 @@ from cryotome.failures import RUN, recorded
 from cryotome.stores import LAYOUT, PATCHES, VERSION, seal
 from cryotome.study import Study
 
-
-NONE = {"slides": [], "patches": []}  # no score file is asked for
+NONE: dict[str, list[str]] = {"slides": [], "patches": []}  # no score file is asked for
 
 
 def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path, monkeypatch):

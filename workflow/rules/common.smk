@@ -18,7 +18,7 @@ BASE = Path(workflow.basedir)
 # Snakemake hands its sys.path to the scripts
 sys.path.insert(0, str(BASE / "workflow"))
 
-from cryotome import recipes
+from cryotome import recipes, slide_lists
 from cryotome.cards import facts
 from cryotome.cluster import ANYTHING, SCHEDULER, granted
 from cryotome.demands import (
@@ -57,6 +57,18 @@ def made(model):
         return []
     kind = "" if "iteration" in weights else ".pt"
     return [f"results/encoders/{weights['finetune']}{kind}"]
+
+
+@functools.cache
+def slide_files(dataset):
+    """Return the slides of a cohort, by name, to their files."""
+    return slide_lists.slide_files(STUDY, SITE, dataset)
+
+
+@functools.cache
+def slides(dataset):
+    """Return the slides of a cohort whose patients have a label."""
+    return slide_lists.labelled_slides(STUDY, SITE, dataset)
 
 
 @functools.cache

@@ -14,7 +14,7 @@ def tissue(w):
     dataset = STUDY.finetuning(w.finetune)["dataset"]
     if STUDY.dataset(dataset)["reader"] != "slides":
         return [f"results/patches/{dataset}.h5"]
-    return [f"results/tiles/{dataset}/finetune/{slide}.h5" for slide in slides(dataset)]
+    return [f"results/tiles/{dataset}/finetune/{slide}.h5" for slide in slide_files(dataset)]
 
 
 def cells_finetuned(w):

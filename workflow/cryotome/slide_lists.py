@@ -1,0 +1,96 @@
+"""Which slides a cohort has, known before anything is planned."""
+
+import csv
+import os
+from pathlib import Path
+
+from cryotome.cards import Card
+from cryotome.demo_cohorts import COHORTS, cohort_slides
+from cryotome.errors import CryotomeError, DataError
+from cryotome.site import PLAN, Site, folder_of
+from cryotome.slide_names import SUFFIXES, slide_of
+from cryotome.study import Study
+
+
+def _planned(card: Card) -> list[str]:
+    """Return names for slides that nobody has seen yet, one a labelled patient."""
+    return [f"slide_{number:04d}" for number in range(card["expect"]["labelled"])]
+
+
+def slide_files(study: Study, site: Site, dataset: str) -> dict[str, str]:
+    """Return the slides of a cohort, named without suffix, to their files.
+
+    A slide that the slide table names and that is not on disk has the file "". Where only a
+    plan is made and the slides are not at hand, names are made up, one a labelled patient.
+
+    Raises
+    ------
+    CryotomeError
+        The folder of the slides does not exist.
+    DataError
+        Two files have one name, or the folder holds no slide.
+    """
+    card = study.dataset(dataset)
+    folder = folder_of(card, site.data_root) / card["images"]
+    if "synthetic" in card:
+        slides = cohort_slides(COHORTS[dataset])
+        return {slide.name: str(folder / f"{slide.name}.tiff") for slide in slides}
+    if not folder.is_dir():
+        if PLAN in os.environ:
+            return dict.fromkeys(_planned(card), "")
+        raise CryotomeError(
+            f"{folder} does not exist, so {dataset!r} has no slides. `make data "
+            f"STUDY={study.name}` says what to fetch and where to put it."
+        )
+    found: dict[str, str] = dict.fromkeys(_named(card, site.data_root), "")
+    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
+        name = slide_of(path.name)
+        if found.get(name):
+            raise DataError(
+                f"{found[name]} and {path} are two slides of one name, {name!r}. Rename or remove "
+                "one; what is made of a slide lies under its name."
+            )
+        found[name] = str(path)
+    if not found:
+        raise DataError(
+            f"{folder} and the folders below it hold no slide ({', '.join(sorted(SUFFIXES))}). Put "
+            f"the slides of {dataset!r} there, or correct `images:` in its card."
+        )
+    return found
+
+
+def _named(card: Card, data_root: Path) -> list[str]:
+    """Return the slides that the slide table names, where there is one."""
+    path = data_root / card.get("slide_table", "")
+    if "slide_table" not in card or path.suffix != ".csv" or not path.exists():
+        return []
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        return [slide_of(row["FILENAME"]) for row in csv.DictReader(file) if row.get("FILENAME")]
+
+
+def labelled_slides(study: Study, site: Site, dataset: str) -> list[str]:
+    """Return the slides of a cohort whose patients have a label: those that are embedded.
+
+    Raises
+    ------
+    CryotomeError
+        As `slide_files`; or the tables of patients and slides are not at hand, or wrong.
+    """
+    card, files = study.dataset(dataset), slide_files(study, site, dataset)
+    if "synthetic" in card:
+        return [slide.name for slide in cohort_slides(COHORTS[dataset]) if slide.label]
+    if PLAN in os.environ and not any(files.values()):
+        return list(files)
+    from cryotome.cohorts import join_cohort, read_labels, read_slides  # pandas, seldom needed
+
+    paths = {"labels": card["labels"]["table"], "slides": card.get("slide_table")}
+    at = {name: site.data_root / said for name, said in paths.items() if said}
+    for path in at.values():
+        if not path.exists():
+            raise CryotomeError(
+                f"{path} does not exist, so nobody knows the patients of {dataset!r}. "
+                f"`make data STUDY={study.name}` says what to fetch and where to put it."
+            )
+    slides = read_slides(list(files), table=at.get("slides"), pattern=card.get("patient"))
+    cohort = join_cohort(read_labels(at["labels"], card["labels"]), slides, dataset)
+    return cohort.slides["FILENAME"].tolist()
