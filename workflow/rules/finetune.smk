@@ -17,17 +17,21 @@ def tissue(w):
     return [f"results/tiles/{dataset}/finetune/{slide}.h5" for slide in slide_files(dataset)]
 
 
-def cells_finetuned(w):
-    """Return the table of cells of these patches; tiles of slides have no labels."""
-    dataset = STUDY.finetuning(w.finetune)["dataset"]
-    labelled = STUDY.dataset(dataset)["reader"] != "slides"
-    return [f"results/cells/{dataset}.csv"] * labelled
-
-
 def split_finetuned(w):
-    """Return the split whose training part alone is seen, where a recipe names one."""
+    """Return the split whose training part alone is seen, where a recipe says so: that of fold 0."""
     card = STUDY.finetuning(w.finetune)
-    return [f"results/splits/{card['dataset']}/{card['split']}.csv"] * ("split" in card)
+    of_slides = STUDY.dataset(card["dataset"])["reader"] == "slides"
+    scheme = "patient_folds" if of_slides else "slide_grouped"
+    split = f"results/splits/{card['dataset']}/{scheme}/fraction=1.0/fold=0.csv"
+    return [split] * (card["split"] == "train_folds")
+
+
+def known_of_tissue(w):
+    """Return the table that says the labels of patches, or the patients of slides."""
+    dataset = STUDY.finetuning(w.finetune)["dataset"]
+    if STUDY.dataset(dataset)["reader"] != "slides":
+        return [f"results/cells/{dataset}.csv"]
+    return [f"results/cohorts/{dataset}.slides.csv"] * bool(split_finetuned(w))
 
 
 rule finetune_dinov2:
@@ -35,7 +39,7 @@ rule finetune_dinov2:
     input:
         lambda w: made(STUDY.finetuning(w.finetune)["base"]),
         patches=tissue,
-        cells=cells_finetuned,
+        cells=known_of_tissue,
         split=split_finetuned,
     output:
         weights="results/encoders/{finetune}.pt",
