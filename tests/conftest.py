@@ -33,6 +33,17 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tissue(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's class folders, drawn once: `training.csv` and `external.csv`, folders beside."""
+    import runpy
+
+    folder = tmp_path_factory.mktemp("tissue")
+    make = runpy.run_path(str(ROOT / "workflow" / "scripts" / "make_demo_tissue.py"))["main"]
+    make(folder / "training.csv", folder / "external.csv", 1)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def demo_card() -> Card:
     return load_card(CONFIG, "datasets", "demo_rois")
 
@@ -110,6 +121,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
         card = yaml.safe_load(kind.read_text())
         if "like" not in card and "synthetic" not in card:
             (root / card["images"]).mkdir(parents=True, exist_ok=True)
-            (root / card["annotations"]).parent.mkdir(parents=True, exist_ok=True)
-            (root / card["annotations"]).touch()
+            if "annotations" in card:
+                (root / card["annotations"]).parent.mkdir(parents=True, exist_ok=True)
+                (root / card["annotations"]).touch()
     return str(root)

@@ -1,10 +1,18 @@
 import json
+import shutil
 
+import numpy as np
 import pytest
+from conftest import CONFIG, cut
+from PIL import Image
 from test_annotations import read
 
+from cryotome.cards import load_card
 from cryotome.cells import read_cells
+from cryotome.embeddings import read_embeddings, write_embeddings
 from cryotome.errors import DataError
+from cryotome.patches import read_patches
+from cryotome.paths import sha256
 
 
 def test_wrong_counts_stop_the_reading(shared):
@@ -45,3 +53,63 @@ def test_a_dataset_without_one_class_is_refused(cohort, demo_card, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps(content))
     with pytest.raises(DataError, match=r"cells and none of class 'mitotic figure'. Correct `is:`"):
         read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
+
+
+def many_classes(folder, names, tiles=()):
+    """Write class folders: of each class two flat images, and these files in the last class."""
+    for place, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for number in range(2):
+            plain = Image.new("RGB", (224, 224), (20 * place, 90, 90 + number))
+            plain.save(folder / name / f"{name}-{number}.tif")
+    for tile in tiles:
+        shutil.copy(tile, folder / names[-1])
+
+
+def test_class_folders_may_have_nine_classes_with_labels_in_the_order_of_the_card(tmp_path):
+    card = load_card(CONFIG, "datasets", "nct_crc_100k")
+    names = [entry["is"] for entry in card["classes"]]
+    assert names == ["ADI", "BACK", "DEB", "LYM", "MUC", "MUS", "NORM", "STR", "TUM"]
+    many_classes(tmp_path, names)
+    with pytest.raises(
+        DataError, match=r"18 images instead of 100000; colon has \[2, 2, 2, .* not"
+    ):
+        read_cells(None, tmp_path, card, "nct")
+    counted = card | {"expect": {"images": 18, "cells": {"colon": [2] * 9}}}
+    cells = read_cells(None, tmp_path, counted, "nct")
+    assert cells["label"].tolist() == [n // 2 for n in range(18)]
+    assert cells.loc[[0, 17], "image"].tolist() == ["ADI/ADI-0.tif", "TUM/TUM-1.tif"]
+    assert (cells["slide"] == cells["image"]).all()
+    shutil.rmtree(tmp_path / "LYM")
+    with pytest.raises(DataError, match=r"LYM holds no images of class 'lymphocytes'"):
+        read_cells(None, tmp_path, counted, "nct")
+
+
+def test_counts_of_the_cards_sum_to_what_the_record_says():
+    for name, total in (("nct_crc_100k", 100_000), ("crc_val_he_7k", 7_180)):
+        card = load_card(CONFIG, "datasets", name)
+        assert sum(card["expect"]["cells"]["colon"]) == card["expect"]["images"] == total
+        assert len(card["expect"]["cells"]["colon"]) == len(card["classes"]) == 9
+
+
+def test_real_tiles_are_read_cut_and_embedded(shared, tmp_path):
+    card = load_card(CONFIG, "datasets", "nct_crc_100k")
+    card.pop("expect")
+    tiles = sorted((shared / "nct_crc" / "TUM").glob("*.png"))
+    images, store, table = tmp_path / "NCT", tmp_path / "patches.h5", tmp_path / "cells.csv"
+    many_classes(images, [entry["is"] for entry in card["classes"]], tiles)
+    cells = read_cells(None, images, card, "nct")
+    assert cells["label"].value_counts()[8] == 6  # four are real
+    cells.to_csv(table, index=False)
+    cut(store, table, images, card)
+    row = int(cells.index[cells["image"] == f"TUM/{tiles[0].name}"][0])
+    patches, ids, _ = read_patches(store, cells=table)
+    assert (patches[row, 24:-24, 24:-24] == np.asarray(Image.open(tiles[0]))).all()
+    places = {name: tmp_path / name for name in ("partial", "shards", "batches")}
+    how = {"weights_dir": tmp_path, "device": "cpu", "threads": 1, "view": "paper-fp32"}
+    histogram = load_card(CONFIG, "models", "colour_histogram")
+    write_embeddings(tmp_path / "e.h5", store, histogram, model="m", **places, **how)
+    wanted = {"model": "m", "view": "paper-fp32", "cells_sha256": sha256(table)}
+    x, of, _ = read_embeddings(tmp_path / "e.h5", **wanted)
+    assert (x.shape, of.tolist()) == ((22, 96), ids.tolist())
+    assert x.sum(axis=1) == pytest.approx(6)

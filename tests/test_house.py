@@ -10,16 +10,16 @@ from conftest import ROOT
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch"},
-    {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases", "archives", "apart"},
+    {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
     {"resume", "linear", "cluster", "web"},
     {"machine", "chosen", "replica", "receipts"},
-    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora", "records"},
-    {"pins", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer"},
+    {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
+    {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer"},
     {"patches", "encoders", "comparisons", "charts", "downloads", "costs"},
     {"site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing"},
     {"data", "fetch", "ending", "embedders", "endtoend", "plan"},
     {"embeddings", "doctor"},
-    {"parity"},
+    {"parity", "given"},
 ]  # fmt: skip
 
 

@@ -28,6 +28,36 @@ def test_a_prediction_carries_the_hash_of_its_split_and_how_it_was_drawn(tmp_pat
     assert set(about["versions"]) == {"numpy", "scipy", "scikit-learn", "torch"}
 
 
+def test_predictions_of_many_classes_have_a_score_of_each(tmp_path):
+    split = tmp_path / "splits/d/given/fraction=1.0/fold=0.csv"
+    split.parent.mkdir(parents=True)
+    split.write_text("id,role\nd:4,test\n")
+    split.with_suffix(".json").write_text('{"drawn": "given"}')
+    roles, names = (
+        pd.DataFrame({"id": ["d:4"], "role": ["test"]}),
+        ["fat", "mucus", "smooth muscle"],
+    )
+    path = tmp_path / "predictions/d/given/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
+    scores = np.array([[0.25, 0.5, 0.25]])
+    how = {"split": split, "notes": {"cells_sha256": ["x", "y"]}, "classes": names}
+    write_predictions(path, roles, np.array([1]), scores, **how)
+    assert path.read_text() == (
+        "id,role,label,score_fat,score_mucus,score_smooth muscle\nd:4,test,1,0.25,0.5,0.25\n"
+    )
+    table = read_predictions(path, cells_sha256=["x", "y"], classes=names)
+    assert table.loc[0, "score_smooth muscle"] == 0.25
+    with pytest.raises(StoreError, match="was made from other cells"):
+        read_predictions(path, cells_sha256=["y", "x"], classes=names)
+    for wrong in (None, names[::-1]):
+        with pytest.raises(
+            StoreError, match=r"has the columns \['id', 'role', 'label', 'score_fat'"
+        ):
+            read_predictions(path, classes=wrong)
+    write_predictions(path, roles, np.array([1]), scores * np.nan, **how)
+    with pytest.raises(StoreError, match="no finite score for 1 cells, first d:4"):
+        read_predictions(path, classes=names)
+
+
 def made(folder, fold: int, **notes: object):
     """Write a split and the predictions on it, where a study has them."""
     split = folder / f"splits/d/random/fraction=1.0/fold={fold}.csv"

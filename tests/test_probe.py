@@ -15,7 +15,7 @@ from cryotome.paths import sha256
 from cryotome.probe import Fold, feature_sd, fit_and_score_folds, said_of
 from cryotome.stores import EMBEDDINGS, VERSION, seal
 
-HEADS = ["probe", "ridge", "ridge_cv", "probe_replica", "knn"]
+HEADS = ["probe", "ridge", "ridge_cv", "probe_replica", "knn", "knn_plain", "logreg"]
 
 
 def head(name, **changes):
@@ -114,6 +114,19 @@ def test_fewer_cells_than_neighbours_are_said_and_noted():
     )
 
 
+def test_a_logistic_regression_that_is_cut_short_warns_in_the_log_and_in_its_notes():
+    x, y = features(600, 20)
+    said = {}
+    for iterations in (1000, 2):
+        card = head("logreg", iterations=iterations)
+        _, notes = next(fit_and_score_folds(card, x, y, folds()))
+        assert notes["converged"] == (iterations == 1000)
+        said[iterations] = said_of(card, folds()[0], notes)
+    assert said[1000].startswith("n 300, C 0.4, ")
+    assert "Warning" not in said[1000]
+    assert "Warning: lbfgs failed to converge after 2 iteration(s)" in said[2]
+
+
 def test_the_prevalence_of_slides_scores_cells_by_their_slide_alone():
     x = np.array([[0.0], [0], [1], [1], [0], [1], [2]], np.float32)
     fold = Fold(np.arange(4), np.arange(0), np.arange(4, 7))
@@ -145,6 +158,9 @@ def test_a_card_says_only_what_its_learner_reads(tmp_path):
         ("learner: prevalence\npenalty: 0.01", "'prevalence' is not one of"),
         ("learner: knn\nneighbours: 3\nsd: 1", "'knn' is not one of"),
         ("learner: ridge\npenalty: 1\nstrengths: [1]", "'ridge_cv' was expected"),
+        ("learner: ridge\npenalty: 1\niterations: 9", "'logreg' was expected"),
+        ("learner: logreg\npenalty: 1", "'iterations' is a required property"),
+        ("learner: ridge\npenalty: 1\nnormalised: true", "'knn' was expected"),
     ):
         (tmp_path / "heads" / "mine.yaml").write_text(f"title: x\nsource: x\n{text}\n")
         with pytest.raises(CardError, match=said):

@@ -79,13 +79,13 @@ def check_counts(cells: pd.DataFrame, expect: Card, name: str) -> None:
     """
     images = cells["image"].nunique()
     found = {
-        domain: [int((part["label"] == label).sum()) for label in (0, 1)]
+        domain: np.bincount(part["label"], minlength=cells["label"].max() + 1).tolist()
         for domain, part in cells.groupby("domain")
     }
     wrong = [
-        f"{domain} has {found.get(domain, [0, 0])} cells (negative, positive), not {counts}"
+        f"{domain} has {found.get(domain, [])} cells (by class, in label order), not {counts}"
         for domain, counts in expect["cells"].items()
-        if found.get(domain, [0, 0]) != counts
+        if found.get(domain, []) != counts
     ]
     if images != expect["images"]:
         wrong.insert(0, f"{images} images instead of {expect['images']}")
@@ -126,8 +126,8 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
     Returns
     -------
     data frame with columns id, image, slide, x, y, domain, label
-        Sorted by image; x, y is the centre in level-0 px; label 1 is the card's second
-        class; ids count from 0.
+        Sorted by image; x, y is the centre in level-0 px; labels are the card's classes
+        from 0 on; ids count from 0.
     """
     try:
         return _checked(READERS[card["reader"]](annotations, images, card), annotations, card, name)  # type: ignore[arg-type]

@@ -1,8 +1,12 @@
 """Heads without a loss: nearest neighbours, and the prevalence among equal embeddings."""
 
 import numpy as np
+from tqdm import tqdm
 
 from cryotome.errors import ProbeError
+
+CHUNK = 4096  # cells that are scored at once
+PATIENCE = 10  # seconds from which on a bar is shown
 
 
 def _scores(chances: np.ndarray) -> np.ndarray:
@@ -19,13 +23,24 @@ def _check(y: np.ndarray) -> None:
 
 
 def score_knn(
-    x: np.ndarray, y: np.ndarray, wanted: np.ndarray, *, neighbours: int
+    x: np.ndarray,
+    y: np.ndarray,
+    wanted: np.ndarray,
+    *,
+    neighbours: int,
+    normalised: bool = True,
 ) -> tuple[np.ndarray, int]:
     """Return the shares of votes among the nearest training cells, and how many vote.
 
-    Embeddings are centred on the training mean and scaled to length one, distances are
-    Euclidean (Chen et al. 2024). With fewer training cells than neighbours all vote, and
-    every score is the training prevalence.
+    Distances are Euclidean and all of them are computed, a chunk of cells at once. With
+    fewer training cells than neighbours all vote, and every score is the training
+    prevalence.
+
+    Parameters
+    ----------
+    normalised
+        Centre embeddings on the training mean and scale them to length one (Chen et al.
+        2024), else take them as they are.
 
     Returns
     -------
@@ -43,8 +58,14 @@ def score_knn(
 
     _check(y)
     mean, used = x.mean(axis=0), min(neighbours, len(x))
-    votes = KNeighborsClassifier(used).fit(normalize(x - mean), y)
-    return _scores(votes.predict_proba(normalize(wanted - mean))), used
+    votes = KNeighborsClassifier(used).fit(normalize(x - mean) if normalised else x, y)
+    parts = [wanted[first : first + CHUNK] for first in range(0, len(wanted), CHUNK)]
+    chances = []
+    with tqdm(total=len(wanted), desc="vote", unit="cell", mininterval=5, delay=PATIENCE) as bar:
+        for part in parts:
+            chances.append(votes.predict_proba(normalize(part - mean) if normalised else part))
+            bar.update(len(part))
+    return _scores(np.concatenate(chances)), used
 
 
 def score_prevalence(x: np.ndarray, y: np.ndarray, wanted: np.ndarray) -> np.ndarray:

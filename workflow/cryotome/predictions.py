@@ -55,13 +55,30 @@ def _notes(path: Path) -> dict[str, Any]:
     return said
 
 
-def read_predictions(path: Path, *, cells_sha256: str | None = None) -> pd.DataFrame:
-    """Read `id,role,label,score`.
+def score_columns(classes: list[str] | None) -> list[str]:
+    """Return the columns of scores: one of the second class, or one of each named class.
+
+    >>> score_columns(None), score_columns(["mucus", "debris"])
+    (['score'], ['score_mucus', 'score_debris'])
+    """
+    return ["score"] if classes is None else [f"score_{name}" for name in classes]
+
+
+def read_predictions(
+    path: Path,
+    *,
+    cells_sha256: str | list[str] | None = None,
+    classes: list[str] | None = None,
+) -> pd.DataFrame:
+    """Read `id,role,label,score`, or a score of each class.
 
     Parameters
     ----------
     cells_sha256
-        Of the table of cells that its ids are of, where it is at hand.
+        Of the table of cells that its ids are of, or of those of training and test, where
+        they are at hand.
+    classes
+        Names of all classes in label order, where every class has its score.
 
     Raises
     ------
@@ -76,9 +93,10 @@ def read_predictions(path: Path, *, cells_sha256: str | None = None) -> pd.DataF
         table = pd.read_csv(path)
     except (ValueError, OSError) as error:
         raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
-    if list(table.columns) != ["id", "role", "label", "score"]:
+    columns = score_columns(classes)
+    if list(table.columns) != ["id", "role", "label", *columns]:
         raise StoreError(f"{path} has the columns {list(table.columns)}. Delete it and rerun.")
-    wrong = ~np.isfinite(table["score"])
+    wrong = ~np.isfinite(table[columns]).all(axis=1)
     if wrong.any():
         raise StoreError(
             f"{path} has no finite score for {wrong.sum()} cells, first "
@@ -95,22 +113,27 @@ def write_predictions(
     *,
     split: Path,
     notes: dict[str, Any],
+    classes: list[str] | None = None,
 ) -> None:
-    """Write `id,role,label,score` and, beside it, the metadata as JSON.
+    """Write `id,role,label,score`, or a score of each class, and beside it the metadata as JSON.
 
     Parameters
     ----------
     roles
-        Columns id, role; the scored cells, in the order of `labels` and `scores` (n,).
+        Columns id, role; the scored cells, in the order of `labels` and `scores`.
+    scores : (n,), or (n, K) with `classes`
     notes
         Hashes of the store and the weights, the recipe, the cost in seconds.
+    classes
+        Names of the K classes in label order.
     """
     drawn = json.loads(split.with_suffix(".json").read_text())["drawn"]
     about = {"split_sha256": sha256(split), "split_drawn": drawn, **notes}
     about["versions"] = {
         name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")
     }
-    table = roles.assign(label=labels, score=scores)
+    values = zip(score_columns(classes), scores.reshape(len(roles), -1).T, strict=True)
+    table = roles.assign(label=labels, **dict(values))
     text = table.to_csv(index=False, float_format="%.17g").encode()
     about["csv_sha256"] = hashlib.sha256(text).hexdigest()
     with written_whole(path.with_suffix(".json")) as beside:

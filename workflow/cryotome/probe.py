@@ -11,10 +11,12 @@ from cryotome.cards import Card
 from cryotome.chosen import fit_chosen_folds
 from cryotome.folds import check_numbers
 from cryotome.linear import LinearFit, Told, fit_folds, probabilities
+from cryotome.logistic import score_logistic
 from cryotome.neighbours import score_knn, score_prevalence
 from cryotome.replica import fit_replica
 
 CHUNK = 4096  # rows that are scored at once, in float64
+UNSCALED = ("knn", "prevalence", "logreg")  # learners of one fold each, without `sd`
 Notes = dict[str, Any]
 
 
@@ -82,8 +84,8 @@ def fit_and_score_folds(
     learner = card["learner"]
     if card.get("permute_labels"):
         y = np.random.default_rng(0).permutation(y)
-    if learner in ("knn", "prevalence"):
-        yield from _vote(card, x, y, folds, told)
+    if learner in UNSCALED:
+        yield from _one_by_one(card, x, y, folds, told)
         return
     factor = 1.0
     if "sd" in card:
@@ -132,16 +134,20 @@ def _margins(x: np.ndarray, fits: list[LinearFit]) -> list[np.ndarray]:
     return [part[:, 0] if part.shape[1] == 1 else part for part in parts]
 
 
-def _vote(
+def _one_by_one(
     card: Card, x: np.ndarray, y: np.ndarray, folds: list[Fold], told: Told
 ) -> Iterator[tuple[np.ndarray, Notes]]:
     for fold in folds:
         rows = x[fold.train], y[fold.train], x[fold.scored]
+        notes: Notes = {}
         if card["learner"] == "prevalence":
-            scores, notes = score_prevalence(*rows), {}
+            scores = score_prevalence(*rows)
+        elif card["learner"] == "logreg":
+            settings = {name: card[name] for name in ("penalty", "iterations", "tolerance")}
+            scores, notes = score_logistic(*rows, **settings)
         else:
-            scores, used = score_knn(*rows, neighbours=card["neighbours"])
-            notes = {"neighbours_used": used}
+            how = {"neighbours": card["neighbours"], "normalised": card.get("normalised", True)}
+            scores, notes["neighbours_used"] = score_knn(*rows, **how)
         told(1)
         yield scores, notes
 
@@ -149,6 +155,9 @@ def _vote(
 def said_of(card: Card, fold: Fold, notes: Notes) -> str:
     """Return one line on a fit for the log, with a warning where its scores say little."""
     count = len(fold.train)
+    if card["learner"] == "logreg":
+        said = f"n {count}, C {notes['effective_c']:.3g}, {notes['iterations']} iterations"
+        return said + (f"\nWarning: {notes['warning']}" if notes["warning"] else "")
     if card["learner"] in ("knn", "prevalence"):
         if notes.get("neighbours_used") != count:
             return f"n {count}"

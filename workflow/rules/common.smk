@@ -164,7 +164,8 @@ wildcard_constraints:
     head=r"[a-z0-9_]+",
     dataset=r"[a-z0-9_]+",
     record=r"[a-z0-9_]+",
-    scheme=r"[a-z0-9_]+",
+    # what other rules part: given sets, folds of patients
+    scheme=r"(?!given\b|patient_folds)[a-z0-9_]+",
     model=r"[a-z0-9_]+",
     fraction=r"[0-9.]+",
     fold=r"[0-9]+",

@@ -20,6 +20,7 @@ rule probe:
             "cryotome/chosen",
             "cryotome/replica",
             "cryotome/neighbours",
+            "cryotome/logistic",
             "cryotome/descent",
             "cryotome/columns",
             "cryotome/folds",
@@ -51,7 +52,7 @@ rule probe:
         "results/logs/probe/{dataset}.{scheme}.{view}.{model}.{head}.log",
     wildcard_constraints:
         head=STUDY.heads(trains=False),
-        scheme=SHARED,
+        scheme=rf"(?!given\b|patient_folds){SHARED}",
     conda:
         "../../envs/cryotome.yaml"
     resources:

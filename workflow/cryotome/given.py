@@ -1,0 +1,105 @@
+"""Two datasets as their authors part them: one trains, another tests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryotome.cards import Card
+from cryotome.cells import load_cells
+from cryotome.embeddings import read_embeddings
+from cryotome.errors import CardError, StoreError
+from cryotome.paths import sha256
+
+Sets = dict[str, Path]  # dataset to file, the training set first
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Embeddings, labels and ids of both datasets, one below the other, and whence they come.
+
+    Attributes
+    ----------
+    x : (n, dim) float32
+    y, ids : (n,)
+    notes
+        Model, view, weights; of both datasets the hashes of patches and cells.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    ids: np.ndarray
+    notes: dict[str, Any]
+
+
+def name_cells(dataset: str, ids: pd.Series | np.ndarray) -> np.ndarray:
+    """Return names of cells that no other dataset has.
+
+    >>> name_cells("nct_crc_100k", np.array([0, 12])).tolist()
+    ['nct_crc_100k:0', 'nct_crc_100k:12']
+    """
+    return np.array([f"{dataset}:{id_}" for id_ in ids], dtype=object)
+
+
+def give_roles(cells: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the role of every cell of two datasets, of which the first trains.
+
+    Returns
+    -------
+    data frame with columns id, role
+    """
+    (train, learns), (test, tests) = cells.items()
+    ids = name_cells(train, learns["id"]), name_cells(test, tests["id"])
+    roles = np.repeat(["train", "test"], [len(learns), len(tests)])
+    return pd.DataFrame({"id": np.concatenate(ids), "role": roles})
+
+
+def class_names(cards: dict[str, Card]) -> list[str]:
+    """Return the names of the classes that two datasets share, in label order.
+
+    Raises
+    ------
+    CardError
+        They do not have the same classes in the same order.
+    """
+    (train, learns), (test, tests) = (
+        (dataset, [entry["name"] for entry in card["classes"]]) for dataset, card in cards.items()
+    )
+    if learns != tests:
+        raise CardError(
+            f"Dataset {test!r} has the classes {tests}, and {train!r}, on which heads are "
+            f"fitted, {learns}. Name the same classes in the same order in both cards."
+        )
+    return learns
+
+
+def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> Joined:
+    """Read the embeddings of two datasets into one matrix.
+
+    Raises
+    ------
+    StoreError
+        A store is of another model, view or table of cells, or the two were not made with
+        the same weights.
+    """
+    parts, labels, ids, stamps = [], [], [], []
+    for dataset, path in embeddings.items():
+        at = cells[dataset]
+        x, own, about = read_embeddings(path, model=model, view=view, cells_sha256=sha256(at))
+        labels.append(load_cells(at).set_index("id")["label"].loc[own].to_numpy())
+        parts.append(x)
+        ids.append(name_cells(dataset, own))
+        stamps.append(about)
+    used = [about["weights_sha256"] for about in stamps]
+    if len(set(used)) > 1:
+        raise StoreError(
+            f"{' and '.join(map(str, embeddings.values()))} were made with different weights. "
+            "Delete the older one and rerun."
+        )
+    notes: dict[str, Any] = {"model": model, "view": view, "weights_sha256": used[0]}
+    notes |= {
+        name: [about[name] for about in stamps] for name in ("patches_sha256", "cells_sha256")
+    }
+    return Joined(np.concatenate(parts), np.concatenate(labels), np.concatenate(ids), notes)

@@ -1,0 +1,149 @@
+"""
+Patches of many classes: one dataset trains, another tests, as their authors part them.
+
+INPUT     results/embeddings/{dataset}/{view}/{model}.h5      of the training and of the test set
+          results/cells/{dataset}.csv
+OUTPUT    results/splits/{dataset}/given/fraction=1.0/fold=0.csv       id, role; an id is {dataset}:{id of the cell}
+          results/predictions/{dataset}/given/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv
+          id, role, label, score_{class} of every class
+          results/scores/{dataset}/given/view={view}/model={model}/head={head}.csv     metric, n, value, low, high
+          results/scores/{dataset}/given/view={view}/model={model}/head={head}.confusion.csv
+"""
+
+
+def given(pattern):
+    """Return an input function: a pattern for the training set and for the test set."""
+    return lambda w: [
+        pattern.format(**{**w, "dataset": dataset})
+        for dataset in (w.dataset, STUDY.colorectal.test)
+    ]
+
+
+def given_classes(w):
+    """Return the classes of the training and of the test set as JSON."""
+    pair = (w.dataset, STUDY.colorectal.test)
+    return json.dumps(
+        {name: {"classes": STUDY.dataset(name)["classes"]} for name in pair}
+    )
+
+
+rule make_demo_tissue:
+    """Invent patches of nine tissue classes, in folders as those of NCT-CRC-HE."""
+    output:
+        training="results/demo/tissue/training.csv",
+        external="results/demo/tissue/external.csv",
+    log:
+        "results/logs/make_demo_tissue/demo.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(20),
+    params:
+        recipe=recipes.DEMO,
+    script:
+        "../scripts/make_demo_tissue.py"
+
+
+rule split_given:
+    """Say which cells train and which test, where two datasets are given as such."""
+    input:
+        train_cells="results/cells/{dataset}.csv",
+        test_cells=lambda w: f"results/cells/{STUDY.colorectal.test}.csv",
+    output:
+        split="results/splits/{dataset}/given/fraction=1.0/fold=0.csv",
+        about="results/splits/{dataset}/given/fraction=1.0/fold=0.json",
+    log:
+        "results/logs/split_given/{dataset}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(15, share=2),
+    params:
+        recipe=recipes.SPLITS,
+        train="{dataset}",
+        test=lambda w: STUDY.colorectal.test,
+    script:
+        "../scripts/split_given.py"
+
+
+rule classify_patches:
+    """Fit a head on the patches of one dataset, and score those of another."""
+    input:
+        library(
+            "scripts/classify_patches",
+            "cryotome/given",
+            "cryotome/probe",
+            "cryotome/linear",
+            "cryotome/chosen",
+            "cryotome/replica",
+            "cryotome/neighbours",
+            "cryotome/logistic",
+            "cryotome/descent",
+            "cryotome/columns",
+            "cryotome/folds",
+            "cryotome/predictions",
+            "cryotome/embeddings",
+            "cryotome/splits",
+        ),
+        # what is too far from fp32 is not scored; a new check alone refits nothing
+        lambda w: ancient(
+            given("results/embeddings/{dataset}/{view}/{model}.parity.csv")(w)
+            if STUDY.is_lower(w.model, w.view)
+            else []
+        ),
+        embeddings=given("results/embeddings/{dataset}/{view}/{model}.h5"),
+        cells=given("results/cells/{dataset}.csv"),
+        split="results/splits/{dataset}/given/fraction=1.0/fold=0.csv",
+    output:
+        predictions="results/predictions/{dataset}/given/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
+    log:
+        "results/logs/classify_patches/{dataset}.{view}.{model}.{head}.log",
+    benchmark:
+        "results/benchmarks/classify_patches/{dataset}.{view}.{model}.{head}.tsv"
+    wildcard_constraints:
+        head=STUDY.heads(trains=False),
+    conda:
+        "../../envs/cryotome.yaml"
+    threads: 4
+    resources:
+        # both sets, one below the other, and what a head makes of them
+        mem_mb=grows(
+            lambda w: 2000
+            + 5
+            * sum(
+                embeddings_mb(STUDY, name, w.model)
+                for name in (w.dataset, STUDY.colorectal.test)
+            )
+        ),
+        runtime=lasts(120),
+    params:
+        card=lambda w: facts(STUDY.head(w.head)),
+        datasets=given_classes,
+        model="{model}",
+        view="{view}",
+    script:
+        "../scripts/classify_patches.py"
+
+
+rule score_patches:
+    """Measure the predictions of a given test set, with intervals and a table of confusions."""
+    input:
+        library("scripts/score_patches", "cryotome/multiclass", "cryotome/statistics"),
+        cells=given("results/cells/{dataset}.csv"),
+        predictions="results/predictions/{dataset}/given/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
+    output:
+        scores="results/scores/{dataset}/given/view={view}/model={model}/head={head}.csv",
+        table="results/scores/{dataset}/given/view={view}/model={model}/head={head}.confusion.csv",
+    log:
+        "results/logs/score_patches/{dataset}.{view}.{model}.{head}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(15, share=2),
+    params:
+        datasets=given_classes,
+    script:
+        "../scripts/score_patches.py"

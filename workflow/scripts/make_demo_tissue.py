@@ -1,0 +1,21 @@
+"""Invent patches of nine tissue classes, in folders as those of NCT-CRC-HE."""
+
+from pathlib import Path
+
+from cryotome import recipes
+from cryotome.demo_tissue import ABROAD, EXTERNAL, HOME, TRAINING, make_tissue
+from cryotome.job import run
+
+
+def main(training: Path, external: Path, recipe: int) -> None:
+    assert recipe == recipes.DEMO
+    for table, count, domain, seed in (
+        (training, TRAINING, HOME, 3),
+        (external, EXTERNAL, ABROAD, 4),
+    ):
+        images = table.parent / table.stem
+        make_tissue(table, images, count=count, domain=domain, seed=seed)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,29 @@
+"""Measure the predictions of a given test set, with intervals and a table of confusions."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.given import class_names
+from cryotome.job import run
+from cryotome.multiclass import NOTE, called_classes, confusion, measure
+from cryotome.paths import sha256, written_whole
+from cryotome.predictions import read_predictions
+
+
+def main(cells: list[Path], predictions: Path, scores: Path, table: Path, datasets: dict) -> None:
+    named, (train, test) = class_names(datasets), datasets
+    tested = read_predictions(predictions, cells_sha256=[*map(sha256, cells)], classes=named)
+    values = measure(tested, named)
+    place = {"fraction": "1.0", "fold": 0, "train_domain": train, "test_domain": test}
+    lines = pd.DataFrame([place] * len(values)).join(values).assign(note=NOTE)
+    counts = confusion(tested["label"].to_numpy(), called_classes(tested), len(named))
+    confused = pd.DataFrame(counts, columns=named).set_index(pd.Index(named, name="class"))
+    with written_whole(scores) as beside:
+        lines.to_csv(beside, index=False)
+    with written_whole(table) as beside:
+        confused.to_csv(beside)
+
+
+if __name__ == "__main__":
+    run(main)

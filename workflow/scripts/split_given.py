@@ -1,0 +1,36 @@
+"""Say which cells train and which test, where two datasets are given as such."""
+
+import json
+from pathlib import Path
+
+from cryotome import recipes
+from cryotome.cells import load_cells
+from cryotome.given import give_roles
+from cryotome.job import run
+from cryotome.paths import sha256, written_whole
+
+
+def main(
+    train_cells: Path,
+    test_cells: Path,
+    split: Path,
+    about: Path,
+    recipe: int,
+    train: str,
+    test: str,
+) -> None:
+    assert recipe == recipes.SPLITS
+    roles = give_roles({train: load_cells(train_cells), test: load_cells(test_cells)})
+    notes = {
+        "drawn": "given",
+        "counts": roles["role"].value_counts().to_dict(),
+        "cells_sha256": [sha256(train_cells), sha256(test_cells)],
+    }
+    with written_whole(about) as beside:
+        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")
+    with written_whole(split) as beside:
+        roles.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)
