@@ -18,6 +18,7 @@ include: "workflow/rules/fetch.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/encode.smk"
 include: "workflow/rules/predict.smk"
+include: "workflow/rules/cohort.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/cluster.smk"
 

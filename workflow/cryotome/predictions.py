@@ -55,13 +55,17 @@ def _notes(path: Path) -> dict[str, Any]:
     return said
 
 
-def read_predictions(path: Path, *, cells_sha256: str | None = None) -> pd.DataFrame:
+def read_predictions(
+    path: Path, *, cells_sha256: str | None = None, text_ids: bool = False
+) -> pd.DataFrame:
     """Read `id,role,label,score`.
 
     Parameters
     ----------
     cells_sha256
         Of the table of cells that its ids are of, where it is at hand.
+    text_ids
+        Whether ids are names, such as a patient 007.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def read_predictions(path: Path, *, cells_sha256: str | None = None) -> pd.DataF
     if cells_sha256 and said.get("cells_sha256") != cells_sha256:
         raise StoreError(f"{path} was made from other cells. Delete it and rerun.")
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype={"id": str} if text_ids else None)
     except (ValueError, OSError) as error:
         raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
     if list(table.columns) != ["id", "role", "label", "score"]:

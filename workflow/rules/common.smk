@@ -30,7 +30,14 @@ from cryotome.demands import (
 )
 from cryotome.failures import RUN
 from cryotome.pins import pinned
-from cryotome.site import announce, annotation_file, images_at_hand, settle
+from cryotome.site import (
+    PLAN,
+    announce,
+    annotation_file,
+    folder_of,
+    images_at_hand,
+    settle,
+)
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
 SITE = settle(config, BASE / "config")
@@ -126,6 +133,42 @@ PUBLISHED = [
 def published(file):
     """Name one file of printed numbers."""
     return os.path.relpath(BASE / "config" / "published" / file)
+
+
+TILES = 3000  # of a slide at 10x: most have fewer
+
+
+def brought(dataset, *keys):
+    """Return a table that the card of a cohort names, or none where only a plan is made without it."""
+    card = STUDY.dataset(dataset)
+    said = functools.reduce(lambda part, key: part.get(key, {}), keys, card)
+    path = folder_of(card, SITE.data_root) / said if said else None
+    if not path or (
+        PLAN in os.environ and "synthetic" not in card and not path.exists()
+    ):
+        return []
+    return [str(path)]
+
+
+def cohorts():
+    """Return the study's cohort, and the external one where there is one."""
+    return [STUDY.colorectal.cohort] + [STUDY.colorectal.external] * bool(
+        STUDY.colorectal.external
+    )
+
+
+def bags_of(w):
+    """Return the bag of every slide of both cohorts."""
+    return [
+        f"results/bags/{dataset}/{w.view}/{w.model}/{slide}.h5"
+        for dataset in cohorts()
+        for slide in STUDY.slides(dataset)
+    ]
+
+
+# schemes of patients, whose splits, predictions and scores have rules of their own
+OF_PATIENTS = "patient_folds(_code)?"
+OF_CELLS = rf"(?!({OF_PATIENTS})(?![a-z0-9_]))"  # goes before the others' pattern
 
 
 wildcard_constraints:

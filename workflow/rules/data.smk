@@ -153,6 +153,8 @@ rule split:
         about="results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.json",
     log:
         "results/logs/split/{dataset}.{scheme}.fraction={fraction}.fold={fold}.log",
+    wildcard_constraints:
+        scheme=rf"{OF_CELLS}(?!given(?![a-z0-9_]))[a-z0-9_]+",
     conda:
         "../../envs/cryotome.yaml"
     resources:
@@ -193,6 +195,8 @@ rule audit_splits:
         ),
     log:
         "results/logs/audit_splits/{dataset}.{scheme}.fraction={fraction}.log",
+    wildcard_constraints:
+        scheme=rf"{OF_CELLS}(?!given(?![a-z0-9_]))[a-z0-9_]+",
     conda:
         "../../envs/cryotome.yaml"
     resources:

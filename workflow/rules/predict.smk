@@ -51,7 +51,7 @@ rule probe:
         "results/logs/probe/{dataset}.{scheme}.{view}.{model}.{head}.log",
     wildcard_constraints:
         head=STUDY.heads(trains=False),
-        scheme=SHARED,
+        scheme=rf"{OF_CELLS}{SHARED}",
     conda:
         "../../envs/cryotome.yaml"
     resources:

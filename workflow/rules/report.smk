@@ -20,6 +20,8 @@ rule score:
         scores="results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv",
     log:
         "results/logs/score/{dataset}.{scheme}.{view}.{model}.{head}.log",
+    wildcard_constraints:
+        scheme=rf"{OF_CELLS}[a-z0-9_]+",
     conda:
         "../../envs/cryotome.yaml"
     resources:
