@@ -254,7 +254,7 @@ def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
         A column is missing, a position is no number, a filename is empty, or a label is
         not one of the card's.
     """
-    cells = _read_csv(annotations, ["x", "y", "label", "filename"])
+    cells = read_csv(annotations, ["x", "y", "label", "filename"])
     places = cells[["x", "y"]].apply(pd.to_numeric, errors="coerce").astype(float)
     wrong = ~np.isfinite(places).all(axis=1) | (cells["filename"] == "")
     if wrong.any():
@@ -270,7 +270,7 @@ def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     return cells if "slide" in cells else cells.assign(slide=cells["image"])
 
 
-def _read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFrame:
+def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFrame:
     """Read a CSV that has these columns, indexed by the line in the file.
 
     What names cells and images stays text, and with `text` everything. Empty lines are
@@ -327,7 +327,7 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     reading = card["reading"]
     asked = re.findall(r"{(\w+)}", reading["key"] + reading["slide"])
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
-    table = _read_csv(annotations, needed, text=True)
+    table = read_csv(annotations, needed, text=True)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
     table["key"] = [reading["key"].format(**row) for row in spelt]
     table["slide"] = [reading["slide"].format(**row) for row in spelt]

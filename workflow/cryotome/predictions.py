@@ -69,6 +69,7 @@ def read_predictions(
     *,
     cells_sha256: str | list[str] | None = None,
     classes: list[str] | None = None,
+    text_ids: bool = False,
 ) -> pd.DataFrame:
     """Read `id,role,label,score`, or a score of each class.
 
@@ -79,6 +80,8 @@ def read_predictions(
         they are at hand.
     classes
         Names of all classes in label order, where every class has its score.
+    text_ids
+        Whether ids are names, such as a patient 007.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def read_predictions(
     if cells_sha256 and said.get("cells_sha256") != cells_sha256:
         raise StoreError(f"{path} was made from other cells. Delete it and rerun.")
     try:
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype={"id": str} if text_ids else None)
     except (ValueError, OSError) as error:
         raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
     columns = score_columns(classes)

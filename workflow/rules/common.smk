@@ -33,7 +33,14 @@ from cryotome.demands import (
 )
 from cryotome.failures import RUN
 from cryotome.pins import pinned
-from cryotome.site import announce, annotation_file, images_at_hand, settle
+from cryotome.site import (
+    PLAN,
+    announce,
+    annotation_file,
+    folder_of,
+    images_at_hand,
+    settle,
+)
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
 SITE = settle(config, BASE / "config")
@@ -158,14 +165,18 @@ def published(file):
     return os.path.relpath(BASE / "config" / "published" / file)
 
 
+# schemes with splits, predictions and scores of their own rules: given sets, folds of patients
+OF_PATIENTS = "patient_folds(_code)?"
+OF_CELLS = rf"(?!(given|{OF_PATIENTS})(?![a-z0-9_]))"  # goes before the others' pattern
+
+
 wildcard_constraints:
     study=r"[a-z0-9_]+",
     view=r"[a-z0-9]+(-[a-z0-9]+)?",
     head=r"[a-z0-9_]+",
     dataset=r"[a-z0-9_]+",
     record=r"[a-z0-9_]+",
-    # what other rules part: given sets, folds of patients
-    scheme=r"(?!given\b|patient_folds)[a-z0-9_]+",
+    scheme=rf"{OF_CELLS}[a-z0-9_]+",
     model=r"[a-z0-9_]+",
     fraction=r"[0-9.]+",
     fold=r"[0-9]+",

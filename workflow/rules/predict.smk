@@ -52,7 +52,7 @@ rule probe:
         "results/logs/probe/{dataset}.{scheme}.{view}.{model}.{head}.log",
     wildcard_constraints:
         head=STUDY.heads(trains=False),
-        scheme=rf"(?!given\b|patient_folds){SHARED}",
+        scheme=rf"{OF_CELLS}{SHARED}",
     conda:
         "../../envs/cryotome.yaml"
     resources:

@@ -1,0 +1,309 @@
+"""Tables of patients and slides, as the field writes them, become one labelled cohort."""
+
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from cryotome.annotations import read_csv
+from cryotome.cards import Card
+from cryotome.errors import CardError, DataError
+from cryotome.images import what_is_odd
+
+# of slides and of bags; a name may hold other dots, as TCGA's do
+SUFFIXES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu"}
+SUFFIXES |= {".czi", ".dcm", ".h5"}
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Who is classified, on which slides, and who is not.
+
+    Attributes
+    ----------
+    patients : data frame PATIENT, TARGET
+        Labelled patients with slides, sorted; TARGET is 1 for a positive label.
+    slides : data frame FILENAME, PATIENT
+        Their slides without suffix, sorted by patient.
+    excluded : data frame PATIENT, FILENAME, reason
+        Every other patient and slide.
+    """
+
+    patients: pd.DataFrame
+    slides: pd.DataFrame
+    excluded: pd.DataFrame
+
+    @property
+    def tables(self) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+        return self.patients, self.slides, self.excluded
+
+
+def load_patients(path: Path) -> pd.DataFrame:
+    """Read PATIENT, TARGET as `read_cohort` wrote them; names stay text."""
+    return pd.read_csv(path, dtype={"PATIENT": str}, keep_default_na=False)
+
+
+def load_slides(path: Path) -> pd.DataFrame:
+    """Read FILENAME, PATIENT as `read_cohort` wrote them; names stay text."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False)
+
+
+def slide_of(name: str) -> str:
+    """Return a slide's name without its suffix, where it has one.
+
+    >>> slide_of("TCGA-3L-AA1B-DX1.8923A151.svs"), slide_of("TCGA-3L-AA1B-DX1.8923A151")
+    ('TCGA-3L-AA1B-DX1.8923A151', 'TCGA-3L-AA1B-DX1.8923A151')
+    """
+    suffix = Path(name).suffix
+    return name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name
+
+
+def _text(value: object) -> str:
+    """Return a cell of a sheet as text; 1.0 is 1, an empty cell nothing."""
+    if value is None or value != value:  # NaN
+        return ""
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value).strip()  # type: ignore[call-overload]
+
+
+def _read_xlsx(path: Path, sheet: str | None) -> pd.DataFrame:
+    try:
+        with warnings.catch_warnings(), pd.ExcelFile(path, engine="openpyxl") as book:
+            warnings.simplefilter("ignore", UserWarning)  # styles that openpyxl does not read
+            if sheet is not None and sheet not in book.sheet_names:
+                raise DataError(
+                    f"{path} has no sheet {sheet!r}; it has {book.sheet_names}. Correct `sheet:` "
+                    "in the dataset's card."
+                )
+            table = book.parse(sheet or 0, dtype=object, keep_default_na=False, na_values=[""])
+    except (BadZipFile, ValueError, KeyError) as error:
+        raise DataError(f"{path} is no XLSX ({error}). Save it as XLSX or as CSV.") from error
+    table.columns = table.columns.map(str)
+    table.index += 2  # the header is row 1
+    return table
+
+
+def read_table(path: Path, needed: list[str], *, sheet: str | None = None) -> pd.DataFrame:
+    """Read these columns of a CSV or an XLSX as text, indexed by the line in the file.
+
+    Raises
+    ------
+    DataError
+        The file is neither, or lacks the sheet or a column.
+    """
+    needed = list(dict.fromkeys(needed))
+    match path.suffix.lower():
+        case ".csv":
+            table = read_csv(path, needed, text=True)
+        case ".xlsx":
+            table = _read_xlsx(path, sheet)
+        case suffix:
+            raise DataError(f"{path} ends in {suffix!r}. Save the table as CSV or XLSX.")
+    lacking = [name for name in needed if name not in table]
+    if lacking:
+        said = ", ".join(map(repr, list(table.columns)[:12]))
+        raise DataError(
+            f"{path} lacks the columns {lacking}; it begins with {said}. Correct `labels:` or "
+            "`slide_table:` in the dataset's card."
+        )
+    table = table[needed].map(_text)
+    return table[(table != "").any(axis=1)]
+
+
+def _check_names(table: pd.DataFrame, path: Path | None) -> None:
+    for column in table:
+        for line, name in table[column].items():
+            odd = what_is_odd(name) if name else ""
+            if odd:
+                where = f"{path}, line {line}" if path else "file names"
+                raise DataError(
+                    f"{where}: the {column} {name!r:.300} cannot be used: {odd}. Rename it."
+                )
+
+
+def read_labels(path: Path, card: Card) -> pd.DataFrame:
+    """Read the patients of a table and their labels.
+
+    Parameters
+    ----------
+    card
+        `labels` of the dataset's card: columns, the rows that count, positive and negative.
+
+    Returns
+    -------
+    data frame PATIENT, TARGET, label
+        One row a patient, sorted. TARGET is 1.0, 0.0, or NaN where a patient has no label;
+        `label` is what the file says.
+
+    Raises
+    ------
+    DataError
+        A label that the card does not know, a patient with two, or no patient at all.
+    """
+    column, target, where = card["patient"], card["target"], card.get("where", {})
+    rows = read_table(path, [column, target, *where], sheet=card.get("sheet"))
+    for name, wanted in where.items():
+        values = [_text(value) for value in wanted]
+        kept = rows[rows[name].isin(values)]
+        if kept.empty:
+            raise DataError(
+                f"{path} has no row whose {name!r} is {' or '.join(map(repr, values))}; there is "
+                f"{sorted(set(rows[name]))[:12]}. Correct `labels: {{where: …}}` in the card."
+            )
+        rows = kept
+    table = pd.DataFrame({"PATIENT": rows[column], "label": rows[target]})
+    nobody = table[table["PATIENT"] == ""]
+    if len(nobody):
+        raise DataError(
+            f"{path}, line {nobody.index[0]} names no patient in column {column!r} ({len(nobody)} "
+            "such lines). Complete or remove it."
+        )
+    _check_names(table[["PATIENT"]], path)
+    table["TARGET"] = table["label"].map(_targets(table["label"], card, path)).astype(float)
+    return _one_row_each(table, path)
+
+
+def _targets(labels: pd.Series, card: Card, path: Path) -> dict[str, float]:
+    """Return what each label means."""
+    unlabelled = {_text(value): float("nan") for value in ["", *card.get("ignore", [])]}
+    known = unlabelled | {_text(value): 1.0 for value in card["positive"]}
+    known |= {_text(value): 0.0 for value in card["negative"]}
+    if len(known) < sum(len(card.get(k, [])) for k in ("positive", "negative", "ignore")) + 1:
+        raise CardError(f"`labels:` for {path} give one label two meanings. Correct the card.")
+    odd = labels[~labels.isin(list(known))]
+    if len(odd):
+        raise DataError(
+            f"{path}, line {odd.index[0]} has the label {odd.iloc[0]!r} ({len(odd)} labels that "
+            f"the card does not know); it knows {list(known)[1:]}. Put it under `positive:`, "
+            "`negative:` or `ignore:` of `labels:` in the dataset's card."
+        )
+    return known
+
+
+def _one_row_each(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Keep one row a patient, a labelled one where there is any."""
+    said = table.dropna(subset="TARGET")
+    two = said.groupby("PATIENT")["TARGET"].nunique().gt(1)
+    if two.any():
+        lines = said[said["PATIENT"] == two.idxmax()]
+        raise DataError(
+            f"{path}: patient {two.idxmax()!r} has two labels, {lines['label'].tolist()} in lines "
+            f"{lines.index.tolist()} ({int(two.sum())} such patients). Keep the right one."
+        )
+    table = table.sort_values(["PATIENT", "TARGET"], kind="stable")  # NaN comes last
+    return table.drop_duplicates("PATIENT").reset_index(drop=True)[["PATIENT", "TARGET", "label"]]
+
+
+def check_counts(labels: pd.DataFrame, expect: Card, path: Path) -> None:
+    """Stop a wrong reading of a table of labels.
+
+    Raises
+    ------
+    DataError
+        Labelled or positive patients are not as many as the card expects.
+    """
+    found = {"labelled": int(labels["TARGET"].notna().sum()),
+             "positive": int((labels["TARGET"] == 1).sum())}  # fmt: skip
+    if found != expect:
+        raise DataError(
+            f"{path} has {found['labelled']} labelled patients, {found['positive']} of them "
+            f"positive, where its card expects {expect['labelled']} and {expect['positive']}. It "
+            "is another file, or `labels:` read it wrongly; else correct `expect:` in the card."
+        )
+
+
+def read_slides(
+    slides: list[str], *, table: Path | None = None, pattern: str | None = None
+) -> pd.DataFrame:
+    """Say of whom each slide is.
+
+    Parameters
+    ----------
+    slides
+        Names of the slides at hand, with or without suffix.
+    table
+        CSV or XLSX with the columns FILENAME, PATIENT; what it names counts as a slide, too.
+    pattern
+        Where there is no table: a regular expression whose first group is the patient.
+
+    Returns
+    -------
+    data frame FILENAME, PATIENT
+        Without suffix; PATIENT is empty where nobody knows.
+
+    Raises
+    ------
+    CardError
+        The pattern is no regular expression with a group.
+    DataError
+        A slide stands twice in the table.
+    """
+    at_hand = [slide_of(name) for name in slides]
+    if table is None:
+        found = pd.DataFrame({"FILENAME": at_hand}, dtype=str)
+        found["PATIENT"] = [_matched(pattern or "", name) for name in at_hand]
+    else:
+        found = read_table(table, ["FILENAME", "PATIENT"])
+        found["FILENAME"] = found["FILENAME"].map(slide_of)
+        twice = found[found["FILENAME"].duplicated() | (found["FILENAME"] == "")]
+        if len(twice):
+            raise DataError(
+                f"{table}, line {twice.index[0]}: the slide {twice['FILENAME'].iloc[0]!r} stands "
+                f"there a second time or has no name ({len(twice)} such lines). Remove the line."
+            )
+        other = [name for name in at_hand if name not in set(found["FILENAME"])]
+        found = pd.concat([found, pd.DataFrame({"FILENAME": other, "PATIENT": ""}, dtype=str)])
+    _check_names(found, table)
+    return found.sort_values(["PATIENT", "FILENAME"], ignore_index=True)
+
+
+def _matched(pattern: str, name: str) -> str:
+    try:
+        found = re.search(pattern, name)
+        return str(found[1] or "") if found else ""
+    except (re.error, IndexError) as error:
+        raise CardError(
+            f"`patient:` of the dataset's card, {pattern!r}, is no regular expression with a group "
+            f"in parentheses ({error}). The group is the patient."
+        ) from error
+
+
+def join_cohort(labels: pd.DataFrame, slides: pd.DataFrame, name: str) -> Cohort:
+    """Keep labelled patients who have slides, and list all others with the reason.
+
+    Raises
+    ------
+    DataError
+        None is left of a class, as where names of patients differ between the tables.
+    """
+    labelled = labels.dropna(subset="TARGET").set_index("PATIENT")["TARGET"].astype(int)
+    of, patient = slides["PATIENT"], labels["PATIENT"]
+    slides = slides.assign(
+        reason=np.select(
+            [of == "", ~of.isin(patient), ~of.isin(labelled.index)],
+            ["no patient is known", "its patient is in no table of labels", "no label"],
+            "",
+        )
+    )
+    blank = "no label" + (" (" + labels["label"] + ")").where(labels["label"] != "", "")
+    people = pd.DataFrame({"PATIENT": patient, "FILENAME": ""}).assign(
+        reason=np.select([labels["TARGET"].isna(), ~patient.isin(of)], [blank, "no slide"], "")
+    )
+    kept = people.loc[people["reason"] == "", "PATIENT"]
+    patients = pd.DataFrame({"PATIENT": kept, "TARGET": labelled[kept].to_numpy()})
+    if patients["TARGET"].nunique() < 2:
+        raise DataError(
+            f"Dataset {name!r}: of {len(labelled)} labelled patients, first "
+            f"{next(iter(labelled.index), None)!r}, and {len(slides)} slides, first "
+            f"{next(iter(slides['FILENAME']), None)!r} of patient "
+            f"{next(iter(slides['PATIENT']), None)!r}, no two with different labels meet. Bring "
+            "the slides, or correct how `slide_table:` or `patient:` name patients."
+        )
+    out = pd.concat([people, slides[["PATIENT", "FILENAME", "reason"]]])
+    out = out[out["reason"] != ""].sort_values(["PATIENT", "FILENAME"], ignore_index=True)
+    used = slides.loc[slides["reason"] == "", ["FILENAME", "PATIENT"]]
+    return Cohort(patients.reset_index(drop=True), used.reset_index(drop=True), out)

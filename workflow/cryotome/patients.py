@@ -1,0 +1,193 @@
+"""What predictions of patients are worth: per fold, over folds, and by the folds' mean score."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.stats import norm
+
+from cryotome.metrics import auroc, average_precision, choose_threshold, recalls
+from cryotome.paths import key
+from cryotome.predictions import read_predictions
+from cryotome.statistics import influence, interval
+
+Folds = dict[int, pd.DataFrame]  # fold to a table id, role, label, score
+ENSEMBLE = "mean"  # stands in the column fold: the mean score of all folds' models
+COLUMNS = ["fraction", "fold", "train_domain", "test_domain", "n_positive", "n_negative"]
+COLUMNS += ["metric", "value", "low", "high"]
+
+
+def read_folds(paths: list[Path]) -> Folds:
+    """Read the predictions of the folds of one scheme, patients as text.
+
+    Raises
+    ------
+    StoreError
+        A file is not what its notes say, or is none of predictions.
+    """
+    return {int(key(path, "fold")): read_predictions(path, text_ids=True) for path in paths}
+
+
+def measure_patients(tested: pd.DataFrame, watched: pd.DataFrame) -> dict[str, float]:
+    """Compute every metric of one set of patients.
+
+    Parameters
+    ----------
+    tested, watched
+        Columns label, score. The watched, validation patients choose the threshold from which
+        on a patient is called positive, the largest F1; fewer than 20 of them cannot, and it
+        is 0.5.
+    """
+    label, score = tested["label"].to_numpy(), tested["score"].to_numpy()
+    threshold = choose_threshold(watched["label"].to_numpy(), watched["score"].to_numpy())
+    specificity, sensitivity = recalls(label, (score >= threshold).astype(int))
+    return {
+        "auroc": auroc(label, score),
+        "average_precision": average_precision(label, score),
+        "balanced_accuracy": (specificity + sensitivity) / 2,
+        "sensitivity": sensitivity,
+        "specificity": specificity,
+        "brier": float(np.mean((score - label) ** 2)),
+        "threshold": threshold,
+    }
+
+
+def of_role(table: pd.DataFrame, role: str) -> pd.DataFrame:
+    """Return the patients of a role."""
+    return table[table["role"] == role]
+
+
+def ensemble(folds: Folds) -> pd.DataFrame:
+    """Return the external patients with the mean score of all folds' models, and all validations.
+
+    A patient who validates in several folds stands there as often: they choose a threshold.
+    """
+    tables = list(folds.values())
+    external = pd.concat([of_role(table, "external") for table in tables])
+    mean = external.groupby(["id", "role", "label"], as_index=False)["score"].mean()
+    return pd.concat([mean, *(of_role(table, "validation") for table in tables)])
+
+
+def score_cohort(folds: Folds, *, cohort: str, external: str | None) -> pd.DataFrame:
+    """Score every fold's model on its test patients and on the external cohort.
+
+    Returns
+    -------
+    data frame fraction, fold, train_domain, test_domain, n_positive, n_negative, metric,
+    value, low, high
+        `fold` is a number, or `mean` for the mean score of all folds on the external cohort;
+        low, high: the 95 % interval of an AUROC over patients.
+    """
+    sets = [(str(fold), cohort, table, "test") for fold, table in folds.items()]
+    if external is not None:
+        sets += [(str(fold), external, table, "external") for fold, table in folds.items()]
+        sets += [(ENSEMBLE, external, ensemble(folds), "external")]
+    rows = []
+    for fold, domain, table, role in sets:
+        tested = of_role(table, role)
+        counts = [int((tested["label"] == label).sum()) for label in (1, 0)]
+        for metric, value in measure_patients(tested, of_role(table, "validation")).items():
+            reach = patient_interval([tested]) if metric == "auroc" else (np.nan, np.nan)
+            rows.append(("1.0", fold, cohort, domain, *counts, metric, value, *reach))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def patient_interval(tables: list[pd.DataFrame], level: float = 0.95) -> tuple[float, float]:
+    """Return the interval of a mean AUROC over patients, the models taken as trained.
+
+    What each patient adds to the AUROC of each table is summed over tables before it is
+    squared (`statistics.influence`, every patient a cluster), so that a patient scored by five
+    models counts once, and patients of different folds count as themselves. Where every
+    positive outscores every negative nothing moves, and the interval is Newcombe's
+    (`newcombe_interval`) on the largest table's patients, or on all where none is shared.
+
+    Parameters
+    ----------
+    tables
+        Columns id, label, score: the test patients of each fold, or the external patients
+        as each fold's model scores them.
+
+    Returns
+    -------
+    (low, high), NaN where no table holds both classes
+    """
+    known = [table for table in tables if table["label"].nunique() == 2]
+    if not known:
+        return float("nan"), float("nan")
+    people = {name: place for place, name in enumerate(pd.concat(known)["id"].unique())}
+    moved = influence(
+        [table["id"].map(people).to_numpy() for table in known],
+        [table["label"].to_numpy() for table in known],
+        [table["score"].to_numpy() for table in known],
+        len(people),
+    )
+    if 0 < moved.auroc < 1:
+        return interval(moved.auroc, moved.error, freedom=moved.freedom, level=level)
+    shared = len(people) < sum(map(len, known))
+    sizes = [((t["label"] == 1).sum(), (t["label"] == 0).sum()) for t in known]
+    return newcombe_interval(moved.auroc, [max(sizes)] if shared else sizes, level=level)
+
+
+def newcombe_interval(
+    value: float, sizes: list[tuple[int, int]], level: float = 0.95
+) -> tuple[float, float]:
+    """Return the interval of a mean AUROC by Newcombe's method 5, which an AUROC of 1 has, too.
+
+    Newcombe 2006, Statistics in Medicine 25, 559-573: the AUROCs whose distance to the one
+    found is at most z times the standard error that they themselves would have, with the
+    variance of Hanley and McNeil where (m + n) / 2 stands for both m and n.
+
+    Parameters
+    ----------
+    value
+        The mean over sets of different patients.
+    sizes
+        Positives and negatives of each set.
+
+    >>> [round(float(end), 3) for end in newcombe_interval(1.0, [(10, 20)])]
+    [0.87, 1.0]
+    """
+    z = norm.ppf((1 + level) / 2)
+
+    def beyond(other: float) -> float:
+        shape = (1 - other) / (2 - other) + other / (1 + other)
+        each = [(1 + ((m + n) / 2 - 1) * shape) / (m * n) for m, n in sizes]
+        return abs(value - other) - z * np.sqrt(other * (1 - other) * sum(each)) / len(sizes)
+
+    tiny = 1e-12
+    low = brentq(beyond, tiny, min(value, 1 - tiny)) if value > 0 else 0.0
+    high = brentq(beyond, max(value, tiny), 1 - tiny) if value < 1 else 1.0
+    return float(low), float(high)
+
+
+def summarise_folds(folds: Folds) -> pd.DataFrame:
+    """Say the AUROC of a row: in the cohort, outside it, and of the folds' mean score outside.
+
+    Returns
+    -------
+    data frame indexed by `test`, `external`, `ensemble`
+        mean, sd (over folds, divided by their number, as HistoBistro's utils.py; NaN of one
+        fold and of the ensemble), low, high (95 %, over patients), folds, n_positive,
+        n_negative (different patients). Without an external cohort there is `test` alone.
+    """
+    parts = {role: [of_role(table, role) for table in folds.values()]
+             for role in ("test", "external")}  # fmt: skip
+    if not any(map(len, parts["external"])):
+        del parts["external"]
+    else:
+        parts["ensemble"] = [of_role(ensemble(folds), "external")]
+    return pd.DataFrame({name: _summary(tables) for name, tables in parts.items()}).T
+
+
+def _summary(tables: list[pd.DataFrame]) -> dict[str, float]:
+    values = [auroc(table["label"].to_numpy(), table["score"].to_numpy()) for table in tables]
+    people = pd.concat(tables).drop_duplicates("id")["label"]
+    low, high = patient_interval(tables)
+    return {
+        "mean": float(np.mean(values)),
+        "sd": float(np.std(values)) if len(values) > 1 else float("nan"),
+        **{"low": low, "high": high, "folds": len(values)},
+        "n_positive": int((people == 1).sum()),
+        "n_negative": int((people == 0).sum()),
+    }

@@ -1,0 +1,42 @@
+"""Read a cohort's tables of labels and slides; list who is left out, and why."""
+
+import sys
+from pathlib import Path
+
+from cryotome import recipes
+from cryotome.cohorts import check_counts, join_cohort, read_labels, read_slides
+from cryotome.job import run
+from cryotome.paths import written_whole
+
+
+def main(
+    labels: Path,
+    slide_table: list[Path],
+    patients: Path,
+    slides: Path,
+    excluded: Path,
+    recipe: int,
+    card: dict,
+    dataset: str,
+    at_hand: list[str],
+) -> None:
+    assert recipe == recipes.COHORTS
+    said = read_labels(labels, card["labels"])
+    if "expect" in card:
+        check_counts(said, card["expect"], labels)
+    table = slide_table[0] if slide_table else None
+    found = read_slides(at_hand, table=table, pattern=card.get("patient"))
+    cohort = join_cohort(said, found, dataset)
+    positive = int(cohort.patients["TARGET"].sum())
+    print(
+        f"{dataset}: {len(cohort.patients)} patients, {positive} positive, {len(cohort.slides)} "
+        f"slides; left out: {cohort.excluded['reason'].value_counts().to_dict()}, see {excluded}",
+        file=sys.stderr,
+    )
+    for path, part in zip((patients, slides, excluded), cohort.tables, strict=True):
+        with written_whole(path) as beside:
+            part.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)

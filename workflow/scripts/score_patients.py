@@ -1,0 +1,17 @@
+"""Compute every metric per fold on the cohort and outside it, from the predictions alone."""
+
+from pathlib import Path
+
+from cryotome.job import run
+from cryotome.paths import written_whole
+from cryotome.patients import read_folds, score_cohort
+
+
+def main(predictions: list[Path], scores: Path, cohort: str, external: str) -> None:
+    table = score_cohort(read_folds(predictions), cohort=cohort, external=external or None)
+    with written_whole(scores) as beside:
+        table.to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)
