@@ -52,7 +52,7 @@ DOMAINS = {
 SLIDE_DOMAIN = Domain(((0.60, 0.72, 0.35), (0.10, 0.90, 0.20)), 0.7, 6, (0.12, 0.0), 0.25)
 
 
-def _nucleus(rng: np.random.Generator, radius: float, stretch: float, ragged: float) -> np.ndarray:
+def nucleus(rng: np.random.Generator, radius: float, stretch: float, ragged: float) -> np.ndarray:
     """Return the share (0 to 1) of each px of a square that a nucleus covers."""
     y, x = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1]
     turn = rng.uniform(0, np.pi)
@@ -65,7 +65,7 @@ def _nucleus(rng: np.random.Generator, radius: float, stretch: float, ragged: fl
     return np.clip((edge - distance) * radius + 0.5, 0, 1)
 
 
-def _stamp(layer: np.ndarray, x: float, y: float, shape: np.ndarray, depth: float) -> None:
+def stamp(layer: np.ndarray, x: float, y: float, shape: np.ndarray, depth: float) -> None:
     left, top = round(x) - REACH, round(y) - REACH
     x0, y0 = max(left, 0), max(top, 0)
     x1, y1 = min(left + shape.shape[1], layer.shape[1]), min(top + shape.shape[0], layer.shape[0])
@@ -73,7 +73,7 @@ def _stamp(layer: np.ndarray, x: float, y: float, shape: np.ndarray, depth: floa
     layer[y0:y1, x0:x1] = np.maximum(layer[y0:y1, x0:x1], part)
 
 
-def _ground(rng: np.random.Generator, side: int, grain: int) -> np.ndarray:
+def ground(rng: np.random.Generator, side: int, grain: int) -> np.ndarray:
     """Return smooth noise of mean zero and SD one, (side, side)."""
     coarse = gaussian_filter(rng.normal(size=(side // grain + 3, side // grain + 3)), 1)
     fine = zoom(coarse, grain, order=1)[:side, :side]
@@ -91,11 +91,11 @@ def draw_tissue(
     centres : (CELLS, 2) int, px
     labels : (CELLS,), 1 for a mitotic figure
     """
-    blue = 0.18 + 0.05 * _ground(rng, side, 12)
-    pink = 0.30 + 0.08 * _ground(rng, side, 25)
+    blue = 0.18 + 0.05 * ground(rng, side, 12)
+    pink = 0.30 + 0.08 * ground(rng, side, 25)
     for x, y in rng.uniform(0, side, size=(side * side // 3600, 2)):
-        pale = _nucleus(rng, rng.uniform(7, 11), rng.uniform(1, 1.25), 0)
-        _stamp(blue, x, y, pale, rng.uniform(0.45, 0.8))
+        pale = nucleus(rng, rng.uniform(7, 11), rng.uniform(1, 1.25), 0)
+        stamp(blue, x, y, pale, rng.uniform(0.45, 0.8))
     step = side / np.sqrt(CELLS)
     places = np.stack(np.meshgrid(*[np.arange(int(np.sqrt(CELLS)))] * 2), -1).reshape(-1, 2)
     centres = (
@@ -104,10 +104,10 @@ def draw_tissue(
     labels = (rng.uniform(size=CELLS) < rng.uniform(0.3, 0.6)).astype(int)
     for (x, y), label in zip(centres, labels, strict=True):
         ragged = rng.uniform(0.11, 0.28) if label else rng.uniform(0.0, 0.11)
-        shape = _nucleus(rng, rng.uniform(6, 9.5), rng.uniform(1.0, 1.45), ragged)
+        shape = nucleus(rng, rng.uniform(6, 9.5), rng.uniform(1.0, 1.45), ragged)
         darker, redder = domain.tint if label else (0.0, 0.0)
-        _stamp(blue, x, y, shape, rng.normal(1.35, 0.15) + darker)
-        _stamp(pink, x, y, shape, max(rng.normal(0.30, 0.08) + redder, 0))
+        stamp(blue, x, y, shape, rng.normal(1.35, 0.15) + darker)
+        stamp(pink, x, y, shape, max(rng.normal(0.30, 0.08) + redder, 0))
     strength = rng.uniform(0.85, 1.15, size=2)  # this slide's bath
     density = blue[..., None] * domain.stains[0] * strength[0]
     density = density + pink[..., None] * domain.stains[1] * strength[1]
@@ -116,7 +116,7 @@ def draw_tissue(
     return np.clip(light, 0, 255).astype(np.uint8), centres, labels
 
 
-def _tags(mpp: float) -> dict[str, Any]:
+def tags(mpp: float) -> dict[str, Any]:
     return {
         "resolution": (1e4 / mpp, 1e4 / mpp),
         "resolutionunit": "CENTIMETER",
@@ -135,7 +135,7 @@ def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1
         rng = np.random.default_rng([seed, index])
         pixels, centres, labels = draw_tissue(rng, domain, side)
         file = f"{index + 1:03d}.tiff"
-        tifffile.imwrite(images / file, pixels, photometric="rgb", **_tags(domain.mpp))
+        tifffile.imwrite(images / file, pixels, photometric="rgb", **tags(domain.mpp))
         size = {"width": side, "height": side, "tumor_type": name}
         listed.append({"id": index + 1, "file_name": file, **size})
         for (x, y), label in zip(centres.tolist(), labels, strict=True):
@@ -150,7 +150,7 @@ def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1
 def _pyramid(path: Path, pixels: np.ndarray, mpp: float) -> None:
     tiles: dict[str, Any] = {"tile": (256, 256), "compression": "zlib", "photometric": "rgb"}
     with tifffile.TiffWriter(path) as tiff:
-        tiff.write(pixels, **tiles, **_tags(mpp))
+        tiff.write(pixels, **tiles, **tags(mpp))
         tiff.write(pixels[::4, ::4], subfiletype=1, **tiles)
 
 
