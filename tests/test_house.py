@@ -9,17 +9,17 @@ from conftest import ROOT
 
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts"},
     {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
     {"resume", "linear", "cluster", "web"},
     {"machine", "chosen", "replica", "receipts"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
-    {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer"},
-    {"patches", "encoders", "comparisons", "charts", "downloads", "costs"},
-    {"site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing"},
+    {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides"},
+    {"patches", "encoders", "comparisons", "charts", "downloads", "costs", "tiles"},
+    {"site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "tile_pictures"},
     {"data", "fetch", "ending", "embedders", "endtoend", "plan"},
     {"embeddings", "doctor"},
-    {"parity", "given"},
+    {"parity", "given", "bags"},
 ]  # fmt: skip
 
 

@@ -189,3 +189,16 @@ def _without_prose(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _without_prose(v) for k, v in value.items() if k not in PROSE}
     return value
+
+
+def tiling_of(card: Card, name: str) -> Card:
+    """Return what decides the tiles of a dataset of slides under one of its tilings.
+
+    >>> tiling_of({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "classify")
+    {'tiling': {'mpp': 1.0, 'side': 256}, 'mpp': None, 'synthetic': ''}
+    """
+    return {
+        "tiling": card["tiles"][name],
+        "mpp": card.get("mpp"),
+        "synthetic": card.get("synthetic", ""),
+    }

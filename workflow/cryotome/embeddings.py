@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from cryotome import recipes
 from cryotome.cards import Card
 from cryotome.embedders import Embedder, make_embedder
 from cryotome.errors import StoreError
-from cryotome.resume import Growing, growing
-from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, Rows, passport, read_ids, read_rows
+from cryotome.resume import growing
+from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, passport, read_ids, read_rows
 
 NAMED = ("torch", "timm", "torchvision", "transformers")  # whose versions a passport names
 BLOCK = 512  # patches read at once
@@ -141,13 +141,13 @@ def fill_store(
 
         def keep(first: int, part: np.ndarray) -> None:
             first -= rows.start
-            _check_embedding(part, ids[first : first + len(part)], card, model)
+            check_embedding(part, ids[first : first + len(part)], card, model)
             grown.put(first, part)
             bar.update(len(part))
 
         taken = _take_over(shards, about, ids, grown.put) if shards else []
         bar.update(grown.finished)
-        blocks = [(rows.start + first, count) for first, count in _missing(grown)]
+        blocks = [(rows.start + first, count) for first, count in grown.missing(BLOCK)]
         embedder.run(patch_store, blocks, keep, count=sum(count for _, count in blocks))
         grown.finish(store, about)
     for shard in taken:
@@ -175,19 +175,14 @@ def _take_over(
     return taken
 
 
-def _missing(store: Growing) -> Iterator[Rows]:
-    """Yield the blocks of rows that the store lacks."""
-    first, count = 0, store.shape[0]
-    while first < count:
-        end = first
-        while end < min(first + BLOCK, count) and not store.holds(end, 1):
-            end += 1
-        if end > first:
-            yield first, end - first
-        first = max(end, first + 1)
+def check_embedding(part: np.ndarray, ids: np.ndarray, card: Card, model: str) -> None:
+    """Stop where a model gives what cannot be embeddings.
 
-
-def _check_embedding(part: np.ndarray, ids: np.ndarray, card: Card, model: str) -> None:
+    Raises
+    ------
+    StoreError
+        An embedding is not finite, or not of the card's dimension.
+    """
     if part.shape[1] != card["dim"]:
         raise StoreError(
             f"{model} gives {part.shape[1]} features, its card says `dim: {card['dim']}`. "

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cryotome.ahead import ahead
 from cryotome.cards import Card, facts
 from cryotome.devices import pick_device, use_threads
 from cryotome.encoders import build_encoder
@@ -266,21 +267,6 @@ class Runner:
         copied = torch.cuda.Event()
         copied.record()
         return host, copied
-
-
-def ahead(
-    items: Iterable[Rows], read: Callable[[Rows], tuple[int, Tensor]]
-) -> Generator[tuple[int, Tensor]]:
-    """Yield `read(item)` for each item while a thread already reads the next."""
-    with ThreadPoolExecutor(1) as reading:
-        upcoming: Future[tuple[int, Tensor]] | None = None
-        for item in items:
-            reads = reading.submit(read, item)
-            if upcoming:
-                yield upcoming.result()
-            upcoming = reads
-        if upcoming:
-            yield upcoming.result()
 
 
 def processor_batch(side: int) -> int:

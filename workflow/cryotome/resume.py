@@ -74,6 +74,19 @@ def _is(file: IO[str], path: Path) -> bool:
         return False
 
 
+@contextmanager
+def attempt(folder: Path) -> Iterator[bool]:
+    """Do work that cannot be gone on with, alone; say whether an attempt before was killed."""
+    with only_worker(folder):
+        at_work = folder / AT_WORK
+        crashed = at_work.exists()
+        at_work.touch()
+        try:
+            yield crashed
+        finally:
+            clear(folder)
+
+
 def clear(folder: Path) -> None:
     """Remove partial work that is no longer needed, the lock last."""
     for path in folder.iterdir():
@@ -159,6 +172,17 @@ class Growing:
     def holds(self, first: int, count: int, stamp: str = "") -> bool:
         """Whether these rows were finished under this stamp."""
         return all(self._done.get(row) == stamp for row in range(first, first + count))
+
+    def missing(self, most: int) -> Iterator[tuple[int, int]]:
+        """Yield what is to be made yet: first row and number of rows, at most so many at once."""
+        first, count = 0, self.shape[0]
+        while first < count:
+            end = first
+            while end < min(first + most, count) and not self.holds(end, 1):
+                end += 1
+            if end > first:
+                yield first, end - first
+            first = max(end, first + 1)
 
     def put(self, first: int, values: np.ndarray, stamp: str = "") -> None:
         """Write finished rows, from any thread, under what they were made from."""

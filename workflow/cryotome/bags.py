@@ -1,0 +1,279 @@
+"""A slide becomes a bag: the embeddings of its tiles, read straight from it, and their places."""
+
+import json
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from cryotome import recipes
+from cryotome.ahead import ahead
+from cryotome.apart import children, here
+from cryotome.cards import Card
+from cryotome.embedders import Embedder, make_embedder
+from cryotome.embeddings import NAMED, check_embedding
+from cryotome.errors import DataError, StoreError
+from cryotome.images import open_image
+from cryotome.paths import written_whole
+from cryotome.resume import STORE, attempt, growing
+from cryotome.stores import (
+    LAYOUT,
+    UNREADABLE,
+    VERSION,
+    Rows,
+    passport,
+    read_ids,
+    read_rows,
+    seal,
+)
+from cryotome.tiles import Tiles, read_tiles, stamp_of, tile_pixels
+
+BAGS = "cryotome bags"
+BLOCK = 128  # tiles read at once, more where a processor takes more
+FOREIGN = (("feats", "coords"), ("features", "coords"))  # HistoBistro; CLAM and TRIDENT
+
+
+@dataclass(frozen=True)
+class Bag:
+    """The tiles of one slide.
+
+    Attributes
+    ----------
+    features : (n, dim) float32
+    coords : (n, 2) int64
+        Upper left corners, level-0 px; of a foreign bag, in whatever px its maker counts.
+    stamps
+        The passport, `status` and `reason` of the slide among it; empty for a foreign bag.
+    """
+
+    features: np.ndarray
+    coords: np.ndarray
+    stamps: dict[str, Any]
+
+
+def write_bag(
+    bag: Path,
+    tile_store: Path,
+    slide: Path | None,
+    card: Card,
+    *,
+    model: str,
+    view: str,
+    partial: Path,
+    threads: int,
+    **how: Any,
+) -> None:
+    """Embed the tiles of one slide; a slide that cannot be used gives an empty bag, aloud.
+
+    The file holds `features` (n, dim) float32 and `coords` (n, 2) int64, and carries its
+    passport as attributes, with the `status` of the slide. What a kill left in `partial` is
+    not embedded again.
+
+    Parameters
+    ----------
+    slide
+        Where its tiles are read; None where it is not at hand.
+    how
+        Weights folder, device and batches, as `make_embedder` takes them.
+
+    Raises
+    ------
+    StoreError
+        The tiles were found on another file, or an embedding is not finite.
+    WeightsError
+        The model's weights cannot be had.
+    CardError
+        The network takes tiles of another size.
+    """
+    tiles = read_tiles(tile_store)
+    about = {
+        "format": BAGS,
+        "version": VERSION,
+        "recipe": recipes.BAGS,
+        "model": model,
+        "view": view,
+        "card": json.dumps(card, sort_keys=True),
+        "coords_crc32": zlib.crc32(tiles.coords.tobytes()),
+        "versions": json.dumps({name: version(name) for name in NAMED}),
+        **{name: tiles.stamps[name] for name in FROM_TILES},
+    }
+    if not len(tiles.coords):
+        _write_empty(bag, about, card["dim"])
+        return
+    if slide is None or stamp_of(slide) != about["slide_stamp"]:
+        raise StoreError(
+            f"{tile_store} was cut from another file than {slide or 'the one that is gone'}. "
+            "Delete it and rerun."
+        )
+    side = tiles.stamps["seen"]
+    embedder = make_embedder(card, model, side=side, view=view, threads=threads, **how)
+    about["weights_sha256"] = embedder.weights_sha256
+    try:
+        _fill(bag, tiles, slide, embedder, about, partial=partial, threads=threads)
+    except DataError as error:
+        with attempt(partial):  # and clear it away
+            broken = {"status": "broken", "reason": str(error), "coords_crc32": 0}
+            _write_empty(bag, about | broken, card["dim"])
+
+
+FROM_TILES = ["dataset", "slide", "slide_stamp", "tiles_sha256", "mpp", "level0_side"]
+FROM_TILES += ["status", "reason"]
+
+
+def _write_empty(bag: Path, about: dict[str, Any], dim: int) -> None:
+    with written_whole(bag) as beside:
+        with h5py.File(beside, "w", libver=LAYOUT) as file:
+            file["features"], file["coords"] = np.zeros((0, dim), "f4"), np.zeros((0, 2), "i8")
+            file["id"] = np.zeros(0, "i8")
+        seal(beside, "features", {"weights_sha256": "none"} | about)
+    print(
+        f"{about['dataset']}, slide {about['slide']}: an empty bag, {about['status']}: "
+        f"{about['reason']}",
+        file=sys.stderr,
+    )
+
+
+def _fill(
+    bag: Path,
+    tiles: Tiles,
+    slide: Path,
+    embedder: Embedder,
+    about: dict[str, Any],
+    *,
+    partial: Path,
+    threads: int,
+) -> None:
+    card, ids = json.loads(about["card"]), np.arange(len(tiles.coords))
+    decides = about | {"device": embedder.device}
+    shape = (len(ids), card["dim"])
+    with ExitStack() as stack:
+        grown = stack.enter_context(
+            growing(partial, "features", shape=shape, dtype="f4", ids=ids, passport=decides)
+        )
+        bar = stack.enter_context(
+            tqdm(total=len(ids), desc=f"embed {about['slide']}", unit="tile", mininterval=5)
+        )
+        bar.update(grown.finished)
+        blocks = list(grown.missing(max(BLOCK, embedder.step)))
+        run = stack.enter_context(children(1)) if grown.crashed else here
+        rows = np.concatenate([ids[first : first + count] for first, count in blocks] or [ids[:0]])
+        how = (tiles.stamps["level0_side"], tiles.stamps["seen"], threads)
+        pixels = run(_pixels, slide, tiles.coords[rows], *how)
+
+        def read(block: Rows) -> tuple[int, np.ndarray]:
+            return block[0], np.stack(list(islice(pixels, block[1])))
+
+        try:
+            for first, seen in stack.enter_context(closing(ahead(blocks, read))):
+                part = embedder.embed(seen)
+                check_embedding(part, ids[first : first + len(part)], card, about["model"])
+                grown.put(first, part)
+                bar.update(len(part))
+        except ChildProcessError as error:
+            raise DataError(f"{slide} crashes what reads it ({error}). Fetch it again.") from error
+        with h5py.File(partial / STORE, "r+") as file:
+            file.require_dataset("coords", tiles.coords.shape, "i8")[:] = tiles.coords
+        grown.finish(bag, about)
+
+
+def _pixels(
+    slide: Path, coords: np.ndarray, side: float, seen: int, threads: int
+) -> Iterator[np.ndarray]:
+    yield from tile_pixels(open_image(slide), coords, side=side, seen=seen, threads=threads)
+
+
+def read_bag(
+    path: Path, *, model: str, view: str, tile_store: Path | None = None, foreign: bool = False
+) -> Bag:
+    """Read a bag after checking its passport and its content.
+
+    Parameters
+    ----------
+    tile_store
+        The tiles that it must have been made from, where they are at hand.
+    foreign
+        Whether a bag without our passport may be read as well: `feats` and `coords` as
+        HistoBistro writes them, `features` and `coords` as CLAM and TRIDENT do.
+
+    Raises
+    ------
+    StoreError
+        The bag is foreign where that is not allowed, half-written, damaged, or of another
+        model, view or tiles; or it is in no form that is known.
+    """
+    if foreign and not _is_ours(path):
+        return _read_foreign(path)
+    stamps = passport(path, BAGS)
+    wanted = {"model": model, "view": view}
+    if tile_store:
+        wanted["tiles_sha256"] = read_tiles(tile_store).stamps["tiles_sha256"]
+    for name, value in wanted.items():
+        if stamps.get(name) != value:
+            raise StoreError(
+                f"{path} was made for {name} {stamps.get(name)}, but {value} is asked "
+                "for. Delete it and rerun."
+            )
+    features, coords = read_rows(path, "features"), _arrays(path, "coords")[0]
+    if len(coords) != len(read_ids(path)) or zlib.crc32(coords.tobytes()) != stamps["coords_crc32"]:
+        raise StoreError(f"{path} is damaged: its coords are not those written. Delete it.")
+    return Bag(features, coords, stamps)
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        with h5py.File(path) as file:
+            return "format" in file.attrs
+    except UNREADABLE:
+        return True  # and its reader says what is wrong
+
+
+def _arrays(path: Path, *names: str) -> list[np.ndarray]:
+    try:
+        with h5py.File(path) as file:
+            return [np.asarray(file[name][()]) for name in names]
+    except UNREADABLE as error:
+        raise StoreError(f"{path} does not hold {', '.join(names)}: {error}.") from error
+
+
+def _read_foreign(path: Path) -> Bag:
+    """Read a bag that another program wrote, and say so."""
+    with h5py.File(path) as file:
+        held = sorted(file)
+    for names in FOREIGN:
+        if set(names) <= set(held):
+            features, coords = (_without_first(part) for part in _arrays(path, *names))
+            break
+    else:
+        raise StoreError(
+            f"{path} is no bag that is known: it holds {held}, where HistoBistro writes feats and "
+            "coords, CLAM and TRIDENT features and coords."
+        )
+    if features.ndim != 2 or features.dtype.kind != "f" or not np.isfinite(features).all():
+        raise StoreError(f"{path}: {names[0]} is no finite (n, dim), but {features.shape}.")
+    if (
+        coords.shape not in {(len(features), 2), (len(features), 3)}
+        or coords.dtype.kind not in "iuf"
+    ):
+        raise StoreError(
+            f"{path}: coords is {coords.shape} where {names[0]} is {features.shape}; it must be "
+            f"(n, 2), x and y, or (n, 3), scene, x and y."
+        )
+    print(
+        f"{path} is foreign, nothing says what made it: {names[0]} {features.shape}.",
+        file=sys.stderr,
+    )
+    return Bag(features.astype(np.float32), coords[:, -2:].astype(np.int64), {})
+
+
+def _without_first(values: np.ndarray) -> np.ndarray:
+    """Drop a leading dimension of one, which CLAM and TRIDENT may write."""
+    return values[0] if values.ndim == 3 and len(values) == 1 else values

@@ -1,0 +1,123 @@
+"""
+A slide becomes tiles, tiles become a bag of embeddings: a job per slide.
+
+INPUT     {data_root}/…                                            slides, or invented ones
+OUTPUT    results/demo/{cohort}/…                                  invented slides and their tables
+          results/tiles/{dataset}/{tiling}/{slide}.h5              coords (n, 2) int64 · tissue (n,) · jpeg (n,) where stored
+          results/tiles/{dataset}/{tiling}/{slide}.png             the tissue and the tiles, to look at
+          results/tiles/{dataset}/{tiling}.csv                     every slide: its tiles, or why it has none
+          results/bags/{dataset}/{view}/{model}/{slide}.h5         features (n, dim) float32 · coords (n, 2)
+"""
+
+from cryotome.cards import tiling_of
+from cryotome.demo_cohorts import COHORTS, cohort_slides
+
+
+wildcard_constraints:
+    slide=r"[^/]+",
+    tiling=r"[a-z0-9_]+",
+
+
+def slide_file(w):
+    """Return the file of a slide, or none where it is not at hand: that stops no cohort."""
+    return [file for file in [STUDY.slides(w.dataset)[w.slide]] if file]
+
+
+rule make_demo_slides:
+    """Invent the slides of two colorectal cohorts, with a known signal, and their tables."""
+    output:
+        slides=[
+            f"results/demo/{name}/slides/{slide.name}.tiff"
+            for name, cohort in COHORTS.items()
+            for slide in cohort_slides(cohort)
+        ],
+        labels=[f"results/demo/{name}/labels.csv" for name in COHORTS],
+        tables=[f"results/demo/{name}/slides.csv" for name in COHORTS],
+    log:
+        "results/logs/make_demo_slides/demo.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=lasts(20),
+    params:
+        recipe=recipes.DEMO_SLIDES,
+    script:
+        "../scripts/make_demo_slides.py"
+
+
+rule tile_slide:
+    """Find the tissue of one slide and the tiles that hold enough of it."""
+    input:
+        slide=slide_file,
+    output:
+        tiles="results/tiles/{dataset}/{tiling}/{slide}.h5",
+        picture="results/tiles/{dataset}/{tiling}/{slide}.png",
+    log:
+        "results/logs/tile_slide/{dataset}.{tiling}.{slide}.log",
+    # a slide that crashes the job is named by the second attempt
+    retries: 1
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(3000),
+        runtime=lasts(60),
+    params:
+        recipe=recipes.TILES,
+        card=lambda w: facts(tiling_of(STUDY.dataset(w.dataset), w.tiling)),
+        dataset="{dataset}",
+        name="{slide}",
+        partial="results/partial/tile_slide/{dataset}.{tiling}.{slide}",
+    script:
+        "../scripts/tile_slide.py"
+
+
+rule list_tiles:
+    """List every slide of a cohort: how many tiles it gives, or why none."""
+    input:
+        library("scripts/list_tiles"),
+        tiles=lambda w: [
+            f"results/tiles/{w.dataset}/{w.tiling}/{slide}.h5"
+            for slide in STUDY.slides(w.dataset)
+        ],
+    output:
+        table="results/tiles/{dataset}/{tiling}.csv",
+    log:
+        "results/logs/list_tiles/{dataset}.{tiling}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(1500),
+        runtime=lasts(15),
+    script:
+        "../scripts/list_tiles.py"
+
+
+rule embed_slide:
+    """Run a frozen encoder over the tiles of one slide, read straight from it."""
+    input:
+        tiles="results/tiles/{dataset}/classify/{slide}.h5",
+        slide=slide_file,
+    output:
+        bag="results/bags/{dataset}/{view}/{model}/{slide}.h5",
+    log:
+        "results/logs/embed_slide/{dataset}.{view}.{model}.{slide}.log",
+    benchmark:
+        "results/benchmarks/embed_slide/{dataset}.{view}.{model}.{slide}.tsv"
+    retries: 1
+    conda:
+        "../../envs/cryotome.yaml"
+    threads: 2
+    resources:
+        gpu=on_gpu,
+        mem_mb=grows(lambda w: 4000 + 3 * network_mb(STUDY, w.model), on=on_gpu),
+        runtime=lasts(240, on=on_gpu),
+    params:
+        recipe=recipes.BAGS,
+        card=lambda w: encoder_card(w.model),
+        model="{model}",
+        view="{view}",
+        partial="results/partial/embed_slide/{dataset}.{view}.{model}.{slide}",
+        batches="results/partial/batches",
+    script:
+        "../scripts/embed_slide.py"
