@@ -25,7 +25,7 @@ LONGEST = 1_000_000  # bytes of a card
 MATCHED = "_matched"  # ends the name of a scheme at the ladder's common training size
 FOLDS = 5  # whose training sizes decide the size of `…_matched`, whatever a study asks for
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
-KINDS |= {"downloads": "download"}
+KINDS |= {"downloads": "download", "finetunes": "finetune"}
 
 # Keys that a card with `like:` says whole, or not at all: parts of two sources are none.
 WHOLE = {"weights", "checkpoint", "pooler"}
@@ -156,7 +156,7 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
     folder
         The config folder.
     kind
-        `models`, `datasets`, `heads`, `schemes` or `downloads`.
+        `models`, `datasets`, `heads`, `schemes`, `downloads` or `finetunes`.
     name
         The card's file name without `.yaml`.
 
