@@ -6,6 +6,7 @@ on the processor, whatever the device, and applying them waits for nothing.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -119,7 +120,8 @@ def black_corners(views: Tensor, draws: Tensor) -> Tensor:
     return views * inside.view(len(views), 1, *views.shape[2:])
 
 
-def _grey(batch: Tensor) -> Tensor:
+def grey(batch: Tensor) -> Tensor:
+    """Return the luma of patches (n, 3, side, side), (n, 1, side, side)."""
     red, green, blue = batch.unbind(1)
     return (GREY[0] * red + GREY[1] * green + GREY[2] * blue).unsqueeze(1)
 
@@ -140,9 +142,9 @@ def turn_hue(batch: Tensor, share: Tensor) -> Tensor:
 def _blended(batch: Tensor, draws: Tensor) -> Tensor:
     """Blend with black, with the mean grey or with each pixel's grey; `draws` kind and factor."""
     kind, factor = _column(draws[:, 0]), _column(draws[:, 1])
-    grey = _grey(batch)
-    mean = grey.mean((2, 3), keepdim=True)
-    base = grey * (kind == SATURATION) + mean * (kind == CONTRAST)
+    luma = grey(batch)
+    mean = luma.mean((2, 3), keepdim=True)
+    base = luma * (kind == SATURATION) + mean * (kind == CONTRAST)
     return torch.lerp(base, batch, factor).clamp_(0, 1)
 
 
@@ -172,23 +174,29 @@ def jitter_colour(batch: Tensor, draws: Tensor) -> Tensor:
     return blend(batch, False)
 
 
-def _blurred(batch: Tensor, draws: Tensor) -> Tensor:
-    offset = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=batch.device)
+def _blurred(batch: Tensor, draws: Tensor, reach: int) -> Tensor:
+    offset = torch.arange(-reach, reach + 1, device=batch.device)
     sigma = draws[:, :1].clamp(min=1e-3)  # a kernel of one px
     line = torch.exp(-(offset**2) / (2 * sigma**2))
-    line = line / line.sum(1, keepdim=True)  # (n, 5)
+    line = line / line.sum(1, keepdim=True)  # (n, 2 reach + 1)
     for axis in (2, 3):
-        edge = [BLUR_REACH, BLUR_REACH, 0, 0] if axis == 3 else [0, 0, BLUR_REACH, BLUR_REACH]
+        edge = [reach, reach, 0, 0] if axis == 3 else [0, 0, reach, reach]
         padded, side = F.pad(batch, edge, mode="reflect"), batch.shape[axis]
-        taps = [padded.narrow(axis, i, side) for i in range(2 * BLUR_REACH + 1)]
+        taps = [padded.narrow(axis, i, side) for i in range(2 * reach + 1)]
         batch = torch.stack([_column(line[:, i]) * tap for i, tap in enumerate(taps)]).sum(0)
     return batch
 
 
-def blur(batch: Tensor, draws: Tensor) -> Tensor:
-    """Blur with a 5 x 5 Gaussian, its SD in px drawn per patch; may change the batch in place."""
+def blur(batch: Tensor, draws: Tensor, reach: int = BLUR_REACH) -> Tensor:
+    """Blur with a Gaussian, its SD in px drawn per patch; may change the batch in place.
+
+    Parameters
+    ----------
+    reach
+        Of the kernel, px: 2 is 5 x 5.
+    """
     sigma = draws[:, SIGMA : SIGMA + 1]
-    return _where(_blurred, batch, sigma, sigma > 0)
+    return _where(partial(_blurred, reach=reach), batch, sigma, sigma > 0)
 
 
 def make_views(patches: Tensor, draws: Tensor, side: int, settings: Card) -> Tensor:

@@ -156,7 +156,7 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
     folder
         The config folder.
     kind
-        `models`, `datasets`, `heads`, `schemes` or `downloads`.
+        `models`, `datasets`, `heads`, `schemes`, `downloads` or `finetunes`.
     name
         The card's file name without `.yaml`.
 

@@ -1,5 +1,6 @@
 """The learning curve of one training, as a table and as a picture."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -43,11 +44,17 @@ def draw_curve(curve: pd.DataFrame, *, title: str, synthetic: bool) -> Figure:
 
 
 def write_curve(
-    curve: pd.DataFrame, table: Path, picture: Path, *, title: str, synthetic: bool
+    curve: pd.DataFrame,
+    table: Path,
+    picture: Path,
+    *,
+    title: str,
+    synthetic: bool,
+    draw: Callable[..., Figure] = draw_curve,
 ) -> None:
     """Write the table and the picture; both say whether the tissue is invented."""
     with written_whole(table) as beside:
         told = curve.assign(synthetic=synthetic)
         told.to_csv(beside, index=False, float_format="%.6g")
     with written_whole(picture) as beside:
-        draw_curve(curve, title=title, synthetic=synthetic).savefig(beside, dpi=110, format="png")
+        draw(curve, title=title, synthetic=synthetic).savefig(beside, dpi=110, format="png")

@@ -1,0 +1,59 @@
+"""Which images an iteration sees and how: known from the seed and its number alone.
+
+Nothing random is carried from one iteration to the next, so that a finetuning that was killed
+goes on from its weights and its number.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
+from functools import lru_cache
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ROWS, CROPS, MASKS, SAMPLE = range(4)  # what random numbers are for
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def numbers(seed: int, purpose: int, at: int = 0) -> np.random.Generator:
+    """Return the random numbers of one purpose at one iteration or pass."""
+    return np.random.default_rng([seed, purpose, at])
+
+
+def torch_numbers(seed: int, purpose: int, at: int = 0) -> torch.Generator:
+    """Return the same as a generator of torch, on the processor."""
+    return torch.Generator().manual_seed(int(numbers(seed, purpose, at).integers(2**62)))
+
+
+class Order:
+    """Images without end, every one once a pass, each pass shuffled anew."""
+
+    def __init__(self, rows: np.ndarray, seed: int) -> None:
+        self.rows, self._seed = rows, seed
+        self._pass = lru_cache(2)(self._shuffled)
+
+    def _shuffled(self, which: int) -> np.ndarray:
+        return numbers(self._seed, ROWS, which).permutation(self.rows)
+
+    def batch(self, iteration: int, size: int) -> Tensor:
+        """Return the rows of an iteration, (size,) int; a batch may span passes."""
+        which, place = np.divmod(np.arange(iteration * size, (iteration + 1) * size), len(self.rows))
+        return torch.from_numpy(np.array([self._pass(p)[at] for p, at in zip(which, place)]))
+
+
+def ahead(
+    work: Callable[[Item], Result], items: Iterable[Item], pool: Executor, depth: int = 2
+) -> Iterator[Result]:
+    """Yield what `work` makes of each item, so many of them made ahead in the pool."""
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > depth:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
