@@ -60,8 +60,8 @@ def measured(tmp_path) -> pd.DataFrame:
         ("validation", "tcga_crc", "auroc", 0.91, 0.01, None, None),
     ]
     patches = [
-        ("all", "crc_val_he_7k", "balanced_accuracy", 0.938, None, 0.93, 0.945),
-        ("all", "crc_val_he_7k", "weighted_f1", 0.95, None, 0.94, 0.96),
+        ("0", "crc_val_he_7k", "balanced_accuracy", 0.938, None, 0.93, 0.945),
+        ("0", "crc_val_he_7k", "weighted_f1", 0.95, None, 0.94, 0.96),
     ]
     return read_summaries(
         [

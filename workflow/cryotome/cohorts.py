@@ -13,10 +13,7 @@ from cryotome.annotations import read_csv
 from cryotome.cards import Card
 from cryotome.errors import CardError, DataError
 from cryotome.images import what_is_odd
-
-# of slides and of bags; a name may hold other dots, as TCGA's do
-SUFFIXES = {".svs", ".tif", ".tiff", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu"}
-SUFFIXES |= {".czi", ".dcm", ".h5"}
+from cryotome.slide_names import slide_of
 
 
 @dataclass(frozen=True)
@@ -50,16 +47,6 @@ def load_patients(path: Path) -> pd.DataFrame:
 def load_slides(path: Path) -> pd.DataFrame:
     """Read FILENAME, PATIENT as `read_cohort` wrote them; names stay text."""
     return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-
-def slide_of(name: str) -> str:
-    """Return a slide's name without its suffix, where it has one.
-
-    >>> slide_of("TCGA-3L-AA1B-DX1.8923A151.svs"), slide_of("TCGA-3L-AA1B-DX1.8923A151")
-    ('TCGA-3L-AA1B-DX1.8923A151', 'TCGA-3L-AA1B-DX1.8923A151')
-    """
-    suffix = Path(name).suffix
-    return name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name
 
 
 def _text(value: object) -> str:

@@ -13,7 +13,7 @@ TABLES = ["table1.csv", "table2.csv", "table3.csv", "tables.md", "published.csv"
 FIGURES = {n: [f"figure{n}.{kind}" for kind in ("csv", "pdf", "png")] for n in (1, 2)}
 PRODUCTS = [f"colorectal/{name}" for name in (*TABLES, *FIGURES[1], *FIGURES[2])]
 KINDS = ("patches", "slides")
-GIVEN, FULL = "given", "1.0"  # the scheme and the fraction of patch classification
+GIVEN = "given"  # the scheme of patch classification
 AT = re.compile(r"([a-z0-9_]+)_at_([0-9]+)")
 
 

@@ -190,6 +190,31 @@ def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) ->
     return pd.concat(parts, ignore_index=True)[[*columns, "chosen"]]
 
 
+def held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -> pd.DataFrame:
+    """Return what patches held out of a finetuning's looks said of its checkpoints.
+
+    Parameters
+    ----------
+    curve
+        `results/encoders/{finetune}.csv`: columns iteration, knn, probe.
+    course
+        Iteration to model.
+
+    Returns
+    -------
+    data frame with columns model, head, quantity, value
+        k-NN for heads that are neighbours, else the linear probe.
+    """
+    seen = curve.drop_duplicates("iteration").set_index("iteration")
+    looks = {head: seen["knn" if head.startswith("knn") else "probe"] for head in heads}
+    rows = [
+        (model, head, SHOWN["patches"], look.get(int(at)))
+        for at, model in course.items()
+        for head, look in looks.items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "head", "quantity", "value"]).dropna()
+
+
 def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
     """Draw performance over the iterations: panel a patches, panel b slides."""
     panels = list(dict.fromkeys(table["panel"]))

@@ -6,13 +6,15 @@ from typing import Any
 import pandas as pd
 
 from cryotome.cards import Card
+from cryotome.colorectal import GIVEN
 from cryotome.published import KEYS, compare
 from cryotome.tables import to_markdown
 
 LONG = [*KEYS, "value", "sd", "low", "high"]
 BESIDE = ["published", "published_sd", "verdict"]
-# what the column `fold` says of a line that is not one fold's
-SUMMARY, VALIDATION = "all", "validation"
+# what the column `fold` says of a line that is not one fold's (`patients.score_cohort`), and of
+# the one fold of sets that are given
+SUMMARY, VALIDATION, ONLY = "all", "validation", "0"
 
 
 def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
@@ -34,11 +36,12 @@ def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
         scheme, *keys = path.with_suffix("").parts[-4:]
         named = dict(part.split("=", 1) for part in keys)
         part = pd.read_csv(path, dtype={"fold": str})
-        part = part[part["fold"] == fold].rename(
+        wanted = ONLY if scheme == GIVEN and fold == SUMMARY else fold
+        part = part[part["fold"] == wanted].rename(
             columns={"metric": "quantity", "test_domain": "dataset"}
         )
         about = {"scheme": scheme, "model": named["model"], "head": named["head"]}
-        parts.append(part.assign(**about)[LONG])
+        parts.append(part.assign(**about).reindex(columns=LONG))
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 

@@ -13,9 +13,11 @@ from cryotome.predictions import read_predictions
 from cryotome.statistics import influence, interval
 
 Folds = dict[int, pd.DataFrame]  # fold to a table id, role, label, score
-ENSEMBLE = "mean"  # stands in the column fold: the mean score of all folds' models
+# what stands in the column fold: the mean score of all folds' models; the mean AUROC over
+# folds; the mean over folds of the patients that validate
+ENSEMBLE, ALL, VALIDATION = "mean", "all", "validation"
 COLUMNS = ["fraction", "fold", "train_domain", "test_domain", "n_positive", "n_negative"]
-COLUMNS += ["metric", "value", "low", "high"]
+COLUMNS += ["metric", "value", "sd", "low", "high"]
 
 
 def read_folds(paths: list[Path]) -> Folds:
@@ -75,9 +77,10 @@ def score_cohort(folds: Folds, *, cohort: str, external: str | None) -> pd.DataF
     Returns
     -------
     data frame fraction, fold, train_domain, test_domain, n_positive, n_negative, metric,
-    value, low, high
-        `fold` is a number, or `mean` for the mean score of all folds on the external cohort;
-        low, high: the 95 % interval of an AUROC over patients.
+    value, sd, low, high
+        `fold` is a number, `mean` for the mean score of all folds on the external cohort, `all`
+        for the mean AUROC over folds (with its population SD), `validation` for that of the
+        patients that validate; low, high: the 95 % interval of an AUROC over patients.
     """
     sets = [(str(fold), cohort, table, "test") for fold, table in folds.items()]
     if external is not None:
@@ -89,8 +92,26 @@ def score_cohort(folds: Folds, *, cohort: str, external: str | None) -> pd.DataF
         counts = [int((tested["label"] == label).sum()) for label in (1, 0)]
         for metric, value in measure_patients(tested, of_role(table, "validation")).items():
             reach = patient_interval([tested]) if metric == "auroc" else (np.nan, np.nan)
-            rows.append(("1.0", fold, cohort, domain, *counts, metric, value, *reach))
-    return pd.DataFrame(rows, columns=COLUMNS)
+            rows.append(("1.0", fold, cohort, domain, *counts, metric, value, np.nan, *reach))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return pd.concat([table, _over_folds(folds, cohort, external)], ignore_index=True)
+
+
+def _over_folds(folds: Folds, cohort: str, external: str | None) -> pd.DataFrame:
+    """Return the lines of means over folds, as `score_cohort`."""
+    watched = [of_role(table, "validation") for table in folds.values()]
+    summary = summarise_folds(folds).drop(index="ensemble", errors="ignore")
+    summary.loc[VALIDATION] = pd.Series(_summary(watched))
+    domains = {"test": cohort, "external": external, VALIDATION: cohort}
+    lines = summary.rename(columns={"mean": "value"}).assign(
+        fraction="1.0",
+        fold=[VALIDATION if name == VALIDATION else ALL for name in summary.index],
+        train_domain=cohort,
+        test_domain=[domains[str(name)] for name in summary.index],
+        metric="auroc",
+    )
+    counts = ["n_positive", "n_negative"]
+    return lines.astype(dict.fromkeys(counts, int))[COLUMNS]
 
 
 def patient_interval(tables: list[pd.DataFrame], level: float = 0.95) -> tuple[float, float]:

@@ -10,8 +10,8 @@ SUFFIXES |= {".czi", ".dcm", ".h5"}
 def slide_of(name: str) -> str:
     """Return a slide's name without its suffix, where it has one.
 
-    >>> slide_of("TCGA-3L-AA1B-01Z-00-DX1.8923A151.svs"), slide_of("TCGA-3L-AA1B-01Z-00-DX1.8923A151")
-    ('TCGA-3L-AA1B-01Z-00-DX1.8923A151', 'TCGA-3L-AA1B-01Z-00-DX1.8923A151')
+    >>> slide_of("TCGA-3L-AA1B-01Z-00-DX1.8923.svs"), slide_of("TCGA-3L-AA1B-01Z-00-DX1.8923")
+    ('TCGA-3L-AA1B-01Z-00-DX1.8923', 'TCGA-3L-AA1B-01Z-00-DX1.8923')
     """
     suffix = Path(name).suffix
     return name.removesuffix(suffix) if suffix.lower() in SUFFIXES else name

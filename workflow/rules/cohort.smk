@@ -32,7 +32,7 @@ rule read_cohort:
         recipe=recipes.COHORTS,
         card=lambda w: facts(STUDY.dataset(w.dataset), "labels", "patient", "expect"),
         dataset="{dataset}",
-        at_hand=lambda w: sorted(STUDY.slides(w.dataset)),
+        at_hand=lambda w: sorted(slide_files(w.dataset)),
     script:
         "../scripts/read_cohort.py"
 
@@ -113,7 +113,7 @@ rule score_patients:
         ),
         predictions=lambda w: [
             f"results/predictions/{w.dataset}/{w.scheme}/view={w.view}/model={w.model}/head={w.head}/fraction=1.0/fold={fold}.csv"
-            for fold in STUDY.colorectal.folds
+            for fold in PART.folds
         ],
     output:
         scores="results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv",
@@ -128,6 +128,6 @@ rule score_patients:
         runtime=lasts(10),
     params:
         cohort="{dataset}",
-        external=lambda w: STUDY.colorectal.external or "",
+        external=lambda w: PART.external or "",
     script:
         "../scripts/score_patients.py"

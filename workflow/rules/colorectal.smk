@@ -7,39 +7,6 @@ OUTPUT    results/studies/{study}/colorectal/…                    tables and f
           results/colorectal/table1.csv …                         copies of the study in the config given
 """
 
-PART = STUDY.colorectal
-
-
-def scored(kind, models):
-    """Return the score files of models on `patches` or `slides`, under every head."""
-    if PART is None:
-        return []
-    dataset, scheme, heads = {
-        "patches": (PART.train, "given", PART.patch_heads),
-        "slides": (PART.cohort, PART.scheme, PART.slide_heads),
-    }[kind]
-    return [
-        f"results/scores/{dataset}/{scheme}/view={PART.view}/model={model}/head={head}.csv"
-        for model in models
-        for head in heads
-    ]
-
-
-def of_rows(kind):
-    """Return the score files of the rows."""
-    models = PART and {"patches": PART.patch_models, "slides": PART.slide_models}[kind]
-    return scored(kind, models or [])
-
-
-def of_courses():
-    """Return the score files of every checkpoint of Figure 2."""
-    courses = PART.courses if PART else {}
-    return [
-        path
-        for kind, course in courses.items()
-        for path in scored(kind, course.values())
-    ]
-
 
 rule tabulate_slides:
     """Lay out Table 1 of paper 002: AUROC in the cohort and outside, printed numbers beside."""
@@ -212,6 +179,7 @@ rule draw_course:
             "cryotome/tables",
         ),
         scores=of_courses(),
+        curve=curve_of_patches(),
     output:
         table="results/studies/{study}/colorectal/figure2.csv",
         pdf="results/studies/{study}/colorectal/figure2.pdf",

@@ -9,31 +9,6 @@ OUTPUT    results/encoders/{finetune}.pt                               the teach
 """
 
 
-def tissue(w):
-    """Return the patches that an encoder is finetuned on: one store, or one a slide."""
-    dataset = STUDY.finetuning(w.finetune)["dataset"]
-    if STUDY.dataset(dataset)["reader"] != "slides":
-        return [f"results/patches/{dataset}.h5"]
-    return [f"results/tiles/{dataset}/finetune/{slide}.h5" for slide in slide_files(dataset)]
-
-
-def split_finetuned(w):
-    """Return the split whose training part alone is seen, where a recipe says so: that of fold 0."""
-    card = STUDY.finetuning(w.finetune)
-    of_slides = STUDY.dataset(card["dataset"])["reader"] == "slides"
-    scheme = "patient_folds" if of_slides else "slide_grouped"
-    split = f"results/splits/{card['dataset']}/{scheme}/fraction=1.0/fold=0.csv"
-    return [split] * (card["split"] == "train_folds")
-
-
-def known_of_tissue(w):
-    """Return the table that says the labels of patches, or the patients of slides."""
-    dataset = STUDY.finetuning(w.finetune)["dataset"]
-    if STUDY.dataset(dataset)["reader"] != "slides":
-        return [f"results/cells/{dataset}.csv"]
-    return [f"results/cohorts/{dataset}.slides.csv"] * bool(split_finetuned(w))
-
-
 rule finetune_dinov2:
     """Go on with DINOv2's pretraining on tissue, and export the teacher on the way."""
     input:

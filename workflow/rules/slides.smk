@@ -18,11 +18,6 @@ wildcard_constraints:
     tiling=r"[a-z0-9_]+",
 
 
-def slide_file(w):
-    """Return the file of a slide, or none where it is not at hand: that stops no cohort."""
-    return [file for file in [STUDY.slides(w.dataset)[w.slide]] if file]
-
-
 rule make_demo_slides:
     """Invent the slides of two colorectal cohorts, with a known signal, and their tables."""
     output:
@@ -78,7 +73,7 @@ rule list_tiles:
         library("scripts/list_tiles"),
         tiles=lambda w: [
             f"results/tiles/{w.dataset}/{w.tiling}/{slide}.h5"
-            for slide in STUDY.slides(w.dataset)
+            for slide in slide_files(w.dataset)
         ],
     output:
         table="results/tiles/{dataset}/{tiling}.csv",
@@ -96,6 +91,7 @@ rule list_tiles:
 rule embed_slide:
     """Run a frozen encoder over the tiles of one slide, read straight from it."""
     input:
+        lambda w: made(w.model),
         tiles="results/tiles/{dataset}/classify/{slide}.h5",
         slide=slide_file,
     output:
@@ -111,7 +107,10 @@ rule embed_slide:
     resources:
         gpu=on_gpu,
         mem_mb=grows(lambda w: 4000 + 3 * network_mb(STUDY, w.model), on=on_gpu),
-        runtime=lasts(240, on=on_gpu),
+        runtime=lasts(
+            lambda w: slide_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
+            on=on_gpu,
+        ),
     params:
         recipe=recipes.BAGS,
         card=lambda w: encoder_card(w.model),

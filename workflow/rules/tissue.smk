@@ -11,22 +11,6 @@ OUTPUT    results/splits/{dataset}/given/fraction=1.0/fold=0.csv       id, role;
 """
 
 
-def given(pattern):
-    """Return an input function: a pattern for the training set and for the test set."""
-    return lambda w: [
-        pattern.format(**{**w, "dataset": dataset})
-        for dataset in (w.dataset, STUDY.colorectal.test)
-    ]
-
-
-def given_classes(w):
-    """Return the classes of the training and of the test set as JSON."""
-    pair = (w.dataset, STUDY.colorectal.test)
-    return json.dumps(
-        {name: {"classes": STUDY.dataset(name)["classes"]} for name in pair}
-    )
-
-
 rule make_demo_tissue:
     """Invent patches of nine tissue classes, in folders as those of NCT-CRC-HE."""
     output:
@@ -49,7 +33,7 @@ rule split_given:
     """Say which cells train and which test, where two datasets are given as such."""
     input:
         train_cells="results/cells/{dataset}.csv",
-        test_cells=lambda w: f"results/cells/{STUDY.colorectal.test}.csv",
+        test_cells=lambda w: f"results/cells/{PART.test}.csv",
     output:
         split="results/splits/{dataset}/given/fraction=1.0/fold=0.csv",
         about="results/splits/{dataset}/given/fraction=1.0/fold=0.json",
@@ -63,7 +47,7 @@ rule split_given:
     params:
         recipe=recipes.SPLITS,
         train="{dataset}",
-        test=lambda w: STUDY.colorectal.test,
+        test=lambda w: PART.test,
     script:
         "../scripts/split_given.py"
 
@@ -113,8 +97,7 @@ rule classify_patches:
             lambda w: 2000
             + 5
             * sum(
-                embeddings_mb(STUDY, name, w.model)
-                for name in (w.dataset, STUDY.colorectal.test)
+                embeddings_mb(STUDY, name, w.model) for name in (w.dataset, PART.test)
             )
         ),
         runtime=lasts(120),

@@ -2,15 +2,23 @@
 
 from pathlib import Path
 
-from cryotome.colorectal_figures import draw_figure2, figure2_data
+import pandas as pd
+
+from cryotome.colorectal_figures import draw_figure2, figure2_data, held_out
 from cryotome.colorectal_tables import VALIDATION, read_summaries
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
 
 
-def main(scores: list[Path], table: Path, pdf: Path, png: Path, about: dict) -> None:
-    result = figure2_data(read_summaries(scores), read_summaries(scores, fold=VALIDATION), about)
+def main(
+    scores: list[Path], curve: list[Path], table: Path, pdf: Path, png: Path, about: dict
+) -> None:
+    tested, held = read_summaries(scores), [read_summaries(scores, fold=VALIDATION)]
+    for path in curve:  # of patches; slides are validated on patients
+        heads = sorted({head for _, head in about["order"]["patches"]})
+        held.append(held_out(pd.read_csv(path), about["courses"]["patches"], heads))
+    result = figure2_data(tested, pd.concat(held), about)
     with written_whole(table) as beside:
         result.assign(study=about["study"]).to_csv(beside, index=False)
     save_figure(draw_figure2(result, about), pdf, png)

@@ -75,9 +75,7 @@ class MaskedViT(nn.Module):
         return x[:, 0], x[:, 1:]
 
 
-def build_backbone(
-    base: Card, name: str, weights_dir: Path, card: Card
-) -> tuple[MaskedViT, str]:
+def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tuple[MaskedViT, str]:
     """Build the network of a model card as a student, with its weights.
 
     Positions are resized to the grid of a global crop once, bicubic without antialias and
@@ -111,9 +109,7 @@ def build_backbone(
     network = encoder.network
     _check(network, name, card["crops"])
     again = card["activation_checkpointing"]
-    backbone = MaskedViT(
-        network, base["normalise"], drop_path=card["drop_path"], again=again
-    )
+    backbone = MaskedViT(network, base["normalise"], drop_path=card["drop_path"], again=again)
     if "file" in base["weights"]:
         inside = {key: how[key] for key in ("inside", "keep") if key in how}
         state = convert(read_file(find_weights(base, name, weights_dir), name), inside, {})

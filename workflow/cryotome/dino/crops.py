@@ -96,9 +96,7 @@ def _cubic(distance: Tensor) -> Tensor:
     return torch.where(distance < 1, near, far) * (distance < 2)
 
 
-def resize_matrix(
-    start: Tensor, length: Tensor, flip: Tensor, *, stored: int, side: int
-) -> Tensor:
+def resize_matrix(start: Tensor, length: Tensor, flip: Tensor, *, stored: int, side: int) -> Tensor:
     """Return what a line of px is multiplied by to be cut, resized and flipped.
 
     Parameters

@@ -133,7 +133,9 @@ class Course:
     def _say(self, seen: dict[str, float]) -> None:
         stop = self.card["stop_at"]
         speed = seen["images_per_second"]
-        left = timedelta(seconds=round(self.seconds / max(self.iteration, 1) * (stop - self.iteration)))
+        left = timedelta(
+            seconds=round(self.seconds / max(self.iteration, 1) * (stop - self.iteration))
+        )
         losses = ", ".join(f"{name} {seen[name]:.3f}" for name in LOSSES)
         tail = f"; {losses}; {speed:,.1f} images/s, {seen['memory_gb']:.1f} GB, {left} to go"
         tqdm.write(
@@ -144,7 +146,10 @@ class Course:
 
     def export(self) -> None:
         """Write the teacher beside the checkpoint, as a state dict of timm."""
-        with written_whole(self.folder / f"{self.iteration}.pt") as beside, open(beside, "wb") as to:
+        with (
+            written_whole(self.folder / f"{self.iteration}.pt") as beside,
+            open(beside, "wb") as to,
+        ):
             torch.save(self.learner.export(), to)
 
     def pause_after(self) -> int:
@@ -188,7 +193,9 @@ def finetune(
     )
     if not course.looks:
         course.look(np.empty((0, len(LOSSES))), 0.0)
-    with tqdm(desc="finetune", unit="step", initial=course.iteration, total=stop, mininterval=10) as bar:
+    with tqdm(
+        desc="finetune", unit="step", initial=course.iteration, total=stop, mininterval=10
+    ) as bar:
         while course.iteration < stop:
             start = perf_counter()
             losses = course.learn(course.pause_after(), bar.update).cpu().numpy()

@@ -46,7 +46,10 @@ def draw_blocks(goal: np.ndarray, grid: int, rng: np.random.Generator) -> np.nda
         aspect = np.exp(math.log(ASPECT) * (1 - 2 * shape))
         height = np.sqrt(np.maximum(area, 0) * aspect).round()
         width = np.sqrt(np.maximum(area, 0) / aspect).round()
-        top, left = (down * (grid - height + 1)).astype(int), (right * (grid - width + 1)).astype(int)
+        top, left = (
+            (down * (grid - height + 1)).astype(int),
+            (right * (grid - width + 1)).astype(int),
+        )
         block = _inside(top, height, grid)[:, :, None] & _inside(left, width, grid)[:, None]
         new = (block & ~masked).sum((1, 2))
         taken = at_work & (height < grid) & (width < grid) & (new > 0) & (new <= room)

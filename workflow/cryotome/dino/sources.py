@@ -95,9 +95,7 @@ def _holds_tiles(path: Path) -> bool:
         ) from error
 
 
-def _read_patches(
-    path: Path, cells: list[Path], split: list[Path], device: torch.device
-) -> Images:
+def _read_patches(path: Path, cells: list[Path], split: list[Path], device: torch.device) -> Images:
     stamps, ids = passport(path, PATCHES), read_ids(path)
     seen, label = stamps["seen"], None
     pixels = torch.empty(len(ids), seen, seen, 3, dtype=torch.uint8)

@@ -1,0 +1,127 @@
+"""
+What the rules of paper 002 take in: tissue in patches or tiles, slides, cohorts, scores.
+"""
+
+PART = STUDY.colorectal
+
+
+TILES = 3000  # of a slide at 10x: most have fewer
+
+
+def brought(dataset, *keys):
+    """Return a table that the card of a cohort names, or none where only a plan is made without it."""
+    card = STUDY.dataset(dataset)
+    said = functools.reduce(lambda part, key: part.get(key, {}), keys, card)
+    path = folder_of(card, SITE.data_root) / said if said else None
+    if not path or (
+        PLAN in os.environ and "synthetic" not in card and not path.exists()
+    ):
+        return []
+    return [str(path)]
+
+
+def cohorts():
+    """Return the study's cohort, and the external one where there is one."""
+    return [PART.cohort] + [PART.external] * bool(PART.external)
+
+
+def bags_of(w):
+    """Return the bag of every slide of both cohorts."""
+    return [
+        f"results/bags/{dataset}/{w.view}/{w.model}/{slide}.h5"
+        for dataset in cohorts()
+        for slide in slides(dataset)
+    ]
+
+
+def slide_file(w):
+    """Return the file of a slide, or none where it is not at hand: that stops no cohort."""
+    return [file for file in [slide_files(w.dataset)[w.slide]] if file]
+
+
+def given(pattern):
+    """Return an input function: a pattern for the training set and for the test set."""
+    return lambda w: [
+        pattern.format(**{**w, "dataset": dataset})
+        for dataset in (w.dataset, PART.test)
+    ]
+
+
+def given_classes(w):
+    """Return the classes of the training and of the test set as JSON."""
+    pair = (w.dataset, PART.test)
+    return json.dumps(
+        {name: {"classes": STUDY.dataset(name)["classes"]} for name in pair}
+    )
+
+
+def tissue(w):
+    """Return the patches that an encoder is finetuned on: one store, or one a slide."""
+    dataset = STUDY.finetuning(w.finetune)["dataset"]
+    if STUDY.dataset(dataset)["reader"] != "slides":
+        return [f"results/patches/{dataset}.h5"]
+    return [
+        f"results/tiles/{dataset}/finetune/{slide}.h5" for slide in slide_files(dataset)
+    ]
+
+
+def split_finetuned(w):
+    """Return the split whose training part alone is seen, where a recipe says so: that of fold 0."""
+    card = STUDY.finetuning(w.finetune)
+    of_slides = STUDY.dataset(card["dataset"])["reader"] == "slides"
+    scheme = "patient_folds" if of_slides else "slide_grouped"
+    split = f"results/splits/{card['dataset']}/{scheme}/fraction=1.0/fold=0.csv"
+    return [split] * (card["split"] == "train_folds")
+
+
+def known_of_tissue(w):
+    """Return the table that says the labels of patches, or the patients of slides."""
+    dataset = STUDY.finetuning(w.finetune)["dataset"]
+    if STUDY.dataset(dataset)["reader"] != "slides":
+        return [f"results/cells/{dataset}.csv"]
+    return [f"results/cohorts/{dataset}.slides.csv"] * bool(split_finetuned(w))
+
+
+def scored(kind, models):
+    """Return the score files of models on `patches` or `slides`, under every head."""
+    if PART is None:
+        return []
+    dataset, scheme, heads = {
+        "patches": (PART.train, "given", PART.patch_heads),
+        "slides": (PART.cohort, PART.scheme, PART.slide_heads),
+    }[kind]
+    return [
+        f"results/scores/{dataset}/{scheme}/view={PART.view}/model={model}/head={head}.csv"
+        for model in models
+        for head in heads
+    ]
+
+
+def of_rows(kind):
+    """Return the score files of the rows."""
+    models = PART and {"patches": PART.patch_models, "slides": PART.slide_models}[kind]
+    return scored(kind, models or [])
+
+
+def of_courses():
+    """Return the score files of every checkpoint of Figure 2."""
+    courses = PART.courses if PART else {}
+    return [
+        path
+        for kind, course in courses.items()
+        for path in scored(kind, course.values())
+    ]
+
+
+def curve_of_patches():
+    """Return what the looks on the way said of the checkpoints that are scored on patches."""
+    courses = PART.courses if PART else {}
+    ends = [
+        list(course.values())[-1]
+        for kind, course in courses.items()
+        if kind == "patches"
+    ]
+    return [
+        f"results/encoders/{STUDY.model(name)['weights']['finetune']}.csv"
+        for name in ends
+    ]
