@@ -1,5 +1,6 @@
 import json
 import runpy
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -9,8 +10,8 @@ from conftest import CONFIG, ROOT
 
 from cryotome import recipes
 from cryotome.cards import CardError, load_card
-from cryotome.errors import StoreError
-from cryotome.given import class_names, give_roles, join_sets
+from cryotome.errors import SplitError, StoreError
+from cryotome.given import classify, give_roles, join_sets
 from cryotome.paths import sha256
 from cryotome.predictions import read_predictions
 from cryotome.stores import EMBEDDINGS, VERSION, seal
@@ -84,15 +85,16 @@ def test_sets_that_were_embedded_with_different_weights_are_refused(sets):
         joined(sets)
 
 
-def test_sets_with_other_classes_are_refused():
-    other = cards()
-    other["there"] = {"classes": other["there"]["classes"][::-1]}
-    with pytest.raises(CardError, match=r"'there' has the classes \['c', 'b', 'a'\], and 'here'"):
-        class_names(other)
-    pairs = ("nct_crc_100k", "crc_val_he_7k"), ("demo_tissue", "demo_tissue_external")
-    for pair in pairs:
-        names = class_names({name: load_card(CONFIG, "datasets", name) for name in pair})
-        assert (len(names), names[-1]) == (9, "colorectal adenocarcinoma epithelium")
+def test_two_classes_have_a_score_each(sets):
+    both = joined(sets)
+    two = replace(both, y=np.minimum(both.y, 1))
+    tables = {dataset: pd.read_csv(sets / f"{dataset}.csv") for dataset in SETS}
+    got = classify(load_card(CONFIG, "heads", "logreg"), two, give_roles(tables))
+    assert got.scores.shape == (30, 2)
+    assert got.scores.sum(axis=1) == pytest.approx(1)
+    assert (got.scores.argmax(axis=1) == got.label).mean() > 0.8
+    with pytest.raises(SplitError, match=r"lacks 30 cells of the split, first other:0"):
+        classify({}, two, give_roles({"here": tables["here"], "other": tables["there"]}))
 
 
 @pytest.mark.parametrize("head", ["logreg", "knn", "knn_plain", "ridge"])
@@ -128,3 +130,17 @@ def test_two_sets_go_through_split_head_and_scores(sets, head, capsys):
     csvs[1].write_text(csvs[1].read_text().replace(",d,1", ",d,2", 1))
     with pytest.raises(StoreError, match="was made from other cells"):
         script("score_patches")(csvs, predictions, scores, confused, cards())
+
+
+def test_a_scheme_that_is_given_draws_nothing(tmp_path):
+    (tmp_path / "schemes").mkdir()
+    lines = "title: x\nsource: x\n"
+    for text, said in (
+        ("draw: given\ntest: 0.2", "False schema does not allow 0.2"),
+        ("draw: given\nseed: 1", "False schema does not allow 1"),
+        ("draw: cells\ntest: 0.2\nseed: 1", "'validation' is a required property"),
+    ):
+        (tmp_path / "schemes" / "mine.yaml").write_text(lines + text + "\n")
+        with pytest.raises(CardError, match=said):
+            load_card(tmp_path, "schemes", "mine")
+    assert load_card(CONFIG, "schemes", "given")["draw"] == "given"

@@ -10,10 +10,32 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.cells import load_cells
 from cryotome.embeddings import read_embeddings
-from cryotome.errors import CardError, StoreError
+from cryotome.errors import StoreError
 from cryotome.paths import sha256
+from cryotome.probe import Fold, fit_and_score_folds, said_of
+from cryotome.splits import rows_of
 
 Sets = dict[str, Path]  # dataset to file, the training set first
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What a head makes of the test cells.
+
+    Attributes
+    ----------
+    label : (m,) int
+    scores : (m, K) float64
+    notes
+        Of the fit, and how many cells trained.
+    said
+        A line for the log.
+    """
+
+    label: np.ndarray
+    scores: np.ndarray
+    notes: dict[str, Any]
+    said: str
 
 
 @dataclass(frozen=True)
@@ -56,25 +78,6 @@ def give_roles(cells: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame({"id": np.concatenate(ids), "role": roles})
 
 
-def class_names(cards: dict[str, Card]) -> list[str]:
-    """Return the names of the classes that two datasets share, in label order.
-
-    Raises
-    ------
-    CardError
-        They do not have the same classes in the same order.
-    """
-    (train, learns), (test, tests) = (
-        (dataset, [entry["name"] for entry in card["classes"]]) for dataset, card in cards.items()
-    )
-    if learns != tests:
-        raise CardError(
-            f"Dataset {test!r} has the classes {tests}, and {train!r}, on which heads are "
-            f"fitted, {learns}. Name the same classes in the same order in both cards."
-        )
-    return learns
-
-
 def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> Joined:
     """Read the embeddings of two datasets into one matrix.
 
@@ -103,3 +106,29 @@ def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> Joined
         name: [about[name] for about in stamps] for name in ("patches_sha256", "cells_sha256")
     }
     return Joined(np.concatenate(parts), np.concatenate(labels), np.concatenate(ids), notes)
+
+
+def classify(card: Card, both: Joined, roles: pd.DataFrame) -> Classified:
+    """Fit a head on the cells that train and score those that test, in the order of `roles`.
+
+    Parameters
+    ----------
+    card
+        A head card.
+    roles
+        Columns id, role.
+
+    Raises
+    ------
+    ProbeError
+        The head cannot be fitted.
+    SplitError
+        The roles are of other cells.
+    """
+    place, tested = rows_of(both.ids, roles["id"]), (roles["role"] == "test").to_numpy()
+    fold = Fold(place[~tested], np.arange(0), place[tested])
+    scores, notes = next(fit_and_score_folds(card, both.x, both.y, [fold]))
+    if scores.ndim == 1:  # P of the second of two classes
+        scores = np.stack([1 - scores, scores], axis=1)
+    said = said_of(card, fold, notes)
+    return Classified(both.y[fold.scored], scores, notes | {"n_train": len(fold.train)}, said)

@@ -9,11 +9,32 @@ CRC-VAL-HE-7K, they count as independent, and intervals are too narrow: `NOTE`.
 import numpy as np
 import pandas as pd
 
+from cryotome.cards import Card
+from cryotome.errors import CardError
 from cryotome.statistics import quantiles
 
 DRAWS = 2000
 SEED = 0
 NOTE = "patches count as independent, for their patients are not named: intervals are too narrow"
+
+
+def class_names(cards: dict[str, Card]) -> list[str]:
+    """Return the names of the classes that two datasets share, in label order.
+
+    Raises
+    ------
+    CardError
+        They do not have the same classes in the same order.
+    """
+    (train, learns), (test, tests) = (
+        (dataset, [entry["name"] for entry in card["classes"]]) for dataset, card in cards.items()
+    )
+    if learns != tests:
+        raise CardError(
+            f"Dataset {test!r} has the classes {tests}, and {train!r}, on which heads are "
+            f"fitted, {learns}. Name the same classes in the same order in both cards."
+        )
+    return learns
 
 
 def called_classes(table: pd.DataFrame) -> np.ndarray:

@@ -5,7 +5,7 @@ from tqdm import tqdm
 
 from cryotome.errors import ProbeError
 
-CHUNK = 4096  # cells that are scored at once
+CHUNK = 1024  # cells that are scored at once
 PATIENCE = 10  # seconds from which on a bar is shown
 
 

@@ -99,7 +99,7 @@ def read_predictions(
     columns = score_columns(classes)
     if list(table.columns) != ["id", "role", "label", *columns]:
         raise StoreError(f"{path} has the columns {list(table.columns)}. Delete it and rerun.")
-    wrong = ~np.isfinite(table[columns]).all(axis=1)
+    wrong = ~np.isfinite(table[columns].to_numpy()).all(axis=1)
     if wrong.any():
         raise StoreError(
             f"{path} has no finite score for {wrong.sum()} cells, first "

@@ -58,6 +58,8 @@ rule classify_patches:
         library(
             "scripts/classify_patches",
             "cryotome/given",
+            "cryotome/multiclass",
+            "cryotome/statistics",
             "cryotome/probe",
             "cryotome/linear",
             "cryotome/chosen",
@@ -113,7 +115,11 @@ rule classify_patches:
 rule score_patches:
     """Measure the predictions of a given test set, with intervals and a table of confusions."""
     input:
-        library("scripts/score_patches", "cryotome/multiclass", "cryotome/statistics"),
+        library(
+            "scripts/score_patches",
+            "cryotome/multiclass",
+            "cryotome/statistics",
+        ),
         cells=given("results/cells/{dataset}.csv"),
         predictions="results/predictions/{dataset}/given/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
     output:

@@ -4,14 +4,12 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
 import pandas as pd
 
-from cryotome.given import class_names, join_sets
+from cryotome.given import classify, join_sets
 from cryotome.job import run
+from cryotome.multiclass import class_names
 from cryotome.predictions import write_predictions
-from cryotome.probe import Fold, fit_and_score_folds, said_of
-from cryotome.splits import rows_of
 
 
 def main(
@@ -26,17 +24,13 @@ def main(
 ) -> None:
     start = perf_counter()
     stores, tables = (dict(zip(datasets, files, strict=True)) for files in (embeddings, cells))
-    both = join_sets(stores, tables, model=model, view=view)
-    roles = pd.read_csv(split)
-    place, tested = rows_of(both.ids, roles["id"]), roles["role"] == "test"
-    fold = Fold(place[roles["role"] == "train"], np.arange(0), place[tested])
-    scores, notes = next(fit_and_score_folds(card, both.x, both.y, [fold]))
-    print(f"{model}: {said_of(card, fold, notes)}", file=sys.stderr)
-    scores = np.stack([1 - scores, scores], axis=1) if scores.ndim == 1 else scores
-    notes |= both.notes | {"head": card, "n_train": len(fold.train)}
+    both, roles = join_sets(stores, tables, model=model, view=view), pd.read_csv(split)
+    got, tested = classify(card, both, roles), roles[roles["role"] == "test"]
+    print(f"{model}: {got.said}", file=sys.stderr)
+    notes = got.notes | both.notes | {"head": card}
     notes["cost_seconds"] = round(perf_counter() - start, 3)
-    named, how = class_names(datasets), {"split": split, "notes": notes}
-    write_predictions(predictions, roles[tested], both.y[fold.scored], scores, classes=named, **how)
+    how = {"split": split, "notes": notes, "classes": class_names(datasets)}
+    write_predictions(predictions, tested, got.label, got.scores, **how)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

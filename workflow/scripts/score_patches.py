@@ -4,9 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.given import class_names
 from cryotome.job import run
-from cryotome.multiclass import NOTE, called_classes, confusion, measure
+from cryotome.multiclass import NOTE, called_classes, class_names, confusion, measure
 from cryotome.paths import sha256, written_whole
 from cryotome.predictions import read_predictions
 
