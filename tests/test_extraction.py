@@ -1,5 +1,3 @@
-import threading
-import time
 from pathlib import Path
 
 import h5py
@@ -10,7 +8,7 @@ from conftest import CONFIG
 
 from cryotome.cards import load_card
 from cryotome.errors import StoreError
-from cryotome.extraction import PatchReader, Runner, ahead, processor_batch
+from cryotome.extraction import PatchReader, Runner, processor_batch
 from cryotome.stores import seal
 
 
@@ -168,19 +166,6 @@ def test_an_error_while_keeping_stops_the_run(patches, tmp_path):
 
     with pytest.raises(OSError, match="no space left"):
         runner(tmp_path).run(patches, [(0, 50)], full, count=50)
-
-
-def test_the_next_block_is_read_while_one_is_computed_on():
-    read, main = [], threading.get_ident()
-
-    def slow(rows):
-        assert threading.get_ident() != main
-        read.append(rows)
-        return rows
-
-    for rows in ahead([(0, 1), (1, 1), (2, 1)], slow):
-        time.sleep(0.05)
-        assert len(read) == min(rows[0] + 2, 3)
 
 
 def test_a_processors_batch_is_a_power_of_two_that_depends_on_the_side_alone():

@@ -5,16 +5,21 @@ import hashlib
 import h5py
 import numpy as np
 import pytest
+import tifffile
 from conftest import CONFIG, windows_of
 
 from cryotome import recipes
-from cryotome.cards import load_card
+from cryotome.bags import read_bag, write_bag
+from cryotome.cards import load_card, tiling_of
 from cryotome.cells import load_cells, read_cells
 from cryotome.demo import DOMAINS, draw_tissue
+from cryotome.demo_cohorts import COHORTS, Cohort, cohort_slides
+from cryotome.demo_slides import make_slides
 from cryotome.embeddings import write_embeddings
 from cryotome.images import _Flat
 from cryotome.placement import place_windows
 from cryotome.splits import draw_split
+from cryotome.tiles import read_tiles, write_tiles
 from cryotome.windows import cut_patch
 
 HINT = (
@@ -119,3 +124,50 @@ def test_endtoend():
     found = train(steps=20, every=10)[1].curve["validation_loss"].tolist()
     golden = {2: [0.407637, 0.061036]}
     assert found == pytest.approx(golden[recipes.ENDTOEND], rel=1e-2), HINT.format("ENDTOEND")
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory):
+    """An invented slide and its tiles."""
+    folder = tmp_path_factory.mktemp("slide")
+    make_slides(Cohort("DC", 1, side=320), folder)
+    card = tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify")
+    how = {"dataset": "d", "slide": "s", "partial": folder / "partial"}
+    write_tiles(folder / "s.h5", folder / "DC-001-DX1.tiff", card, **how)
+    return folder
+
+
+def test_demo_slides(slide):
+    pixels = tifffile.imread(slide / "DC-001-DX1.tiff")
+    names = ",".join(part.name for part in cohort_slides(COHORTS["demo_cohort"]))
+    found = [round(float(value), 1) for value in pixels.mean(axis=(0, 1))]
+    golden = {1: ([216.3, 189.0, 226.7], "96680ba2")}
+    hint = HINT.format("DEMO_SLIDES")
+    assert (found, hashlib.sha256(names.encode()).hexdigest()[:8]) == golden[recipes.DEMO_SLIDES], (
+        hint
+    )
+
+
+def test_tiles(slide):
+    tiles = read_tiles(slide / "s.h5")
+    found = len(tiles.coords), int(tiles.coords.sum()), float(tiles.tissue.sum())
+    golden = {1: (12, 3136, 10.8125)}
+    assert found == pytest.approx(golden[recipes.TILES], rel=1e-3), HINT.format("TILES")
+
+
+def test_bags(slide):
+    how = {"weights_dir": slide, "device": "cpu", "batches": slide / "batches", "threads": 1}
+    write_bag(
+        slide / "b.h5",
+        slide / "s.h5",
+        slide / "DC-001-DX1.tiff",
+        load_card(CONFIG, "models", "resnet10t_random"),
+        model="r",
+        view="paper-fp32",
+        partial=slide / "partial",
+        **how,
+    )
+    x = read_bag(slide / "b.h5", model="r", view="paper-fp32").features
+    found = [float(x.mean()), float(x.std()), float(x[3].max())]
+    golden = {1: [0.0645777, 0.0907519, 0.49383]}
+    assert found == pytest.approx(golden[recipes.BAGS], rel=1e-3), HINT.format("BAGS")

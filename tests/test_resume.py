@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cryotome.errors import StoreError
-from cryotome.resume import claim, growing, only_worker
+from cryotome.resume import attempt, claim, growing, only_worker
 
 
 def begin(folder, rows=6, **passport):
@@ -142,3 +142,23 @@ def test_rows_of_a_process_that_was_killed_are_there(tmp_path):
         assert store.finished == 3
         assert store.holds(0, 2)
         assert store.holds(3, 1)
+
+
+def test_what_is_missing_is_said_in_blocks_between_what_is_there(tmp_path):
+    with begin(tmp_path, rows=10) as store:
+        assert list(store.missing(4)) == [(0, 4), (4, 4), (8, 2)]
+        store.put(4, numbers(4, 2))
+        assert list(store.missing(4)) == [(0, 4), (6, 4)]
+
+
+def test_an_attempt_knows_of_one_that_was_killed_and_leaves_nothing(tmp_path):
+    with attempt(tmp_path / "partial") as crashed:
+        assert not crashed
+    with pytest.raises(OSError, match="torn"), attempt(tmp_path / "partial"):
+        raise OSError("torn")  # it ends in order
+    assert not (tmp_path / "partial").exists()
+    (tmp_path / "partial").mkdir()
+    (tmp_path / "partial" / "at_work").touch()
+    with attempt(tmp_path / "partial") as crashed:
+        assert crashed
+    assert not (tmp_path / "partial").exists()

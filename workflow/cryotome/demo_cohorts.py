@@ -28,7 +28,7 @@ class Cohort:
 
     prefix: str
     count: int
-    side: int = 640
+    side: int = 512
     effect: float = 0.35
     laboratory: int = 0
     seed: int = 1

@@ -13,13 +13,17 @@ import numpy as np
 import tifffile
 from scipy.ndimage import gaussian_filter
 
-from cryotome.demo import DOMAINS, NOTICE, Domain, ground, nucleus, stamp, tags
+from cryotome.demo import NOTICE, Domain, ground, nucleus, stamp, tags
 from cryotome.demo_cohorts import Cohort, DemoSlide, cohort_slides
 from cryotome.paths import written_whole
 
-LABORATORIES = [DOMAINS["demo breast"], DOMAINS["demo lymphoma"]]
 MPP = 0.5  # µm/px
+LABORATORIES = [
+    Domain(((0.65, 0.70, 0.29), (0.07, 0.99, 0.11)), 0.5, 5, (0.0, 0.0), MPP),
+    Domain(((0.60, 0.72, 0.38), (0.12, 0.88, 0.22)), 0.8, 7, (0.0, 0.0), MPP),
+]
 ROOM = 700  # px² of tissue to a nucleus
+CROWDS = 8  # places along a side that differ in their lymphocytes
 LEVEL = 4  # times that the second level is smaller
 GLASS = 243.0
 COLUMNS = ("Participant", "Project", "MSI Status")  # of the label table
@@ -43,12 +47,12 @@ def draw_slide(
     y, x = np.mgrid[:side, :side] / side - 0.5
     tissue = np.hypot(x, y) < 0.40 + 0.05 * ground(rng, side, side // 8)
     tissue &= share >= 0
-    blue = np.where(tissue, 0.18 + 0.05 * ground(rng, side, 12), 0.0)
-    pink = np.where(tissue, 0.30 + 0.08 * ground(rng, side, 25), 0.0)
+    grounds = (0.18 + 0.05 * ground(rng, side, 12), 0.30 + 0.08 * ground(rng, side, 25))
+    blue, pink = (np.where(tissue, part, 0).astype(np.float32) for part in grounds)
     _add_nuclei(rng, blue, tissue, share)
     strength = rng.uniform(0.85, 1.15, size=2)  # this slide's bath
-    density = blue[..., None] * laboratory.stains[0] * strength[0]
-    density = density + pink[..., None] * laboratory.stains[1] * strength[1]
+    stains = (np.array(laboratory.stains) * strength[:, None]).astype(np.float32)
+    density = np.stack([blue, pink], axis=-1) @ stains
     blur = (laboratory.blur, laboratory.blur, 0)
     light = gaussian_filter(GLASS * np.exp(-np.clip(density, 0, None)), blur)
     light += laboratory.noise * rng.standard_normal(light.shape, dtype=np.float32)
@@ -59,12 +63,11 @@ def _add_nuclei(
     rng: np.random.Generator, blue: np.ndarray, tissue: np.ndarray, share: float
 ) -> None:
     side = len(tissue)
-    crowd = np.exp(0.6 * ground(rng, side, side // 10))  # where lymphocytes gather
+    crowd = np.exp(0.6 * rng.normal(size=(CROWDS, CROWDS)))  # where lymphocytes gather
     for left, top in rng.uniform(0, side, size=(side * side // ROOM, 2)):
-        place = int(top), int(left)
-        if not tissue[place]:
+        if not tissue[int(top), int(left)]:
             continue
-        if rng.uniform() < share * crowd[place]:
+        if rng.uniform() < share * crowd[int(top * CROWDS / side), int(left * CROWDS / side)]:
             shape, depth = nucleus(rng, rng.uniform(4.5, 6), 1, 0), rng.uniform(1.4, 1.7)
         else:
             shape = nucleus(rng, rng.uniform(7, 11), rng.uniform(1, 1.5), 0)
@@ -73,7 +76,8 @@ def _add_nuclei(
 
 
 def _write_pyramid(path: Path, pixels: np.ndarray, *, says_mpp: bool) -> None:
-    tiles: dict[str, Any] = {"tile": (256, 256), "compression": "zlib", "photometric": "rgb"}
+    tiles: dict[str, Any] = {"tile": (256, 256), "photometric": "rgb"}
+    tiles |= {"compression": "zlib", "compressionargs": {"level": 1}}
     side = len(pixels) // LEVEL
     small = pixels[: side * LEVEL, : side * LEVEL].reshape(side, LEVEL, side, LEVEL, 3)
     first = tags(MPP) if says_mpp else {"description": NOTICE}

@@ -38,7 +38,7 @@ def edges(tile: np.ndarray) -> np.ndarray:
     (h, w) bool
     """
     pixels = tile.astype(np.int64)
-    slopes = np.stack([ndimage.sobel(pixels, axis, mode="nearest") for axis in (1, 0)])
+    slopes = np.stack([_slope(pixels, axis) for axis in (1, 0)])
     steepest = np.abs(slopes).sum(axis=0).argmax(axis=2)
     across, down = np.take_along_axis(slopes, steepest[None, ..., None], axis=3)[..., 0]
     strength = np.abs(across) + np.abs(down)
@@ -47,6 +47,12 @@ def edges(tile: np.ndarray) -> np.ndarray:
     holds = np.zeros(count + 1, bool)
     holds[lines[ridge & (strength > STRONG)]] = True
     return holds[lines]
+
+
+def _slope(pixels: np.ndarray, axis: int) -> np.ndarray:
+    """Return Sobel's slope along an axis; SciPy's own would mix the colours."""
+    steps = ndimage.correlate1d(pixels, [-1, 0, 1], axis, mode="nearest")
+    return ndimage.correlate1d(steps, [1, 2, 1], 1 - axis, mode="nearest")
 
 
 def _is_ridge(strength: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.ndarray:

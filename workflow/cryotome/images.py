@@ -72,10 +72,11 @@ class _Slide:
         self._path, self._slide = path, openslide.OpenSlide(path)
         self.size = self._slide.dimensions
         properties = self._slide.properties
-        self._opaque = properties[openslide.PROPERTY_NAME_VENDOR] == "generic-tiff"
-        if self._opaque:  # OpenSlide turns anything into RGB in silence
-            with tifffile.TiffFile(path) as tiff:
+        self._clear = False  # whether its pixels may be transparent
+        if properties[openslide.PROPERTY_NAME_VENDOR] == "generic-tiff":
+            with tifffile.TiffFile(path) as tiff:  # OpenSlide turns anything into RGB in silence
                 _check_colour(tiff.pages.first, path)
+                self._clear = tiff.pages.first.samplesperpixel > 3
         said = properties.get(openslide.PROPERTY_NAME_MPP_X)
         units = {"inch": 2, "centimeter": 3}
         unit = units.get(properties.get("tiff.ResolutionUnit", ""), 1)
@@ -91,8 +92,9 @@ class _Slide:
         except UNREADABLE as error:
             raise _broken(self._path, error) from error
         rgb, alpha = region[..., :3], region[..., 3:]
-        if self._opaque and (alpha != 255).any():
+        if self._clear and (alpha != 255).any():
             raise _not_colour(self._path, "transparent")
+        # a window that begins between two px of a level has edges that are clear in part
         return rgb if (alpha == 255).all() else np.where(alpha == 0, np.uint8(255), rgb)
 
 
