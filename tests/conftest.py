@@ -110,6 +110,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
         card = yaml.safe_load(kind.read_text())
         if "like" not in card and "synthetic" not in card:
             (root / card["images"]).mkdir(parents=True, exist_ok=True)
-            (root / card["annotations"]).parent.mkdir(parents=True, exist_ok=True)
-            (root / card["annotations"]).touch()
+            for file in [card[k] for k in ("annotations",) if k in card]:
+                (root / file).parent.mkdir(parents=True, exist_ok=True)
+                (root / file).touch()
     return str(root)

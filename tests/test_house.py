@@ -9,12 +9,12 @@ from conftest import ROOT
 
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "aggregators"},
     {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "curves", "leases", "archives", "apart"},
     {"resume", "linear", "cluster", "web"},
     {"machine", "chosen", "replica", "receipts"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "predictions", "weights", "augment", "samplers", "lora", "records"},
-    {"pins", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer"},
+    {"pins", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "cohorts", "patient_folds", "mil", "patients"},
     {"patches", "encoders", "comparisons", "charts", "downloads", "costs"},
     {"site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing"},
     {"data", "fetch", "ending", "embedders", "endtoend", "plan"},

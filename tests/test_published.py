@@ -36,14 +36,10 @@ ROWS = {
 # published under a name whose card is still to come, and why
 WITHOUT_CARD = {
     "models": {},
-    "heads": {
-        "transformer_mil": "paper 002's slide classifier; no slide stage yet",
-    },
+    "heads": {},
     "datasets": {
         "crc_val_he_7k": "paper 002's patches; no reader yet",
         "nct_crc_he_100k": "paper 002's patches; no reader yet",
-        "tcga_crc": "paper 002's slides; no slide stage yet",
-        "cptac_crc": "paper 002's slides; no slide stage yet",
     },
 }
 PROSE = {
