@@ -9,15 +9,15 @@ from conftest import ROOT
 
 LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "slide_names"},
     {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
-    {"resume", "linear", "cluster", "web"},
+    {"colorectal", "resume", "linear", "cluster", "web"},
     {"machine", "chosen", "replica", "receipts"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
-    {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides"},
-    {"patches", "encoders", "comparisons", "charts", "downloads", "costs", "tiles"},
-    {"site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "tile_pictures"},
-    {"data", "fetch", "ending", "embedders", "endtoend", "plan"},
+    {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides", "cohorts", "patient_folds", "mil", "patients"},
+    {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "tiles"},
+    {"colorectal_partial", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "tile_pictures"},
+    {"slide_lists", "data", "fetch", "ending", "embedders", "endtoend", "plan"},
     {"embeddings", "doctor"},
     {"parity", "given", "bags"},
 ]  # fmt: skip

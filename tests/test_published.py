@@ -36,12 +36,8 @@ ROWS = {
 # published under a name whose card is still to come, and why
 WITHOUT_CARD = {
     "models": {},
-    "heads": {
-        "transformer_mil": "paper 002's slide classifier; no slide stage yet",
-    },
+    "heads": {},
     "datasets": {
-        "tcga_crc": "paper 002's slides; no slide stage yet",
-        "cptac_crc": "paper 002's slides; no slide stage yet",
     },
 }
 PROSE = {

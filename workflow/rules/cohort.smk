@@ -15,8 +15,13 @@ OUTPUT    results/cohorts/{dataset}.patients.csv       PATIENT, TARGET
 rule read_cohort:
     """Read a cohort's tables of labels and slides; list who is left out, and why."""
     input:
-        labels=lambda w: brought(w.dataset, "labels", "table"),
-        slide_table=lambda w: brought(w.dataset, "slide_table"),
+        labels=lambda w: brought(w.dataset, STUDY.dataset(w.dataset)["labels"]["table"]),
+        slide_table=lambda w: [
+            path
+            for key, table in STUDY.dataset(w.dataset).items()
+            if key == "slide_table"
+            for path in brought(w.dataset, table)
+        ],
     output:
         patients="results/cohorts/{dataset}.patients.csv",
         slides="results/cohorts/{dataset}.slides.csv",

@@ -31,6 +31,7 @@ from cryotome.demands import (
     slide_minutes,
     train_minutes,
 )
+from cryotome.errors import CryotomeError
 from cryotome.failures import RUN
 from cryotome.pins import pinned
 from cryotome.site import (

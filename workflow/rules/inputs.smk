@@ -8,16 +8,18 @@ PART = STUDY.colorectal
 TILES = 3000  # of a slide at 10x: most have fewer
 
 
-def brought(dataset, *keys):
-    """Return a table that the card of a cohort names, or none where only a plan is made without it."""
+def brought(dataset, table):
+    """Return a table that a user brings for a cohort; none where only a plan is made without it."""
     card = STUDY.dataset(dataset)
-    said = functools.reduce(lambda part, key: part.get(key, {}), keys, card)
-    path = folder_of(card, SITE.data_root) / said if said else None
-    if not path or (
-        PLAN in os.environ and "synthetic" not in card and not path.exists()
-    ):
+    path = folder_of(card, SITE.data_root) / table
+    if "synthetic" in card or path.exists():
+        return [str(path)]
+    if PLAN in os.environ:
         return []
-    return [str(path)]
+    raise CryotomeError(
+        f"{path} does not exist, so the patients of {dataset!r} cannot be read. Put it there "
+        "(docs/colorectal.md), or set `data_root` in config/site.yaml."
+    )
 
 
 def cohorts():

@@ -1,0 +1,183 @@
+import pandas as pd
+import pytest
+from conftest import CONFIG
+
+from cryotome.cards import load_card
+from cryotome.cohorts import (
+    check_counts,
+    join_cohort,
+    load_patients,
+    load_slides,
+    read_labels,
+    read_slides,
+    read_table,
+)
+from cryotome.errors import CardError, DataError
+
+OWN = {"patient": "PATIENT", "target": "TARGET", "positive": ["MSIH"], "negative": ["nonMSIH"]}
+
+
+def labels_csv(folder, text, name="labels.csv"):
+    path = folder / name
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dataset", "labelled", "positive", "unlabelled"),
+    [("tcga_crc", 457, 65, 2), ("cptac_crc", 105, 24, 5)],
+)
+def test_the_real_tables_have_as_many_labels_as_their_cards_expect(
+    shared, dataset, labelled, positive, unlabelled
+):
+    card = load_card(CONFIG, "datasets", dataset)
+    path = shared / card["labels"]["table"]
+    found = read_labels(path, card["labels"])
+    check_counts(found, card["expect"], path)
+    assert found["TARGET"].notna().sum() == labelled
+    assert (found["TARGET"] == 1).sum() == positive
+    assert found["TARGET"].isna().sum() == unlabelled
+    assert not found["PATIENT"].duplicated().any()
+
+
+def test_msi_low_is_negative_as_msi_stable_is(shared):
+    card = load_card(CONFIG, "datasets", "tcga_crc")
+    found = read_labels(shared / card["labels"]["table"], card["labels"])
+    assert found.groupby("label")["TARGET"].agg(["size", "max"]).to_dict() == {
+        "size": {"NA": 2, "MSI-H": 65, "MSI-L": 74, "MSS": 318},
+        "max": {"NA": pytest.approx(float("nan"), nan_ok=True), "MSI-H": 1, "MSI-L": 0, "MSS": 0},
+    }
+
+
+def test_patients_of_the_archives_slides_are_those_of_the_label_tables(shared):
+    """Names of slides as the archives write them, of patients who are in the tables."""
+    names = {
+        "tcga_crc": ("TCGA-3L-AA1B-01Z-00-DX1.8923A151-A690-40B7-9E5A.svs", "TCGA-3L-AA1B"),
+        "cptac_crc": ("01CO005-3c2d8d2c-b2d2.svs", "01CO005"),
+    }
+    for dataset, (name, patient) in names.items():
+        card = load_card(CONFIG, "datasets", dataset)
+        slides = read_slides([name], pattern=card["patient"])
+        assert slides["PATIENT"].tolist() == [patient]
+        labels = read_labels(shared / card["labels"]["table"], card["labels"])
+        assert patient in set(labels["PATIENT"])
+
+
+def test_a_users_own_table_is_read_from_csv_and_from_xlsx(tmp_path):
+    csv = labels_csv(tmp_path, "PATIENT,TARGET,AGE\n007,MSIH,60\n1,nonMSIH,61\n12,,62\n")
+    book = tmp_path / "labels.xlsx"
+    pd.read_csv(csv, dtype=str, keep_default_na=False).to_excel(book, index=False)
+    for path in (csv, book):
+        found = read_labels(path, OWN)
+        assert found["PATIENT"].tolist() == ["007", "1", "12"]
+        assert found["TARGET"].fillna(-1).tolist() == [1, 0, -1]
+
+
+def test_numbers_in_a_sheet_are_labels_too(tmp_path):
+    path = tmp_path / "labels.xlsx"
+    pd.DataFrame({"PATIENT": [1, 2, 3], "TARGET": [1, 0, None]}).to_excel(path, index=False)
+    found = read_labels(path, OWN | {"positive": [1], "negative": [0]})
+    assert found["PATIENT"].tolist() == ["1", "2", "3"]
+    assert found["TARGET"].fillna(-1).tolist() == [1, 0, -1]
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "error", "message"),
+    [
+        ("a,MSIH\nb,maybe\n", {}, DataError, "line 3 has the label 'maybe'.*knows.*`ignore:`"),
+        ("a,MSIH\na,nonMSIH\n", {}, DataError, "patient 'a' has two labels.*lines"),
+        ("a,MSIH\n,nonMSIH\n", {}, DataError, "line 3 names no patient in column 'PATIENT'"),
+        ("=a,MSIH\n", {}, DataError, "line 2: the PATIENT '=a' cannot be used"),
+        ("a,MSIH\n", {"where": {"TARGET": ["x"]}}, DataError, "no row whose 'TARGET' is 'x'"),
+        ("a,MSIH\n", {"patient": "ID"}, DataError, "lacks \\['ID'\\]"),
+        ("a,MSIH\n", {"negative": ["MSIH"]}, CardError, "give one label two meanings"),
+    ],
+)
+def test_a_table_of_labels_that_cannot_be_says_where_and_what_to_do(
+    tmp_path, text, change, error, message
+):
+    path = labels_csv(tmp_path, "PATIENT,TARGET\n" + text)
+    with pytest.raises(error, match=message) as caught:
+        read_labels(path, OWN | change)
+    assert str(path) in str(caught.value)
+
+
+def test_a_label_that_is_to_be_ignored_is_none(tmp_path):
+    path = labels_csv(tmp_path, "PATIENT,TARGET\na,MSIH\nb,unclear\n")
+    assert read_labels(path, OWN | {"ignore": ["unclear"]})["TARGET"].isna().tolist() == [
+        False,
+        True,
+    ]
+
+
+def test_a_patient_listed_twice_with_one_label_is_one_patient(tmp_path):
+    path = labels_csv(tmp_path, "PATIENT,TARGET\na,\na,MSIH\na,MSIH\n")
+    assert read_labels(path, OWN)[["PATIENT", "TARGET"]].to_numpy().tolist() == [["a", 1.0]]
+
+
+def test_files_that_are_no_tables_are_refused(tmp_path):
+    page = labels_csv(tmp_path, "<html>", "labels.xlsx")
+    with pytest.raises(DataError, match="is no XLSX"):
+        read_labels(page, OWN)
+    with pytest.raises(DataError, match="ends in '.ods'. Save the table as CSV or XLSX"):
+        read_labels(labels_csv(tmp_path, "", "labels.ods"), OWN)
+    book = tmp_path / "book.xlsx"
+    pd.DataFrame({"PATIENT": ["a"]}).to_excel(book, index=False, sheet_name="one")
+    with pytest.raises(DataError, match=r"has no sheet 'two'; it has \['one'\]"):
+        read_labels(book, OWN | {"sheet": "two"})
+    with pytest.raises(
+        DataError, match=r"lacks the columns \['TARGET'\]; it begins with 'PATIENT'"
+    ):
+        read_labels(book, OWN)
+
+
+def test_other_counts_than_the_card_expects_stop_the_reading(tmp_path):
+    path = labels_csv(tmp_path, "PATIENT,TARGET\na,MSIH\nb,nonMSIH\n")
+    with pytest.raises(DataError, match="has 2 labelled patients, 1 of them positive.*3 and 1"):
+        check_counts(read_labels(path, OWN), {"labelled": 3, "positive": 1}, path)
+
+
+def test_slides_are_named_with_or_without_suffix(tmp_path):
+    table = labels_csv(tmp_path, "FILENAME,PATIENT\ns.1.uuid,a\nt.svs,a\nu.h5,b\n", "slides.csv")
+    found = read_slides(["s.1.uuid.svs", "t", "other"], table=table)
+    assert found.to_numpy().tolist() == [["other", ""], ["s.1.uuid", "a"], ["t", "a"], ["u", "b"]]
+
+
+def test_a_slide_twice_and_a_pattern_without_a_group_are_errors(tmp_path):
+    table = labels_csv(tmp_path, "FILENAME,PATIENT\ns.svs,a\ns,b\n", "slides.csv")
+    with pytest.raises(DataError, match="line 3: the slide 's' stands there a second time"):
+        read_slides([], table=table)
+    for pattern in ("^a", "(a"):
+        with pytest.raises(CardError, match="is no regular expression with a group"):
+            read_slides(["a1"], pattern=pattern)
+
+
+def test_who_is_left_out_is_listed_with_the_reason(tmp_path):
+    path = labels_csv(tmp_path, "PATIENT,TARGET\na,MSIH\nb,nonMSIH\nc,\nd,MSIH\ne,unclear\n")
+    labels = read_labels(path, OWN | {"ignore": ["unclear"]})
+    slides = read_slides(["a-2", "a-1", "b-1", "c-1", "x-1", "odd"], pattern="^(.)-")
+    cohort = join_cohort(labels, slides, "mine")
+    assert cohort.patients.to_numpy().tolist() == [["a", 1], ["b", 0]]
+    assert cohort.slides.to_numpy().tolist() == [["a-1", "a"], ["a-2", "a"], ["b-1", "b"]]
+    assert cohort.excluded.to_numpy().tolist() == [
+        ["", "odd", "no patient is known"],
+        ["c", "", "no label"],
+        ["c", "c-1", "no label"],
+        ["d", "", "no slide"],
+        ["e", "", "no label (unclear)"],
+        ["x", "x-1", "its patient is in no table of labels"],
+    ]
+
+
+def test_tables_whose_names_never_meet_say_what_either_calls_a_patient(tmp_path):
+    labels = read_labels(labels_csv(tmp_path, "PATIENT,TARGET\np1,MSIH\np2,nonMSIH\n"), OWN)
+    with pytest.raises(DataError, match="first 'p1', and 1 slides, first 'q1-x' of patient 'q1'"):
+        join_cohort(labels, read_slides(["q1-x"], pattern="^(..)-"), "mine")
+
+
+def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path):
+    path = labels_csv(tmp_path, "PATIENT,TARGET\n007,1\nNA,0\n")
+    assert load_patients(path).to_numpy().tolist() == [["007", 1], ["NA", 0]]
+    path = labels_csv(tmp_path, "FILENAME,PATIENT\n1,007\n")
+    assert load_slides(path).to_numpy().tolist() == [["1", "007"]]
+    assert read_table(path, ["PATIENT"]).to_numpy().tolist() == [["007"]]
