@@ -93,13 +93,15 @@ rule embed_slide:
     input:
         lambda w: made(w.model),
         tiles="results/tiles/{dataset}/classify/{slide}.h5",
-        slide=slide_file,
+        slides=slide_file,
     output:
-        bag="results/bags/{dataset}/{view}/{model}/{slide}.h5",
+        bags="results/bags/{dataset}/{view}/{model}/{slide}.h5",
     log:
         "results/logs/embed_slide/{dataset}.{view}.{model}.{slide}.log",
     benchmark:
         "results/benchmarks/embed_slide/{dataset}.{view}.{model}.{slide}.tsv"
+    wildcard_constraints:
+        dataset=rf"(?!({'|'.join(COHORTS)})(?![a-z0-9_]))[a-z0-9_]+",
     retries: 1
     conda:
         "../../envs/cryotome.yaml"
@@ -116,7 +118,52 @@ rule embed_slide:
         card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
-        partial="results/partial/embed_slide/{dataset}.{view}.{model}.{slide}",
+        partial="results/partial/embed_slide/{dataset}.{view}.{model}",
         batches="results/partial/batches",
     script:
         "../scripts/embed_slide.py"
+
+
+# the tiles of invented slides take less time than the start of a job: one job a cohort
+for name, cohort in COHORTS.items():
+
+    rule:
+        name:
+            f"embed_{name}"
+        input:
+            lambda w: made(w.model),
+            tiles=[
+                f"results/tiles/{name}/classify/{slide.name}.h5"
+                for slide in cohort_slides(cohort)
+                if slide.label
+            ],
+            slides=[
+                f"results/demo/{name}/slides/{slide.name}.tiff"
+                for slide in cohort_slides(cohort)
+            ],
+        output:
+            bags=[
+                f"results/bags/{name}/{{view}}/{{model}}/{slide.name}.h5"
+                for slide in cohort_slides(cohort)
+                if slide.label
+            ],
+        log:
+            f"results/logs/embed_slide/{name}.{{view}}.{{model}}.log",
+        benchmark:
+            f"results/benchmarks/embed_slide/{name}.{{view}}.{{model}}.tsv"
+        conda:
+            "../../envs/cryotome.yaml"
+        threads: 2
+        resources:
+            gpu=on_gpu,
+            mem_mb=grows(4000, on=on_gpu),
+            runtime=lasts(20, on=on_gpu),
+        params:
+            recipe=recipes.BAGS,
+            card=lambda w: encoder_card(w.model),
+            model="{model}",
+            view="{view}",
+            partial=f"results/partial/embed_slide/{name}.{{view}}.{{model}}",
+            batches="results/partial/batches",
+        script:
+            "../scripts/embed_slide.py"

@@ -1,16 +1,17 @@
-"""Run a frozen encoder over the tiles of one slide, read straight from it."""
+"""Run a frozen encoder over the tiles of one slide, or several, read straight from them."""
 
 from pathlib import Path
 
 from cryotome import recipes
 from cryotome.bags import write_bag
 from cryotome.job import run
+from cryotome.slide_names import slide_of
 
 
 def main(
-    tiles: Path,
-    slide: list[Path],
-    bag: Path,
+    tiles: list[Path],
+    slides: list[Path],
+    bags: list[Path],
     recipe: int,
     card: dict,
     model: str,
@@ -22,19 +23,21 @@ def main(
     threads: int,
 ) -> None:
     assert recipe == recipes.BAGS
-    write_bag(
-        bag,
-        tiles,
-        slide[0] if slide else None,
-        card,
-        model=model,
-        view=view,
-        partial=partial,
-        threads=threads,
-        batches=batches,
-        weights_dir=weights_dir,
-        device=device,
-    )
+    at_hand = {slide_of(path.name): path for path in slides}
+    for store, bag in zip(tiles, bags, strict=True):
+        write_bag(
+            bag,
+            store,
+            at_hand.get(bag.stem),
+            card,
+            model=model,
+            view=view,
+            partial=partial / bag.stem,
+            threads=threads,
+            batches=batches,
+            weights_dir=weights_dir,
+            device=device,
+        )
 
 
 if __name__ == "__main__":
