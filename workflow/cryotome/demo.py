@@ -66,6 +66,7 @@ def nucleus(rng: np.random.Generator, radius: float, stretch: float, ragged: flo
 
 
 def stamp(layer: np.ndarray, x: float, y: float, shape: np.ndarray, depth: float) -> None:
+    """Put a nucleus into a layer of stain, where it is the darker of the two."""
     left, top = round(x) - REACH, round(y) - REACH
     x0, y0 = max(left, 0), max(top, 0)
     x1, y1 = min(left + shape.shape[1], layer.shape[1]), min(top + shape.shape[0], layer.shape[0])
@@ -117,6 +118,7 @@ def draw_tissue(
 
 
 def tags(mpp: float) -> dict[str, Any]:
+    """Return what tifffile writes of resolution and that the tissue is invented."""
     return {
         "resolution": (1e4 / mpp, 1e4 / mpp),
         "resolutionunit": "CENTIMETER",
