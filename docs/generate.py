@@ -58,6 +58,8 @@ def _keys(properties: dict, depth: int = 0) -> list[str]:
             if isinstance(entry.get("items", {}), dict)
             else None
         )
+        each = entry.get("additionalProperties")  # of a mapping whose keys are names
+        inner = inner or (each.get("properties") if isinstance(each, dict) else None)
         lines += _keys(inner or {}, depth + 1)
     return lines
 

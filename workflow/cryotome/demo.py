@@ -135,7 +135,7 @@ def scan(
 
 
 def tags(mpp: float) -> dict[str, Any]:
-    """Return the TIFF tags of a resolution, and the notice that the tissue is invented."""
+    """Return what tifffile writes of resolution and that the tissue is invented."""
     return {
         "resolution": (1e4 / mpp, 1e4 / mpp),
         "resolutionunit": "CENTIMETER",

@@ -88,14 +88,17 @@ class _Slide:
         scale = self._slide.level_downsamples[level]
         size = (max(1, round(width / scale)), max(1, round(height / scale)))
         try:
-            region = np.asarray(self._slide.read_region((x, y), level, size))
+            region = self._slide.read_region((x, y), level, size)
         except UNREADABLE as error:
             raise _broken(self._path, error) from error
-        rgb, alpha = region[..., :3], region[..., 3:]
-        if self._clear and (alpha != 255).any():
+        alpha = region.getchannel("A")
+        pixels = np.asarray(region.convert("RGB"))
+        if alpha.getextrema() == (255, 255):
+            return pixels
+        if self._clear:
             raise _not_colour(self._path, "transparent")
         # a window that begins between two px of a level has edges that are clear in part
-        return rgb if (alpha == 255).all() else np.where(alpha == 0, np.uint8(255), rgb)
+        return np.where(np.asarray(alpha)[..., None] == 0, np.uint8(255), pixels)
 
 
 class _Flat:

@@ -70,7 +70,13 @@ rule tile_slide:
 rule list_tiles:
     """List every slide of a cohort: how many tiles it gives, or why none."""
     input:
-        library("scripts/list_tiles"),
+        library(
+            "scripts/list_tiles",
+            "cryotome/tiles",
+            "cryotome/slides",
+            "cryotome/histobistro",
+            "cryotome/apart",
+        ),
         tiles=lambda w: [
             f"results/tiles/{w.dataset}/{w.tiling}/{slide}.h5"
             for slide in slide_files(w.dataset)
