@@ -37,8 +37,7 @@ ROWS = {
 WITHOUT_CARD = {
     "models": {},
     "heads": {},
-    "datasets": {
-    },
+    "datasets": {},
 }
 PROSE = {
     **dict.fromkeys(["policy", "precision", "status", "note"], ""),

@@ -171,3 +171,35 @@ def test_bags(slide):
     found = [float(x.mean()), float(x.std()), float(x[3].max())]
     golden = {1: [0.0645777, 0.0907519, 0.49383]}
     assert found == pytest.approx(golden[recipes.BAGS], rel=1e-3), HINT.format("BAGS")
+
+
+def test_cohorts(tmp_path):
+    from test_cohorts import OWN, labels_csv
+    from test_patient_folds import card, people
+
+    from cryotome.cohorts import join_cohort, read_labels, read_slides
+    from cryotome.patient_folds import draw_patients
+
+    path = labels_csv(tmp_path, "PATIENT,TARGET\na,MSIH\nb,nonMSIH\nc,\n")
+    slides = read_slides(["a-2", "a-1", "b-1", "c-1"], pattern="^(.)-")
+    tables = [*join_cohort(read_labels(path, OWN), slides, "c").tables]
+    for scheme in ("patient_folds", "patient_folds_code"):
+        tables.append(draw_patients(people(20, 40), card(scheme), fold=1).roles)
+    text = "".join(table.to_csv(index=False) for table in tables)
+    golden = {1: "03e78b3b4539f1c3"}
+    found = hashlib.sha256(text.encode()).hexdigest()[:16]
+    assert found == golden[recipes.COHORTS], HINT.format("COHORTS")
+
+
+def test_mil():
+    """Two epochs on 12 patients move with every draw of weights and order, and with AdamW."""
+    from test_mil import CPU, fold_of, head, invented, score_patients
+
+    (people, bags), (others, more) = invented(60, 0, "p"), invented(30, 1, "x")
+    table = fold_of(people, others, bags | more)
+    table = table.groupby(["role", "label"]).head(3).reset_index(drop=True)
+    card = head("transformer_mil_short", epochs=2)
+    notes = score_patients(bags | more, table, card, seed=0, device=CPU)[1]
+    golden = {1: [0.898107, 1.193852]}
+    found = [look["validation_loss"] for look in notes["looks"]]
+    assert found == pytest.approx(golden[recipes.MIL], rel=1e-2), HINT.format("MIL")

@@ -66,8 +66,9 @@ def _read_xlsx(path: Path, sheet: str | None) -> pd.DataFrame:
                     f"{path} has no sheet {sheet!r}; it has {book.sheet_names}. Correct `sheet:` "
                     "in the dataset's card."
                 )
-            kept = {"dtype": object, "keep_default_na": False, "na_values": [""]}
-            table = pd.read_excel(book, sheet_name=sheet or 0, **kept)
+            table = pd.read_excel(
+                book, sheet_name=sheet or 0, dtype=object, keep_default_na=False, na_values=[""]
+            )
     except (BadZipFile, ValueError, KeyError) as error:
         raise DataError(f"{path} is no XLSX ({error}). Save it as XLSX or as CSV.") from error
     table.columns = table.columns.map(str)
