@@ -74,7 +74,7 @@ def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) ->
         the crop is grey, 1 where it is solarized.
     """
     shares = BLUR[settings["blur"]]
-    drawn = []
+    drawn: list[Tensor] = []
     for blurred, kind, crops in zip(
         shares, ("global", "global", "local"), (1, 1, settings["locals"]), strict=True
     ):
@@ -96,9 +96,7 @@ def _cubic(distance: Tensor) -> Tensor:
     return torch.where(distance < 1, near, far) * (distance < 2)
 
 
-def resize_matrix(
-    start: Tensor, length: Tensor, flip: Tensor, *, stored: int, side: int
-) -> Tensor:
+def resize_matrix(start: Tensor, length: Tensor, flip: Tensor, *, stored: int, side: int) -> Tensor:
     """Return what a line of px is multiplied by to be cut, resized and flipped.
 
     Parameters

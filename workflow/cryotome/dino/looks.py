@@ -107,7 +107,9 @@ def check_look(looks: list[dict[str, Any]], chance: float, card: Card) -> None:
     lost = [f"{SCORES[name]} from {first[name]:.3f} to {last[name]:.3f}" for name in fallen]
     lost = lost if len(fallen) == len(leads) else []
     if not last["spread"] >= limits["least_spread"] * first["spread"]:  # NaN too
-        lost.append(f"the spread of the embeddings from {first['spread']:.3g} to {last['spread']:.3g}")
+        lost.append(
+            f"the spread of the embeddings from {first['spread']:.3g} to {last['spread']:.3g}"
+        )
     if lost:
         best = max(looks, key=lambda look: look["knn" if leads else "spread"])
         raise TrainingError(

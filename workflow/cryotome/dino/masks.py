@@ -46,7 +46,10 @@ def draw_blocks(goal: np.ndarray, grid: int, rng: np.random.Generator) -> np.nda
         aspect = np.exp(math.log(ASPECT) * (1 - 2 * shape))
         height = np.sqrt(np.maximum(area, 0) * aspect).round()
         width = np.sqrt(np.maximum(area, 0) / aspect).round()
-        top, left = (down * (grid - height + 1)).astype(int), (right * (grid - width + 1)).astype(int)
+        top, left = (
+            (down * (grid - height + 1)).astype(int),
+            (right * (grid - width + 1)).astype(int),
+        )
         block = _inside(top, height, grid)[:, :, None] & _inside(left, width, grid)[:, None]
         new = (block & ~masked).sum((1, 2))
         taken = at_work & (height < grid) & (width < grid) & (new > 0) & (new <= room)
@@ -73,7 +76,8 @@ def draw_masks(count: int, grid: int, settings: Card, rng: np.random.Generator) 
     (count, grid * grid) bool
     """
     hidden = int(count * settings["share"])
-    bounds = np.linspace(*settings["ratio"], hidden + 1)
+    low, high = settings["ratio"]
+    bounds = np.linspace(low, high, hidden + 1)
     goal = (grid**2 * rng.uniform(bounds[:-1], bounds[1:])).astype(int)
     masks = np.zeros((count, grid, grid), bool)
     masks[:hidden] = draw_blocks(goal, grid, rng)

@@ -42,7 +42,9 @@ class Order:
 
     def batch(self, iteration: int, size: int) -> Tensor:
         """Return the rows of an iteration, (size,) int; a batch may span passes."""
-        which, place = np.divmod(np.arange(iteration * size, (iteration + 1) * size), len(self.rows))
+        which, place = np.divmod(
+            np.arange(iteration * size, (iteration + 1) * size), len(self.rows)
+        )
         return torch.from_numpy(np.array([self._pass(p)[at] for p, at in zip(which, place)]))
 
 
