@@ -34,6 +34,11 @@ class Course:
         self.learner, self.images, self.card, self.folder = learner, images, card, folder
         self.device, self.order = images.supply.device, Order(images.rows, card["seed"])
         self.watch = Watch(images, card, card["crops"]["global"]["side"])
+        if card["stop_at"] > card["total_iters"]:
+            raise CardError(
+                f"`stop_at: {card['stop_at']}` lies beyond `total_iters: {card['total_iters']}` in "
+                "a finetune card; the schedules end there. Raise `total_iters`."
+            )
         if card["select"] == "knn" and self.watch.label is None:
             raise CardError("`select: knn` in a finetune card needs labels; write `stop_at`.")
         self.iteration, self.looks = 0, list[dict[str, float]]()

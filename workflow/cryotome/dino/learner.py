@@ -52,7 +52,7 @@ class Learner(nn.Module):
         for one in (self.student, self.teacher):
             for part in one.modules():
                 if isinstance(part, Attention) and device.type == "cpu":
-                    part.fused_attn = self.precision != torch.bfloat16
+                    part.fused_attn = self.precision != torch.bfloat16  # type: ignore[misc]
         self.optimizer = build_optimizer(self.student, self.blocks, self.card)
 
     @torch.no_grad()
