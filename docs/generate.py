@@ -29,6 +29,7 @@ KINDS = {
     "head": "config/heads/*.yaml",
     "scheme": "config/schemes/*.yaml",
     "download": "config/downloads/*.yaml",
+    "finetune": "config/finetunes/*.yaml",
 }
 # Licences that a package's metadata spells vaguely: read from its source, and accepted.
 READ = {

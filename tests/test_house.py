@@ -7,37 +7,46 @@ import subprocess
 
 from conftest import ROOT
 
-LIBRARY = sorted((ROOT / "workflow" / "cryotome").glob("*.py"))
+HOME = ROOT / "workflow" / "cryotome"
+LIBRARY = sorted(HOME.rglob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "slide_names"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "slide_names", "dino.order"},
     {"cards", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
-    {"colorectal", "resume", "linear", "cluster", "web"},
-    {"machine", "chosen", "replica", "receipts"},
+    {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles"},
+    {"machine", "chosen", "replica", "receipts", "dino.losses"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
-    {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides", "cohorts", "patient_folds", "mil", "patients"},
-    {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "tiles"},
-    {"colorectal_partial", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "tile_pictures"},
-    {"slide_lists", "data", "fetch", "ending", "embedders", "endtoend", "plan"},
-    {"embeddings", "doctor"},
-    {"parity", "given", "bags"},
+    {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides", "cohorts", "patient_folds", "mil", "patients", "dino.crops"},
+    {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "tiles", "dino.sources"},
+    {"colorectal_partial", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "tile_pictures", "dino.backbone"},
+    {"slide_lists", "data", "fetch", "ending", "embedders", "endtoend", "plan", "dino.looks", "dino.learner"},
+    {"embeddings", "doctor", "dino.course", "dino.curve"},
+    {"parity", "given", "bags", "dino.finetune"},
 ]  # fmt: skip
 
 
+def name_of(path):
+    """Return `supply`, or `dino.crops` in a folder of its own."""
+    return ".".join(path.relative_to(HOME).with_suffix("").parts)
+
+
+MODULES = {name_of(path): path for path in LIBRARY if path.stem != "__init__"}
+
+
 def test_every_module_has_its_test_and_its_docstring():
+    for name in MODULES:
+        assert (ROOT / "tests" / f"test_{name.replace('.', '_')}.py").exists(), name
     for path in LIBRARY:
-        if path.stem != "__init__":
-            assert (ROOT / "tests" / f"test_{path.stem}.py").exists(), path.stem
         assert ast.get_docstring(ast.parse(path.read_text())), path
 
 
 def test_imports_point_down():
     level = {name: depth for depth, names in enumerate(LAYERS) for name in names}
-    assert set(level) == {path.stem for path in LIBRARY} - {"__init__"}
-    for path in LIBRARY:
+    assert set(level) == set(MODULES)
+    for module, path in MODULES.items():
         text = path.read_text()
-        named = re.findall(r"from cryotome\.(\w+) import", text)
+        named = re.findall(r"from cryotome\.([\w.]+) import", text)
         for name in named + re.findall(r"from cryotome import (\w+)", text):
-            assert level[name] < level[path.stem], f"{path.stem} imports {name}"
+            assert level[name] < level[module], f"{module} imports {name}"
 
 
 def test_the_library_spells_no_results_path_but_one_home():
@@ -122,8 +131,8 @@ def closure(module: str, known: set[str]) -> set[str]:
     waiting = {module}
     while waiting - PLUMBING:
         waiting -= PLUMBING
-        text = (ROOT / "workflow" / "cryotome" / f"{waiting.pop()}.py").read_text()
-        named = set(re.findall(r"^ *from cryotome\.(\w+) import", text, re.M)) & known
+        text = MODULES[waiting.pop()].read_text()
+        named = set(re.findall(r"^ *from cryotome\.([\w.]+) import", text, re.M)) & known
         waiting |= named - found
         found |= named
     return found
@@ -131,7 +140,7 @@ def closure(module: str, known: set[str]) -> set[str]:
 
 def test_rules_that_watch_their_library_watch_all_of_it():
     """Editing a module that a cheap rule's numbers come from reruns the rule."""
-    modules = {path.stem for path in LIBRARY}
+    modules = set(MODULES)
     lacking = {}
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):
         for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
@@ -140,9 +149,10 @@ def test_rules_that_watch_their_library_watch_all_of_it():
             if not listed or not script or script[1] in EXPENSIVE:
                 continue
             text = (ROOT / "workflow" / "scripts" / f"{script[1]}.py").read_text()
-            used = set(re.findall(r"from cryotome\.(\w+) import", text)) & modules
+            used = set(re.findall(r"from cryotome\.([\w.]+) import", text)) & modules
             used |= {deep for module in used - PLUMBING for deep in closure(module, modules)}
-            missing = used - PLUMBING - set(re.findall(r"cryotome/(\w+)", listed[1]))
+            named = re.findall(r"cryotome/([\w/]+)", listed[1])
+            missing = used - PLUMBING - {name.replace("/", ".") for name in named}
             if missing:
                 lacking[rule.split(":")[0]] = sorted(missing)
     assert lacking == {}

@@ -3,14 +3,15 @@
 import json
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from cryotome import recipes
 from cryotome.checkpoints import checkpointed
 from cryotome.curves import write_curve
-from cryotome.devices import describe, peak_memory, pick_device, use_threads
+from cryotome.devices import pick_device, use_threads
 from cryotome.dino.backbone import build_backbone
 from cryotome.dino.curve import draw_finetuning
-from cryotome.dino.finetune import finetune, publish
+from cryotome.dino.finetune import cost_of, finetune, publish
 from cryotome.dino.learner import Learner
 from cryotome.dino.sources import read_images
 from cryotome.job import run
@@ -43,27 +44,22 @@ def main(
     backbone, base_sha256 = build_backbone(base, card["base"], weights_dir, card)
     images = read_images(patches, cells, split, on, threads)
     precision = precision_of(card, on)
-    notes = {"model": model, "card": card, "base_card": base, "base_sha256": base_sha256}
-    notes |= images.about | {"split_sha256": [sha256(path) for path in split]}
-    notes |= {"recipe": recipe, "precision": str(precision).removeprefix("torch.")}
-    notes |= {"versions": {name: version(name) for name in ("torch", "torchvision", "timm")}}
+    decides: dict[str, Any] = {"model": model, "card": card, "base_card": base}
+    decides |= {**images.about, "base_sha256": base_sha256}
+    decides |= {"split_sha256": [sha256(path) for path in split], "recipe": recipe}
+    decides |= {"versions": {name: version(name) for name in ("torch", "torchvision", "timm")}}
+    decides |= {"precision": str(precision).removeprefix("torch.")}
     learner = Learner(backbone, card, precision)
     learner.begin(on)
-    with checkpointed(partial, notes | {"device": on.type}) as checkpoint:
+    with checkpointed(partial, decides | {"device": on.type}) as checkpoint:
         fit = finetune(learner, images, card, partial, checkpoint)
         publish(partial, fit, weights, checkpoints)
-        how = {"title": model, "synthetic": synthetic, "draw": draw_finetuning}
-        write_curve(fit.curve, curve, picture, **how)
-        hours = fit.seconds / 3600 * (threads if on.type == "cpu" else 1)
-        notes |= {"gpu_hours" if on.type == "cuda" else "core_hours": round(hours, 4)}
-        notes |= {"seconds": round(fit.seconds, 1), "images_per_second": round(fit.speed, 1)}
-        notes |= {"device": describe(on), "peak_memory_gb": round(peak_memory(on), 2)}
-        notes |= {"iterations": card["stop_at"], "kept": fit.kept, "synthetic": synthetic}
-        notes |= {"images": card["stop_at"] * card["batch"], "of_images": len(images.rows)}
-        seen = fit.curve[["iteration", "knn", "probe", "spread"]].iloc[[0, -1]]
-        notes |= {"sha256": sha256(weights), "looks": json.loads(seen.to_json(orient="records"))}
+        title, draw = model, draw_finetuning
+        write_curve(fit.curve, curve, picture, title=title, synthetic=synthetic, draw=draw)
+        told = decides | cost_of(fit, card, on, threads) | {"synthetic": synthetic}
         with written_whole(about) as beside:
-            beside.write_text(json.dumps(notes, indent=1) + "\n")
+            told |= {"of_images": len(images.rows), "sha256": sha256(weights)}
+            beside.write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A vision transformer of timm that can hide tokens from itself."""
 
+from math import isqrt
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 
 from cryotome.cards import Card
 from cryotome.converters import convert, resize_grid
-from cryotome.encoders import build_encoder
+from cryotome.encoders import build_encoder, patch_side
 from cryotome.errors import CardError
 from cryotome.weights import find_weights, read_file
 
@@ -37,7 +38,7 @@ class MaskedViT(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.again = network, again
-        self.grid, self.dim = round((network.pos_embed.shape[1] - 1) ** 0.5), network.embed_dim
+        self.grid, self.dim = grid_of(network), network.embed_dim
         self.mask_token = nn.Parameter(torch.zeros(1, self.dim))
         for name, values in normalise.items():
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
@@ -65,6 +66,8 @@ class MaskedViT(nn.Module):
         x = embed.norm(x)  # (n, tokens, dim)
         if hidden is not None:
             x = torch.where(hidden[..., None], self.mask_token.to(x.dtype), x)
+        assert network.cls_token is not None
+        assert network.pos_embed is not None
         x = torch.cat([network.cls_token.expand(len(x), -1, -1), x], dim=1)
         position = resize_grid(network.pos_embed, count=x.shape[1], offset=LOCAL_OFFSET)
         x = network.norm_pre(x + position)
@@ -106,8 +109,7 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
     if "grid" in how:
         base = base | {"checkpoint": how | {"grid": how["grid"] | {"offset": 0}}}
     encoder, known = build_encoder(base, name, weights_dir, view="patches", side=side)
-    network = encoder.network
-    _check(network, name, card["crops"])
+    network = _checked(encoder.network, name, card["crops"])
     again = card["activation_checkpointing"]
     backbone = MaskedViT(network, base["normalise"], drop_path=card["drop_path"], again=again)
     if "file" in base["weights"]:
@@ -118,14 +120,24 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
     return backbone, known
 
 
-def _check(network: nn.Module, name: str, crops: Card) -> None:
-    fits = isinstance(network, VisionTransformer) and network.num_prefix_tokens == 1
-    if not fits or network.pos_embed is None or network.no_embed_class:
+def grid_of(network: VisionTransformer) -> int:
+    """Return for how many tokens along a side a network has positions."""
+    assert network.pos_embed is not None
+    return isqrt(network.pos_embed.shape[1] - 1)
+
+
+def _checked(network: nn.Module, name: str, crops: Card) -> VisionTransformer:
+    if (
+        not isinstance(network, VisionTransformer)
+        or network.num_prefix_tokens != 1
+        or network.pos_embed is None
+        or network.no_embed_class
+    ):
         raise CardError(
             f"{name} cannot be finetuned this way: it is no vision transformer of timm with one "
             "class token and a position for each token. Choose another `base`."
         )
-    step, tokens = network.patch_embed.patch_size[0], network.pos_embed.shape[1] - 1
+    step, whole = patch_side(network), crops["global"]["side"]
     for kind in ("global", "local"):
         side = crops[kind]["side"]
         if side % step:
@@ -133,9 +145,10 @@ def _check(network: nn.Module, name: str, crops: Card) -> None:
                 f"{name} takes multiples of {step} px, and `crops: {{{kind}: {{side: {side}}}}}` "
                 f"is none. Write {max(step, side - side % step)}."
             )
-    if tokens != (crops["global"]["side"] // step) ** 2:
+    if grid_of(network) != whole // step:
         raise CardError(
-            f"{name} has positions for {tokens} tokens, and global crops of "
-            f"{crops['global']['side']} px have {(crops['global']['side'] // step) ** 2}. Write "
-            f"`img_size: {crops['global']['side']}` under `arguments` of the model's card."
+            f"{name} has positions for {grid_of(network)} tokens along a side, and a global crop "
+            f"of {whole} px has {whole // step}. Write `img_size: {whole}` under `arguments` of "
+            "its card."
         )
+    return network

@@ -74,7 +74,7 @@ def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) ->
         the crop is grey, 1 where it is solarized.
     """
     shares = BLUR[settings["blur"]]
-    drawn = []
+    drawn: list[Tensor] = []
     for blurred, kind, crops in zip(
         shares, ("global", "global", "local"), (1, 1, settings["locals"]), strict=True
     ):

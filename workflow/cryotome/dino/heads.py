@@ -25,11 +25,15 @@ class Head(nn.Module):
             nn.GELU(),
             nn.Linear(hidden, bottleneck),
         )
-        for layer in self.layers[::2]:
-            nn.init.trunc_normal_(layer.weight, std=0.02)
-            nn.init.zeros_(layer.bias)
+        for name, weight in self.layers.named_parameters():
+            if name.endswith("bias"):
+                nn.init.zeros_(weight)
+            else:
+                nn.init.trunc_normal_(weight, std=0.02)
         self.last = weight_norm(nn.Linear(bottleneck, settings["prototypes"], bias=False))
-        nn.init.ones_(self.last.parametrizations.weight.original0)
+        for name, weight in self.last.named_parameters():
+            if name.endswith("original0"):  # the lengths
+                nn.init.ones_(weight)
 
     @property
     def prototypes(self) -> Tensor:

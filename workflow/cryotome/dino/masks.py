@@ -76,7 +76,8 @@ def draw_masks(count: int, grid: int, settings: Card, rng: np.random.Generator) 
     (count, grid * grid) bool
     """
     hidden = int(count * settings["share"])
-    bounds = np.linspace(*settings["ratio"], hidden + 1)
+    low, high = settings["ratio"]
+    bounds = np.linspace(low, high, hidden + 1)
     goal = (grid**2 * rng.uniform(bounds[:-1], bounds[1:])).astype(int)
     masks = np.zeros((count, grid, grid), bool)
     masks[:hidden] = draw_blocks(goal, grid, rng)

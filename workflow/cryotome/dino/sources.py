@@ -1,29 +1,20 @@
 """The images that are learned from: a patch store, or the tiles of many slides."""
 
-import hashlib
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
-from torchvision.io import ImageReadMode, decode_jpeg
 
 from cryotome.cells import load_cells
-from cryotome.dino.order import ahead
-from cryotome.errors import DataError, SplitError, StoreError
+from cryotome.dino.tiles import Tiles, holds_tiles, trained_slides
+from cryotome.errors import SplitError, StoreError
 from cryotome.paths import sha256
-from cryotome.stores import PATCHES, UNREADABLE, passport, read_ids, read_rows
-from cryotome.supply import Supply, sent
+from cryotome.stores import PATCHES, passport, read_ids, read_rows
+from cryotome.supply import Supply
 
-OPEN = 512  # tile stores held open at once
 SLAB = 4096  # patches read at once
-JPEG = "jpeg"  # the dataset of a tile store that holds images
 
 
 @dataclass(frozen=True)
@@ -44,7 +35,7 @@ class Images:
         What the images are, for passports.
     """
 
-    supply: "Supply | Tiles"
+    supply: Supply | Tiles
     rows: np.ndarray
     label: np.ndarray | None
     side: int
@@ -73,7 +64,7 @@ def read_images(
     StoreError
         A store is damaged, or was made from other cells.
     """
-    kinds = [_holds_tiles(path) for path in stores]
+    kinds = [holds_tiles(path) for path in stores]
     if all(kinds) and kinds:
         return _read_tiles(stores, cells, split, device, threads)
     if len(stores) != 1:
@@ -83,16 +74,6 @@ def read_images(
             "stores of the tiling that a dataset's card calls `finetune`."
         )
     return _read_patches(stores[0], cells, split, device)
-
-
-def _holds_tiles(path: Path) -> bool:
-    try:
-        with h5py.File(path) as file:
-            return JPEG in file
-    except UNREADABLE as error:
-        raise StoreError(
-            f"{path} is not a readable HDF5 file: {error}. Delete it and rerun."
-        ) from error
 
 
 def _read_patches(path: Path, cells: list[Path], split: list[Path], device: torch.device) -> Images:
@@ -131,86 +112,12 @@ def _check_left(rows: np.ndarray, split: Path) -> None:
         )
 
 
-class Tiles:
-    """JPEG tiles of many slides, decoded ahead of the step that learns from them."""
-
-    def __init__(self, paths: list[Path], device: torch.device, threads: int) -> None:
-        self.device = device
-        self._pool, self._next = ThreadPoolExecutor(threads), ThreadPoolExecutor(1)
-        digest, counts = hashlib.sha256(), []
-        for path in paths:
-            with h5py.File(path) as file:
-                counts.append(len(file[JPEG]))
-                digest.update(path.stem.encode() + file["coords"][:].tobytes())
-        self.paths, self.ends, self.sha256 = paths, np.cumsum(counts), digest.hexdigest()
-        self._open = lru_cache(OPEN)(h5py.File)
-        if not sum(counts):
-            raise DataError(
-                f"None of the {len(paths)} tile stores has a tile, first {paths[0]}. Its attributes "
-                "`status` and `reason` say why; mend the slides or the dataset's `tiles:`."
-            )
-        self.where = f"{self.ends[-1]:,} tiles of {len(paths):,} slides, decoded ahead"
-
-    def _place(self, row: int) -> tuple[Path, int]:
-        at = int(np.searchsorted(self.ends, row, side="right"))
-        return self.paths[at], row - (int(self.ends[at - 1]) if at else 0)
-
-    def _bytes(self, row: int) -> Tensor:
-        path, at = self._place(row)
-        return torch.from_numpy(self._open(path)[JPEG][at])
-
-    def _decoded(self, row: int) -> Tensor:
-        return decode_jpeg(self._bytes(row), ImageReadMode.RGB)
-
-    def take(self, rows: Tensor) -> Tensor:
-        """Return the tiles of these rows (n,), (n, side, side, 3) uint8 on the device.
-
-        Raises
-        ------
-        StoreError
-            A tile is no JPEG, or not all have one size.
-        """
-        which, on_gpu = rows.tolist(), self.device.type == "cuda"
-        try:
-            if on_gpu:
-                coded = list(self._pool.map(self._bytes, which))
-                tiles = decode_jpeg(coded, ImageReadMode.RGB, device=self.device)
-            else:
-                tiles = list(self._pool.map(self._decoded, which))
-            stacked = torch.stack(tiles)
-        except (RuntimeError, *UNREADABLE) as error:
-            stores = sorted({self._place(row)[0].name for row in which})
-            raise StoreError(
-                f"A tile of {', '.join(stores[:5])} cannot be read ({error}). Delete these stores "
-                "and rerun."
-            ) from error
-        return sent(stacked, self.device).permute(0, 2, 3, 1)
-
-    def batches(self, rows: Tensor) -> Iterator[Tensor]:
-        """Yield the tiles of each row of `rows` (steps, batch), two batches ahead."""
-        yield from ahead(self.take, rows, self._next)
-
-
 def _read_tiles(
     paths: list[Path], cells: list[Path], split: list[Path], device: torch.device, threads: int
 ) -> Images:
     if split:
-        paths = _trained_slides(paths, cells, split[0])
+        paths = trained_slides(paths, cells, split[0])
         _check_left(np.array(paths), split[0])
     tiles = Tiles(paths, device, threads)
     side = tiles.take(torch.zeros(1, dtype=torch.int64)).shape[1]
     return Images(tiles, np.arange(tiles.ends[-1]), None, side, {"tiles_sha256": tiles.sha256})
-
-
-def _trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[Path]:
-    """Return the stores of slides whose patient is in the role `train`."""
-    if not slides:
-        raise SplitError(
-            f"{split} names patients, and no table says which slides are theirs. Give the cohort's "
-            "table of slides (FILENAME, PATIENT) as `cells`."
-        )
-    table = pd.read_csv(slides[0], dtype=str)
-    roles = pd.read_csv(split, dtype=str)
-    mine = table[table["PATIENT"].isin(roles.loc[roles["role"] == "train", "id"])]["FILENAME"]
-    names = set(mine) | {Path(name).stem for name in mine}
-    return [path for path in paths if path.stem in names]
