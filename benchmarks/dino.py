@@ -50,7 +50,10 @@ CROPS = {"global": {"side": 98, "scale": [0.32, 1.0]}, "local": {"side": 42, "sc
 # card, side of the stored images, and what is changed in finetune card and network
 SIZES: dict[str, tuple[str, int, Card, Card]] = {
     "moderate": (
-        "dinov2_s_nct", 98, {"batch": 16, "head": {"prototypes": 4096}, "crops": CROPS}, {"depth": 4}
+        "dinov2_s_nct",
+        98,
+        {"batch": 16, "head": {"prototypes": 4096}, "crops": CROPS},
+        {"depth": 4},
     ),
     "tiny": ("dinov2_tiny_amibr", 64, {}, {}),
     "s_256": ("dinov2_s_nct", 224, {}, {}),

@@ -9,12 +9,15 @@ from cryotome.colorectal_tables import judged, read_summaries, table_of_rows
 from cryotome.failures import Failure
 
 # rules whose failure keeps a row's scores away
-MADE = ("make_demo_tissue", "make_demo_slides", "finetune_dinov2")
 ON_THE_WAY = {
-    "patches": (*MADE, "read_cells", "cut_patches", "embed", "split_given", "classify_patches")
-    + ("score_patches",),
-    "slides": (*MADE, "tile_slide", "embed_slide", "read_cohort", "split_patients", "train_mil")
-    + ("score_patients",),
+    "patches": [
+        *("make_demo_tissue", "finetune_dinov2", "read_cells", "cut_patches", "embed"),
+        *("split_given", "classify_patches", "score_patches"),
+    ],
+    "slides": [
+        *("make_demo_slides", "finetune_dinov2", "tile_slide", "embed_slide", "read_cohort"),
+        *("split_patients", "train_mil", "score_patients"),
+    ],
 }
 NAMED = ("view", "model", "head", "finetune")
 REASONS = 3  # that one row lists

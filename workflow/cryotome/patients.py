@@ -102,7 +102,7 @@ def _over_folds(folds: Folds, cohort: str, external: str | None) -> pd.DataFrame
     watched = [of_role(table, "validation") for table in folds.values()]
     summary = summarise_folds(folds).drop(index="ensemble", errors="ignore")
     summary.loc[VALIDATION] = pd.Series(_summary(watched))
-    domains = {"test": cohort, "external": external, VALIDATION: cohort}
+    domains = {"test": cohort, "external": external or "", VALIDATION: cohort}
     lines = summary.rename(columns={"mean": "value"}).assign(
         fraction="1.0",
         fold=[VALIDATION if name == VALIDATION else ALL for name in summary.index],
