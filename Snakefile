@@ -42,16 +42,18 @@ onsuccess:
 
 
 onerror:
+    from cryotome.colorectal_partial import write_partials
     from cryotome.ending import conclude, say_dropped
 
     conclude(
         STUDY,
         rules.table2_partial.input,
-        {"slides": of_rows("slides"), "patches": of_rows("patches")},
         LOGS,
         run=os.environ[RUN],
         say=logger.error,
     )
+    scores = {kind: of_rows(kind) for kind in ("slides", "patches")}
+    write_partials(STUDY, scores, LOGS, say=logger.error)
     say_dropped(STUDY, LOGS.parent, say=logger.warning)
 
 

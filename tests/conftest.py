@@ -113,6 +113,24 @@ def placed(cells: pd.DataFrame) -> pd.DataFrame:
     return cells.assign(x=x, y=y, image=cells["slide"].astype(str))
 
 
+PATIENTS = {  # by name of a cohort: one positive, one negative
+    "tcga_crc": ["TCGA-5M-AAT6", "TCGA-3L-AA1B"],
+    "cptac_crc": ["01CO005", "01CO001"],
+}
+
+
+def bring_patients(root: Path, card: Card, names: list[str]) -> None:
+    """Write a table of two labelled patients in a cohort's form, and an empty slide of each."""
+    said, (table,) = card["labels"], [root / card["labels"]["table"]]
+    labels = [said["positive"][0], said["negative"][0]]
+    rows = {said["patient"]: names, said["target"]: labels}
+    rows |= {column: [values[0]] * 2 for column, values in said.get("where", {}).items()}
+    table.parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows).to_excel(table, sheet_name=said.get("sheet", "Sheet1"), index=False)
+    for name in names:
+        (root / card["images"] / f"{name}-01Z-00-DX1.svs").touch()
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Empty annotation files: enough to plan a real study."""
@@ -124,4 +142,6 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
             if "annotations" in card:
                 (root / card["annotations"]).parent.mkdir(parents=True, exist_ok=True)
                 (root / card["annotations"]).touch()
+            if card["reader"] == "slides":
+                bring_patients(root, card, PATIENTS[kind.stem])
     return str(root)

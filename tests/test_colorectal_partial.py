@@ -1,8 +1,12 @@
+import pandas as pd
+from conftest import CONFIG
 from test_colorectal_tables import ABOUT, PUBLISHED, scores
 
-from cryotome.colorectal_partial import partial_table, why_missing
+from cryotome.cards import read_yaml
+from cryotome.colorectal_partial import partial_table, why_missing, write_partials
 from cryotome.failures import Failure
 from cryotome.published import read_published
+from cryotome.study import Study
 
 FAILED = [
     Failure("finetune_dinov2", {"finetune": "dinov2_s_tcga"}, "the loss is nan", "log"),
@@ -31,3 +35,18 @@ def test_a_partial_table_has_what_is_there_and_says_why_the_rest_is_not(tmp_path
     table = partial_table([there, lacks], read_published(PUBLISHED), "slides", FAILED, about)
     assert table["cohort"].fillna(-1).tolist() == [0.87, -1]
     assert table["why"].tolist() == ["", "finetune_dinov2: the loss is nan; tile_slide: disk full"]
+
+
+def test_a_run_that_fails_leaves_both_tables_and_says_so(tmp_path):
+    said, demo = [], Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    scored = {"slides": [], "patches": []}
+    write_partials(demo, scored, tmp_path / "logs", say=said.append)
+    table = pd.read_csv(tmp_path / "studies" / "demo" / "colorectal" / "table1_partial.csv")
+    assert set(table["why"]) == {"not run yet"}
+    assert len(table) == 6  # three encoders, two heads
+    assert ["table1_partial.csv holds" in said[0], "table2_partial.csv holds" in said[1]] == [
+        True
+    ] * 2
+    ganz = Study(read_yaml(CONFIG / "ganz2024.yaml"), CONFIG)
+    write_partials(ganz, scored, tmp_path / "logs", say=said.append)
+    assert len(said) == 2

@@ -51,7 +51,7 @@ def test_every_snakemake_command_plans(page, line, clone, data_root):
     if "--list-rules" in words or "--touch" in words:
         assert snakemake(clone, *words, "-n", **site)
         return
-    if "--cores" in words and re.search("ganz2024|ammeling2025", line):
+    if "--cores" in words and re.search("ganz2024|ammeling2025|roth2024", line):
         words += ["--config", "device=job"]  # the README says that it needs a GPU
     assert jobs(snakemake(clone, "-n", *words, **site)), line
 

@@ -15,8 +15,6 @@ from cryotome.failures import RUN, recorded
 from cryotome.stores import LAYOUT, PATCHES, VERSION, seal
 from cryotome.study import Study
 
-NONE: dict[str, list[str]] = {"slides": [], "patches": []}  # no score file is asked for
-
 
 def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path, monkeypatch):
     monkeypatch.setenv(RUN, "this")
@@ -33,7 +31,7 @@ def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path
         published=str(ROOT / "config" / "published" / "ganz2024_table2.csv"),
     )
     said = []
-    conclude(study, inputs, NONE, logs, run="this", say=said.append)
+    conclude(study, inputs, logs, run="this", say=said.append)
     assert "Jobs failed; what does not need them was made" in said[0]
     assert "embed demo_rois, paper-fp32, vit_tiny_random: put the file there" in said[0]
     table = pd.read_csv(tmp_path / "studies" / "demo" / "table2_partial.csv")
@@ -63,11 +61,11 @@ def test_failures_of_earlier_runs_are_not_listed(tmp_path):
     )
     said = []
     os.utime(log, (2e9, 2e9))  # written by a clock that has been set back since
-    conclude(study, SimpleNamespace(), NONE, tmp_path, run="this", say=said.append)
+    conclude(study, SimpleNamespace(), tmp_path, run="this", say=said.append)
     assert "old" not in said[0]
     log.write_text(log.read_text().replace("old", "new").replace("other", "this"))
     os.utime(log, (0, 0))
-    conclude(study, SimpleNamespace(), NONE, tmp_path, run="this", say=said.append)
+    conclude(study, SimpleNamespace(), tmp_path, run="this", say=said.append)
     assert "new" in said[1]
 
 
@@ -79,7 +77,7 @@ def test_a_download_that_failed_says_nothing_of_table_2(tmp_path, monkeypatch):
     with pytest.raises(WeightsError), recorded(log, "download", {"record": "mine"}):
         raise WeightsError("404")
     said: list[str] = []
-    conclude(study, SimpleNamespace(), NONE, tmp_path / "logs", run="this", say=said.append)
+    conclude(study, SimpleNamespace(), tmp_path / "logs", run="this", say=said.append)
     assert "download mine: 404" in said[0]
     assert len(said) == 1
 

@@ -38,7 +38,9 @@ def test_two_slides_of_one_name_are_refused(roth):
 
 def test_a_folder_that_lacks_or_is_empty_names_the_way_out(roth):
     study, site, folder = roth
-    with pytest.raises(CryotomeError, match=r"cptac_crc/slides does not exist.*make data STUDY=roth2024"):
+    with pytest.raises(
+        CryotomeError, match=r"cptac_crc/slides does not exist.*make data STUDY=roth2024"
+    ):
         slide_files(study, site, "cptac_crc")
     for path in folder.rglob("*.svs"):
         path.unlink()

@@ -46,6 +46,13 @@ def published_hours(texts: pd.DataFrame) -> dict[str, float]:
     return hours
 
 
+def spent_of(notes: Card) -> Card:
+    """Return the hours of a finetuning and their unit, from what stands beside its weights."""
+    unit = "gpu_hours" if "gpu_hours" in notes else "core_hours"
+    said = {"gpu_hours": "GPU-hours", "core_hours": "core-hours"}
+    return {"hours": notes[unit], "unit": said[unit]}
+
+
 def figure1_data(
     tables: list[pd.DataFrame], costs: dict[str, Card], hours: dict[str, float], about: Card
 ) -> pd.DataFrame:

@@ -1,12 +1,17 @@
 """Tables 1 and 2 of paper 002 from whatever there is, and why the rest is missing."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from cryotome.cards import Card
 from cryotome.colorectal_tables import judged, read_summaries, table_of_rows
-from cryotome.failures import Failure
+from cryotome.failures import Failure, failures
+from cryotome.paths import written_whole
+from cryotome.published import read_published
+from cryotome.study import Study
 
 # rules whose failure keeps a row's scores away
 ON_THE_WAY = {
@@ -71,3 +76,30 @@ def partial_table(
         missing = (f"model={model}", f"head={head}") not in there
         why.append(missing * (why_missing(row, kind, failed) or "not run yet"))
     return table.assign(why=why)
+
+
+def write_partials(
+    study: Study, scores: dict[str, list[str]], logs: Path, *, say: Callable[..., None]
+) -> None:
+    """Write what there is of Tables 1 and 2, where the study has them.
+
+    Parameters
+    ----------
+    scores
+        `slides` and `patches` to the score files of their rows, whether they exist or not.
+    logs
+        The folder of logs, with the records of failed jobs.
+    """
+    if study.colorectal is None:
+        return
+    about, failed = json.loads(study.colorectal.about), failures(logs)
+    published = read_published(sorted((study.folder / "published").glob("*.csv")))
+    for name, kind in (("table1", "slides"), ("table2", "patches")):
+        folder = logs.parent / "studies" / study.name / "colorectal"
+        table = partial_table(list(map(Path, scores[kind])), published, kind, failed, about)
+        with written_whole(folder / f"{name}_partial.csv") as beside:
+            table.to_csv(beside, index=False)
+        say(
+            f"{folder / name}_partial.csv holds what there is of paper 002's table, and why the "
+            "rest is missing."
+        )

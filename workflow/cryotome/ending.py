@@ -8,12 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from cryotome.colorectal_partial import partial_table
 from cryotome.errors import StoreError
 from cryotome.failures import failures
 from cryotome.partial import at_hand, table2_partial
 from cryotome.paths import written_whole
-from cryotome.published import read_published
 from cryotome.stores import PATCHES, passport
 from cryotome.study import Study
 
@@ -65,33 +63,6 @@ def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False
     return table
 
 
-def write_colorectal(study: Study, scores: dict[str, list[str]], logs: Path) -> list[Path]:
-    """Write what there is of paper 002's Tables 1 and 2, where the study has them.
-
-    Parameters
-    ----------
-    scores
-        `slides` and `patches` to the score files of their rows, whether they exist or not.
-
-    Returns
-    -------
-    paths of the tables
-    """
-    if study.colorectal is None:
-        return []
-    folder = logs.parent / "studies" / study.name / "colorectal"
-    about = json.loads(study.colorectal.about)
-    published = read_published(sorted((study.folder / "published").glob("*.csv")))
-    tables = []
-    for name, kind in (("table1", "slides"), ("table2", "patches")):
-        paths = list(map(Path, scores[kind]))
-        table = partial_table(paths, published, kind, failures(logs), about)
-        tables.append(folder / f"{name}_partial.csv")
-        with written_whole(tables[-1]) as beside:
-            table.to_csv(beside, index=False)
-    return tables
-
-
 def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> None:
     """List the images that gave no patches and whose cells the datasets' cards leave out.
 
@@ -112,23 +83,13 @@ def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> Non
             say("\n".join([*lines, *(f"  {why}" for why in broken.values())]))
 
 
-def conclude(
-    study: Study,
-    inputs: Any,
-    scores: dict[str, list[str]],
-    logs: Path,
-    *,
-    run: str,
-    say: Callable[..., None],
-) -> None:
-    """List the jobs that failed with their reasons; write what there is of the tables.
+def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]) -> None:
+    """List the jobs that failed with their reasons; write what there is of Table 2.
 
     Parameters
     ----------
     inputs
         Of the rule `table2_partial`.
-    scores
-        As `write_colorectal` takes them.
     run
         The run that has ended; records of others are not listed.
     """
@@ -139,6 +100,5 @@ def conclude(
     # a download that failed says nothing of Table 2
     always = {failure.rule for failure in failed} != {"download"}
     table = renew_partial(study, inputs, logs, always=always)
-    for partial in [table, *(write_colorectal(study, scores, logs) if always else [])]:
-        if partial:
-            say(f"{partial} holds what there is of that table, and why the rest is missing.")
+    if table:
+        say(f"{table} holds what there is of Table 2, and why the rest is missing.")

@@ -13,6 +13,7 @@ rule tabulate_slides:
     input:
         library(
             "scripts/tabulate_slides",
+            "cryotome/colorectal",
             "cryotome/colorectal_tables",
             "cryotome/published",
             "cryotome/tables",
@@ -40,6 +41,7 @@ use rule tabulate_slides as tabulate_patches with:
     input:
         library(
             "scripts/tabulate_slides",
+            "cryotome/colorectal",
             "cryotome/colorectal_tables",
             "cryotome/published",
             "cryotome/tables",
@@ -60,6 +62,7 @@ rule count_parameters:
     input:
         library(
             "scripts/count_parameters",
+            "cryotome/colorectal",
             "cryotome/colorectal_tables",
             "cryotome/published",
             "cryotome/tables",
@@ -91,6 +94,7 @@ rule judge_colorectal:
     input:
         library(
             "scripts/judge_colorectal",
+            "cryotome/colorectal",
             "cryotome/colorectal_tables",
             "cryotome/published",
             "cryotome/tables",
@@ -117,6 +121,7 @@ rule print_colorectal:
     input:
         library(
             "scripts/print_colorectal",
+            "cryotome/colorectal",
             "cryotome/colorectal_tables",
             "cryotome/published",
             "cryotome/tables",
@@ -173,6 +178,7 @@ rule draw_course:
         library(
             "scripts/draw_course",
             "cryotome/colorectal_figures",
+            "cryotome/colorectal",
             "cryotome/colorectal_tables",
             "cryotome/figures",
             "cryotome/published",

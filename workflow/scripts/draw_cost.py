@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.colorectal_figures import draw_figure1, figure1_data, published_hours
+from cryotome.colorectal_figures import draw_figure1, figure1_data, published_hours, spent_of
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
@@ -21,7 +21,7 @@ def main(
     png: Path,
     about: dict,
 ) -> None:
-    notes = {path.stem: json.loads(path.read_text()) for path in costs}
+    notes = {path.stem: spent_of(json.loads(path.read_text())) for path in costs}
     spent = {model: notes[made] for model, made in about["finetuned"].items() if made in notes}
     hours = published_hours(pd.read_csv(published, dtype=str, keep_default_na=False))
     tables = [pd.read_csv(path) for path in (slides, patches)]
