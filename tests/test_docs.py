@@ -124,7 +124,7 @@ def test_fidelity_names_functions_and_tests_that_exist():
     text = (ROOT / "docs" / "fidelity.md").read_text()
     for test_file, test in re.findall(r"`(test_\w+):(test_\w+)`", text):
         assert f"def {test}(" in (ROOT / "tests" / f"{test_file}.py").read_text(), test
-    for module, name in re.findall(r"`(?!test_)(\w+):(\w+)`", text):
+    for module, name in re.findall(r"`(?!test_)([\w.]+):(\w+)`", text):
         assert hasattr(importlib.import_module(f"cryotome.{module}"), name), f"{module}:{name}"
 
 
