@@ -10,7 +10,7 @@ from cryotome.paths import written_whole
 
 
 def main(
-    labels: Path,
+    labels: list[Path],
     slide_table: list[Path],
     patients: Path,
     slides: Path,
@@ -21,9 +21,9 @@ def main(
     at_hand: list[str],
 ) -> None:
     assert recipe == recipes.COHORTS
-    said = read_labels(labels, card["labels"])
+    said = read_labels(labels[0], card["labels"])
     if "expect" in card:
-        check_counts(said, card["expect"], labels)
+        check_counts(said, card["expect"], labels[0])
     table = slide_table[0] if slide_table else None
     found = read_slides(at_hand, table=table, pattern=card.get("patient"))
     cohort = join_cohort(said, found, dataset)
