@@ -87,7 +87,8 @@ rule train_mil:
         scheme=OF_PATIENTS,
     conda:
         "../../envs/cryotome.yaml"
-    threads: 2
+    # small steps: two threads wait for each other, two folds do not
+    threads: 1
     resources:
         gpu=on_gpu,
         mem_mb=grows(
