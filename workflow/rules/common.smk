@@ -19,7 +19,7 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "workflow"))
 
 from cryotome import recipes
-from cryotome.cards import facts
+from cryotome.cards import facts, tiling_of
 from cryotome.cluster import ANYTHING, SCHEDULER, granted
 from cryotome.demands import (
     embed_minutes,
@@ -28,6 +28,7 @@ from cryotome.demands import (
     patches_mb,
     train_minutes,
 )
+from cryotome.demo_cohorts import COHORTS, cohort_slides
 from cryotome.failures import RUN
 from cryotome.pins import pinned
 from cryotome.site import announce, annotation_file, images_at_hand, settle
@@ -89,6 +90,11 @@ def library(*files):
     return [os.path.relpath(BASE / "workflow" / f"{file}.py") for file in files]
 
 
+def slide_file(w):
+    """Return the file of a slide, or none where it is not at hand: that stops no cohort."""
+    return [file for file in [STUDY.slides(w.dataset)[w.slide]] if file]
+
+
 def drawn(pattern):
     """Return an input function: a pattern for every fraction and fold of the job's scheme."""
     return lambda w: [
@@ -138,3 +144,5 @@ wildcard_constraints:
     model=r"[a-z0-9_]+",
     fraction=r"[0-9.]+",
     fold=r"[0-9]+",
+    tiling=r"[a-z0-9_]+",
+    slide=r"[^/]+",
