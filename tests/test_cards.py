@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 import yaml
@@ -225,3 +226,38 @@ def test_a_misspelt_required_key_is_shown_as_it_was_written():
     card["anotations"] = card.pop("annotations")
     with pytest.raises(CardError, match=r"'annotations' is a required .* You wrote 'anotations'"):
         check(card, "dataset", "card.yaml")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "'least_tissue' is a required"),
+        (
+            {"tiles": {"c": {"mpp": 1.0, "side": 256, "least_tissue": 0.5, "stored": 64}}},
+            "'quality' is a dependency of 'stored'",
+        ),
+        (
+            {"tiles": {"c": {"mpp": 1.0, "side": 256, "least_tissue": 50}}},
+            "50 is greater than the maximum",
+        ),
+        ({"patch": {"side": 32}}, "'patch' should not be valid"),
+        ({"mpp": "roi_2mm2"}, "mpp: 'roi_2mm2' is not valid"),
+        ({"expect": {"images": 3, "cells": {}}}, "expect: 'labelled' is a required property"),
+        ({"labels": {"table": "a.csv"}}, "'patient' is a required property"),
+    ],
+)
+def test_a_cohort_of_slides_has_keys_of_its_own(change, said, tmp_path):
+    card = load_card(CONFIG, "datasets", "demo_cohort") | change
+    with pytest.raises(CardError, match=re.escape(said)):
+        check(card, "dataset", tmp_path / "a.yaml")
+
+
+def test_a_cohort_of_slides_may_leave_its_resolution_open(tmp_path):
+    card = load_card(CONFIG, "datasets", "demo_cohort")
+    for mpp in (None, 0.25):
+        assert check(card | {"mpp": mpp}, "dataset", tmp_path / "a.yaml")["mpp"] == mpp
+    cells = load_card(CONFIG, "datasets", "demo_rois")
+    with pytest.raises(CardError, match="'tiles' should not be valid"):
+        check(cells | {"tiles": card["tiles"]}, "dataset", tmp_path / "a.yaml")
+    with pytest.raises(CardError, match="'patch' is a required property"):
+        check({k: v for k, v in cells.items() if k != "patch"}, "dataset", tmp_path / "a.yaml")

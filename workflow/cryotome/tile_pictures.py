@@ -14,7 +14,7 @@ LONGEST, NARROWEST = 768, 440  # px of the picture; of what its caption needs
 LARGER = 8  # times at most that a thumbnail is blown up
 TISSUE, TILE, FRAME = (20, 130, 40), (20, 70, 200), (190, 190, 190)
 NOTICE, INK = (178, 34, 34), (40, 40, 40)
-SMALL, LETTER, LINE, MARGIN = 13, 8, 18, 8  # px: font, width of its letters, line, around
+SMALL, LETTER, LINE, MARGIN = 13, 7, 18, 8  # px: font, width of its letters, line, around
 LINES = 4  # of each part of the caption at most
 
 

@@ -19,7 +19,7 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "workflow"))
 
 from cryotome import recipes, slide_lists
-from cryotome.cards import facts
+from cryotome.cards import facts, tiling_of
 from cryotome.cluster import ANYTHING, SCHEDULER, granted
 from cryotome.demands import (
     embed_minutes,
@@ -31,6 +31,7 @@ from cryotome.demands import (
     slide_minutes,
     train_minutes,
 )
+from cryotome.demo_cohorts import COHORTS, cohort_slides
 from cryotome.errors import CryotomeError
 from cryotome.failures import RUN
 from cryotome.pins import pinned
@@ -181,3 +182,5 @@ wildcard_constraints:
     model=r"[a-z0-9_]+",
     fraction=r"[0-9.]+",
     fold=r"[0-9]+",
+    tiling=r"[a-z0-9_]+",
+    slide=r"[^/]+",

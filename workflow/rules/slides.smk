@@ -9,14 +9,6 @@ OUTPUT    results/demo/{cohort}/…                                  invented sl
           results/bags/{dataset}/{view}/{model}/{slide}.h5         features (n, dim) float32 · coords (n, 2)
 """
 
-from cryotome.cards import tiling_of
-from cryotome.demo_cohorts import COHORTS, cohort_slides
-
-
-wildcard_constraints:
-    slide=r"[^/]+",
-    tiling=r"[a-z0-9_]+",
-
 
 rule make_demo_slides:
     """Invent the slides of two colorectal cohorts, with a known signal, and their tables."""
