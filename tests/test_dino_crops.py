@@ -13,6 +13,7 @@ from cryotome.dino.crops import (
     BOX,
     GREY,
     SOLARIZE,
+    blur,
     cut_crops,
     draw_boxes,
     draw_crops,
@@ -166,3 +167,12 @@ def test_grey_and_solarized_views_are_that():
     first, second = whole.chunk(2)
     inverted = torch.where(first >= 128 / 255, 1 - first, first)
     assert torch.allclose(second, inverted, atol=1e-5)
+
+
+def test_the_blur_is_torchvisions():
+    images = textures(3, 42).permute(0, 3, 1, 2).float() / 255
+    ours = blur(images.clone(), torch.tensor([1.3, 0.0, 0.2]))
+    for at, sigma in ((0, 1.3), (2, 0.2)):
+        real = functional.gaussian_blur(images[at], [9, 9], [sigma, sigma])
+        assert torch.allclose(ours[at], real, atol=1e-5)
+    assert torch.equal(ours[1], images[1])

@@ -6,7 +6,6 @@ on the processor, whatever the device, and applying them waits for nothing.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -174,29 +173,23 @@ def jitter_colour(batch: Tensor, draws: Tensor) -> Tensor:
     return blend(batch, False)
 
 
-def _blurred(batch: Tensor, draws: Tensor, reach: int) -> Tensor:
-    offset = torch.arange(-reach, reach + 1, device=batch.device)
+def _blurred(batch: Tensor, draws: Tensor) -> Tensor:
+    offset = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=batch.device)
     sigma = draws[:, :1].clamp(min=1e-3)  # a kernel of one px
     line = torch.exp(-(offset**2) / (2 * sigma**2))
-    line = line / line.sum(1, keepdim=True)  # (n, 2 reach + 1)
+    line = line / line.sum(1, keepdim=True)  # (n, 5)
     for axis in (2, 3):
-        edge = [reach, reach, 0, 0] if axis == 3 else [0, 0, reach, reach]
+        edge = [BLUR_REACH, BLUR_REACH, 0, 0] if axis == 3 else [0, 0, BLUR_REACH, BLUR_REACH]
         padded, side = F.pad(batch, edge, mode="reflect"), batch.shape[axis]
-        taps = [padded.narrow(axis, i, side) for i in range(2 * reach + 1)]
+        taps = [padded.narrow(axis, i, side) for i in range(2 * BLUR_REACH + 1)]
         batch = torch.stack([_column(line[:, i]) * tap for i, tap in enumerate(taps)]).sum(0)
     return batch
 
 
-def blur(batch: Tensor, draws: Tensor, reach: int = BLUR_REACH) -> Tensor:
-    """Blur with a Gaussian, its SD in px drawn per patch; may change the batch in place.
-
-    Parameters
-    ----------
-    reach
-        Of the kernel, px: 2 is 5 x 5.
-    """
+def blur(batch: Tensor, draws: Tensor) -> Tensor:
+    """Blur with a 5 x 5 Gaussian, its SD in px drawn per patch; may change the batch in place."""
     sigma = draws[:, SIGMA : SIGMA + 1]
-    return _where(partial(_blurred, reach=reach), batch, sigma, sigma > 0)
+    return _where(_blurred, batch, sigma, sigma > 0)
 
 
 def make_views(patches: Tensor, draws: Tensor, side: int, settings: Card) -> Tensor:

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from cryotome.augment import FLIP, blur, draw_uniform, draws_of, grey, jitter_colour
+from cryotome.augment import FLIP, SIGMA, draw_uniform, draws_of, grey, jitter_colour
 from cryotome.cards import Card
 
 TRIES = 10  # to find a box that fits, as torchvision
@@ -150,14 +150,40 @@ def whole_images(images: Tensor, side: int) -> Tensor:
 
 
 def _rows(images: Tensor) -> Tensor:
-    return images.permute(0, 1, 3, 2).float() / 255
+    return images.permute(0, 1, 3, 2).contiguous().float() / 255
+
+
+def blur(crops: Tensor, sigma: Tensor) -> Tensor:
+    """Blur with a 9 x 9 Gaussian, reflected at the edges, by two matrix products.
+
+    Parameters
+    ----------
+    crops : (n, 3, side, side) float
+    sigma : (n,) float
+        SD, px; 0 for none.
+    """
+    if crops.device.type == "cpu":  # the others are left out; a GPU would have to be waited for
+        blurred = sigma.nonzero()[:, 0]
+        return crops.index_copy(0, blurred, _blurred(crops[blurred], sigma[blurred]))
+    return _blurred(crops, sigma)
+
+
+def _blurred(crops: Tensor, sigma: Tensor) -> Tensor:
+    side, reach = crops.shape[-1], torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=crops.device)
+    line = torch.exp(-(reach**2) / (2 * sigma.clamp(min=1e-3)[:, None] ** 2))  # (n, 9)
+    at = (torch.arange(side, device=crops.device)[:, None] + reach).abs()
+    at = (side - 1 - (side - 1 - at).abs()).expand(len(crops), -1, -1)  # reflected
+    weight = (line / line.sum(1, keepdim=True))[:, None].expand_as(at)
+    matrix = torch.zeros(len(crops), 1, side, side, device=crops.device)
+    matrix.squeeze(1).scatter_add_(2, at, weight)
+    return matrix @ crops @ matrix.transpose(2, 3)
 
 
 def _coloured(crops: Tensor, draws: Tensor) -> Tensor:
     """Jitter, grey, blur and solarize, in the order of the released code."""
     crops = jitter_colour(crops, draws)
     is_grey, inverted = (draws[:, at].view(-1, 1, 1, 1) > 0 for at in (GREY, SOLARIZE))
-    crops = blur(torch.where(is_grey, grey(crops), crops), draws, BLUR_REACH)
+    crops = blur(torch.where(is_grey, grey(crops), crops), draws[:, SIGMA])
     return torch.where(inverted & (crops >= 128 / 255), 1 - crops, crops)
 
 
