@@ -232,5 +232,6 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
     table = pd.read_csv(scores)
     assert table.loc[table["metric"] == "auroc", ["fold", "test_domain"]].to_numpy().tolist() == [
         ["0", "home"], ["1", "home"], ["0", "away"], ["1", "away"], ["mean", "away"],
+        ["all", "home"], ["all", "away"], ["validation", "home"],
     ]  # fmt: skip
     assert table.loc[table["metric"] == "auroc", "value"].min() > 0.8

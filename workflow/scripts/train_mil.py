@@ -1,14 +1,14 @@
 """Train a classifier of patients on the bags of their slides, and score one fold's others."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-import h5py
-import numpy as np
 import pandas as pd
 
 from cryotome import recipes
+from cryotome.bags import read_bag
 from cryotome.cohorts import load_patients, load_slides
 from cryotome.devices import peak_memory, pick_device, repeat_exactly, use_threads
 from cryotome.job import run
@@ -38,7 +38,8 @@ def main(
     table = pd.concat([load_slides(path) for path in slides])
     targets = pd.concat([load_patients(path) for path in patients]).set_index("PATIENT")["TARGET"]
     where = {path.name.removesuffix(".h5"): path for path in bags}
-    gathered, empty = gather_bags(table, lambda name: _features(where[name]), which=card["slides"])
+    read = partial(read_bag, model=model, view=view, foreign=True)
+    gathered, empty = gather_bags(table, lambda s: read(where[s]).features, which=card["slides"])
     roles = pd.read_csv(split, dtype=str)
     fold_of, lost = patients_with_bags(roles, targets, gathered)
     for what, names in (("slides", empty), ("patients", lost)):
@@ -54,11 +55,6 @@ def main(
     scored = fold_of[fold_of["role"].isin(SCORED)]
     labels = scored["label"].to_numpy()
     write_predictions(predictions, scored[["id", "role"]], labels, scores, split=split, notes=notes)
-
-
-def _features(path: Path) -> np.ndarray:
-    with h5py.File(path) as file:
-        return file["features"][:]
 
 
 if __name__ == "__main__":
