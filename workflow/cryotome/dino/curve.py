@@ -20,7 +20,7 @@ def draw_finetuning(curve: pd.DataFrame, *, title: str, synthetic: bool) -> Figu
     synthetic
         Whether the tissue is invented, which the picture then says.
     """
-    figure = Figure(figsize=(5.6, 6.4), layout="constrained")
+    figure = Figure(figsize=(6.6, 6.4), layout="constrained")
     FigureCanvasAgg(figure)
     losses, looks, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 3, 1])
     at, dots = curve["iteration"], {"marker": ".", "ms": 3, "lw": 1.2}
@@ -39,6 +39,6 @@ def draw_finetuning(curve: pd.DataFrame, *, title: str, synthetic: bool) -> Figu
         axis.tick_params(labelsize=7)
         axis.spines[["top", "right"]].set_visible(False)
     for axis in (losses, looks):
-        axis.legend(frameon=False, fontsize=7, ncols=2)
+        axis.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     rate.set_xlabel("iteration, on synthetic tissue" if synthetic else "iteration", fontsize=8)
     return figure
