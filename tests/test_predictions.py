@@ -58,13 +58,13 @@ def test_predictions_of_many_classes_have_a_score_of_each(tmp_path):
         read_predictions(path, classes=names)
 
 
-def made(folder, fold: int, **notes: object):
+def made(folder, fold: int, view: str = "patches", **notes: object):
     """Write a split and the predictions on it, where a study has them."""
     split = folder / f"splits/d/random/fraction=1.0/fold={fold}.csv"
     split.parent.mkdir(parents=True, exist_ok=True)
     split.write_text("id,role\n4,test\n5,test\n")
     split.with_suffix(".json").write_text('{"drawn": "stratified"}')
-    path = folder / f"predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold={fold}.csv"
+    path = folder / f"predictions/d/random/view={view}/model=m/head=h/fraction=1.0/fold={fold}.csv"
     roles = pd.DataFrame({"id": [4, 5], "role": ["test", "test"]})
     scores = np.array([0.25, 0.75])
     write_predictions(path, roles, np.array([0, 1]), scores, split=split, notes=notes)
@@ -75,6 +75,10 @@ def test_predictions_of_an_earlier_version_of_the_training_are_refused(tmp_path)
     assert len(read_predictions(made(tmp_path, 0, recipe=recipes.ENDTOEND))) == 2
     with pytest.raises(StoreError, match=r"fold=1.csv is of version 1 of the training, which is"):
         read_predictions(made(tmp_path, 1, recipe=1))
+    store = made(tmp_path, 2, view="paper-fp32", recipe=recipes.ENDTOEND + 1)  # of embeddings
+    assert len(read_predictions(store)) == 2
+    with pytest.raises(StoreError, match=r"fold=3.csv is of version 0 of the training, which is"):
+        read_predictions(made(tmp_path, 3, view="paper-fp32", mil_recipe=0))
 
 
 def test_stale_draws_of_other_studies_are_left_out_of_the_scores_and_asked_ones_refused(tmp_path):

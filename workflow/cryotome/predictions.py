@@ -44,12 +44,15 @@ def _notes(path: Path) -> dict[str, Any]:
             f"{path} is not what {beside.name} was written with: it has another {', '.join(odd)}. "
             "It was edited, or comes from another place. Delete it and rerun."
         )
-    trained = said.get("recipe", recipes.ENDTOEND)  # which trainings alone note
-    if trained != recipes.ENDTOEND:  # Snakemake does not see it once a rule has other outputs
-        raise StoreError(
-            f"{path} is of version {trained} of the training, which is now {recipes.ENDTOEND}. "
-            "Delete it and rerun."
-        )
+    # Snakemake does not see a changed recipe once a rule has other outputs
+    now = {"mil_recipe": recipes.MIL}
+    now |= {"recipe": recipes.ENDTOEND} if key(path, "view") == "patches" else {}
+    for name, version_now in now.items():
+        if said.get(name, version_now) != version_now:
+            raise StoreError(
+                f"{path} is of version {said[name]} of the training, which is now {version_now}. "
+                "Delete it and rerun."
+            )
     if split.exists() and sha256(split) != drawn_from:
         raise StoreError(f"{path} was made on another split than {split}. Delete it and rerun.")
     return said
