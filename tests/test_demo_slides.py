@@ -1,6 +1,5 @@
 import csv
 import importlib.util
-import time
 
 import numpy as np
 import openslide
@@ -109,16 +108,13 @@ def test_the_slides_are_seeded(folder, tmp_path):
         assert first == second
 
 
-def test_the_script_writes_all_that_its_rule_promises_in_seconds(tmp_path):
+def test_the_script_writes_all_that_its_rule_promises(tmp_path):
     path = ROOT / "workflow" / "scripts" / "make_demo_slides.py"
     spec = importlib.util.spec_from_file_location("make_demo_slides", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    slides, tables = [], []
-    for name, cohort in COHORTS.items():
-        slides += [tmp_path / name / "slides" / f"{s.name}.tiff" for s in cohort_slides(cohort)]
-        tables.append(tmp_path / name / "slides.csv")
-    start = time.process_time()
-    module.main(slides, [table.with_name("labels.csv") for table in tables], tables, 1)
-    assert time.process_time() - start < 8  # 3 s on one core of 2023
+    named = cohort_slides(COHORTS["demo_external"])
+    slides = [tmp_path / "slides" / f"{slide.name}.tiff" for slide in named]
+    tables = [tmp_path / "labels.csv", tmp_path / "slides.csv"]
+    module.main(slides, *tables, 1, "demo_external")
     assert all(path.exists() for path in [*slides, *tables])

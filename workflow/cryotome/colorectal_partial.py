@@ -20,7 +20,7 @@ ON_THE_WAY = {
         *("split_given", "classify_patches", "score_patches"),
     ],
     "slides": [
-        *("make_demo_slides", "finetune_dinov2", "tile_slide", "embed_slide", "read_cohort"),
+        *("make_demo_cohort", "finetune_dinov2", "tile_slide", "embed_slide", "read_cohort"),
         *("split_patients", "train_mil", "score_patients"),
     ],
 }

@@ -10,29 +10,6 @@ OUTPUT    results/demo/{cohort}/…                                  invented sl
 """
 
 
-rule make_demo_slides:
-    """Invent the slides of two colorectal cohorts, with a known signal, and their tables."""
-    output:
-        slides=[
-            f"results/demo/{name}/slides/{slide.name}.tiff"
-            for name, cohort in COHORTS.items()
-            for slide in cohort_slides(cohort)
-        ],
-        labels=[f"results/demo/{name}/labels.csv" for name in COHORTS],
-        tables=[f"results/demo/{name}/slides.csv" for name in COHORTS],
-    log:
-        "results/logs/make_demo_slides/demo.log",
-    conda:
-        "../../envs/cryotome.yaml"
-    resources:
-        mem_mb=grows(2000),
-        runtime=lasts(20),
-    params:
-        recipe=recipes.DEMO_SLIDES,
-    script:
-        "../scripts/make_demo_slides.py"
-
-
 rule tile_slide:
     """Find the tissue of one slide and the tiles that hold enough of it."""
     input:
@@ -122,8 +99,32 @@ rule embed_slide:
         "../scripts/embed_slide.py"
 
 
-# the tiles of invented slides take less time than the start of a job: one job a cohort
+# Invented cohorts: one job draws the slides of one, and one embeds them all, as their tiles take
+# less time than the start of a job.
 for name, cohort in COHORTS.items():
+
+    rule:
+        name:
+            f"make_{name}"
+        output:
+            slides=[
+                f"results/demo/{name}/slides/{slide.name}.tiff"
+                for slide in cohort_slides(cohort)
+            ],
+            labels=f"results/demo/{name}/labels.csv",
+            table=f"results/demo/{name}/slides.csv",
+        log:
+            f"results/logs/make_demo_slides/{name}.log",
+        conda:
+            "../../envs/cryotome.yaml"
+        resources:
+            mem_mb=grows(2000),
+            runtime=lasts(20),
+        params:
+            recipe=recipes.DEMO_SLIDES,
+            cohort=name,
+        script:
+            "../scripts/make_demo_slides.py"
 
     rule:
         name:

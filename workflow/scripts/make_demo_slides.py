@@ -1,4 +1,4 @@
-"""Invent the slides of two colorectal cohorts, with a known signal, and their tables."""
+"""Invent the slides of a colorectal cohort, with a known signal, and their tables."""
 
 from pathlib import Path
 
@@ -8,11 +8,10 @@ from cryotome.demo_slides import make_slides, write_tables
 from cryotome.job import run
 
 
-def main(slides: list[Path], labels: list[Path], tables: list[Path], recipe: int) -> None:
+def main(slides: list[Path], labels: Path, table: Path, recipe: int, cohort: str) -> None:
     assert recipe == recipes.DEMO_SLIDES
-    for label, table, cohort in zip(labels, tables, COHORTS.values(), strict=True):
-        write_tables(label, table, cohort_slides(cohort))
-        make_slides(cohort, table.parent / "slides")
+    write_tables(labels, table, cohort_slides(COHORTS[cohort]))
+    make_slides(COHORTS[cohort], slides[0].parent)
     assert all(path.exists() for path in slides)
 
 
