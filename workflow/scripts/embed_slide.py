@@ -25,15 +25,13 @@ def main(
     write_bag(
         bag,
         tiles,
-        slide[0] if slide else None,
+        next(iter(slide), None),
         card,
         model=model,
         view=view,
         partial=partial,
         threads=threads,
-        batches=batches,
-        weights_dir=weights_dir,
-        device=device,
+        **{"batches": batches, "weights_dir": weights_dir, "device": device},
     )
 
 
