@@ -27,7 +27,7 @@ from cryotome.demo_slides import LABORATORIES, draw_slide
 from cryotome.histobistro import keeps
 from cryotome.images import open_image
 from cryotome.slides import read_thumbnail, read_tile, thumbnail_resolution
-from cryotome.tiles import tessellate, tile_pixels
+from cryotome.tessellation import tessellate, tile_pixels
 
 MPP, TILE = 0.5, 512  # µm/px; side of a tile of the TIFF
 TILING = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}

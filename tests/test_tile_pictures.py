@@ -1,6 +1,7 @@
 import numpy as np
 from PIL import Image, ImageFont
 
+from cryotome.tessellation import Tessellation
 from cryotome.tile_pictures import (
     LETTER,
     LINE,
@@ -13,7 +14,6 @@ from cryotome.tile_pictures import (
     draw_tiles,
     save_tiles,
 )
-from cryotome.tiles import Tessellation
 
 MASK = np.zeros((100, 120), bool)
 MASK[20:80, 30:90] = True

@@ -11,14 +11,13 @@ import pytest
 from conftest import CONFIG, ROOT
 from PIL import Image
 
-import cryotome.tiles
+import cryotome.tessellation
 from cryotome.cards import load_card, tiling_of
 from cryotome.demo_cohorts import Cohort
 from cryotome.demo_slides import make_slides
 from cryotome.errors import CryotomeError, DataError, StoreError
-from cryotome.images import open_image
 from cryotome.slides import read_tile
-from cryotome.tiles import listed, read_tiles, stamp_of, tessellate, write_tiles
+from cryotome.tiles import listed, read_tiles, stamp_of, write_tiles
 
 TENFOLD = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}
 STORED = {"mpp": 0.5, "side": 512, "least_tissue": 0.5, "stored": 256, "quality": 90}
@@ -78,19 +77,6 @@ def test_the_card_says_mpp_where_the_slide_does_not(shared, tmp_path):
         assert stamps["level0_side"] == pytest.approx(256 / mpp)
 
 
-def test_the_coordinates_of_a_real_slide_at_20x_are_those_of_10x(shared, tmp_path):
-    slide = shared / "slides" / "cmu_small_region.svs"
-    ten, twenty = (tessellate(slide, kind, None) for kind in (TENFOLD, STORED))
-    assert ten.coords.tolist() == twenty.coords.tolist()
-    shown = np.asarray(Image.open(io.BytesIO(twenty.jpegs[0].tobytes())))
-    tile = read_tile(open_image(slide), *ten.coords[0], reach=ten.side, side=256)
-    assert shown.shape == (256, 256, 3)
-    assert (
-        np.abs(shown.astype(int) - tile).mean() < 6
-    )  # of 255: quality 90, colours at half resolution
-    assert sum(map(len, twenty.jpegs)) < 6 * 256 * 256 * 3 / 5
-
-
 def test_a_store_says_what_it_was_made_from(cohort, tmp_path):
     found = cut(tmp_path, cohort / "DC-001-DX1.tiff")
     tiles = read_tiles(tmp_path / "s.h5", dataset="d", slide="s")
@@ -129,10 +115,10 @@ def test_the_filter_is_asked_of_every_tile(cohort, tmp_path, monkeypatch):
     card = tiling()
     card["tiling"] = card["tiling"] | {"filter": "histobistro"}
     answers = iter([False, True] * len(whole.coords))
-    monkeypatch.setattr(cryotome.tiles, "keeps", lambda tile: next(answers))
+    monkeypatch.setattr(cryotome.tessellation, "keeps", lambda tile: next(answers))
     half = cut(tmp_path, cohort / "DC-001-DX1.tiff", card)
     assert (half.coords == whole.coords[1::2]).all()
-    monkeypatch.setattr(cryotome.tiles, "keeps", lambda tile: False)
+    monkeypatch.setattr(cryotome.tessellation, "keeps", lambda tile: False)
     none = cut(tmp_path, cohort / "DC-001-DX1.tiff", card)
     assert none.status == "no tissue" and "its filter keeps none" in none.reason
 
@@ -143,7 +129,7 @@ def test_a_tile_that_is_torn_makes_the_slide_broken(cohort, tmp_path, monkeypatc
             raise DataError("s.tiff cannot be read (torn). Fetch it again.")
         return read_tile(image, x, y, **how)
 
-    monkeypatch.setattr(cryotome.tiles, "read_tile", torn)
+    monkeypatch.setattr(cryotome.tessellation, "read_tile", torn)
     found = cut(tmp_path, cohort / "DC-001-DX1.tiff", tiling("finetune"))
     assert (found.status, len(found.coords)) == ("broken", 0)
     assert read_tiles(tmp_path / "s.h5").jpegs == []
@@ -165,7 +151,7 @@ def crash(path, tiling, mpp):
 def test_a_slide_that_crashes_its_reader_is_named_by_the_next_attempt(
     cohort, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(cryotome.tiles, "_yielded", crash)
+    monkeypatch.setattr(cryotome.tessellation, "_yielded", crash)
     (tmp_path / "partial").mkdir()
     (tmp_path / "partial" / "at_work").touch()  # left by the attempt that crashed
     found = cut(tmp_path, cohort / "DC-001-DX1.tiff")

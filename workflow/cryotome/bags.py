@@ -35,7 +35,8 @@ from cryotome.stores import (
     read_rows,
     seal,
 )
-from cryotome.tiles import Tiles, read_tiles, stamp_of, tile_pixels
+from cryotome.tessellation import tile_pixels
+from cryotome.tiles import Tiles, read_tiles, stamp_of
 
 BAGS = "cryotome bags"
 BLOCK = 128  # tiles read at once, more where a processor takes more

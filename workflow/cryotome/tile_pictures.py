@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from cryotome.paths import written_whole
-from cryotome.tiles import Tessellation
+from cryotome.tessellation import Tessellation
 
 LONGEST, NARROWEST = 768, 440  # px of the picture; of what its caption needs
 LARGER = 8  # times at most that a thumbnail is blown up

@@ -42,6 +42,7 @@ rule list_tiles:
         library(
             "scripts/list_tiles",
             "cryotome/tiles",
+            "cryotome/tessellation",
             "cryotome/slides",
             "cryotome/histobistro",
             "cryotome/apart",
