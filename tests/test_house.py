@@ -16,9 +16,9 @@ LAYERS = [
     {"machine", "chosen", "replica", "receipts", "dino.losses"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
     {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides", "cohorts", "patient_folds", "mil", "patients", "dino.crops"},
-    {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "tiles", "dino.sources", "tessellation"},
-    {"colorectal_partial", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "tile_pictures", "dino.backbone"},
-    {"slide_lists", "data", "fetch", "ending", "embedders", "endtoend", "plan", "dino.looks", "dino.learner"},
+    {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "dino.sources", "tessellation"},
+    {"colorectal_partial", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "dino.backbone", "tiles"},
+    {"slide_lists", "data", "fetch", "ending", "embedders", "endtoend", "plan", "dino.looks", "dino.learner", "tile_pictures"},
     {"embeddings", "doctor", "dino.course", "dino.curve"},
     {"parity", "given", "bags", "dino.finetune"},
 ]  # fmt: skip
