@@ -20,6 +20,7 @@ NAMES = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
 PANELS = {"balanced_accuracy": "patches: {}", "cohort": "slides: {}", "external": "slides: {}"}
 TITLES = {"patches": "patch classification", "slides": "slide classification"}
 SHOWN = {"patches": "balanced_accuracy", "slides": "auroc"}
+CHOSEN = "what validation chooses"
 MARKERS = ["o", "s", "^", "D", "v", "P"]
 
 
@@ -71,7 +72,8 @@ def figure1_data(
 
     Returns
     -------
-    data frame with columns panel, model, title, head, hours, unit, source, value, low, high
+    data frame with columns panel, model, title, head, hours, unit, source, quantity, value, low,
+    high
         `source` is `measured` or `published`, of the hours; hours are NaN where the encoder has
         seen no tissue. Printed performances of the authors' weights are lines of their own.
     """
@@ -80,7 +82,8 @@ def figure1_data(
         for column in [name for name in PANELS if name in table]:
             for line in table.to_dict("records"):
                 rows += _points(line, column, costs, hours, about)
-    columns = ["panel", "model", "title", "head", "hours", "unit", "source", "value", "low", "high"]
+    columns = ["panel", "model", "title", "head", "hours", "unit", "source", "quantity"]
+    columns += ["value", "low", "high"]
     return pd.DataFrame(rows, columns=columns).dropna(subset="value", ignore_index=True)
 
 
@@ -94,9 +97,10 @@ def _points(
     """Return the points of one line of a table: as measured here, and as printed."""
     model = line["model"]
     printed = about["printed_as"].get(model, model)
-    where = next(cols[column][0] for cols in about["columns"].values() if column in cols)
+    where, quantity = next(cols[column] for cols in about["columns"].values() if column in cols)
     title, spent = about["datasets"][where], {"unit": "GPU-hours", "source": "published"}
     point = {"panel": PANELS[column].format(title), "model": model, "head": line["head"]}
+    point |= {"quantity": quantity}
     there = spent | {"hours": hours.get(printed)}
     here = there
     if model in costs:
@@ -112,52 +116,62 @@ def _points(
 
 def _grid(count: int) -> tuple[Figure, list[Axes]]:
     sns.set_theme(style="whitegrid", context="paper")
-    size = (3.9 * count + 2.8, 3.9)
+    size = (3.9 * count, 3.9)
     figure, axes = plt.subplots(1, count, layout="constrained", figsize=size, squeeze=False)
     return figure, list(axes[0])
 
 
-def _beside(figure: Figure, axes: list[Axes]) -> None:
+def _below(figure: Figure, axes: list[Axes]) -> None:
     known = {
         name: handle
         for axis in reversed(axes)
         for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
     }
+    names = sorted(known, key=lambda name: name == CHOSEN)
     figure.legend(
-        list(known.values()),
-        list(known),
-        loc="center left",
-        bbox_to_anchor=(1.01, 0.5),
+        [known[name] for name in names],
+        names,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.0),
+        ncols=2,
         frameon=False,
         fontsize=7,
     )
 
 
 def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
-    """Draw performance against hours, a panel for each; hollow where the value is printed."""
+    """Draw performance against hours, a panel for each; hollow where the value is printed.
+
+    Encoders that have seen no tissue stand at the left, beside each other.
+    """
     panels = list(dict.fromkeys(table["panel"]))
     colours = row_colours(list(dict.fromkeys(table["model"])))
     markers = dict(zip(dict.fromkeys(table["head"]), MARKERS, strict=False))
     known = table["hours"].dropna()
-    left = known.min() / 10 if len(known) else 1.0  # where those without training stand
+    first, last = (known.min(), known.max()) if len(known) else (1.0, 1.0)
+    decades = range(int(np.floor(np.log10(first))), int(np.ceil(np.log10(last))) + 1)
+    start = 10.0 ** (min(decades) - 1.5)  # where those without training stand
     figure, axes = _grid(len(panels))
     for axis, panel in zip(axes, panels, strict=True):
-        for line in table[table["panel"] == panel].to_dict("records"):
-            x = left if np.isnan(line["hours"]) else line["hours"]
+        mine = table[table["panel"] == panel]
+        still = list(dict.fromkeys(mine.loc[mine["hours"].isna(), "model"]))
+        for line in mine.to_dict("records"):
             colour, printed = colours[line["model"]], str(line["title"]).endswith("as printed")
+            at = still.index(line["model"]) + 0.5 if line["model"] in still else 0
+            x = start * 10 ** (at / len(still) - 0.5) if at else line["hours"]
             look = {"color": colour, "marker": markers[line["head"]], "linestyle": ""}
             look |= {"markerfacecolor": "none"} if printed else {}
-            name = f"{line['title']} + {line['head']}"
-            axis.plot(x, line["value"], label=name, ms=6, **look)
+            axis.plot(x, line["value"], label=f"{line['title']} + {line['head']}", ms=5, **look)
             if pd.notna(line["low"]):
-                axis.vlines(x, line["low"], line["high"], color=colour, lw=1)
-        axis.set(xscale="log", title=panel)
-        ticks = [10**n for n in range(int(np.floor(np.log10(left))) + 1, 5)]
-        axis.set_xticks([left, *ticks], ["none", *(f"{tick:,g}" for tick in ticks)], fontsize=7)
+                axis.vlines(x, line["low"], line["high"], color=colour, lw=0.8, alpha=0.7)
+        axis.set(xscale="log", title=panel, ylabel=NAMES[mine["quantity"].iloc[0]])
+        axis.set_xticks(
+            [start, *(10.0**n for n in decades)], ["none", *(f"{10.0**n:,g}" for n in decades)]
+        )
         axis.minorticks_off()
-        units = " or ".join(sorted(set(table["unit"])))
-        axis.set_xlabel(f"training on tissue, {units}")
-    _beside(figure, axes)
+        axis.set_xlim(start / 5, 10.0 ** (max(decades) + 0.3))
+        axis.set_xlabel(f"training on tissue, {' or '.join(sorted(set(table['unit'])))}")
+    _below(figure, axes)
     return noticed(figure, about["notice"])
 
 
@@ -230,17 +244,17 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
         mine = table[table["panel"] == panel]
         lines = list(mine.groupby(["dataset", "head"], sort=False))
         colours = row_colours([" ".join(key) for key, _ in lines])  # type: ignore[arg-type]
-        for (dataset, head), line in lines:
+        reach = mine["iteration"].max() * 0.012  # beside each other, so that no bar hides another
+        for place, ((dataset, head), line) in enumerate(lines):
             line = line.sort_values("iteration")
             colour = colours[f"{dataset} {head}"]
+            x = line["iteration"] + reach * (place - (len(lines) - 1) / 2)
             name = f"{about['datasets'][dataset]}, {head}"
-            axis.plot(line["iteration"], line["value"], marker="o", ms=4, color=colour, label=name)
-            axis.fill_between(line["iteration"], line["low"], line["high"], color=colour,
-                              alpha=0.15, lw=0)  # fmt: skip
-            picked = line[line["chosen"]]
-            axis.plot(picked["iteration"], picked["value"], "o", ms=10, mfc="none", color="0.3",
-                      label="highest on validation")  # fmt: skip
+            axis.plot(x, line["value"], marker="o", ms=4, color=colour, label=name)
+            axis.vlines(x, line["low"], line["high"], color=colour, lw=0.8, alpha=0.7)
+            axis.plot(x[line["chosen"]], line.loc[line["chosen"], "value"], "o", ms=10,
+                      mfc="none", color="0.3", label=CHOSEN)  # fmt: skip
         axis.set(xlabel="iterations of finetuning", ylabel=NAMES[mine["quantity"].iloc[0]])
         axis.set_title(f"{letter}) {TITLES[panel]}", fontsize=9)
-    _beside(figure, axes)
+    _below(figure, axes)
     return noticed(figure, about["notice"])

@@ -139,10 +139,10 @@ def table3(
         counted = measured.get(model, {})
         row = {"model": model, "title": card["title"]}
         for name, key in (("parameters", "parameters"), ("features", "dim")):
-            row |= {name: counted.get(key, card["dim"] if key == "dim" else 0)}
+            row |= {name: counted.get(key, card["dim"] if key == "dim" else pd.NA)}
             row |= {f"published_{name}": mine["value"].get(name, "")}
         rows.append(row | {"note": "; ".join(dict.fromkeys(filter(None, mine["note"])))})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).astype({"parameters": "Int64", "features": "Int64"})
 
 
 def _printed(line: dict[Any, Any], name: str) -> str:
@@ -184,7 +184,8 @@ def in_words(slides: pd.DataFrame, patches: pd.DataFrame, sizes: pd.DataFrame, a
         "patients are not known, so it is too narrow). Printed: Roth et al. 2024, Table 2."
         + notice,
     )
-    shown = sizes.fillna("").astype(str).drop(columns=["model", "study"])
+    shown = sizes.drop(columns=["model", "study"]).astype({"parameters": "Int64"})
+    shown = shown.astype(object).where(shown.notna(), "")
     three = to_markdown(
         shown, f"Study {about['study']}, Table 3: parameters and features of the built networks."
     )
