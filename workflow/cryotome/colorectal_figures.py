@@ -239,11 +239,11 @@ def held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -> p
 def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
     """Draw performance over the iterations: panel a patches, panel b slides."""
     panels = list(dict.fromkeys(table["panel"]))
+    colours = row_colours(list(dict.fromkeys(table["dataset"] + " " + table["head"])))
     figure, axes = _grid(len(panels))
     for letter, axis, panel in zip("ab", axes, panels, strict=False):
         mine = table[table["panel"] == panel]
         lines = list(mine.groupby(["dataset", "head"], sort=False))
-        colours = row_colours([" ".join(key) for key, _ in lines])  # type: ignore[arg-type]
         reach = mine["iteration"].max() * 0.012  # beside each other, so that no bar hides another
         for place, ((dataset, head), line) in enumerate(lines):
             line = line.sort_values("iteration")
@@ -255,6 +255,7 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
             axis.plot(x[line["chosen"]], line.loc[line["chosen"], "value"], "o", ms=10,
                       mfc="none", color="0.3", label=CHOSEN)  # fmt: skip
         axis.set(xlabel="iterations of finetuning", ylabel=NAMES[mine["quantity"].iloc[0]])
+        axis.set_xticks(sorted(set(mine["iteration"])))
         axis.set_title(f"{letter}) {TITLES[panel]}", fontsize=9)
     _below(figure, axes)
     return noticed(figure, about["notice"])
