@@ -166,3 +166,19 @@ def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
     few = few._replace(free=10**12)
     (found,) = doctor.check_disk(ganz, site, jobs)
     assert found.mark == OK
+
+
+def test_a_cohort_is_counted_and_a_slide_of_it_opened(shared, tmp_path):
+    roth = study("roth2024")
+    said = doctor.check_dataset(roth, at(tmp_path), "tcga_crc")
+    assert (said.mark, "make data STUDY=roth2024" in said.text) == (MEND, True)
+    (tmp_path / "msi_labels").symlink_to(shared / "msi_labels")
+    slides = tmp_path / "tcga_crc" / "slides"
+    slides.mkdir(parents=True)
+    for patient in ("TCGA-5M-AAT6", "TCGA-3L-AA1B", "TCGA-00-0000"):
+        (slides / f"{patient}-01Z-00-DX1.svs").symlink_to(shared / "slides/cmu_small_region.svs")
+    said = doctor.check_dataset(roth, at(tmp_path), "tcga_crc")
+    assert said.mark == OK
+    assert (
+        "2 slides of labelled patients among 3; one is 2,220 x 2,967 px, 0.499 µm/px" in said.text
+    )

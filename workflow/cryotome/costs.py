@@ -223,8 +223,10 @@ def _core_seconds(study: Study, job: Job) -> float:
     count = sum(cells_of(study, w["dataset"]).values()) if "dataset" in w else 0
     shares = study.fractions(w["scheme"]) if "scheme" in w else []
     match job.rule:
-        case "cut_patches":
-            return count / 1_370
+        case "cut_patches":  # from a file each, or from regions and slides
+            return count / (
+                250 if study.dataset(w["dataset"])["reader"] == "class_folders" else 1_370
+            )
         case "audit" | "embed":  # hashes and neighbours; a histogram
             return count / 1_000
         case "read_cells" | "place_windows":

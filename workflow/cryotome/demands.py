@@ -4,7 +4,15 @@ A first attempt asks for what the work should take on a slow machine, a retry fo
 (`workflow/rules/common.smk`).
 """
 
-from cryotome.costs import CORE_GFLOPS, PIXELS, Job, cells_of, finetuning_gflop, gflop_of
+from cryotome.costs import (
+    CORE_GFLOPS,
+    PIXELS,
+    Job,
+    cells_of,
+    finetuning_gflop,
+    gflop_of,
+    tiles_of,
+)
 from cryotome.study import Study
 from cryotome.transforms import stored_side
 
@@ -54,8 +62,10 @@ def finetune_mb(study: Study, name: str) -> float:
     Patches of a store lie in memory whole; tiles of slides are read as they are needed.
     """
     card = study.finetuning(name)
-    stored = study.dataset(card["dataset"])["reader"] != "slides"
-    return 8_000 + 6 * network_mb(study, card["base"]) + stored * patches_mb(study, card["dataset"])
+    held = 0.0
+    if study.dataset(card["dataset"])["reader"] != "slides":
+        held = patches_mb(study, card["dataset"])
+    return 8_000 + 6 * network_mb(study, card["base"]) + held
 
 
 def finetune_minutes(study: Study, name: str, *, on_gpu: bool) -> float:
@@ -66,3 +76,8 @@ def finetune_minutes(study: Study, name: str, *, on_gpu: bool) -> float:
 def slide_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
     """Return how long a slow machine embeds one slide."""
     return SHORT + gflop_of(study, Job("embed_slide", wildcards)) / RATES[on_gpu] / 60
+
+
+def bag_mb(study: Study, dataset: str, model: str) -> float:
+    """Return the size of a slide's bag, MB; half as many tiles again as most have."""
+    return 1.5 * tiles_of(study, dataset) * study.model(model)["dim"] * 4 / MB

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from cryotome.cards import Card, read_yaml
 from cryotome.cells import read_cells
+from cryotome.cohorts import check_counts as check_labels
+from cryotome.cohorts import read_labels
 from cryotome.costs import Job, Prices
 from cryotome.errors import CryotomeError, WeightsError
 from cryotome.images import find_image, microns_per_pixel, open_image
@@ -33,6 +35,7 @@ from cryotome.machine import (
 )
 from cryotome.plan import missing_downloads, planned_jobs, uses_gpu
 from cryotome.site import RESULTS, Site, check_writable, folder_of, settle
+from cryotome.slide_lists import labelled_slides, slide_files
 from cryotome.study import Study
 from cryotome.weights import HUB, find_weights, needs_file
 
@@ -108,6 +111,8 @@ def check_dataset(study: Study, site: Site, name: str) -> Finding:
     card = study.dataset(name)
     if "synthetic" in card:
         return Finding(OK, f"dataset {name}: invented here by the study itself")
+    if card["reader"] == "slides":
+        return check_cohort(study, site, name)
     root, way = folder_of(card, site.data_root), f"`make data STUDY={study.name}`"
     lacking = [root / card[key] for key in ("annotations", "images")
                if key in card and not (root / card[key]).exists()]  # fmt: skip
@@ -127,6 +132,24 @@ def check_dataset(study: Study, site: Site, name: str) -> Finding:
         )
     except CryotomeError as error:
         return Finding(MEND, f"dataset {name}: {error}")
+
+
+def check_cohort(study: Study, site: Site, name: str) -> Finding:
+    """Count a cohort's labelled patients and their slides as the study will, open one."""
+    card = study.dataset(name)
+    try:
+        files, mine = slide_files(study, site, name), labelled_slides(study, site, name)
+        labels = read_labels(site.data_root / card["labels"]["table"], card["labels"])
+        check_labels(labels, card["expect"], site.data_root / card["labels"]["table"])
+        image = open_image(Path(next(path for path in map(files.__getitem__, mine) if path)))
+    except (CryotomeError, StopIteration) as error:
+        return Finding(MEND, f"dataset {name}: {error or 'none of its slides is on disk'}")
+    mpp = f"{image.mpp:.3f} µm/px" if image.mpp else "no µm/px"
+    return Finding(
+        OK,
+        f"dataset {name}: labels as expected; {len(mine):,} slides of labelled patients among "
+        f"{len(files):,}; one is {image.size[0]:,} x {image.size[1]:,} px, {mpp}",
+    )
 
 
 def _opened(path: Path, card: Card) -> str:

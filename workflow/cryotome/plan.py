@@ -208,7 +208,8 @@ def _assumed(study: Study, prices: Prices, jobs: list[Job]) -> Iterator[str]:
         rate = prices.rates[rule, model, head]
         yield f"  {rule} {model} {head}: measured here in earlier jobs, {rate:,.1f} GFLOP/s"
     for name in study.all_datasets:
-        if not sum(cells_of(study, name).values()):
+        of_cells = study.dataset(name)["reader"] != "slides"
+        if of_cells and not sum(cells_of(study, name).values()):
             yield f"  {name}: its card has no `expect:`, so its cells are counted as none"
 
 
@@ -218,8 +219,7 @@ def plan(study: Study, site: Site, jobs: list[Job]) -> str:
     rates = measured_rates(study, RESULTS, on_gpu=on_gpu)
     prices = Prices(study, on_gpu, rates)
     lines = [
-        f"Study {study.name!r}: {len(study.rows)} rows x {', '.join(study.datasets)}; "
-        f"{study.runs} row-runs, {study.trainings} of them trainings. Nothing has been run."
+        f"Study {study.name!r}: {study.summary}. Nothing has been run.",
     ]
     if not jobs:
         return f"{lines[0][:-22]}Everything is made already."

@@ -164,20 +164,8 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
         A real study has `device: auto` and this machine has no GPU.
     """
     check_writable(RESULTS)
-    datasets = ", ".join(f"{name} ({len(study.schemes(name))} schemes)" for name in study.datasets)
-    part, made = study.colorectal, f"makes results/{{{','.join(study.products)}}}"
-    said = [f"cryotome: study {study.name!r}"]
-    if study.rows:
-        said.append(
-            f"{len(study.rows)} rows x {datasets}: {study.runs} row-runs, {study.trainings} of "
-            "them trainings"
-        )
-    if part:
-        said.append(
-            f"{len(part.rows)} encoders, {len(part.finetunings)} finetuned here, on patches "
-            f"({part.train}, {part.test}) and slides ({part.cohort}, {part.external})"
-        )
-    say("; ".join([*said, made]))
+    made = f"makes results/{{{','.join(study.products)}}}"
+    say(f"cryotome: study {study.name!r}, {study.summary}; {made}")
     if study.synthetic:
         say(
             "This is the synthetic demo cohort. The papers' studies: "

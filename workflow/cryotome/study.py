@@ -462,6 +462,23 @@ class Study:
         """Return about how many slides a cohort has: one a labelled patient."""
         return self.dataset(dataset).get("expect", {}).get("labelled", 0)
 
+    @property
+    def summary(self) -> str:
+        """What it is, in words: rows and datasets, encoders and cohorts."""
+        said, part = [], self.colorectal
+        if self.rows:
+            datasets = (f"{name} ({len(self.schemes(name))} schemes)" for name in self.datasets)
+            said.append(
+                f"{len(self.rows)} rows x {', '.join(datasets)}: {self.runs} row-runs, "
+                f"{self.trainings} of them trainings"
+            )
+        if part:
+            said.append(
+                f"{len(part.rows)} encoders, {len(part.finetunings)} finetunings, on patches "
+                f"({part.train}, {part.test}) and slides ({part.cohort}, {part.external})"
+            )
+        return "; ".join(said)
+
     def label(self, row: Row) -> str:
         """Return the row's name for people, random weights named as such."""
         model, head = self.model(row.model), self.head(row.head)

@@ -92,8 +92,7 @@ rule train_mil:
     resources:
         gpu=on_gpu,
         mem_mb=grows(
-            lambda w: 4000
-            + len(bags_of(w)) * TILES * STUDY.model(w.model)["dim"] * 4 / 1e6,
+            lambda w: 4000 + len(bags_of(w)) * bag_mb(STUDY, w.dataset, w.model),
             on=on_gpu,
         ),
         runtime=lasts(120, on=on_gpu),

@@ -22,6 +22,7 @@ from cryotome import recipes, slide_lists
 from cryotome.cards import facts, tiling_of
 from cryotome.cluster import ANYTHING, SCHEDULER, granted
 from cryotome.demands import (
+    bag_mb,
     embed_minutes,
     embeddings_mb,
     finetune_mb,

@@ -5,9 +5,6 @@ What the rules of paper 002 take in: tissue in patches or tiles, slides, cohorts
 PART = STUDY.colorectal
 
 
-TILES = 3000  # of a slide at 10x: most have fewer
-
-
 def brought(dataset, table):
     """Return a table that a user brings for a cohort; none where only a plan is made without it."""
     card = STUDY.dataset(dataset)
