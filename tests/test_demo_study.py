@@ -85,3 +85,22 @@ def test_the_partial_table_of_a_whole_study_is_its_table2(tmp_path):
     assert (partial["in_found"] == partial["in_expected"]).all()
     assert (partial["out_found"] == partial["out_expected"]).all()
     assert partial["why"].isna().all()
+
+
+def test_the_demo_shows_paper_002_whole_and_says_that_it_is_synthetic():
+    of_study("demo")  # skips where the demo has not been made
+    folder = STUDIES / "demo" / "colorectal"
+    slides, patches, sizes = (pd.read_csv(folder / f"table{n}.csv") for n in (1, 2, 3))
+    models = ["dinov2_tiny_random", "dinov2_tiny_demo", "colour_histogram"]
+    assert slides["model"].tolist() == sizes["model"].tolist() == models
+    assert slides["synthetic"].all() and patches["synthetic"].all()
+    assert slides[["cohort", "external"]].notna().all(axis=None)
+    # nine classes: what colour alone tells is more than chance, and finetuning for a moment less
+    low = patches.set_index(["model", "head"])["balanced_accuracy_low"]
+    assert low["colour_histogram", "logreg"] > 1 / 9
+    course = pd.read_csv(folder / "figure2.csv")
+    assert sorted(set(course["iteration"])) == [0, 8, 16]
+    assert set(course["panel"]) == {"patches", "slides"}
+    cost = pd.read_csv(folder / "figure1.csv").set_index("model")
+    assert (cost.loc["dinov2_tiny_demo", "source"] == "measured").all()
+    assert "synthetic demo cohort" in (folder / "tables.md").read_text()
