@@ -84,13 +84,12 @@ def slides(dataset):
 @functools.cache
 def encoder_card(model):
     """Return what decides a model's embeddings: its card, and the content of its weights file."""
-    card, known = (
-        STUDY.model(model),
-        {"memory": Path("results/weights.json"), "say": logger.info},
-    )
+    card = STUDY.model(model)
+    known = {"memory": Path("results/weights.json"), "say": logger.info}
     for path in made(model):
-        at = f"/{card['weights'].get('iteration')}.pt" * (not path.endswith(".pt"))
-        return facts(card | {"weights": card["weights"] | {"file": path + at}})
+        iteration = card["weights"].get("iteration")
+        file = os.path.join(path, f"{iteration}.pt") if iteration else path
+        return facts(card | {"weights": card["weights"] | {"file": file}})
     return facts(pinned(card, model, SITE.weights_dir, **known))
 
 
