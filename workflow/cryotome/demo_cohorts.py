@@ -38,8 +38,8 @@ COHORTS = {
     "demo_cohort": Cohort("DC", 14),
     "demo_external": Cohort("DE", 4, laboratory=1, seed=2),
     # enough patients that an AUROC says something
-    "demo_patients": Cohort("DP", 60, side=1500, effect=0.15, seed=3),
-    "demo_patients_external": Cohort("DX", 30, side=1500, effect=0.15, laboratory=1, seed=4),
+    "demo_patients": Cohort("DP", 60, side=1500, seed=3),
+    "demo_patients_external": Cohort("DX", 30, side=1500, laboratory=1, seed=4),
 }
 
 
