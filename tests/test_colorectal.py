@@ -49,7 +49,7 @@ def test_the_published_weights_are_the_same_study_without_finetuning():
 def test_a_course_leads_from_the_released_encoder_over_checkpoints_to_the_last():
     course = study("roth2024").colorectal.courses["patches"]
     assert list(course)[:3] == [0, 1000, 2000]
-    assert course[0] == "dinov2_vits14"
+    assert course[0] == "dinov2_vits14_224"
     assert course[2000] == "dinov2_s_nct_curve_at_2000"
     assert course[10000] == "dinov2_s_nct_curve"
     assert iterations({"checkpoint_every": 300, "stop_at": 1000}) == [300, 600, 900, 1000]

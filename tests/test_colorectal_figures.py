@@ -65,5 +65,7 @@ def test_figure2_marks_what_validation_chooses_and_not_the_peak_of_the_test():
     table = figure2_data(tested, held, ABOUT)
     assert table["iteration"].tolist() == [0, 10, 20]
     assert table["chosen"].tolist() == [False, True, False]
+    own = figure2_data(tested, held.assign(dataset="crc"), ABOUT)  # who validates, tests elsewhere
+    assert not own["chosen"].any()
     figure = draw_figure2(table, ABOUT)
     assert figure.axes[0].get_title() == "a) patch classification"

@@ -4,7 +4,14 @@ import pandas as pd
 import pytest
 from conftest import CONFIG
 
-from cryotome.colorectal_tables import in_words, judged, read_summaries, table3, table_of_rows
+from cryotome.colorectal_tables import (
+    counted,
+    in_words,
+    judged,
+    read_summaries,
+    table3,
+    table_of_rows,
+)
 from cryotome.published import read_published
 
 PUBLISHED = sorted((CONFIG / "published").glob("*.csv"))
@@ -47,7 +54,10 @@ def scores(folder: Path, scheme: str, model: str, head: str, lines: list[tuple])
     path = folder / f"results/scores/d/{scheme}/view=paper-fp32/model={model}/head={head}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = ["fold", "test_domain", "metric", "value", "sd", "low", "high"]
-    pd.DataFrame(lines, columns=columns).assign(fraction=1.0).to_csv(path, index=False)
+    table = pd.DataFrame(lines, columns=columns).assign(fraction=1.0)
+    if scheme == "patient_folds":
+        table = table.assign(n_positive=65, n_negative=392)
+    table.to_csv(path, index=False)
     return path
 
 
@@ -114,6 +124,14 @@ def test_table3_lays_measured_sizes_beside_printed_slips():
     assert table.loc["colour_histogram", "features"] == 96
 
 
+def test_counts_of_table3_are_judged_too():
+    sizes = pd.DataFrame({"model": ["roth_resnet50"], "parameters": [23_508_032], "features": 2048})
+    about = ABOUT | {"rows": [("roth_resnet50", "knn", "paper-fp32")]}
+    table = judged(counted(sizes), read_published(PUBLISHED), about)
+    said = table[table["table"] == "roth2024_table3"].set_index("quantity")["verdict"].to_dict()
+    assert said == {"parameters": "differs", "features": "differs"}
+
+
 def test_the_page_says_what_is_missing_printed_and_synthetic(measured, tmp_path):
     verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
     tables = []
@@ -125,6 +143,7 @@ def test_the_page_says_what_is_missing_printed_and_synthetic(measured, tmp_path)
     text = in_words(*tables, sizes, ABOUT)
     assert "| CTransPath | transformer_mil | missing | missing |" in text
     assert "0.87 ± 0.04 (0.82 to 0.92); printed 0.89: agrees" in text
+    assert "65 of 457 positive in the cohort" in text
     assert "synthetic" not in text
     assert "Made from the synthetic demo" in in_words(
         *tables, sizes, ABOUT | {"notice": "synthetic demo cohort"}

@@ -191,8 +191,8 @@ def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) ->
     -------
     data frame with columns panel, iteration, model, head, dataset, quantity, value, low, high,
     chosen
-        `chosen`: the checkpoint with the highest value on validation; the peak of a curve of
-        test values is chosen by the test.
+        `chosen`: the checkpoint with the highest value on validation, of datasets that it has no
+        part of; the peak of a curve of test values is chosen by the test.
     """
     parts = []
     for panel, course in about["courses"].items():
@@ -206,7 +206,9 @@ def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) ->
         best = held.loc[held.groupby("head")["value"].idxmax(), ["head", "iteration"]]
         chosen = set(best.itertuples(index=False, name=None))
         pairs = zip(part["head"], part["iteration"], strict=True)
-        parts.append(part.assign(chosen=[pair in chosen for pair in pairs]))
+        # patients who validate one fold test another: what they choose is no choice for them
+        apart = ~part["dataset"].isin(set(held["dataset"]))
+        parts.append(part.assign(chosen=pd.Series([pair in chosen for pair in pairs]) & apart))
     columns = ["panel", "iteration", "model", "head", "dataset", "quantity", "value", "low", "high"]
     return pd.concat(parts, ignore_index=True)[[*columns, "chosen"]]
 
@@ -223,17 +225,17 @@ def held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -> p
 
     Returns
     -------
-    data frame with columns model, head, quantity, value
+    data frame with columns model, head, dataset, quantity, value
         k-NN for heads that are neighbours, else the linear probe.
     """
     seen = curve.drop_duplicates("iteration").set_index("iteration")
     looks = {head: seen["knn" if head.startswith("knn") else "probe"] for head in heads}
     rows = [
-        (model, head, SHOWN["patches"], look.get(int(at)))
+        (model, head, "held out", SHOWN["patches"], look.get(int(at)))
         for at, model in course.items()
         for head, look in looks.items()
     ]
-    return pd.DataFrame(rows, columns=["model", "head", "quantity", "value"]).dropna()
+    return pd.DataFrame(rows, columns=["model", "head", "dataset", "quantity", "value"]).dropna()
 
 
 def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:

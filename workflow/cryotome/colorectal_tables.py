@@ -10,7 +10,8 @@ from cryotome.colorectal import GIVEN
 from cryotome.published import KEYS, compare
 from cryotome.tables import to_markdown
 
-LONG = [*KEYS, "value", "sd", "low", "high"]
+MEASURED = ["value", "sd", "low", "high", "n_positive", "n_negative"]
+LONG = [*KEYS, *MEASURED]
 BESIDE = ["published", "published_sd", "verdict"]
 # what the column `fold` says of a line that is not one fold's (`patients.score_cohort`), and of
 # the one fold of sets that are given
@@ -28,7 +29,8 @@ def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
 
     Returns
     -------
-    data frame with columns dataset, scheme, model, head, quantity, fraction, value, sd, low, high
+    data frame with columns dataset, scheme, model, head, quantity, fraction, value, sd, low, high,
+    n_positive, n_negative
         `dataset` is the one tested on.
     """
     parts = [pd.DataFrame(columns=LONG)]
@@ -78,7 +80,7 @@ def _wide(
     said = verdicts[~verdicts["table"].str.endswith("readme")]
     table = pd.DataFrame(order, columns=keys)
     for name, (dataset, quantity) in columns.items():
-        for part, kept in ((measured, ["value", "sd", "low", "high"]), (said, BESIDE)):
+        for part, kept in ((measured, MEASURED), (said, BESIDE)):
             mine = part[(part["dataset"] == dataset) & (part["quantity"] == quantity)]
             values = mine.set_index(keys)[kept].add_prefix(f"{name}_")
             table = table.join(values.rename(columns={f"{name}_value": name}), on=keys)
@@ -104,12 +106,14 @@ def table_of_rows(
     Returns
     -------
     data frame with columns study, model, head, title, then for each column of that kind its
-    value, `_sd`, `_low`, `_high`, `_published`, `_published_sd` and `_verdict`, and synthetic
+    value, `_sd`, `_low`, `_high`, `_n_positive`, `_n_negative` (patients; empty of patches),
+    `_published`, `_published_sd` and `_verdict`, and synthetic
     """
     table = _wide(about["order"][kind], measured, verdicts, about["columns"][kind])
     table.insert(0, "study", about["study"])
     table.insert(3, "title", table["model"].map(about["titles"]))
-    return table.assign(synthetic=bool(about["synthetic"]))
+    empty = [c for c in table if c.endswith(("n_positive", "n_negative")) and table[c].isna().all()]
+    return table.drop(columns=empty).assign(synthetic=bool(about["synthetic"]))
 
 
 def table3(
@@ -145,6 +149,16 @@ def table3(
     return pd.DataFrame(rows).astype({"parameters": "Int64", "features": "Int64"})
 
 
+def counted(sizes: pd.DataFrame) -> pd.DataFrame:
+    """Turn Table 3 into the long form of `judged`; the interval of a count is the count."""
+    parts = [
+        sizes[["model"]].assign(quantity=name, value=sizes[name], low=sizes[name], high=sizes[name])
+        for name in ("parameters", "features")
+    ]
+    blank = dict.fromkeys(("dataset", "scheme", "head"), "")
+    return pd.concat(parts).assign(**blank).dropna(subset="value").reindex(columns=LONG)
+
+
 def _printed(line: dict[Any, Any], name: str) -> str:
     """Write a value with its SD, its interval and what is printed: 0.89 ± 0.05 (0.83 to 0.94)."""
     if pd.isna(line.get(name)):
@@ -166,6 +180,14 @@ def _cells(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     )
 
 
+def _patients(table: pd.DataFrame, name: str) -> str:
+    """Say how many patients the rows of Table 1 rest on: 65 of 457 positive."""
+    columns = [f"{name}_n_positive", f"{name}_n_negative"]
+    counts = table.reindex(columns=columns).dropna().drop_duplicates()
+    said = [f"{int(positive)} of {int(positive + other)}" for positive, other in counts.to_numpy()]
+    return f"{' or '.join(said) or 'no'} positive"
+
+
 def in_words(slides: pd.DataFrame, patches: pd.DataFrame, sizes: pd.DataFrame, about: Card) -> str:
     """Write Tables 1 to 3 in Markdown, with captions that say what is real."""
     titles, columns = about["datasets"], about["columns"]
@@ -175,7 +197,9 @@ def in_words(slides: pd.DataFrame, patches: pd.DataFrame, sizes: pd.DataFrame, a
     one = to_markdown(
         _cells(slides, {"cohort": cohort, "external": f"{external}, external"}),
         f"Study {about['study']}, Table 1: AUROC over patients, mean ± population SD over folds "
-        "(95 % interval, patients as the unit). Printed: Roth et al. 2024, Table 1." + notice,
+        f"(95 % interval, patients as the unit); {_patients(slides, 'cohort')} in the cohort, "
+        f"{_patients(slides, 'external')} outside. Printed: Roth et al. 2024, Table 1, of "
+        "632 and 110 patients." + notice,
     )
     tested = titles[columns["patches"]["balanced_accuracy"][0]]
     two = to_markdown(

@@ -33,7 +33,7 @@ PIXELS = 3  # bytes of one
 TILES = 2_000  # at 10x of a resection of the colon, 1,500 to 3,000; at 20x and twice the side alike
 DEMO_TILES = 60  # of an invented slide
 READ = 0.013  # core-seconds to read a tile and shrink it
-JPEG = 15_000  # bytes of a tile of 256 px
+JPEG = 32_000  # bytes of a tile of 256 px
 HEADS = 1.15  # DINO's heads and assignments, over its networks
 PATIENT = 1.3  # core-seconds that a bag of so many tiles takes an aggregator, an epoch
 

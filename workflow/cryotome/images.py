@@ -37,6 +37,9 @@ UNREADABLE += (ArithmeticError, AttributeError, RuntimeError, AssertionError)
 UNREADABLE += (struct.error, zlib.error)
 
 
+CHUNK = 2**24  # bytes read at once
+
+
 class Opened(Protocol):
     """An image that has been opened once and gives windows of pixels."""
 
@@ -178,6 +181,13 @@ def _not_colour(path: Path, what: str) -> DataError:
 
 def _broken(path: Path, error: Exception) -> Exception:
     """Blame an image for an error, unless the disk is to blame: that passes, and comes back."""
+    if isinstance(error, openslide.OpenSlideError):  # it keeps the number of the disk's error
+        try:
+            with open(path, "rb", buffering=0) as file:
+                while file.read(CHUNK):
+                    pass
+        except OSError as failed:
+            return failed
     number = getattr(error, "errno", None)
     if number in WAYS_OUT and number != errno.ENOENT:
         return error

@@ -90,12 +90,12 @@ rule train_mil:
     # small steps: two threads wait for each other, two folds do not
     threads: 1
     resources:
-        gpu=on_gpu,
+        gpu=trains_on_gpu,
         mem_mb=grows(
             lambda w: 4000 + len(bags_of(w)) * bag_mb(STUDY, w.dataset, w.model),
-            on=on_gpu,
+            on=trains_on_gpu,
         ),
-        runtime=lasts(120, on=on_gpu),
+        runtime=lasts(120, on=trains_on_gpu),
     params:
         recipe=recipes.MIL,
         card=lambda w: facts(STUDY.head(w.head)),

@@ -18,6 +18,7 @@ rule tabulate_slides:
             "cryotome/published",
             "cryotome/tables",
         ),
+        unused_tiles(),
         scores=of_rows("slides"),
         published=PUBLISHED,
     output:
@@ -100,6 +101,7 @@ rule judge_colorectal:
             "cryotome/tables",
         ),
         scores=of_rows("patches") + of_rows("slides"),
+        sizes="results/studies/{study}/colorectal/table3.csv",
         published=PUBLISHED,
     output:
         verdicts="results/studies/{study}/colorectal/published.csv",

@@ -21,7 +21,7 @@ def brought(dataset, table):
 
 def cohorts():
     """Return the study's cohort, and the external one where there is one."""
-    return [PART.cohort] + [PART.external] * bool(PART.external)
+    return [PART.cohort, PART.external] if PART else []
 
 
 def bags_of(w):
@@ -31,6 +31,11 @@ def bags_of(w):
         for dataset in cohorts()
         for slide in slides(dataset)
     ]
+
+
+def trains_on_gpu(w):
+    """Whether an aggregator asks for a GPU: not where it is a mean and a logistic regression."""
+    return on_gpu(w) * (STUDY.head(w.head)["aggregator"] != "mean_pool")
 
 
 def slide_file(w):
@@ -124,3 +129,9 @@ def curve_of_patches():
         f"results/encoders/{STUDY.model(name)['weights']['finetune']}.csv"
         for name in ends
     ]
+
+
+def unused_tiles():
+    """Return the lists of every slide with its tiles, or why it has none, for people to read."""
+    datasets = [PART.cohort, PART.external] if PART else []
+    return [f"results/tiles/{dataset}/classify.csv" for dataset in datasets]

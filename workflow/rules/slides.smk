@@ -49,7 +49,7 @@ rule list_tiles:
         ),
         tiles=lambda w: [
             f"results/tiles/{w.dataset}/{w.tiling}/{slide}.h5"
-            for slide in slide_files(w.dataset)
+            for slide in slides(w.dataset)
         ],
     output:
         table="results/tiles/{dataset}/{tiling}.csv",

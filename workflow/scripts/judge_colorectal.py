@@ -2,16 +2,20 @@
 
 from pathlib import Path
 
-from cryotome.colorectal_tables import judged, read_summaries
+import pandas as pd
+
+from cryotome.colorectal_tables import counted, judged, read_summaries
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.published import read_published
 
 
-def main(scores: list[Path], published: list[Path], verdicts: Path, about: dict) -> None:
+def main(
+    scores: list[Path], sizes: Path, published: list[Path], verdicts: Path, about: dict
+) -> None:
+    measured = pd.concat([read_summaries(scores), counted(pd.read_csv(sizes))])
     with written_whole(verdicts) as beside:
-        table = judged(read_summaries(scores), read_published(published), about)
-        table.to_csv(beside, index=False)
+        judged(measured, read_published(published), about).to_csv(beside, index=False)
 
 
 if __name__ == "__main__":

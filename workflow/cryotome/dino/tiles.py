@@ -64,12 +64,9 @@ class Tiles:
         at = int(np.searchsorted(self.ends, row, side="right"))
         return self.paths[at], row - (int(self.ends[at - 1]) if at else 0)
 
-    def _bytes(self, row: int) -> Tensor:
-        path, at = self._place(row)
-        return torch.from_numpy(self._open(path)[JPEG][at])
-
     def _decoded(self, row: int) -> Tensor:
-        return decode_jpeg(self._bytes(row), ImageReadMode.RGB)
+        path, at = self._place(row)
+        return decode_jpeg(torch.from_numpy(self._open(path)[JPEG][at]), ImageReadMode.RGB)
 
     def take(self, rows: Tensor) -> Tensor:
         """Return the tiles of these rows (n,), (n, side, side, 3) uint8 on the device.
@@ -79,14 +76,10 @@ class Tiles:
         StoreError
             A tile is no JPEG, or not all have one size.
         """
-        which, on_gpu = rows.tolist(), self.device.type == "cuda"
+        which = rows.tolist()
         try:
-            if on_gpu:
-                coded = list(self._pool.map(self._bytes, which))
-                tiles = decode_jpeg(coded, ImageReadMode.RGB, device=self.device)
-            else:
-                tiles = list(self._pool.map(self._decoded, which))
-            stacked = torch.stack(tiles)
+            # on the processor: a GPU's decoder writes on a stream of its own that nothing awaits
+            stacked = torch.stack(list(self._pool.map(self._decoded, which)))
         except (RuntimeError, *UNREADABLE) as error:
             stores = sorted({self._place(row)[0].name for row in which})
             raise StoreError(
