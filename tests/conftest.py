@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
 from cryotome.cards import Card, load_card
 from cryotome.demo import make_rois
@@ -136,8 +135,8 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Empty annotation files: enough to plan a real study."""
     root = tmp_path_factory.mktemp("data")
     for kind in CONFIG.glob("datasets/*.yaml"):
-        card = yaml.safe_load(kind.read_text())
-        if "like" not in card and "synthetic" not in card:
+        card = load_card(CONFIG, "datasets", kind.stem)
+        if "synthetic" not in card:
             (root / card["images"]).mkdir(parents=True, exist_ok=True)
             if "annotations" in card:
                 (root / card["annotations"]).parent.mkdir(parents=True, exist_ok=True)
