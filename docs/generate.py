@@ -148,6 +148,8 @@ def _weights(weights: dict | str) -> str:
         return "none"
     if "random" in weights:
         return "random, drawn here"
+    if "finetune" in weights:
+        return f"made here: `config/finetunes/{weights['finetune']}.yaml`"
     where = weights.get("hub") or weights.get("url") or weights["page"]
     address = f"https://huggingface.co/{where}" if "hub" in weights else where
     gate = {True: ", gated", None: ", gate not known"}.get(weights.get("gated", False), "")
