@@ -284,7 +284,7 @@ def test_the_scripts_go_from_a_slide_to_its_bag_and_the_list(cohort, tmp_path):
         )  # fmt: skip
         assert (tmp_path / f"{name}.png").exists()
         script("embed_slide").main(
-            tmp_path / f"{name}.h5", files, tmp_path / "bags" / f"{name}.h5", 1,
+            [tmp_path / f"{name}.h5"], files, [tmp_path / "bags" / f"{name}.h5"], 1,
             load_card(CONFIG, "models", COLOUR), COLOUR, "paper-fp32", tmp_path / "partial",
             tmp_path / "batches", tmp_path, "cpu", 2,
         )  # fmt: skip

@@ -62,13 +62,17 @@ def test_the_ensemble_scores_the_mean_of_the_models(folds):
 def test_scores_of_every_fold_at_home_and_abroad_and_of_their_mean_abroad(folds):
     table = score_cohort(folds, cohort="home", external="away")
     aurocs = table[table["metric"] == "auroc"]
-    assert aurocs[["fold", "test_domain", "value"]].to_numpy().tolist() == [
+    assert aurocs[["fold", "test_domain", "value"]].to_numpy().tolist()[:-1] == [
         ["0", "home", 0.75],
         ["1", "home", 1.0],
         ["0", "away", 0.5],
         ["1", "away", 1.0],
         ["mean", "away", 1.0],
+        ["all", "home", 0.875],
+        ["all", "away", 0.75],
     ]
+    assert aurocs.iloc[-1][["fold", "test_domain"]].tolist() == ["validation", "home"]
+    assert aurocs.set_index("fold").loc["all", "sd"].tolist() == [0.125, 0.25]
     assert set(table["train_domain"]) == {"home"}
     assert table.loc[table["metric"] != "auroc", ["low", "high"]].isna().all(axis=None)
     alone = score_cohort(folds, cohort="home", external=None)

@@ -100,7 +100,8 @@ def score_cohort(folds: Folds, *, cohort: str, external: str | None) -> pd.DataF
 def _over_folds(folds: Folds, cohort: str, external: str | None) -> pd.DataFrame:
     """Return the lines of means over folds, as `score_cohort`."""
     watched = [of_role(table, "validation") for table in folds.values()]
-    summary = summarise_folds(folds).drop(index="ensemble", errors="ignore")
+    left = ["ensemble", *(["external"] if external is None else [])]
+    summary = summarise_folds(folds).drop(index=left, errors="ignore")
     summary.loc[VALIDATION] = pd.Series(_summary(watched))
     domains = {"test": cohort, "external": external or "", VALIDATION: cohort}
     lines = summary.rename(columns={"mean": "value"}).assign(
