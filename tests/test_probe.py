@@ -157,7 +157,7 @@ def test_a_card_says_only_what_its_learner_reads(tmp_path):
         ("learner: ridge_cv\npenalty: 0.01", "'strengths' is a required property"),
         ("learner: prevalence\npenalty: 0.01", "'prevalence' is not one of"),
         ("learner: knn\nneighbours: 3\nsd: 1", "'knn' is not one of"),
-        ("learner: ridge\npenalty: 1\nstrengths: [1]", "'ridge_cv' was expected"),
+        ("learner: ridge\npenalty: 1\nstrengths: [1]", r"is not one of \['ridge_cv', 'mil'\]"),
         ("learner: ridge\npenalty: 1\niterations: 9", "'logreg' was expected"),
         ("learner: logreg\npenalty: 1", "'iterations' is a required property"),
         ("learner: ridge\npenalty: 1\nnormalised: true", "'knn' was expected"),
