@@ -57,7 +57,8 @@ def test_the_demo_is_planned_without_a_gpu_or_a_download(clone, monkeypatch, cap
     assert lines["Downloads:"] == ["Downloads:", "none."]
     patches = 4 * 512 * 40 * 40 * 3 / 1e6  # MB; stored at 17/14 of 32 px
     vectors = 4 * 512 * 4 * (96 + 192 + 512) / 1e6
-    assert 80 + patches + vectors < float(lines["total"][-2]) < 80 + patches + vectors + 20
+    least = 80 + patches + vectors  # besides tissue in folders, slides, weights made here, pictures
+    assert least < float(lines["total"][-2]) < least + 50
 
 
 def test_ganz2024_is_planned_before_its_data_are_there(clone, monkeypatch, capsys):
