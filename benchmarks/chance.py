@@ -10,6 +10,8 @@ tests patients of the cohort. The mean must be 0.5; its standard error is printe
 
 import argparse
 import sys
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +39,8 @@ def of_one_fold(people: pd.DataFrame, bags: dict, head: dict, fold: int) -> floa
     roles = draw_patients(people, scheme, fold=fold).roles
     targets = people.set_index("PATIENT")["TARGET"]
     table, _ = patients_with_bags(roles, targets, bags)
-    scores, _ = score_patients(bags, table, head, seed=fold, device=torch.device("cpu"))
+    with redirect_stderr(StringIO()):  # a line a look
+        scores, _ = score_patients(bags, table, head, seed=fold, device=torch.device("cpu"))
     scored = table[table["role"].isin(["validation", "test"])].assign(score=scores)
     tested = scored[scored["role"] == "test"]
     return auroc(tested["label"].to_numpy(), tested["score"].to_numpy())
