@@ -28,7 +28,7 @@ rule finetune_dinov2:
         "results/benchmarks/finetune_dinov2/{finetune}.tsv"
     conda:
         "../../envs/cryotome.yaml"
-    threads: 16
+    threads: 8
     resources:
         gpu=int(USES_GPU),
         mem_mb=grows(lambda w: finetune_mb(STUDY, w.finetune), on=lambda w: USES_GPU),
