@@ -32,7 +32,9 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
 
+from cryotome.cards import read_yaml  # noqa: E402
 from cryotome.demo import SLIDE_DOMAIN, draw_tissue  # noqa: E402
+from cryotome.study import Study  # noqa: E402
 
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--nocolor", "--cores", "2"]
 PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
@@ -269,7 +271,8 @@ def unbroken(folder: Path) -> Path:
         for name in ("results", ".snakemake"):
             ignored = shutil.ignore_patterns("locks", "log", "scripts")
             shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=ignored)
-    demo = {"demo", *yaml.safe_load((ROOT / "config" / "config.yaml").read_text())["datasets"]}
+    study = Study(read_yaml(ROOT / "config" / "config.yaml"), ROOT / "config")
+    demo = {"demo", *study.all_datasets}
     for path in (path for part in NUMBERS for path in (folder / "results" / part).glob("*")):
         if path.name.split(".")[0] not in demo:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
