@@ -28,7 +28,8 @@ rule finetune_dinov2:
         "results/benchmarks/finetune_dinov2/{finetune}.tsv"
     conda:
         "../../envs/cryotome.yaml"
-    threads: 8
+    # as many everywhere, or the bits differ; --set-threads finetune_dinov2=16 for tiles of slides
+    threads: 2
     resources:
         gpu=int(USES_GPU),
         mem_mb=grows(lambda w: finetune_mb(STUDY, w.finetune), on=lambda w: USES_GPU),
