@@ -111,6 +111,23 @@ def test_what_is_embedded_is_every_row_and_checkpoint_of_its_kind():
     assert all(set(names) == models for _, names, _ in wanted)
 
 
+@pytest.mark.parametrize(
+    ("task", "key", "value"),
+    [
+        ("patches", "heads", ["knn", "abmil"]),
+        ("patches", "heads", ["e2e"]),
+        ("patches", "test", "cptac_crc"),
+        ("slides", "heads", ["logreg"]),
+        ("slides", "external", "crc_val_he_7k"),
+    ],
+)
+def test_heads_and_datasets_in_the_wrong_task_are_named(task, key, value):
+    block = read_yaml(CONFIG / "roth2024.yaml")["colorectal"]
+    named = value[-1] if isinstance(value, list) else value
+    with pytest.raises(CardError, match=f"{named}.*stand in the wrong task"):
+        changed("roth2024", **{task: block[task] | {key: value}})
+
+
 def test_tissue_of_many_classes_belongs_into_the_block():
     with pytest.raises(CardError, match=r"nct_crc_100k has 9 classes.* into `colorectal`"):
         study("ganz2024", datasets=["nct_crc_100k"])

@@ -112,7 +112,9 @@ def table_of_rows(
     table = _wide(about["order"][kind], measured, verdicts, about["columns"][kind])
     table.insert(0, "study", about["study"])
     table.insert(3, "title", table["model"].map(about["titles"]))
-    empty = [c for c in table if c.endswith(("n_positive", "n_negative")) and table[c].isna().all()]
+    empty = [
+        c for c in table if str(c).endswith(("n_positive", "n_negative")) and table[c].isna().all()
+    ]
     return table.drop(columns=empty).assign(synthetic=bool(about["synthetic"]))
 
 

@@ -88,8 +88,9 @@ class Study:
                     f"study {self.name!r}, datasets: {name} has {classes or 'no'} classes, where "
                     "a mitotic figure is told from its look-alike. It belongs into `colorectal`."
                 )
-        for name in [*self.all_datasets, *self.models]:
-            (self.dataset if name in self.all_datasets else self.model)(name)
+        for name in self.models:
+            self.model(name)
+        self._check_colorectal()
         for row in self.rows:
             has_network = "architecture" in self.model(row.model)
             if self.trains(row.head) and not has_network:
@@ -114,6 +115,23 @@ class Study:
                     f"study {self.name!r}, schemes: {scheme!r} {what} a domain that none of "
                     f"{self.datasets} has."
                 )
+
+    def _check_colorectal(self) -> None:
+        """Stop heads and datasets that stand in the wrong task of paper 002's part."""
+        part = self.colorectal
+        if part is None:
+            return
+        learner = {n: self.head(n)["learner"] for n in [*part.patch_heads, *part.slide_heads]}
+        wrong = [n for n in part.slide_heads if learner[n] != "mil"]
+        wrong += [n for n in part.patch_heads if learner[n] in ("mil", "endtoend")]
+        wrong += [n for n in part.datasets[:2] if "classes" not in self.dataset(n)]
+        wrong += [n for n in part.datasets[2:] if self.dataset(n)["reader"] != "slides"]
+        if wrong:
+            raise CardError(
+                f"study {self.name!r}, colorectal: {wrong} stand in the wrong task. `slides` takes "
+                "cohorts (reader `slides`) and heads with the learner `mil`, `patches` takes class "
+                "folders and heads on embeddings."
+            )
 
     def _check_nothing_leaks_in(self) -> None:
         """Stop a study that leaves keys to the demo, which Snakemake would merge in."""

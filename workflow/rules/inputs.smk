@@ -133,5 +133,4 @@ def curve_of_patches():
 
 def unused_tiles():
     """Return the lists of every slide with its tiles, or why it has none, for people to read."""
-    datasets = [PART.cohort, PART.external] if PART else []
-    return [f"results/tiles/{dataset}/classify.csv" for dataset in datasets]
+    return [f"results/tiles/{dataset}/classify.csv" for dataset in cohorts()]
