@@ -27,7 +27,7 @@ control: install ## the demo with shuffled labels: every row must fall to 0.5
 	$(SNAKEMAKE) --cores all --configfile config/demo_permuted.yaml
 
 test: install ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slurm: install ## the demo through a real Slurm with pretend nodes, broken on the way (root)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/on_slurm.py

@@ -313,8 +313,10 @@ def test_a_second_run_in_the_same_folder_is_refused_and_disturbs_nothing(clone, 
     while not any(clone.glob(".snakemake/locks/*")):
         assert first.poll() is None
         time.sleep(0.02)
+    first.send_signal(signal.SIGSTOP)  # however slow the second starts, the first still works
     second = start(clone, EMBED)
     said = second.communicate(timeout=120)[0]
+    first.send_signal(signal.SIGCONT)
     assert second.returncode != 0
     assert "Directory cannot be locked" in said
     assert "--unlock" in said

@@ -168,7 +168,7 @@ def newcombe_interval(
         Positives and negatives of each set.
 
     >>> [round(float(end), 3) for end in newcombe_interval(1.0, [(10, 20)])]
-    [0.87, 1.0]
+    [0.849, 1.0]
     """
     z = norm.ppf((1 + level) / 2)
 

@@ -60,8 +60,9 @@ def rates_at(iteration: int, card: Card) -> Rates:
     >>> card |= {"least_learning_rate": 1e-6, "weight_decay": [0.04, 0.2], "momentum": 0.994}
     >>> card |= {"teacher_temperature": {"start": 0.04, "end": 0.07, "warmup": 4}}
     >>> card |= {"freeze_last_layer": 1}
-    >>> rates_at(0, card)
-    Rates(learning_rate=0.0, weight_decay=0.04, last_layer=0.0, momentum=0.994, temperature=0.04)
+    >>> rates = rates_at(0, card)
+    >>> rates.learning_rate, round(rates.weight_decay, 6), rates.momentum, rates.temperature
+    (0.0, 0.04, 0.994, 0.04)
     """
     total, warmup = card["total_iters"], card["warmup"]
     peak = card["learning_rate"] * math.sqrt(card["batch"] / FULL_BATCH)
