@@ -9,9 +9,11 @@ from test_pricing import made
 
 from cryotome.charts import draw_ladder, draw_learning, draw_orders, draw_ranks, spread_out
 from cryotome.comparisons import crossings, intervals, learning_curves
+from cryotome.looks import model_looks
 from cryotome.orders import block_values, order_models, ranks
 
 ROWS = ["good", "alike", "bad", "worse"]
+NAMED = [*ROWS, "fair", "row", "uni", "phikon"]
 ABOUT = {
     "labels": {row: row.upper() for row in [*ROWS, "fair", "row"]},
     "datasets": {"d": "Dataset"},
@@ -19,6 +21,7 @@ ABOUT = {
     "models": {"uni": "UNI", "phikon": "Phikon"},
     "heads": {"probe": "linear probe", "ridge": "ridge probe"},
     "notice": "",
+    "looks": {row: vars(look) for row, look in model_looks(NAMED, {}).items()},
 }
 
 

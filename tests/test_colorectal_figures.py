@@ -9,6 +9,7 @@ from cryotome.colorectal_figures import (
     figure2_data,
     published_hours,
 )
+from cryotome.looks import model_looks
 
 ABOUT = {
     "columns": {
@@ -19,6 +20,7 @@ ABOUT = {
     "printed_as": {"tuned": "dinov2_s_nct_published"},
     "courses": {"patches": {"0": "base", "10": "tuned_at_10", "20": "tuned"}},
     "notice": "synthetic demo cohort",
+    "looks": {m: vars(look) for m, look in model_looks(["base", "tuned"], {}).items()},
 }
 
 

@@ -7,9 +7,9 @@ from cryotome.figures import (
     draw_figure2,
     figure1_data,
     figure2_data,
-    row_colours,
     save_figure,
 )
+from cryotome.looks import model_looks, row_looks
 
 ABOUT = {
     "order": [["a", "probe"], ["b", "e2e"]], "labels": {"a + probe": "A", "b + e2e": "B"},
@@ -17,6 +17,8 @@ ABOUT = {
     "schemes": {"random": "random cells"},
     "figure2": [["b", "e2e"]], "notice": "synthetic demo cohort",
 }  # fmt: skip
+LOOKS = row_looks(ABOUT["order"], model_looks("ab", {}))
+ABOUT["looks"] = {row: vars(look) for row, look in LOOKS.items()}
 
 
 @pytest.fixture
@@ -73,11 +75,6 @@ PUBLISHED = pd.DataFrame(
     [("d", "random", "b", "e2e", 1.0, 0.89, 0.01, "x")],
     columns=["dataset", "scheme", "model", "head", "fraction", "mean", "sd", "source"],
 )
-
-
-def test_no_two_rows_have_one_colour():
-    for count in (9, 10, 18):
-        assert len(set(row_colours([str(n) for n in range(count)]).values())) == count
 
 
 def test_figure1_averages_folds_and_keeps_published_numbers_apart(scores):

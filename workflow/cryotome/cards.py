@@ -31,7 +31,7 @@ KINDS |= {"downloads": "download", "finetunes": "finetune"}
 WHOLE = {"weights", "checkpoint", "pooler"}
 # Keys that are read by people only: editing them must not rerun a job.
 PROSE = {"title", "source", "notes", "licence", "table1", "printed", "trained_mpp"}
-PROSE |= {"parameters", "gflops", "download"}
+PROSE |= {"parameters", "gflops", "download", "look"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -169,7 +169,9 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
     card = read_yaml(path)
     if "like" in card:
         change = {key: value for key, value in card.items() if key != "like"}
-        card = _merged(load_card(folder, kind, card["like"]), change)
+        parent = load_card(folder, kind, card["like"])
+        parent.pop("look", None)  # no two models look alike
+        card = _merged(parent, change)
     return check(card, KINDS[kind], path)
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cryotome.cards import Card
-from cryotome.figures import noticed, row_colours
+from cryotome.figures import looks_of, noticed
 
 GAP = 0.04  # between two ranks that are written beside points, of the height of a panel
 
@@ -45,16 +45,16 @@ def draw_learning(
     """
     whole = intervals[intervals["tested"] == "all"]
     panels = list(dict.fromkeys(zip(curves["dataset"], curves["scheme"], strict=True)))
-    labels, colours = about["labels"], row_colours(list(about["labels"]))
+    labels, looks = about["labels"], looks_of(about)
     figure, axes = _panels(len(panels))
     for axis, (dataset, scheme) in zip(axes, panels, strict=True):
         tables = (whole, crossed, curves)
         mine = [t[(t["dataset"] == dataset) & (t["scheme"] == scheme)] for t in tables]
         for row, line in mine[0].sort_values("fraction").groupby("row", sort=False):
-            x, colour = 100 * line["fraction"], colours[str(row)]
-            axis.plot(x, line["auroc"], marker="o", ms=4, color=colour, label=labels[row])
-            axis.fill_between(x, line["low"], line["high"], color=colour, alpha=0.15, lw=0)
-        _mark(axis, mine[1], mine[2], colours)
+            x, look = 100 * line["fraction"], looks[str(row)]
+            axis.plot(x, line["auroc"], ms=4, label=labels[row], **look.line)
+            axis.fill_between(x, line["low"], line["high"], color=look.colour, alpha=0.15, lw=0)
+        _mark(axis, mine[1], mine[2], {row: look.colour for row, look in looks.items()})
         ticks = sorted(100 * mine[0]["fraction"].unique())
         axis.set(xscale="log", xlabel="share of the training pool, %")
         axis.set_title(f"{about['datasets'][dataset]}\n{about['schemes'][scheme]}", fontsize=9)
@@ -83,14 +83,15 @@ def draw_orders(table: pd.DataFrame, about: Card) -> Figure:
     panels = list(dict.fromkeys(zip(table["dataset"], table["where"], strict=True)))
     heads = list(dict.fromkeys(table["head"]))
     models = list(dict.fromkeys(table["model"]))
-    colours = row_colours(models)
+    looks = {row.split(" + ")[0]: look for row, look in reversed(looks_of(about).items())}
+    colours = {model: looks[model].colour for model in models}
     figure, axes = _panels(len(panels), width=0.75 * len(heads) + 2)
     for axis, (dataset, where) in zip(axes, panels, strict=True):
         part = table[(table["dataset"] == dataset) & (table["where"] == where)]
         for model in models:
             line = part[part["model"] == model].set_index("head").reindex(heads)
-            look = {"color": colours[model], "label": about["models"][model]}
-            axis.plot(range(len(heads)), line["auroc"], marker="o", ms=4, **look)
+            look = looks[model].line | {"linestyle": "-", "label": about["models"][model]}
+            axis.plot(range(len(heads)), line["auroc"], ms=4, **look)
         _write_ranks(axis, part, heads, colours)
         axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
         names = [textwrap.fill(about["heads"][head], 18) for head in heads]
@@ -161,14 +162,17 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
             axis.invert_yaxis()
             axis.set_xlabel(f"mean rank, 1 is best ({part['note'].iloc[0]})")
         else:
-            _differences(axis, mean, wide.rename(columns=about["labels"]))
+            looks = looks_of(about)
+            colours = {label: looks[row].colour for row, label in about["labels"].items()
+                       if row in looks}  # fmt: skip
+            _differences(axis, mean, wide.rename(columns=about["labels"]), colours)
     return noticed(figure, about["notice"])
 
 
-def _differences(axis: Axes, mean: pd.Series, values: pd.DataFrame) -> None:
+def _differences(axis: Axes, mean: pd.Series, values: pd.DataFrame, colours: dict) -> None:
     from scikit_posthocs import critical_difference_diagram, posthoc_nemenyi_friedman
 
-    apart, colours = posthoc_nemenyi_friedman(values), row_colours(list(mean.index))
+    apart = posthoc_nemenyi_friedman(values)
     critical_difference_diagram(mean, apart, ax=axis, color_palette=colours)
 
 
@@ -182,7 +186,7 @@ def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
     """
     panels = list(dict.fromkeys(table["dataset"]))
     rows = list(dict.fromkeys(table["row"]))
-    labels, colours = about["labels"], row_colours(rows)
+    labels, looks = about["labels"], looks_of(about)
     figure, axes = _panels(len(panels), width=5.2)
     for axis, dataset in zip(axes, panels, strict=True):
         part = table[table["dataset"] == dataset]
@@ -191,8 +195,8 @@ def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
             line = part[part["row"] == row].set_index("rung").reindex(rungs)
             x = np.arange(len(rungs)) + 0.5 * (place / max(len(rows) - 1, 1) - 0.5)
             bars = [line["auroc"] - line["low"], line["high"] - line["auroc"]]
-            axis.errorbar(x, line["auroc"], yerr=bars, marker="o", ms=4, capsize=2, lw=1,
-                          color=colours[row], label=labels[row])  # fmt: skip
+            look = looks[row].line | {"capsize": 2, "lw": 1, "ms": 4}
+            axis.errorbar(x, line["auroc"], yerr=bars, label=labels[row], **look)
         axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
         first = part.drop_duplicates("rung")[["title", "n_train"]].to_numpy()
         names = [f"{textwrap.fill(title, 16)}\n{cells:,.0f} cells" for title, cells in first]

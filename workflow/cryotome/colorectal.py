@@ -8,6 +8,7 @@ from functools import cached_property
 
 from cryotome.cards import Card
 from cryotome.errors import CardError
+from cryotome.looks import Look
 
 TABLES = ["table1.csv", "table2.csv", "table3.csv", "tables.md", "published.csv"]
 FIGURES = {n: [f"figure{n}.{kind}" for kind in ("csv", "pdf", "png")] for n in (1, 2)}
@@ -63,6 +64,8 @@ class Colorectal:
         Parts of five that are tested on.
     study
         Its name.
+    looks
+        Returns every model's look.
     model, dataset, finetuning
         Return a card by its name.
     """
@@ -71,6 +74,7 @@ class Colorectal:
     view: str
     folds: list[int]
     study: str
+    looks: Callable[[], dict[str, Look]]
     model: Callable[[str], Card]
     dataset: Callable[[str], Card]
     finetuning: Callable[[str], Card]
@@ -228,6 +232,7 @@ class Colorectal:
             "folds": len(self.folds),
             "printed_as": self.printed_as,
             "courses": self.courses,
+            "looks": {name: vars(look) for name, look in self.looks().items()},
             "columns": self.columns,
             "finetuned": {
                 name: self.model(name)["weights"]["finetune"]

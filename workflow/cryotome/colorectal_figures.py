@@ -14,14 +14,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cryotome.cards import Card
-from cryotome.figures import noticed, row_colours
+from cryotome.figures import looks_of, noticed
+from cryotome.looks import COLOURS
 
 NAMES = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
 PANELS = {"balanced_accuracy": "patches: {}", "cohort": "slides: {}", "external": "slides: {}"}
 TITLES = {"patches": "patch classification", "slides": "slide classification"}
 SHOWN = {"patches": "balanced_accuracy", "slides": "auroc"}
 CHOSEN = "what validation chooses"
-MARKERS = ["o", "s", "^", "D", "v", "P"]
+FILLS = ["full", "left", "bottom", "right", "top"]  # of heads; `none` is what is printed
 
 
 def published_hours(texts: pd.DataFrame) -> dict[str, float]:
@@ -145,8 +146,8 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
     Encoders that have seen no tissue stand at the left, beside each other.
     """
     panels = list(dict.fromkeys(table["panel"]))
-    colours = row_colours(list(dict.fromkeys(table["model"])))
-    markers = dict(zip(dict.fromkeys(table["head"]), MARKERS, strict=False))
+    looks = looks_of(about)
+    fills = dict(zip(dict.fromkeys(table["head"]), FILLS, strict=False))
     known = table["hours"].dropna()
     first, last = (known.min(), known.max()) if len(known) else (1.0, 1.0)
     decades = range(int(np.floor(np.log10(first))), int(np.ceil(np.log10(last))) + 1)
@@ -156,14 +157,14 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
         mine = table[table["panel"] == panel]
         still = list(dict.fromkeys(mine.loc[mine["hours"].isna(), "model"]))
         for line in mine.to_dict("records"):
-            colour, printed = colours[line["model"]], str(line["title"]).endswith("as printed")
+            look, printed = looks[line["model"]], str(line["title"]).endswith("as printed")
             at = still.index(line["model"]) + 0.5 if line["model"] in still else 0
             x = start * 10 ** (at / len(still) - 0.5) if at else line["hours"]
-            look = {"color": colour, "marker": markers[line["head"]], "linestyle": ""}
-            look |= {"markerfacecolor": "none"} if printed else {}
-            axis.plot(x, line["value"], label=f"{line['title']} + {line['head']}", ms=5, **look)
+            drawn = look.line | {"linestyle": "", "ms": 6}
+            drawn |= {"fillstyle": "none" if printed else fills[line["head"]]}
+            axis.plot(x, line["value"], label=f"{line['title']} + {line['head']}", **drawn)
             if pd.notna(line["low"]):
-                axis.vlines(x, line["low"], line["high"], color=colour, lw=0.8, alpha=0.7)
+                axis.vlines(x, line["low"], line["high"], color=look.colour, lw=0.8, alpha=0.7)
         axis.set(xscale="log", title=panel, ylabel=NAMES[mine["quantity"].iloc[0]])
         axis.set_xticks(
             [start, *(10.0**n for n in decades)], ["none", *(f"{10.0**n:,g}" for n in decades)]
@@ -241,7 +242,8 @@ def held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -> p
 def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
     """Draw performance over the iterations: panel a patches, panel b slides."""
     panels = list(dict.fromkeys(table["panel"]))
-    colours = row_colours(list(dict.fromkeys(table["dataset"] + " " + table["head"])))
+    names = dict.fromkeys(table["dataset"] + " " + table["head"])
+    colours = dict(zip(names, COLOURS.values(), strict=False))
     figure, axes = _grid(len(panels))
     for letter, axis, panel in zip("ab", axes, panels, strict=False):
         mine = table[table["panel"] == panel]

@@ -14,6 +14,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from cryotome.cards import Card
+from cryotome.looks import Look
 from cryotome.paths import written_whole
 
 ROW = ["dataset", "model", "head"]
@@ -27,12 +28,9 @@ def _ordered(table: pd.DataFrame, about: Card) -> pd.DataFrame:
     return table.assign(row=names.map(about["labels"])).loc[places.sort_values(kind="stable").index]
 
 
-def row_colours(rows: list[str]) -> dict[str, tuple]:
-    """Return a colour for each row, no two alike; pale yellow is left out, it drowns on white."""
-    palette = sns.color_palette("colorblind")
-    palette[8] = (0.15, 0.15, 0.15)
-    palette = palette if len(rows) <= len(palette) else sns.color_palette("husl", len(rows))
-    return dict(zip(rows, palette, strict=False))
+def looks_of(about: Card) -> dict[str, Look]:
+    """Return the look of every row, by `model + head`."""
+    return {row: Look(**look) for row, look in about["looks"].items()}
 
 
 def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.DataFrame:
@@ -58,7 +56,7 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
     titles, schemes = about["datasets"], about["schemes"]
     panels = list(dict.fromkeys(zip(table["dataset"], table["scheme"], strict=True)))
     rows = list(dict.fromkeys(table["row"]))
-    colours = row_colours(rows)
+    looks = {about["labels"][row]: look for row, look in looks_of(about).items()}
     figure, axes = plt.subplots(
         1,
         len(panels),
@@ -73,9 +71,9 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
             line = part[part["row"] == row].sort_values("fraction")
             # beside each other, so that error bars do not hide each other
             x = 100 * line["fraction"] * 1.04 ** (place - (len(rows) - 1) / 2)
-            look = {"color": colours[row], "ax": axis, "label": row, "legend": False}
-            sns.lineplot(x=x, y=line["mean"], marker="o", markersize=5, **look)
-            bars = {"color": colours[row], "linestyle": "", "capsize": 2}
+            look = looks[row].line | {"ax": axis, "label": row, "legend": False}
+            sns.lineplot(x=x, y=line["mean"], markersize=5, **look)
+            bars = {"color": looks[row].colour, "linestyle": "", "capsize": 2}
             axis.errorbar(x, line["mean"], yerr=line["sd"], **bars)
             printed = {"marker": "D", "markersize": 8, "markerfacecolor": "none"} | bars
             axis.errorbar(x, line["published_mean"], yerr=line["published_sd"], **printed)

@@ -12,6 +12,7 @@ from cryotome import colorectal
 from cryotome.cards import FOLDS, MATCHED, Card, check, facts, load_card, read_yaml, required_keys
 from cryotome.colorectal import Colorectal, bases, checkpoint_of, iterations
 from cryotome.errors import CardError
+from cryotome.looks import Look, model_looks, row_looks
 from cryotome.transforms import geometry_of, input_side, side_after
 
 
@@ -202,7 +203,8 @@ class Study:
         if block is None or (self._others and "colorectal" not in self._said):
             return None
         cards = {"model": self.model, "dataset": self.dataset, "finetuning": self.finetuning}
-        return Colorectal(block, self.config["views"][0], self.folds, self.name, **cards)
+        view, folds = self.config["views"][0], self.folds
+        return Colorectal(block, view, folds, self.name, self._model_looks, **cards)
 
     @cached_property
     def all_datasets(self) -> list[str]:
@@ -216,6 +218,15 @@ class Study:
         names = [row.model for row in self.rows]
         names += bases(names, self.model, self.finetuning)
         return list(dict.fromkeys(names + (self.colorectal.models if self.colorectal else [])))
+
+    def _model_looks(self) -> dict[str, Look]:
+        return self.looks
+
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        """Every model's colour and mark, which no figure gives to another."""
+        said = {name: self.model(name).get("look") for name in self.models}
+        return model_looks(self.models, {name: look for name, look in said.items() if look})
 
     def dataset(self, name: str) -> Card:
         return self._card("datasets", name)
@@ -441,6 +452,12 @@ class Study:
             },
             "probed": [(row.model, row.head) for row in self.probed],
             "heads": {row.head: self.head(row.head)["title"] for row in self.rows},
+            "looks": {
+                name: vars(look)
+                for name, look in row_looks(
+                    ((row.model, row.head) for row in self.rows), self.looks
+                ).items()
+            },
             "models": {row.model: self.model(row.model)["title"] for row in self.rows},
             "families": self.families,
             "statistics": self.config["statistics"],
