@@ -6,7 +6,7 @@ STUDY ?= demo
 MODELS ?=
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: help install demo control test test-slurm check format docs data weights plan doctor lock
+.PHONY: help install demo page control test test-slurm check format docs data weights plan doctor lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ data: install ## say what a study needs and where: make data STUDY=ganz2024; FET
 
 weights: install ## fetch weights ahead of a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.fetch $(MODELS) --study $(STUDY)
+
+page: install ## the page of a study from what there is of it: make page STUDY=ganz2024
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.page.unfinished $(STUDY)
 
 plan: install ## say what a study will take before it runs: jobs, GPU-hours, disk, downloads: make plan STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.plan $(STUDY)

@@ -25,6 +25,7 @@ include: "workflow/rules/tissue.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/colorectal.smk"
+include: "workflow/rules/page.smk"
 include: "workflow/rules/cluster.smk"
 
 
@@ -44,6 +45,7 @@ onsuccess:
 onerror:
     from cryotome.colorectal_partial import write_partials
     from cryotome.ending import conclude, say_dropped
+    from cryotome.page.unfinished import write_partial_page
 
     conclude(
         STUDY,
@@ -54,6 +56,7 @@ onerror:
     )
     scores = {kind: of_rows(kind) for kind in ("slides", "patches")}
     write_partials(STUDY, scores, LOGS, say=logger.error)
+    write_partial_page(STUDY, LOGS.parent, say=logger.error)
     say_dropped(STUDY, LOGS.parent, say=logger.warning)
 
 
@@ -66,6 +69,7 @@ rule all:
     default_target: True
     input:
         expand("results/{product}", product=STUDY.products),
+        "results/index.html",
         studied(
             STUDY.blocks,
             "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",

@@ -1,6 +1,9 @@
 """What several tests share: the repository, real data where it is at hand, a small cohort."""
 
+import json
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -9,6 +12,9 @@ import pytest
 from cryotome.cards import Card, load_card
 from cryotome.demo import make_rois
 from cryotome.patches import write_patches
+
+if TYPE_CHECKING:
+    from cryotome.page.gathered import Gathered
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "config"
@@ -144,3 +150,26 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
             if card["reader"] == "slides":
                 bring_patients(root, card, PATIENTS[kind.stem])
     return str(root)
+
+
+@pytest.fixture(scope="session")
+def page_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of results of an invented study of four rows, from tests/page_study.py."""
+    from page_study import study_of, write_tables
+
+    folder = tmp_path_factory.mktemp("invented")
+    write_tables(folder, study_of(4, ["midog2022"]))
+    return folder
+
+
+@pytest.fixture
+def g(page_tables: Path, tmp_path: Path) -> "Gathered":
+    """What the page knows of that study; change a copy of its files."""
+    from page_study import study_of
+
+    from cryotome.page.about import page_about
+    from cryotome.page.gathered import Gathered
+
+    folder = shutil.copytree(page_tables, tmp_path / "results") / "studies" / "invented"
+    about = json.loads(page_about(study_of(4, ["midog2022"]))) | {"made": "today"}
+    return Gathered(folder, about)

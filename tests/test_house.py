@@ -20,7 +20,13 @@ LAYERS = [
     {"colorectal_partial", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "dino.backbone", "tiles"},
     {"slide_lists", "data", "fetch", "ending", "embedders", "endtoend", "plan", "dino.looks", "dino.learner", "tile_pictures"},
     {"embeddings", "doctor", "dino.course", "dino.curve"},
-    {"parity", "given", "bags", "dino.finetune"},
+    {"parity", "given", "bags", "dino.finetune", "page.about", "page.gathered"},
+    {"page.grids"},
+    {"page.pictures"},
+    {"page.sections"},
+    {"page.papers", "page.opening", "page.tables", "page.figures", "page.differences"},
+    {"page.page"},
+    {"page.unfinished"},
 ]  # fmt: skip
 
 

@@ -140,15 +140,15 @@ class Study:
         if "colorectal" in self._said:  # Snakemake merges blocks key by key
             mine, merged = _keys(self._said["colorectal"]), _keys(self.config["colorectal"])
             lacking += [f"colorectal.{key}" for key in merged if key not in mine]
-        if self._others and lacking:
+        if self.others and lacking:
             raise CardError(
-                f"{' + '.join(self._others)} lacks {lacking}. A study says every key itself; "
+                f"{' + '.join(self.others)} lacks {lacking}. A study says every key itself; "
                 "nothing may come from the demo in config/config.yaml, which shows what they "
                 "look like."
             )
 
     @cached_property
-    def _others(self) -> list[str]:
+    def others(self) -> list[str]:
         """The files of the study that are not the demo's."""
         demo = (self.folder / "config.yaml").resolve()
         return [file for file in self.files if Path(file).resolve() != demo]
@@ -156,7 +156,7 @@ class Study:
     @cached_property
     def _said(self) -> Card:
         """What those files say."""
-        return {k: v for file in self._others for k, v in read_yaml(Path(file)).items()}
+        return {k: v for file in self.others for k, v in read_yaml(Path(file)).items()}
 
     @property
     def name(self) -> str:
@@ -200,7 +200,7 @@ class Study:
     def colorectal(self) -> Colorectal | None:
         """The part that is paper 002's, None where the study's own files do not speak of it."""
         block = self.config.get("colorectal")
-        if block is None or (self._others and "colorectal" not in self._said):
+        if block is None or (self.others and "colorectal" not in self._said):
             return None
         cards = {"model": self.model, "dataset": self.dataset, "finetuning": self.finetuning}
         view, folds = self.config["views"][0], self.folds

@@ -35,6 +35,7 @@ from cryotome.demands import (
 from cryotome.demo_cohorts import COHORTS, cohort_slides
 from cryotome.errors import CryotomeError
 from cryotome.failures import RUN
+from cryotome.page.about import page_about
 from cryotome.pins import pinned
 from cryotome.site import (
     PLAN,

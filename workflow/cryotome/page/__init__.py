@@ -1,0 +1,1 @@
+"""One page that holds what a study found: tables, figures, errors, cost."""

@@ -1,0 +1,51 @@
+"""What the page knows of a study from its cards alone."""
+
+import json
+import os
+
+from cryotome.cards import Card
+from cryotome.study import Study
+
+
+def _weights(card: Card) -> str:
+    """Return how a model got its weights: `random`, `none`, or `released`."""
+    weights = card["weights"]
+    if not isinstance(weights, dict):
+        return "none"
+    return "random" if "random" in weights else "released"
+
+
+def page_about(study: Study) -> str:
+    """Return what the page says of rows, cards and files, as JSON.
+
+    Returns
+    -------
+    `Study.table_rows`, and study, summary, files (configs), products, cards (datasets: title,
+    task, domains, source, licence; models: title, weights), model_looks, colorectal (None, or
+    `Colorectal.about`)
+    """
+    datasets = {name: study.dataset(name) for name in study.datasets}
+    about = json.loads(study.table_rows) | {
+        "study": study.name,
+        "summary": study.summary,
+        "files": [os.path.relpath(file) for file in study.others],
+        "products": study.products,
+        "cards": {
+            "datasets": {
+                name: {
+                    "title": card["title"],
+                    "task": f"{card['classes'][1]['name']} against {card['classes'][0]['name']}",
+                    "domains": [entry["title"] for entry in card["domains"].values()],
+                    "source": card["source"],
+                    "licence": card.get("licence", ""),
+                }
+                for name, card in datasets.items()
+            },
+            "models": {
+                row.model: {"weights": _weights(study.model(row.model))} for row in study.rows
+            },
+        },
+        "model_looks": {name: vars(look) for name, look in study.looks.items()},
+        "colorectal": json.loads(study.colorectal.about) if study.colorectal else None,
+    }
+    return json.dumps(about)

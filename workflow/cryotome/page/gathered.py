@@ -1,0 +1,143 @@
+"""What a study has made so far, and for what is missing the job and the command that make it."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from cryotome.cards import Card
+from cryotome.failures import Failure, failures
+from cryotome.looks import Look
+
+# the rule that makes each file of a study
+RULES = {
+    "table1.csv": "table1",
+    "table2.csv": "table2",
+    "table2_sd.csv": "table2",
+    "table2_partial.csv": "table2_partial",
+    "intervals.csv": "compare",
+    "comparisons.csv": "compare",
+    "variances.csv": "compare",
+    "learning.csv": "compare",
+    "crossings.csv": "compare",
+    "published.csv": "judge",
+    "ranks.csv": "ranks",
+    "orders.csv": "orders",
+    "ladder.csv": "price_ladder",
+    "figure1.csv": "figure1",
+    "figure2.csv": "figure2",
+    "colorectal/table1.csv": "tabulate_slides",
+    "colorectal/table2.csv": "tabulate_patches",
+    "colorectal/table3.csv": "count_parameters",
+    "colorectal/published.csv": "judge_colorectal",
+    "colorectal/figure1.csv": "draw_cost",
+    "colorectal/figure2.csv": "draw_course",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a number came from.
+
+    Attributes
+    ----------
+    href
+        From the page to the file.
+    """
+
+    file: str
+    rule: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A file that is not there, why, and what makes it."""
+
+    file: str
+    rule: str
+    why: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The files of a study as they lie on disk.
+
+    Attributes
+    ----------
+    folder
+        results/studies/{study}; results is two above it.
+    about
+        `page_about` of the study: rows and their looks, cards, config files.
+    """
+
+    folder: Path
+    about: Card
+
+    @property
+    def results(self) -> Path:
+        return self.folder.parents[1]
+
+    @cached_property
+    def failed(self) -> list[Failure]:
+        return failures(self.results / "logs")
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return a table of the study, None where it is not there or has no line."""
+        path = self.folder / name
+        if not path.exists():
+            return None
+        table = pd.read_csv(path)
+        return None if table.empty else table
+
+    def expects(self, name: str) -> bool:
+        """Whether the study makes this file."""
+        return name in self.about["products"]
+
+    def source(self, name: str) -> Source:
+        """Return where a file of the study lies, and its rule."""
+        return Source(name, RULES[name], quote(f"../../studies/{self.folder.name}/{name}"))
+
+    def elsewhere(self, path: Path, rule: str) -> Source:
+        """Return where another file below results lies."""
+        beside = path.relative_to(self.results).as_posix()
+        return Source(beside, rule, quote(f"../../{beside}", safe="/="))
+
+    def missing(self, *names: str) -> list[Missing]:
+        """Return those of the study's files that it should have and has not."""
+        wanted = (name for name in names if self.expects(name))
+        return [self._missing(name) for name in wanted if not (self.folder / name).exists()]
+
+    def _missing(self, name: str) -> Missing:
+        rule = RULES[name]
+        why = next((f.why for f in self.failed if f.rule == rule), "")
+        return Missing(name, rule, why or "not made yet", self.command(name))
+
+    def command(self, name: str) -> str:
+        """Return the command that makes a file of the study."""
+        config = " ".join(self.about["files"])
+        config = f"--configfile {config} " if config else ""
+        return f"snakemake {config}--cores 8 {self.folder / name}"
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The name of every row for people, by `model + head`."""
+        return self.about["labels"]
+
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        """The look of every row, by `model + head`."""
+        return {name: Look(**look) for name, look in self.about["looks"].items()}
+
+    def notes(self, dataset: str, model: str, head: str) -> Card:
+        """Return what stands beside the first predictions of a row; nothing where it has none."""
+        below = self.results / "predictions" / dataset
+        for path in below.glob(f"*/view=*/model={model}/head={head}/fraction=*/fold=*.json"):
+            found: Any = json.loads(path.read_text())
+            return found
+        return {}

@@ -1,0 +1,100 @@
+"""The page of a study: one file that needs no network."""
+
+import datetime
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cryotome.cards import Card
+from cryotome.looks import COLOURS, MARKS, Look
+from cryotome.page.differences import differences
+from cryotome.page.figures import figure1, figure2, ladder
+from cryotome.page.gathered import Gathered
+from cryotome.page.opening import answer, run
+from cryotome.page.papers import colorectal
+from cryotome.page.sections import Section
+from cryotome.page.tables import encoders, learning, published, table2
+from cryotome.paths import written_whole
+
+PARTS: list[Callable[[Gathered], Section]] = [
+    run,
+    answer,
+    table2,
+    figure1,
+    figure2,
+    ladder,
+    differences,
+    learning,
+    colorectal,
+    encoders,
+    published,
+]
+# a mark in a square of 12, centre (6, 6)
+SHAPES = {
+    "circle": '<circle cx="6" cy="6" r="4.5"/>',
+    "square": '<rect x="2" y="2" width="8" height="8"/>',
+    "triangle-up": '<path d="M6 1.5 11 10.5H1z"/>',
+    "diamond": '<path d="M6 .8 11.2 6 6 11.2.8 6z"/>',
+    "cross": '<path d="M4.2 1h3.6v3.2H11v3.6H7.8V11H4.2V7.8H1V4.2h3.2z"/>',
+    "triangle-down": '<path d="M6 10.5 1 1.5h10z"/>',
+    "triangle-right": '<path d="M10.5 6 1.5 1v10z"/>',
+    "triangle-left": '<path d="M1.5 6 10.5 1v10z"/>',
+}
+assert set(SHAPES) == set(MARKS)
+BUNDLE = "window.drawn = (place, spec, options) => vegaEmbed(place, spec, options);"
+
+
+def mark(look: Look | Card | None) -> str:
+    """Return a row's mark as SVG, hidden from screen readers: its name stands beside it."""
+    if look is None:
+        return ""
+    look = look if isinstance(look, Look) else Look(**look)
+    names = {value: name for name, value in COLOURS.items()}
+    return (
+        f'<svg class="mark {names[look.colour]}" viewBox="0 0 12 12" aria-hidden="true">'
+        f"{SHAPES[look.mark]}</svg>"
+    )
+
+
+def compose(g: Gathered) -> str:
+    """Return the page as HTML."""
+    loader = PackageLoader("cryotome.page", "parts")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["mark"] = mark
+    parts = [part for section in PARTS if (part := section(g))]
+    specs = {picture.name: picture.spec for part in parts for picture in part.pictures}
+    script = environment.get_template("page.js").module  # no values in it
+    return environment.get_template("page.html").render(
+        about=g.about,
+        parts=parts,
+        looks=g.looks,
+        # no text of a table may end or begin a script
+        specs=json.dumps(specs, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        vega=vl_convert.javascript_bundle(BUNDLE).replace("</script", "<\\/script"),
+        script=str(script),
+        style=str(environment.get_template("page.css").module),
+        versions={name: version(name) for name in ("snakemake", "torch", "timm", "scikit-learn")},
+    )
+
+
+def write_page(page: Path, about: Card) -> None:
+    """Write the page of a study from whatever lies beside it.
+
+    Parameters
+    ----------
+    page
+        results/studies/{study}/index.html; its tables are beside it, cells and scores in the
+        folders above.
+    about
+        Of `page_about`.
+    """
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    with written_whole(page) as beside:
+        beside.write_text(compose(Gathered(page.parent, about | {"made": now})))

@@ -1,0 +1,14 @@
+"""Put what a study found on one page that needs no network."""
+
+from pathlib import Path
+
+from cryotome.job import run
+from cryotome.page.page import write_page
+
+
+def main(tables: list[Path], page: Path, about: dict) -> None:
+    write_page(page, about)
+
+
+if __name__ == "__main__":
+    run(main)
