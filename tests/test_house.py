@@ -24,7 +24,7 @@ LAYERS = [
     {"page.grids"},
     {"page.pictures"},
     {"page.sections"},
-    {"page.papers", "page.opening", "page.tables", "page.figures", "page.differences"},
+    {"page.papers", "page.opening", "page.tables", "page.figures", "page.differences", "page.pathologist", "page.atlas", "page.context", "page.cost"},
     {"page.page"},
     {"page.unfinished"},
 ]  # fmt: skip

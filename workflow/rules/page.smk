@@ -19,6 +19,10 @@ rule page:
             "cryotome/page/tables",
             "cryotome/page/figures",
             "cryotome/page/differences",
+            "cryotome/page/pathologist",
+            "cryotome/page/atlas",
+            "cryotome/page/context",
+            "cryotome/page/cost",
             "cryotome/page/gathered",
             "cryotome/page/grids",
             "cryotome/page/pictures",
@@ -30,6 +34,10 @@ rule page:
             for product in STUDY.products
             if product.endswith(".csv")
         ],
+        atlases=expand(
+            "results/studies/{{study}}/atlas/{dataset}/cells.csv",
+            dataset=sorted({dataset for dataset, _ in STUDY.blocks}),
+        ),
     output:
         page="results/studies/{study}/index.html",
     log:

@@ -20,7 +20,7 @@ def page_about(study: Study) -> str:
 
     Returns
     -------
-    `Study.table_rows`, and study, summary, files (configs), products, cards (datasets: title,
+    `Study.table_rows`, and study, summary, files (configs), products, atlases (datasets), cards (datasets: title,
     task, domains, source, licence; models: title, weights), model_looks, colorectal (None, or
     `Colorectal.about`)
     """
@@ -30,6 +30,7 @@ def page_about(study: Study) -> str:
         "summary": study.summary,
         "files": [os.path.relpath(file) for file in study.others],
         "products": study.products,
+        "atlases": sorted({dataset for dataset, _ in study.blocks}),
         "cards": {
             "datasets": {
                 name: {

@@ -11,11 +11,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cryotome.cards import Card
 from cryotome.looks import COLOURS, MARKS, Look
+from cryotome.page.atlas import atlas
+from cryotome.page.context import context
+from cryotome.page.cost import cost
 from cryotome.page.differences import differences
 from cryotome.page.figures import figure1, figure2, ladder
 from cryotome.page.gathered import Gathered
 from cryotome.page.opening import answer, run
 from cryotome.page.papers import colorectal
+from cryotome.page.pathologist import pathologist
 from cryotome.page.sections import Section
 from cryotome.page.tables import encoders, learning, published, table2
 from cryotome.paths import written_whole
@@ -29,6 +33,10 @@ PARTS: list[Callable[[Gathered], Section]] = [
     ladder,
     differences,
     learning,
+    pathologist,
+    atlas,
+    context,
+    cost,
     colorectal,
     encoders,
     published,

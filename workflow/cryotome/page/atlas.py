@@ -1,0 +1,126 @@
+"""The error atlas: sheets of patches, slides for QuPath, agreement of rows."""
+
+import base64
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cryotome.page.gathered import Gathered, Missing, Source
+from cryotome.page.grids import Cell, Grid, number, plain, words
+from cryotome.page.pictures import Picture, finish, matrix, tips
+from cryotome.page.sections import Section, panel
+
+BUDGET = 6_000_000  # bytes of sheets that are put into the page; others are links
+RULE = "atlas"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An image sheet.
+
+    Attributes
+    ----------
+    href
+        From the page to the file.
+    data
+        The picture itself as a data address, empty where it is only linked.
+    """
+
+    title: str
+    said: str
+    href: str
+    data: str
+
+
+def atlas(g: Gathered) -> Section:
+    """Show sheets of errors, disagreements, agreement of rows, and files for QuPath."""
+    sheets, grids, pictures, missing, left = [], [], [], [], BUDGET
+    for dataset in g.about["cards"]["datasets"]:
+        name = f"atlas/{dataset}/sheets.csv"
+        table = g.table(name)
+        if table is None:
+            missing += _missing(g, dataset)
+            continue
+        shown, left = _sheets(table, g, left)
+        sheets += shown
+        grids += _slides(g, dataset)
+        pictures += _agreement(g, dataset)
+    said = [
+        "The most confident errors of every row, and the cells on which rows disagree most. "
+        "Flagged: look-alikes whose patch holds an annotated mitotic figure."
+    ] * bool(sheets)
+    return Section("atlas", "Error atlas", said, grids, pictures, missing, sheets)
+
+
+def _missing(g: Gathered, dataset: str) -> list[Missing]:
+    name = f"atlas/{dataset}/cells.csv"
+    if dataset not in g.about["atlases"]:
+        return []
+    why = next((f.why for f in g.failed if f.rule == RULE), "")
+    return [Missing(name, RULE, why or "not made yet", g.command(name))]
+
+
+def _source(g: Gathered, file: str) -> Source:
+    return g.elsewhere(g.folder / file, RULE)
+
+
+def _sheets(table: pd.DataFrame, g: Gathered, left: int) -> tuple[list[Sheet], int]:
+    """Return the sheets, in the page while the budget lasts, and what is left of it."""
+    found = []
+    for line in table.to_dict("records"):
+        path = g.folder / str(line["file"])
+        row = f"{line['model']} + {line['head']}"
+        who = "all rows" if line["kind"] == "disagreement" else g.labels.get(row, row)
+        kind = "Disagreement" if line["kind"] == "disagreement" else "Errors"
+        where = ", ".join(str(line[n]) for n in ("domain", "scanner") if isinstance(line[n], str))
+        title = f"{kind}: {panel(str(line['dataset']), g, where)}, {who}"
+        data, size = "", path.stat().st_size if path.exists() else 0
+        if 0 < size <= left:
+            left, data = left - size, _embedded(path)
+        if size:
+            found.append(Sheet(title, str(line["what"]), _source(g, str(line["file"])).href, data))
+    return found, left
+
+
+def _embedded(path: Path) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _slides(g: Gathered, dataset: str) -> list[Grid]:
+    name = f"atlas/{dataset}/slides.csv"
+    table = g.table(name)
+    if table is None:
+        return []
+    rows = []
+    for line in table.to_dict("records"):
+        file = _source(g, str(line["file"]))
+        link = Cell(Path(file.file).name, str(line["file"]), file.href, RULE)
+        rows.append([words(str(line["slide"])), link, number(line["cells"], file, digits=0),
+                     number(line["errors"], file, digits=0)])  # fmt: skip
+    heads = ["Slide", "GeoJSON for QuPath", "Tested cells", "Errors, all rows"]
+    title = f"Slides of {panel(dataset, g)} for QuPath"
+    return [Grid(title, heads, rows, _source(g, name), folded=True)]
+
+
+def _agreement(g: Gathered, dataset: str) -> list[Picture]:
+    name = f"atlas/{dataset}/agreement.csv"
+    table = g.table(name)
+    if table is None:
+        return []
+    back = table.rename(columns={"row": "other", "other": "row"})
+    both: Any = pd.concat([table, back], ignore_index=True)
+    for column in ("row", "other"):
+        both[column] = both[column].map(g.labels).fillna(both[column])
+    order = [label for label in g.labels.values() if label in set(both["row"])]
+    tip = tips(Row="row", Other="other", Kappa="kappa:.2f", Spearman="spearman:.2f",
+               Both_right="both_right:,", Both_wrong="both_wrong:,")  # fmt: skip
+    chart = matrix(both, down="row", across="other", value="kappa", tip=tip,
+                   titles=("", "", "Cohen's kappa"), domain=(0.0, 1.0), orders=(order, order))  # fmt: skip
+    columns = ["row", "other", "kappa", "spearman", "both_right", "both_wrong"]
+    behind = plain(table[columns], panel(dataset, g), _source(g, name))
+    said = f"How far rows agree on {panel(dataset, g)}: Cohen's kappa of their calls."
+    spec = finish(chart, height=80 + 26 * len(order), rows=False)
+    title = f"Agreement of rows, {panel(dataset, g)}"
+    return [Picture(f"agreement-{dataset}", title, spec, said, behind, wide=len(order) > 8)]

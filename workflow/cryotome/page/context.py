@@ -1,0 +1,44 @@
+"""The context study: how much of the slide around a cell, pooled how."""
+
+from typing import Any
+
+import altair as alt
+
+from cryotome.page.gathered import Gathered
+from cryotome.page.grids import Grid, number, parted, plain, span, text_of, words
+from cryotome.page.pictures import Picture, finish, lines, tips
+from cryotome.page.sections import PLACES, Section, named, panel, row_cell
+
+
+def context(g: Gathered) -> Section:
+    """Draw AUROC against the side of the crop."""
+    table, missing = g.table("context.csv"), g.missing("context.csv")
+    title, source = "How much context", g.source("context.csv")
+    if table is None:
+        return Section("context", title, missing=missing)
+    table, pictures = named(table, g), []
+    for (dataset, where), part in parted(table, "base_dataset", "where"):
+        x = alt.X("side:Q", title="side of the crop, px of the slide", scale=alt.Scale(zero=False),
+                  axis=alt.Axis(values=sorted(set(part["side"]))))  # fmt: skip
+        tip = tips(Row="row", Side="side:.0f", Pooling="pooling", AUROC="auroc:.3f", From="low:.3f",
+                   To="high:.3f", Cells="n:,")  # fmt: skip
+        chart: Any = lines(part, g.looks, x=x, tip=tip, floor=0.5)
+        name = panel(str(dataset), g, PLACES[str(where)])
+        columns = ["row", "side", "um", "pooling", "auroc", "low", "high", "n"]
+        behind = plain(part[columns], name, source)
+        said = f"AUROC over the side of the crop, {name}, {part['key'].nunique()} rows."
+        pictures.append(Picture(f"context-{dataset}-{where}", name, finish(chart), said, behind))
+    rows = [
+        [row_cell(line["key"], g), words(panel(line["base_dataset"], g)),
+         words(PLACES[line["where"]]), number(line["side"], source, digits=0),
+         number(line["um"], source, digits=1), words(line["pooling"]),
+         number(line["auroc"], source), span(line["low"], line["high"], source),
+         number(line["gap"], source), span(line["gap_low"], line["gap_high"], source),
+         words(text_of(line["note"]))]
+        for line in table.to_dict("records")
+    ]  # fmt: skip
+    heads = ["Row", "Dataset", "Tested", "Side, px", "Side, µm", "Pooling", "AUROC"]
+    heads += ["95 % interval", "Gap to the best side", "Gap: 95 % interval", "Note"]
+    said = ["Crops of the same cells, enlarged to the network's input. Enlarging blurs."]
+    grid = Grid("Context", heads, rows, source, folded=True)
+    return Section("context", title, said, [grid], pictures)
