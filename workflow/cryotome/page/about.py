@@ -20,9 +20,9 @@ def page_about(study: Study) -> str:
 
     Returns
     -------
-    `Study.table_rows`, and study, summary, files (configs), products, atlases (datasets), cards (datasets: title,
-    task, domains, source, licence; models: title, weights), model_looks, colorectal (None, or
-    `Colorectal.about`)
+    `Study.table_rows`, and study, summary, files (configs), products, atlases (datasets),
+    cards (datasets: title, task, domains, source, licence; models: weights), model_looks,
+    colorectal (None, or `Colorectal.about`)
     """
     datasets = {name: study.dataset(name) for name in study.datasets}
     about = json.loads(study.table_rows) | {

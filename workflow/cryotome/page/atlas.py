@@ -117,7 +117,8 @@ def _agreement(g: Gathered, dataset: str) -> list[Picture]:
     tip = tips(Row="row", Other="other", Kappa="kappa:.2f", Spearman="spearman:.2f",
                Both_right="both_right:,", Both_wrong="both_wrong:,")  # fmt: skip
     chart = matrix(both, down="row", across="other", value="kappa", tip=tip,
-                   titles=("", "", "Cohen's kappa"), domain=(0.0, 1.0), orders=(order, order))  # fmt: skip
+                   titles=("", "", "Cohen's kappa"), domain=(0.0, 1.0),
+                   orders=(order, order))  # fmt: skip
     columns = ["row", "other", "kappa", "spearman", "both_right", "both_wrong"]
     behind = plain(table[columns], panel(dataset, g), _source(g, name))
     said = f"How far rows agree on {panel(dataset, g)}: Cohen's kappa of their calls."

@@ -39,6 +39,6 @@ def context(g: Gathered) -> Section:
     ]  # fmt: skip
     heads = ["Row", "Dataset", "Tested", "Side, px", "Side, µm", "Pooling", "AUROC"]
     heads += ["95 % interval", "Gap to the best side", "Gap: 95 % interval", "Note"]
-    said = ["Crops of the same cells, enlarged to the network's input. Enlarging blurs."]
+    text = ["Crops of the same cells, enlarged to the network's input. Enlarging blurs."]
     grid = Grid("Context", heads, rows, source, folded=True)
-    return Section("context", title, said, [grid], pictures)
+    return Section("context", title, text, [grid], pictures)

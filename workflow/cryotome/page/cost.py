@@ -24,7 +24,8 @@ def cost(g: Gathered) -> Section:
         [row_cell(f"{line['model']} + {line['head']}", g), words(panel(line["dataset"], g)),
          number(line["gpu_hours"], source), number(line["core_hours"], source),
          number(line["shared_core_hours"], source), number(line["peak_mb"], source, digits=0),
-         number(line["peak_gpu_mb"], source, digits=0), number(line["patches_per_s"], source, digits=0),
+         number(line["peak_gpu_mb"], source, digits=0),
+         number(line["patches_per_s"], source, digits=0),
          number(line["energy_kwh"], source, digits=2), words(text_of(line["device"])),
          number(line["in_mean"], source), number(line["out_mean"], source),
          words(text_of(line["note"]))]

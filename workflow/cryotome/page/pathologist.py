@@ -11,6 +11,7 @@ from cryotome.page.pictures import Picture, finish, lines, tips
 from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_cell
 
 FILES = ["agreement.csv", "counts.csv", "operating.csv", "calibration.csv", "reliability.csv"]
+SHARES = ["share_low", "share_high"]
 SAID = [
     "Of the annotated candidates, mitotic figures and look-alikes: the error of classification "
     "alone. What annotators or a detector missed is not in it.",
@@ -125,9 +126,10 @@ def _bland_altman(g: Gathered) -> list[Picture]:
             color=alt.Color("tumour:N", title=None, legend=alt.Legend(orient="top", columns=2)),
             tooltip=tip,
         )
-        levels = base.transform_aggregate(bias="mean(gap)", sd="stdev(gap)", groupby=[]).transform_calculate(
+        levels = base.transform_aggregate(bias="mean(gap)", sd="stdev(gap)", groupby=[])
+        levels = levels.transform_calculate(
             lower="datum.bias - 1.96 * datum.sd", upper="datum.bias + 1.96 * datum.sd"
-        )  # fmt: skip
+        )
         rules: Any = levels.mark_rule(color="#888").encode(y="bias:Q")
         for end in ("lower", "upper"):
             rules += levels.mark_rule(color="#888", strokeDash=[5, 3]).encode(y=f"{end}:Q")
@@ -148,14 +150,16 @@ def _reliability(g: Gathered) -> list[Picture]:
     table = table[crossed | ~table["dataset"].isin(set(table.loc[crossed, "dataset"]))]
     for (dataset, where), part in parted(table, "dataset", "where"):
         part = part[part["scheme"] == part["scheme"].iloc[0]].dropna(subset="mean_score")
-        part = part.assign(share_low=part["share_low"].fillna(part["share_positive"]),
-                           share_high=part["share_high"].fillna(part["share_positive"]))  # fmt: skip
+        ends = {name: part[name].fillna(part["share_positive"]) for name in SHARES}
+        part = part.assign(**ends)
         x = alt.X("mean_score:Q", title="mean score of a bin", scale=alt.Scale(domain=[0, 1]))
         tip = tips(Row="row", Score="mean_score:.3f", Positive="share_positive:.3f", Cells="n:,")
         chart = lines(part, g.looks, x=x, y="share_positive", low="share_low", high="share_high",
                       title="share of positive cells", tip=tip)  # fmt: skip
-        ends = pd.DataFrame({"x": [0, 1], "y": [0, 1]})
-        even = alt.Chart(ends).mark_line(color="#888", strokeDash=[2, 3]).encode(x="x:Q", y="y:Q")
+        corners = pd.DataFrame({"x": [0, 1], "y": [0, 1]})
+        even = (
+            alt.Chart(corners).mark_line(color="#888", strokeDash=[2, 3]).encode(x="x:Q", y="y:Q")
+        )
         scheme = cells_of(str(dataset), str(part["scheme"].iloc[0]), g)
         title = panel(str(dataset), g, scheme, PLACES[str(where)])
         columns = ["row", "bin", "n", "mean_score", "share_positive"]
