@@ -252,7 +252,7 @@ class Study:
         return self._card("datasets", name)
 
     def home(self, dataset: str) -> str:
-        """Return the dataset that decides a dataset's splits: what a crop is a crop of, else itself.
+        """Return the dataset that decides a dataset's splits: of a crop what it is cut from.
 
         Its audit says which cells are left out, its windows which cells share pixels: the same
         for all crops, so that these have the same cells in the same roles.
@@ -350,7 +350,7 @@ class Study:
 
     @cached_property
     def sweep(self) -> str:
-        """What the context study varies, as JSON: the crop of each dataset, the pooling of each row."""
+        """What the context study varies, as JSON: crops of datasets, poolings of models."""
         crop = {name: self.dataset(name)["patch"]["side"] for name in self.datasets}
         about = {
             "poolings": self.context["poolings"] if self.context else [],
@@ -361,7 +361,9 @@ class Study:
                 for row in self.config["rows"]
                 for name in self._pooled(row["model"])
             },
-            "titles": {row["model"]: self.model(row["model"])["title"] for row in self.config["rows"]},
+            "titles": {
+                row["model"]: self.model(row["model"])["title"] for row in self.config["rows"]
+            },
         }
         return json.dumps(about)
 

@@ -31,9 +31,15 @@ rule context:
         ),
         calibration=CALIBRATION,
     output:
-        table="results/studies/{study}/context.csv",
-        pdf="results/studies/{study}/context.pdf",
-        png="results/studies/{study}/context.png",
+        table=reported(
+            "results/studies/{study}/context.csv", "Context study", "Crop and pooling"
+        ),
+        pdf=reported(
+            "results/studies/{study}/context.pdf", "Context study", "Crop and pooling"
+        ),
+        png=reported(
+            "results/studies/{study}/context.png", "Context study", "Crop and pooling"
+        ),
     log:
         "results/logs/context/{study}.log",
     conda:
