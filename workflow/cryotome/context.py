@@ -16,6 +16,7 @@ from cryotome.errors import CardError, StoreError
 from cryotome.figures import noticed, row_colours
 from cryotome.images import find_image, microns_per_pixel, open_image
 from cryotome.statistics import gap_interval, interval
+from cryotome.variants import TOKENS
 
 COLUMNS = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "head"]
 COLUMNS += ["scheme", "fraction", "where", "auroc", "low", "high", "n"]
@@ -142,15 +143,17 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Figure:
         len(places), len(columns), squeeze=False, sharey="row", layout="constrained", figsize=size
     )
     for line, place in zip(axes, places, strict=True):
-        here = (table[PANEL] == place).all(axis=1)
+        here = (table[PANEL] == list(place)).all(axis=1)
         for axis, how in zip(line, columns, strict=True):
             chosen = here & ((table["pooling"] == how) | ~swept)
             _draw_lines(axis, table[chosen].assign(row=rows, swept=swept), colours, labels)
             title = f"{sweep['bases'][place[0]]['title']}, {_scheme(place[1], about)}"
-            axis.set_title(f"{title}\n{PLACES[place[2]]}; {how or 'as the cards pool'}", fontsize=8)
+            words = TOKENS[how][0] if how else "as the cards pool"
+            axis.set_title(f"{title}\n{PLACES[place[2]]}; {words}", fontsize=8)
         line[0].set_ylabel("AUROC, 95 % over slides")
     handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    where: Card = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
+    figure.legend(handles, names, title="dashed: returns no tokens", **where)
     return noticed(figure, about["notice"])
 
 

@@ -18,6 +18,7 @@ rule context:
             "cryotome/pairs",
             "cryotome/metrics",
             "cryotome/figures",
+            "cryotome/variants",
         ),
         lambda w: [
             file
