@@ -13,6 +13,9 @@ min_version("9.27")
 configfile: "config/config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
 include: "workflow/rules/fetch.smk"
@@ -24,6 +27,7 @@ include: "workflow/rules/finetune.smk"
 include: "workflow/rules/tissue.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/context.smk"
 include: "workflow/rules/colorectal.smk"
 include: "workflow/rules/page.smk"
 include: "workflow/rules/cluster.smk"

@@ -228,7 +228,7 @@ def models_page() -> str:
     lines += [
         "\n## Transforms\n",
         "Before normalising. A view `paper-*` does what the paper's code did (paper 001: nothing), a view `card-*` what the",
-        "authors of the model say.\n",
+        "authors of the model say, a view `fit-*` resizes the whole patch to the model's `input`.\n",
         "| model | paper | card | mean | SD | trained at, µm/px |",
         "| --- | --- | --- | --- | --- | --- |",
     ]

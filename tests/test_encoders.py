@@ -52,9 +52,9 @@ def test_folds_start_from_different_weights_and_the_same_fold_from_the_same():
         (
             "h_optimus_0",
             64,
-            r"takes patches of 224 px, not 64. Use a dataset card with `patch: \{side: 224\}`.$",
+            r"takes patches of 224 px, not 64. Use a dataset card with `patch: \{side: 224\}`, or a view `fit-",
         ),
-        ("gigapath", 64, "takes patches of 224 px, not 64.*, or a view `card-"),
+        ("gigapath", 64, "takes patches of 224 px, not 64.*, or a view `fit-"),
         ("virchow2", 64, "takes multiples of 14 px, not 64.*side: 56"),
         ("phikon", 64, "takes patches of 224 px"),
     ],

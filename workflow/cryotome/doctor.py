@@ -183,7 +183,7 @@ def findings(study: Study, site: Site, config: Path) -> Iterator[Finding]:
         card = study.model(model)
         if needs_file(card):
             yield check_weights(card, model, site.weights_dir)
-    for name in study.all_datasets:
+    for name in dict.fromkeys(map(study.home, study.all_datasets)):
         yield check_dataset(study, site, name)
     yield check_slurm(partitions, why, site.cluster)
     if not why:

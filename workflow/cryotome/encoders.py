@@ -178,8 +178,7 @@ def check_side(card: Card, name: str, side: int, *, view: str) -> None:
 
 
 def _way(card: Card, size: int, view: str) -> str:
-    own = "card" in card.get("transform", {}) and view != "patches"
-    resizes = ", or a view `card-*`, whose transform resizes" if own else ""
+    resizes = ", or a view `fit-*`, which resizes them" if view != "patches" else ""
     return f"Use a dataset card with `patch: {{side: {size}}}`{resizes}."
 
 

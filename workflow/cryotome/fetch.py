@@ -9,6 +9,7 @@ from cryotome.errors import CryotomeError
 from cryotome.failures import without_secrets
 from cryotome.site import settle
 from cryotome.study import Study
+from cryotome.variants import model_of
 from cryotome.weights import needs_file, state_of_weights
 
 
@@ -20,7 +21,7 @@ def chosen_models(names: list[str], config: Path) -> list[str]:
     if names:
         return names
     study = Study(settle(read_yaml(config), folder).study, folder)
-    return study.models
+    return list(dict.fromkeys(model_of(name) for name in study.models))
 
 
 def main(names: list[str], config: Path, *, look: bool) -> bool:

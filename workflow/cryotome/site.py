@@ -184,7 +184,7 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
 def shopping_list(study: Study, site: Site) -> str:
     """Say where datasets and weights must lie, what is there, and which records can be fetched."""
     lines = []
-    for name in study.all_datasets:
+    for name in dict.fromkeys(map(study.home, study.all_datasets)):
         card = study.dataset(name)
         lines.append(f"{name}: {card['title']}. {card['source']}")
         for key, where in (card | card.get("labels", {})).items():

@@ -14,6 +14,7 @@ from cryotome.colorectal import Colorectal, bases, checkpoint_of, iterations
 from cryotome.errors import CardError
 from cryotome.looks import Look, model_looks, row_looks
 from cryotome.transforms import geometry_of, input_side, side_after
+from cryotome.variants import NONE, crop_of, cropped, crops, pooled, pooling_of, poolings
 
 
 def _drawn(name: str) -> list[str]:
@@ -25,7 +26,8 @@ CURVES = ["learning.csv", "crossings.csv", "learning.pdf", "learning.png"]
 CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
 CROSSED += [*_drawn("figure2"), *_drawn("ranks")]
 LADDER, ORDERS = [*_drawn("ladder"), "ladder.md"], _drawn("orders")
-PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER]
+CONTEXT = _drawn("context")
+PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER, *CONTEXT]
 PRODUCTS += colorectal.PRODUCTS
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
@@ -92,6 +94,7 @@ class Study:
         for name in self.models:
             self.model(name)
         self._check_colorectal()
+        self._check_context()
         for row in self.rows:
             has_network = "architecture" in self.model(row.model)
             if self.trains(row.head) and not has_network:
@@ -116,6 +119,15 @@ class Study:
                     f"study {self.name!r}, schemes: {scheme!r} {what} a domain that none of "
                     f"{self.datasets} has."
                 )
+
+    def _check_context(self) -> None:
+        """Stop a sweep of rows that see patches as they are cut, never enlarged."""
+        trained = [row.head for row in self.rows if self.context and self.trains(row.head)]
+        if trained:
+            raise CardError(
+                f"study {self.name!r}, context: {trained[0]} trains on patches as they are cut, so "
+                "its crops would differ in size too. Give the sweep heads on embeddings."
+            )
 
     def _check_colorectal(self) -> None:
         """Stop heads and datasets that stand in the wrong task of paper 002's part."""
@@ -163,8 +175,17 @@ class Study:
         return self.config["study"]
 
     @property
+    def context(self) -> Card | None:
+        """The crops and poolings that every dataset and model of the study is run with."""
+        return self.config.get("context")
+
+    @cached_property
     def datasets(self) -> list[str]:
-        return self.config["datasets"]
+        names = self.config["datasets"]
+        if not self.context:
+            return names
+        sides = self.context["sides"]
+        return [crop for name in names for crop in crops(name, self.dataset(name), sides)]
 
     @property
     def folds(self) -> list[int]:
@@ -181,7 +202,13 @@ class Study:
         return dict(self._cards[kind, name])
 
     def model(self, name: str) -> Card:
-        """Return a model card; `{model}_at_{iteration}` is a checkpoint of a finetuned model."""
+        """Return a model card; `{model}_at_{iteration}` is a checkpoint of a finetuned model.
+
+        `{model}_pool_{pooling}` pools otherwise.
+        """
+        pooling = pooling_of(name)
+        if pooling and not self._has_card("models", name):
+            return pooled(self.model(pooling[0]), pooling[1], name)
         at = checkpoint_of(name)
         if at is None:
             return self._card("models", name)
@@ -229,7 +256,28 @@ class Study:
         return model_looks(self.models, {name: look for name, look in said.items() if look})
 
     def dataset(self, name: str) -> Card:
+        """Return a dataset card; `{dataset}_{n}px` is another crop of its cells."""
+        crop = self._crop(name)
+        if crop and ("datasets", name) not in self._cards:
+            self._cards["datasets", name] = cropped(self.dataset(crop[0]), crop[1], name)
         return self._card("datasets", name)
+
+    def home(self, dataset: str) -> str:
+        """Return the dataset that decides a dataset's splits: of a crop what it is cut from.
+
+        Its audit says which cells are left out, its windows which cells share pixels: the same
+        for all crops, so that these have the same cells in the same roles.
+        """
+        crop = self._crop(dataset)
+        return crop[0] if crop else dataset
+
+    def _crop(self, dataset: str) -> tuple[str, int] | None:
+        """Return what a crop's name says, None for a dataset that has a card."""
+        found = crop_of(dataset)
+        return None if found and self._has_card("datasets", dataset) else found
+
+    def _has_card(self, kind: str, name: str) -> bool:
+        return (self.folder / kind / f"{name}.yaml").exists()
 
     def record(self, name: str) -> Card:
         """Return the card of a public record."""
@@ -301,9 +349,34 @@ class Study:
         """The rows in table order; heads that read patches have the view `patches`."""
         view = self.config["views"][0]
         return [
-            Row(row["model"], row["head"], "patches" if self.trains(row["head"]) else view)
+            Row(model, row["head"], "patches" if self.trains(row["head"]) else view)
             for row in self.config["rows"]
+            for model in self._pooled(row["model"])
         ]
+
+    def _pooled(self, model: str) -> list[str]:
+        """Return a model of the config under every pooling that the study sweeps."""
+        hows = self.context["poolings"] if self.context else []
+        return poolings(model, self.model(model), hows) if hows else [model]
+
+    @cached_property
+    def sweep(self) -> str:
+        """What the context study varies, as JSON: crops of datasets, poolings of models."""
+        crop = {name: self.dataset(name)["patch"]["side"] for name in self.datasets}
+        about = {
+            "poolings": self.context["poolings"] if self.context else [],
+            "crops": {name: (self.home(name), side) for name, side in crop.items()},
+            "bases": {self.home(name): self._geometry(self.home(name)) for name in crop},
+            "models": {
+                name: (row["model"], self.model(name).get("pooling", NONE))
+                for row in self.config["rows"]
+                for name in self._pooled(row["model"])
+            },
+            "titles": {
+                row["model"]: self.model(row["model"])["title"] for row in self.config["rows"]
+            },
+        }
+        return json.dumps(about)
 
     def trains(self, head: str) -> bool:
         """Whether a head trains a network on patches instead of fitting embeddings."""
@@ -373,6 +446,7 @@ class Study:
         curves = CURVES * bool(self.pooled and len(self.config["fractions"]) > 1)
         orders = ORDERS * bool(self.crossing and self.probed)
         cells = [*ALWAYS, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
+        cells += CONTEXT * bool(self.context)
         more = self.colorectal.products if self.colorectal else []
         return [*(cells * bool(self.rows)), *more]
 
@@ -463,6 +537,11 @@ class Study:
             "statistics": self.config["statistics"],
         }
         return json.dumps(about)
+
+    def _geometry(self, dataset: str) -> Card:
+        """Return what a dataset's card says of its images' place and resolution, and its title."""
+        said = ("title", "synthetic", "images", "patch", "mpp")
+        return {key: value for key, value in self.dataset(dataset).items() if key in said}
 
     def heads(self, *, trains: bool) -> str:
         """Return a regular expression of the head cards that do, or do not, train a network."""

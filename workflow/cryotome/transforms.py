@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     import torch
 
 Geometry = dict[str, Any]  # an entry of `transform` in a model's card
+FIT = "fit"  # the policy that resizes the whole patch to what the network is made for
 
 
 def geometry_of(card: dict[str, Any], view: str) -> Geometry | None:
@@ -14,8 +15,13 @@ def geometry_of(card: dict[str, Any], view: str) -> Geometry | None:
     >>> geometry_of({"transform": {"card": {"resize": 256}}}, "card-fp32")
     {'resize': 256}
     >>> geometry_of({"transform": {"card": {"resize": 256}}}, "paper-fp32")
+    >>> geometry_of({"input": 448}, "fit-fp32")
+    {'resize': [448, 448], 'interpolation': 'bicubic', 'crop': None}
     """
-    return card.get("transform", {}).get(view.split("-")[0])
+    policy = view.split("-")[0]
+    if policy == FIT:
+        return {"resize": [input_side(card)] * 2, "interpolation": "bicubic", "crop": None}
+    return card.get("transform", {}).get(policy)
 
 
 def input_side(card: dict[str, Any]) -> int:

@@ -12,6 +12,7 @@ import httpx2
 from cryotome.cards import Card
 from cryotome.errors import TORN, WeightsError, is_torn
 from cryotome.paths import sha256, written_whole
+from cryotome.variants import model_of
 
 HUB = "https://huggingface.co"
 GATES = {True: " [gated]", None: " [gate not known]"}
@@ -49,7 +50,7 @@ def places(card: Card, name: str, weights_dir: Path) -> list[Path]:
         folder = PurePosixPath(address.path)
         folder = folder.parent if "url" in weights else folder
         shared = f"{address.netloc}{folder}"
-    return [weights_dir / folder / weights["file"] for folder in (name, shared)]
+    return [weights_dir / folder / weights["file"] for folder in (model_of(name), shared)]
 
 
 def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
@@ -85,7 +86,7 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
 
 
 def _way(card: Card, name: str) -> str:
-    weights = card["weights"]
+    weights, name = card["weights"], model_of(name)
     if "page" in weights:
         return f"Download them by hand from {weights['page']}."
     if weights.get("gated"):

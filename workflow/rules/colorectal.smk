@@ -22,7 +22,9 @@ rule tabulate_slides:
         scores=of_rows("slides"),
         published=PUBLISHED,
     output:
-        table="results/studies/{study}/colorectal/table1.csv",
+        table=reported(
+            "results/studies/{study}/colorectal/table1.csv", "Paper 002", "Table 1"
+        ),
     log:
         "results/logs/tabulate_slides/{study}.log",
     conda:
@@ -50,7 +52,9 @@ use rule tabulate_slides as tabulate_patches with:
         scores=of_rows("patches"),
         published=PUBLISHED,
     output:
-        table="results/studies/{study}/colorectal/table2.csv",
+        table=reported(
+            "results/studies/{study}/colorectal/table2.csv", "Paper 002", "Table 2"
+        ),
     log:
         "results/logs/tabulate_patches/{study}.log",
     params:
@@ -75,7 +79,9 @@ rule count_parameters:
         ),
         published=PUBLISHED,
     output:
-        table="results/studies/{study}/colorectal/table3.csv",
+        table=reported(
+            "results/studies/{study}/colorectal/table3.csv", "Paper 002", "Table 3"
+        ),
     log:
         "results/logs/count_parameters/{study}.log",
     conda:
@@ -104,7 +110,11 @@ rule judge_colorectal:
         sizes="results/studies/{study}/colorectal/table3.csv",
         published=PUBLISHED,
     output:
-        verdicts="results/studies/{study}/colorectal/published.csv",
+        verdicts=reported(
+            "results/studies/{study}/colorectal/published.csv",
+            "Paper 002",
+            "Printed and measured",
+        ),
     log:
         "results/logs/judge_colorectal/{study}.log",
     conda:
@@ -132,7 +142,11 @@ rule print_colorectal:
         patches="results/studies/{study}/colorectal/table2.csv",
         sizes="results/studies/{study}/colorectal/table3.csv",
     output:
-        markdown="results/studies/{study}/colorectal/tables.md",
+        markdown=reported(
+            "results/studies/{study}/colorectal/tables.md",
+            "Paper 002",
+            "Tables 1 to 3",
+        ),
     log:
         "results/logs/print_colorectal/{study}.log",
     conda:
@@ -158,9 +172,15 @@ rule draw_cost:
         ],
         published=published("roth2024_text.csv"),
     output:
-        table="results/studies/{study}/colorectal/figure1.csv",
-        pdf="results/studies/{study}/colorectal/figure1.pdf",
-        png="results/studies/{study}/colorectal/figure1.png",
+        table=reported(
+            "results/studies/{study}/colorectal/figure1.csv", "Paper 002", "Figure 1"
+        ),
+        pdf=reported(
+            "results/studies/{study}/colorectal/figure1.pdf", "Paper 002", "Figure 1"
+        ),
+        png=reported(
+            "results/studies/{study}/colorectal/figure1.png", "Paper 002", "Figure 1"
+        ),
     log:
         "results/logs/draw_cost/{study}.log",
     conda:
@@ -189,9 +209,15 @@ rule draw_course:
         scores=of_courses(),
         curve=curve_of_patches(),
     output:
-        table="results/studies/{study}/colorectal/figure2.csv",
-        pdf="results/studies/{study}/colorectal/figure2.pdf",
-        png="results/studies/{study}/colorectal/figure2.png",
+        table=reported(
+            "results/studies/{study}/colorectal/figure2.csv", "Paper 002", "Figure 2"
+        ),
+        pdf=reported(
+            "results/studies/{study}/colorectal/figure2.pdf", "Paper 002", "Figure 2"
+        ),
+        png=reported(
+            "results/studies/{study}/colorectal/figure2.png", "Paper 002", "Figure 2"
+        ),
     log:
         "results/logs/draw_course/{study}.log",
     conda:

@@ -154,6 +154,23 @@ def studied(blocks, pattern):
     )
 
 
+def reported(path, part, what):
+    """Put a product into Snakemake's report; its caption is `workflow/report/{product}.rst`.
+
+    `part` is the category, `what` the name for people, which may hold wildcards.
+    """
+    product = Path(path).relative_to("results/studies/{study}")
+    named = [folder for folder in product.parts if "{" not in folder]
+    tissue = {"tissue": "synthetic"} if STUDY.synthetic else {}
+    return report(
+        path,
+        caption=f"../report/{Path(*named).with_suffix('.rst')}",
+        category=part,
+        subcategory="Figures" if product.suffix in (".pdf", ".png") else "Tables",
+        labels={"what": what, "as": product.suffix[1:].upper(), **tissue},
+    )
+
+
 # how often our intervals cover in simulated studies
 CALIBRATION = os.path.relpath(BASE / "config" / "calibration.csv")
 

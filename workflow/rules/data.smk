@@ -141,11 +141,12 @@ rule split:
     """Draw the train, validation and test cells of one fold."""
     input:
         cells="results/cells/{dataset}.csv",
-        # where nothing is dropped, an audit made again changes no split
+        # where nothing is dropped, an audit made again changes no split; all crops of a
+        # dataset hang on one audit, so that their splits are the same
         audit=lambda w: (str if STUDY.drops(w.dataset) else ancient)(
-            f"results/audits/{w.dataset}.csv"
+            f"results/audits/{STUDY.home(w.dataset)}.csv"
         ),
-        windows=lambda w: [f"results/audits/{w.dataset}.windows.csv"]
+        windows=lambda w: [f"results/audits/{STUDY.home(w.dataset)}.windows.csv"]
         * STUDY.needs_windows(w.scheme),
     # a job per fold: a fold that is added touches no finished one, on which trainings hang
     output:

@@ -44,7 +44,7 @@ rule table1:
             "cryotome/pooling",
         ),
     output:
-        table="results/studies/{study}/table1.csv",
+        table=reported("results/studies/{study}/table1.csv", "Paper 001", "Table 1"),
     log:
         "results/logs/table1/{study}.log",
     conda:
@@ -69,8 +69,10 @@ rule table2:
         ),
         published=published("ganz2024_table2.csv"),
     output:
-        table="results/studies/{study}/table2.csv",
-        sd="results/studies/{study}/table2_sd.csv",
+        table=reported("results/studies/{study}/table2.csv", "Paper 001", "Table 2"),
+        sd=reported(
+            "results/studies/{study}/table2_sd.csv", "Paper 001", "Table 2, every SD"
+        ),
     log:
         "results/logs/table2/{study}.log",
     conda:
@@ -93,8 +95,8 @@ rule print_table2:
         intervals="results/studies/{study}/intervals.csv",
         verdicts="results/studies/{study}/published.csv",
     output:
-        markdown="results/studies/{study}/table2.md",
-        latex="results/studies/{study}/table2.tex",
+        markdown=reported("results/studies/{study}/table2.md", "Paper 001", "Table 2"),
+        latex=reported("results/studies/{study}/table2.tex", "Paper 001", "Table 2"),
     log:
         "results/logs/print_table2/{study}.log",
     conda:
@@ -161,11 +163,19 @@ rule compare:
         ),
         calibration=CALIBRATION,
     output:
-        table="results/studies/{study}/intervals.csv",
-        against="results/studies/{study}/comparisons.csv",
-        spread="results/studies/{study}/variances.csv",
-        curves="results/studies/{study}/learning.csv",
-        crossed="results/studies/{study}/crossings.csv",
+        table=reported(
+            "results/studies/{study}/intervals.csv", "Uncertainty", "Intervals"
+        ),
+        against=reported(
+            "results/studies/{study}/comparisons.csv", "Uncertainty", "Comparisons"
+        ),
+        spread=reported("results/studies/{study}/variances.csv", "Uncertainty", "Spread"),
+        curves=reported(
+            "results/studies/{study}/learning.csv", "Uncertainty", "Learning curves"
+        ),
+        crossed=reported(
+            "results/studies/{study}/crossings.csv", "Uncertainty", "Crossings"
+        ),
     log:
         "results/logs/compare/{study}.log",
     conda:
@@ -188,7 +198,11 @@ rule judge:
         encoders="results/studies/{study}/table1.csv",
         published=PUBLISHED,
     output:
-        verdicts="results/studies/{study}/published.csv",
+        verdicts=reported(
+            "results/studies/{study}/published.csv",
+            "Paper 001",
+            "Printed and measured",
+        ),
     log:
         "results/logs/judge/{study}.log",
     conda:
@@ -210,8 +224,12 @@ rule learning:
         curves="results/studies/{study}/learning.csv",
         crossed="results/studies/{study}/crossings.csv",
     output:
-        pdf="results/studies/{study}/learning.pdf",
-        png="results/studies/{study}/learning.png",
+        pdf=reported(
+            "results/studies/{study}/learning.pdf", "Uncertainty", "Learning curves"
+        ),
+        png=reported(
+            "results/studies/{study}/learning.png", "Uncertainty", "Learning curves"
+        ),
     log:
         "results/logs/learning/{study}.log",
     conda:
@@ -233,9 +251,9 @@ rule ranks:
         ),
         intervals="results/studies/{study}/intervals.csv",
     output:
-        table="results/studies/{study}/ranks.csv",
-        pdf="results/studies/{study}/ranks.pdf",
-        png="results/studies/{study}/ranks.png",
+        table=reported("results/studies/{study}/ranks.csv", "Uncertainty", "Ranks"),
+        pdf=reported("results/studies/{study}/ranks.pdf", "Uncertainty", "Ranks"),
+        png=reported("results/studies/{study}/ranks.png", "Uncertainty", "Ranks"),
     log:
         "results/logs/ranks/{study}.log",
     conda:
@@ -262,9 +280,9 @@ rule orders:
             "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
         ),
     output:
-        table="results/studies/{study}/orders.csv",
-        pdf="results/studies/{study}/orders.pdf",
-        png="results/studies/{study}/orders.png",
+        table=reported("results/studies/{study}/orders.csv", "Uncertainty", "Orders"),
+        pdf=reported("results/studies/{study}/orders.pdf", "Uncertainty", "Orders"),
+        png=reported("results/studies/{study}/orders.png", "Uncertainty", "Orders"),
     log:
         "results/logs/orders/{study}.log",
     conda:
@@ -304,10 +322,18 @@ rule price_ladder:
         ),
         calibration=CALIBRATION,
     output:
-        table="results/studies/{study}/ladder.csv",
-        markdown="results/studies/{study}/ladder.md",
-        pdf="results/studies/{study}/ladder.pdf",
-        png="results/studies/{study}/ladder.png",
+        table=reported(
+            "results/studies/{study}/ladder.csv", "Uncertainty", "Leakage ladder"
+        ),
+        markdown=reported(
+            "results/studies/{study}/ladder.md", "Uncertainty", "Leakage ladder"
+        ),
+        pdf=reported(
+            "results/studies/{study}/ladder.pdf", "Uncertainty", "Leakage ladder"
+        ),
+        png=reported(
+            "results/studies/{study}/ladder.png", "Uncertainty", "Leakage ladder"
+        ),
     log:
         "results/logs/price_ladder/{study}.log",
     conda:
@@ -332,9 +358,9 @@ rule figure1:
         ),
         published=published("ganz2024_figure1.csv"),
     output:
-        table="results/studies/{study}/figure1.csv",
-        pdf="results/studies/{study}/figure1.pdf",
-        png="results/studies/{study}/figure1.png",
+        table=reported("results/studies/{study}/figure1.csv", "Paper 001", "Figure 1"),
+        pdf=reported("results/studies/{study}/figure1.pdf", "Paper 001", "Figure 1"),
+        png=reported("results/studies/{study}/figure1.png", "Paper 001", "Figure 1"),
     log:
         "results/logs/figure1/{study}.log",
     conda:
@@ -358,9 +384,9 @@ rule figure2:
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
         ),
     output:
-        table="results/studies/{study}/figure2.csv",
-        pdf="results/studies/{study}/figure2.pdf",
-        png="results/studies/{study}/figure2.png",
+        table=reported("results/studies/{study}/figure2.csv", "Paper 001", "Figure 2"),
+        pdf=reported("results/studies/{study}/figure2.pdf", "Paper 001", "Figure 2"),
+        png=reported("results/studies/{study}/figure2.png", "Paper 001", "Figure 2"),
     log:
         "results/logs/figure2/{study}.log",
     conda:

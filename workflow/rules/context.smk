@@ -1,0 +1,56 @@
+"""
+The context study: what a smaller crop, or another pooling, costs each model, on the same cells.
+
+INPUT     results/predictions/{dataset}_{n}px/…model={model}_pool_{pooling}/…    crops and poolings of the study's sweep
+OUTPUT    results/studies/{study}/context.csv, .pdf, .png
+"""
+
+
+rule context:
+    """Draw AUROC against the side of the crop, for every pooling of every model."""
+    input:
+        library(
+            "scripts/context",
+            "cryotome/context",
+            "cryotome/comparisons",
+            "cryotome/statistics",
+            "cryotome/blocks",
+            "cryotome/pairs",
+            "cryotome/metrics",
+            "cryotome/figures",
+            "cryotome/variants",
+        ),
+        lambda w: [
+            file
+            for dataset in STUDY.datasets
+            for file in images_at_hand(STUDY, SITE, dataset)
+        ],
+        cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
+        predictions=studied(
+            STUDY.blocks,
+            "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
+        ),
+        calibration=CALIBRATION,
+    output:
+        table=reported(
+            "results/studies/{study}/context.csv", "Context study", "Crop and pooling"
+        ),
+        pdf=reported(
+            "results/studies/{study}/context.pdf", "Context study", "Crop and pooling"
+        ),
+        png=reported(
+            "results/studies/{study}/context.png", "Context study", "Crop and pooling"
+        ),
+    log:
+        "results/logs/context/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(4000, share=6),
+        runtime=lasts(40, share=4),
+    params:
+        rows=lambda w: STUDY.table_rows,
+        sweep=lambda w: STUDY.sweep,
+        study="{study}",
+    script:
+        "../scripts/context.py"

@@ -1,0 +1,42 @@
+"""Draw AUROC against the crop and the pooling of every model of a study that sweeps them."""
+
+from pathlib import Path
+
+from cryotome.cells import load_cells
+from cryotome.comparisons import load_blocks
+from cryotome.context import draw_context, resolution, tabulate_context
+from cryotome.figures import save_figure
+from cryotome.job import run
+from cryotome.paths import written_whole
+from cryotome.site import folder_of
+
+
+def main(
+    cells: list[Path],
+    predictions: list[Path],
+    calibration: Path,
+    table: Path,
+    pdf: Path,
+    png: Path,
+    rows: dict,
+    sweep: dict,
+    study: str,
+    data_root: Path,
+) -> None:
+    tables = {sweep["crops"][path.stem][0]: load_cells(path) for path in cells}
+    bases = {name: (card, folder_of(card, data_root)) for name, card in sweep["bases"].items()}
+    um = {
+        name: resolution(tables[name], folder / card["images"], card)
+        for name, (card, folder) in bases.items()
+    }
+    blocks = load_blocks(cells, predictions, calibration, rows)
+    result = tabulate_context(blocks, sweep, um, rows["statistics"]["alpha"])
+    result.insert(0, "study", study)
+    with written_whole(table) as beside:
+        synthetic = result["dataset"].isin(rows["synthetic"])
+        result.assign(synthetic=synthetic).to_csv(beside, index=False)
+    save_figure(draw_context(result, sweep, rows), pdf, png)
+
+
+if __name__ == "__main__":
+    run(main)
