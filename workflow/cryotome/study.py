@@ -23,8 +23,10 @@ ALWAYS = ["table1.csv", "intervals.csv", "comparisons.csv", "variances.csv", "pu
 CURVES = ["learning.csv", "crossings.csv", "learning.pdf", "learning.png"]
 CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
 CROSSED += [*_drawn("figure2"), *_drawn("ranks")]
+CLINIC = [*_drawn("reliability"), "calibration.csv", "counts.csv", "agreement.csv"]
+CLINIC += ["operating.csv", "bland_altman.pdf", "bland_altman.png"]
 LADDER, ORDERS = [*_drawn("ladder"), "ladder.md"], _drawn("orders")
-PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER]
+PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER, *CLINIC]
 PRODUCTS += colorectal.PRODUCTS
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
@@ -361,7 +363,7 @@ class Study:
         figure1, crossed = _drawn("figure1") * bool(self.pooled), CROSSED * bool(self.crossing)
         curves = CURVES * bool(self.pooled and len(self.config["fractions"]) > 1)
         orders = ORDERS * bool(self.crossing and self.probed)
-        cells = [*ALWAYS, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
+        cells = [*ALWAYS, *CLINIC, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
         more = self.colorectal.products if self.colorectal else []
         return [*(cells * bool(self.rows)), *more]
 

@@ -36,6 +36,7 @@ from cryotome.demo_cohorts import COHORTS, cohort_slides
 from cryotome.errors import CryotomeError
 from cryotome.failures import RUN
 from cryotome.pins import pinned
+from cryotome.regions import areas_of
 from cryotome.site import (
     PLAN,
     announce,
@@ -137,7 +138,7 @@ def drawn(pattern):
     ]
 
 
-def studied(blocks, pattern):
+def studied(blocks, pattern, fractions=STUDY.fractions):
     """Return a pattern for every row, fraction and fold of these (dataset, scheme) pairs."""
     # `expand` takes ten times as long, which large studies feel
     return sorted(
@@ -147,7 +148,7 @@ def studied(blocks, pattern):
             )
             for dataset, scheme in blocks
             for row in STUDY.rows
-            for fraction in STUDY.fractions(scheme)
+            for fraction in fractions(scheme)
             for fold in STUDY.folds
         }
     )
