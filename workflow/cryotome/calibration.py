@@ -133,12 +133,14 @@ def calibrate(tested: pd.DataFrame, draws: int) -> dict[str, float | str]:
     """
     label, score = tested["label"].to_numpy(), tested["score"].to_numpy()
     slide = tested["slide"].cat.codes.to_numpy()
-    named = ["brier", "brier_low", "brier_high", "ece", "ece_low", "ece_high"]
-    values = (*slide_mean((score - label) ** 2, slide),)
-    values += (*calibration_interval(label, score, slide, draws),)
-    slope, intercept = recalibrate(label, score)
+    spans = {
+        "brier": slide_mean((score - label) ** 2, slide),
+        "ece": calibration_interval(label, score, slide, draws),
+    }
     found: dict[str, float | str] = {"n": len(label), "positives": int(label.sum())}
-    found |= dict(zip(named, values, strict=True))
+    for name, span in spans.items():
+        found |= dict(zip((name, f"{name}_low", f"{name}_high"), span, strict=True))
+    slope, intercept = recalibrate(label, score)
     note = ALIKE if (score == score[0]).all() else ""
     return found | {"slope": slope, "intercept": intercept, "note": note}
 
@@ -152,7 +154,9 @@ def reliability(tested: pd.DataFrame) -> pd.DataFrame:
     share_low, share_high (95 %, slides as the unit); bins without a cell have no line
     """
     lines = []
-    for place, part in tested.groupby(bins_of(tested["score"].to_numpy())):
+    places = bins_of(tested["score"].to_numpy())
+    for place in np.unique(places):
+        part = tested[places == place]
         share = slide_mean(part["label"].to_numpy(), part["slide"].cat.codes.to_numpy())
         ends = (place / BINS, (place + 1) / BINS)
         lines.append((place, *ends, len(part), part["score"].mean(), *share))

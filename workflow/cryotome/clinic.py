@@ -79,9 +79,7 @@ class Scored:
     validation: pd.DataFrame
 
 
-def read_dataset(
-    cells: Path, audit: Path, splits: list[Path], areas: dict[str, float]
-) -> Dataset:
+def read_dataset(cells: Path, audit: Path, splits: list[Path], areas: dict[str, float]) -> Dataset:
     """Read the cells of a dataset that no audit dropped, and its splits.
 
     Parameters

@@ -4,6 +4,7 @@ import math
 import textwrap
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -11,22 +12,51 @@ from matplotlib.figure import Figure
 
 from cryotome.calibration import ALIKE
 from cryotome.cards import Card
-from cryotome.counting import PER_MM2, once_each
+from cryotome.counting import once_each
 from cryotome.figures import noticed
 from cryotome.regions import pools
 
 ACROSS = 6  # panels beside each other
+TICKS = [0.2, 0.5, 0.8]
+FEW = 10  # cells of a bin that is drawn
 PLACES = {"in": "in domain", "out": "out of domain"}
 NO_REGION = (
     "No scheme of this study tests a region whole,\nso that nothing can be counted: add "
     "slide_grouped, from_* or except_*."
+)
+CAPTION = (
+    "A point is a region. Line: bias; dashed: 95 % limits of agreement; bars: their 95 % intervals."
+    "\nAbove each panel: bias (limits), number of regions. All rows: agreement.csv."
 )
 Pair = tuple[str, str]
 
 
 def _pooled(table: pd.DataFrame) -> pd.DataFrame:
     """Return the lines of schemes that are pooled under no other name."""
-    return table[[pools(scheme)[-1] == scheme for scheme in table["scheme"]]]
+    return table[np.array([pools(scheme)[-1] == scheme for scheme in table["scheme"]], dtype=bool)]
+
+
+def _kinds(table: pd.DataFrame) -> list[Pair]:
+    """Return the schemes of a table, in and out of domain, in its order."""
+    return list(dict.fromkeys(zip(table["scheme"], table["where"], strict=True)))
+
+
+def _of_kind(table: pd.DataFrame, kind: Pair) -> pd.DataFrame:
+    return table[(table["scheme"] == kind[0]) & (table["where"] == kind[1])]
+
+
+def _shown(kinds: list[Pair]) -> list[Pair]:
+    """Choose one scheme in domain and one out of it: `from_*`, else the last, the strictest.
+
+    >>> _shown([("random", "in"), ("slide_grouped", "in"), ("except_*", "out")])
+    [('slide_grouped', 'in'), ('except_*', 'out')]
+    """
+    found = []
+    for where in PLACES:
+        schemes = [scheme for scheme, place in kinds if place == where]
+        first = [scheme for scheme in schemes if scheme == "from_*"]
+        found += [(scheme, where) for scheme in (first or schemes)[-1:]]
+    return found
 
 
 def _titled(about: Card, scheme: str, where: str) -> str:
@@ -41,7 +71,7 @@ def _rows_of(table: pd.DataFrame) -> pd.Series:
 
 
 def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
-    """Draw a reliability diagram per row: a line per scheme, in and out of domain.
+    """Draw a reliability diagram per row, in and out of domain.
 
     Parameters
     ----------
@@ -51,54 +81,66 @@ def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
         The study's `table_rows`.
     """
     bins, sums = (_pooled(tables[name]) for name in ("reliability", "calibration"))
-    kinds = list(dict.fromkeys(zip(sums["scheme"], sums["where"], strict=True)))
+    shown = {str(name): _shown(_kinds(part)) for name, part in sums.groupby("dataset", sort=False)}
+    kinds = list(dict.fromkeys(kind for names in shown.values() for kind in names))
     colours = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
-    rows, datasets = list(about["labels"]), list(dict.fromkeys(sums["dataset"]))
-    across = min(ACROSS, len(rows))
-    down = math.ceil(len(rows) / across)
+    across = min(ACROSS, len(about["labels"]))
+    down = math.ceil(len(about["labels"]) / across)
     sns.set_theme(style="whitegrid", context="paper")
-    size = (2.15 * across + 0.6, len(datasets) * (2.45 * down + 0.5) + 0.7)
+    size = (2.15 * across + 0.6, len(shown) * (2.6 * down + 0.5) + 0.7)
     figure = plt.figure(figsize=size, layout="constrained")
-    for sheet, dataset in zip(figure.subfigures(len(datasets), squeeze=False)[:, 0], datasets,
-                              strict=True):  # fmt: skip
+    sheets = figure.subfigures(len(shown), squeeze=False)[:, 0]
+    for sheet, (dataset, mine) in zip(sheets, shown.items(), strict=True):
         sheet.suptitle(about["datasets"][dataset], fontsize=10, weight="bold")
-        axes = sheet.subplots(down, across, sharex=True, sharey=True, squeeze=False).flat
-        for axis, row in zip(axes, rows, strict=False):
-            parts = [t[(t["dataset"] == dataset) & (_rows_of(t) == row)] for t in (bins, sums)]
-            _draw_bins(axis, *parts, colours)
-            axis.set_title(textwrap.fill(about["labels"][row], 30), fontsize=8)
-        for axis in axes[len(rows) :]:
-            axis.set_axis_off()
+        axes = sheet.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+        parts = [table[table["dataset"] == dataset] for table in (bins, sums)]
+        _draw_sheet(axes, parts, about["labels"], {kind: colours[kind] for kind in mine})
         sheet.supxlabel("score: the chance that the row gives", fontsize=9)
         sheet.supylabel("share that is positive", fontsize=9)
-    _legend(figure, {_titled(about, *kind): colour for kind, colour in colours.items()})
+    titles = {_titled(about, *kind): colour for kind, colour in colours.items()}
+    _legend(figure, titles, alike=bool((sums["note"] == ALIKE).any()))
     return noticed(figure, about["notice"])
 
 
-def _draw_bins(axis: Axes, bins: pd.DataFrame, sums: pd.DataFrame, colours: dict) -> None:
-    axis.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
-    axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axis.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
-    axis.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
-    for place, line in enumerate(sums.to_dict("records")):
-        kind = (line["scheme"], line["where"])
-        part = bins[(bins["scheme"] == kind[0]) & (bins["where"] == kind[1])]
-        x, y, look = part["mean_score"], part["share_positive"], {"color": colours[kind]}
-        axis.vlines(x, part["share_low"], part["share_high"], lw=1, alpha=0.45, **look)
-        axis.plot(x, y, lw=1, **look)
-        axis.scatter(x, y, s=4 + 80 * part["n"] / part["n"].sum(), lw=0, clip_on=False, **look)
-        text = f"{line['brier']:.2f} · {line['ece']:.2f}"
-        text += " (alike)" if line["note"] == ALIKE else ""
-        axis.text(0.03, 0.97 - 0.1 * place, text, va="top", fontsize=7, **look)
+def _draw_sheet(axes: np.ndarray, parts: list[pd.DataFrame], labels: Card, colours: dict) -> None:
+    for axis, (row, label) in zip(axes.flat, labels.items(), strict=False):
+        bins, sums = (table[_rows_of(table) == row] for table in parts)
+        axis.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
+        axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=TICKS, yticks=TICKS)
+        axis.tick_params(labelsize=8)
+        axis.set_title(textwrap.fill(label, 30), fontsize=8, pad=16)
+        for place, (kind, colour) in enumerate(colours.items()):
+            line, part = _of_kind(sums, kind), _of_kind(bins, kind)
+            if len(line):
+                _draw_bins(axis, part, colour)
+                text = f"{line['brier'].iloc[0]:.3f} · {line['ece'].iloc[0]:.3f}"
+                text += "*" * (line["note"].iloc[0] == ALIKE)
+                axis.text(0.5 * place, 1.02, text, va="bottom", fontsize=7, color=colour)
+    for axis in axes.flat[len(labels) :]:
+        axis.set_axis_off()
 
 
-def _legend(figure: Figure, colours: dict[str, tuple]) -> None:
+def _draw_bins(axis: Axes, part: pd.DataFrame, colour: tuple) -> None:
+    sizes = 4 + 80 * part["n"] / part["n"].sum()
+    part = part[part["n"] >= FEW]
+    x, y, look = part["mean_score"], part["share_positive"], Card(color=colour)
+    axis.vlines(x, part["share_low"], part["share_high"], lw=1, alpha=0.45, **look)
+    axis.plot(x, y, lw=1, **look)
+    axis.scatter(x, y, s=sizes[part.index], lw=0, clip_on=False, zorder=3, **look)
+
+
+def _legend(figure: Figure, colours: dict[str, tuple], alike: bool) -> None:
     handles = [plt.Line2D([], [], color=c, marker="o", ms=4) for c in colours.values()]
     handles += [plt.Line2D([], [], color="0.6", linestyle=":")]
     names = [*colours, "perfect calibration"]
-    title = "Numbers: Brier score · expected calibration error. Points grow with their cells."
+    title = (
+        "Numbers: Brier score · expected calibration error. Points grow with their cells; bins of "
+        f"fewer than {FEW} cells are not drawn. All schemes: reliability.csv."
+    )
+    title += "  *: all scores are equal" * alike
     figure.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.0), frameon=False,
-                  ncols=3, title=title, title_fontsize=8, fontsize=8)  # fmt: skip
+                  ncols=3, title=textwrap.fill(title, 28 * ACROSS), title_fontsize=8,
+                  fontsize=8)  # fmt: skip
 
 
 def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
@@ -113,61 +155,71 @@ def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
     """
     rows = [f"{model} + {head}" for model, head in about["figure2"]]
     counts, limits = tables["counts"], _pooled(tables["agreement"])
-    counts, limits = (t[_rows_of(t).isin(rows)] for t in (counts, limits))
-    blocks = list(dict.fromkeys(zip(limits["dataset"], limits["scheme"], limits["where"],
-                                    strict=True)))  # fmt: skip
+    counts, limits = (table[_rows_of(table).isin(rows)] for table in (counts, limits))
+    blocks = [(str(d), kind) for d, part in limits.groupby("dataset") for kind in _kinds(part)]
     sns.set_theme(style="whitegrid", context="paper")
     if not blocks:
         figure = plt.figure(figsize=(6, 2))
         figure.text(0.5, 0.5, NO_REGION, ha="center", va="center")
         return noticed(figure, about["notice"])
-    widest = max(len(about["domains"][dataset]) for dataset, _, _ in blocks)
-    size = (2.5 * widest + 1.2, len(blocks) * (2.1 * len(rows) + 0.6))
+    widest = max(len(about["domains"][dataset]) for dataset, _ in blocks)
+    size = (2.5 * widest + 1.2, len(blocks) * (2.3 * len(rows) + 0.6))
     figure = plt.figure(figsize=size, layout="constrained")
-    for sheet, (dataset, scheme, where) in zip(
-        figure.subfigures(len(blocks), squeeze=False)[:, 0], blocks, strict=True
-    ):
-        sheet.suptitle(
-            f"{about['datasets'][dataset]}\n{_titled(about, scheme, where)}", fontsize=10
-        )
-        regions = counts[(counts["dataset"] == dataset) & (counts["where"] == where)]
-        regions = regions[[scheme in pools(name) for name in regions["scheme"]]]
-        lines = limits[(limits["dataset"] == dataset) & (limits["scheme"] == scheme)]
-        axes = sheet.subplots(
-            len(rows), widest, squeeze=False, sharex="col", sharey="col"
-        )
+    sheets = figure.subfigures(len(blocks), squeeze=False)[:, 0]
+    for sheet, (dataset, kind) in zip(sheets, blocks, strict=True):
+        title = f"{about['datasets'][dataset]}\n{_titled(about, *kind)}"
+        sheet.suptitle(title, fontsize=10)
+        axes = sheet.subplots(len(rows), widest, squeeze=False, sharex="col", sharey="col")
+        found = _of_kind(limits[limits["dataset"] == dataset], kind)
+        regions = counts[(counts["dataset"] == dataset) & (counts["where"] == kind[1])]
+        regions = regions[[kind[0] in pools(name) for name in regions["scheme"]]]
         for line, row in zip(axes, rows, strict=True):
-            parts = regions[_rows_of(regions) == row], lines[_rows_of(lines) == row]
-            _draw_row(line, parts[0], parts[1][parts[1]["where"] == where], about, dataset)
+            mine, limit = (table[_rows_of(table) == row] for table in (regions, found))
+            _draw_row(line, mine, limit, about["domains"][dataset])
             line[0].set_ylabel(textwrap.fill(about["labels"][row], 28), fontsize=8)
-        unit = f", {limits['unit'].iloc[0].replace('mm2', 'mm²')}"
-        sheet.supxlabel(f"mean of counted and annotated{unit}", fontsize=9)
-        sheet.supylabel("counted − annotated", fontsize=9)
+        unit = found["unit"].iloc[0].replace("mm2", "mm²")
+        sheet.supxlabel(f"mean of counted and annotated, {unit}", fontsize=9)
+        sheet.supylabel(f"counted − annotated, {unit}", fontsize=9)
+    figure.text(0.5, -0.01, CAPTION, ha="center", va="top", fontsize=8)
     return noticed(figure, about["notice"])
 
 
-def _draw_row(line, regions: pd.DataFrame, limits: pd.DataFrame, about: Card, dataset: str) -> None:
+def _draw_row(line: np.ndarray, regions: pd.DataFrame, limits: pd.DataFrame, titles: Card) -> None:
     points = once_each(regions)
-    titles = about["domains"][dataset]
     for axis, (domain, title) in zip(line, titles.items(), strict=False):
-        part = points[points["domain"] == domain]
-        found = limits[limits["domain"] == domain]
-        if found.empty:
+        part, found = points[points["domain"] == domain], limits[limits["domain"] == domain]
+        if len(found):
+            _draw_limits(axis, part, found.iloc[0])
+            values = (_signed(found[name].iloc[0]) for name in ("bias", "lower", "upper"))
+            said = "{} ({} to {})".format(*values)
+            axis.set_title(f"{textwrap.fill(title, 30)}\n{said}, n = {len(part)}", fontsize=8)
+    for axis in line:
+        if not axis.has_data():
             axis.set_axis_off()
-            continue
-        _draw_limits(axis, part, found.iloc[0])
-        axis.set_title(f"{title} (n = {len(part)})", fontsize=8)
-    for axis in line[len(titles) :]:
-        axis.set_axis_off()
+
+
+def _signed(value: float) -> str:
+    """Return a number with its sign and two or more digits; nothing where it is unknown.
+
+    >>> _signed(-0.042), _signed(301.2), _signed(0.0)
+    ('−0.04', '+301', '+0.00')
+    """
+    if not math.isfinite(value):
+        return "?"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _draw_limits(axis: Axes, points: pd.DataFrame, found: pd.Series) -> None:
     gap = points["counted"] - points["annotated"]
     axis.axhline(0, color="0.6", lw=0.8, linestyle=":")
     axis.scatter((points["counted"] + points["annotated"]) / 2, gap, s=12, alpha=0.6, lw=0)
-    for name, style in (("bias", "-"), ("lower", "--"), ("upper", "--")):
+    axis.tick_params(labelsize=8)
+    axis.margins(x=0.12)
+    edge = axis.get_yaxis_transform()  # x as a share of the panel
+    for place, (name, style) in enumerate((("bias", "-"), ("lower", "--"), ("upper", "--"))):
         axis.axhline(found[name], color="C1", lw=1, linestyle=style)
-        axis.axhspan(found[f"{name}_low"], found[f"{name}_high"], color="C1", alpha=0.12, lw=0)
-        place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-        axis.annotate(f"{found[name]:+.1f}", (0.99, found[name]), xytext=(0, 1), ha="right",
-                      va="bottom", fontsize=7, **place)  # fmt: skip
+        ends = [found[f"{name}_low"], found[f"{name}_high"]]
+        x = 0.94 + 0.022 * place  # beside each other: few regions have intervals that overlap
+        axis.plot([x, x], ends, color="C1", lw=2, alpha=0.5, transform=edge)
+        axis.plot([x], [found[name]], color="C1", marker="o", ms=3, transform=edge)

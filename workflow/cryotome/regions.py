@@ -37,7 +37,7 @@ def areas_of(card: Card) -> dict[str, float]:
     >>> areas_of({"domains": {"lung": {}}})
     {}
     """
-    known = ROI_MM2 if card.get("mpp") == "roi_2mm2" else {}
+    known: float | Card = ROI_MM2 if card.get("mpp") == "roi_2mm2" else {}
     said = card.get("area_mm2", known)
     return said if isinstance(said, dict) else dict.fromkeys(card["domains"], float(said))
 
@@ -74,7 +74,7 @@ def with_regions(cells: pd.DataFrame, areas: dict[str, float]) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def tested_whole(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray:
+def whole_regions(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray:
     """Tell of each cell whether every cell of its region is tested, (n,) bool.
 
     A fold that draws cells tests a region of one or two cells whole by chance. Such regions
@@ -99,7 +99,7 @@ def read_fold(scheme: str, number: int, cells: pd.DataFrame, roles: pd.DataFrame
     """Read from a split what its fold trains on, and which regions it tests whole."""
     train = cells["id"].isin(roles.loc[roles["role"] == "train", "id"])
     trained = frozenset(cells.loc[train, "domain"].astype(str))
-    return Fold(scheme, number, trained, tested_whole(cells, roles))
+    return Fold(scheme, number, trained, whole_regions(cells, roles))
 
 
 def named(trained: frozenset[str], domains: list[str]) -> str:

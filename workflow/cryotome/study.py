@@ -363,7 +363,15 @@ class Study:
         figure1, crossed = _drawn("figure1") * bool(self.pooled), CROSSED * bool(self.crossing)
         curves = CURVES * bool(self.pooled and len(self.config["fractions"]) > 1)
         orders = ORDERS * bool(self.crossing and self.probed)
-        cells = [*ALWAYS, *CLINIC, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
+        cells = [
+            *ALWAYS,
+            *CLINIC,
+            *figure1,
+            *curves,
+            *crossed,
+            *orders,
+            *LADDER * bool(self.ladder),
+        ]
         more = self.colorectal.products if self.colorectal else []
         return [*(cells * bool(self.rows)), *more]
 

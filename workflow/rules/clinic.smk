@@ -46,12 +46,8 @@ rule for_pathologist:
             "results/studies/{{study}}/{table}.csv",
             table=["reliability", "calibration", "counts", "agreement", "operating"],
         ),
-        reliability=multiext(
-            "results/studies/{study}/reliability", ".pdf", ".png"
-        ),
-        bland_altman=multiext(
-            "results/studies/{study}/bland_altman", ".pdf", ".png"
-        ),
+        reliability=multiext("results/studies/{study}/reliability", ".pdf", ".png"),
+        bland_altman=multiext("results/studies/{study}/bland_altman", ".pdf", ".png"),
     log:
         "results/logs/for_pathologist/{study}.log",
     conda:
