@@ -25,9 +25,11 @@ ALWAYS = ["table1.csv", "intervals.csv", "comparisons.csv", "variances.csv", "pu
 CURVES = ["learning.csv", "crossings.csv", "learning.pdf", "learning.png"]
 CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
 CROSSED += [*_drawn("figure2"), *_drawn("ranks")]
+CLINIC = [*_drawn("reliability"), "calibration.csv", "counts.csv", "agreement.csv"]
+CLINIC += ["operating.csv", "bland_altman.pdf", "bland_altman.png"]
 LADDER, ORDERS = [*_drawn("ladder"), "ladder.md"], _drawn("orders")
 CONTEXT = _drawn("context")
-PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER, *CONTEXT]
+PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER, *CLINIC, *CONTEXT]
 PRODUCTS += colorectal.PRODUCTS
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
@@ -446,7 +448,7 @@ class Study:
         curves = CURVES * bool(self.pooled and len(self.config["fractions"]) > 1)
         orders = ORDERS * bool(self.crossing and self.probed)
         cells = [*ALWAYS, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
-        cells += CONTEXT * bool(self.context)
+        cells += [*CLINIC, *CONTEXT * bool(self.context)]
         more = self.colorectal.products if self.colorectal else []
         return [*(cells * bool(self.rows)), *more]
 

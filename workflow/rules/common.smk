@@ -37,6 +37,7 @@ from cryotome.errors import CryotomeError
 from cryotome.failures import RUN
 from cryotome.page.about import page_about
 from cryotome.pins import pinned
+from cryotome.regions import areas_of
 from cryotome.site import (
     PLAN,
     announce,
@@ -138,7 +139,7 @@ def drawn(pattern):
     ]
 
 
-def studied(blocks, pattern):
+def studied(blocks, pattern, fractions=STUDY.fractions):
     """Return a pattern for every row, fraction and fold of these (dataset, scheme) pairs."""
     # `expand` takes ten times as long, which large studies feel
     return sorted(
@@ -148,7 +149,7 @@ def studied(blocks, pattern):
             )
             for dataset, scheme in blocks
             for row in STUDY.rows
-            for fraction in STUDY.fractions(scheme)
+            for fraction in fractions(scheme)
             for fold in STUDY.folds
         }
     )

@@ -1,0 +1,65 @@
+"""
+What a pathologist asks: counts per region, false alarms per mm², and whether scores are chances.
+
+INPUT     results/predictions/…, results/splits/…    at the largest fraction of each scheme
+OUTPUT    results/studies/{study}/reliability.*, calibration.csv, operating.csv
+          results/studies/{study}/counts.csv, agreement.csv, bland_altman.*
+"""
+
+
+def whole(scheme):
+    """Return the largest fraction of a scheme, alone."""
+    return [max(STUDY.fractions(scheme), key=float)]
+
+
+rule for_pathologist:
+    """Count mitoses per region, ration false positives, and ask whether scores are probabilities."""
+    input:
+        library(
+            "scripts/for_pathologist",
+            "cryotome/clinic",
+            "cryotome/clinic_charts",
+            "cryotome/calibration",
+            "cryotome/counting",
+            "cryotome/operating",
+            "cryotome/regions",
+            "cryotome/figures",
+            "cryotome/metrics",
+            "cryotome/pairs",
+            "cryotome/splits",
+            "cryotome/statistics",
+        ),
+        cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
+        audits=expand("results/audits/{dataset}.csv", dataset=STUDY.datasets),
+        splits=studied(
+            STUDY.blocks,
+            "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv",
+            fractions=whole,
+        ),
+        predictions=studied(
+            STUDY.blocks,
+            "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
+            fractions=whole,
+        ),
+    output:
+        tables=expand(
+            "results/studies/{{study}}/{table}.csv",
+            table=["reliability", "calibration", "counts", "agreement", "operating"],
+        ),
+        reliability=multiext("results/studies/{study}/reliability", ".pdf", ".png"),
+        bland_altman=multiext("results/studies/{study}/bland_altman", ".pdf", ".png"),
+    log:
+        "results/logs/for_pathologist/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(4000, share=6),
+        runtime=lasts(40, share=4),
+    params:
+        areas=lambda w: json.dumps(
+            {name: areas_of(STUDY.dataset(name)) for name in STUDY.datasets}
+        ),
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/for_pathologist.py"

@@ -1,0 +1,43 @@
+"""Count mitoses per region, ration false positives, and ask whether scores are probabilities."""
+
+import sys
+from pathlib import Path
+
+from cryotome.clinic import of_rows, read_dataset
+from cryotome.clinic_charts import draw_bland_altman, draw_reliability
+from cryotome.figures import save_figure
+from cryotome.job import run
+from cryotome.paths import written_whole
+
+
+def main(
+    cells: list[Path],
+    audits: list[Path],
+    splits: list[Path],
+    predictions: list[Path],
+    tables: list[Path],
+    reliability: list[Path],
+    bland_altman: list[Path],
+    areas: dict,
+    rows: dict,
+    study: str,
+) -> None:
+    datasets = {}
+    for path, audit in zip(cells, audits, strict=True):
+        mine = [split for split in splits if split.parts[-4] == path.stem]
+        datasets[path.stem] = read_dataset(path, audit, mine, areas[path.stem])
+    found = of_rows(datasets, predictions, rows)
+    for path in tables:
+        table = found[path.stem]
+        print(f"{path.stem}: {len(table)} lines", file=sys.stderr)
+        synthetic = table["dataset"].isin(rows["synthetic"])
+        table = table.assign(synthetic=synthetic)
+        table.insert(0, "study", study)
+        with written_whole(path) as beside:
+            table.to_csv(beside, index=False, float_format="%.10g")
+    save_figure(draw_reliability(found, rows), *reliability)
+    save_figure(draw_bland_altman(found, rows), *bland_altman)
+
+
+if __name__ == "__main__":
+    run(main)
