@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from cryotome import ledger
 from cryotome.errors import CryotomeError
 from cryotome.failures import ENDING, KEPT, is_mendable, reason, recorded, without_secrets
 from cryotome.leases import leased
@@ -128,8 +129,16 @@ def run(main: Callable[..., None]) -> None:
     with _logging(path) as log:
         try:
             gpus = job.resources.get("gpu", 0)
-            with recorded(path, job.rule, keys) as tell, watched(tell, log), leased(gpus):
-                main(**_from_rule(job, wanted))
+            about = path, job.rule, keys
+            with recorded(*about) as tell, ledger.kept(*about, job.threads) as attempt:
+
+                def last_words(why: str) -> None:
+                    tell(why)
+                    attempt.end(ledger.FAILED)
+
+                with watched(last_words, log), leased(gpus):
+                    attempt.hold(gpus)
+                    main(**_from_rule(job, wanted))
         except BaseException as error:
             said = f"\n{type(error).__name__}: {reason(error)}\n"
             print(said if is_mendable(error) else traceback.format_exc(), file=sys.stderr)
