@@ -24,6 +24,7 @@ include: "workflow/rules/finetune.smk"
 include: "workflow/rules/tissue.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/ledger.smk"
 include: "workflow/rules/colorectal.smk"
 include: "workflow/rules/cluster.smk"
 

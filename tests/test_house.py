@@ -16,7 +16,7 @@ LAYERS = [
     {"machine", "chosen", "replica", "receipts", "dino.losses"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
     {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides", "cohorts", "patient_folds", "mil", "patients", "dino.crops"},
-    {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "dino.sources", "tessellation"},
+    {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "accounts", "tally", "cost_figures", "dino.sources", "tessellation"},
     {"colorectal_partial", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "dino.backbone", "tiles"},
     {"slide_lists", "data", "fetch", "ending", "embedders", "endtoend", "plan", "dino.looks", "dino.learner", "tile_pictures"},
     {"embeddings", "doctor", "dino.course", "dino.curve"},

@@ -25,7 +25,8 @@ CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
 CROSSED += [*_drawn("figure2"), *_drawn("ranks")]
 LADDER, ORDERS = [*_drawn("ladder"), "ladder.md"], _drawn("orders")
 PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER]
-PRODUCTS += colorectal.PRODUCTS
+COSTS = ["ledger.csv", "costs.csv", "cost_auroc.pdf", "cost_auroc.png"]
+PRODUCTS += [*COSTS, *colorectal.PRODUCTS]
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
 POLICIES |= {"outside": "refuse", "broken": "refuse"}
@@ -363,7 +364,8 @@ class Study:
         orders = ORDERS * bool(self.crossing and self.probed)
         cells = [*ALWAYS, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
         more = self.colorectal.products if self.colorectal else []
-        return [*(cells * bool(self.rows)), *more]
+        costs = COSTS if self.rows else COSTS[:1]  # of rows there are none to draw
+        return [*(cells * bool(self.rows)), *costs, *more]
 
     @cached_property
     def probed(self) -> list[Row]:
