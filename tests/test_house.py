@@ -19,7 +19,7 @@ LAYERS = [
     {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "accounts", "tally", "cost_figures", "dino.sources", "tessellation"},
     {"colorectal_partial", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "dino.backbone", "tiles"},
     {"slide_lists", "data", "fetch", "ending", "embedders", "endtoend", "plan", "dino.looks", "dino.learner", "tile_pictures"},
-    {"embeddings", "doctor", "dino.course", "dino.curve"},
+    {"embeddings", "doctor", "status", "dino.course", "dino.curve"},
     {"parity", "given", "bags", "dino.finetune"},
 ]  # fmt: skip
 

@@ -10,12 +10,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from cryotome.cards import Card
 from cryotome.figures import noticed, row_colours
 
 WHERE = {"in_mean": "in domain", "out_mean": "out of domain"}
 ALONE = {"in_mean": "all test cells"}  # of a dataset that is not in Table 2
+NAMED = 3  # rows without a record that a panel names
 ASIDE = 3.0  # how far left of the cheapest row those stand that need no GPU
 KINDS = {"o": "whole cost", ">": "at least: records are missing", "s": "needs no GPU"}
 
@@ -51,7 +53,7 @@ def draw_costs(table: pd.DataFrame, about: Card) -> Figure:
     labels, colours = about["labels"], row_colours(list(about["labels"]))
     size = (4.2 * len(WHERE) + 2.6, 3.6 * len(datasets))
     figure, axes = plt.subplots(
-        len(datasets), len(WHERE), layout="constrained", figsize=size, squeeze=False
+        len(datasets), len(WHERE), layout="constrained", figsize=size, squeeze=False, sharey="row"
     )
     seen = set()
     for line, dataset in zip(axes, datasets, strict=True):
@@ -59,8 +61,11 @@ def draw_costs(table: pd.DataFrame, about: Card) -> Figure:
         places = WHERE if part["out_mean"].notna().any() else ALONE
         for axis, (name, where) in zip(line, places.items(), strict=False):
             _draw_panel(axis, part, name, colours)
-            axis.set(title=f"{textwrap.fill(about['datasets'].get(dataset, ''), 44)}\n{where}")
+            axis.set_title(f"{_title(about, dataset)}\n{where}", fontsize=9)
             axis.set(xscale="log", xlabel=f"{what}\n{_without_record(part, labels)}")
+            axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda hours, _: f"{hours:g}"))
+            axis.minorticks_off()
         for axis in line[len(places) :]:
             axis.set_axis_off()
         line[0].set_ylabel("AUROC")
@@ -82,7 +87,12 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, name: str, colours: dict) -> Non
 def _without_record(part: pd.DataFrame, labels: dict[str, str]) -> str:
     rows = part[part["x"].isna()]
     names = [labels[f"{row['model']} + {row['head']}"] for row in rows.to_dict("records")]
-    return textwrap.fill(f"no record: {', '.join(names)}", 56) if names else ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return textwrap.fill(f"no record: {', '.join(names[:NAMED])}{more}", 56) if names else ""
+
+
+def _title(about: Card, dataset: str) -> str:
+    return textwrap.fill(about["datasets"].get(dataset, ""), 48, break_on_hyphens=False)
 
 
 def _legend(figure: Figure, colours: dict, labels: dict[str, str], seen: set[str]) -> None:

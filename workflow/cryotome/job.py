@@ -26,6 +26,7 @@ SITE = {
     "device": "CRYOTOME_DEVICE",
 }
 NEXT = "-- another attempt --"
+LOG_ONLY = "CRYOTOME_LOG_ONLY"  # set where a view of the run draws on the terminal
 
 
 def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -35,6 +36,8 @@ def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
 
 class _Tee:
     """Write to the log and to the terminal, so that progress is seen and kept.
+
+    Not to the terminal where a view such as `--logger rich` draws there.
 
     Bars redraw their line on a terminal; elsewhere each state is a line of its own.
     """
@@ -47,6 +50,8 @@ class _Tee:
         lines = text.replace("\r", "\n")
         with suppress(OSError):  # a full disk: no work is lost for want of a log
             self.log.write(lines)
+        if LOG_ONLY in os.environ:
+            return len(text)
         return self.terminal.write(text if self.isatty() else lines)
 
     def flush(self) -> None:
