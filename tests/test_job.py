@@ -71,6 +71,20 @@ def test_bars_become_lines_in_the_log(tmp_path):
     assert (tmp_path / LOG).read_text() == "1 of 2\n2 of 2\n"
 
 
+def test_where_a_view_draws_on_the_terminal_a_job_writes_to_its_log_alone(
+    tmp_path, monkeypatch, capfd
+):
+    def main(cells: Path, scheme: str) -> None:
+        print("1 of 2", file=sys.stderr)
+
+    call(main, job(tmp_path))
+    assert capfd.readouterr().err == "1 of 2\n"
+    monkeypatch.setenv("CRYOTOME_LOG_ONLY", "1")
+    call(main, job(tmp_path))
+    assert capfd.readouterr().err == ""
+    assert (tmp_path / LOG).read_text() == "1 of 2\n"
+
+
 def test_a_script_runs_by_hand(tmp_path):
     (tmp_path / "cells.csv").write_text("id,slide,domain\n0,s,a\n1,s,a\n2,s,a\n3,s,a\n")
     fold = tmp_path / "predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold=0.csv"

@@ -17,9 +17,9 @@ from cryotome.figures import noticed, row_colours
 
 WHERE = {"in_mean": "in domain", "out_mean": "out of domain"}
 ALONE = {"in_mean": "all test cells"}  # of a dataset that is not in Table 2
-NAMED = 3  # rows without a record that a panel names
+NAMED = 3  # rows with too few records that a panel names
 ASIDE = 3.0  # how far left of the cheapest row those stand that need no GPU
-KINDS = {"o": "whole cost", ">": "at least: records are missing", "s": "needs no GPU"}
+KINDS = {"o": "whole cost", ">": "at least: records are missing", "s": "needs no GPU (at the left)"}
 
 
 def _placed(part: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -29,8 +29,9 @@ def _placed(part: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     lacking = (part["missing"] > 0) | (part["killed"] > 0)
     kind = np.where(lacking, ">", "o")
     if on_gpu:
-        least = x[x > 0].min() / ASIDE
-        kind, x = np.where(x == 0, "s", kind), x.mask(x == 0, least)
+        aside = x == 0
+        kind = np.where(aside, "s", kind)
+        x = x.mask(aside, x[x > 0].min() / ASIDE).mask(aside & lacking)  # the GPU's may lack
     what = "GPU-hours" if on_gpu else "processor core-hours (no GPU ran)"
     return part.assign(x=x, kind=kind), what
 
@@ -39,7 +40,7 @@ def draw_costs(table: pd.DataFrame, about: Card) -> Figure:
     """Draw AUROC against the hours of each row, a line of panels per dataset.
 
     Rows that need no GPU stand left of those that do. A triangle says that a row took more than
-    is drawn, for records are missing; a row without any record is named below.
+    is drawn, for records are missing; a row with too few to be placed is named below.
 
     Parameters
     ----------
@@ -62,7 +63,7 @@ def draw_costs(table: pd.DataFrame, about: Card) -> Figure:
         for axis, (name, where) in zip(line, places.items(), strict=False):
             _draw_panel(axis, part, name, colours)
             axis.set_title(f"{_title(about, dataset)}\n{where}", fontsize=9)
-            axis.set(xscale="log", xlabel=f"{what}\n{_without_record(part, labels)}")
+            axis.set(xscale="log", xlabel=f"{what}\n{_not_placed(part, labels)}")
             axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             axis.xaxis.set_major_formatter(FuncFormatter(lambda hours, _: f"{hours:g}"))
             axis.minorticks_off()
@@ -84,11 +85,11 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, name: str, colours: dict) -> Non
     axis.margins(x=0.12)
 
 
-def _without_record(part: pd.DataFrame, labels: dict[str, str]) -> str:
+def _not_placed(part: pd.DataFrame, labels: dict[str, str]) -> str:
     rows = part[part["x"].isna()]
     names = [labels[f"{row['model']} + {row['head']}"] for row in rows.to_dict("records")]
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return textwrap.fill(f"no record: {', '.join(names[:NAMED])}{more}", 56) if names else ""
+    return textwrap.fill(f"too few records: {', '.join(names[:NAMED])}{more}", 56) if names else ""
 
 
 def _title(about: Card, dataset: str) -> str:
