@@ -6,7 +6,7 @@ STUDY ?= demo
 MODELS ?=
 SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
-.PHONY: help install demo page control test test-slurm check format docs data weights plan doctor lock
+.PHONY: help install demo page control test test-slurm check format docs data weights plan status doctor lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -59,6 +59,9 @@ page: install ## the page of a study from what there is of it: make page STUDY=g
 
 plan: install ## say what a study will take before it runs: jobs, GPU-hours, disk, downloads: make plan STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.plan $(STUDY)
+
+status: install ## say how far a study is while it runs or after: done, running, failed, to do: make status STUDY=ganz2024
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.status $(STUDY)
 
 doctor: install ## look whether a study can run here, a line each, ok or what to do: make doctor STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.doctor $(STUDY)

@@ -11,6 +11,8 @@ from cryotome.errors import CryotomeError
 from cryotome.job import run
 from cryotome.paths import sha256
 
+LOG = "results/logs/split/d.log"
+
 
 def job(tmp_path, **changes):
     parts = {"input": {"cells": "a.csv"}, "output": {}, "params": {"scheme": "random"}}
@@ -18,7 +20,7 @@ def job(tmp_path, **changes):
         rule="split",
         threads=2,
         resources={},
-        log=[tmp_path / "log"],
+        log=[tmp_path / LOG],
         wildcards={"dataset": "d"},
         **(parts | changes),
     )
@@ -38,7 +40,7 @@ def test_a_rule_and_a_script_that_disagree_are_told_both_lists(tmp_path):
 
     with pytest.raises(SystemExit):
         call(main, job(tmp_path))
-    said = (tmp_path / "log").read_text()
+    said = (tmp_path / LOG).read_text()
     assert "only in the rule: ['scheme'], only in the script: ['schema']" in said
 
 
@@ -58,7 +60,7 @@ def test_a_users_error_is_one_sentence_in_the_log(tmp_path, capsys):
 
     with pytest.raises(SystemExit):
         call(main, job(tmp_path))
-    assert (tmp_path / "log").read_text().strip() == "CryotomeError: the way out is here"
+    assert (tmp_path / LOG).read_text().strip() == "CryotomeError: the way out is here"
 
 
 def test_bars_become_lines_in_the_log(tmp_path):
@@ -66,7 +68,21 @@ def test_bars_become_lines_in_the_log(tmp_path):
         print("1 of 2\r2 of 2", file=sys.stderr)
 
     call(main, job(tmp_path))
-    assert (tmp_path / "log").read_text() == "1 of 2\n2 of 2\n"
+    assert (tmp_path / LOG).read_text() == "1 of 2\n2 of 2\n"
+
+
+def test_where_a_view_draws_on_the_terminal_a_job_writes_to_its_log_alone(
+    tmp_path, monkeypatch, capfd
+):
+    def main(cells: Path, scheme: str) -> None:
+        print("1 of 2", file=sys.stderr)
+
+    call(main, job(tmp_path))
+    assert capfd.readouterr().err == "1 of 2\n"
+    monkeypatch.setenv("CRYOTOME_LOG_ONLY", "1")
+    call(main, job(tmp_path))
+    assert capfd.readouterr().err == ""
+    assert (tmp_path / LOG).read_text() == "1 of 2\n"
 
 
 def test_a_script_runs_by_hand(tmp_path):
@@ -117,7 +133,7 @@ def main() -> None:
         raise RuntimeError("Authorization: Basic SECRETsecret17") from error
 
 none = {"input": {}, "output": {}, "params": {}, "wildcards": {}, "resources": {}}
-snakemake = SimpleNamespace(rule="split", threads=1, log=["log"], **none)
+snakemake = SimpleNamespace(rule="split", threads=1, log=["results/logs/split/d.log"], **none)
 run(main)
 """
 
@@ -131,7 +147,7 @@ def test_an_unforeseen_error_shows_its_traceback_without_secrets_on_the_terminal
         text=True,
     )
     assert done.returncode == 1
-    for said in (done.stderr, (tmp_path / "log").read_text()):
+    for said in (done.stderr, (tmp_path / LOG).read_text()):
         assert "RuntimeError: Authorization: Basic ***" in said
         assert "ValueError: https://host/x?sig=***" in said
         assert "SECRET" not in said
@@ -148,12 +164,12 @@ def test_the_log_of_a_failed_attempt_is_kept_until_one_succeeds(tmp_path):
     for _ in range(2):
         with pytest.raises(SystemExit):
             call(main, job(tmp_path))
-        log = (tmp_path / "log").read_text()
-        (tmp_path / "log").unlink()  # as Snakemake does before a retry
+        log = (tmp_path / LOG).read_text()
+        (tmp_path / LOG).unlink()  # as Snakemake does before a retry
     assert log.index("first") < log.index("-- another attempt --") < log.index("second")
     call(main, job(tmp_path))
-    assert (tmp_path / "log").read_text().endswith("-- another attempt --\nthird\n")
-    assert [path.name for path in tmp_path.iterdir()] == ["log"]
+    assert (tmp_path / LOG).read_text().endswith("-- another attempt --\nthird\n")
+    assert [path.name for path in (tmp_path / LOG).parent.iterdir()] == ["d.log"]
     said.append("third")
     call(main, job(tmp_path))
-    assert (tmp_path / "log").read_text() == "third\n"
+    assert (tmp_path / LOG).read_text() == "third\n"

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import h5py
 import numpy as np
 from tqdm import tqdm
 
-from cryotome import recipes
+from cryotome import ledger, recipes
 from cryotome.ahead import ahead
 from cryotome.apart import children, here
 from cryotome.cards import Card
@@ -168,6 +169,7 @@ def _fill(
         run = stack.enter_context(children(1)) if grown.crashed else here
         rows = np.concatenate([ids[first : first + count] for first, count in blocks] or [ids[:0]])
         how = (tiles.stamps["level0_side"], tiles.stamps["seen"], threads)
+        start = perf_counter()
         pixels = run(_pixels, slide, tiles.coords[rows], *how)
 
         def read(block: Rows) -> tuple[int, np.ndarray]:
@@ -181,6 +183,7 @@ def _fill(
                 bar.update(len(part))
         except ChildProcessError as error:
             raise DataError(f"{slide} crashes what reads it ({error}). Fetch it again.") from error
+        ledger.tell(tiles=len(rows), seconds=perf_counter() - start)
         with h5py.File(partial / STORE, "r+") as file:
             file.require_dataset("coords", tiles.coords.shape, "i8")[:] = tiles.coords
         grown.finish(bag, about)

@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from cryotome import recipes
+from cryotome import ledger, recipes
 from cryotome.cards import Card
 from cryotome.embedders import Embedder, make_embedder
 from cryotome.errors import StoreError
@@ -148,7 +149,9 @@ def fill_store(
         taken = _take_over(shards, about, ids, grown.put) if shards else []
         bar.update(grown.finished)
         blocks = [(rows.start + first, count) for first, count in grown.missing(BLOCK)]
-        embedder.run(patch_store, blocks, keep, count=sum(count for _, count in blocks))
+        start, count = perf_counter(), sum(count for _, count in blocks)
+        embedder.run(patch_store, blocks, keep, count=count)
+        ledger.tell(patches=count, seconds=perf_counter() - start)
         grown.finish(store, about)
     for shard in taken:
         shard.unlink()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from cryotome import ledger
 from cryotome.augment import draw_uniform, draws_of
 from cryotome.cards import Card
 from cryotome.checkpoints import Checkpoint
@@ -264,6 +265,7 @@ def train_endtoend(
     if saved := checkpoint.load() if checkpoint else None:
         course.restore(saved)
     course.announce()
+    before = course.step, course.stepping
     begun = {"initial": course.step, "total": steps, "mininterval": 10}
     with tqdm(desc="train", unit="step", **begun) as bar:
         while course.step < steps:
@@ -274,6 +276,8 @@ def train_endtoend(
             course.note(course.look(values, rates, perf_counter() - start))
             if checkpoint:
                 checkpoint.save_if_due(course.state)
+    taken = (course.step - before[0]) * card["batch"]
+    ledger.tell(patches=taken, seconds=course.stepping - before[1])
     assert course.best is not None  # the first look's, where no later one was better
     curve, speed = pd.DataFrame(course.looks), steps * card["batch"] / course.stepping
     return Trained(course.best, weights_of(network), curve, course.seconds, speed)

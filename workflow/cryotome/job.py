@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
+from cryotome import ledger
 from cryotome.errors import CryotomeError
 from cryotome.failures import ENDING, KEPT, is_mendable, reason, recorded, without_secrets
 from cryotome.leases import leased
@@ -25,6 +26,7 @@ SITE = {
     "device": "CRYOTOME_DEVICE",
 }
 NEXT = "-- another attempt --"
+LOG_ONLY = "CRYOTOME_LOG_ONLY"  # set where a view of the run draws on the terminal
 
 
 def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -34,6 +36,8 @@ def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
 
 class _Tee:
     """Write to the log and to the terminal, so that progress is seen and kept.
+
+    Not to the terminal where a view such as `--logger rich` draws there.
 
     Bars redraw their line on a terminal; elsewhere each state is a line of its own.
     """
@@ -46,6 +50,8 @@ class _Tee:
         lines = text.replace("\r", "\n")
         with suppress(OSError):  # a full disk: no work is lost for want of a log
             self.log.write(lines)
+        if LOG_ONLY in os.environ:
+            return len(text)
         return self.terminal.write(text if self.isatty() else lines)
 
     def flush(self) -> None:
@@ -128,8 +134,16 @@ def run(main: Callable[..., None]) -> None:
     with _logging(path) as log:
         try:
             gpus = job.resources.get("gpu", 0)
-            with recorded(path, job.rule, keys) as tell, watched(tell, log), leased(gpus):
-                main(**_from_rule(job, wanted))
+            about = path, job.rule, keys
+            with recorded(*about) as tell, ledger.kept(*about, job.threads) as attempt:
+
+                def last_words(why: str) -> None:
+                    tell(why)
+                    attempt.end(ledger.FAILED)
+
+                with watched(last_words, log), leased(gpus):
+                    attempt.hold(gpus)
+                    main(**_from_rule(job, wanted))
         except BaseException as error:
             said = f"\n{type(error).__name__}: {reason(error)}\n"
             print(said if is_mendable(error) else traceback.format_exc(), file=sys.stderr)

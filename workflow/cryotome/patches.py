@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import h5py
@@ -16,7 +17,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cryotome import recipes
+from cryotome import ledger, recipes
 from cryotome.apart import Run, children, here
 from cryotome.cards import Card
 from cryotome.cells import load_cells
@@ -127,7 +128,9 @@ def write_patches(
         passport=about | {"mpp": card.get("mpp")},
     )
     with begun as grown:
+        start, due = perf_counter(), len(cells) - grown.finished
         lost = _cut_all(grown, cells, folder, card, dataset=dataset, threads=threads)
+        ledger.tell(patches=due, seconds=perf_counter() - start)
         if len(lost) == cells["image"].nunique() or (lost and broken != "drop"):
             raise DataError(_broken_images(lost, dataset))
         if lost:

@@ -52,20 +52,25 @@ def uses_gpu(study: Study, site: Site) -> bool:
     return device == "job" or (device == "auto" and (site.gpu_jobs > 0 or not study.synthetic))
 
 
-def planned_jobs(config: Path, *settings: str) -> list[Job]:
+def planned_jobs(config: Path, *settings: str, flags: tuple[str, ...] = ()) -> list[Job]:
     """Return the jobs that Snakemake plans in the current folder, without data at hand.
+
+    The folder's lock is neither taken nor heeded, so that a run under way is not disturbed.
 
     Parameters
     ----------
     settings
         Of `--config`, such as `device=job`.
+    flags
+        More of the command line, such as `--forceall`.
 
     Raises
     ------
     CryotomeError
         It refuses to plan; the text is its own.
     """
-    command = [sys.executable, "-m", "snakemake", "-n", "--nocolor", "--configfile", str(config)]
+    command = [sys.executable, "-m", "snakemake", "-n", "--nocolor", "--nolock", *flags]
+    command += ["--configfile", str(config)]
     command += ["--config", *settings] if settings else []
     # a profile of the user's may say `quiet`, and then nothing is read here
     env = {name: value for name, value in os.environ.items() if name != "SNAKEMAKE_PROFILE"}

@@ -29,8 +29,9 @@ CLINIC = [*_drawn("reliability"), "calibration.csv", "counts.csv", "agreement.cs
 CLINIC += ["operating.csv", "bland_altman.pdf", "bland_altman.png"]
 LADDER, ORDERS = [*_drawn("ladder"), "ladder.md"], _drawn("orders")
 CONTEXT = _drawn("context")
+COSTS = ["ledger.csv", "costs.csv", "cost_auroc.pdf", "cost_auroc.png"]
 PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER, *CLINIC, *CONTEXT]
-PRODUCTS += colorectal.PRODUCTS
+PRODUCTS += [*COSTS, *colorectal.PRODUCTS]
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
 POLICIES |= {"outside": "refuse", "broken": "refuse"}
@@ -450,7 +451,8 @@ class Study:
         cells = [*ALWAYS, *figure1, *curves, *crossed, *orders, *LADDER * bool(self.ladder)]
         cells += [*CLINIC, *CONTEXT * bool(self.context)]
         more = self.colorectal.products if self.colorectal else []
-        return [*(cells * bool(self.rows)), *more]
+        costs = COSTS if self.rows else COSTS[:1]  # of rows there are none to draw
+        return [*(cells * bool(self.rows)), *costs, *more]
 
     @cached_property
     def probed(self) -> list[Row]:

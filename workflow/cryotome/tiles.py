@@ -10,12 +10,13 @@ import zlib
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import h5py
 import numpy as np
 
-from cryotome import recipes
+from cryotome import ledger, recipes
 from cryotome.cards import Card
 from cryotome.errors import StoreError
 from cryotome.paths import written_whole
@@ -54,7 +55,9 @@ def write_tiles(
     """
     tiling, mpp = card["tiling"], card["mpp"]
     with attempt(partial) as crashed:
+        start = perf_counter()
         found = (tessellate_apart if crashed else tessellate)(path, tiling, mpp)
+        ledger.tell(tiles=len(found.coords), seconds=perf_counter() - start)
         about = {
             "format": TILES,
             "version": VERSION,

@@ -35,6 +35,7 @@ from cryotome.demands import (
 from cryotome.demo_cohorts import COHORTS, cohort_slides
 from cryotome.errors import CryotomeError
 from cryotome.failures import RUN
+from cryotome.job import LOG_ONLY
 from cryotome.page.about import page_about
 from cryotome.pins import pinned
 from cryotome.regions import areas_of
@@ -53,6 +54,9 @@ STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configf
 
 if workflow.is_main_process:
     os.environ[RUN] = uuid.uuid4().hex  # its jobs inherit it
+    # a view such as `--logger rich` draws on the terminal, and lines of jobs would tear it
+    if any(view.writes_to_stream for view in workflow.logger_manager.plugin_handlers):
+        os.environ[LOG_ONLY] = "1"
     announce(STUDY, SITE, say=logger.info)
 
 DEVICE = STUDY.config["device"]

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from cryotome import ledger
 from cryotome.cells import load_cells
 from cryotome.embeddings import read_embeddings
 from cryotome.job import run
@@ -45,6 +46,7 @@ def main(
             )  # a fold's share
             labels = y[fold.scored]
             write_predictions(predictions[n], roles, labels, scores, split=splits[n], notes=notes)
+    ledger.tell(folds=len(folds), seconds=perf_counter() - start)
 
 
 def _fold(ids: np.ndarray, roles: pd.DataFrame) -> Fold:

@@ -14,6 +14,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from cryotome import ledger
 from cryotome.cards import Card
 from cryotome.checkpoints import Checkpoint
 from cryotome.devices import describe, peak_memory
@@ -74,6 +75,7 @@ def finetune(
     )
     if not course.looks:
         course.look(np.empty((0, len(LOSSES))), 0.0)
+    before = course.iteration, course.stepping
     with tqdm(
         desc="finetune", unit="step", initial=course.iteration, total=stop, mininterval=10
     ) as bar:
@@ -84,6 +86,8 @@ def finetune(
             if course.iteration in course.exported:
                 course.export()
             checkpoint.save_if_due(course.state)
+    taken = (course.iteration - before[0]) * card["batch"]
+    ledger.tell(patches=taken, seconds=course.stepping - before[1])
     curve = pd.DataFrame(course.looks)
     kept = stop
     if card["select"] == "knn":

@@ -1,0 +1,49 @@
+"""
+What every job took, as the jobs themselves have written it down, becomes tables and a picture.
+
+INPUT     results/ledger/{rule}/….jsonl                             two lines an attempt, never a declared output
+OUTPUT    results/studies/{study}/ledger.csv                        a line per job
+          results/studies/{study}/costs.csv                         a line per row of Table 2 and dataset
+          results/studies/{study}/cost_auroc.pdf, cost_auroc.png    AUROC against hours
+"""
+
+from cryotome.accounts import accounts
+
+
+rule tally:
+    """Add up what the jobs of a study took, job by job and row by row, and draw AUROC against it."""
+    input:
+        library(
+            "scripts/tally",
+            "cryotome/tally",
+            "cryotome/cost_figures",
+            "cryotome/figures",
+        ),
+        # what is told of is done when this runs
+        studied(
+            STUDY.blocks,
+            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
+        ),
+        of_rows("patches") + of_rows("slides"),
+        table2=["results/studies/{study}/table2.csv"]
+        * bool(STUDY.crossing and STUDY.rows),
+        intervals=["results/studies/{study}/intervals.csv"] * bool(STUDY.rows),
+    output:
+        jobs="results/studies/{study}/ledger.csv",
+        rows_csv="results/studies/{study}/costs.csv",
+        pdf="results/studies/{study}/cost_auroc.pdf",
+        png="results/studies/{study}/cost_auroc.png",
+    log:
+        "results/logs/tally/{study}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(2000, share=6),
+        runtime=lasts(20, share=4),
+    params:
+        ledger="results/ledger",
+        about=lambda w: accounts(STUDY),
+        rows=lambda w: STUDY.table_rows,
+        study="{study}",
+    script:
+        "../scripts/tally.py"

@@ -1,0 +1,43 @@
+"""Add up what the jobs of a study took, job by job and row by row, and draw AUROC against it."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.cost_figures import draw_costs
+from cryotome.figures import save_figure
+from cryotome.job import run
+from cryotome.paths import written_whole
+from cryotome.tally import JOBS, costs, read_jobs, with_auroc
+
+
+def main(
+    table2: list[Path],
+    intervals: list[Path],
+    jobs: Path,
+    rows_csv: Path,
+    pdf: Path,
+    png: Path,
+    ledger: Path,
+    about: dict,
+    rows: dict,
+    study: str,
+) -> None:
+    took = read_jobs(ledger, about["named"])
+    table = costs(took, about)
+    if intervals:
+        crossed = pd.read_csv(table2[0]) if table2 else None
+        table = with_auroc(table, crossed, pd.read_csv(intervals[0]))
+    invented = about["synthetic"]
+    took["synthetic"] = took["dataset"].isin(invented) | (took["dataset"].isna() & bool(invented))
+    table["synthetic"] = table["dataset"].isin(invented)
+    for path, result in ((jobs, took[[*JOBS, "synthetic"]]), (rows_csv, table)):
+        result = result.copy()
+        result.insert(0, "study", study)
+        with written_whole(path) as beside:
+            result.to_csv(beside, index=False)
+    save_figure(draw_costs(table, rows), pdf, png)
+
+
+if __name__ == "__main__":
+    run(main)
