@@ -24,6 +24,7 @@ include: "workflow/rules/finetune.smk"
 include: "workflow/rules/tissue.smk"
 include: "workflow/rules/cohort.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/atlas.smk"
 include: "workflow/rules/colorectal.smk"
 include: "workflow/rules/cluster.smk"
 
@@ -66,6 +67,11 @@ rule all:
     default_target: True
     input:
         expand("results/{product}", product=STUDY.products),
+        expand(
+            "results/studies/{study}/atlas/{dataset}/cells.csv",
+            study=STUDY.name,
+            dataset=sorted({dataset for dataset, _ in STUDY.blocks}),
+        ),
         studied(
             STUDY.blocks,
             "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
