@@ -1,6 +1,7 @@
 """How far the rows of a study agree, pair by pair: calls and orders of the same cells."""
 
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cryotome.atlas import CALL, Atlas
+from cryotome.paths import written_whole
 
 PAIRED = ["row", "other", "kappa", "spearman", "both_right", "only_row", "only_other", "both_wrong"]
 WRITTEN = 12  # rows up to which numbers stand in the matrix
@@ -104,3 +106,10 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
     if atlas.notice:
         figure.suptitle(atlas.notice.upper(), color="firebrick", weight="bold", fontsize=10)
     return figure
+
+
+def save_agreement(pairs: pd.DataFrame, atlas: Atlas, path: Path) -> None:
+    """Draw the matrix into a PNG without a date."""
+    figure = draw_agreement(pairs, atlas)
+    with written_whole(path) as beside:
+        figure.savefig(beside, format="png", dpi=130, metadata={"Software": None})

@@ -1,11 +1,5 @@
-"""Image sheets of the error atlas: patches as the network sees them, what they are and were called.
+"""Image sheets of the error atlas: patches as the network sees them, what they are, their score."""
 
-A sheet has a fixed number of tiles, and there is at most one per row, domain and scanner, and
-one of disagreement per domain and scanner, so that their number and size are bounded.
-"""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -14,117 +8,20 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from cryotome.atlas import Atlas, most_confident
+from cryotome.atlas import Atlas
+from cryotome.atlas_plan import Sheet, Tile, plan_sheets
 from cryotome.paths import written_whole
 from cryotome.stores import PATCHES, passport, read_ids, read_rows
 
-TILES, ACROSS = 12, 3  # patches of a sheet, and side by side
-SIDE, GAP, MARGIN = 200, 10, 12  # px: a patch as shown, between two, around
-LARGE, NORMAL, LEAST = 20, 16, 12  # px of text
+ACROSS = 3  # patches side by side
+SIDE, GAP, MARGIN = 168, 9, 10  # px: a patch as shown, between two, around
+LARGE, NORMAL, LEAST = 17, 14, 11  # px of text
 LINE = 1.32  # height of a line, of its text's
 BYTES = 80_000  # that a sheet is squeezed to, as far as the least quality allows
-QUALITIES = (85, 78, 70, 62, 54, 46, 38, 30)
+QUALITIES = (84, 76, 68, 60, 52, 46, 40)
 INK, PALE, NOTICE = (25, 25, 25), (85, 85, 85), (178, 34, 34)
 CLASSES = ((0, 90, 160), (170, 65, 0))  # of the two classes, dark enough to read
 FLAG = (255, 214, 0)
-
-
-@dataclass(frozen=True)
-class Tile:
-    """A cell on a sheet: the number that it is there for, and its class's place."""
-
-    cell: int
-    number: str
-    label: int
-    lines: tuple[str, ...]
-    flag: str
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """What stands on a sheet."""
-
-    kind: str
-    row: str
-    domain: str
-    scanner: str
-    heading: tuple[str, ...]
-    sections: tuple[tuple[str, tuple[Tile, ...]], ...]
-
-    @property
-    def cells(self) -> list[int]:
-        """Ids of the cells shown."""
-        return [tile.cell for _, tiles in self.sections for tile in tiles]
-
-    @property
-    def file(self) -> str:
-        """The name of its picture."""
-        parts = [self.kind, self.domain, self.scanner, *self.row.split(" + ")]
-        return ".".join(filter(None, parts)) + ".jpg"
-
-    @property
-    def what(self) -> str:
-        """Say in one line what it shows, for those who cannot see it."""
-        return "; ".join([*self.heading, *(title for title, _ in self.sections)])
-
-
-def plan_sheets(atlas: Atlas) -> Iterator[Sheet]:
-    """Yield the sheets of an atlas by domain and scanner: disagreement first, then a row each.
-
-    A row without an error there, and a disagreement of fewer than two rows, have none.
-    """
-    for (domain, scanner), part in atlas.cells.groupby(["domain", "scanner"]):
-        where = {"domain": str(domain), "scanner": str(scanner)}
-        place = _place(atlas, **where)
-        odd = atlas.disagreement[part.index].dropna()
-        if len(odd):
-            heading = (place, "Where the models disagree most", atlas.judged)
-            most = (_disagreed(atlas, odd),)
-            yield Sheet("disagreement", "", **where, heading=heading, sections=most)
-        for row in atlas.rows:
-            sections = tuple(_section(atlas, row, part.index, sign) for sign in (1, -1))
-            heading = (place, f"{atlas.labels[row]}: most confident errors", atlas.judged)
-            if any(tiles for _, tiles in sections):
-                yield Sheet("errors", row, **where, heading=heading, sections=sections)
-
-
-def _place(atlas: Atlas, domain: str, scanner: str) -> str:
-    card = atlas.card
-    known = card["scanners"][scanner]["title"] if scanner else ""
-    unknown = "scanner not known" if "scanners" in card else ""
-    names = [card["title"], card["domains"][domain]["title"], known or unknown]
-    return ", ".join(filter(None, names))
-
-
-def _tile(atlas: Atlas, cell: int, number: str, *more: str) -> Tile:
-    about = atlas.cells.loc[cell].to_dict()
-    lines = (*more, str(about["slide"]), f"x {about['x']:g}  y {about['y']:g}")
-    flag = f"holds {atlas.classes[1]}" if about["holds_figure"] else ""
-    return Tile(cell, number, int(about["label"]), lines, flag)
-
-
-def _section(atlas: Atlas, row: str, cells: pd.Index, sign: int) -> tuple[str, tuple[Tile, ...]]:
-    """Choose the most confident errors of one sign among some cells."""
-    scores, errors = atlas.scores.loc[cells, row], atlas.errors.loc[cells, row]
-    shown = most_confident(scores, errors, sign, TILES // 2)
-    tiles = tuple(_tile(atlas, cell, f"score {scores[cell]:.3f}") for cell in shown)
-    negative, positive = atlas.classes
-    kind, called, is_ = ("False positives", positive, negative)
-    if sign < 0:
-        kind, called, is_ = ("False negatives", negative, positive)
-    found = int((errors == sign).sum())
-    return f"{kind}, {len(tiles)} of {found:,}: {is_} called {called}", tiles
-
-
-def _disagreed(atlas: Atlas, odd: pd.Series) -> tuple[str, tuple[Tile, ...]]:
-    shown = [int(id_) for id_ in odd.sort_index().sort_values(kind="stable", ascending=False).index]
-    wrong, asked = atlas.errors.ne(0).sum(axis=1), atlas.scores.notna().sum(axis=1)
-    tiles = tuple(
-        _tile(atlas, cell, f"SD {odd[cell]:.3f}", f"{wrong[cell]} of {asked[cell]} wrong")
-        for cell in shown[:TILES]
-    )
-    measure = "SD of the models' scores: 0 all alike, 0.5 half against half"
-    return f"{len(tiles)} of {len(odd):,} cells. {measure}", tiles
 
 
 @cache
@@ -235,7 +132,7 @@ def save_sheet(picture: Image.Image, path: Path) -> None:
     """Write a JPEG of at most 80 kB, or of the least quality where that is larger still."""
     for quality in QUALITIES:
         with written_whole(path) as beside:
-            picture.save(beside, "JPEG", quality=quality, optimize=True)
+            picture.save(beside, "JPEG", quality=quality, progressive=True)
         if path.stat().st_size <= BYTES:
             return
 
@@ -261,18 +158,19 @@ def make_sheets(atlas: Atlas, store: Path, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    data frame with columns kind, model, head, domain, scanner, file, cells, what
-        file: the name within the folder; cells: how many are shown, a list of their ids in
-        `shown`.
+    data frame with columns kind, model, head, domain, scanner, file, cells, what, bytes, shown
+        file: the name within the folder; cells: how many are shown; shown: a list of their ids
     """
     seen, lines = Seen(store), []
     folder.mkdir(parents=True, exist_ok=True)
     for sheet in plan_sheets(atlas):
-        save_sheet(draw_sheet(sheet, seen.read(sheet.cells), atlas), folder / sheet.file)
+        path = folder / sheet.file
+        save_sheet(draw_sheet(sheet, seen.read(sheet.cells), atlas), path)
         model, _, head = sheet.row.partition(" + ")
         row = {"kind": sheet.kind, "model": model, "head": head}
         where = {"domain": sheet.domain, "scanner": sheet.scanner, "file": sheet.file}
-        count = {"cells": len(sheet.cells), "what": sheet.what, "shown": sheet.cells}
+        count = {"cells": len(sheet.cells), "what": sheet.what}
+        count |= {"bytes": path.stat().st_size, "shown": sheet.cells}
         lines.append(row | where | count)
-    columns = ["kind", "model", "head", "domain", "scanner", "file", "cells", "what", "shown"]
-    return pd.DataFrame(lines, columns=columns)
+    columns = ["kind", "model", "head", "domain", "scanner", "file", "cells", "what"]
+    return pd.DataFrame(lines, columns=[*columns, "bytes", "shown"])

@@ -30,6 +30,7 @@ rule atlas:
             "scripts/atlas",
             "cryotome/atlas",
             "cryotome/atlas_agreement",
+            "cryotome/atlas_plan",
             "cryotome/atlas_sheets",
             "cryotome/geojson",
             "cryotome/strictest",

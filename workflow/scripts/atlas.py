@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from cryotome.atlas import read_atlas
-from cryotome.atlas_agreement import compare_rows, draw_agreement
+from cryotome.atlas_agreement import compare_rows, save_agreement
 from cryotome.atlas_sheets import make_sheets
 from cryotome.cells import load_cells
 from cryotome.geojson import write_slides
@@ -23,12 +23,9 @@ def main(
     atlas = read_atlas(load_cells(cells), seen, predictions, card, about)
     pairs, shown = compare_rows(atlas), make_sheets(atlas, patches, sheets)
     opened = write_slides(atlas, seen, slides, shown)
-    megabytes = sum(path.stat().st_size for path in sheets.iterdir()) / 1e6
+    megabytes = shown["bytes"].sum() / 1e6
     print(f"{len(shown):,} sheets, {megabytes:.1f} MB; {len(opened):,} slides", file=sys.stderr)
-    with written_whole(picture) as beside:
-        draw_agreement(pairs, atlas).savefig(
-            beside, format="png", dpi=130, metadata={"Software": None}
-        )
+    save_agreement(pairs, atlas, picture)
     for frame, folder in ((shown, sheets), (opened, slides)):
         frame["file"] = f"atlas/{dataset}/{folder.name}/" + frame["file"]
     stamped = {listed: shown.drop(columns="shown"), places: opened, agreement: pairs}
