@@ -35,8 +35,9 @@ def _fits(cells: pd.DataFrame, name: str, where: Card, key: str = "domains") -> 
     fits = pd.Series(True, index=cells.index)
     for column, wanted in where.items():
         if column not in cells:
+            giver = "the reader gives" if key == "domains" else "the table of cells has"
             raise DataError(
-                f"{key[:-1].capitalize()} {name!r} asks for column {column!r}; there are "
+                f"{key[:-1].capitalize()} {name!r} asks for column {column!r}; {giver} "
                 f"{sorted(cells.columns)}. Mend `{key}:` in the dataset's card."
             )
         if isinstance(wanted, list):
