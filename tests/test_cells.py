@@ -2,13 +2,14 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 from conftest import CONFIG, cut
 from PIL import Image
 from test_annotations import read
 
 from cryotome.cards import load_card
-from cryotome.cells import read_cells
+from cryotome.cells import assign_scanners, read_cells
 from cryotome.embeddings import read_embeddings, write_embeddings
 from cryotome.errors import DataError
 from cryotome.patches import read_patches
@@ -113,3 +114,44 @@ def test_real_tiles_are_read_cut_and_embedded(shared, tmp_path):
     x, of, _ = read_embeddings(tmp_path / "e.h5", **wanted)
     assert (x.shape, of.tolist()) == ((22, 96), ids.tolist())
     assert x.sum(axis=1) == pytest.approx(6)
+
+
+def scanned(*images: str, **scanners: object) -> list[str]:
+    cells = pd.DataFrame({"image": list(images), "domain": "d"})
+    card = {"scanners": {name: {"title": name, "where": said} for name, said in scanners.items()}}
+    return assign_scanners(cells, card).tolist()
+
+
+def test_a_scanner_has_one_condition_or_several_and_may_not_be_known():
+    ranges = [{"number": [1, 2]}, {"number": [9, 9], "domain": "d"}]
+    found = scanned("001.tiff", "003.tiff", "009.tiff", "x.tiff", a=ranges, b={"number": [3, 3]})
+    assert found == ["a", "b", "a", ""]
+    assert scanned("001.tiff") == [""]
+
+
+def test_two_scanners_of_one_image_and_unknown_columns_are_named():
+    with pytest.raises(DataError, match=r"001.tiff fits scanner 'b' and another. Mend `scanners:`"):
+        scanned("001.tiff", a={}, b={"number": [1, 9]})
+    with pytest.raises(DataError, match=r"Scanner 'a' asks for column 'tumour'; the table of ce"):
+        scanned("001.tiff", a={"tumour": "x"})
+
+
+def test_the_scanners_of_midogpp_are_those_of_its_table(shared):
+    card = load_card(CONFIG, "datasets", "midogpp")
+    cells = read_cells(shared / "midogpp/MIDOG++.json", shared, card, "midogpp")
+    cells["scanner"] = assign_scanners(cells, card).map(
+        {name: entry["title"] for name, entry in card["scanners"].items()}
+    )
+    table = pd.read_csv(shared / "midogpp/datasets_xvalidation.csv", sep=";")
+    due = table.set_index("Slide")["Scanner"].str.replace("mm", "m")  # it says Hamammatsu
+    found = cells.groupby("image")["scanner"].unique().map(list)
+    assert found.to_dict() == {f"{n:03d}.tiff": [due[n]] for n in due.index}
+
+
+def test_the_scanners_of_midog2022_by_number_of_cells(shared):
+    card = load_card(CONFIG, "datasets", "midog2022")
+    cells = read_cells(shared / "midogpp/MIDOG++.json", shared, card, "midog2022")
+    counts = assign_scanners(cells, card).value_counts().to_dict()
+    assert counts == {
+        "histech": 10023, "aperio_cs2": 5305, "hamamatsu_xr": 3576, "hamamatsu_s360": 1648
+    }  # fmt: skip

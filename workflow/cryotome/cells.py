@@ -31,13 +31,14 @@ def load_cells(path: Path) -> pd.DataFrame:
     return table
 
 
-def _fits(cells: pd.DataFrame, domain: str, where: Card) -> pd.Series:
+def _fits(cells: pd.DataFrame, name: str, where: Card, key: str = "domains") -> pd.Series:
     fits = pd.Series(True, index=cells.index)
     for column, wanted in where.items():
         if column not in cells:
+            giver = "the reader gives" if key == "domains" else "the table of cells has"
             raise DataError(
-                f"Domain {domain!r} asks for column {column!r}; the reader gives "
-                f"{sorted(cells.columns)}. Mend `domains:` in the dataset's card."
+                f"{key[:-1].capitalize()} {name!r} asks for column {column!r}; {giver} "
+                f"{sorted(cells.columns)}. Mend `{key}:` in the dataset's card."
             )
         if isinstance(wanted, list):
             fits &= pd.to_numeric(cells[column], errors="coerce").between(*wanted)
@@ -67,6 +68,35 @@ def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
             f"({first['x']:g}, {first['y']:g}). Mend `domains:` in the dataset's card."
         )
     return fits.idxmax(axis=1)
+
+
+def assign_scanners(cells: pd.DataFrame, card: Card) -> pd.Series:
+    """Return the scanner of each cell, by the card's `scanners`; empty where it names none.
+
+    Parameters
+    ----------
+    cells
+        A table of cells; `number` is the first number in an image's name.
+
+    Raises
+    ------
+    DataError
+        A cell fits several scanners, or a condition asks for a column that there is not.
+    """
+    cells = cells.assign(number=cells["image"].map(number))
+    found = pd.Series("", index=cells.index)
+    for scanner, entry in card.get("scanners", {}).items():
+        said = entry["where"]
+        ways = said if isinstance(said, list) else [said]
+        fits = np.any([_fits(cells, scanner, where, "scanners") for where in ways], axis=0)
+        if (fits & (found != "")).any():
+            twice = cells[fits & (found != "")].iloc[0]
+            raise DataError(
+                f"Image {twice['image']} fits scanner {scanner!r} and another. Mend `scanners:` "
+                "in the dataset's card."
+            )
+        found[fits] = scanner
+    return found
 
 
 def check_counts(cells: pd.DataFrame, expect: Card, name: str) -> None:

@@ -1,0 +1,72 @@
+"""
+Scores become an atlas of errors: what a reader or a pathologist looks at, cell by cell.
+
+INPUT     results/predictions/…                      id, role, label, score, of the strictest scheme
+          results/patches/{dataset}.h5               what the networks see
+          results/audits/{dataset}.windows.csv       where they see it
+OUTPUT    results/studies/{study}/atlas/{dataset}/   tables, image sheets, GeoJSON for QuPath
+"""
+
+from cryotome.strictest import strictest
+
+
+def judging(w):
+    """Return what the atlas judges the rows by: the strictest scheme at its largest fraction."""
+    schemes = strictest(STUDY.schemes(w.dataset))
+    return expand(
+        "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
+        dataset=w.dataset,
+        scheme=schemes,
+        row=STUDY.rows,
+        fraction=max(STUDY.fractions(schemes[0]), key=float),
+        fold=STUDY.folds,
+    )
+
+
+rule atlas:
+    """Show where the rows err and disagree: sheets of patches, slides for QuPath, tables."""
+    input:
+        library(
+            "scripts/atlas",
+            "cryotome/atlas",
+            "cryotome/atlas_agreement",
+            "cryotome/atlas_plan",
+            "cryotome/atlas_sheets",
+            "cryotome/geojson",
+            "cryotome/strictest",
+        ),
+        cells="results/cells/{dataset}.csv",
+        windows="results/audits/{dataset}.windows.csv",
+        patches="results/patches/{dataset}.h5",
+        predictions=judging,
+    output:
+        table="results/studies/{study}/atlas/{dataset}/cells.csv",
+        listed="results/studies/{study}/atlas/{dataset}/sheets.csv",
+        places="results/studies/{study}/atlas/{dataset}/slides.csv",
+        agreement="results/studies/{study}/atlas/{dataset}/agreement.csv",
+        picture="results/studies/{study}/atlas/{dataset}/agreement.png",
+        sheets=directory("results/studies/{study}/atlas/{dataset}/sheets"),
+        slides=directory("results/studies/{study}/atlas/{dataset}/slides"),
+    log:
+        "results/logs/atlas/{study}.{dataset}.log",
+    conda:
+        "../../envs/cryotome.yaml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=lasts(30),
+    params:
+        card=lambda w: json.dumps(
+            {
+                key: STUDY.dataset(w.dataset)[key]
+                for key in ("title", "classes", "domains", "scanners", "synthetic")
+                if key in STUDY.dataset(w.dataset)
+            },
+            sort_keys=True,
+        ),
+        labels=lambda w: json.dumps(
+            {f"{row.model} + {row.head}": STUDY.label(row) for row in STUDY.rows}
+        ),
+        study="{study}",
+        dataset="{dataset}",
+    script:
+        "../scripts/atlas.py"

@@ -1,0 +1,40 @@
+"""Show where the rows of a study err and disagree: sheets of patches, slides for QuPath, tables."""
+
+import sys
+from pathlib import Path
+
+from cryotome.atlas import read_atlas
+from cryotome.atlas_agreement import compare_rows, save_agreement
+from cryotome.atlas_sheets import make_sheets
+from cryotome.cells import load_cells
+from cryotome.geojson import write_slides
+from cryotome.job import run
+from cryotome.overlap import load_windows
+from cryotome.paths import sha256, written_whole
+
+
+def main(
+    cells: Path, windows: Path, patches: Path, predictions: list[Path], table: Path,
+    listed: Path, places: Path, agreement: Path, picture: Path, sheets: Path, slides: Path,
+    card: dict, labels: dict, study: str, dataset: str,
+) -> None:  # fmt: skip
+    seen = load_windows(windows)
+    about = {"dataset": dataset, "labels": labels, "cells_sha256": sha256(cells)}
+    atlas = read_atlas(load_cells(cells), seen, predictions, card, about)
+    pairs, shown = compare_rows(atlas), make_sheets(atlas, patches, sheets)
+    opened = write_slides(atlas, seen, slides, shown)
+    megabytes = shown["bytes"].sum() / 1e6
+    print(f"{len(shown):,} sheets, {megabytes:.1f} MB; {len(opened):,} slides", file=sys.stderr)
+    save_agreement(pairs, atlas, picture)
+    for frame, folder in ((shown, sheets), (opened, slides)):
+        frame["file"] = f"atlas/{dataset}/{folder.name}/" + frame["file"]
+    stamped = {listed: shown.drop(columns="shown"), places: opened, agreement: pairs}
+    results = {table: atlas.table()} | {path: atlas.stamped(one) for path, one in stamped.items()}
+    for path, result in results.items():
+        result.insert(0, "study", study)
+        with written_whole(path) as beside:
+            result.assign(synthetic=bool(atlas.notice)).to_csv(beside, index=False)
+
+
+if __name__ == "__main__":
+    run(main)
