@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.cost_figures import draw_costs
+from cryotome.looks import model_looks, row_looks
 
 ROWS = [("uni", "ridge"), ("r50", "e2e"), ("hist", "ridge"), ("old", "ridge")]
 ABOUT = {
@@ -9,6 +10,8 @@ ABOUT = {
     "datasets": {"d": "Tissue: figure against look-alike"},
     "notice": "synthetic",
 }
+LOOKS = row_looks(ROWS, model_looks([model for model, _ in ROWS], {}))
+ABOUT["looks"] = {row: vars(look) for row, look in LOOKS.items()}
 
 
 def table(**changes: list) -> pd.DataFrame:

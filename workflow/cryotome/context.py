@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from cryotome.cards import Card
 from cryotome.comparisons import Rows
 from cryotome.errors import CardError, StoreError
-from cryotome.figures import noticed, row_colours
+from cryotome.figures import looks_of, noticed
 from cryotome.images import find_image, microns_per_pixel, open_image
 from cryotome.statistics import gap_interval, interval
 from cryotome.variants import TOKENS
@@ -135,7 +135,10 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Figure:
     columns = [how for how in sweep["poolings"] if (table["pooling"] == how).any()] or [""]
     places = list(dict.fromkeys(table[PANEL].itertuples(index=False, name=None)))
     rows = table["base_model"] + " + " + table["head"]
-    colours = row_colours(list(dict.fromkeys(rows)))
+    looks, keys = looks_of(about), table["model"] + " + " + table["head"]
+    # a line is a model under its poolings: it looks as the first of them
+    colours = {row: looks[key].colour for row, key in reversed(list(zip(rows, keys, strict=True)))}
+    colours = {row: colours[row] for row in dict.fromkeys(rows)}
     labels = {row: _label(row, sweep, about) for row in colours}
     sns.set_theme(style="whitegrid", context="paper")
     size = (3.4 * len(columns) + 2.4, 3.2 * len(places))

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from cryotome.cards import Card
-from cryotome.figures import noticed, row_colours
+from cryotome.figures import looks_of, noticed
 
 WHERE = {"in_mean": "in domain", "out_mean": "out of domain"}
 ALONE = {"in_mean": "all test cells"}  # of a dataset that is not in Table 2
@@ -51,7 +51,8 @@ def draw_costs(table: pd.DataFrame, about: Card) -> Figure:
     """
     sns.set_theme(style="whitegrid", context="paper")
     datasets = list(dict.fromkeys(table["dataset"])) or [""]
-    labels, colours = about["labels"], row_colours(list(about["labels"]))
+    labels = about["labels"]
+    colours = {row: look.colour for row, look in looks_of(about).items()}
     size = (4.2 * len(WHERE) + 2.6, 3.6 * len(datasets))
     figure, axes = plt.subplots(
         len(datasets), len(WHERE), layout="constrained", figsize=size, squeeze=False, sharey="row"
@@ -81,6 +82,9 @@ def _draw_panel(axis: Axes, part: pd.DataFrame, name: str, colours: dict) -> Non
         fill = colour if row["kind"] == "o" else "none"
         look = {"marker": row["kind"], "ms": 8, "mec": colour, "mfc": fill, "mew": 1.6}
         axis.plot(row["x"], row[name], linestyle="", **look)
+        if (part["model"] == row["model"]).sum() > 1:  # a model has one colour
+            place: Card = {"xytext": (6, 3), "textcoords": "offset points", "fontsize": 6}
+            axis.annotate(row["head"], (row["x"], row[name]), color=colour, **place)
     axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
     axis.margins(x=0.12)
 

@@ -255,7 +255,8 @@ class Study:
     @cached_property
     def looks(self) -> dict[str, Look]:
         """Every model's colour and mark, which no figure gives to another."""
-        said = {name: self.model(name).get("look") for name in self.models}
+        carded = [name for name in self.models if self._has_card("models", name)]
+        said = {name: self.model(name).get("look") for name in carded}
         return model_looks(self.models, {name: look for name, look in said.items() if look})
 
     def dataset(self, name: str) -> Card:

@@ -169,7 +169,9 @@ rule compare:
         against=reported(
             "results/studies/{study}/comparisons.csv", "Uncertainty", "Comparisons"
         ),
-        spread=reported("results/studies/{study}/variances.csv", "Uncertainty", "Spread"),
+        spread=reported(
+            "results/studies/{study}/variances.csv", "Uncertainty", "Spread"
+        ),
         curves=reported(
             "results/studies/{study}/learning.csv", "Uncertainty", "Learning curves"
         ),
