@@ -173,3 +173,12 @@ def g(page_tables: Path, tmp_path: Path) -> "Gathered":
     folder = shutil.copytree(page_tables, tmp_path / "results") / "studies" / "invented"
     about = json.loads(page_about(study_of(4, ["midog2022"]))) | {"made": "today"}
     return Gathered(folder, about)
+
+
+@pytest.fixture
+def more(g: "Gathered") -> "Gathered":
+    """The same with counts, calibration, cost and atlas."""
+    from page_study import study_of, write_more
+
+    write_more(g.results, study_of(4, ["midog2022"]))
+    return g

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "workflow"))
@@ -84,6 +85,92 @@ def write_tables(folder: Path, study: Study) -> None:
         table.assign(study=study.name, synthetic=False).to_csv(home / f"{name}.csv", index=False)
 
 
+def write_more(folder: Path, study: Study, *, cells: int = 60) -> None:
+    """Write counts, calibration, cost and the atlas of a study: so many cells a dataset."""
+    rng = np.random.default_rng(1)
+    home = folder / "studies" / study.name
+    rows = pd.DataFrame([(r.model, r.head) for r in study.rows], columns=["model", "head"])
+    names = [f"{r.model} + {r.head}" for r in study.rows]
+    for dataset in study.datasets:
+        domains = list(study.dataset(dataset)["domains"])
+        place = home / "atlas" / dataset
+        _write_atlas(place, names, domains, cells, rng)
+    dataset = study.datasets[0]
+    domains = list(study.dataset(dataset)["domains"])
+    rois = pd.DataFrame({"image": [f"{n:03d}.tiff" for n in range(40)], "area_mm2": 2.0})
+    rois["domain"] = [domains[n % len(domains)] for n in range(40)]
+    rois["annotated"] = rng.integers(0, 60, 40)
+    counts = rows.merge(rois, how="cross").assign(
+        dataset=dataset, scheme="slide_grouped", fold=0, where="in", threshold=0.5
+    )
+    counts["counted"] = (counts["annotated"] + rng.integers(-9, 12, len(counts))).clip(0)
+    gap = counts["counted"] - counts["annotated"]
+    keys = ["dataset", "scheme", "model", "head", "domain", "where"]
+    agreed = counts.assign(gap=gap).groupby(keys, sort=False)["gap"]
+    agreed = agreed.agg(bias="mean", sd="std", rois="count").reset_index()
+    for name, sign in (("lower", -1.96), ("upper", 1.96), ("bias", 0)):
+        middle = agreed["bias"] + sign * agreed["sd"]
+        agreed[name] = middle
+        agreed[f"{name}_low"], agreed[f"{name}_high"] = middle - 1, middle + 1
+    bins = pd.DataFrame({"bin": range(10), "n": 50, "mean_score": np.arange(10) / 10 + 0.05})
+    bins = bins.assign(low=bins["mean_score"] - 0.05, high=bins["mean_score"] + 0.05)
+    where = pd.DataFrame({"where": ["in", "out"]})
+    both = rows.merge(where, how="cross").assign(dataset=dataset, scheme="from_*")
+    curves = both.merge(bins, how="cross")
+    curves["share_positive"] = curves["mean_score"] ** 1.3
+    curves["share_low"] = curves["share_high"] = curves["share_positive"]
+    tables = {
+        "counts": counts, "agreement": agreed.assign(unit="cells a region"),
+        "reliability": curves,
+        "calibration": both.assign(n=500, positives=200, brier=0.15, brier_low=0.14, ece=0.05,
+                                   brier_high=0.16, ece_low=0.04, ece_high=0.06, slope=0.9,
+                                   intercept=0.1, note=""),
+        "operating": both.assign(train_domain=domains[0], test_domain=domains[-1],
+                                 what="fixed_rate", rate_per_mm2=1.0, threshold=0.4,
+                                 sensitivity=0.7, false_positives_per_mm2=0.98, low=0.6, high=0.8),
+        "costs": rows.assign(dataset=dataset, jobs=4, missing=0, gpu_hours=0.5 + rows.index,
+                             core_hours=1.0, wall_hours=1.0, shared_gpu_hours=0.0,
+                             shared_core_hours=0.1, peak_mb=900, peak_gpu_mb=9000,
+                             patches_per_s=800.0, device="a GPU", energy_kwh=0.4, in_mean=0.8,
+                             out_mean=0.7, note=""),
+        "ledger": pd.DataFrame({"rule": ["embed", "probe"], "wall_s": [90.0, 3.0],
+                                "cpu_s": [100.0, 3.0], "gpu_s": [80.0, 0.0],
+                                "peak_mb": [900, 300], "device": ["a GPU", "a processor"]}),
+    }  # fmt: skip
+    for name, table in tables.items():
+        table.assign(study=study.name, synthetic=False).to_csv(home / f"{name}.csv", index=False)
+
+
+def _write_atlas(place: Path, names: list[str], domains: list[str], cells: int, rng) -> None:
+    (place / "sheets").mkdir(parents=True, exist_ok=True)
+    (place / "slides").mkdir(exist_ok=True)
+    scores = {f"score {name}": rng.random(cells).round(6) for name in names}
+    table = pd.DataFrame({"id": range(cells), "slide": "a.tiff", "label": 1, **scores})
+    table.to_csv(place / "cells.csv", index=False)
+    (place / "slides" / "a.tiff.geojson").write_text(
+        '{"type": "FeatureCollection", "features": []}'
+    )
+    slides = {"dataset": place.name, "slide": ["a.tiff"], "cells": cells, "errors": 3}
+    file = f"atlas/{place.name}/slides/a.tiff.geojson"
+    pd.DataFrame(slides | {"file": file}).to_csv(place / "slides.csv", index=False)
+    sheets = [("disagreement", "", "", domain) for domain in domains]
+    sheets += [("errors", *name.split(" + "), domain) for name in names for domain in domains]
+    lines = []
+    for kind, model, head, domain in sheets:
+        file = f"sheets/{kind}.{domain}.{model}.{head}.jpg"
+        Image.fromarray(rng.integers(0, 255, (90, 120, 3), dtype=np.uint8)).save(place / file)
+        lines.append((place.name, kind, model, head, domain, "", f"atlas/{place.name}/{file}", 12))
+    columns = ["dataset", "kind", "model", "head", "domain", "scanner", "file", "cells"]
+    pd.DataFrame(lines, columns=columns).assign(what="invented").to_csv(
+        place / "sheets.csv", index=False
+    )
+    pairs = [(a, b) for n, a in enumerate(names) for b in names[n + 1 :]]
+    agreement = pd.DataFrame(pairs, columns=["row", "other"]).assign(kappa=0.4, spearman=0.5)
+    agreement.assign(both_right=9, only_row=2, only_other=1, both_wrong=3).to_csv(
+        place / "agreement.csv", index=False
+    )
+
+
 def _against(spans: pd.DataFrame, reference: str) -> pd.DataFrame:
     keys = ["dataset", "scheme", "fraction", "tested"]
     first = spans[spans["row"] == reference].set_index(keys)["auroc"]
@@ -111,10 +198,13 @@ def _judged(table2: pd.DataFrame) -> pd.DataFrame:
     return table.assign(low=low, high=high, why="measured minus published", source="the paper")
 
 
-def make_page(folder: Path, rows: int = 9, datasets: tuple[str, ...] = ("midog2022",)) -> Path:
+def make_page(
+    folder: Path, rows: int = 9, datasets: tuple[str, ...] = ("midog2022",), cells: int = 60
+) -> Path:
     """Write the tables and the page; return the page."""
     study = study_of(rows, list(datasets))
     write_tables(folder, study)
+    write_more(folder, study, cells=cells)
     page = folder / "studies" / study.name / "index.html"
     write_page(page, json.loads(page_about(study)))
     return page
@@ -124,5 +214,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=9)
+    parser.add_argument("--cells", type=int, default=60)
     given = parser.parse_args()
-    print(make_page(given.folder, given.rows, ("midog2022", "ccmct")))
+    print(make_page(given.folder, given.rows, ("midog2022", "ccmct"), given.cells))

@@ -22,12 +22,15 @@ class Sheet:
 
     Attributes
     ----------
+    group
+        The dataset, and whose errors these are.
     href
         From the page to the file.
     data
         The picture itself as a data address, empty where it is only linked.
     """
 
+    group: str
     title: str
     said: str
     href: str
@@ -72,15 +75,16 @@ def _sheets(table: pd.DataFrame, g: Gathered, left: int) -> tuple[list[Sheet], i
     for line in table.to_dict("records"):
         path = g.folder / str(line["file"])
         row = f"{line['model']} + {line['head']}"
-        who = "all rows" if line["kind"] == "disagreement" else g.labels.get(row, row)
-        kind = "Disagreement" if line["kind"] == "disagreement" else "Errors"
+        apart = line["kind"] == "disagreement"
+        who = "where rows disagree" if apart else f"errors of {g.labels.get(row, row)}"
         where = ", ".join(str(line[n]) for n in ("domain", "scanner") if isinstance(line[n], str))
-        title = f"{kind}: {panel(str(line['dataset']), g, where)}, {who}"
         data, size = "", path.stat().st_size if path.exists() else 0
         if 0 < size <= left:
             left, data = left - size, _embedded(path)
         if size:
-            found.append(Sheet(title, str(line["what"]), _source(g, str(line["file"])).href, data))
+            group = f"{panel(str(line['dataset']), g)}: {who}"
+            href = _source(g, str(line["file"])).href
+            found.append(Sheet(group, where, str(line["what"]), href, data))
     return found, left
 
 

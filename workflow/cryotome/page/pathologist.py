@@ -11,6 +11,7 @@ from cryotome.page.pictures import Picture, finish, lines, tips
 from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_cell
 
 FILES = ["agreement.csv", "counts.csv", "operating.csv", "calibration.csv", "reliability.csv"]
+ALL = "all"
 SHARES = ["share_low", "share_high"]
 SAID = [
     "Of the annotated candidates, mitotic figures and look-alikes: the error of classification "
@@ -58,7 +59,7 @@ def _agreement(g: Gathered) -> Grid | None:
     ]  # fmt: skip
     heads = ["Row", "Dataset", "Training", "Tested", "Tumour type", "Regions", "Bias"]
     heads += ["Bias: 95 % interval", "Lower limit of agreement", "Upper limit", "Unit"]
-    title = "Mitotic count: counted minus annotated (Bland and Altman)"
+    title = "Count of the second class: counted minus annotated (Bland and Altman)"
     return Grid(title, heads, rows, source, folded=len(rows) > 20)
 
 
@@ -99,12 +100,14 @@ def _calibration(g: Gathered) -> Grid | None:
 
 
 def _bland_altman(g: Gathered) -> list[Picture]:
-    """Draw every region of one row, chosen by the reader: a figure per dataset."""
+    """Draw every region of a row of Figure 2, by tumour type as the reader chooses."""
     counts, agreed = g.table("counts.csv"), g.table("agreement.csv")
     if counts is None or agreed is None:
         return []
     pictures = []
     keys = ["dataset", "scheme", "model", "head", "domain", "where", "image", "area_mm2"]
+    drawn = [" + ".join(pair) for pair in g.about["figure2"]]  # all rows are in the file
+    counts = counts[(counts["model"] + " + " + counts["head"]).isin(drawn)]
     counts = counts[counts["where"] == counts["where"].min()]  # in domain where there is any
     for dataset, part in parted(counts, "dataset"):
         scheme = part["scheme"].iloc[0]
@@ -114,12 +117,19 @@ def _bland_altman(g: Gathered) -> list[Picture]:
         table["tumour"] = [_domain(str(dataset), str(name), g) for name in table["domain"]]
         table["middle"] = (table["annotated"] + table["counted"]) / 2
         table["gap"] = table["counted"] - table["annotated"]
+        counted = g.about["cards"]["datasets"][dataset]["task"].split(" against ")[0]
         title = panel(str(dataset), g, cells_of(str(dataset), str(scheme), g))
-        bind = alt.binding_select(options=list(dict.fromkeys(table["row"])), name="Row: ")
-        chosen = alt.param(name="line", value=table["row"].iloc[0], bind=bind)
+        choices = {"line": ("Row: ", list(dict.fromkeys(table["row"]))),
+                   "tumour": ("Tumour type: ", [ALL, *dict.fromkeys(table["tumour"])])}  # fmt: skip
+        chosen = [
+            alt.param(name=key, value=names[0],
+                      bind=alt.binding_select(options=names, name=said))
+            for key, (said, names) in choices.items()
+        ]  # fmt: skip
         tip = tips(Region="image", Tumour_type="tumour", Annotated="annotated:.0f",
                    Counted="counted:.1f")  # fmt: skip
         base = alt.Chart(table).transform_filter("datum.row == line")
+        base = base.transform_filter(f"tumour == '{ALL}' || datum.tumour == tumour")
         points = base.mark_point(filled=True, size=45, opacity=0.8).encode(
             x=alt.X("middle:Q", title="mean of the two counts of a region"),
             y=alt.Y("gap:Q", title="counted minus annotated"),
@@ -135,9 +145,10 @@ def _bland_altman(g: Gathered) -> list[Picture]:
             rules += levels.mark_rule(color="#888", strokeDash=[5, 3]).encode(y=f"{end}:Q")
         columns = ["row", "tumour", "image", "annotated", "counted"]
         behind = plain(table[columns], title, g.source("counts.csv"))
-        said = f"Bland-Altman plot of mitotic counts, {title}: {table['image'].nunique()} regions."
-        spec = finish((points + rules).add_params(chosen), rows=False)
-        pictures.append(Picture(f"bland-{dataset}", f"Mitotic count, {title}", spec, said, behind))
+        said = f"Bland-Altman plot of counts, {title}: {table['image'].nunique()} regions."
+        spec = finish((points + rules).add_params(*chosen), rows=False)
+        name = f"bland-{dataset}"
+        pictures.append(Picture(name, f"Count of {counted}, {title}", spec, said, behind))
     return pictures
 
 
