@@ -28,6 +28,8 @@ class Sheet:
         From the page to the file.
     data
         The picture itself as a data address, empty where it is only linked.
+    anchor
+        Name of a place in the page, of the first sheet of a dataset.
     """
 
     group: str
@@ -35,6 +37,7 @@ class Sheet:
     said: str
     href: str
     data: str
+    anchor: str = ""
 
 
 def atlas(g: Gathered) -> Section:
@@ -84,7 +87,8 @@ def _sheets(table: pd.DataFrame, g: Gathered, left: int) -> tuple[list[Sheet], i
         if size:
             group = f"{panel(str(line['dataset']), g)}: {who}"
             href = _source(g, str(line["file"])).href
-            found.append(Sheet(group, where, str(line["what"]), href, data))
+            anchor = "" if found else f"atlas-{line['dataset']}"  # where GeoJSON leads back to
+            found.append(Sheet(group, where, str(line["what"]), href, data, anchor))
     return found, left
 
 

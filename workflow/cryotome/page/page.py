@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cryotome.cards import Card
 from cryotome.looks import COLOURS, MARKS, Look
-from cryotome.page.atlas import atlas
+from cryotome.page.atlas import Sheet, atlas
 from cryotome.page.context import context
 from cryotome.page.cost import cost
 from cryotome.page.differences import differences
@@ -68,6 +68,14 @@ def mark(look: Look | Card | None) -> str:
     )
 
 
+def grouped(sheets: list[Sheet]) -> list[tuple[str, list[Sheet]]]:
+    """Return the sheets of each group, in their order."""
+    groups: dict[str, list[Sheet]] = {}
+    for sheet in sheets:
+        groups.setdefault(sheet.group, []).append(sheet)
+    return list(groups.items())
+
+
 def compose(g: Gathered) -> str:
     """Return the page as HTML."""
     loader = PackageLoader("cryotome.page", "parts")
@@ -75,7 +83,7 @@ def compose(g: Gathered) -> str:
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["mark"] = mark
+    environment.filters |= {"mark": mark, "grouped": grouped}
     parts = [part for section in PARTS if (part := section(g))]
     specs = {picture.name: picture.spec for part in parts for picture in part.pictures}
     script = environment.get_template("page.js").module  # no values in it
