@@ -302,6 +302,21 @@ def test_editing_the_title_of_a_card_reruns_the_tables_only(done):
     }  # fmt: skip
 
 
+def test_the_atlas_is_made_and_a_scanner_that_is_named_reruns_it_alone(done):
+    folder = done / "results/studies/small/atlas/demo_slides"
+    listed, slides = (pd.read_csv(folder / f"{name}.csv") for name in ("sheets", "slides"))
+    assert set(listed["scheme"]) == {"random"} and set(listed["fraction"]) == {1.0}
+    assert set(slides["synthetic"]) == {True} and len(slides) == 8
+    for file in [*listed["file"], *slides["file"]]:
+        assert (folder.parents[1] / file).stat().st_size > 1000
+    path = done / "config" / "datasets" / "demo_slides.yaml"
+    before = path.read_text()
+    path.write_text(before + "scanners: {noisy: {title: noisy scanner, where: {}}}\n")
+    planned = small(done)
+    path.write_text(before)
+    assert planned == {"atlas": 1, "all": 1}
+
+
 def test_editing_a_number_of_a_card_reruns_what_it_decides(done):
     path = done / "config" / "models" / "colour_histogram.yaml"
     before = changed(path, "bins: 16", "bins: 8")

@@ -95,11 +95,12 @@ class Page:
     def _show(self, tile: Tile, patch: np.ndarray, left: int) -> None:
         picture = Image.fromarray(patch).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         self.image.paste(picture, (left, self.y))
-        if tile.flag:
-            high = round(NORMAL * LINE) + 4
-            band = (left, self.y + SIDE - high, left + SIDE - 1, self.y + SIDE - 1)
-            self.pen.rectangle(band, fill=FLAG)
-            self.fitted((left + 5, band[1] + 2), tile.flag, INK, bold=True)
+        font, step = _font(NORMAL, bold=True), round(NORMAL * LINE)
+        lines = wrapped(tile.flag, font, SIDE - 8)
+        for n, line in enumerate(reversed(lines)):
+            foot = self.y + SIDE - n * step
+            self.pen.rectangle((left, foot - step, left + SIDE - 1, foot - 1), fill=FLAG)
+            self.pen.text((left + 4, foot - step), line, fill=INK, font=font)
 
     def cut(self) -> Image.Image:
         """Return what is written."""

@@ -27,6 +27,7 @@ START = {"publish": 0.1} | dict.fromkeys(THREADS, 10.0)  # core-seconds before t
 ELSE = 1.0  # … of other rules
 BLOCK = 4096  # bytes that the smallest file takes
 DEMO, DEMO_CELLS = 80e6, 512  # bytes of the invented tissue; cells of each of its domains
+SHOWN = 90  # bytes of a score in a slide and a table of the atlas
 ADAPTED = 0.02  # share of a network's weights that adapters add
 PREDICTION, ROLE, CELL, WINDOW, PICTURE = 36, 12, 70, 50, 60_000  # bytes of a line; of a curve
 PIXELS = 3  # bytes of one
@@ -240,6 +241,8 @@ def _core_seconds(study: Study, job: Job) -> float:
             return folds * sum(_scored(study, w, f) for f in shares) / 200_000
         case "compare" | "price_ladder":
             return 0.15 * study.runs
+        case "atlas":  # its sheets, most of it
+            return 1.8 * len(study.rows)
         case "make_demo":
             return 20.0
         case "tile_slide":
@@ -273,6 +276,7 @@ def _bytes(study: Study, job: Job) -> float:
         "probe": lambda: folds * _predicted(study, w, study.shares),
         "probe_whole": lambda: folds * _predicted(study, w, ["1.0"]),
         "train_endtoend": lambda: _trained(study, w),
+        "atlas": lambda: len(study.rows) * (count * SHOWN + 10 * PICTURE),
     }
     kept |= {
         "tile_slide": lambda: (
