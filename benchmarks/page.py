@@ -55,9 +55,7 @@ def main() -> None:
             drawn = opened(browser, page, "body[data-ready=all]")
             size = f"{page.stat().st_size / 1e6:.1f} MB"
             print(f"{rows} rows, {cells:,} cells: {size}, written with its tables in {made:.1f} s")
-            print(
-                f"  tables {tables:.2f} s ({tables / least:.1f} of the least), figures {drawn:.2f} s"
-            )
+            print(f"  tables {tables:.2f} s, {tables / least:.1f} of the least; all {drawn:.2f} s")
         browser.close()
 
 

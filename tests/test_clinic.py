@@ -184,3 +184,16 @@ def test_predictions_of_other_cells_are_refused(tmp_path):
     cells.assign(label=0).to_csv(tmp_path / "d.csv", index=False)
     with pytest.raises(StoreError, match="was made from other cells"):
         read_scored(predictions[0], read(tmp_path))
+
+
+def test_a_study_of_one_domain_runs_whole_and_its_empty_tables_have_headers(tiny_study):
+    folder = tiny_study / "results" / "studies" / "tiny"
+    tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv") if path.stem in COLUMNS}
+    assert set(tables) == set(COLUMNS)
+    for name, table in tables.items():
+        assert list(table.columns) == ["study", *COLUMNS[name], "synthetic"]
+    assert tables["counts"].empty and tables["agreement"].empty  # random cells
+    assert len(tables["calibration"]) == 2  # rows
+    for name in ("reliability", "bland_altman"):
+        assert (folder / f"{name}.png").stat().st_size > 5000
+        assert (folder / f"{name}.pdf").read_bytes().startswith(b"%PDF")

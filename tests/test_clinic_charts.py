@@ -50,9 +50,9 @@ def test_every_row_has_its_reliability_diagram_in_and_out_of_domain(tables):
 
 
 def test_a_row_whose_scores_are_all_equal_is_marked(tables):
-    noted = tables["calibration"].assign(note="all scores are equal")
+    noted = tables["calibration"].assign(note="all scores are equal in 1 of 2 folds")
     said = words(draw_reliability(tables | {"calibration": noted}, ABOUT))
-    assert "*: all scores are equal" in said
+    assert "*: all scores of a fold are equal" in said
 
 
 def test_seventeen_rows_stand_in_three_lines(tables):

@@ -13,7 +13,6 @@ from cryotome.statistics import effective_number, gap_interval
 EDGE = 1e-6  # how near to 0 and 1 a score may lie where its logit is taken
 STEPS, ENOUGH = 50, 1e-8  # of Newton's method
 STEEP = 1e3  # a slope beyond means that the scores part the classes
-ALIKE = "all scores are equal"
 
 draws_of = lru_cache(maxsize=8)(draw_slides)
 
@@ -118,19 +117,21 @@ def _fitted(columns: np.ndarray, label: np.ndarray, offset: np.ndarray) -> list[
     return [float("nan")] * len(weights)
 
 
-def calibrate(tested: pd.DataFrame, draws: int) -> dict[str, float | str]:
+def calibrate(parts: list[pd.DataFrame], draws: int) -> dict[str, float | str]:
     """Say how far scores are probabilities.
 
     Parameters
     ----------
-    tested
-        Columns label, score (P of label 1), slide; a cell that several folds test has a line
-        for each.
+    parts
+        Of each fold, columns label, score (P of label 1), slide; a cell that several folds test
+        counts in each.
 
     Returns
     -------
     n, positives, brier, brier_low, brier_high, ece, ece_low, ece_high, slope, intercept, note
+        No slope where no fold tells one cell from another.
     """
+    tested = pd.concat(parts)
     label, score = tested["label"].to_numpy(), tested["score"].to_numpy()
     slide = tested["slide"].cat.codes.to_numpy()
     spans = {
@@ -141,7 +142,9 @@ def calibrate(tested: pd.DataFrame, draws: int) -> dict[str, float | str]:
     for name, span in spans.items():
         found |= dict(zip((name, f"{name}_low", f"{name}_high"), span, strict=True))
     slope, intercept = recalibrate(label, score)
-    note = ALIKE if (score == score[0]).all() else ""
+    equal = sum(part["score"].nunique() == 1 for part in parts)
+    slope = float("nan") if equal == len(parts) else slope
+    note = f"all scores are equal in {equal} of {len(parts)} folds" if equal else ""
     return found | {"slope": slope, "intercept": intercept, "note": note}
 
 

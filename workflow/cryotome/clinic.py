@@ -117,12 +117,17 @@ def read_scored(path: Path, dataset: Dataset) -> Scored:
     return Scored(fold, cells[role == "test"], cells[role == "validation"])
 
 
-def _calibrated(scored: list[Scored], draws: int) -> Iterator[tuple[str, Card, pd.DataFrame]]:
-    """Give the name of each scheme and pool, its calibration and its bins."""
+def _calibrated(scored: list[Scored], draws: int) -> Iterator[tuple[Card, pd.DataFrame]]:
+    """Give the calibration of each scheme and pool, in and out of domain, and its bins."""
     for name in dict.fromkeys(name for one in scored for name in pools(one.fold.scheme)):
-        tested = pd.concat([one.test for one in scored if name in pools(one.fold.scheme)])
-        for where, part in tested.groupby("where"):
-            yield name, {"where": where, **calibrate(part, draws)}, reliability(part)
+        tested = [one.test for one in scored if name in pools(one.fold.scheme)]
+        for where in ("in", "out"):
+            parts = [test[test["where"] == where] for test in tested]
+            parts = [part for part in parts if len(part)]
+            if parts:
+                names = {"scheme": name, "where": where}
+                bins = reliability(pd.concat(parts)).assign(**names)
+                yield names | calibrate(parts, draws), bins
 
 
 def _counted(scored: list[Scored]) -> pd.DataFrame:
@@ -162,10 +167,7 @@ def _operated(scored: list[Scored], domains: list[str], draws: int) -> pd.DataFr
 
 def describe(scored: list[Scored], domains: list[str], draws: int) -> Tables:
     """Describe one row on one dataset: name of a table to its lines, without the row's names."""
-    bins, lines = [], []
-    for name, line, table in _calibrated(scored, draws):
-        lines.append({"scheme": name, **line})
-        bins.append(table.assign(scheme=name, where=line["where"]))
+    lines, bins = zip(*_calibrated(scored, draws), strict=True)
     counts = _counted(scored)
     return {
         "reliability": pd.concat(bins, ignore_index=True),

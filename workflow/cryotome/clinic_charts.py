@@ -10,7 +10,6 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from cryotome.calibration import ALIKE
 from cryotome.cards import Card
 from cryotome.counting import once_each
 from cryotome.figures import noticed
@@ -98,7 +97,7 @@ def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
         sheet.supxlabel("score: the chance that the row gives", fontsize=9)
         sheet.supylabel("share that is positive", fontsize=9)
     titles = {_titled(about, *kind): colour for kind, colour in colours.items()}
-    _legend(figure, titles, alike=bool((sums["note"] == ALIKE).any()))
+    _legend(figure, titles, alike=bool((sums["note"] != "").any()))
     return noticed(figure, about["notice"])
 
 
@@ -114,7 +113,7 @@ def _draw_sheet(axes: np.ndarray, parts: list[pd.DataFrame], labels: Card, colou
             if len(line):
                 _draw_bins(axis, part, colour)
                 text = f"{line['brier'].iloc[0]:.3f} · {line['ece'].iloc[0]:.3f}"
-                text += "*" * (line["note"].iloc[0] == ALIKE)
+                text += "*" * (line["note"].iloc[0] != "")
                 axis.text(0.5 * place, 1.02, text, va="bottom", fontsize=7, color=colour)
     for axis in axes.flat[len(labels) :]:
         axis.set_axis_off()
@@ -137,7 +136,7 @@ def _legend(figure: Figure, colours: dict[str, tuple], alike: bool) -> None:
         "Numbers: Brier score · expected calibration error. Points grow with their cells; bins of "
         f"fewer than {FEW} cells are not drawn. All schemes: reliability.csv."
     )
-    title += "  *: all scores are equal" * alike
+    title += "  *: all scores of a fold are equal." * alike
     figure.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.0), frameon=False,
                   ncols=3, title=textwrap.fill(title, 28 * ACROSS), title_fontsize=8,
                   fontsize=8)  # fmt: skip
