@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from conftest import CONFIG, ROOT
+from docutils.core import publish_parts
+from jinja2 import Template
 from test_workflow import checkout, snakemake
 
 from cryotome.cards import read_yaml
@@ -72,6 +74,16 @@ def test_every_product_has_a_caption_that_renders_a_category_and_labels(clone, c
     assert {Path(product).name for product in study.products} < files
     assert f'Study <tt class="docutils literal">{study.name}</tt>' in description
     assert "system-message" not in description
+
+
+@pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_description_renders_for_every_study(path):
+    """Also where a study has no rows of paper 001."""
+    text = (ROOT / "workflow" / "report" / "workflow.rst").read_text()
+    about = {"config": read_yaml(path)}
+    page = publish_parts(Template(text).render(snakemake=about), writer="html")["html_body"]
+    assert about["config"]["study"] in page
+    assert "system-message" not in page and "problematic" not in page
 
 
 def test_every_caption_belongs_to_a_product_and_every_product_has_one():

@@ -149,14 +149,16 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Figure:
         here = (table[PANEL] == list(place)).all(axis=1)
         for axis, how in zip(line, columns, strict=True):
             chosen = here & ((table["pooling"] == how) | ~swept)
-            _draw_lines(axis, table[chosen].assign(row=rows, swept=swept), colours, labels)
+            solid = swept | (not how)
+            _draw_lines(axis, table[chosen].assign(row=rows, solid=solid), colours, labels)
             title = f"{sweep['bases'][place[0]]['title']}, {_scheme(place[1], about)}"
             words = TOKENS[how][0] if how else "as the cards pool"
             axis.set_title(f"{title}\n{PLACES[place[2]]}; {words}", fontsize=8)
         line[0].set_ylabel("AUROC, 95 % over slides")
     handles, names = axes[0, 0].get_legend_handles_labels()
     where: Card = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
-    figure.legend(handles, names, title="dashed: returns no tokens", **where)
+    note = "dashed: returns no tokens" if swept.any() and not swept.all() else None
+    figure.legend(handles, names, title=note, **where)
     return noticed(figure, about["notice"])
 
 
@@ -177,7 +179,7 @@ def _draw_lines(axis: Axes, part: pd.DataFrame, colours: dict, labels: dict) -> 
         line = part[part["row"] == row].sort_values("side")
         x = line["side"] * 1.02 ** (place - (len(colours) - 1) / 2)
         error = np.abs(line[["low", "high"]].to_numpy().T - line["auroc"].to_numpy())
-        style = "-" if line["swept"].all() else "--"
+        style = "-" if line["solid"].all() else "--"
         look = {"color": colour, "label": labels[row], "marker": "o", "ms": 4, "capsize": 2}
         axis.errorbar(x, line["auroc"], yerr=error, linestyle=style, **look)
     axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
