@@ -23,7 +23,7 @@ def test_every_file_is_said_to_come_from_the_rule_that_makes_it():
             output = rule.split("output:")[-1].split("log:")[0]
             names = re.findall(home, output)
             if "{table}.csv" in output:  # several at once
-                names += [f"{name}.csv" for name in re.findall(r'"(\w+)"', output.split("table=[")[1].split("]")[0])]  # fmt: skip
+                names += [f"{name}.csv" for name in re.findall(r'"(\w+)": "', output)]
             made |= dict.fromkeys(names, re.match(r"\w+", rule)[0])
     assert {name: made.get(name) for name in RULES} == RULES
 

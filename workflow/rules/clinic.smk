@@ -6,6 +6,8 @@ OUTPUT    results/studies/{study}/reliability.*, calibration.csv, operating.csv
           results/studies/{study}/counts.csv, agreement.csv, bland_altman.*
 """
 
+CLINIC = "For the pathologist"
+
 
 def whole(scheme):
     """Return the largest fraction of a scheme, alone."""
@@ -46,12 +48,28 @@ rule for_pathologist:
             fractions=whole,
         ),
     output:
-        tables=expand(
-            "results/studies/{{study}}/{table}.csv",
-            table=["reliability", "calibration", "counts", "agreement", "operating"],
-        ),
-        reliability=multiext("results/studies/{study}/reliability", ".pdf", ".png"),
-        bland_altman=multiext("results/studies/{study}/bland_altman", ".pdf", ".png"),
+        tables=[
+            reported(f"results/studies/{{study}}/{table}.csv", CLINIC, what)
+            for table, what in {
+                "reliability": "Reliability",
+                "calibration": "Calibration",
+                "counts": "Counts of regions",
+                "agreement": "Limits of agreement",
+                "operating": "Operating points",
+            }.items()
+        ],
+        reliability=[
+            reported(
+                f"results/studies/{{study}}/reliability.{kind}", CLINIC, "Reliability"
+            )
+            for kind in ("pdf", "png")
+        ],
+        bland_altman=[
+            reported(
+                f"results/studies/{{study}}/bland_altman.{kind}", CLINIC, "Counts"
+            )
+            for kind in ("pdf", "png")
+        ],
     log:
         "results/logs/for_pathologist/{study}.log",
     conda:

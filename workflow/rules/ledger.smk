@@ -29,10 +29,10 @@ rule tally:
         * bool(STUDY.crossing and STUDY.rows),
         intervals=["results/studies/{study}/intervals.csv"] * bool(STUDY.rows),
     output:
-        jobs="results/studies/{study}/ledger.csv",
-        rows_csv="results/studies/{study}/costs.csv",
-        pdf="results/studies/{study}/cost_auroc.pdf",
-        png="results/studies/{study}/cost_auroc.png",
+        jobs=reported("results/studies/{study}/ledger.csv", "Cost", "Jobs"),
+        rows_csv=reported("results/studies/{study}/costs.csv", "Cost", "Rows"),
+        pdf=reported("results/studies/{study}/cost_auroc.pdf", "Cost", "AUROC"),
+        png=reported("results/studies/{study}/cost_auroc.png", "Cost", "AUROC"),
     log:
         "results/logs/tally/{study}.log",
     conda:
