@@ -151,7 +151,7 @@ def _agreed(counts: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def _operated(scored: list[Scored], domains: list[str], draws: int) -> pd.DataFrame:
+def _operated(scored: list[Scored], domains: list[str]) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=["scheme", "train_domain", "test_domain", *MEASURED])]
     for scheme in dict.fromkeys(one.fold.scheme for one in scored):
         folds = [one for one in scored if one.fold.scheme == scheme]
@@ -161,7 +161,7 @@ def _operated(scored: list[Scored], domains: list[str], draws: int) -> pd.DataFr
             if parts:
                 home = named(folds[0].fold.trained, domains)
                 place = {"scheme": scheme, "train_domain": home, "test_domain": domain}
-                tables.append(operate(parts, draws).assign(**place))
+                tables.append(operate(parts).assign(**place))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
@@ -174,7 +174,7 @@ def describe(scored: list[Scored], domains: list[str], draws: int) -> Tables:
         "calibration": pd.DataFrame(lines),
         "counts": counts,
         "agreement": _agreed(counts),
-        "operating": _operated(scored, domains, draws),
+        "operating": _operated(scored, domains),
     }
 
 

@@ -13,6 +13,7 @@ from cryotome.statistics import effective_number, gap_interval, interval
 
 # look-alikes called positive per mm²; each is said where it allows one, and not all of them
 RATES = [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]
+DRAWS = 200  # of slides; intervals take their SD, which more of them hardly change
 MEASURED = ["what", "rate_per_mm2", "threshold", "sensitivity", "false_positives_per_mm2"]
 FALSE = ["false_positives_low", "false_positives_high"]
 PROMISED = ["promised_sensitivity", "promised_false_positives_per_mm2"]
@@ -169,7 +170,7 @@ def _kept(cells: list[pd.DataFrame]) -> list[float]:
     return [rate for rate in RATES if all(allows(part, rate) for part in cells)]
 
 
-def operate(parts: list[Part], draws: int) -> pd.DataFrame:
+def operate(parts: list[Part], draws: int = DRAWS) -> pd.DataFrame:
     """Measure one row on one test domain.
 
     Parameters
