@@ -34,7 +34,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.cards import read_yaml  # noqa: E402
 from cryotome.demo import SLIDE_DOMAIN, draw_tissue  # noqa: E402
-from cryotome.study import Study  # noqa: E402
+from cryotome.study import COSTS, Study  # noqa: E402
 
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--nocolor", "--cores", "2"]
 PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
@@ -254,6 +254,7 @@ def numbers(folder: Path) -> dict[str, str]:
         if path.is_file()
         and not (part == "predictions" and path.suffix == ".json")
         and path.name != "table2_partial.csv"  # what a broken run leaves for its user
+        and path.name not in COSTS  # nor does it take the same time again
     }
 
 
