@@ -48,6 +48,9 @@ def test_every_snakemake_command_plans(page, line, clone, data_root):
     if "--unlock" in words:
         assert "Unlocked" in snakemake(clone, *words, **site)
         return
+    if "--report" in words:  # of files that are there: tests/test_snakemake_report.py makes one
+        assert "marked for report" in snakemake(clone, *words, check=False, **site)
+        return
     if "--logger" in words:  # which draws the table of jobs its own way
         assert "This was a dry-run" in snakemake(clone, "-n", *words, **site)
         return
