@@ -40,6 +40,7 @@ SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--nocolor", "--cor
 PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
 NUMBERS = ["cells", "patches", "audits", "splits", "embeddings", "predictions", "curves", "scores"]
 NUMBERS += ["studies"]
+PAGES = ["index.html", "index_partial.html"]  # they say when they were made, and what it cost
 IMAGES, CELLS = 8, 6  # of the tiny dataset; cells an image
 TINY = {
     "study": "tiny",
@@ -254,7 +255,7 @@ def numbers(folder: Path) -> dict[str, str]:
         if path.is_file()
         and not (part == "predictions" and path.suffix == ".json")
         and path.name != "table2_partial.csv"  # what a broken run leaves for its user
-        and path.name not in COSTS  # nor does it take the same time again
+        and path.name not in [*COSTS, *PAGES]  # nor does it take the same time again
     }
 
 

@@ -6,7 +6,7 @@ from cryotome.page.cost import cost
 def test_every_row_says_what_it_took(more):
     rows, rules = cost(more).grids
     line = dict(zip(rows.columns, [cell.text for cell in rows.lines[1]], strict=True))
-    assert line["GPU-hours"] == "1.500"
+    assert line["GPU-hours"] == "1.5"
     assert line["Peak GPU memory, MB"] == "9,000"
     assert line["Energy, kWh"] == "0.40"
     assert [cell.text for cell in rules.lines[0]][:3] == ["embed", "1", "90"]

@@ -74,7 +74,7 @@ def _source(g: Gathered, file: str) -> Source:
 
 def _sheets(table: pd.DataFrame, g: Gathered, left: int) -> tuple[list[Sheet], int]:
     """Return the sheets, in the page while the budget lasts, and what is left of it."""
-    found = []
+    found: list[Sheet] = []
     for line in table.to_dict("records"):
         path = g.folder / str(line["file"])
         row = f"{line['model']} + {line['head']}"

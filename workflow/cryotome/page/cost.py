@@ -5,12 +5,22 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cryotome.page.gathered import Gathered
-from cryotome.page.grids import Grid, number, parted, plain, text_of, words
+from cryotome.page.gathered import Gathered, Source
+from cryotome.page.grids import Cell, Grid, number, parted, plain, text_of, words
 from cryotome.page.pictures import SHOWN, Picture, finish, of_rows, tips
 from cryotome.page.sections import PLACES, Section, named, panel, row_cell
 
 WHERE = {"in": "in_mean", "out": "out_mean"}
+
+
+def hours(value: Any, source: Source) -> Cell:
+    """Write hours with three digits; none are an empty cell.
+
+    >>> source = Source("costs.csv", "tally", "costs.csv")
+    >>> hours(0.001234, source).text, hours(0.0, source).text
+    ('0.00123', '')
+    """
+    return number(value or None, source, text=f"{value:.3g}")
 
 
 def cost(g: Gathered) -> Section:
@@ -22,8 +32,8 @@ def cost(g: Gathered) -> Section:
     source = g.source("costs.csv")
     rows = [
         [row_cell(f"{line['model']} + {line['head']}", g), words(panel(line["dataset"], g)),
-         number(line["gpu_hours"], source), number(line["core_hours"], source),
-         number(line["shared_core_hours"], source), number(line["peak_mb"], source, digits=0),
+         hours(line["gpu_hours"], source), hours(line["core_hours"], source),
+         hours(line["shared_core_hours"], source), number(line["peak_mb"], source, digits=0),
          number(line["peak_gpu_mb"], source, digits=0),
          number(line["patches_per_s"], source, digits=0),
          number(line["energy_kwh"], source, digits=2), words(text_of(line["device"])),

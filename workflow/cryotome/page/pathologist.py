@@ -108,18 +108,21 @@ def _bland_altman(g: Gathered) -> list[Picture]:
     keys = ["dataset", "scheme", "model", "head", "domain", "where", "image", "area_mm2"]
     drawn = [" + ".join(pair) for pair in g.about["figure2"]]  # all rows are in the file
     counts = counts[(counts["model"] + " + " + counts["head"]).isin(drawn)]
-    counts = counts[counts["where"] == counts["where"].min()]  # in domain where there is any
     for dataset, part in parted(counts, "dataset"):
-        scheme = part["scheme"].iloc[0]
-        part = part[part["scheme"] == scheme]
         mean = part.groupby(keys, dropna=False, observed=True, as_index=False)
         table: Any = named(mean[["annotated", "counted"]].mean(), g)
+        table["training"] = [
+            f"{cells_of(str(dataset), str(scheme), g)}, {PLACES[str(where)]}"
+            for scheme, where in table[["scheme", "where"]].to_numpy()
+        ]
+        table = table.sort_values("where", kind="stable")  # in domain first
         table["tumour"] = [_domain(str(dataset), str(name), g) for name in table["domain"]]
         table["middle"] = (table["annotated"] + table["counted"]) / 2
         table["gap"] = table["counted"] - table["annotated"]
         counted = g.about["cards"]["datasets"][dataset]["task"].split(" against ")[0]
-        title = panel(str(dataset), g, cells_of(str(dataset), str(scheme), g))
+        title = panel(str(dataset), g)
         choices = {"line": ("Row: ", list(dict.fromkeys(table["row"]))),
+                   "trained": ("Training: ", list(dict.fromkeys(table["training"]))),
                    "tumour": ("Tumour type: ", [ALL, *dict.fromkeys(table["tumour"])])}  # fmt: skip
         chosen = [
             alt.param(name=key, value=names[0],
@@ -129,10 +132,11 @@ def _bland_altman(g: Gathered) -> list[Picture]:
         tip = tips(Region="image", Tumour_type="tumour", Annotated="annotated:.0f",
                    Counted="counted:.1f")  # fmt: skip
         base = alt.Chart(table).transform_filter("datum.row == line")
+        base = base.transform_filter("datum.training == trained")
         base = base.transform_filter(f"tumour == '{ALL}' || datum.tumour == tumour")
         points = base.mark_point(filled=True, size=45, opacity=0.8).encode(
             x=alt.X("middle:Q", title="mean of the two counts of a region"),
-            y=alt.Y("gap:Q", title="counted minus annotated"),
+            y=alt.Y("gap:Q", title="counted minus annotated, cells a region"),
             color=alt.Color("tumour:N", title=None, legend=alt.Legend(orient="top", columns=2)),
             tooltip=tip,
         )
@@ -143,7 +147,7 @@ def _bland_altman(g: Gathered) -> list[Picture]:
         rules: Any = levels.mark_rule(color="#888").encode(y="bias:Q")
         for end in ("lower", "upper"):
             rules += levels.mark_rule(color="#888", strokeDash=[5, 3]).encode(y=f"{end}:Q")
-        columns = ["row", "tumour", "image", "annotated", "counted"]
+        columns = ["row", "training", "tumour", "image", "annotated", "counted"]
         behind = plain(table[columns], title, g.source("counts.csv"))
         said = f"Bland-Altman plot of counts, {title}: {table['image'].nunique()} regions."
         spec = finish((points + rules).add_params(*chosen), rows=False)

@@ -181,9 +181,9 @@ def matrix(
     titles
         Of what goes down, across, and of the number.
     """
-    y = alt.Y(f"{down}:N", sort=orders[0], title=titles[0], axis=alt.Axis(labelLimit=160))
+    y = alt.Y(f"{down}:N", sort=orders[0], title=titles[0], axis=alt.Axis(labelLimit=LABEL))
     x = alt.X(f"{across}:N", sort=orders[1], title=titles[1],
-              axis=alt.Axis(labelAngle=-35, labelLimit=160))  # fmt: skip
+              axis=alt.Axis(labelAngle=-35, labelLimit=LABEL))  # fmt: skip
     scale = alt.Scale(scheme="viridis", domain=list(domain), clamp=True)
     base = alt.Chart(table).encode(x=x, y=y)
     colour = alt.Color(f"{value}:Q", scale=scale, title=titles[2],
