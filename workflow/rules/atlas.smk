@@ -7,21 +7,6 @@ INPUT     results/predictions/…                      id, role, label, score, o
 OUTPUT    results/studies/{study}/atlas/{dataset}/   tables, image sheets, GeoJSON for QuPath
 """
 
-from cryotome.strictest import strictest
-
-
-def judging(w):
-    """Return what the atlas judges the rows by: the strictest scheme at its largest fraction."""
-    schemes = strictest(STUDY.schemes(w.dataset))
-    return expand(
-        "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
-        dataset=w.dataset,
-        scheme=schemes,
-        row=STUDY.rows,
-        fraction=max(STUDY.fractions(schemes[0]), key=float),
-        fold=STUDY.folds,
-    )
-
 
 rule atlas:
     """Show where the rows err and disagree: sheets of patches, slides for QuPath, tables."""

@@ -6,13 +6,6 @@ OUTPUT    results/studies/{study}/reliability.*, calibration.csv, operating.csv
           results/studies/{study}/counts.csv, agreement.csv, bland_altman.*
 """
 
-CLINIC = "For the pathologist"
-
-
-def whole(scheme):
-    """Return the largest fraction of a scheme, alone."""
-    return [max(STUDY.fractions(scheme), key=float)]
-
 
 rule for_pathologist:
     """Count mitoses per region, ration false positives, and ask whether scores are probabilities."""

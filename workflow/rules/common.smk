@@ -47,6 +47,7 @@ from cryotome.site import (
     images_at_hand,
     settle,
 )
+from cryotome.strictest import strictest
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
 SITE = settle(config, BASE / "config")
@@ -157,6 +158,9 @@ def studied(blocks, pattern, fractions=STUDY.fractions):
             for fold in STUDY.folds
         }
     )
+
+
+CLINIC = "For the pathologist"  # a part of Snakemake's report
 
 
 def reported(path, part, what):

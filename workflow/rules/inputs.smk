@@ -134,3 +134,21 @@ def curve_of_patches():
 def unused_tiles():
     """Return the lists of every slide with its tiles, or why it has none, for people to read."""
     return [f"results/tiles/{dataset}/classify.csv" for dataset in cohorts()]
+
+
+def whole(scheme):
+    """Return the largest fraction of a scheme, alone."""
+    return [max(STUDY.fractions(scheme), key=float)]
+
+
+def judging(w):
+    """Return what the atlas judges the rows by: the strictest scheme at its largest fraction."""
+    schemes = strictest(STUDY.schemes(w.dataset))
+    return expand(
+        "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
+        dataset=w.dataset,
+        scheme=schemes,
+        row=STUDY.rows,
+        fraction=max(STUDY.fractions(schemes[0]), key=float),
+        fold=STUDY.folds,
+    )
