@@ -164,7 +164,8 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
         A real study has `device: auto` and this machine has no GPU.
     """
     check_writable(RESULTS)
-    made = f"makes results/{{{','.join(study.products)}}}"
+    tables = sum(name.endswith(".csv") for name in study.products)
+    made = f"makes results/index.html, {tables} tables and their figures"
     say(f"cryotome: study {study.name!r}, {study.summary}; {made}")
     if study.synthetic:
         say(

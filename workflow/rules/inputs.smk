@@ -1,5 +1,5 @@
 """
-What the rules of paper 002 take in: tissue in patches or tiles, slides, cohorts, scores.
+What rules take in: tissue in patches or tiles, slides, cohorts, scores, predictions of the strictest scheme.
 """
 
 PART = STUDY.colorectal
