@@ -22,7 +22,8 @@ def test_table_2_lays_measured_interval_published_and_verdict_side_by_side(g):
 def test_what_is_missing_of_table_2_says_which_job_and_which_command(g):
     table = pd.read_csv(g.folder / "table2.csv")
     table.loc[0, ["in_mean", "out_mean"]] = None
-    table["why"] = ["embed: no token for the hub", "", "", ""]
+    table["why"] = ["embed: no token for the hub.", "", "", ""]
+    table = table.assign(in_found=[0, 20, 25, 25], in_expected=25, out_found=100, out_expected=100)
     table.to_csv(g.folder / "table2_partial.csv", index=False)
     (g.folder / "table2.csv").unlink()
     section = table2(g)
@@ -31,6 +32,10 @@ def test_what_is_missing_of_table_2_says_which_job_and_which_command(g):
     assert (cell.text, cell.kind) == ("missing", "missing")
     assert cell.why.startswith("embed: no token for the hub. snakemake --configfile")
     assert section.grids[0].source.file == "table2_partial.csv"
+    spans = [line[section.grids[0].columns.index("In domain: 95 % interval")].text
+             for line in section.grids[0].lines]  # fmt: skip
+    assert spans[1] == "20 of 25 values"  # an interval of all would be of another number
+    assert " to " in spans[2]
 
 
 def test_sections_without_their_tables_say_what_makes_them(g):

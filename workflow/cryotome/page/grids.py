@@ -146,7 +146,9 @@ def words(text: Any, look: Look | None = None, *, why: str = "") -> Cell:
 
 def lacking(why: str, command: str = "") -> Cell:
     """Write that a number is missing, why, and the command that makes it."""
-    return Cell("missing", None, why=". ".join(filter(None, [why, command])), kind="missing")
+    return Cell(
+        "missing", None, why=". ".join(filter(None, [why.rstrip("."), command])), kind="missing"
+    )
 
 
 def parted(table: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, pd.DataFrame]]:

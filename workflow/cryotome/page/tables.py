@@ -28,21 +28,26 @@ def table2(g: Gathered) -> Section:
         for where in ("in", "out"):
             cell = number(line[f"{where}_mean"], source, sd=line[f"{where}_sd"])
             reason = why.get(keys) or "not made yet"
+            found, expected = (line.get(f"{where}_{n}", 1) for n in ("found", "expected"))
+            whole = bool(cell.text) and found == expected
+            # interval and verdict speak of all values
+            ends = pooled.get((line["dataset"], key, where), Cell(""))
+            few = words(f"{found:.0f} of {expected:.0f} values", why=reason)
+            said = verdicts.get((*keys, f"auroc_{where}"), ("", "")) if whole else ("", "")
+            printed = number(line[f"published_{where}"], digits=2,
+                             sd=line[f"published_{where}_sd"])  # fmt: skip
             cells.append(cell if cell.text else lacking(reason, g.command("table2.csv")))
-            cells.append(pooled.get((line["dataset"], key, where), Cell("")))
-            cells.append(number(line[f"published_{where}"], digits=2,
-                                sd=line[f"published_{where}_sd"]))  # fmt: skip
-            cells.append(verdict(*verdicts.get((*keys, f"auroc_{where}"), ("", ""))))
+            cells += [ends if whole else few, printed, verdict(*said)]
         lines.append(cells)
     heads = ["Row", "Dataset"]
     for where in ("In domain", "Out of domain"):
         heads += [where, f"{where}: 95 % interval", f"{where}: published", f"{where}: verdict"]
-    said = [
+    text = [
         "AUROC, mean ± population SD over pooled folds and domains; interval: slides as the unit. "
         "Published: Ganz et al. 2024, Table 2; never mixed with what is measured here."
     ]
     title = "Table 2: in domain and out of domain"
-    return Section("table2", title, said, [Grid("Table 2", heads, lines, source)], [], missing)
+    return Section("table2", title, text, [Grid("Table 2", heads, lines, source)], [], missing)
 
 
 def _pooled(g: Gathered) -> dict[tuple[str, str, str], Cell]:
