@@ -16,6 +16,10 @@ def test_the_answer_holds_the_best_other_row_against_the_reference(g):
     assert line["Tested"] == "trained on each single domain, out of domain"
 
 
+def test_the_hardware_is_that_of_the_ledger(more):
+    assert run(more).said[-1] == "Computed on a GPU; a processor."
+
+
 def test_what_was_run_names_datasets_weights_and_failed_jobs(g):
     cells = g.results / "cells" / "midog2022.csv"
     cells.parent.mkdir()

@@ -69,6 +69,9 @@ def run(g: Gathered) -> Section:
     """Say what was run."""
     about = g.about
     said = [f"Study {about['study']}, {about['summary']}.", f"Page made {about['made']}."]
+    jobs = g.table("ledger.csv")
+    if jobs is not None:
+        said.append(f"Computed on {'; '.join(dict.fromkeys(jobs['device'].dropna()))}.")
     grids = [datasets(g), rows_run(g)] if about["order"] else []
     grids += failed_jobs(g)
     return Section("run", "What was run", said, grids)
