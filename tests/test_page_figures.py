@@ -29,4 +29,4 @@ def test_figure_2_has_a_matrix_for_each_of_its_rows(g):
     pictures = figure2(g).pictures
     assert len(pictures) == 2
     assert len(pictures[0].behind.lines) == 25
-    assert "on the own tumour type" in pictures[0].said
+    assert "on the own domain" in pictures[0].said

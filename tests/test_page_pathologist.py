@@ -9,7 +9,7 @@ def test_counts_operating_points_and_calibration_are_laid_out(more):
     table = pd.read_csv(more.folder / "agreement.csv").iloc[0]
     line = dict(zip(counts.columns, [cell.text for cell in counts.lines[0]], strict=True))
     assert line["Bias"] == f"{table['bias']:.2f}"
-    assert line["Tumour type"] == "human breast cancer"
+    assert line["Domain"] == "human breast cancer"
     assert line["Tested"] == "in domain"
     assert "Sensitivity" in operating.columns
     assert "Expected calibration error" in calibration.columns

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from cryotome.page.gathered import Gathered, Missing, Source
-from cryotome.page.grids import Cell, Grid, number, plain, words
+from cryotome.page.grids import Cell, Grid, number, plain, text_of, words
 from cryotome.page.pictures import Picture, finish, matrix, tips
 from cryotome.page.sections import Section, panel
 
@@ -55,7 +55,8 @@ def atlas(g: Gathered) -> Section:
         pictures += _agreement(g, dataset)
     said = [
         "The most confident errors of every row, and the cells on which rows disagree most. "
-        "Flagged: look-alikes whose patch holds an annotated mitotic figure."
+        "Flagged: negative cells whose patch holds the centre of an annotated positive one, such "
+        "as a look-alike beside a mitotic figure."
     ] * bool(sheets)
     return Section("atlas", "Error atlas", said, grids, pictures, missing, sheets)
 
@@ -80,7 +81,9 @@ def _sheets(table: pd.DataFrame, g: Gathered, left: int) -> tuple[list[Sheet], i
         row = f"{line['model']} + {line['head']}"
         apart = line["kind"] == "disagreement"
         who = "where rows disagree" if apart else f"errors of {g.labels.get(row, row)}"
-        where = ", ".join(str(line[n]) for n in ("domain", "scanner") if isinstance(line[n], str))
+        names = g.about["domains"].get(line["dataset"], {})
+        places = [names.get(line[n], line[n]) for n in ("domain", "scanner") if text_of(line[n])]
+        where = ", ".join(dict.fromkeys(map(str, places)))
         data, size = "", path.stat().st_size if path.exists() else 0
         if 0 < size <= left:
             left, data = left - size, _embedded(path)

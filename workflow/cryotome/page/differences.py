@@ -94,7 +94,7 @@ def ranks(g: Gathered) -> list[Picture]:
         behind = plain(part[["row", "mean_rank", "blocks", "friedman_p", "note"]], title, source)
         spec = finish(chart, height=40 + 24 * len(order), rows=False)
         caption = f"{title} (critical difference, Nemenyi)" if groups else title
-        pictures.append(Picture(f"ranks-{tested}", caption, spec, said, behind))
+        pictures.append(Picture(f"ranks-{tested}", caption, spec, said, behind, wide=True))
     return pictures
 
 

@@ -77,7 +77,7 @@ def _trained_on(g: Gathered, dataset: str, scheme: str, fraction: float) -> floa
 def figure2(g: Gathered) -> Section:
     """Draw the matrices of training domain against test domain."""
     table, missing = g.table("figure2.csv"), g.missing("figure2.csv")
-    title = "Figure 2: from one tumour type to another"
+    title = "Figure 2: from one domain to another"
     if table is None:
         return Section("figure2", title, missing=missing)
     table = table.drop(columns="row").pipe(named, g)
@@ -100,7 +100,7 @@ def figure2(g: Gathered) -> Section:
         behind = plain(part[columns], title_, g.source("figure2.csv"))
         home = part["train_domain"] == part["test_domain"]
         said = (
-            f"AUROC of {title_}: {part.loc[home, 'mean'].mean():.2f} on the own tumour type, "
+            f"AUROC of {title_}: {part.loc[home, 'mean'].mean():.2f} on the own domain, "
             f"{part.loc[~home, 'mean'].mean():.2f} on others, on average."
         )
         name = f"figure2-{dataset}-{part['key'].iloc[0]}".replace(" + ", "-")

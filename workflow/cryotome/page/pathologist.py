@@ -14,8 +14,8 @@ FILES = ["agreement.csv", "counts.csv", "operating.csv", "calibration.csv", "rel
 ALL = "all"
 SHARES = ["share_low", "share_high"]
 SAID = [
-    "Of the annotated candidates, mitotic figures and look-alikes: the error of classification "
-    "alone. What annotators or a detector missed is not in it.",
+    "Of the annotated cells of both classes: the error of classification alone. What annotators or "
+    "a detector missed is not in it.",
     "Counts: only regions whose cells were all tested, by models that saw none of them. The "
     "threshold comes from validation cells of the training slides.",
 ]
@@ -57,7 +57,7 @@ def _agreement(g: Gathered) -> Grid | None:
          words(line["unit"])]
         for line in table.to_dict("records")
     ]  # fmt: skip
-    heads = ["Row", "Dataset", "Training", "Tested", "Tumour type", "Regions", "Bias"]
+    heads = ["Row", "Dataset", "Training", "Tested", "Domain", "Regions", "Bias"]
     heads += ["Bias: 95 % interval", "Lower limit of agreement", "Upper limit", "Unit"]
     title = "Count of the second class: counted minus annotated (Bland and Altman)"
     return Grid(title, heads, rows, source, folded=len(rows) > 20)
@@ -80,7 +80,7 @@ def _operating(g: Gathered) -> Grid | None:
     heads = ["Row", "Dataset", "Training", "Tested on", "Threshold", "False positives per mm²"]
     heads += ["Sensitivity", "Sensitivity: 95 % interval", "Reached: false positives per mm²"]
     return Grid("Sensitivity at a fixed rate of false positives, and thresholds carried to "
-                "another tumour type", heads, rows, source, folded=True)  # fmt: skip
+                "another domain", heads, rows, source, folded=True)  # fmt: skip
 
 
 def _calibration(g: Gathered) -> Grid | None:
@@ -100,7 +100,7 @@ def _calibration(g: Gathered) -> Grid | None:
 
 
 def _bland_altman(g: Gathered) -> list[Picture]:
-    """Draw every region of a row of Figure 2, by tumour type as the reader chooses."""
+    """Draw every region of a row of Figure 2, by domain as the reader chooses."""
     counts, agreed = g.table("counts.csv"), g.table("agreement.csv")
     if counts is None or agreed is None:
         return []
@@ -123,13 +123,13 @@ def _bland_altman(g: Gathered) -> list[Picture]:
         title = panel(str(dataset), g)
         choices = {"line": ("Row: ", list(dict.fromkeys(table["row"]))),
                    "trained": ("Training: ", list(dict.fromkeys(table["training"]))),
-                   "tumour": ("Tumour type: ", [ALL, *dict.fromkeys(table["tumour"])])}  # fmt: skip
+                   "tumour": ("Domain: ", [ALL, *dict.fromkeys(table["tumour"])])}  # fmt: skip
         chosen = [
             alt.param(name=key, value=names[0],
                       bind=alt.binding_select(options=names, name=said))
             for key, (said, names) in choices.items()
         ]  # fmt: skip
-        tip = tips(Region="image", Tumour_type="tumour", Annotated="annotated:.0f",
+        tip = tips(Region="image", Domain="tumour", Annotated="annotated:.0f",
                    Counted="counted:.1f")  # fmt: skip
         base = alt.Chart(table).transform_filter("datum.row == line")
         base = base.transform_filter("datum.training == trained")
