@@ -121,6 +121,18 @@ def test_a_folded_table_is_built_when_it_is_opened(browser, made):
     assert fold.locator("tbody tr").count() == 25
 
 
+def test_a_sheet_of_the_atlas_opens(browser, made):
+    opened = Opened(browser, made)
+    group = opened.tab.locator("#atlas details.group").nth(1)
+    assert not group.locator("img").first.is_visible()
+    group.locator("summary").click()
+    image = group.locator("img").first
+    assert image.evaluate("image => image.naturalWidth") == 120
+    image.click()
+    opened.tab.wait_for_url("**/sheets/errors.*.jpg")
+    assert opened.wrong == []
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(browser, made, scheme):
     from axe_playwright_python.sync_playwright import Axe
