@@ -81,6 +81,27 @@ def test_without_an_area_of_every_region_counts_are_per_region():
     assert found["all"] == {"rois": 4, "bias": 4.0} | per
 
 
+def test_limits_are_those_of_one_count_where_models_err_to_both_sides():
+    """Two regions, each counted by one model 10 too high and by one 10 too low: mean 0 and 0."""
+    found = bland_altman(np.array([0.0, 0.0]), np.array([200.0, 200.0]), np.array([2.0, 2.0]))
+    # between 0; inside 200; one count: 0 + (1 - 1/2) * 200 = 100
+    assert found["sd"] == 10.0
+    assert (found["lower"], found["upper"]) == (-19.6, 19.6)
+    table = agreement(pd.concat([counts([10, 10], area=1.0), counts([-10, -10], fold=1, area=1.0)]))
+    assert table["sd"].tolist() == [10.0]
+    assert table["bias"].tolist() == [0.0]
+
+
+def test_the_limits_hold_19_of_20_counts_of_any_model():
+    rng = np.random.default_rng(2)
+    of_region, of_model = rng.normal(0, 3, 400)[:, None], np.array([-8.0, 0.0, 8.0])
+    gaps = 5 + of_region + of_model + rng.normal(0, 1, (400, 3))
+    found = bland_altman(gaps.mean(1), gaps.var(1, ddof=1), np.full(400, 3.0))
+    held = ((found["lower"] <= gaps) & (gaps <= found["upper"])).mean()
+    assert found["sd"] == pytest.approx(gaps.std(), rel=0.02)
+    assert held > 0.94  # limits of the means would hold 0.4
+
+
 def test_agreement_is_what_numpy_makes_of_the_counts():
     rng = np.random.default_rng(1)
     folds = [
@@ -88,9 +109,11 @@ def test_agreement_is_what_numpy_makes_of_the_counts():
     ]
     table = agreement(pd.concat(folds)).set_index("domain")
     for domain, parts in {"lung": folds[:2], "skin": folds[2:]}.items():
-        gaps = np.mean([p["counted"].to_numpy() - 10 for p in parts], axis=0) / 2
+        each = np.array([p["counted"].to_numpy() - 10 for p in parts]) / 2  # in 2 mm²
+        gaps, inside = each.mean(0), each.var(0, ddof=1).mean()
         line = table.loc[domain]
         assert line["bias"] == pytest.approx(gaps.mean())
-        assert line["upper"] == pytest.approx(gaps.mean() + 1.96 * gaps.std(ddof=1))
+        sd = np.sqrt(gaps.var(ddof=1) + inside / 2)
+        assert line["upper"] == pytest.approx(gaps.mean() + 1.96 * sd)
         low, high = stats.t.interval(0.95, 19, gaps.mean(), stats.sem(gaps))
         assert (line["bias_low"], line["bias_high"]) == pytest.approx((low, high))

@@ -8,6 +8,7 @@ REACH = 1.96  # SDs from the bias to the limits of agreement
 REGION = ["domain", "where", "image"]
 AGREEMENT = ["rois", "bias", "bias_low", "bias_high", "sd", "lower", "lower_low", "lower_high"]
 AGREEMENT += ["upper", "upper_low", "upper_high", "unit"]
+ENDS = ("_low", "_high")
 PER_MM2, PER_REGION = "per mm2", "per region"
 
 
@@ -39,45 +40,67 @@ def count_regions(tested: pd.DataFrame, threshold: float) -> pd.DataFrame:
 
 
 def once_each(counts: pd.DataFrame) -> pd.DataFrame:
-    """Average the counts of a region over the folds that test it, so that it counts once.
+    """Average the counts of a region over the models that count it, so that it stands once.
 
     Returns
     -------
-    data frame with columns domain, where, image, annotated, counted, unit
+    data frame with columns domain, where, image, annotated, counted, inside (variance of one
+    model's count about the region's mean, n - 1; NaN of one), readings (models), unit
         Per mm² where the area of every region is known, else per region.
     """
-    numbers = ["area_mm2", "annotated", "counted"]
-    table = counts.groupby(REGION, observed=True)[numbers].mean().reset_index()
-    known = table["area_mm2"].notna().all()
-    area = table["area_mm2"] if known else 1.0
-    table[["annotated", "counted"]] = table[["annotated", "counted"]].div(area, axis=0)
-    return table.drop(columns="area_mm2").assign(unit=PER_MM2 if known else PER_REGION)
+    known = bool(counts["area_mm2"].notna().all())
+    area = counts["area_mm2"] if known else 1.0
+    numbers = counts[["annotated", "counted"]].div(area, axis=0)
+    regions = counts[REGION].assign(**numbers).groupby(REGION, observed=True)
+    table = regions.agg(
+        annotated=("annotated", "mean"), counted=("counted", "mean"),
+        inside=("counted", "var"), readings=("counted", "size"),
+    )  # fmt: skip
+    return table.reset_index().assign(unit=PER_MM2 if known else PER_REGION)
 
 
-def bland_altman(gaps: np.ndarray) -> dict[str, float]:
-    """Return bias and 95 % limits of agreement, with their confidence intervals.
+def bland_altman(
+    gaps: np.ndarray, inside: np.ndarray | None = None, readings: np.ndarray | None = None
+) -> dict[str, float]:
+    """Return bias and 95 % limits of agreement of one count, with their confidence intervals.
 
-    Bland and Altman 1999, section 3: the bias has the standard error s / √n, a limit
-    s √(1/n + 1.96² / (2 (n - 1))); both intervals take Student's t with n - 1.
+    Bland and Altman 1999, section 5: where several models count a region, the variance of one
+    count is that of the regions' means and (1 - mean(1/m)) times that inside regions; the mean
+    of m counts alone would spread less than any count does. The bias has the standard error
+    s / √n of the means; a limit adds 1.96 times that of the SD (delta method, normal
+    variances), which for one count a region is s √(1/n + 1.96² / (2 (n - 1))) of section 3. All
+    intervals take Student's t with n - 1.
 
     Parameters
     ----------
-    gaps : (n,) counted less annotated, one of each region
+    gaps : (n,) counted less annotated, the mean of each region
+    inside : (n,) variance of the counts of a region (m - 1); of one count NaN
+    readings : (n,) counts of a region, m
 
     Returns
     -------
-    rois, bias, sd (n - 1), lower, upper (bias ± 1.96 SD), each of the three with `_low` and
-    `_high`; NaN where one region cannot tell
+    rois, bias, sd (of one count), lower, upper (bias ± 1.96 SD), each of the three with `_low`
+    and `_high`; NaN where one region cannot tell
     """
     count, bias = len(gaps), float(gaps.mean())
-    sd = float(gaps.std(ddof=1)) if count > 1 else float("nan")
-    reach = float(stats.t.ppf(0.975, count - 1)) * sd if count > 1 else float("nan")
-    of_bias = reach / np.sqrt(count)
-    of_limit = reach * np.sqrt(1 / count + REACH**2 / (2 * (count - 1))) if count > 1 else reach
+    if count < 2:
+        ends = [f"{name}{end}" for name in ("bias", "lower", "upper") for end in ("", *ENDS)]
+        return dict.fromkeys(["sd", *ends], float("nan")) | {"rois": count, "bias": bias}
+    between, spread = float(gaps.var(ddof=1)), 0.0
+    scatter, share = 0.0, 0.0
+    if inside is not None and readings is not None and readings.max() > 1:
+        free, share = int((readings - 1).sum()), 1 - float((1 / readings).mean())
+        scatter = float(np.nansum((readings - 1) * inside)) / free
+        spread = 2 * (share * scatter) ** 2 / free
+    variance = between + share * scatter
+    sd = float(np.sqrt(variance))
+    of_variance = 2 * between**2 / (count - 1) + spread
+    of_sd = float(np.sqrt(of_variance)) / (2 * sd) if sd else 0.0
+    t, of_bias = float(stats.t.ppf(0.975, count - 1)), float(np.sqrt(between / count))
     found: dict[str, float] = {"rois": count, "sd": sd}
-    ends = {"bias": bias, "lower": bias - REACH * sd, "upper": bias + REACH * sd}
-    for name, value in ends.items():
-        half = float(of_bias if name == "bias" else of_limit)
+    values = {"bias": bias, "lower": bias - REACH * sd, "upper": bias + REACH * sd}
+    for name, value in values.items():
+        half = t * float(np.hypot(of_bias, 0 if name == "bias" else REACH * of_sd))
         found |= {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
     return found
 
@@ -100,7 +123,8 @@ def agreement(counts: pd.DataFrame) -> pd.DataFrame:
         parts = [*there.groupby("domain", observed=True)]
         parts += [("all", there)] if len(parts) > 1 else []
         for domain, part in parts:
-            found = bland_altman((part["counted"] - part["annotated"]).to_numpy())
+            gaps = (part["counted"] - part["annotated"]).to_numpy()
+            found = bland_altman(gaps, *part[["inside", "readings"]].to_numpy().T)
             place = {"domain": str(domain), "where": where}
             lines.append(place | found | {"unit": part["unit"].iloc[0]})
     return pd.DataFrame(lines, columns=["domain", "where", *AGREEMENT])
