@@ -128,7 +128,7 @@ def write_more(folder: Path, study: Study, *, cells: int = 60) -> None:
         "operating": both.assign(train_domain=domains[0], test_domain=domains[-1],
                                  what="fixed_rate", rate_per_mm2=1.0, threshold=0.4,
                                  sensitivity=0.7, false_positives_per_mm2=0.98, low=0.6, high=0.8),
-        "costs": rows.assign(dataset=dataset, jobs=4, missing=0, gpu_hours=0.5 + rows.index,
+        "costs": rows.assign(dataset=dataset, jobs=4, missing=0, killed=0, gpu_hours=0.5 + rows.index,
                              core_hours=1.0, wall_hours=1.0, shared_gpu_hours=0.0,
                              shared_core_hours=0.1, peak_mb=900, peak_gpu_mb=9000,
                              patches_per_s=800.0, device="a GPU", energy_kwh=0.4, in_mean=0.8,

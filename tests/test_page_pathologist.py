@@ -19,13 +19,15 @@ def test_bland_and_altman_is_drawn_for_rows_of_figure_2_by_tumour_type(more):
     picture = next(p for p in pathologist(more).pictures if p.name == "bland-midog2022")
     params = {p["name"]: p for p in picture.spec["params"]}
     assert len(params["line"]["bind"]["options"]) == len(more.about["figure2"]) == 2
-    assert params["tumour"]["value"] == "all"
-    assert len(params["tumour"]["bind"]["options"]) == 6
+    assert params["place"]["value"] == "all"
+    assert len(params["place"]["bind"]["options"]) == 6
     counts = pd.read_csv(more.folder / "counts.csv")
     first = counts[counts["model"] + " + " + counts["head"] == " + ".join(more.about["figure2"][0])]
-    values = next(iter(picture.spec["datasets"].values()))
-    mine = [v for v in values if v["key"] == " + ".join(more.about["figure2"][0])]
+    points, limits = picture.spec["datasets"].values()
+    mine = [v for v in points if v["key"] == " + ".join(more.about["figure2"][0])]
     assert sorted(v["gap"] for v in mine) == sorted(first["counted"] - first["annotated"])
+    table = pd.read_csv(more.folder / "agreement.csv")
+    assert {v["bias"] for v in limits} <= set(table["bias"])  # none of the page's own
 
 
 def test_reliability_has_a_figure_in_and_out_of_domain(more):

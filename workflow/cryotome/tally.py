@@ -141,7 +141,8 @@ def _sum(keys: list, known: dict[tuple, Line]) -> dict[str, Any]:
     heavy = table[table["gpu_s"] > 0] if (table["gpu_s"] > 0).any() else table
     total["device"] = "; ".join(dict.fromkeys(heavy["device"].dropna()))
     total["energy_kwh"] = np.nan
-    if len(heavy) and heavy["energy_kj"].notna().all():
+    total["sharing"] = int(np.nanmax([1, *table["gpu_shared_by"].astype(float)]))
+    if len(heavy) and heavy["energy_kj"].notna().all() and total["sharing"] == 1:
         total["energy_kwh"] = float(heavy["energy_kj"].sum()) / HOUR
     return total
 
@@ -167,6 +168,11 @@ def _note(own: dict[str, Any], shared: dict[str, Any]) -> str:
         said.append(f"at least: {own['missing']} of {own['jobs']} jobs have no record")
     if own["killed"]:
         said.append(f"at least: {own['killed']} killed attempts left no account")
+    if own["sharing"] > 1:
+        said.append(
+            f"up to {own['sharing']} jobs shared a GPU: GPU-hours are those of each lease, and "
+            "energy, which the whole GPU tells, is left out"
+        )
     if shared["missing"]:
         said.append(f"{shared['missing']} of {shared['jobs']} shared jobs have no record")
     return "; ".join(said)

@@ -8,10 +8,12 @@ from cryotome.study import Study
 
 
 def _weights(card: Card) -> str:
-    """Return how a model got its weights: `random`, `none`, or `released`."""
+    """Return how a model got its weights: `random`, `none`, `finetuned here` or `released`."""
     weights = card["weights"]
     if not isinstance(weights, dict):
         return "none"
+    if "finetune" in weights:
+        return "finetuned here"
     return "random" if "random" in weights else "released"
 
 
@@ -20,9 +22,9 @@ def page_about(study: Study) -> str:
 
     Returns
     -------
-    `Study.table_rows`, and study, summary, files (configs), products, atlases (datasets),
-    cards (datasets: title, task, domains, source, licence; models: weights), model_looks,
-    colorectal (None, or `Colorectal.about`)
+    `Study.table_rows`, and study, summary, files (configs), products, all_datasets, atlases
+    (datasets), cards (datasets: title, task, domains, source, licence; models: weights),
+    model_looks, colorectal (None, or `Colorectal.about`)
     """
     datasets = {name: study.dataset(name) for name in study.datasets}
     about = json.loads(study.table_rows) | {
@@ -30,6 +32,7 @@ def page_about(study: Study) -> str:
         "summary": study.summary,
         "files": [os.path.relpath(file) for file in study.others],
         "products": study.products,
+        "all_datasets": study.all_datasets,
         "atlases": sorted({dataset for dataset, _ in study.blocks}),
         "cards": {
             "datasets": {

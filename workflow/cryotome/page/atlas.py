@@ -45,11 +45,11 @@ def atlas(g: Gathered) -> Section:
     sheets, grids, pictures, missing, left = [], [], [], [], BUDGET
     for dataset in g.about["cards"]["datasets"]:
         name = f"atlas/{dataset}/sheets.csv"
-        table = g.table(name)
-        if table is None:
+        if not (g.folder / name).exists():
             missing += _missing(g, dataset)
             continue
-        shown, left = _sheets(table, g, left)
+        table = g.table(name)
+        shown, left = ([], left) if table is None else _sheets(table, g, left)
         sheets += shown
         grids += _slides(g, dataset)
         pictures += _agreement(g, dataset)

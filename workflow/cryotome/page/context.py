@@ -7,7 +7,7 @@ import altair as alt
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import Grid, number, parted, plain, span, text_of, words
 from cryotome.page.pictures import Picture, finish, lines, tips
-from cryotome.page.sections import PLACES, Section, named, panel, row_cell
+from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_cell
 
 
 def context(g: Gathered) -> Section:
@@ -16,20 +16,25 @@ def context(g: Gathered) -> Section:
     title, source = "How much context", g.source("context.csv")
     if table is None:
         return Section("context", title, missing=missing)
-    table, pictures = named(table, g), []
-    for (dataset, where), part in parted(table, "base_dataset", "where"):
+    table = named(table, g)
+    pictures: list[Picture] = []
+    blocks = ["base_dataset", "scheme", "fraction", "where"]
+    for (dataset, scheme, fraction, where), part in parted(table, *blocks):
         x = alt.X("side:Q", title="side of the crop, px of the slide", scale=alt.Scale(zero=False),
                   axis=alt.Axis(values=sorted(set(part["side"]))))  # fmt: skip
         tip = tips(Row="row", Side="side:.0f", Pooling="pooling", AUROC="auroc:.3f", From="low:.3f",
                    To="high:.3f", Cells="n:,")  # fmt: skip
         chart: Any = lines(part, g.looks, x=x, tip=tip, floor=0.5)
-        name = panel(str(dataset), g, PLACES[str(where)])
+        cells = f"{cells_of(str(dataset), str(scheme), g)}, {100 * fraction:g} %"
+        name = panel(str(dataset), g, cells, PLACES[str(where)])
         columns = ["row", "side", "um", "pooling", "auroc", "low", "high", "n"]
         behind = plain(part[columns], name, source)
         said = f"AUROC over the side of the crop, {name}, {part['key'].nunique()} rows."
-        pictures.append(Picture(f"context-{dataset}-{where}", name, finish(chart), said, behind))
+        pictures.append(Picture(f"context-{len(pictures)}", name, finish(chart), said, behind))
     rows = [
         [row_cell(line["key"], g), words(panel(line["base_dataset"], g)),
+         words(cells_of(line["base_dataset"], line["scheme"], g)),
+         number(100 * line["fraction"], source, text=f"{100 * line['fraction']:g} %"),
          words(PLACES[line["where"]]), number(line["side"], source, digits=0),
          number(line["um"], source, digits=1), words(line["pooling"]),
          number(line["auroc"], source), span(line["low"], line["high"], source),
@@ -37,8 +42,18 @@ def context(g: Gathered) -> Section:
          words(text_of(line["note"]))]
         for line in table.to_dict("records")
     ]  # fmt: skip
-    heads = ["Row", "Dataset", "Tested", "Side, px", "Side, µm", "Pooling", "AUROC"]
-    heads += ["95 % interval", "Gap to the best side", "Gap: 95 % interval", "Note"]
+    heads = [
+        "Row",
+        "Dataset",
+        "Training",
+        "Share",
+        "Tested",
+        "Side, px",
+        "Side, µm",
+        "Pooling",
+        "AUROC",
+    ]
+    heads += ["95 % interval", "Less the largest crop", "That: 95 % interval", "Note"]
     text = ["Crops of the same cells, enlarged to the network's input. Enlarging blurs."]
     grid = Grid("Context", heads, rows, source, folded=True)
     return Section("context", title, text, [grid], pictures)

@@ -14,13 +14,13 @@ WHERE = {"in": "in_mean", "out": "out_mean"}
 
 
 def hours(value: Any, source: Source) -> Cell:
-    """Write hours with three digits; none are an empty cell.
+    """Write hours with three digits; what is not known is an empty cell.
 
     >>> source = Source("costs.csv", "tally", "costs.csv")
-    >>> hours(0.001234, source).text, hours(0.0, source).text
-    ('0.00123', '')
+    >>> hours(0.001234, source).text, hours(0.0, source).text, hours(float("nan"), source).text
+    ('0.00123', '0', '')
     """
-    return number(value or None, source, text=f"{value:.3g}")
+    return number(value, source, text=f"{value:.3g}")
 
 
 def cost(g: Gathered) -> Section:
@@ -72,28 +72,46 @@ def _jobs(g: Gathered) -> list[Grid]:
 
 
 def _against(table: pd.DataFrame, g: Gathered) -> list[Picture]:
-    """Draw AUROC against GPU-hours, core-hours where no GPU ran."""
-    table = named(table, g)
-    on_gpu = (table["gpu_hours"] > 0).any()
-    hours, unit = ("gpu_hours", "GPU-hours") if on_gpu else ("core_hours", "core-hours")
-    table = table[table[hours] > 0]
-    pictures = []
+    """Draw AUROC against GPU-hours, core-hours where no GPU ran; hollow: records are missing."""
+    table, pictures = named(table, g), []
+    table["whole"] = (table["missing"] + table["killed"]).eq(0).map({True: "all", False: "some"})
     for dataset, part in parted(table, "dataset"):
+        on_gpu = (part["gpu_hours"] > 0).any()
+        hours_, unit = ("gpu_hours", "GPU-hours") if on_gpu else ("core_hours", "core-hours")
+        some = part[part[hours_] > 0]
+        crossed = bool(part["out_mean"].notna().any())
         for where, column in WHERE.items():
-            if part[column].isna().all():
+            if some[column].isna().all():
                 continue
-            x = alt.X(f"{hours}:Q", title=unit, scale=alt.Scale(type="log"))
-            y = alt.Y(f"{column}:Q", title=f"AUROC {PLACES[where]}", scale=alt.Scale(zero=False))
-            tip = tips(Row="row", AUROC=f"{column}:.3f", Hours=f"{hours}:.3g", Device="device")
-            chart = alt.Chart(part).mark_point(filled=True, size=90)
-            chart = chart.encode(
-                x=x, y=y, tooltip=tip, color=of_rows(g.looks, "colour"),
-                shape=of_rows(g.looks, "mark"), opacity=alt.OpacityValue(alt.expr(SHOWN)),
-            )  # fmt: skip
-            title = panel(str(dataset), g, PLACES[where])
-            behind = plain(part[["row", hours, column]], title, g.source("costs.csv"))
-            said = f"AUROC {PLACES[where]} over {unit}, {title}, {len(part)} rows."
-            name = f"cost-{dataset}-{where}"
-            pictures.append(Picture(name, f"AUROC against {unit}, {title}", finish(chart), said,
-                                    behind))  # fmt: skip
+            place = PLACES[where] if crossed else PLACES["all"]
+            chart = _scatter(some, g, hours_, unit, column, place)
+            left_out = [row for row in part["row"] if row not in set(some["row"])]
+            title = panel(str(dataset), g, place)
+            behind = plain(some[["row", hours_, column, "whole"]], title, g.source("costs.csv"),
+                           digits=5)  # fmt: skip
+            said = f"AUROC over {unit}, {title}, {len(some)} rows; hollow: records are missing."
+            said += f" Not drawn, for they have none: {', '.join(left_out)}." * bool(left_out)
+            name, shown = f"cost-{dataset}-{where}", f"AUROC against {unit}, {title}"
+            pictures.append(Picture(name, shown, finish(chart), said, behind))
     return pictures
+
+
+def _scatter(
+    table: pd.DataFrame, g: Gathered, hours_: str, unit: str, column: str, place: str
+) -> alt.Chart:
+    tip = tips(Row="row", AUROC=f"{column}:.3f", Hours=f"{hours_}:.3g", Records="whole",
+               Device="device")  # fmt: skip
+    return (
+        alt.Chart(table)
+        .mark_point(size=90)
+        .encode(
+            x=alt.X(f"{hours_}:Q", title=unit, scale=alt.Scale(type="log")),
+            y=alt.Y(f"{column}:Q", title=f"AUROC {place}", scale=alt.Scale(zero=False)),
+            tooltip=tip,
+            color=of_rows(g.looks, "colour"),
+            fill=of_rows(g.looks, "fill"),
+            fillOpacity=alt.condition("datum.whole == 'all'", alt.value(1), alt.value(0)),
+            shape=of_rows(g.looks, "mark"),
+            opacity=alt.OpacityValue(alt.expr(SHOWN)),
+        )
+    )

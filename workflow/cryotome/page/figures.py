@@ -6,7 +6,7 @@ import pandas as pd
 
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import Grid, number, p_value, parted, plain, span, words
-from cryotome.page.pictures import Picture, finish, lines, matrix, of_rows, tips
+from cryotome.page.pictures import SHOWN, Picture, finish, lines, matrix, of_rows, tips
 from cryotome.page.sections import Section, named, panel, row_cell
 
 
@@ -30,14 +30,18 @@ def figure1(g: Gathered) -> Section:
         tip = tips(Row="row", Share="share:,.3g", Training_cells="n:,", Mean="mean:.3f",
                    SD_over_folds="sd:.3f", Interval="interval", Published="printed")  # fmt: skip
         chart = lines(part, g.looks, x=x, y="mean", tip=tip, floor=0.5,
-                      title="AUROC, mean and SD over folds")  # fmt: skip
+                      title="AUROC, mean and SD over folds",
+                      also=part["published_mean"])  # fmt: skip
         printed = part.dropna(subset="published_mean")
         if len(printed):
             base = alt.Chart(printed).encode(x=x, color=of_rows(g.looks, "colour"))
-            chart += base.mark_point(shape="diamond", size=140).encode(y="published_mean:Q")
+            chart += base.mark_point(shape="diamond", size=140).encode(
+                y="published_mean:Q", opacity=alt.OpacityValue(alt.expr(SHOWN))
+            )
         columns = ["row", "fraction", "n", "mean", "sd", "interval", "published_mean"]
         title_ = panel(dataset, g, g.about["schemes"].get(scheme, scheme))
-        behind = plain(part[columns], title_, g.source("figure1.csv"))
+        known = f"{title_}; n: training cells of fold 0's split; interval: intervals.csv"
+        behind = plain(part[columns], known, g.source("figure1.csv"))
         said = f"AUROC over the share of training cells, {title_}: {_best(part)}"
         pictures.append(Picture(f"figure1-{dataset}-{scheme}", title_, finish(chart), said, behind))
     text = ["Mean and SD over folds. Hollow diamonds: published. Hover for the clustered interval."]

@@ -11,6 +11,7 @@ import pandas as pd
 
 from cryotome.cards import Card
 from cryotome.failures import Failure, failures
+from cryotome.ledger import attempts, is_alive, place_of
 from cryotome.looks import Look
 
 # the rule that makes each file of a study
@@ -45,6 +46,14 @@ RULES = {
     "colorectal/figure1.csv": "draw_cost",
     "colorectal/figure2.csv": "draw_course",
 }
+
+
+OWN = {"page", "publish_page"}  # which fail where the page is not
+
+
+def _named(value: str) -> str:
+    """Return the model whose checkpoint a name is, else the name."""
+    return value.partition("_at_")[0]
 
 
 @dataclass(frozen=True)
@@ -93,15 +102,34 @@ class Gathered:
 
     @cached_property
     def failed(self) -> list[Failure]:
-        return failures(self.results / "logs")
+        """The study's jobs that have failed since their last success; what still runs has not."""
+        known = {"study": [self.about["study"]], "dataset": self.about["all_datasets"]}
+        known["model"] = list(self.about["model_looks"])
+        return [
+            failure
+            for failure in failures(self.results / "logs")
+            if failure.rule not in OWN
+            and all(_named(v) in known.get(k, [_named(v)]) for k, v in failure.wildcards.items())
+            and not self._runs(failure)
+        ]
+
+    def _runs(self, failure: Failure) -> bool:
+        path = place_of(self.results.parent / failure.log)  # logs are named from beside results
+        return any(is_alive(path, attempt) for attempt in attempts(path)[-1:])
 
     def table(self, name: str) -> pd.DataFrame | None:
-        """Return a table of the study, None where it is not there or has no line."""
+        """Return what a table says of the study's datasets, None where it says nothing.
+
+        Lines of a dataset that the study had before and has no more are left out.
+        """
         path = self.folder / name
         if not path.exists():
             return None
         table = pd.read_csv(path)
-        return None if table.empty else table
+        if "dataset" in table:
+            named = table["dataset"].isin(self.about["all_datasets"])
+            table = table[named | table["dataset"].isna()]  # an encoder's numbers have none
+        return None if table.empty else table.reset_index(drop=True)
 
     def expects(self, name: str) -> bool:
         """Whether the study makes this file."""

@@ -85,8 +85,9 @@ def answer(g: Gathered) -> Section:
         return Section("answer", "The answer in short", missing=missing)
     source = g.source("comparisons.csv")
     top = table[table["fraction"].astype(float) == table["fraction"].astype(float).max()]
-    crossed = top[top["scheme"] == "from_*"]
-    used = crossed if len(crossed) else top[top["tested"] == "all"]
+    crossed = top["scheme"] == "from_*"
+    alone = ~top["dataset"].isin(set(top.loc[crossed, "dataset"])) & (top["tested"] == "all")
+    used = top[crossed | alone]
     lines = []
     for (dataset, scheme, tested), part in parted(used, "dataset", "scheme", "tested"):
         best: Any = part.sort_values("difference").iloc[0]

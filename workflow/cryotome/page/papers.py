@@ -103,25 +103,33 @@ def _hours(g: Gathered) -> list[Picture]:
         floor = known["hours"].min() / 10 if len(known) else 0.1
         trained = part["hours"].map("{:,.3g}".format, na_action="ignore")
         part = part.assign(at=part["hours"].fillna(floor), trained=trained)
+        printed = part["title"].str.endswith("as printed").map({True: "printed", False: "measured"})
+        where = part["source"].where(part["hours"].notna())
+        part = part.assign(number=printed, source=where)
         tip = tips(Encoder="title", Head="head", Value="value:.3f", From="low:.3f", To="high:.3f",
-                   Hours="trained", Unit="unit", Source="source")  # fmt: skip
+                   Number="number", Hours="trained", Unit="unit",
+                   Source_of_the_hours="source")  # fmt: skip
         x = alt.X(
             "at:Q",
             scale=alt.Scale(type="log"),
-            title="hours of training on tissue; left edge: none",
+            title=f"{' or '.join(sorted(set(part['unit'])))} of training on tissue; left: none",
         )
         y = alt.Y("value:Q", title=NAMES.get(part["quantity"].iloc[0], "AUROC"),
                   scale=alt.Scale(zero=False))  # fmt: skip
         base = alt.Chart(part).encode(x=x, color=of_rows(models, "colour"))
         chart: Any = base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
-        chart += base.mark_point(filled=True, size=80, opacity=1).encode(
-            y=y, shape=of_rows(models, "mark"), tooltip=tip
-        )
-        behind = plain(part[["title", "head", "hours", "unit", "source", "value", "low", "high"]],
+        chart += base.mark_point(size=80, opacity=1).encode(
+            y=y, shape=of_rows(models, "mark"), tooltip=tip,
+            fill=of_rows(models, "fill"),
+            fillOpacity=alt.condition("datum.number == 'printed'", alt.value(0), alt.value(1)),
+        )  # fmt: skip
+        part = part.rename(columns={"source": "source of the hours"})
+        shown = ["title", "head", "number", "hours", "unit", "source of the hours", "value", "low"]
+        behind = plain(part[[*shown, "high"]],
                        str(panel), g.source(name))  # fmt: skip
         best = part.sort_values("value").iloc[-1]
         said = f"{panel} over hours of training; highest is {best['title']}, {best['value']:.2f}."
-        said += " Encoders without training on tissue stand at the left edge."
+        said += " Encoders without training on tissue stand at the left edge; hollow: printed."
         pictures.append(Picture(f"hours-{len(pictures)}", f"Figure 1, {panel}",
                                 finish(chart, rows=False), said, behind))  # fmt: skip
     return pictures

@@ -12,6 +12,7 @@ from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_
 
 FILES = ["agreement.csv", "counts.csv", "operating.csv", "calibration.csv", "reliability.csv"]
 ALL = "all"
+REGION = ["dataset", "scheme", "model", "head", "domain", "where", "image"]
 SHARES = ["share_low", "share_high"]
 SAID = [
     "Of the annotated cells of both classes: the error of classification alone. What annotators or "
@@ -67,18 +68,22 @@ def _operating(g: Gathered) -> Grid | None:
     table, source = g.table("operating.csv"), g.source("operating.csv")
     if table is None:
         return None
-    kinds = {"fixed_rate": "at this rate", "carried": "threshold carried over"}
+    kinds = {"fixed_rate": "chosen on these cells, which flatters",
+             "carried": "chosen on validation cells at home"}  # fmt: skip
     rows = [
         [*_place(line, g)[:3],
          words(_domain(str(line["dataset"]), str(line["test_domain"]), g)),
          words(kinds.get(str(line["what"]), str(line["what"]))),
          number(line["rate_per_mm2"], source, digits=1),
          number(line["sensitivity"], source), span(line["low"], line["high"], source),
-         number(line["false_positives_per_mm2"], source, digits=2)]
+         number(line["false_positives_per_mm2"], source, digits=2),
+         number(line.get("promised_sensitivity"), source),
+         number(line.get("promised_false_positives_per_mm2"), source, digits=2)]
         for line in table.to_dict("records")
     ]  # fmt: skip
-    heads = ["Row", "Dataset", "Training", "Tested on", "Threshold", "False positives per mm²"]
-    heads += ["Sensitivity", "Sensitivity: 95 % interval", "Reached: false positives per mm²"]
+    heads = ["Row", "Dataset", "Training", "Tested on", "Threshold", "Rate asked for, per mm²"]
+    heads += ["Sensitivity", "Sensitivity: 95 % interval", "False positives per mm²"]
+    heads += ["Promised sensitivity", "Promised false positives per mm²"]
     return Grid("Sensitivity at a fixed rate of false positives, and thresholds carried to "
                 "another domain", heads, rows, source, folded=True)  # fmt: skip
 
@@ -100,60 +105,77 @@ def _calibration(g: Gathered) -> Grid | None:
 
 
 def _bland_altman(g: Gathered) -> list[Picture]:
-    """Draw every region of a row of Figure 2, by domain as the reader chooses."""
+    """Draw every region of a row of Figure 2, and its limits, by domain as the reader chooses."""
     counts, agreed = g.table("counts.csv"), g.table("agreement.csv")
     if counts is None or agreed is None:
         return []
-    pictures = []
-    keys = ["dataset", "scheme", "model", "head", "domain", "where", "image", "area_mm2"]
-    drawn = [" + ".join(pair) for pair in g.about["figure2"]]  # all rows are in the file
-    counts = counts[(counts["model"] + " + " + counts["head"]).isin(drawn)]
-    for dataset, part in parted(counts, "dataset"):
-        mean = part.groupby(keys, dropna=False, observed=True, as_index=False)
-        table: Any = named(mean[["annotated", "counted"]].mean(), g)
-        table["training"] = [
-            f"{cells_of(str(dataset), str(scheme), g)}, {PLACES[str(where)]}"
-            for scheme, where in table[["scheme", "where"]].to_numpy()
-        ]
-        table = table.sort_values("where", kind="stable")  # in domain first
-        table["tumour"] = [_domain(str(dataset), str(name), g) for name in table["domain"]]
-        table["middle"] = (table["annotated"] + table["counted"]) / 2
-        table["gap"] = table["counted"] - table["annotated"]
-        counted = g.about["cards"]["datasets"][dataset]["task"].split(" against ")[0]
-        title = panel(str(dataset), g)
-        choices = {"line": ("Row: ", list(dict.fromkeys(table["row"]))),
-                   "trained": ("Training: ", list(dict.fromkeys(table["training"]))),
-                   "tumour": ("Domain: ", [ALL, *dict.fromkeys(table["tumour"])])}  # fmt: skip
-        chosen = [
-            alt.param(name=key, value=names[0],
-                      bind=alt.binding_select(options=names, name=said))
-            for key, (said, names) in choices.items()
-        ]  # fmt: skip
-        tip = tips(Region="image", Domain="tumour", Annotated="annotated:.0f",
-                   Counted="counted:.1f")  # fmt: skip
-        base = alt.Chart(table).transform_filter("datum.row == line")
-        base = base.transform_filter("datum.training == trained")
-        base = base.transform_filter(f"tumour == '{ALL}' || datum.tumour == tumour")
-        points = base.mark_point(filled=True, size=45, opacity=0.8).encode(
-            x=alt.X("middle:Q", title="mean of the two counts of a region"),
-            y=alt.Y("gap:Q", title="counted minus annotated, cells a region"),
-            color=alt.Color("tumour:N", title=None, legend=alt.Legend(orient="top", columns=2)),
-            tooltip=tip,
-        )
-        levels = base.transform_aggregate(bias="mean(gap)", sd="stdev(gap)", groupby=[])
-        levels = levels.transform_calculate(
-            lower="datum.bias - 1.96 * datum.sd", upper="datum.bias + 1.96 * datum.sd"
-        )
-        rules: Any = levels.mark_rule(color="#888").encode(y="bias:Q")
-        for end in ("lower", "upper"):
-            rules += levels.mark_rule(color="#888", strokeDash=[5, 3]).encode(y=f"{end}:Q")
-        columns = ["row", "training", "tumour", "image", "annotated", "counted"]
-        behind = plain(table[columns], title, g.source("counts.csv"))
-        said = f"Bland-Altman plot of counts, {title}: {table['image'].nunique()} regions."
-        spec = finish((points + rules).add_params(*chosen), rows=False)
-        name = f"bland-{dataset}"
-        pictures.append(Picture(name, f"Count of {counted}, {title}", spec, said, behind))
-    return pictures
+    drawn = [" + ".join(pair) for pair in g.about["figure2"]]  # all rows are in the files
+    counts, agreed = (
+        table[(table["model"] + " + " + table["head"]).isin(drawn)] for table in (counts, agreed)
+    )
+    return [
+        _regions(str(dataset), part, agreed[agreed["dataset"] == dataset], g)
+        for dataset, part in parted(counts, "dataset")
+    ]
+
+
+def _placed(dataset: str, table: pd.DataFrame, g: Gathered) -> pd.DataFrame:
+    """Name row, training and domain of counts or of their limits for people."""
+    training = [
+        f"{cells_of(dataset, str(scheme), g)}, {PLACES[str(where)]}"
+        for scheme, where in table[["scheme", "where"]].to_numpy()
+    ]
+    domains = [_domain(dataset, str(name), g) for name in table["domain"]]
+    return named(table, g).assign(training=training, shown=domains)
+
+
+def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: Gathered) -> Picture:
+    """Draw counted less annotated of each region; lines are those of agreement.csv."""
+    unit = str(agreed["unit"].iloc[0]).replace("mm2", "mm²")
+    if "mm²" in unit:
+        per = counts[["annotated", "counted"]].div(counts["area_mm2"], axis=0)
+        counts = counts.assign(**per)
+    mean = counts.groupby(REGION, observed=True, as_index=False)[["annotated", "counted"]].mean()
+    table = _placed(dataset, mean, g).sort_values("where", kind="stable")  # in domain first
+    table["middle"] = (table["annotated"] + table["counted"]) / 2
+    table["gap"] = table["counted"] - table["annotated"]
+    domains = list(dict.fromkeys(table["shown"]))
+    choices = {
+        "line": ("Row: ", list(dict.fromkeys(table["row"]))),
+        "trained": ("Training: ", list(dict.fromkeys(table["training"]))),
+        "place": ("Domain: ", [ALL, *domains] if len(domains) > 1 else domains),
+    }
+    chosen = [
+        alt.param(name=key, value=names[0], bind=alt.binding_select(options=names, name=said))
+        for key, (said, names) in choices.items()
+    ]
+    mine = "datum.row == line && datum.training == trained"
+    points = alt.Chart(table).transform_filter(
+        f"{mine} && (place == '{ALL}' || datum.shown == place)"
+    )
+    layers: Any = points.mark_point(filled=True, size=45, opacity=0.8).encode(
+        x=alt.X("middle:Q", title=f"mean of counted and annotated, {unit}"),
+        y=alt.Y("gap:Q", title=f"counted minus annotated, {unit}"),
+        color=alt.Color("shown:N", title=None, legend=alt.Legend(orient="top", columns=2)),
+        tooltip=tips(Region="image", Domain="shown", Annotated="annotated:.1f",
+                     Counted="counted:.1f"),
+    )  # fmt: skip
+    limits = alt.Chart(_placed(dataset, agreed, g)).transform_filter(
+        f"{mine} && datum.shown == place"
+    )
+    for end, dash in (("bias", [1, 0]), ("lower", [5, 3]), ("upper", [5, 3])):
+        tip = tips(Bias="bias:.2f", Lower="lower:.2f", Upper="upper:.2f", Regions="rois")
+        rule = limits.mark_rule(color="#888", strokeDash=dash, strokeWidth=1.5)
+        layers += rule.encode(y=f"{end}:Q", tooltip=tip)
+    title, what = panel(dataset, g), g.about["cards"]["datasets"][dataset]["task"]
+    columns = ["row", "training", "shown", "image", "annotated", "counted"]
+    behind = plain(table[columns].rename(columns={"shown": "domain"}), f"{title}, {unit}",
+                   g.source("counts.csv"))  # fmt: skip
+    said = f"Bland-Altman plot of counts, {title}: {table['image'].nunique()} regions; the lines "
+    said += "are bias and 95 % limits of agreement of agreement.csv."
+    spec = finish(layers.add_params(*chosen), rows=False)
+    name = f"Count of {what.split(' against ')[0]}, {title}"
+    return Picture(f"bland-{dataset}", name, spec, said, behind)
 
 
 def _reliability(g: Gathered) -> list[Picture]:
@@ -170,7 +192,7 @@ def _reliability(g: Gathered) -> list[Picture]:
         x = alt.X("mean_score:Q", title="mean score of a bin", scale=alt.Scale(domain=[0, 1]))
         tip = tips(Row="row", Score="mean_score:.3f", Positive="share_positive:.3f", Cells="n:,")
         chart = lines(part, g.looks, x=x, y="share_positive", low="share_low", high="share_high",
-                      title="share of positive cells", tip=tip)  # fmt: skip
+                      title="share of positive cells", tip=tip, also=[0, 1])  # fmt: skip
         corners = pd.DataFrame({"x": [0, 1], "y": [0, 1]})
         even = (
             alt.Chart(corners).mark_line(color="#888", strokeDash=[2, 3]).encode(x="x:Q", y="y:Q")

@@ -44,12 +44,12 @@ class Picture:
 
 
 def of_rows(looks: dict[str, Look], kind: str) -> Any:
-    """Return the encoding of a row's `colour`, `mark` or `dash`, the same in every figure."""
+    """Return the encoding of a row's `colour`, `fill`, `mark` or `dash`, the same everywhere."""
     domain = list(looks)
-    ranges = [getattr(looks[row], kind) for row in domain]
+    ranges = [getattr(looks[row], "colour" if kind == "fill" else kind) for row in domain]
     scale = alt.Scale(domain=domain, range=ranges)
-    channel = {"colour": alt.Color, "mark": alt.Shape, "dash": alt.StrokeDash}[kind]
-    return channel("key:N", scale=scale, legend=None)
+    channels = {"colour": alt.Color, "mark": alt.Shape, "dash": alt.StrokeDash, "fill": alt.Fill}
+    return channels[kind]("key:N", scale=scale, legend=None)
 
 
 def tips(**fields: str) -> list[alt.Tooltip]:
@@ -85,6 +85,7 @@ def lines(
     title: str = "AUROC",
     tip: list[alt.Tooltip],
     floor: float | None = None,
+    also: Iterable[float] = (),
 ) -> Any:
     """Draw a line with points and intervals for every row.
 
@@ -94,10 +95,13 @@ def lines(
         Columns `key` (the row), those named, and what `tip` and `x` speak of.
     floor
         Level of a dotted line, such as the AUROC of chance.
+    also
+        Heights of what will be drawn on it.
     """
     colour = of_rows(looks, "colour")
     seen = {"opacity": alt.OpacityValue(alt.expr(SHOWN))}
     ends = [v for c in (y, low, high) for v in table[c].dropna()] + ([floor] if floor else [])
+    ends += [value for value in also if value == value]
     pad = 0.04 * (max(ends) - min(ends) or 1)
     scale = alt.Scale(domain=[min(ends) - pad, max(ends) + pad], nice=False, zero=False)
     height = alt.Y(f"{y}:Q", title=title, scale=scale)
@@ -192,6 +196,10 @@ def matrix(
     ink = alt.condition(f"datum.{value} > {middle}", alt.value("#000"), alt.value("#fff"))
     layers: list[Any] = [base.mark_rect().encode(color=colour, tooltip=tip)]
     if max(map(len, orders)) <= 12:  # more squares than that have no room for numbers
-        written = base.mark_text(fontSize=11).encode(text=alt.Text(f"{value}:Q", format=".2f"))
+        written = (
+            base.transform_filter(f"isValid(datum.{value})")
+            .mark_text(fontSize=11)
+            .encode(text=alt.Text(f"{value}:Q", format=".2f"))
+        )
         layers.append(written.encode(color=ink))
     return alt.layer(*layers)

@@ -34,7 +34,7 @@ def table2(g: Gathered) -> Section:
             ends = pooled.get((line["dataset"], key, where), Cell(""))
             few = words(f"{found:.0f} of {expected:.0f} values", why=reason)
             said = verdicts.get((*keys, f"auroc_{where}"), ("", "")) if whole else ("", "")
-            printed = number(line[f"published_{where}"], digits=2,
+            printed = number(line[f"published_{where}"], source, digits=2,
                              sd=line[f"published_{where}_sd"])  # fmt: skip
             cells.append(cell if cell.text else lacking(reason, g.command("table2.csv")))
             cells += [ends if whole else few, printed, verdict(*said)]
@@ -111,6 +111,7 @@ def encoders(g: Gathered) -> Section:
     if table is None:
         return Section("table1", title, missing=missing)
     source, looks = g.source("table1.csv"), g.about["model_looks"]
+    kinds = {name: card["weights"] for name, card in g.about["cards"]["models"].items()}
     rows = [
         [words(line["title"], look=looks.get(line["model"])), words(line["algorithm"]),
          words(line["type"]), words(line["published_size"]),
@@ -118,7 +119,7 @@ def encoders(g: Gathered) -> Section:
          number(line["measured_dim"] if pd.notna(line["measured_dim"]) else line["dim"], source,
                 digits=0),
          number(line["measured_gflops"], source, digits=1),
-         words("random" if line["random_weights"] else "released"), words(line["licence"])]
+         words(kinds.get(line["model"], "")), words(line["licence"])]
         for line in table.to_dict("records")
     ]  # fmt: skip
     heads = ["Encoder", "Algorithm", "Type", "Size, published", "Parameters, measured"]
