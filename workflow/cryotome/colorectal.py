@@ -222,7 +222,9 @@ class Colorectal:
             "study": self.study,
             "order": order,
             "rows": [(*pair, self.view) for kind in KINDS for pair in order[kind]],
-            "titles": {name: self.model(name)["title"] for name in {*self.models, *checkpoints}},
+            "titles": {
+                name: self.model(name)["title"] for name in sorted({*self.models, *checkpoints})
+            },
             "datasets": {name: card["title"] for name, card in cards.items()},
             "synthetic": [name for name, card in cards.items() if "synthetic" in card],
             "notice": next((c["synthetic"] for c in cards.values() if "synthetic" in c), ""),
