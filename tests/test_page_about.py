@@ -27,5 +27,5 @@ def test_the_demo_is_random_synthetic_and_has_both_papers():
     kinds = {name: card["weights"] for name, card in about["cards"]["models"].items()}
     assert kinds["colour_histogram"] == "none"
     assert kinds["vit_tiny_random"] == "random"
-    assert about["files"] == []
+    assert about["file"] == ""
     assert about["colorectal"]["notice"] == "synthetic demo cohort"

@@ -68,7 +68,7 @@ def test_a_pooling_changes_what_becomes_of_the_tokens_and_nothing_else():
     assert {k for k in uni if uni[k] != both[k]} == changed
     assert ours.model("virchow2_pool_class")["dim"] == 1280
     by_hand = load_card(CONFIG, "models", "virchow2_class")
-    prose = {"title": "", "notes": ""}
+    prose = {"title": "", "notes": "", "look": []}
     assert ours.model("virchow2_pool_class") | prose == by_hand | prose
 
 

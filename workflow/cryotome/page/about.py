@@ -1,7 +1,6 @@
 """What the page knows of a study from its cards alone."""
 
 import json
-import os
 
 from cryotome.cards import Card
 from cryotome.study import Study
@@ -17,12 +16,20 @@ def _weights(card: Card) -> str:
     return "random" if "random" in weights else "released"
 
 
+def _file(study: Study) -> str:
+    """Return the config that a command names: none for the demo. Where it lies reruns nothing."""
+    if study.name == "demo":
+        return ""
+    path = study.folder / f"{study.name}.yaml"
+    return f"config/{path.name}" if path.exists() else f"THE_CONFIG_OF_{study.name}.yaml"
+
+
 def page_about(study: Study) -> str:
     """Return what the page says of rows, cards and files, as JSON.
 
     Returns
     -------
-    `Study.table_rows`, and study, summary, files (configs), products, all_datasets, atlases
+    `Study.table_rows`, and study, summary, file (config), products, all_datasets, atlases
     (datasets), cards (datasets: title, task, domains, source, licence; models: weights),
     model_looks, colorectal (None, or `Colorectal.about`)
     """
@@ -30,7 +37,7 @@ def page_about(study: Study) -> str:
     about = json.loads(study.table_rows) | {
         "study": study.name,
         "summary": study.summary,
-        "files": [os.path.relpath(file) for file in study.others],
+        "file": _file(study),
         "products": study.products,
         "all_datasets": study.all_datasets,
         "atlases": sorted({dataset for dataset, _ in study.blocks}),

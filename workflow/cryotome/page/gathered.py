@@ -156,8 +156,7 @@ class Gathered:
 
     def command(self, name: str) -> str:
         """Return the command that makes a file of the study."""
-        config = " ".join(self.about["files"])
-        config = f"--configfile {config} " if config else ""
+        config = f"--configfile {self.about['file']} " if self.about["file"] else ""
         return f"snakemake {config}--cores 8 {self.folder / name}"
 
     @cached_property
