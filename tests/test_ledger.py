@@ -35,6 +35,7 @@ def start(folder: Path, does: str) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-c", JOB.format(does=does)], cwd=folder, env=env,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # nohup ignores it
     )  # fmt: skip
 
 
