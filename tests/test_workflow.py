@@ -316,7 +316,7 @@ def test_the_atlas_is_made_and_a_scanner_that_is_named_reruns_it_alone(done):
     path.write_text(before + "scanners: {noisy: {title: noisy scanner, where: {}}}\n")
     planned = small(done)
     path.write_text(before)
-    assert planned == {"atlas": 1, "all": 1}
+    assert planned == {"atlas": 1, "page": 1, "publish_page": 1, "all": 1}
 
 
 def test_editing_a_number_of_a_card_reruns_what_it_decides(done):

@@ -19,11 +19,7 @@ rule tally:
             "cryotome/cost_figures",
             "cryotome/figures",
         ),
-        # what is told of is done when this runs
-        studied(
-            STUDY.blocks,
-            "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
-        ),
+        # what is told of is done when this runs: intervals need the predictions of all schemes
         of_rows("patches") + of_rows("slides"),
         table2=["results/studies/{study}/table2.csv"]
         * bool(STUDY.crossing and STUDY.rows),
