@@ -129,6 +129,12 @@ def _placed(dataset: str, table: pd.DataFrame, g: Gathered) -> pd.DataFrame:
     return named(table, g).assign(training=training, shown=domains)
 
 
+def _reach(*values: pd.Series) -> alt.Scale:
+    """Return a scale of all that can be chosen, so that it stays and is never empty."""
+    known = pd.concat(values).dropna()
+    return alt.Scale(domain=[float(known.min()), float(known.max())])
+
+
 def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: Gathered) -> Picture:
     """Draw counted less annotated of each region; lines are those of agreement.csv."""
     unit = str(agreed["unit"].iloc[0]).replace("mm2", "mm²")
@@ -154,8 +160,10 @@ def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: Gather
         f"{mine} && (place == '{ALL}' || datum.shown == place)"
     )
     layers: Any = points.mark_point(filled=True, size=45, opacity=0.8).encode(
-        x=alt.X("middle:Q", title=f"mean of counted and annotated, {unit}"),
-        y=alt.Y("gap:Q", title=f"counted minus annotated, {unit}"),
+        x=alt.X("middle:Q", title=f"mean of counted and annotated, {unit}",
+                scale=_reach(table["middle"])),
+        y=alt.Y("gap:Q", title=f"counted minus annotated, {unit}",
+                scale=_reach(table["gap"], agreed["lower"], agreed["upper"])),
         color=alt.Color("shown:N", title=None, legend=alt.Legend(orient="top", columns=2)),
         tooltip=tips(Region="image", Domain="shown", Annotated="annotated:.1f",
                      Counted="counted:.1f"),
