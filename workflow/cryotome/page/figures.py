@@ -41,7 +41,8 @@ def figure1(g: Gathered) -> Section:
         columns = ["row", "fraction", "n", "mean", "sd", "interval", "published_mean"]
         title_ = panel(dataset, g, g.about["schemes"].get(scheme, scheme))
         known = f"{title_}; n: training cells of fold 0's split; interval: intervals.csv"
-        behind = plain(part[columns], known, g.source("figure1.csv"))
+        split = g.elsewhere(g.results / "splits" / str(dataset) / str(scheme), "split")
+        behind = plain(part[columns], known, g.source("figure1.csv"), others={"n": split})
         said = f"AUROC over the share of training cells, {title_}: {_best(part)}"
         pictures.append(Picture(f"figure1-{dataset}-{scheme}", title_, finish(chart), said, behind))
     text = ["Mean and SD over folds. Hollow diamonds: published. Hover for the clustered interval."]

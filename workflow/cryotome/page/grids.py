@@ -157,14 +157,28 @@ def parted(table: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, pd.DataFra
     yield from found
 
 
-def plain(table: pd.DataFrame, caption: str, source: Source | None, *, digits: int = 3) -> Grid:
-    """Show a table as it is: the table behind a figure."""
+def plain(
+    table: pd.DataFrame,
+    caption: str,
+    source: Source | None,
+    *,
+    digits: int = 3,
+    others: dict[str, Source] | None = None,
+) -> Grid:
+    """Show a table as it is: the table behind a figure.
+
+    Parameters
+    ----------
+    others
+        Column to where its numbers came from, where that is not `source`.
+    """
+    sources = [(others or {}).get(str(column), source) for column in table]
     lines = [
         [
-            number(value, source, digits=0 if float(value).is_integer() else digits)
+            number(value, from_, digits=0 if float(value).is_integer() else digits)
             if is_number(value)
             else words(value)
-            for value in line
+            for value, from_ in zip(line, sources, strict=True)
         ]
         for line in table.astype(object).to_numpy().tolist()
     ]
