@@ -1,0 +1,30 @@
+"""What a reader reports at its end: found, read, and passed over by reason."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def report_reading(
+    source: Path | str, *, read: int, passed_over: Mapping[str, int], unit: str = "annotations"
+) -> None:
+    """Print one line to the log: how many were found and read, how many passed over, and why.
+
+    Parameters
+    ----------
+    source
+        The file or folder that was read.
+    read
+        Entries that became cells, slides or patients.
+    passed_over
+        Reason to the number of entries; reasons without entries are not printed.
+    unit
+        What is counted, plural.
+    """
+    reasons = {reason: count for reason, count in passed_over.items() if count}
+    left = sum(reasons.values())
+    why = ": " + ", ".join(f"{count} {reason}" for reason, count in reasons.items()) if left else ""
+    print(
+        f"{source}: {read + left} {unit} found, {read} read, {left} passed over{why}",
+        file=sys.stderr,
+    )
