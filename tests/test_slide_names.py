@@ -17,7 +17,12 @@ def test_links_to_folders_are_followed_loops_and_hidden_files_are_not(tmp_path):
     inside, outside = tmp_path / "slides", tmp_path / "elsewhere" / "case"
     (inside / ".hidden").mkdir(parents=True)
     outside.mkdir(parents=True)
-    for path in (inside / "a.svs", inside / "._a.svs", inside / ".hidden" / "b.svs", outside / "c.svs"):
+    for path in (
+        inside / "a.svs",
+        inside / "._a.svs",
+        inside / ".hidden" / "b.svs",
+        outside / "c.svs",
+    ):
         path.touch()
     (inside / "case").symlink_to(outside)
     (outside / "back").symlink_to(inside)

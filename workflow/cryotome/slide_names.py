@@ -38,7 +38,7 @@ def files_below(folder: Path) -> Iterator[Path]:
     """
     visited: set[tuple[int, int]] = set()
     for here, folders, files in os.walk(folder, followlinks=True):
-        place = os.stat(here)
+        place = Path(here).stat()
         if (place.st_dev, place.st_ino) in visited:
             folders.clear()
             continue
