@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from cryotome.pairs import count_wins
+from cryotome.pairs import auroc_within
 
 Measure = Callable[[pd.DataFrame, pd.DataFrame], dict[str, float]]
 
@@ -126,7 +126,7 @@ def measure_scores(test: pd.DataFrame, watched: pd.DataFrame) -> dict[str, float
     called, chosen = (score >= THRESHOLD).astype(int), (score >= threshold).astype(int)
     values = {
         **measure_auroc(test, watched),
-        "auroc_within_slide": count_wins(test["slide"].to_numpy(), label, score).within,
+        "auroc_within_slide": auroc_within(test["slide"].to_numpy(), label, score),
         "f1_weighted": np.average(f1_scores(label, called), weights=cells),
         "f1_at_validation": f1_scores(label, chosen)[1],
         "brier": float(np.mean((score - label) ** 2)),
