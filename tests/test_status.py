@@ -184,7 +184,7 @@ def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     assert rules["total"][:3] == ["1", "1", "1"]
     assert "\n  split tiny, random, 1.0, 0: for " in said
     assert "\n  cut_patches tiny: 1 images of 'tiny' gave no patches" in said
-    assert "\n    results/logs/cut_patches/tiny.log\n    | " in said
+    assert "[results/logs/cut_patches/tiny.log]\n    | " in said
     assert "Left: about " in said
     # nothing was started, nothing disturbed
     assert {path: path.stat().st_mtime_ns for path in broken.rglob("results/*/*/*")} == before

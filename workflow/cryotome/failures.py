@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from cryotome.errors import CryotomeError
 from cryotome.paths import written_whole
 
+MOST = 12  # names of a list that are written out
 SHORTEST = 6  # characters of a token; less would star out words
 ENDING = ".failed.json"
 KEPT = ".attempts"  # the log once more, for Snakemake removes logs before a retry
@@ -50,9 +51,39 @@ class Failure:
     log: str
     run: str = ""
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """The rule, and the reason with the names of this one job taken out of it."""
+        why = self.why
+        for name, value in sorted(self.wildcards.items(), key=lambda one: -len(one[1])):
+            why = re.sub(rf"(?<![\w.]){re.escape(value)}(?!\w)", f"{{{name}}}", why)
+        return self.rule, why
+
     def explains(self, keys: dict[str, str]) -> bool:
         """Whether this job is on the way to a file with these keys."""
         return self.wildcards.items() <= keys.items()
+
+
+def by_kind(failed: Iterable[Failure]) -> list[list[Failure]]:
+    """Group failures of one rule that have one reason but for the names of their jobs."""
+    kinds: dict[tuple[str, str], list[Failure]] = {}
+    for failure in failed:
+        kinds.setdefault(failure.kind, []).append(failure)
+    return list(kinds.values())
+
+
+def described(alike: list[Failure]) -> str:
+    """Describe failures of one kind: how many jobs, which, and the reason of the first."""
+    first = alike[0]
+    if len(alike) == 1:
+        return f"{first.rule} {', '.join(first.wildcards.values())}: {first.why}  [{first.log}]"
+    which = []
+    for name, value in first.wildcards.items():
+        values = list(dict.fromkeys(one.wildcards.get(name, "") for one in alike))
+        more = f" and {len(values) - MOST} more" if len(values) > MOST else ""
+        which.append(f"{name} {', '.join(values[:MOST])}{more}" if values[1:] else value)
+    jobs = f"{first.rule}, {len(alike)} jobs ({'; '.join(which)})"
+    return f"{jobs}: {first.why}  [first: {first.log}]"
 
 
 # what a server or a library may echo: tokens of the hub, headers, addresses with a password
