@@ -129,13 +129,13 @@ class Runner:
     def _find_batch(self, place: Path) -> None:
         """Try the largest batch, halved until it fits, unless a file remembers which one does."""
         if place.exists():
-            self.batch = int(place.read_text())
+            self.batch = int(place.read_text(encoding="utf-8"))
             return
         self.batch = MOST
         while not self._fits(self.batch) and self.batch > 1:
             self.batch //= 2
         with written_whole(place) as beside:
-            beside.write_text(str(self.batch))
+            beside.write_text(str(self.batch), encoding="utf-8")
 
     def _fits(self, count: int) -> bool:
         try:

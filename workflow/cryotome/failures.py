@@ -109,7 +109,7 @@ def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[Callab
 
     def write(why: str) -> None:
         with written_whole(path) as beside:
-            beside.write_text(json.dumps(about | {"why": why}, indent=1) + "\n")
+            beside.write_text(json.dumps(about | {"why": why}, indent=1) + "\n", encoding="utf-8")
 
     with suppress(OSError):  # a full disk is said where it keeps results away
         write("It was killed, or still runs.")
@@ -127,5 +127,5 @@ def failures(logs: Path) -> list[Failure]:
     found = []
     for path in sorted(logs.glob(f"*/*{ENDING}")):
         with suppress(OSError, ValueError, TypeError):  # removed meanwhile, or torn
-            found.append(Failure(**json.loads(path.read_text())))
+            found.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
     return found

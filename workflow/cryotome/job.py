@@ -159,7 +159,7 @@ def _open(path: Path) -> TextIO:
         kept.unlink(missing_ok=True)
     with suppress(OSError):  # both are there, or neither
         os.link(kept, path)
-    log = open(path, "a")  # noqa: SIM115
+    log = open(path, "a", encoding="utf-8")  # noqa: SIM115
     with suppress(OSError):  # it is, or the file system has no links
         os.link(path, kept)
     if failed:

@@ -29,7 +29,7 @@ def _notes(path: Path) -> dict[str, Any]:
     """Return what stands beside a file of predictions, once it is sure that it belongs to it."""
     beside = path.with_suffix(".json")
     try:
-        said = json.loads(beside.read_text())
+        said = json.loads(beside.read_text(encoding="utf-8"))
         keys = {name: key(path, name) for name in ("model", "view")}
         odd = [name for name, value in keys.items() if said.get(name, value) != value]
         odd += ["content"] if said["csv_sha256"] != sha256(path) else []
@@ -133,7 +133,7 @@ def write_predictions(
     classes
         Names of the K classes in label order.
     """
-    drawn = json.loads(split.with_suffix(".json").read_text())["drawn"]
+    drawn = json.loads(split.with_suffix(".json").read_text(encoding="utf-8"))["drawn"]
     about = {"split_sha256": sha256(split), "split_drawn": drawn, **notes}
     about["versions"] = {
         name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")
@@ -143,6 +143,6 @@ def write_predictions(
     text = table.to_csv(index=False, float_format="%.17g").encode()
     about["csv_sha256"] = hashlib.sha256(text).hexdigest()
     with written_whole(path.with_suffix(".json")) as beside:
-        beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+        beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     with written_whole(path) as beside:
         beside.write_bytes(text)

@@ -53,7 +53,7 @@ def only_worker(folder: Path) -> Iterator[None]:
 def _locked(folder: Path) -> IO[str]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        lock = open(folder / LOCK, "w")  # noqa: SIM115
+        lock = open(folder / LOCK, "w", encoding="utf-8")  # noqa: SIM115
     except FileNotFoundError:  # the folder went in between
         return _locked(folder)
     try:
@@ -114,7 +114,7 @@ def claim(folder: Path, passport: dict[str, Any]) -> bool:
             if old == path:
                 _say(f"{folder} was begun from other inputs or settings; beginning anew.")
     with written_whole(path) as beside:
-        beside.write_text(mine)
+        beside.write_text(mine, encoding="utf-8")
     return False
 
 
@@ -140,7 +140,7 @@ class Growing:
         self._stride = int(np.prod(self.shape[1:])) * self._dtype.itemsize  # bytes a row
         self._file = os.open(folder / STORE, os.O_RDWR)
         self._done = self._read_journal()  # finished rows to the stamp they were made under
-        self._journal = open(folder / JOURNAL, "a")  # noqa: SIM115
+        self._journal = open(folder / JOURNAL, "a", encoding="utf-8")  # noqa: SIM115
         self._turn = Lock()
         if self.finished:
             _say(f"{folder}: going on after {self.finished:,} of {self.shape[0]:,} rows.")

@@ -236,7 +236,7 @@ def last_lines(log: Path) -> list[str]:
     """Return the last lines of a log, or of its copy where Snakemake has removed it."""
     for path in (log, log.with_suffix(KEPT)):
         if path.exists():
-            lines = path.read_text(errors="replace").splitlines()
+            lines = path.read_text(errors="replace", encoding="utf-8").splitlines()
             return [line.rstrip() for line in lines if line.strip()][-LINES:]
     return []
 
