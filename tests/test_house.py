@@ -11,7 +11,7 @@ HOME = ROOT / "workflow" / "cryotome"
 LIBRARY = sorted(HOME.rglob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "slide_names", "dino.order", "meters"},
-    {"cards", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
+    {"cards", "looks", "failures", "interpreter", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
     {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger"},
     {"machine", "chosen", "replica", "receipts", "dino.losses", "strictest"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
@@ -91,6 +91,31 @@ def test_no_path_of_a_machine_and_no_registry_host_is_named():
         text = (ROOT / name).read_text(encoding="utf-8")
         assert not any(host in text for host in hosts), name
         assert not re.search(r"(^|[\s\"'=])/(work|farm|home|root)/", text), name
+
+
+def opens_text_in_the_locale(call):
+    """Whether a call reads or writes text without its encoding; ruff finds it only where it knows the type."""
+    given = {word.arg: getattr(word.value, "value", "") for word in call.keywords}
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    of = getattr(getattr(call.func, "value", None), "id", "")
+    if "encoding" in given or None in given or of in {"os", "Image", "tarfile", "zipfile"}:
+        return False
+    places = {"read_text": 0, "write_text": 1, "fdopen": 1}
+    places["open"] = 0 if isinstance(call.func, ast.Attribute) else 1  # of the mode
+    if name in ("open", "fdopen"):
+        mode = [getattr(word, "value", "b") for word in call.args[places[name] :]][:1]
+        return "b" not in str(given.get("mode", *mode or ["r"]))
+    if name in places:
+        return len(call.args) <= places[name]
+    return name in ("run", "Popen", "check_output") and given.get("text") is True
+
+
+def test_text_is_opened_as_utf8_whatever_the_locale():
+    folders = [ROOT / name for name in ("workflow", "docs", "benchmarks", "tests")]
+    for path in [path for folder in folders for path in folder.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                assert not opens_text_in_the_locale(node), f"{path}:{node.lineno}"
 
 
 def test_model_names_stand_in_no_python():

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -161,6 +162,25 @@ def test_missing_data_name_the_way_out(clone, tmp_path):
     )
     assert "AMI-BR.csv does not exist" in said
     assert "make data STUDY=amibr" in said
+
+
+def test_a_clone_and_a_python_below_a_space_work_from_elsewhere_in_any_locale(tmp_path):
+    """`snakemake -s PATH/Snakefile -d ELSEWHERE`, where jobs start a Python with a space in its path."""
+    clone, elsewhere = checkout(tmp_path / "my clone"), tmp_path / "else where"
+    python = clone / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    elsewhere.mkdir()
+    python.symlink_to(Path(sys.executable).resolve())
+    (clone / ".venv" / "lib").symlink_to(Path(sys.prefix) / "lib")
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", clone / ".venv")
+    done = subprocess.run(
+        [python, "-m", "snakemake", "--cores", "1", "-s", "my clone/Snakefile", "-d", "else where",
+         "--", "results/cells/demo_rois.csv"],
+        cwd=tmp_path, capture_output=True, encoding="utf-8",
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PWD": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(pd.read_csv(elsewhere / "results/cells/demo_rois.csv")) == 1536
 
 
 def test_a_misspelt_config_key_stops_with_its_name(clone):

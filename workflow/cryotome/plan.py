@@ -28,6 +28,7 @@ from cryotome.costs import (
     named,
 )
 from cryotome.errors import CryotomeError, WeightsError
+from cryotome.interpreter import restart_in_utf8
 from cryotome.site import PLAN, RESULTS, Site, settle
 from cryotome.study import Study
 from cryotome.weights import find_weights, needs_file, places
@@ -250,6 +251,7 @@ def main(name: str, folder: Path = Path("config")) -> None:
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     try:
         main(sys.argv[1])
     except CryotomeError as error:

@@ -19,6 +19,7 @@ from cryotome.cards import read_yaml
 from cryotome.costs import THREADS, Job, Prices
 from cryotome.errors import CryotomeError
 from cryotome.failures import KEPT, Failure, failures
+from cryotome.interpreter import restart_in_utf8
 from cryotome.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.plan import planned_jobs, uses_gpu
 from cryotome.site import RESULTS, settle
@@ -275,6 +276,7 @@ def main(name: str, folder: Path = Path("config")) -> None:
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     try:
         main(sys.argv[1])
     except CryotomeError as error:
