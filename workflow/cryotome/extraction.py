@@ -15,7 +15,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ from cryotome.devices import pick_device, use_threads
 from cryotome.encoders import build_encoder
 from cryotome.errors import StoreError
 from cryotome.paths import written_whole
-from cryotome.stores import SUMS, Keep, Rows, check_rows, row_sums
+from cryotome.stores import SUMS, Keep, Rows, check_rows, open_hdf5, row_sums
 from cryotome.transforms import geometry_of, side_after, transform_patches
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -49,7 +48,7 @@ class PatchReader:
     """
 
     def __init__(self, path: Path, *, pinned: bool) -> None:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             self._shape, self._offset = file["patch"].shape[1:], file["patch"].id.get_offset()
             self._sums, self._ids = file[SUMS][:], file["id"][:]
         self._threads = ThreadPoolExecutor(CHECKING)

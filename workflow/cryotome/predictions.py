@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome import recipes
-from cryotome.errors import StoreError
+from cryotome.errors import StoreError, blame_place
 from cryotome.paths import key, sha256, written_whole
 
 SCORED = ["validation", "test", "external"]
@@ -35,6 +35,8 @@ def _notes(path: Path) -> dict[str, Any]:
         odd += ["content"] if said["csv_sha256"] != sha256(path) else []
         split, drawn_from = split_of(path), said["split_sha256"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        if beside.exists():
+            blame_place(error, beside)
         raise StoreError(
             f"{path} has no notes of its making beside it that could be read ({beside.name}, "
             f"{type(error).__name__}: {error}). Delete it and rerun."
@@ -98,6 +100,7 @@ def read_predictions(
     try:
         table = pd.read_csv(path, dtype={"id": str} if text_ids else None)
     except (ValueError, OSError) as error:
+        blame_place(error, path)
         raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
     columns = score_columns(classes)
     if list(table.columns) != ["id", "role", "label", *columns]:
