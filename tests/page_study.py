@@ -148,7 +148,7 @@ def _write_atlas(place: Path, names: list[str], domains: list[str], cells: int, 
     table = pd.DataFrame({"id": range(cells), "slide": "a.tiff", "label": 1, **scores})
     table.to_csv(place / "cells.csv", index=False)
     (place / "slides" / "a.tiff.geojson").write_text(
-        '{"type": "FeatureCollection", "features": []}'
+        '{"type": "FeatureCollection", "features": []}', encoding="utf-8"
     )
     slides = {"dataset": place.name, "slide": ["a.tiff"], "cells": cells, "errors": 3}
     file = f"atlas/{place.name}/slides/a.tiff.geojson"

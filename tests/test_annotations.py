@@ -141,10 +141,10 @@ def test_deleted_annotations_of_the_new_generation_are_left_out(shared, tmp_path
 
 
 def test_boxes_as_corner_and_size_are_refused(cohort, demo_card, tmp_path):
-    content = json.loads((cohort / "annotations.json").read_text())
+    content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
     for entry in content["annotations"]:
         entry["bbox"][2:] = [50, 50]
-    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(
         DataError, match=r"a.json: annotation 1 has bbox .* not a 50 x 50 px pair of corners"
     ):
@@ -263,7 +263,7 @@ def test_labels_to_leave_out_are_named_in_the_card(tmp_path):
     ],
 )
 def test_what_is_no_json_of_midog_is_refused(demo_card, tmp_path, content, said):
-    (tmp_path / "a.json").write_text(content)
+    (tmp_path / "a.json").write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=said):
         read_cells(tmp_path / "a.json", tmp_path, demo_card, "d")
 
@@ -273,16 +273,16 @@ def test_an_annotation_of_an_unlisted_image_or_class_is_refused(cohort, demo_car
         ("image_id", 999, r"annotation 1 lies on image 999, which `images` does not list"),
         ("category_id", 3, r"annotation 1 has label '3' \(1 such labels\)"),
     ):
-        content = json.loads((cohort / "annotations.json").read_text())
+        content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
         content["annotations"][0][key] = value
-        (tmp_path / "a.json").write_text(json.dumps(content))
+        (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
         with pytest.raises(DataError, match=said):
             read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
 
 
 def test_what_is_no_sliderunner_database_is_refused(tmp_path):
     card = load_card(CONFIG, "datasets", "ccmct")
-    (tmp_path / "a.sqlite").write_text("<html>404</html>" * 100)
+    (tmp_path / "a.sqlite").write_text("<html>404</html>" * 100, encoding="utf-8")
     with pytest.raises(DataError, match=r"a.sqlite is no SlideRunner database .* '<html>404"):
         read_cells(tmp_path / "a.sqlite", tmp_path, card, "ccmct")
     with sqlite3.connect(tmp_path / "b.sqlite") as database:
@@ -324,9 +324,9 @@ def test_names_that_look_like_numbers_stay_text(tmp_path):
     "box", [None, [1, 2, 3], "1 2 3 4", [1, 2, 3, float("nan")], [1, 2, 3, "4"]]
 )
 def test_a_box_that_is_not_four_numbers_is_named(cohort, demo_card, tmp_path, box):
-    content = json.loads((cohort / "annotations.json").read_text())
+    content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
     content["annotations"][4]["bbox"] = box
-    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(DataError, match=r"a.json: annotation 5 has bbox .* not four numbers"):
         read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
 
@@ -342,9 +342,9 @@ def test_a_box_that_is_not_four_numbers_is_named(cohort, demo_card, tmp_path, bo
 def test_json_that_contradicts_itself_is_named(
     cohort, demo_card, tmp_path, part, place, change, said
 ):
-    content = json.loads((cohort / "annotations.json").read_text())
+    content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
     content[part][place] |= change
-    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(DataError, match=said):
         read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
 
@@ -360,6 +360,8 @@ def test_json_that_contradicts_itself_is_named(
 )
 def test_metadata_of_class_folders_that_is_wrong_is_named(shared, tmp_path, change, said):
     card = load_card(CONFIG, "datasets", "amibr")
-    (tmp_path / "m.csv").write_text(change((shared / "amibr" / "AMI-BR.csv").read_text()))
+    (tmp_path / "m.csv").write_text(
+        change((shared / "amibr" / "AMI-BR.csv").read_text(encoding="utf-8")), encoding="utf-8"
+    )
     with pytest.raises(DataError, match=said):
         read_cells(tmp_path / "m.csv", shared / "amibr", card, "amibr")

@@ -28,8 +28,8 @@ def predicted(folder, scheme, model, fold, scores, role="test"):
     split = folder / "splits" / "d" / scheme / end
     split.parent.mkdir(parents=True, exist_ok=True)
     if not split.exists():
-        split.write_text("id,role\n")
-        split.with_suffix(".json").write_text(json.dumps({"drawn": {}}))
+        split.write_text("id,role\n", encoding="utf-8")
+        split.with_suffix(".json").write_text(json.dumps({"drawn": {}}), encoding="utf-8")
     path = folder / "predictions" / "d" / scheme / "view=v" / f"model={model}" / "head=h" / end
     roles = pd.DataFrame({"id": list(scores), "role": role})
     values = np.array(list(scores.values()))

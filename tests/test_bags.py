@@ -291,7 +291,7 @@ def test_the_scripts_go_from_a_slide_to_its_bag_and_the_list(cohort, tmp_path):
     script("list_tiles").main(
         [tmp_path / "DC-001-DX1.h5", tmp_path / "gone.h5"], tmp_path / "l.csv"
     )
-    lines = (tmp_path / "l.csv").read_text().splitlines()
+    lines = (tmp_path / "l.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "slide,status,mpp,width,height,reason,tiles,tissue_mm2"
     assert lines[1].startswith("DC-001-DX1,ok,0.5,320,320,,1")
     assert lines[2] == "gone,missing,,0,0,its file is not at hand,0,0.0"
@@ -312,7 +312,7 @@ def test_tables_and_tilings_by_hand(cohort, tmp_path):
     path = ROOT / "workflow" / "scripts" / "tile_slide.py"
     done = subprocess.run(
         [sys.executable, path, *map(str, words)], env={"PYTHONPATH": str(ROOT / "workflow")},
-        capture_output=True, text=True,
+        capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "d, slide s: missing: its file is not at hand" in done.stderr

@@ -48,10 +48,10 @@ def test_a_domain_that_asks_for_an_unknown_column_is_named(cohort, demo_card):
 
 
 def test_a_dataset_without_one_class_is_refused(cohort, demo_card, tmp_path):
-    content = json.loads((cohort / "annotations.json").read_text())
+    content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
     for entry in content["annotations"]:
         entry["category_id"] = 2
-    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(DataError, match=r"cells and none of class 'mitotic figure'. Correct `is:`"):
         read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
 

@@ -19,7 +19,7 @@ OWN = {"patient": "PATIENT", "target": "TARGET", "positive": ["MSIH"], "negative
 
 def labels_csv(folder, text, name="labels.csv"):
     path = folder / name
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

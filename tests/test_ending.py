@@ -47,7 +47,7 @@ def test_a_partial_table_is_renewed_where_there_is_one_and_never_made_by_a_good_
     assert renew_partial(study, inputs, tmp_path / "logs") is None
     table = tmp_path / "studies" / "demo" / "table2_partial.csv"
     table.parent.mkdir(parents=True)
-    table.write_text("stale")
+    table.write_text("stale", encoding="utf-8")
     assert renew_partial(study, inputs, tmp_path / "logs") == table
     assert len(pd.read_csv(table)) == len(study.rows)
 
@@ -57,13 +57,17 @@ def test_failures_of_earlier_runs_are_not_listed(tmp_path):
     log = tmp_path / "embed" / "a.failed.json"
     log.parent.mkdir()
     log.write_text(
-        json.dumps({"rule": "embed", "wildcards": {}, "why": "old", "log": "", "run": "other"})
+        json.dumps({"rule": "embed", "wildcards": {}, "why": "old", "log": "", "run": "other"}),
+        encoding="utf-8",
     )
     said = []
     os.utime(log, (2e9, 2e9))  # written by a clock that has been set back since
     conclude(study, SimpleNamespace(), tmp_path, run="this", say=said.append)
     assert "old" not in said[0]
-    log.write_text(log.read_text().replace("old", "new").replace("other", "this"))
+    log.write_text(
+        log.read_text(encoding="utf-8").replace("old", "new").replace("other", "this"),
+        encoding="utf-8",
+    )
     os.utime(log, (0, 0))
     conclude(study, SimpleNamespace(), tmp_path, run="this", say=said.append)
     assert "new" in said[1]

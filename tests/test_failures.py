@@ -42,7 +42,7 @@ def test_a_killed_job_leaves_a_record_too(tmp_path):
 
 def test_a_torn_record_hides_no_other(tmp_path):
     fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d")
-    (tmp_path / "embed" / "b.failed.json").write_text("{")
+    (tmp_path / "embed" / "b.failed.json").write_text("{", encoding="utf-8")
     assert [failure.why for failure in failures(tmp_path)] == ["no"]
 
 

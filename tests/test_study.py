@@ -11,7 +11,9 @@ from cryotome.study import Row, Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) | changes, CONFIG)
+    return Study(
+        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
+    )
 
 
 def test_ganz2024_is_585_row_runs_of_which_65_are_trainings():
@@ -117,11 +119,13 @@ def test_best_and_last_checkpoint_are_one_training():
 
 def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
     whole = read_yaml(CONFIG / "amibr.yaml")
-    (tmp_path / "s.yaml").write_text(yaml.dump({k: v for k, v in whole.items() if k != "folds"}))
+    (tmp_path / "s.yaml").write_text(
+        yaml.dump({k: v for k, v in whole.items() if k != "folds"}), encoding="utf-8"
+    )
     files = (str(tmp_path / "s.yaml"), str(CONFIG / "config.yaml"))
     with pytest.raises(CardError, match=r"s.yaml lacks \['folds'\]. A study says every key itself"):
         Study(whole, CONFIG, files=files)
-    (tmp_path / "s.yaml").write_text(yaml.dump(whole))
+    (tmp_path / "s.yaml").write_text(yaml.dump(whole), encoding="utf-8")
     assert Study(whole, CONFIG, files=files).folds == [0, 1]
 
 
@@ -143,7 +147,9 @@ def test_lower_precision_concerns_networks_only():
 
 def test_a_study_reads_each_card_once_and_lends_no_card_to_be_changed(tmp_path):
     shutil.copytree(CONFIG, tmp_path / "config")
-    demo = Study(yaml.safe_load((CONFIG / "config.yaml").read_text()), tmp_path / "config")
+    demo = Study(
+        yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), tmp_path / "config"
+    )
     first = demo.head("e2e_short")
     first["steps"] = 0
     shutil.rmtree(tmp_path / "config")

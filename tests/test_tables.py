@@ -116,7 +116,8 @@ def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(
     path = tmp_path / "midog2022" / "random" / "view=paper-fp16" / "model=uni" / "head=probe.csv"
     path.parent.mkdir(parents=True)
     path.write_text(
-        "fraction,fold,metric,value\n0.1,0,auroc,0.5\n0.1,1,auroc,0.6\n1.0,0,auroc,0.7\n1.0,0,ece,0.1\n"
+        "fraction,fold,metric,value\n0.1,0,auroc,0.5\n0.1,1,auroc,0.6\n1.0,0,auroc,0.7\n1.0,0,ece,0.1\n",
+        encoding="utf-8",
     )
     table = read_scores([path], {"fractions": [1.0, 0.01], "folds": [0]})
     assert table["value"].tolist() == [0.7]
@@ -127,7 +128,7 @@ def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(
 def test_single_domains_are_read_whatever_the_fractions(tmp_path):
     path = tmp_path / "d" / "from_a" / "view=v" / "model=uni" / "head=probe.csv"
     path.parent.mkdir(parents=True)
-    path.write_text("fraction,fold,metric,value\n1.0,0,auroc,0.7\n")
+    path.write_text("fraction,fold,metric,value\n1.0,0,auroc,0.7\n", encoding="utf-8")
     assert len(read_scores([path], {"fractions": [0.1], "folds": [0]})) == 1
 
 

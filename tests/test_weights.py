@@ -89,7 +89,7 @@ def test_the_hubs_own_cache_is_used_without_network(tmp_path, monkeypatch):
     folder = tmp_path / "models--MahmoodLab--UNI"
     saved(card, folder / "snapshots" / commit / "pytorch_model.bin")
     (folder / "refs").mkdir()
-    (folder / "refs" / "main").write_text(commit)
+    (folder / "refs" / "main").write_text(commit, encoding="utf-8")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     found = find_weights(card, "uni", tmp_path / "weights")
     assert found == folder / "snapshots" / commit / "pytorch_model.bin"
@@ -257,8 +257,12 @@ def fetch(folder: Path, server: str, *words: str, **weights: object) -> tuple[in
     if weights:
         card = load_card(CONFIG, "models", "uni") | {"weights": weights}
         (folder / "config" / "models").mkdir(parents=True, exist_ok=True)
-        (folder / "config" / "models" / "mine.yaml").write_text(yaml.safe_dump(card))
-        (folder / "config" / "config.yaml").write_text((CONFIG / "config.yaml").read_text())
+        (folder / "config" / "models" / "mine.yaml").write_text(
+            yaml.safe_dump(card), encoding="utf-8"
+        )
+        (folder / "config" / "config.yaml").write_text(
+            (CONFIG / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+        )
     site = {"HF_ENDPOINT": server, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_XET": "1"}
     site |= {"PYTHONPATH": str(ROOT / "workflow"), "CRYOTOME_WEIGHTS_DIR": str(folder / "w")}
     done = subprocess.run(
@@ -266,7 +270,7 @@ def fetch(folder: Path, server: str, *words: str, **weights: object) -> tuple[in
         cwd=folder,
         env=os.environ | site,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr

@@ -135,7 +135,7 @@ def _four_numbers(rows: pd.DataFrame, path: Path) -> np.ndarray:
 def _read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the annotations and the images, indexed by id, of a COCO-like JSON."""
     try:
-        content = json.loads(path.read_text(), object_pairs_hook=_each_key_once)
+        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_key_once)
         rows, listed = (pd.DataFrame(content[key]) for key in ("annotations", "images"))
         used, named = rows[["image_id", "category_id", "bbox", "id"]], listed[["id", "file_name"]]
         for column in (used["id"], used["image_id"], used["category_id"], named["id"]):

@@ -164,7 +164,7 @@ def gather_blocks(predictions: list[Path], cells: dict[str, pd.DataFrame]) -> di
         table = table[table["role"] == "test"].join(cells[dataset][["slide", "domain"]], on="id")
         row = f"{key(path, 'model')} + {key(path, 'head')}"
         fold, fraction = int(key(path, "fold")), key(path, "fraction")
-        n_train = json.loads(path.with_suffix(".json").read_text())["n_train"]
+        n_train = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["n_train"]
         many = cells[dataset]["domain"].nunique() > 1
         for name, tested, part in _places(scheme, table, many):
             keys = (dataset, name, fraction, tested)

@@ -82,7 +82,7 @@ def read_yaml(path: Path) -> Card:
     try:
         if path.stat().st_size > LONGEST:
             raise CardError(f"{path} has more than {LONGEST:,} bytes, which no card needs.")
-        content = yaml.load(path.read_text(), _Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         beside = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise CardError(f"{path} does not exist. Its folder has: {beside or 'nothing'}.") from None
@@ -97,7 +97,9 @@ def read_yaml(path: Path) -> Card:
 def _validator(schema: str) -> "Draft202012Validator":
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text()))
+    return Draft202012Validator(
+        yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text(encoding="utf-8"))
+    )
 
 
 def required_keys(schema: str) -> list[str]:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cryotome.annotations import READERS, number
 from cryotome.cards import Card
-from cryotome.errors import DataError
+from cryotome.errors import DataError, blame_place
 from cryotome.images import what_is_odd
 
 COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label"]
@@ -27,6 +27,7 @@ def load_cells(path: Path) -> pd.DataFrame:
         if not pd.api.types.is_integer_dtype(table["id"]):
             raise ValueError("ids that are no whole numbers")
     except (ValueError, KeyError, OverflowError) as error:
+        blame_place(error, path)
         raise DataError(f"{path} is no table of cells ({error}). Delete it and rerun.") from error
     return table
 

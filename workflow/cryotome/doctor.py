@@ -18,6 +18,7 @@ from cryotome.cohorts import read_labels
 from cryotome.costs import Job, Prices
 from cryotome.errors import CryotomeError, WeightsError
 from cryotome.images import find_image, microns_per_pixel, open_image
+from cryotome.interpreter import restart_in_utf8
 from cryotome.leases import visible_devices
 from cryotome.machine import (
     MEND,
@@ -210,6 +211,7 @@ def main(name: str, folder: Path = Path("config")) -> bool:
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     try:
         sys.exit(0 if main(sys.argv[1]) else 1)
     except CryotomeError as error:

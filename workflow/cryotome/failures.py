@@ -26,6 +26,15 @@ WAYS_OUT = {
     errno.ENOENT: "It vanished, or never was there. Run again; what was given, put back first",
     errno.EIO: "The disk fails or does not answer. See to it and rerun: what is finished stays",
     errno.ESTALE: "The network disk has lost it. Run again: what is finished stays",
+    errno.ETIMEDOUT: "The network disk does not answer. Run again: what is finished stays",
+    errno.ENOLCK: "The file system has no locks now. Run again, or work on another file system",
+    errno.EOPNOTSUPP: "The file system cannot do that. Work on another file system",
+    errno.EAGAIN: "Another program holds it. Close that and rerun: what is finished stays",
+    errno.EBUSY: "Another program holds it. Close that and rerun: what is finished stays",
+    errno.EMFILE: "Too many files are open. Raise `ulimit -n` and rerun: what is finished stays",
+    errno.ENFILE: "Too many files are open on this machine. Rerun: what is finished stays",
+    errno.EISDIR: "It is a folder where a file should be. Move it away and rerun",
+    errno.ELOOP: "Links lead in a circle. Correct them and rerun",
     errno.EFBIG: "A limit on file size is reached (`ulimit -f`). Lift it and rerun",
 }
 MEMORY = "Run again with more, or fewer jobs at once: what is finished stays"
@@ -140,7 +149,7 @@ def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[Callab
 
     def write(why: str) -> None:
         with written_whole(path) as beside:
-            beside.write_text(json.dumps(about | {"why": why}, indent=1) + "\n")
+            beside.write_text(json.dumps(about | {"why": why}, indent=1) + "\n", encoding="utf-8")
 
     with suppress(OSError):  # a full disk is said where it keeps results away
         write("It was killed, or still runs.")
@@ -158,5 +167,5 @@ def failures(logs: Path) -> list[Failure]:
     found = []
     for path in sorted(logs.glob(f"*/*{ENDING}")):
         with suppress(OSError, ValueError, TypeError):  # removed meanwhile, or torn
-            found.append(Failure(**json.loads(path.read_text())))
+            found.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
     return found

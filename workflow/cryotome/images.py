@@ -1,6 +1,5 @@
 """Open whole slides, flat TIFF and PNG alike: size, µm/px, and windows of pixels."""
 
-import errno
 import struct
 import zlib
 from pathlib import Path, PurePosixPath
@@ -11,8 +10,7 @@ import openslide
 import tifffile
 from PIL import Image
 
-from cryotome.errors import CardError, DataError
-from cryotome.failures import WAYS_OUT
+from cryotome.errors import CardError, DataError, blame_place
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
 LONGEST = 240  # bytes of a name; file systems take 255
@@ -35,9 +33,6 @@ UNREADABLE: tuple[type[Exception], ...] = (openslide.OpenSlideError, tifffile.Ti
 UNREADABLE += (OSError, ValueError, IndexError, KeyError, TypeError, SyntaxError, EOFError)
 UNREADABLE += (ArithmeticError, AttributeError, RuntimeError, AssertionError)
 UNREADABLE += (struct.error, zlib.error)
-
-
-CHUNK = 2**24  # bytes read at once
 
 
 class Opened(Protocol):
@@ -179,19 +174,16 @@ def _not_colour(path: Path, what: str) -> DataError:
     )
 
 
-def _broken(path: Path, error: Exception) -> Exception:
+def _broken(path: Path, error: Exception) -> DataError:
     """Blame an image for an error, unless the disk is to blame: that passes, and comes back."""
-    if isinstance(error, openslide.OpenSlideError):  # it keeps the number of the disk's error
-        try:
-            with open(path, "rb", buffering=0) as file:
-                while file.read(CHUNK):
-                    pass
-        except OSError as failed:
-            return failed
-    number = getattr(error, "errno", None)
-    if number in WAYS_OUT and number != errno.ENOENT:
-        return error
+    blame_place(error, path)
     return DataError(f"{path} cannot be read ({type(error).__name__}: {error}). Fetch it again.")
+
+
+def crash(path: Path, error: ChildProcessError) -> DataError:
+    """Blame an image for the crash of the process that read it, unless the disk is to blame."""
+    blame_place(error, path)
+    return DataError(f"{path} crashes what reads it ({error}). Fetch it again.")
 
 
 def open_image(path: Path) -> Opened:

@@ -19,6 +19,7 @@ from cryotome.cards import read_yaml
 from cryotome.costs import THREADS, Job, Prices
 from cryotome.errors import CryotomeError
 from cryotome.failures import KEPT, Failure, by_kind, described, failures
+from cryotome.interpreter import restart_in_utf8
 from cryotome.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.plan import planned_jobs, uses_gpu
 from cryotome.site import RESULTS, settle
@@ -240,7 +241,7 @@ def last_lines(log: Path) -> list[str]:
     """Return the last lines of a log, or of its copy where Snakemake has removed it."""
     for path in (log, log.with_suffix(KEPT)):
         if path.exists():
-            lines = path.read_text(errors="replace").splitlines()
+            lines = path.read_text(errors="replace", encoding="utf-8").splitlines()
             return [line.rstrip() for line in lines if line.strip()][-LINES:]
     return []
 
@@ -279,6 +280,7 @@ def main(name: str, folder: Path = Path("config")) -> None:
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     try:
         main(sys.argv[1])
     except CryotomeError as error:

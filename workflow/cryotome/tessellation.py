@@ -14,7 +14,7 @@ from cryotome.apart import children
 from cryotome.cards import Card
 from cryotome.errors import DataError
 from cryotome.histobistro import keeps
-from cryotome.images import Opened, open_image
+from cryotome.images import Opened, crash, open_image
 from cryotome.slides import (
     jpeg_of,
     read_thumbnail,
@@ -155,4 +155,5 @@ def tessellate_apart(path: Path | None, tiling: Card, mpp: float | None) -> Tess
         with children(1) as run:
             return next(run(_yielded, path, tiling, mpp))
     except ChildProcessError as error:
-        return Tessellation("broken", f"{path} crashes what reads it ({error}). Fetch it again.")
+        assert path
+        return Tessellation("broken", str(crash(path, error)))

@@ -18,6 +18,11 @@ BASE = Path(workflow.basedir)
 # Snakemake hands its sys.path to the scripts
 sys.path.insert(0, str(BASE / "workflow"))
 
+from cryotome.interpreter import quote_executable, restart_in_utf8
+
+restart_in_utf8(workflow.overwrite_workdir)
+quote_executable()
+
 from cryotome import recipes, slide_lists
 from cryotome.cards import facts, tiling_of
 from cryotome.cluster import ANYTHING, SCHEDULER, granted

@@ -27,7 +27,7 @@ def main(
         "cells_sha256": [sha256(train_cells), sha256(test_cells)],
     }
     with written_whole(about) as beside:
-        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")
+        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     with written_whole(split) as beside:
         roles.to_csv(beside, index=False)
 

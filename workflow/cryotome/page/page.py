@@ -113,4 +113,4 @@ def write_page(page: Path, about: Card) -> None:
     """
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     with written_whole(page) as beside:
-        beside.write_text(compose(Gathered(page.parent, about | {"made": now})))
+        beside.write_text(compose(Gathered(page.parent, about | {"made": now})), encoding="utf-8")
