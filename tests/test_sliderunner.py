@@ -144,7 +144,7 @@ def test_slides_that_cannot_be_told_apart_are_refused(tmp_path, folders):
 
 
 def test_directories_of_slides_with_names_of_their_own_do_not_count(tmp_path):
-    slides = [(1, "a.png", "/home/x"), (2, "b.png", "C:\\y"), (3, "a.png", "/home/x")]
+    slides = [(1, "a.png", "/disk/x"), (2, "b.png", "C:\\y"), (3, "a.png", "/disk/x")]
     cells = read(make(tmp_path / "a.sqlite", spots(1, 2), slides))
     assert cells["image"].tolist() == ["a.png", "b.png"]  # slide 3 has no annotations
 

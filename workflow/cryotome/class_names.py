@@ -102,6 +102,27 @@ def _id_of(is_: object, listed: dict[str, object], path: Path, where: str) -> st
     return str(is_) if str(is_) in listed else of_name[0]
 
 
+def _check_name(
+    id_: str, place: int, said: dict[str, object], entries: list[Mapping[str, Any]], at: str
+) -> None:
+    """Hold the file's name of a class against the card's class at that place."""
+    of_name = [other for other, name in said.items() if _plain(name) == _plain(said[id_])]
+    if len(of_name) > 1:
+        raise DataError(
+            f"{at} lists the name {said[id_]!r} twice, for the ids {' and '.join(of_name)}. Give "
+            "each class its own name."
+        )
+    name, others = entries[place]["name"], [e["name"] for e in entries if e is not entries[place]]
+    namesakes = [other for other, name_ in said.items() if _plain(name_) == _plain(name)]
+    positive = len(entries) == 2 and place == 1
+    if namesakes not in ([], [id_]) or _contradicts(said[id_], name, others, positive=positive):
+        raise DataError(
+            f"{at} calls class {id_} {said[id_]!r}, and the dataset's card calls it {name!r}. "
+            "Correct `is:` in the card's `classes:` (the id, or the name that the file gives), or "
+            "`name:`, or the file."
+        )
+
+
 def match_classes(card: Mapping[str, Any], listed: Listed, path: Path, where: str) -> Classes:
     """Match the card's classes with those that the annotation file lists.
 
@@ -124,25 +145,8 @@ def match_classes(card: Mapping[str, Any], listed: Listed, path: Path, where: st
     for place, (id_, entry) in enumerate(zip(ids, entries, strict=True)):
         if id_ in ids[:place]:
             raise DataError(f"{path}: two `classes:` of the card are class {id_}. Correct `is:`.")
-        if not said.get(id_):
-            continue
-        same = [other for other, name in said.items() if _plain(name) == _plain(said[id_])]
-        if len(same) > 1:
-            raise DataError(
-                f"{path}: {where} lists the name {said[id_]!r} twice, for the ids "
-                f"{' and '.join(same)}. Give each class its own name."
-            )
-        others = [other["name"] for other in entries if other is not entry]
-        positive = len(entries) == 2 and place == 1
-        elsewhere = [other for other, name in said.items() if _plain(name) == _plain(entry["name"])]
-        if elsewhere not in ([], [id_]) or _contradicts(
-            said[id_], entry["name"], others, positive=positive
-        ):
-            raise DataError(
-                f"{path}: {where} calls class {id_} {said[id_]!r}, and the dataset's card calls it "
-                f"{entry['name']!r}. Correct `is:` in the card's `classes:` (the id, or the name "
-                "that the file gives), or `name:`, or the file."
-            )
+        if said.get(id_):
+            _check_name(id_, place, said, entries, f"{path}: {where}")
     known = {_plain(name): id_ for id_, name in said.items() if name}
     ignore = card.get("reading", {}).get("ignore", [])
     ignored = frozenset({*map(str, ignore), *(known.get(_plain(i), str(i)) for i in ignore)})

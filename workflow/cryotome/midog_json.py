@@ -62,22 +62,29 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
         },
         index=rows.index[~left],
     )
-    cells = cells.assign(**{name: about[name].to_numpy() for name in ABOUT_IMAGES if name in about})
+    for name in ABOUT_IMAGES:
+        if name in about:
+            cells[name] = about[name].to_numpy()
     if "renumber" in reading:
         cells = _renumbered(cells, reading["renumber"], annotations)
         reason[cells.index[cells["image"] == ""]] = "on images that `renumber` leaves out"
         cells = cells[cells["image"] != ""]
-    empty, extra = len(content.images) - rows["image_id"].nunique(), reading.get("extra", [])
-    if empty:
-        said = f"{empty} of {len(content.images)} images have no annotations"
-        print(f"{annotations}: {said}", file=sys.stderr)
-    if extra:
-        print(f"{annotations}: {len(extra)} cells more are the card's `extra`", file=sys.stderr)
-    report_reasons(annotations, reason)
+    extra = reading.get("extra", [])
+    _report(annotations, content, reason, len(extra))
     cells = pd.concat([cells, pd.DataFrame(extra)], ignore_index=True)
     if "renumber" in reading:
         cells = cells.sort_values("image", key=lambda name: name.map(number), kind="stable")
     return cells.assign(slide=cells["image"]).reset_index(drop=True)
+
+
+def _report(path: Path, content: _Content, reason: pd.Series, extra: int) -> None:
+    empty = len(content.images) - content.rows["image_id"].nunique()
+    if empty:
+        said = f"{empty} of {len(content.images)} images have no annotations"
+        print(f"{path}: {said}", file=sys.stderr)
+    if extra:
+        print(f"{path}: {extra} cells more are the card's `extra`", file=sys.stderr)
+    report_reasons(path, reason)
 
 
 def _check_boxes(rows: pd.DataFrame, boxes: np.ndarray, side: float, path: Path) -> None:
