@@ -142,7 +142,7 @@ def match_classes(card: Mapping[str, Any], listed: Listed, path: Path, where: st
     """
     entries, said = card["classes"], _spelt(listed, path, where)
     ids = [_id_of(e["is"], said, path, where) if said else str(e["is"]) for e in entries]
-    for place, (id_, entry) in enumerate(zip(ids, entries, strict=True)):
+    for place, id_ in enumerate(ids):
         if id_ in ids[:place]:
             raise DataError(f"{path}: two `classes:` of the card are class {id_}. Correct `is:`.")
         if said.get(id_):
