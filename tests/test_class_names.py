@@ -99,6 +99,14 @@ def test_two_classes_of_the_card_are_never_one_of_the_file():
         match([(1, "mitotic figure"), (2, "x")], ignore=["mitotic figure"])
 
 
+def test_labels_and_folders_that_are_words_are_names():
+    swapped = named(("normal mitotic figure", "Atypical"), ("atypical mitotic figure", "Normal"))
+    with pytest.raises(DataError, match=r"calls class Atypical 'Atypical', and the dataset's card"):
+        match([], swapped)
+    assert match([], named(("look-alike", "no"), ("mitotic figure", "yes"))).names
+    assert match([], named(("look-alike", "0"), ("mitotic figure", "1"))).names
+
+
 def test_without_a_list_the_ids_of_the_card_count():
     found = match([])
     labels = pd.Series([1, 2], index=[10, 11])

@@ -96,6 +96,15 @@ def test_kinds_that_the_card_names_are_read_at_the_middle_of_their_box(tmp_path,
     assert len(read(path, kinds=["rectangle", "circle"])) == 2
 
 
+def test_a_database_without_coordinates_is_counted_before_it_is_refused(tmp_path, capsys):
+    path = make(tmp_path / "a.sqlite", [(1, 1, 1, []), (1, 2, 2, [])])
+    with pytest.raises(DataError, match="none of class"):
+        read(path)
+    assert "0 read, 2 passed over: 1 without coordinates, 1 rect" in capsys.readouterr().err
+    with pytest.raises(DataError, match="none of class"):
+        read(make(tmp_path / "b.sqlite", []))
+
+
 def test_a_position_that_is_no_number_is_refused(tmp_path):
     rows = [*spots(1, 1), (1, 1, 1, [("north", 5)]), (1, 2, 1, [(1, 1), (None, 5)])]
     for kinds, count in ((["spot"], 1), (["spot", "rectangle"], 2)):

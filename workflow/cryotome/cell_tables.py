@@ -35,7 +35,7 @@ def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
             f"{line['filename']!r} ({wrong.sum()} such lines). A cell needs two numbers, level-0 "
             "px, and the name of its image."
         )
-    classes = match_classes(card, [], annotations, "")
+    classes = match_classes(card, [], annotations, "the column `label`")
     named = name_labels(cells["label"], classes, annotations, "line")
     cells = cells.assign(x=places["x"], y=places["y"], image=cells["filename"], **{"class": named})
     read = cells["class"].notna()
@@ -81,4 +81,4 @@ def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFra
             f"{begins(path)}. The first line must name {needed}, with commas between."
         )
     table.index += 2  # the header is line 1
-    return table[(table[needed] != "").any(axis=1)]
+    return table[(table != "").any(axis=1)]

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cryotome.cards import Card
 from cryotome.cell_tables import read_csv
+from cryotome.class_names import match_classes
 from cryotome.errors import DataError
 from cryotome.reading import report_reading
 from cryotome.slide_names import FLAT, files_below, number, same_spelling, slide_of
@@ -50,7 +51,7 @@ def _first(names: pd.Series) -> str:
 
 def _list_images(images: Path, card: Card) -> tuple[pd.DataFrame, dict[str, int]]:
     """List the images of each class, and count by reason what else lies below `images`."""
-    folders = {str(entry["is"]): entry["name"] for entry in card["classes"]}
+    folders = match_classes(card, [], images, "the folder's name").names
     rows, passed_over = [], Counter[str]()
     for folder, name in folders.items():
         inner = [other for other in folders if other.startswith(f"{folder}/")]

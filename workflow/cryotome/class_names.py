@@ -129,10 +129,10 @@ def match_classes(card: Mapping[str, Any], listed: Listed, path: Path, where: st
     Parameters
     ----------
     listed
-        Id and name of each class in the file; empty where the file names none, and the
-        card's ids are taken as they are.
+        Id and name of each class in the file; empty where the file has no such list: the
+        card's ids are taken as they are, and those that are text are names, too.
     where
-        What the file calls that list, for messages.
+        What the file calls that list, or what its labels are, for messages.
 
     Raises
     ------
@@ -142,6 +142,8 @@ def match_classes(card: Mapping[str, Any], listed: Listed, path: Path, where: st
     """
     entries, said = card["classes"], _spelt(listed, path, where)
     ids = [_id_of(e["is"], said, path, where) if said else str(e["is"]) for e in entries]
+    texts: dict[str, object] = {e["is"]: e["is"] for e in entries if isinstance(e["is"], str)}
+    said = said or texts
     for place, id_ in enumerate(ids):
         if id_ in ids[:place]:
             raise DataError(f"{path}: two `classes:` of the card are class {id_}. Correct `is:`.")
