@@ -175,7 +175,7 @@ def test_a_name_that_is_none_is_refused_by_every_reader(tmp_path, name):
 
 
 def test_a_view_that_never_ends_is_interrupted(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryotome.annotations.SECONDS", 0.3)
+    monkeypatch.setattr("cryotome.sliderunner.SECONDS", 0.3)
     with sqlite3.connect(tmp_path / "a.sqlite") as base:
         base.execute(
             "CREATE VIEW Annotations AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "

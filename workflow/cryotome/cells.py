@@ -1,16 +1,20 @@
 """Labelled cells of one dataset: domains, counts, ids."""
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cryotome.annotations import READERS, number
+from cryotome.annotations import READERS
 from cryotome.cards import Card
 from cryotome.errors import DataError, blame_place
-from cryotome.images import what_is_odd
+from cryotome.images import find_image, what_is_odd
+from cryotome.slide_names import number
 
-COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label"]
+COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label", "source_row"]
+NAMED = 20  # absent images that are named
 
 
 def load_cells(path: Path) -> pd.DataFrame:
@@ -156,16 +160,34 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
 
     Returns
     -------
-    data frame with columns id, image, slide, x, y, domain, label
+    data frame with columns id, image, slide, x, y, domain, label, source_row
         Sorted by image; x, y is the centre in level-0 px; labels are the card's classes
-        from 0 on; ids count from 0.
+        from 0 on; ids count from 0; source_row counts the cells from 0 in the order of
+        the annotation file.
     """
     try:
-        return _checked(READERS[card["reader"]](annotations, images, card), annotations, card, name)  # type: ignore[arg-type]
+        found = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
+        cells = _checked(found, annotations, card, name)
     except DataError as error:
         if annotations is None or annotations.name in str(error):
             raise
         raise DataError(f"{error} It was read from {annotations}.") from error
+    _report_absent(cells["image"].unique(), images)
+    return cells
+
+
+def _report_absent(names: Iterable[str], images: Path) -> None:
+    """Name images that are not in their folder, if that is at hand, before patches are cut."""
+    if not images.is_dir():
+        return
+    names = list(names)
+    absent = [name for name in names if not find_image(images, name).exists()]
+    if absent:
+        print(
+            f"{images}: {len(absent)} of {len(names)} images with cells are not there, first "
+            f"{', '.join(absent[:NAMED])}",
+            file=sys.stderr,
+        )
 
 
 def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: str) -> pd.DataFrame:
@@ -184,5 +206,6 @@ def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: st
         check_counts(cells, card["expect"], name)
     if card.get("permute_labels"):
         cells["label"] = np.random.default_rng(0).permutation(cells["label"].to_numpy())
+    cells = cells.assign(source_row=np.arange(len(cells)))
     cells = cells.sort_values("image", kind="stable", ignore_index=True)
     return cells.assign(id=cells.index)[COLUMNS]

@@ -9,8 +9,8 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 
-from cryotome.annotations import read_csv
 from cryotome.cards import Card
+from cryotome.cell_tables import read_csv
 from cryotome.errors import CardError, DataError
 from cryotome.images import what_is_odd
 from cryotome.slide_names import slide_of

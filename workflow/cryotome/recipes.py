@@ -7,7 +7,7 @@ form of a store changes: 2 of `PATCHES` and `EMBEDDINGS` brought checksums.
 """
 
 DEMO = 1
-CELLS = 1
+CELLS = 2
 PATCHES = 2
 AUDIT = 1
 WINDOWS = 1

@@ -1,6 +1,7 @@
 """Names of images and slides, and the image files below a folder."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,3 +46,13 @@ def files_below(folder: Path) -> Iterator[Path]:
         visited.add((place.st_dev, place.st_ino))
         folders[:] = sorted(name for name in folders if name[0] != ".")
         yield from (Path(here, name) for name in sorted(files) if name[0] != ".")
+
+
+def number(name: str) -> int:
+    """Return the first number in a file's name, -1 where there is none.
+
+    >>> number("MIDOG21/007.tiff"), number("tumour.svs")
+    (7, -1)
+    """
+    found = re.search(r"\d+", Path(name).stem)
+    return int(found.group()) if found else -1

@@ -2,7 +2,7 @@
 Annotations become cells, cells become patches, and every cell gets its role.
 
 INPUT     {data_root}/…                                annotations and images, or invented ones
-OUTPUT    results/cells/{dataset}.csv                  id, image, slide, x, y, domain, label
+OUTPUT    results/cells/{dataset}.csv                  id, image, slide, x, y, domain, label, source_row
           results/patches/{dataset}.h5                 patch (n, side, side, 3) uint8 · id (n,)
           results/audits/{dataset}.csv                 what is odd, and which cells the splits leave out
           results/audits/{dataset}.windows.csv         where the network looks for each cell
