@@ -12,6 +12,7 @@ LIBRARY = sorted(HOME.rglob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "slide_names", "dino.order", "meters"},
     {"cards", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
+    {"units"},
     {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger"},
     {"machine", "chosen", "replica", "receipts", "dino.losses", "strictest"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
@@ -129,6 +130,7 @@ PLUMBING |= {
     "overlap",
     "study",
     "looks",
+    "units",
 }
 EXPENSIVE = {"check_precision"}  # a new check of the same store would need the GPU again
 

@@ -30,7 +30,7 @@ def reader(name: str) -> Callable[[Reader], Reader]:
     A reader takes the annotation file, the image folder and the dataset card, and
     returns one row per cell: `image` (path below the image folder), `slide`, `x`, `y`
     (centre, level-0 px), `class` (name from the card), and whatever columns the
-    card's domains ask for.
+    card's domains ask for. No `slide` where the files name none.
     """
 
     def register(function: Reader) -> Reader:
@@ -245,8 +245,7 @@ def read_sliderunner(annotations: Path, images: Path, card: Card) -> pd.DataFram
 def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     """Read a CSV with the columns x, y, label, filename, and perhaps slide, domain and others.
 
-    x, y is the centre in level-0 px. Without `slide` each image is its own slide. The
-    card's `domains` may ask for any column.
+    x, y is the centre in level-0 px. The card's `domains` may ask for any column.
 
     Raises
     ------
@@ -266,8 +265,7 @@ def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
         )
     named = _known_labels(cells["label"], card, annotations, "line")
     cells = cells.assign(x=places["x"], y=places["y"], image=cells["filename"], **{"class": named})
-    cells = cells[cells["class"].notna()].reset_index(drop=True)
-    return cells if "slide" in cells else cells.assign(slide=cells["image"])
+    return cells[cells["class"].notna()].reset_index(drop=True)
 
 
 def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFrame:
@@ -307,8 +305,8 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     """Read images that lie in one folder per class, one cell an image.
 
     A metadata CSV, where the card names one, gives slide, position (columns `x`, `y`)
-    and whatever the domains ask for. Without it an image is its own slide and its
-    position is (0, 0); with crops, the position never decides where a patch is cut.
+    and whatever the domains ask for. Without it no slide is known and the position is
+    (0, 0); with crops, the position never decides where a patch is cut.
 
     Raises
     ------
@@ -323,15 +321,18 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
         rows += [(p.stem, f"{entry['is']}/{p.name}", entry["name"], entry["is"]) for p in files]
     cells = pd.DataFrame(rows, columns=["key", "image", "named", "folder"])
     if annotations is None:
-        return cells.assign(slide=cells["image"], x=0.0, y=0.0, **{"class": cells["named"]})
+        return cells.assign(x=0.0, y=0.0, **{"class": cells["named"]})
     reading = card["reading"]
-    asked = re.findall(r"{(\w+)}", reading["key"] + reading["slide"])
+    asked = re.findall(r"{(\w+)}", reading["key"] + reading.get("slide", ""))
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
     table = read_csv(annotations, needed, text=True)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
     table["key"] = [reading["key"].format(**row) for row in spelt]
-    table["slide"] = [reading["slide"].format(**row) for row in spelt]
-    table["number"] = table["slide"].map(number)
+    if "slide" in reading:
+        table["slide"] = [reading["slide"].format(**row) for row in spelt]
+        table["number"] = table["slide"].map(number)
+    else:
+        table = table.drop(columns="slide", errors="ignore")
     places = table.reindex(columns=["x", "y"], fill_value="0")
     table[["x", "y"]] = places.apply(pd.to_numeric, errors="coerce").astype(float)
     twice = table[table["key"].duplicated()]

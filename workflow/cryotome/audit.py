@@ -185,7 +185,14 @@ def refuse(findings: pd.DataFrame, policies: Card, dataset: str) -> None:
             )
 
 
-def summarise(cells: pd.DataFrame, findings: pd.DataFrame, policies: Card, dataset: str) -> str:
+def summarise(
+    cells: pd.DataFrame,
+    findings: pd.DataFrame,
+    policies: Card,
+    dataset: str,
+    *,
+    slides_known: bool = True,
+) -> str:
     """Return the audit as one line."""
     kinds = findings["finding"].value_counts()
     near = findings[findings["finding"] == "near"]
@@ -195,9 +202,10 @@ def summarise(cells: pd.DataFrame, findings: pd.DataFrame, policies: Card, datas
         f"{kinds.get(kind, 0):,} {text}{detail.get(kind, '')}" for kind, text in MEANING.items()
     ]
     used = len(cells) - len(leave_out(findings, policies))
+    slides = f"{cells['slide'].nunique():,} slides" if slides_known else "slides not known"
     return (
         f"{dataset}: {len(cells):,} cells on {cells['image'].nunique():,} images, "
-        f"{cells['slide'].nunique():,} slides; {', '.join(parts)}; {used:,} cells enter the splits."
+        f"{slides}; {', '.join(parts)}; {used:,} cells enter the splits."
     )
 
 

@@ -201,5 +201,6 @@ rule audit_splits:
         runtime=lasts(15, share=2),
     params:
         scheme="{scheme}",
+        slides=lambda w: STUDY.dataset(w.dataset).get("slides", "named"),
     script:
         "../scripts/audit_splits.py"

@@ -15,7 +15,8 @@ from cryotome.page.grids import (
     text_of,
     words,
 )
-from cryotome.page.sections import PLACES, Section, cells_of, panel, row_cell
+from cryotome.page.sections import PLACES, Section, cells_of, panel, row_cell, units
+from cryotome.units import UNKNOWN, unit_of
 
 
 def datasets(g: Gathered) -> Grid:
@@ -28,7 +29,9 @@ def datasets(g: Gathered) -> Grid:
             table, source = load_cells(path), g.elsewhere(path, "read_cells")
             counts = table["label"].value_counts()
             cells = [number(int(counts.get(n, 0)), source, digits=0) for n in (1, 0)]
-            cells.append(number(table["slide"].nunique(), source, digits=0))
+            unknown = name in g.about.get("unknown_slides", [])
+            slides = number(table["slide"].nunique(), source, digits=0)
+            cells.append(words("not known", why=UNKNOWN) if unknown else slides)
         domains = ", ".join(card["domains"]) or "none"
         rows.append([words(card["title"]), words(card["task"]), *cells, words(domains),
                      words(card["source"]), words(card["licence"])])  # fmt: skip
@@ -103,7 +106,9 @@ def answer(g: Gathered) -> Section:
     margin = table["margin"].iloc[0]
     said = [
         "Of all rows but the reference the one with the highest AUROC, held against the reference "
-        "on the same slides. Above 0 the reference is better. The best of many is chosen "
-        f"here after the fact: the Holm correction is over all rows. Equivalent: within {margin:g}."
+        f"on the same {unit_of(g.about)}. Above 0 the reference is better. The best of many is "
+        "chosen here after the fact: the Holm correction is over all rows. Equivalent: within "
+        f"{margin:g}.",
+        *units(g),
     ]
     return Section("answer", "The answer in short", said, [Grid("", heads, lines, source)])
