@@ -24,7 +24,7 @@ NO_REGION = (
     "No scheme of this study tests a region whole,\nso that nothing can be counted: add "
     "slide_grouped, from_* or except_*."
 )
-NOTHING = "Nothing is counted per region: {}."
+NOTHING = f"Nothing is counted per region ({UNKNOWN})."
 CAPTION = (
     "A point is a region. Line: bias; dashed: 95 % limits of agreement; bars: their 95 % intervals."
     "\nAbove each panel: bias (limits), number of regions. All rows: agreement.csv."
@@ -162,8 +162,7 @@ def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
     sns.set_theme(style="whitegrid", context="paper")
     if not blocks:
         figure = plt.figure(figsize=(6, 2))
-        unit = unit_of(about)
-        said = NOTHING.format(unit) if unit == UNKNOWN else NO_REGION
+        said = NOTHING if unit_of(about) == UNKNOWN else NO_REGION
         figure.text(0.5, 0.5, said, ha="center", va="center")
         return noticed(figure, about["notice"])
     widest = max(len(about["domains"][dataset]) for dataset, _ in blocks)

@@ -183,4 +183,4 @@ def _equal_or_near(part: dict[str, np.ndarray], evidence: Evidence) -> dict[str,
 def summarise(tables: list[pd.DataFrame]) -> str:
     """Return the mean shares over folds as one line."""
     shares = pd.concat(tables).groupby("measure", sort=False)["share"].mean().drop("test_cells")
-    return ", ".join(f"{name} {value:.3f}" for name, value in shares.items())
+    return ", ".join(f"{name} {value:.3f}" for name, value in shares.dropna().items())

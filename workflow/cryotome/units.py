@@ -53,7 +53,9 @@ def check_scheme(card: Card, name: str, scheme: str, draw: str) -> None:
     if not is_unknown(card):
         return
     if draw == "slides" or scheme.endswith(MATCHED) or (crops and draw == "cells_apart"):
-        what = "crops of one slide cannot be told" if draw == "cells_apart" else "it parts slides"
+        what = "it parts slides, or is a rung of a ladder that does"
+        if draw == "cells_apart":
+            what = "pixels that crops of one slide share cannot be told"
         raise CardError(
             f"Dataset {name!r}, scheme {scheme!r}: {what}, and the card says `slides: unknown`. "
             "Take the scheme out of the study (`random` asks for no slide), or name the slides in "

@@ -47,7 +47,7 @@ rule read_cells:
         card=lambda w: facts(
             STUDY.dataset(w.dataset),
             *["synthetic", "reader", "images", "reading", "classes", "domains"],
-            *["expect", "permute_labels"],
+            *["expect", "permute_labels", "slides"],
         ),
         dataset="{dataset}",
     script:
@@ -105,7 +105,7 @@ rule audit:
         recipe=recipes.AUDIT,
         card=lambda w: facts(
             STUDY.dataset(w.dataset),
-            *["synthetic", "images", "patch", "mpp", "reader", "classes"],
+            *["synthetic", "images", "patch", "mpp", "reader", "classes", "slides"],
         ),
         policies=lambda w: json.dumps(STUDY.policies(w.dataset), sort_keys=True),
         dataset="{dataset}",
