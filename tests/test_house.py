@@ -25,6 +25,7 @@ LAYERS = [
     {"page.grids"},
     {"page.pictures"},
     {"page.sections"},
+    {"page.audits"},
     {"page.papers", "page.opening", "page.tables", "page.figures", "page.differences", "page.pathologist", "page.atlas", "page.context", "page.cost"},
     {"page.page"},
     {"page.unfinished"},

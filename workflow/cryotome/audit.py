@@ -15,18 +15,11 @@ from cryotome.errors import DataError
 from cryotome.images import find_image, open_image
 from cryotome.patches import centres, scale_of
 from cryotome.stores import PATCHES, passport, read_ids, read_rows
+from cryotome.study import MEANING
 from cryotome.windows import seen_window
 
 COLUMNS = ["finding", "id", "other", "image", "x", "y", "label", "other_label"]
 COLUMNS += ["left_out", "other_left_out"]
-MEANING = {
-    "broken": "cells on images that cannot be read",
-    "outside": "centres outside their image",
-    "border": "windows across the border",
-    "duplicate": "exact duplicates",
-    "conflict": "exact duplicates with another label",
-    "near": "near pairs",
-}
 HINTS = {"outside": "Positions may be in µm, of another level, or with x and y swapped. "}
 SHOWN = 10  # findings that a refusal lists
 

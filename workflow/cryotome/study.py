@@ -35,6 +35,14 @@ PRODUCTS += [*COSTS, *colorectal.PRODUCTS]
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
 POLICIES |= {"outside": "refuse", "broken": "refuse"}
+MEANING = {  # of the findings, for people
+    "broken": "cells on images that cannot be read",
+    "outside": "centres outside their image",
+    "border": "windows across the border",
+    "duplicate": "exact duplicates",
+    "conflict": "exact duplicates with another label",
+    "near": "near pairs",
+}
 # the leakage ladder, from the least strict: schemes that have a `_matched` form
 RUNGS = ["random", "no_overlap", "slide_grouped", "except_*"]
 DOMAINS = {"from_": "from_domain", "except_": "except_domain"}  # prefix to card

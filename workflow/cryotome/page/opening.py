@@ -3,6 +3,7 @@
 from typing import Any
 
 from cryotome.cells import load_cells
+from cryotome.page.audits import audits, leaks
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import (
     Cell,
@@ -75,7 +76,7 @@ def run(g: Gathered) -> Section:
     jobs = g.table("ledger.csv")
     if jobs is not None:
         said.append(f"Computed on {'; '.join(dict.fromkeys(jobs['device'].dropna()))}.")
-    grids = [datasets(g), rows_run(g)] if about["order"] else []
+    grids = [datasets(g), *audits(g), *leaks(g), rows_run(g)] if about["order"] else []
     grids += failed_jobs(g)
     return Section("run", "What was run", said, grids)
 
