@@ -90,7 +90,8 @@ def test_the_mini_set_reads_with_folders_only(shared, tmp_path):
         for file in table[table["label"] == label]["file"]:
             (tmp_path / folder / Path(file).name).symlink_to(shared / "mini_amibr" / file)
     card = load_card(CONFIG, "datasets", "amibr") | {
-        "domains": {"all": {"title": "all", "where": {}}}
+        "domains": {"all": {"title": "all", "where": {}}},
+        "slides": "unknown",
     }
     cells = read_cells(None, tmp_path, {k: v for k, v in card.items() if k != "expect"}, "mini")
     assert counts(cells) == {"all": (120, 120)}

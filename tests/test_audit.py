@@ -130,7 +130,7 @@ def test_a_broken_image_is_a_finding_where_it_may_be_dropped(image, demo_card):
 
 
 def test_midog_has_nine_pairs_of_cells_within_25_px_of_equal_labels(shared):
-    """18 annotations, as the reference counts them; CCMCT's 427 pairs need its file."""
+    """18 annotations, as the reference counts them; CCMCT's 457 pairs need its file."""
     for name in ("midogpp", "midog2022"):
         card = load_card(CONFIG, "datasets", name)
         found = read_cells(shared / card["annotations"], shared, card, name)
@@ -172,3 +172,8 @@ def test_policies_of_a_card_are_those_of_the_schema():
         assert f"Else {json.dumps(POLICIES[name])}".replace('"', "`") in entry["description"] or (
             name == "near_px" and "Else 25." in entry["description"]
         )
+
+
+def test_near_is_the_larger_of_both_distances_not_the_straight_line():
+    table = cells(("a.tiff", 0, 0, 0), ("a.tiff", 25, 25, 0), ("a.tiff", 0, 26, 0))
+    assert near_pairs(table, 25).tolist() == [[0, 1], [1, 2]]  # 35 px apart in a straight line

@@ -155,3 +155,60 @@ def test_the_scanners_of_midog2022_by_number_of_cells(shared):
     assert counts == {
         "histech": 10023, "aperio_cs2": 5305, "hamamatsu_xr": 3576, "hamamatsu_s360": 1648
     }  # fmt: skip
+
+
+def crops(folder, count, **columns):
+    """A table of points, each the only one of its image, and the card that reads it."""
+    lines = pd.DataFrame({"x": 9, "y": 9, "label": [n % 2 for n in range(count)]})
+    lines["filename"] = [f"crop{n}.png" for n in range(count)]
+    lines.assign(**columns).to_csv(folder / "cells.csv", index=False)
+    classes = [{"name": "look-alike", "is": 0}, {"name": "mitotic figure", "is": 1}]
+    domains = {"all": {"title": "all", "where": {}}}
+    return {"reader": "table", "classes": classes, "domains": domains}
+
+
+def test_many_images_of_one_cell_each_are_no_slides_until_the_card_says_what_they_are(tmp_path):
+    path, card = tmp_path / "cells.csv", crops(tmp_path, 12)
+    with pytest.raises(DataError, match=r"'mine': 12 images of one cell .*cells.csv. Write `slid"):
+        read_cells(path, tmp_path, card, "mine")
+    for said in ("unknown", "images"):
+        cells = read_cells(path, tmp_path, card | {"slides": said}, "mine")
+        assert (cells["slide"] == cells["image"]).all()
+
+
+@pytest.mark.parametrize("spelt", ["crop{}.png", "crop{}"])
+def test_a_column_that_repeats_the_images_names_no_slide(tmp_path, spelt):
+    card = crops(tmp_path, 12, slide=[spelt.format(n) for n in range(12)])
+    with pytest.raises(DataError, match=r"12 images of one cell each"):
+        read_cells(tmp_path / "cells.csv", tmp_path, card, "mine")
+
+
+def test_points_of_one_image_need_no_slide(tmp_path):
+    card = crops(tmp_path, 12, filename=["a.svs"] * 6 + ["b.svs"] * 6)
+    assert set(read_cells(tmp_path / "cells.csv", tmp_path, card, "mine")["slide"]) == {
+        "a.svs",
+        "b.svs",
+    }
+
+
+def test_a_card_that_calls_named_slides_unknown_is_refused(tmp_path):
+    card = crops(tmp_path, 12, slide=[f"S{n // 3}" for n in range(12)])
+    assert read_cells(tmp_path / "cells.csv", tmp_path, card, "mine")["slide"].nunique() == 4
+    with pytest.raises(DataError, match=r"cells.csv names slides, first 'S0', and the card says"):
+        read_cells(tmp_path / "cells.csv", tmp_path, card | {"slides": "unknown"}, "mine")
+
+
+def test_class_folders_without_slides_are_refused_until_the_card_says_so(tmp_path):
+    card = {"reader": "class_folders", "domains": {"all": {"title": "all", "where": {}}}}
+    card["classes"] = [{"name": "no", "is": "no"}, {"name": "yes", "is": "yes"}]
+    many_classes(tmp_path, ["no", "yes"])
+    with pytest.raises(DataError, match=r"4 images of one cell each, .*any file. Write `slides: u"):
+        read_cells(None, tmp_path, card, "mine")
+    assert len(read_cells(None, tmp_path, card | {"slides": "unknown"}, "mine")) == 4
+    (tmp_path / "m.csv").write_text("file\nno-0\nno-1\nyes-0\nyes-1\n")
+    keyed = card | {"reading": {"key": "{file}", "slide": "{file}"}}
+    with pytest.raises(DataError, match=r"slides are not named in .*m.csv"):
+        read_cells(tmp_path / "m.csv", tmp_path, keyed, "mine")
+    keyed |= {"reading": {"key": "{file}"}, "slides": "unknown"}
+    cells = read_cells(tmp_path / "m.csv", tmp_path, keyed, "mine")
+    assert (cells["slide"] == cells["image"]).all()

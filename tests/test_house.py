@@ -12,6 +12,7 @@ LIBRARY = sorted(HOME.rglob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "slide_names", "reading", "dino.order", "meters", "drawing", "file_kinds"},
     {"cards", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart", "interpreter", "class_names"},
+    {"units"},
     {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger", "cell_tables", "midog_json", "sliderunner"},
     {"machine", "chosen", "replica", "receipts", "dino.losses", "strictest", "class_folders"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
@@ -24,6 +25,7 @@ LAYERS = [
     {"page.grids"},
     {"page.pictures"},
     {"page.sections"},
+    {"page.audits"},
     {"page.papers", "page.opening", "page.tables", "page.figures", "page.differences", "page.pathologist", "page.atlas", "page.context", "page.cost"},
     {"page.page"},
     {"page.unfinished"},
@@ -163,6 +165,7 @@ PLUMBING |= {
     "overlap",
     "study",
     "looks",
+    "units",
 }
 EXPENSIVE = {"check_precision"}  # a new check of the same store would need the GPU again
 

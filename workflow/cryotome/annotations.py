@@ -12,10 +12,10 @@ from cryotome.midog_json import read_midog_json
 from cryotome.sliderunner import read_sliderunner
 
 # A reader takes the annotation file, the image folder and the dataset card, and returns one row
-# per cell in the order of the file: `image` (path below the image folder), `slide`, `x`, `y`
-# (centre, level-0 px), `class` (name from the card), whatever columns the card's domains ask
-# for, and `width`, `height` (level-0 px) where the file says them of the images. It ends with
-# one line to the log: found, read, passed over by reason.
+# per cell in the order of the file: `image` (path below the image folder), `slide` where the
+# files name any, `x`, `y` (centre, level-0 px), `class` (name from the card), whatever columns
+# the card's domains ask for, and `width`, `height` (level-0 px) where the file says them of the
+# images. It ends with one line to the log: found, read, passed over by reason.
 Reader = Callable[[Path, Path, Card], pd.DataFrame]
 READERS: dict[str, Reader] = {
     "midog_json": read_midog_json,

@@ -14,6 +14,7 @@ from cryotome.overlap import pixel_boxes, sharing_pairs
 from cryotome.paths import key
 from cryotome.predictions import read_predictions
 from cryotome.strictest import kind
+from cryotome.units import is_unknown
 
 CALL = 0.5  # score from which a row calls a cell the second class
 DIGITS = 6  # of scores as they are written
@@ -30,8 +31,8 @@ class Atlas:
     Attributes
     ----------
     cells : data frame indexed by id
-        Columns image, slide, x, y (level-0 px), domain, scanner, label, holds_figure, and
-        folds: how many models' scores of the cell were averaged.
+        Columns image, slide (empty where not known), x, y (level-0 px), domain, scanner, label,
+        holds_figure, and folds: how many models' scores of the cell were averaged.
     scores : data frame indexed likewise, a column per row
         Mean score of the second class, 0 to 1; NaN where a row did not score a cell.
     card
@@ -123,7 +124,7 @@ def read_atlas(
     StoreError
         The predictions were made from other cells, or none of them tests a cell.
     """
-    known = cells.set_index("id")
+    known = cells.set_index("id").assign(**({"slide": ""} if is_unknown(card) else {}))
     scores, folds = gather_scores(predictions, known["domain"], about["cells_sha256"])
     scores = scores[[row for row in about["labels"] if row in scores]]
     found = {"scanner": assign_scanners(cells, card), "holds_figure": holds_figure(cells, windows)}

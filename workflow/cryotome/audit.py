@@ -15,18 +15,11 @@ from cryotome.errors import DataError
 from cryotome.images import find_image, open_image
 from cryotome.patches import centres, scale_of
 from cryotome.stores import PATCHES, passport, read_ids, read_rows
+from cryotome.study import MEANING
 from cryotome.windows import seen_window
 
 COLUMNS = ["finding", "id", "other", "image", "x", "y", "label", "other_label"]
 COLUMNS += ["left_out", "other_left_out"]
-MEANING = {
-    "broken": "cells on images that cannot be read",
-    "outside": "centres outside their image",
-    "border": "windows across the border",
-    "duplicate": "exact duplicates",
-    "conflict": "exact duplicates with another label",
-    "near": "near pairs",
-}
 HINTS = {"outside": "Positions may be in µm, of another level, or with x and y swapped. "}
 SHOWN = 10  # findings that a refusal lists
 
@@ -185,7 +178,14 @@ def refuse(findings: pd.DataFrame, policies: Card, dataset: str) -> None:
             )
 
 
-def summarise(cells: pd.DataFrame, findings: pd.DataFrame, policies: Card, dataset: str) -> str:
+def summarise(
+    cells: pd.DataFrame,
+    findings: pd.DataFrame,
+    policies: Card,
+    dataset: str,
+    *,
+    slides_known: bool = True,
+) -> str:
     """Return the audit as one line."""
     kinds = findings["finding"].value_counts()
     near = findings[findings["finding"] == "near"]
@@ -195,9 +195,10 @@ def summarise(cells: pd.DataFrame, findings: pd.DataFrame, policies: Card, datas
         f"{kinds.get(kind, 0):,} {text}{detail.get(kind, '')}" for kind, text in MEANING.items()
     ]
     used = len(cells) - len(leave_out(findings, policies))
+    slides = f"{cells['slide'].nunique():,} slides" if slides_known else "slides not known"
     return (
         f"{dataset}: {len(cells):,} cells on {cells['image'].nunique():,} images, "
-        f"{cells['slide'].nunique():,} slides; {', '.join(parts)}; {used:,} cells enter the splits."
+        f"{slides}; {', '.join(parts)}; {used:,} cells enter the splits."
     )
 
 

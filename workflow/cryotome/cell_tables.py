@@ -16,8 +16,7 @@ from cryotome.reading import report_reasons
 def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     """Read a CSV with the columns x, y, label, filename, and perhaps slide, domain and others.
 
-    x, y is the centre in level-0 px. Without `slide` each image is its own slide. The
-    card's `domains` may ask for any column.
+    x, y is the centre in level-0 px. The card's `domains` may ask for any column.
 
     Raises
     ------
@@ -40,8 +39,7 @@ def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     cells = cells.assign(x=places["x"], y=places["y"], image=cells["filename"], **{"class": named})
     read = cells["class"].notna()
     report_reasons(annotations, ("of label " + cells["label"] + " (`ignore`)").where(~read, ""))
-    cells = cells[read].reset_index(drop=True)
-    return cells if "slide" in cells else cells.assign(slide=cells["image"])
+    return cells[read].reset_index(drop=True)
 
 
 def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFrame:

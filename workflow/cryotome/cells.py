@@ -12,6 +12,7 @@ from cryotome.cards import Card
 from cryotome.errors import DataError, blame_place
 from cryotome.images import find_image, what_is_odd
 from cryotome.slide_names import number
+from cryotome.units import FEW, WAY_OUT, is_unknown
 
 COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label", "source_row"]
 NAMED = 20  # absent images that are named
@@ -155,6 +156,38 @@ def _check_names(cells: pd.DataFrame, path: Path | None, name: str) -> None:
                 )
 
 
+def _with_slides(cells: pd.DataFrame, card: Card, path: Path | None, name: str) -> pd.DataFrame:
+    """Give every cell a slide, or its image in place of one where the card says so.
+
+    An image whose slide has no other name stands for a slide where it holds several cells; an
+    image of one cell may be one of many crops of a slide, and the card must say what it is.
+
+    Raises
+    ------
+    DataError
+        Crops have no slides and the card does not say so, or says so and they have.
+    """
+    image = cells["image"]
+    given = cells["slide"] if "slide" in cells else pd.Series("", index=cells.index)
+    paths = image.astype(str).map(Path)
+    same = (given == image) | (given == paths.map(lambda p: p.name))
+    named = not (given.isin(["", None]) | same | (given == paths.map(lambda p: p.stem))).all()
+    if named and is_unknown(card):
+        raise DataError(
+            f"Dataset {name!r}: {path} names slides, first {given[given != ''].iloc[0]!r}, and the "
+            "card says `slides: unknown`. Take one of the two out."
+        )
+    folders = card["reader"] == "class_folders"
+    crops = folders or (len(cells) > FEW and not image.duplicated().any())
+    if crops and not named and "slides" not in card:
+        raise DataError(
+            f"Dataset {name!r}: {image.nunique()} images of one cell each, and "
+            f"their slides are not named in {path or 'any file'}. {WAY_OUT}"
+        )
+    unnamed = is_unknown(card) or (given == "").all()
+    return cells.assign(slide=image) if unnamed else cells
+
+
 def read_cells(annotations: Path | None, images: Path, card: Card, name: str) -> pd.DataFrame:
     """Read, label and check the cells of one dataset.
 
@@ -163,7 +196,8 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
     data frame with columns id, image, slide, x, y, domain, label, source_row
         Sorted by image; x, y is the centre in level-0 px; labels are the card's classes
         from 0 on; ids count from 0; source_row counts the cells from 0 in the order of
-        the annotation file.
+        the annotation file. Where the card says `slides: unknown`, the name of the image
+        stands in `slide`.
     """
     try:
         found = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
@@ -191,6 +225,7 @@ def _report_absent(names: Iterable[str], images: Path) -> None:
 
 
 def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: str) -> pd.DataFrame:
+    cells = _with_slides(cells, card, annotations, name)
     _check_places(cells, name)
     _check_names(cells, annotations, name)
     labels = [entry["name"] for entry in card["classes"]]

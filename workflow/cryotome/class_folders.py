@@ -21,9 +21,8 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
 
     A metadata CSV, where the card names one, gives slide, position (columns `x`, `y`)
     and whatever the domains ask for; cells come in its order. Its key names an image with or
-    without suffix, and with or without the folders that it lies in. Without a CSV an image is
-    its own slide and its position is (0, 0); with crops, the position never decides where a
-    patch is cut.
+    without suffix, and with or without the folders that it lies in. Without a CSV no slide is
+    known and the position is (0, 0); with crops, the position never decides where a patch is cut.
 
     Raises
     ------
@@ -34,7 +33,7 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     cells, passed_over = _list_images(images, card)
     report_reading(images, read=len(cells), passed_over=passed_over, unit="files")
     if annotations is None:
-        return cells.assign(slide=cells["image"], x=0.0, y=0.0, **{"class": cells["named"]})
+        return cells.assign(x=0.0, y=0.0, **{"class": cells["named"]})
     table = _read_metadata(annotations, card["reading"])
     merged = _matched(cells, table, annotations)
     absent = table.loc[~table.index.isin(merged["line"]), "key"]
@@ -76,14 +75,16 @@ def _suffix(path: str) -> str:
 
 
 def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
-    """Read the CSV, with the columns key, slide, number, x and y as the card makes them."""
-    asked = re.findall(r"{(\w+)}", reading["key"] + reading["slide"])
+    """Read the CSV; key, x, y, and where the card says so slide and number, as the card makes them."""
+    asked = re.findall(r"{(\w+)}", reading["key"] + reading.get("slide", ""))
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
     table = read_csv(path, needed, text=True)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
     table["key"] = [same_spelling(reading["key"].format(**row)) for row in spelt]
-    table["slide"] = [same_spelling(reading["slide"].format(**row)) for row in spelt]
-    table["number"] = table["slide"].map(number)
+    table = table.drop(columns="slide", errors="ignore")
+    if "slide" in reading:
+        table["slide"] = [same_spelling(reading["slide"].format(**row)) for row in spelt]
+        table["number"] = table["slide"].map(number)
     places = table.reindex(columns=["x", "y"], fill_value="0")
     table[["x", "y"]] = places.apply(pd.to_numeric, errors="coerce").astype(float)
     twice = table[table["key"].duplicated()]

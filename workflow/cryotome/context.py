@@ -17,6 +17,7 @@ from cryotome.errors import CardError, StoreError
 from cryotome.figures import looks_of, noticed
 from cryotome.images import find_image, microns_per_pixel, open_image
 from cryotome.statistics import gap_interval, interval
+from cryotome.units import unit_of
 from cryotome.variants import TOKENS
 
 COLUMNS = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "head"]
@@ -155,7 +156,7 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Figure:
             title = f"{sweep['bases'][place[0]]['title']}, {_scheme(place[1], about)}"
             words = TOKENS[how][0] if how else "as the cards pool"
             axis.set_title(f"{title}\n{PLACES[place[2]]}; {words}", fontsize=8)
-        line[0].set_ylabel("AUROC, 95 % over slides")
+        line[0].set_ylabel(f"AUROC, 95 % over {unit_of(about)}")
     handles, names = axes[0, 0].get_legend_handles_labels()
     where: Card = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
     note = "dashed: returns no tokens" if swept.any() and not swept.all() else None

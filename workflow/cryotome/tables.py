@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.cards import MATCHED, Card
+from cryotome.units import as_unit
 
 KEYS = ["dataset", "model", "head"]
 COUNTED = ["parameters", "dim", "prefix_tokens", "gflops"]  # of an encoder
@@ -208,7 +209,7 @@ def caption(study: str, about: Card) -> str:
     """
     text = (
         f"Study {study}: AUROC in domain and out of domain, mean ± population SD over pooled folds "
-        "and domains (95 % interval, slides as the unit). Published: Ganz et al. 2024, Table 2, "
+        f"and domains (95 % interval, {as_unit(about)}). Published: Ganz et al. 2024, Table 2, "
         "and whether it agrees; published.csv says why. "
     )
     return text + _tissue(about)

@@ -43,7 +43,14 @@ rule atlas:
         card=lambda w: json.dumps(
             {
                 key: STUDY.dataset(w.dataset)[key]
-                for key in ("title", "classes", "domains", "scanners", "synthetic")
+                for key in (
+                    "title",
+                    "classes",
+                    "domains",
+                    "scanners",
+                    "synthetic",
+                    "slides",
+                )
                 if key in STUDY.dataset(w.dataset)
             },
             sort_keys=True,

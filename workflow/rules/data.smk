@@ -47,7 +47,7 @@ rule read_cells:
         card=lambda w: facts(
             STUDY.dataset(w.dataset),
             *["synthetic", "reader", "images", "reading", "classes", "domains"],
-            *["expect", "permute_labels"],
+            *["expect", "permute_labels", "slides"],
         ),
         dataset="{dataset}",
     script:
@@ -105,7 +105,7 @@ rule audit:
         recipe=recipes.AUDIT,
         card=lambda w: facts(
             STUDY.dataset(w.dataset),
-            *["synthetic", "images", "patch", "mpp", "reader", "classes"],
+            *["synthetic", "images", "patch", "mpp", "reader", "classes", "slides"],
         ),
         policies=lambda w: json.dumps(STUDY.policies(w.dataset), sort_keys=True),
         dataset="{dataset}",
@@ -201,5 +201,6 @@ rule audit_splits:
         runtime=lasts(15, share=2),
     params:
         scheme="{scheme}",
+        slides=lambda w: STUDY.dataset(w.dataset).get("slides", "named"),
     script:
         "../scripts/audit_splits.py"

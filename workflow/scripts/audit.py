@@ -11,6 +11,7 @@ from cryotome.job import run
 from cryotome.patches import seen_patches
 from cryotome.paths import written_whole
 from cryotome.site import folder_of
+from cryotome.units import is_unknown
 
 
 def main(
@@ -27,7 +28,8 @@ def main(
     assert recipe == recipes.AUDIT
     of_cells = load_cells(cells)
     findings = find(of_cells, patches, folder_of(card, data_root) / card["images"], card, policies)
-    print(summarise(of_cells, findings, policies, dataset), file=sys.stderr)
+    known = not is_unknown(card)
+    print(summarise(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr)
     refuse(findings, policies, dataset)
     with written_whole(table) as beside:
         findings.to_csv(beside, index=False)
