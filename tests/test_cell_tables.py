@@ -44,7 +44,9 @@ def test_source_row_is_the_order_of_the_lines(tmp_path):
 
 
 def test_a_line_that_says_the_slide_alone_is_no_empty_line(tmp_path):
-    (tmp_path / "cells.csv").write_text("x,y,label,filename,slide\n1,2,1,a,S\n,,,,\n,,,,S\n")
+    (tmp_path / "cells.csv").write_text(
+        "x,y,label,filename,slide\n1,2,1,a,S\n,,,,\n,,,,S\n", encoding="utf-8"
+    )
     with pytest.raises(DataError, match="line 4: x '', y ''"):
         read_cells(tmp_path / "cells.csv", tmp_path, CARD, "d")
 

@@ -205,7 +205,7 @@ def test_class_folders_without_slides_are_refused_until_the_card_says_so(tmp_pat
     with pytest.raises(DataError, match=r"4 images of one cell each, .*any file. Write `slides: u"):
         read_cells(None, tmp_path, card, "mine")
     assert len(read_cells(None, tmp_path, card | {"slides": "unknown"}, "mine")) == 4
-    (tmp_path / "m.csv").write_text("file\nno-0\nno-1\nyes-0\nyes-1\n")
+    (tmp_path / "m.csv").write_text("file\nno-0\nno-1\nyes-0\nyes-1\n", encoding="utf-8")
     keyed = card | {"reading": {"key": "{file}", "slide": "{file}"}}
     with pytest.raises(DataError, match=r"slides are not named in .*m.csv"):
         read_cells(tmp_path / "m.csv", tmp_path, keyed, "mine")

@@ -5,6 +5,7 @@ from cryotome.cells import read_cells
 from cryotome.errors import DataError
 
 CARD = {
+    "slides": "images",
     "reader": "class_folders",
     "classes": [{"name": "normal", "is": "N"}, {"name": "atypical", "is": "A"}],
     "domains": {"all": {"title": "all", "where": {}}},

@@ -276,7 +276,7 @@ def crops(folder, *said):
     card["domains"] = {"all": {"title": "all", "where": {}}}
     card["patch"] = {"side": 32, "resolution": "native", "border": "reflect"}
     card |= dict(said)
-    (folder / "config" / "datasets" / "crops.yaml").write_text(yaml.dump(card))
+    (folder / "config" / "datasets" / "crops.yaml").write_text(yaml.dump(card), encoding="utf-8")
 
     def made(**changes):
         rows = [{"model": "colour_histogram", "head": "ridge"}]

@@ -75,7 +75,7 @@ def _suffix(path: str) -> str:
 
 
 def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
-    """Read the CSV; key, x, y, and where the card says so slide and number, as the card makes them."""
+    """Read the CSV; columns key, x, y, and slide, number where `reading` names slides."""
     asked = re.findall(r"{(\w+)}", reading["key"] + reading.get("slide", ""))
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
     table = read_csv(path, needed, text=True)
