@@ -9,6 +9,7 @@ from cryotome.annotations import READERS, number
 from cryotome.cards import Card
 from cryotome.errors import DataError
 from cryotome.images import what_is_odd
+from cryotome.slide_names import label_of, same_spelling
 
 COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label"]
 
@@ -43,7 +44,10 @@ def _fits(cells: pd.DataFrame, name: str, where: Card, key: str = "domains") -> 
         if isinstance(wanted, list):
             fits &= pd.to_numeric(cells[column], errors="coerce").between(*wanted)
         else:
-            fits &= cells[column].astype(str) == str(wanted)
+            said = cells[column].astype(str)
+            fits &= said.map({value: label_of(value) for value in said.unique()}) == label_of(
+                wanted
+            )
     return fits
 
 
@@ -65,7 +69,8 @@ def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
         first = cells[wrong].iloc[0]
         raise DataError(
             f"{wrong.sum()} cells fit no domain or several, first the one in {first['image']} at "
-            f"({first['x']:g}, {first['y']:g}). Mend `domains:` in the dataset's card."
+            f"({first['x']:g}, {first['y']:g}). Correct `domains:` in the dataset's card; put text "
+            "such as 01 in quotes there."
         )
     return fits.idxmax(axis=1)
 
@@ -170,6 +175,7 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
 def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: str) -> pd.DataFrame:
     _check_places(cells, name)
     _check_names(cells, annotations, name)
+    cells = cells.assign(**{key: cells[key].map(same_spelling) for key in ("image", "slide")})
     labels = [entry["name"] for entry in card["classes"]]
     label = cells["class"].map(labels.index).astype(int)
     cells = cells.assign(domain=assign_domains(cells, card), label=label)

@@ -15,6 +15,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from cryotome.dino.order import ahead
 from cryotome.errors import DataError, SplitError, StoreError
+from cryotome.slide_names import slide_of
 from cryotome.stores import UNREADABLE
 from cryotome.supply import sent
 
@@ -111,8 +112,9 @@ def trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[P
             f"{split} names patients, and no table says which slides are theirs. Give the cohort's "
             "table of slides (FILENAME, PATIENT) as `cells`."
         )
-    table = pd.read_csv(slides[0], dtype=str)
-    roles = pd.read_csv(split, dtype=str)
+    table, roles = (
+        pd.read_csv(path, dtype=str, keep_default_na=False) for path in (slides[0], split)
+    )
     mine = table[table["PATIENT"].isin(roles.loc[roles["role"] == "train", "id"])]["FILENAME"]
-    names = set(mine) | {Path(name).stem for name in mine}
+    names = set(map(slide_of, mine))
     return [path for path in paths if path.stem in names]
