@@ -10,9 +10,9 @@ from conftest import ROOT
 HOME = ROOT / "workflow" / "cryotome"
 LIBRARY = sorted(HOME.rglob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "reading", "dino.order", "meters"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "reading", "dicom", "dino.order", "meters"},
     {"cards", "slide_names", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
-    {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger"},
+    {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger", "slide_folders"},
     {"machine", "chosen", "replica", "receipts", "dino.losses", "strictest"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
     {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides", "cohorts", "patient_folds", "mil", "patients", "dino.crops", "calibration", "counting"},

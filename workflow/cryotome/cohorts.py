@@ -207,6 +207,26 @@ def check_counts(labels: pd.DataFrame, expect: Card, path: Path) -> None:
         )
 
 
+def read_slide_table(path: Path) -> pd.DataFrame:
+    """Read the columns FILENAME, as the table writes it, and PATIENT of a CSV or XLSX.
+
+    Raises
+    ------
+    DataError
+        A slide stands twice, has no name or one that cannot stand in the paths of results.
+    """
+    table = read_table(path, ["FILENAME", "PATIENT"])
+    names = table["FILENAME"].map(slide_of)
+    twice = table[names.duplicated() | (names == "")]
+    if len(twice):
+        raise DataError(
+            f"{path}, line {twice.index[0]}: the slide {twice['FILENAME'].iloc[0]!r} stands "
+            f"there a second time or has no name ({len(twice)} such lines). Remove the line."
+        )
+    _check_names(table.assign(FILENAME=names), path)
+    return table
+
+
 def read_slides(
     slides: list[str], *, table: Path | None = None, pattern: str | None = None
 ) -> pd.DataFrame:
@@ -238,17 +258,12 @@ def read_slides(
         found = pd.DataFrame({"FILENAME": at_hand}, dtype=str)
         found["PATIENT"] = [_matched(pattern or "", name) for name in at_hand]
     else:
-        found = read_table(table, ["FILENAME", "PATIENT"])
+        found = read_slide_table(table)
         found["FILENAME"] = found["FILENAME"].map(slide_of)
-        twice = found[found["FILENAME"].duplicated() | (found["FILENAME"] == "")]
-        if len(twice):
-            raise DataError(
-                f"{table}, line {twice.index[0]}: the slide {twice['FILENAME'].iloc[0]!r} stands "
-                f"there a second time or has no name ({len(twice)} such lines). Remove the line."
-            )
-        other = [name for name in at_hand if name not in set(found["FILENAME"])]
+        known = set(found["FILENAME"])
+        other = [name for name in at_hand if name not in known]
         found = pd.concat([found, pd.DataFrame({"FILENAME": other, "PATIENT": ""}, dtype=str)])
-    _check_names(found, table)
+    _check_names(found, None)
     return found.sort_values(["PATIENT", "FILENAME"], ignore_index=True)
 
 
