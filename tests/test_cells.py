@@ -9,7 +9,7 @@ from PIL import Image
 from test_annotations import read
 
 from cryotome.cards import load_card
-from cryotome.cells import assign_scanners, read_cells
+from cryotome.cells import assign_scanners, load_cells, read_cells
 from cryotome.embeddings import read_embeddings, write_embeddings
 from cryotome.errors import DataError
 from cryotome.patches import read_patches
@@ -212,3 +212,56 @@ def test_class_folders_without_slides_are_refused_until_the_card_says_so(tmp_pat
     keyed |= {"reading": {"key": "{file}"}, "slides": "unknown"}
     cells = read_cells(tmp_path / "m.csv", tmp_path, keyed, "mine")
     assert (cells["slide"] == cells["image"]).all()
+
+
+def table_card(**domains):
+    wheres = {name: {"title": name, "where": where} for name, where in domains.items()}
+    classes = [{"name": name, "is": name} for name in ("look-alike", "mitotic figure")]
+    return {"reader": "table", "classes": classes, "domains": wheres}
+
+
+def read_lines(folder, header, lines, card):
+    path = folder / "cells.csv"
+    path.write_text("\n".join([f"x,y,label,{header}", *lines]) + "\n", encoding="utf-8")
+    out = folder / "out.csv"
+    read_cells(path, folder, card, "mine").to_csv(out, index=False)
+    return load_cells(out)
+
+
+NAMES = ["01", "1", "1e5", "NA", "None", "nan", "true", "1.0", "007.10"]
+
+
+def test_names_that_look_like_numbers_or_nothing_stay_text_from_file_to_table(tmp_path):
+    lines = [
+        f"1,1,{('look-alike', 'mitotic figure')[i % 2]},{n}.png,{n}" for i, n in enumerate(NAMES)
+    ]
+    found = read_lines(tmp_path, "filename,slide", lines, table_card(all={}))
+    assert sorted(found["slide"]) == sorted(NAMES)
+    assert sorted(found["image"]) == sorted(f"{name}.png" for name in NAMES)
+
+
+def test_a_domain_is_asked_for_as_text_or_as_a_number(tmp_path):
+    lines = ["1,1,look-alike,a,01,1.0,true", "2,2,mitotic figure,b,1,2.0,false"]
+    for card in (
+        table_card(a={"domain": "01"}, b={"domain": "1"}),
+        table_card(a={"domain": "01"}, b={"domain": 1}),
+        table_card(a={"grade": 1}, b={"grade": 2.0}),
+        table_card(a={"grade": [0, 1]}, b={"grade": [1.5, 2]}),
+        table_card(a={"old": True}, b={"old": False}),
+        table_card(a={"old": "true"}, b={"old": "false"}),
+    ):
+        found = read_lines(tmp_path, "filename,domain,grade,old", lines, card)
+        assert found.set_index("image")["domain"].to_dict() == {"a": "a", "b": "b"}
+    with pytest.raises(DataError, match="fit no domain.*put text such as 01 in quotes"):
+        read_lines(tmp_path, "filename,domain,grade,old", lines, table_card(a={"domain": 1}))
+
+
+def test_both_forms_of_unicode_are_one_slide_and_one_domain(tmp_path):
+    lines = [
+        "1,1,look-alike,\u00fc.png,\u00fc,gro\u00df\u00fc",
+        "2,2,mitotic figure,u\u0308.png,u\u0308,gro\u00dfu\u0308",
+    ]
+    found = read_lines(
+        tmp_path, "filename,slide,domain", lines, table_card(a={"domain": "gro\u00dfu\u0308"})
+    )
+    assert set(found["slide"]) == {"\u00fc"} and set(found["image"]) == {"\u00fc.png"}

@@ -4,6 +4,7 @@ from conftest import CONFIG, SHARED
 
 from cryotome.cards import load_card
 from cryotome.cohorts import (
+    NOBODY,
     check_counts,
     join_cohort,
     load_patients,
@@ -167,7 +168,7 @@ def test_who_is_left_out_is_listed_with_the_reason(tmp_path):
     assert cohort.patients.to_numpy().tolist() == [["a", 1], ["b", 0]]
     assert cohort.slides.to_numpy().tolist() == [["a-1", "a"], ["a-2", "a"], ["b-1", "b"]]
     assert cohort.excluded.to_numpy().tolist() == [
-        ["", "odd", "no patient is known"],
+        ["", "odd", NOBODY],
         ["c", "", "no label"],
         ["c", "c-1", "no label"],
         ["d", "", "no slide"],

@@ -200,12 +200,13 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
         for patient, bag in bags.items():
             with h5py.File(folder / f"s.{patient}.h5", "w") as file:
                 file["features"], file["coords"] = bag, np.zeros((len(bag), 2), "i8")
-        card = {"labels": {"patient": "PATIENT", "target": "TARGET", "table": "-",
+        card = {"images": "bags", "labels": {"patient": "PATIENT", "target": "TARGET", "table": "-",
                            "positive": ["MSIH"], "negative": ["nonMSIH"]},
                 "expect": {"labelled": count, "positive": int(people["TARGET"].sum())}}  # fmt: skip
         out = [tmp_path / f"{name}.{part}.csv" for part in ("patients", "slides", "excluded")]
         run("read_cohort", labels=[table], slide_table=[slides], patients=out[0], slides=out[1],
-            excluded=out[2], recipe=1, card=card, dataset=name, at_hand=[])  # fmt: skip
+            excluded=out[2], recipe=1, card=card, dataset=name, at_hand=[],
+            data_root=tmp_path)  # fmt: skip
         assert out[2].read_text(encoding="utf-8") == "PATIENT,FILENAME,reason\n777,,no label\n"
         files[name] = [*out, sorted(folder.glob("*.h5"))]
     home, away = files.values()

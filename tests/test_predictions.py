@@ -93,3 +93,16 @@ def test_stale_draws_of_other_studies_are_left_out_of_the_scores_and_asked_ones_
     assert set(pd.read_csv(tmp_path / "scores.csv")["fold"]) == {0}
     with pytest.raises(StoreError, match="was made from other cells"):
         score(cells, [asked, stale], tmp_path / "scores.csv", "random")
+
+
+def test_patients_called_na_or_01_stay_text(tmp_path):
+    split = tmp_path / "splits/d/s/fraction=1.0/fold=0.csv"
+    split.parent.mkdir(parents=True)
+    split.write_text("id,role\nNA,test\n01,test\n", encoding="utf-8")
+    split.with_suffix(".json").write_text('{"drawn": "random"}', encoding="utf-8")
+    path = tmp_path / "predictions/d/s/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
+    table = pd.DataFrame({"id": ["NA", "01"], "role": "test"})
+    notes = {"model": "m", "view": "v", "n_train": 1}
+    scores = np.array([0.1, 0.9])
+    write_predictions(path, table, np.array([0, 1]), scores, split=split, notes=notes)
+    assert read_predictions(path, text_ids=True)["id"].tolist() == ["NA", "01"]

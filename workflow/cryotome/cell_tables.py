@@ -24,7 +24,7 @@ def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
         A column is missing, a position is no number, a filename is empty, or a label is
         not one of the card's.
     """
-    cells = read_csv(annotations, ["x", "y", "label", "filename"])
+    cells = read_csv(annotations, ["x", "y", "label", "filename"], text=True)
     places = cells[["x", "y"]].apply(pd.to_numeric, errors="coerce").astype(float)
     wrong = ~np.isfinite(places).all(axis=1) | (cells["filename"] == "")
     if wrong.any():

@@ -11,7 +11,7 @@ from cryotome.annotations import READERS
 from cryotome.cards import Card
 from cryotome.errors import DataError, blame_place
 from cryotome.images import find_image, what_is_odd
-from cryotome.slide_names import number
+from cryotome.slide_names import label_of, number, same_spelling
 from cryotome.units import FEW, WAY_OUT, is_unknown
 
 COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label", "source_row"]
@@ -49,7 +49,10 @@ def _fits(cells: pd.DataFrame, name: str, where: Card, key: str = "domains") -> 
         if isinstance(wanted, list):
             fits &= pd.to_numeric(cells[column], errors="coerce").between(*wanted)
         else:
-            fits &= cells[column].astype(str) == str(wanted)
+            said = cells[column].astype(str)
+            fits &= said.map({value: label_of(value) for value in said.unique()}) == label_of(
+                wanted
+            )
     return fits
 
 
@@ -71,7 +74,8 @@ def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
         first = cells[wrong].iloc[0]
         raise DataError(
             f"{wrong.sum()} cells fit no domain or several, first the one in {first['image']} at "
-            f"({first['x']:g}, {first['y']:g}). Mend `domains:` in the dataset's card."
+            f"({first['x']:g}, {first['y']:g}). Correct `domains:` in the dataset's card; put text "
+            "such as 01 in quotes there."
         )
     return fits.idxmax(axis=1)
 
@@ -228,6 +232,7 @@ def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: st
     cells = _with_slides(cells, card, annotations, name)
     _check_places(cells, name)
     _check_names(cells, annotations, name)
+    cells = cells.assign(**{key: cells[key].map(same_spelling) for key in ("image", "slide")})
     labels = [entry["name"] for entry in card["classes"]]
     label = cells["class"].map(labels.index).astype(int)
     cells = cells.assign(domain=assign_domains(cells, card), label=label)

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from cryotome.errors import CardError, DataError, blame_place
+from cryotome.slide_names import image_named
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
 LONGEST = 240  # bytes of a name; file systems take 255
@@ -20,7 +21,6 @@ Image.MAX_IMAGE_PIXELS = None  # `MOST_PIXELS` is asked for instead, with a sent
 MICRONS = {2: 25_400.0, 3: 10_000.0}  # TIFF ResolutionUnit: 2 inch, 3 centimetre
 PLAUSIBLE_MPP = (0.05, 20.0)  # µm/px; tags outside say 72 or 96 dots per inch of a screen
 ROI_AREA = 2e6  # µm²: a MIDOG region measures 2 mm² (Aubreville et al. 2024)
-ENDINGS = (".tiff", ".tif", ".png", ".svs", ".jpg")  # which an image may have instead of its own
 
 
 # what Pillow and the tag PhotometricInterpretation call pixels that are not RGB
@@ -223,25 +223,26 @@ def what_is_odd(name: object) -> str:
     path = PurePosixPath(name.replace("\\", "/"))
     if "\\" in name or path.is_absolute() or ".." in path.parts or name[1:2] == ":":
         return "it leads out of the folder"
-    return ""
+    return "it is a hidden file" if path.name[:1] == "." else ""
 
 
 def find_image(folder: Path, name: str) -> Path:
-    """Return the image of that name, whichever of the usual extensions it has.
+    """Return the image of that name, with whichever suffix of images it has.
 
-    Links inside the folder may lead anywhere: they are the user's own.
+    An exact name wins; else the suffix may be another, missing, or in other letters (`.TIF`).
+    Only suffixes of images are suffixes: `case.1` is no name of `case.png`. Names in either of
+    Unicode's forms (NFC, NFD) are one. Links inside the folder may lead anywhere: they are the
+    user's own.
 
     Raises
     ------
     DataError
-        The name is none of an image in that folder.
+        The name is none of an image in that folder, or may mean several.
     """
     odd = what_is_odd(name)
     if odd:
         raise DataError(f"{name!r} names no image of {folder}: {odd}. Correct the annotations.")
-    named = folder / name
-    others = [named.with_suffix(end) for end in ENDINGS]
-    return next((path for path in (named, *others) if path.exists()), named)
+    return image_named(folder, name)
 
 
 def microns_per_pixel(image: Opened, path: Path, rule: float | str | None) -> float:

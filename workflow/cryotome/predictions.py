@@ -97,12 +97,17 @@ def read_predictions(
     said = _notes(path)
     if cells_sha256 and said.get("cells_sha256") != cells_sha256:
         raise StoreError(f"{path} was made from other cells. Delete it and rerun.")
+    columns = score_columns(classes)
     try:
-        table = pd.read_csv(path, dtype={"id": str} if text_ids else None)
+        table = pd.read_csv(
+            path,
+            dtype={"id": str} if text_ids else None,
+            keep_default_na=False,  # a patient may be called NA
+            na_values={column: ["", "nan"] for column in columns},
+        )
     except (ValueError, OSError) as error:
         blame_place(error, path)
         raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
-    columns = score_columns(classes)
     if list(table.columns) != ["id", "role", "label", *columns]:
         raise StoreError(f"{path} has the columns {list(table.columns)}. Delete it and rerun.")
     wrong = ~np.isfinite(table[columns].to_numpy()).all(axis=1)

@@ -52,6 +52,7 @@ from cryotome.site import (
     images_at_hand,
     settle,
 )
+from cryotome.slide_names import WILDCARD
 from cryotome.strictest import strictest
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
@@ -215,4 +216,4 @@ wildcard_constraints:
     fraction=r"[0-9.]+",
     fold=r"[0-9]+",
     tiling=r"[a-z0-9_]+",
-    slide=r"[^/]+",
+    slide=WILDCARD,

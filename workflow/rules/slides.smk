@@ -140,6 +140,7 @@ for name, cohort in COHORTS.items():
             slides=[
                 f"results/demo/{name}/slides/{slide.name}.tiff"
                 for slide in cohort_slides(cohort)
+                if slide.label
             ],
         output:
             bags=[

@@ -14,6 +14,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from cryotome.dino.order import ahead
 from cryotome.errors import DataError, SplitError, StoreError, blame_place
+from cryotome.slide_names import slide_of
 from cryotome.stores import UNREADABLE, open_hdf5
 from cryotome.supply import sent
 
@@ -113,8 +114,9 @@ def trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[P
             f"{split} names patients, and no table says which slides are theirs. Give the cohort's "
             "table of slides (FILENAME, PATIENT) as `cells`."
         )
-    table = pd.read_csv(slides[0], dtype=str)
-    roles = pd.read_csv(split, dtype=str)
+    table, roles = (
+        pd.read_csv(path, dtype=str, keep_default_na=False) for path in (slides[0], split)
+    )
     mine = table[table["PATIENT"].isin(roles.loc[roles["role"] == "train", "id"])]["FILENAME"]
-    names = set(mine) | {Path(name).stem for name in mine}
+    names = set(map(slide_of, mine))
     return [path for path in paths if path.stem in names]
