@@ -102,7 +102,7 @@ def walk(folder: Path) -> Iterator[Path]:
     that lead nowhere are yielded, too.
     """
     visited: set[tuple[int, int]] = set()
-    below = [folder]
+    below = [folder] if folder.is_dir() else []
     while below:
         here = below.pop()
         place = here.stat()
