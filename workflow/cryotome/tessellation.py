@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from cryotome.apart import children
 from cryotome.cards import Card
-from cryotome.errors import DataError
+from cryotome.errors import DataError, UnfitError
 from cryotome.histobistro import keeps
-from cryotome.images import Opened, open_image
+from cryotome.image_tags import contradiction
+from cryotome.images import Opened, microns_per_pixel, open_image
 from cryotome.slides import (
     jpeg_of,
     read_thumbnail,
@@ -36,9 +37,9 @@ class Tessellation:
     Attributes
     ----------
     status
-        `ok`, or why there are no tiles: `missing`, `broken`, `no mpp`, `no tissue`.
+        `ok`, or why there are no tiles: `missing`, `broken`, `unfit`, `no mpp`, `no tissue`.
     reason
-        The same as a sentence, empty for `ok`.
+        The same as a sentence; for `ok`, what is odd, or nothing.
     size, mpp, side
         Width and height, level-0 px; µm per level-0 px; side of a tile, level-0 px.
     thumbnail, mask
@@ -69,7 +70,7 @@ def tessellate(path: Path | None, tiling: Card, mpp: float | None) -> Tessellati
     path
         None where the cohort names a slide that is not at hand.
     tiling
-        An entry of `tiles` in the dataset's card.
+        An entry of `tiles` in the dataset's card, as `cards.tiling_of` gives it.
     mpp
         µm per level-0 px for slides that do not say.
 
@@ -82,11 +83,16 @@ def tessellate(path: Path | None, tiling: Card, mpp: float | None) -> Tessellati
         return Tessellation("missing", f"{path or 'its file'} is not at hand")
     try:
         image = open_image(path)
-        known = image.mpp or mpp
-        if not known:
+        if not (image.mpp or mpp):
             why = f"{path} does not say how many µm a pixel measures; write `mpp:` in the card"
             return Tessellation("no mpp", why, size=image.size)
-        return _tessellated(image, tiling, known)
+        overrides = tiling.get("mpp_overrides_file")
+        known = microns_per_pixel(image, path, mpp, overrides=bool(overrides))
+        found = _tessellated(image, tiling, known)
+        odd = contradiction(image.mpp, path, mpp) if overrides is None else ""
+        return replace(found, reason=". ".join(filter(None, (found.reason, odd))))
+    except UnfitError as error:
+        return Tessellation("unfit", str(error))
     except DataError as error:
         return Tessellation("broken", str(error))
 
