@@ -12,6 +12,7 @@ MICRONS = {2: 25_400.0, 3: 10_000.0}  # TIFF ResolutionUnit: 2 inch, 3 centimetr
 PLAUSIBLE_MPP = (0.05, 20.0)  # µm/px; tags outside say 72 or 96 dots per inch of a screen
 SQUARE = 0.01  # most by which µm/px across and down may differ
 AGREE = 0.10  # most by which µm/px of the card and of the file may differ
+ENLARGED = 1.1  # times from which on a patch or tile is reported as enlarged
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, UNIT = 274, 282, 283, 296  # tags of TIFF and EXIF
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes, of BigTIFF too
 

@@ -14,7 +14,7 @@ from cryotome.apart import children
 from cryotome.cards import Card
 from cryotome.errors import DataError, UnfitError
 from cryotome.histobistro import keeps
-from cryotome.image_tags import contradiction
+from cryotome.image_tags import ENLARGED, contradiction
 from cryotome.images import Opened, microns_per_pixel, open_image
 from cryotome.slides import (
     jpeg_of,
@@ -37,7 +37,8 @@ class Tessellation:
     Attributes
     ----------
     status
-        `ok`, or why there are no tiles: `missing`, `broken`, `unfit`, `no mpp`, `no tissue`.
+        `ok`, `coarse` where its tiles are enlarged, or why there are none: `missing`, `broken`,
+        `unfit`, `no mpp`, `no tissue`.
     reason
         The same as a sentence; for `ok`, what is odd, or nothing.
     size, mpp, side
@@ -112,7 +113,12 @@ def _tessellated(image: Opened, tiling: Card, mpp: float) -> Tessellation:
     found = {"size": image.size, "mpp": mpp, "side": side, "thumbnail": thumbnail, "mask": mask}
     if not kept.any():
         return Tessellation("no tissue", _why_none(len(kept), tile, tiling), **found)
-    return Tessellation("ok", coords=coords[kept], tissue=shares[kept], jpegs=jpegs, **found)
+    found |= {"coords": coords[kept], "tissue": shares[kept], "jpegs": jpegs}
+    times = seen_side(tiling) / side
+    if times > ENLARGED:
+        why = f"its {mpp:.4g} µm/px are too coarse, and its tiles are enlarged {times:.3g} times"
+        return Tessellation("coarse", why, **found)
+    return Tessellation("ok", **found)
 
 
 def _why_none(count: int, tile: float, tiling: Card) -> str:
