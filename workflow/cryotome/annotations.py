@@ -18,6 +18,7 @@ from cryotome.errors import DataError
 FARTHEST = 1e9  # px; no slide is as wide
 ROWS = 5_000_000  # cells of a database, more than twenty times those of the largest dataset
 SECONDS = 120  # that a database may take
+SIDES = ("width", "height")  # of an image, px, where a file says them
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 Reader = Callable[[Path, Path, Card], pd.DataFrame]
@@ -29,8 +30,8 @@ def reader(name: str) -> Callable[[Reader], Reader]:
 
     A reader takes the annotation file, the image folder and the dataset card, and
     returns one row per cell: `image` (path below the image folder), `slide`, `x`, `y`
-    (centre, level-0 px), `class` (name from the card), and whatever columns the
-    card's domains ask for.
+    (centre, level-0 px), `class` (name from the card), whatever columns the card's
+    domains ask for, and `image_width` and `image_height`, px, where the file says them.
     """
 
     def register(function: Reader) -> Reader:
@@ -114,6 +115,8 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
     )
     if "tumor_type" in listed:
         cells["tumor_type"] = listed["tumor_type"].reindex(rows["image_id"]).to_numpy()
+    for side in set(SIDES) & set(listed):
+        cells[f"image_{side}"] = listed[side].reindex(rows["image_id"]).to_numpy()
     cells = _renumbered(cells, card["reading"].get("renumber"))
     extra = pd.DataFrame(card["reading"].get("extra", []))
     cells = pd.concat([cells, extra], ignore_index=True)
@@ -212,10 +215,12 @@ def read_sliderunner(annotations: Path, images: Path, card: Card) -> pd.DataFram
         with sqlite3.connect(f"{annotations.resolve().as_uri()}?mode=ro", uri=True) as database:
             _bound(database)
             columns = {row[1] for row in database.execute("PRAGMA table_info(Annotations)")}
+            held = {row[1] for row in database.execute("PRAGMA table_info(Slides)")}
+            sizes = [f", s.{side} AS image_{side}" for side in SIDES if side in held]
             alive = "AND COALESCE(a.deleted, 0) = 0" if "deleted" in columns else ""
             cells = pd.read_sql_query(
                 f"""SELECT s.filename AS image, c.coordinateX AS x, c.coordinateY AS y,
-                           a.agreedClass AS class
+                           a.agreedClass AS class {"".join(sizes)}
                     FROM Annotations a
                     JOIN Annotations_coordinates c ON c.annoId = a.uid
                     JOIN Slides s ON s.uid = a.slide

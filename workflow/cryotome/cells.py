@@ -1,5 +1,6 @@
 """Labelled cells of one dataset: domains, counts, ids."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 from cryotome.annotations import READERS, number
 from cryotome.cards import Card
 from cryotome.errors import DataError
-from cryotome.images import what_is_odd
+from cryotome.images import find_image, size_of, what_is_odd
 
 COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label"]
 
@@ -139,6 +140,43 @@ def _check_places(cells: pd.DataFrame, name: str) -> None:
         )
 
 
+def check_sizes(cells: pd.DataFrame, folder: Path, name: str) -> None:
+    """Hold the sizes of images that annotations say against the files that are at hand.
+
+    Parameters
+    ----------
+    cells
+        Columns `image`, and `image_width` and `image_height`, px; 0 or nothing where the
+        annotations do not say.
+    folder
+        Folder of the images.
+
+    Raises
+    ------
+    DataError
+        An image has another size.
+    """
+    if not {"image_width", "image_height"} <= set(cells):
+        return
+    sizes = cells.set_index("image")[["image_width", "image_height"]]
+    sizes = sizes[~sizes.index.duplicated()].astype(str).apply(pd.to_numeric, errors="coerce")
+    sizes = sizes[(sizes > 0).all(axis=1) & (sizes < np.inf).all(axis=1)]
+    paths = [find_image(folder, str(image)) for image in sizes.index]
+    rows = zip(paths, map(size_of, paths), sizes.to_numpy().tolist(), strict=True)
+    held = [(path, size, said) for path, size, said in rows if size]
+    wrong = [(path, size, said) for path, size, said in held if list(size) != said]
+    if wrong:
+        path, size, said = wrong[0]
+        raise DataError(
+            f"Dataset {name!r}: {len(wrong)} images are not of the size that the annotations say, "
+            f"first {path}: {size[0]} x {size[1]} px, and {said[0]:g} x {said[1]:g} px in the "
+            "annotations. Their positions may be of another level, or of another image of that "
+            "name. Put the right images there, or correct positions and sizes."
+        )
+    if len(sizes):
+        print(f"{name}: sizes of {len(held)} of {len(sizes)} images compared", file=sys.stderr)
+
+
 def _check_names(cells: pd.DataFrame, path: Path | None, name: str) -> None:
     for column in ("image", "slide"):
         for value in cells[column].unique():
@@ -160,7 +198,10 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
         from 0 on; ids count from 0.
     """
     try:
-        return _checked(READERS[card["reader"]](annotations, images, card), annotations, card, name)  # type: ignore[arg-type]
+        cells = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
+        table = _checked(cells, annotations, card, name)
+        check_sizes(cells, images, name)
+        return table
     except DataError as error:
         if annotations is None or annotations.name in str(error):
             raise

@@ -211,6 +211,18 @@ def open_image(path: Path) -> Opened:
         raise _broken(path, error) from error
 
 
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return width and height, level-0 px, from an image's header; None where it cannot be read."""
+    try:
+        if openslide.OpenSlide.detect_format(path):
+            with openslide.OpenSlide(path) as slide:
+                return slide.dimensions
+        with Image.open(path) as image:
+            return image.size
+    except UNREADABLE:
+        return None
+
+
 def what_is_odd(name: object) -> str:
     """Say why a name from an annotation file names no image or slide, nothing where it may.
 

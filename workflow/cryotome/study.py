@@ -545,7 +545,7 @@ class Study:
 
     def _geometry(self, dataset: str) -> Card:
         """Return what a dataset's card says of its images' place and resolution, and its title."""
-        said = ("title", "synthetic", "images", "patch", "mpp")
+        said = ("title", "synthetic", "images", "patch", "mpp", "mpp_overrides_file")
         return {key: value for key, value in self.dataset(dataset).items() if key in said}
 
     def heads(self, *, trains: bool) -> str:
