@@ -24,6 +24,7 @@ from cryotome.image_tags import (
     slide_scale,
 )
 from cryotome.image_tags import tag_mpp as tag_mpp
+from cryotome.pyramid import fit, level_factors, span
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
 LONGEST = 240  # bytes of a name; file systems take 255
@@ -60,7 +61,7 @@ class Opened(Protocol):
         """Return (h, w, 3) uint8 of a window that lies inside the image.
 
         x, y, width, height are level-0 px. A `shrink` above one allows a pyramid level
-        that is at most so many times smaller than level 0.
+        that is at most so many times smaller than level 0; the pixels cover the window exactly.
         """
 
 
@@ -82,10 +83,20 @@ class _Slide:
 
     def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
         level = self._slide.get_best_level_for_downsample(shrink * 1.01)
-        scale = self._slide.level_downsamples[level]
-        size = (max(1, round(width / scale)), max(1, round(height / scale)))
+        sizes, times = self._slide.level_dimensions[level], self._slide.level_downsamples[level]
+        factors = level_factors(self.size, sizes)
+        across, down = (
+            span(at, length, factor=factor, downsample=times, level=most)
+            for at, length, factor, most in zip(
+                (x, y), (width, height), factors, sizes, strict=True
+            )
+        )
+        corner, size = (across.start, down.start), (across.count, down.count)
+        return fit(self._region(corner, level, size), across, down)
+
+    def _region(self, corner: tuple[int, int], level: int, size: tuple[int, int]) -> np.ndarray:
         try:
-            region = self._slide.read_region((x, y), level, size)
+            region = self._slide.read_region(corner, level, size)
         except UNREADABLE as error:
             raise _broken(self._path, error) from error
         alpha = region.getchannel("A")
