@@ -24,7 +24,7 @@ from cryotome.image_tags import (
     slide_scale,
 )
 from cryotome.image_tags import tag_mpp as tag_mpp
-from cryotome.pyramid import fit, level_factors, span
+from cryotome.pyramid import Levels
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
 LONGEST = 240  # bytes of a name; file systems take 255
@@ -74,6 +74,8 @@ class _Slide:
         self._path, self._slide = path, openslide.OpenSlide(path)
         self.size = self._slide.dimensions
         properties = self._slide.properties
+        how = (self._slide.level_dimensions, self._slide.level_downsamples)
+        self._levels = Levels(*how, self._region)
         self._clear = False  # whether its pixels may be transparent
         if properties[openslide.PROPERTY_NAME_VENDOR] == "generic-tiff":
             with tifffile.TiffFile(path) as tiff:  # OpenSlide turns anything into RGB in silence
@@ -83,16 +85,7 @@ class _Slide:
 
     def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
         level = self._slide.get_best_level_for_downsample(shrink * 1.01)
-        sizes, times = self._slide.level_dimensions[level], self._slide.level_downsamples[level]
-        factors = level_factors(self.size, sizes)
-        across, down = (
-            span(at, length, factor=factor, downsample=times, level=most)
-            for at, length, factor, most in zip(
-                (x, y), (width, height), factors, sizes, strict=True
-            )
-        )
-        corner, size = (across.start, down.start), (across.count, down.count)
-        return fit(self._region(corner, level, size), across, down)
+        return self._levels.read(level, (x, y), (width, height))
 
     def _region(self, corner: tuple[int, int], level: int, size: tuple[int, int]) -> np.ndarray:
         try:
