@@ -5,7 +5,7 @@ import pytest
 import yaml
 from conftest import CONFIG, ROOT
 
-from cryotome.cards import KINDS, check, facts, load_card
+from cryotome.cards import KINDS, check, facts, load_card, tiling_of
 from cryotome.encoders import LOADERS
 from cryotome.errors import CardError
 from cryotome.measure import measure
@@ -275,3 +275,13 @@ def test_a_cohort_of_slides_may_leave_its_resolution_open(tmp_path):
         check(cells | {"tiles": card["tiles"]}, "dataset", tmp_path / "a.yaml")
     with pytest.raises(CardError, match="'patch' is a required property"):
         check({k: v for k, v in cells.items() if k != "patch"}, "dataset", tmp_path / "a.yaml")
+
+
+def test_the_key_that_lets_a_card_overrule_its_files_needs_a_resolution(tmp_path):
+    card = load_card(CONFIG, "datasets", "demo_cohort")
+    decided = card | {"mpp": 0.25, "mpp_overrides_file": True}
+    assert check(decided, "dataset", tmp_path / "a.yaml") == decided
+    assert tiling_of(decided, "classify")["tiling"]["mpp_overrides_file"]
+    for wrong in (card | {"mpp_overrides_file": True}, decided | {"mpp": None}):
+        with pytest.raises(CardError, match=r"a.yaml.*mpp"):
+            check(wrong, "dataset", tmp_path / "a.yaml")

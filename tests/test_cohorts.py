@@ -189,3 +189,12 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path):
     path = labels_csv(tmp_path, "FILENAME,PATIENT\n1,007\n")
     assert load_slides(path).to_numpy().tolist() == [["1", "007"]]
     assert read_table(path, ["PATIENT"]).to_numpy().tolist() == [["007"]]
+
+
+@pytest.mark.parametrize("dataset", ["tcga_crc", "cptac_crc"])
+def test_the_reproduction_keeps_the_tiles_that_the_pipeline_of_the_paper_keeps(dataset):
+    tiles = load_card(CONFIG, "datasets", dataset)["tiles"]
+    for tiling in tiles.values():
+        assert (tiling["filter"], tiling["least_tissue"]) == ("histobistro", 0)
+    assert [tiles["classify"][key] for key in ("mpp", "side")] == [1.0, 256]
+    assert [tiles["finetune"][key] for key in ("mpp", "side", "stored")] == [0.5, 512, 512]

@@ -201,8 +201,9 @@ def tiling_of(card: Card, name: str) -> Card:
     >>> tiling_of({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "classify")
     {'tiling': {'mpp': 1.0, 'side': 256}, 'mpp': None, 'synthetic': ''}
     """
+    decided = {key: card[key] for key in ("mpp_overrides_file",) if key in card}
     return {
-        "tiling": card["tiles"][name],
+        "tiling": card["tiles"][name] | decided,
         "mpp": card.get("mpp"),
         "synthetic": card.get("synthetic", ""),
     }

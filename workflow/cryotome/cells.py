@@ -10,7 +10,7 @@ import pandas as pd
 from cryotome.annotations import READERS
 from cryotome.cards import Card
 from cryotome.errors import DataError, blame_place
-from cryotome.images import find_image, what_is_odd
+from cryotome.images import find_image, size_of, what_is_odd
 from cryotome.slide_names import label_of, number, same_spelling
 from cryotome.units import FEW, WAY_OUT, is_unknown
 
@@ -149,6 +149,43 @@ def _check_places(cells: pd.DataFrame, name: str) -> None:
         )
 
 
+def check_sizes(cells: pd.DataFrame, folder: Path, name: str) -> None:
+    """Hold the sizes of images that annotations say against the files that are at hand.
+
+    Parameters
+    ----------
+    cells
+        Columns `image`, and `width` and `height`, px; 0 or nothing where the
+        annotations do not say.
+    folder
+        Folder of the images.
+
+    Raises
+    ------
+    DataError
+        An image has another size.
+    """
+    if not {"width", "height"} <= set(cells):
+        return
+    sizes = cells.set_index("image")[["width", "height"]]
+    sizes = sizes[~sizes.index.duplicated()].astype(str).apply(pd.to_numeric, errors="coerce")
+    sizes = sizes[(sizes > 0).all(axis=1) & (sizes < np.inf).all(axis=1)]
+    paths = [find_image(folder, str(image)) for image in sizes.index]
+    rows = zip(paths, map(size_of, paths), sizes.to_numpy().tolist(), strict=True)
+    held = [(path, size, said) for path, size, said in rows if size]
+    wrong = [(path, size, said) for path, size, said in held if list(size) != said]
+    if wrong:
+        path, size, said = wrong[0]
+        raise DataError(
+            f"Dataset {name!r}: {len(wrong)} images are not of the size that the annotations say, "
+            f"first {path}: {size[0]} x {size[1]} px, and {said[0]:g} x {said[1]:g} px in the "
+            "annotations. Their positions may be of another level, or of another image of that "
+            "name. Put the right images there, or correct positions and sizes."
+        )
+    if len(sizes):
+        print(f"{name}: sizes of {len(held)} of {len(sizes)} images compared", file=sys.stderr)
+
+
 def _check_names(cells: pd.DataFrame, path: Path | None, name: str) -> None:
     for column in ("image", "slide"):
         for value in cells[column].unique():
@@ -206,6 +243,7 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
     try:
         found = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
         cells = _checked(found, annotations, card, name)
+        check_sizes(found, images, name)
     except DataError as error:
         if annotations is None or annotations.name in str(error):
             raise

@@ -44,7 +44,8 @@ def resolution(cells: pd.DataFrame, folder: Path, card: Card) -> float:
     for name in cells["image"].unique():
         path = find_image(folder, str(name))
         try:
-            found.append(microns_per_pixel(open_image(path), path, card.get("mpp")))
+            how = {"overrides": card.get("mpp_overrides_file")}
+            found.append(microns_per_pixel(open_image(path), path, card.get("mpp"), **how))
         except CardError:  # neither image nor card says: the crop has px alone
             return float("nan")
     return float(np.median(found))

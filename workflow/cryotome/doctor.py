@@ -159,7 +159,9 @@ def _opened(path: Path, card: Card) -> str:
     size = f"{path.name} is {image.size[0]:,} x {image.size[1]:,} px"
     if image.mpp is None and "mpp" not in card and card["patch"]["resolution"] == "native":
         return f"{size}, µm/px not known and not needed"
-    return f"{size} at {microns_per_pixel(image, path, card.get('mpp')):.3f} µm/px"
+    overrides = card.get("mpp_overrides_file")
+    mpp = microns_per_pixel(image, path, card.get("mpp"), overrides=overrides)
+    return f"{size} at {mpp:.3f} µm/px"
 
 
 def findings(study: Study, site: Site, config: Path) -> Iterator[Finding]:

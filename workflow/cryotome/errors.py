@@ -3,6 +3,7 @@
 * CryotomeError
   + CardError      a card or a config says something that cannot be
   + DataError      annotations or images are missing, broken or not the expected ones
+    + UnfitError   an image is whole, and says of itself what cannot be used
   + DownloadError  a file of a public record cannot be had, or is not what the record says
   + StoreError     a patch or embedding store is foreign, stale or half-written
   + WeightsError   the weights of an encoder cannot be had
@@ -99,6 +100,10 @@ class CardError(CryotomeError):
 
 class DataError(CryotomeError):
     """Annotations or images are missing, unreadable, or differ from the card's `expect`."""
+
+
+class UnfitError(DataError):
+    """An image is whole, but its orientation, colours, µm/px or size cannot be used as they are."""
 
 
 class DownloadError(CryotomeError):

@@ -10,7 +10,19 @@ import openslide
 import tifffile
 from PIL import Image
 
-from cryotome.errors import CardError, DataError, blame_place
+from cryotome.errors import CardError, DataError, UnfitError, blame_place
+from cryotome.image_tags import (
+    ORIENTATION,
+    Scale,
+    check_resolution,
+    check_upright,
+    is_tiff,
+    page_scale,
+    picture_scale,
+    slide_scale,
+)
+from cryotome.image_tags import tag_mpp as tag_mpp
+from cryotome.pyramid import Levels
 from cryotome.slide_names import image_named
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
@@ -18,8 +30,6 @@ LONGEST = 240  # bytes of a name; file systems take 255
 MOST_TILE = 2**26  # pixels of one tile or strip, decoded at once
 Image.MAX_IMAGE_PIXELS = None  # `MOST_PIXELS` is asked for instead, with a sentence
 
-MICRONS = {2: 25_400.0, 3: 10_000.0}  # TIFF ResolutionUnit: 2 inch, 3 centimetre
-PLAUSIBLE_MPP = (0.05, 20.0)  # µm/px; tags outside say 72 or 96 dots per inch of a screen
 ROI_AREA = 2e6  # µm²: a MIDOG region measures 2 mm² (Aubreville et al. 2024)
 
 
@@ -39,54 +49,42 @@ class Opened(Protocol):
     """An image that has been opened once and gives windows of pixels."""
 
     size: tuple[int, int]  # width, height in level-0 px
-    mpp: float | None  # µm per level-0 px, None where the file does not say
+    mpp: float | None  # µm per level-0 px across, None where the file does not say
+    aspect: float  # height of a pixel by its width, 1 where the file does not say
 
     def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
         """Return (h, w, 3) uint8 of a window that lies inside the image.
 
         x, y, width, height are level-0 px. A `shrink` above one allows a pyramid level
-        that is at most so many times smaller than level 0.
+        that is at most so many times smaller than level 0; the pixels cover the window exactly.
         """
-
-
-def _plausible(mpp: float | None) -> float | None:
-    return mpp if mpp and PLAUSIBLE_MPP[0] <= mpp <= PLAUSIBLE_MPP[1] else None
-
-
-def tag_mpp(resolution: float, unit: int) -> float | None:
-    """Return µm/px from the TIFF tags XResolution and ResolutionUnit, None if they say nothing.
-
-    >>> round(tag_mpp(102351, 2), 4), tag_mpp(40000, 3), tag_mpp(72, 2), tag_mpp(1, 1)
-    (0.2482, 0.25, None, None)
-    """
-    return _plausible(MICRONS[unit] / resolution) if unit in MICRONS and resolution else None
 
 
 class _Slide:
     """A file that OpenSlide understands."""
 
     def __init__(self, path: Path) -> None:
-        _check_tiles(path)
+        if is_tiff(path):
+            _check_pages(path)
         self._path, self._slide = path, openslide.OpenSlide(path)
         self.size = self._slide.dimensions
         properties = self._slide.properties
+        how = (self._slide.level_dimensions, self._slide.level_downsamples)
+        self._levels = Levels(*how, self._region)
         self._clear = False  # whether its pixels may be transparent
         if properties[openslide.PROPERTY_NAME_VENDOR] == "generic-tiff":
             with tifffile.TiffFile(path) as tiff:  # OpenSlide turns anything into RGB in silence
                 _check_colour(tiff.pages.first, path)
                 self._clear = tiff.pages.first.samplesperpixel > 3
-        said = properties.get(openslide.PROPERTY_NAME_MPP_X)
-        units = {"inch": 2, "centimeter": 3}
-        unit = units.get(properties.get("tiff.ResolutionUnit", ""), 1)
-        tagged = tag_mpp(float(properties.get("tiff.XResolution", 0)), unit)
-        self.mpp = _plausible(float(said)) if said else tagged
+        self.mpp, self.aspect = slide_scale(properties)
 
     def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
         level = self._slide.get_best_level_for_downsample(shrink * 1.01)
-        scale = self._slide.level_downsamples[level]
-        size = (max(1, round(width / scale)), max(1, round(height / scale)))
+        return self._levels.read(level, (x, y), (width, height))
+
+    def _region(self, corner: tuple[int, int], level: int, size: tuple[int, int]) -> np.ndarray:
         try:
-            region = self._slide.read_region((x, y), level, size)
+            region = self._slide.read_region(corner, level, size)
         except UNREADABLE as error:
             raise _broken(self._path, error) from error
         alpha = region.getchannel("A")
@@ -103,20 +101,20 @@ class _Flat:
     """A flat image: uncompressed TIFF is mapped, anything else decoded once."""
 
     def __init__(self, path: Path) -> None:
-        self.mpp = None
-        pixels = None
-        if path.suffix.lower() in {".tif", ".tiff"}:
+        if not is_tiff(path):
+            self._pixels, (self.mpp, self.aspect) = _decoded(path)
+        else:
             with tifffile.TiffFile(path) as tiff:
                 page = tiff.pages.first
-                tags = {tag.name: tag.value for tag in page.tags}
-                over, under = tags.get("XResolution", (0, 1))
-                self.mpp = tag_mpp(over / under if under else 0, int(tags.get("ResolutionUnit", 1)))
+                check_upright(page.tags.valueof(ORIENTATION), path)
                 _check_colour(page, path)
+                self.mpp, self.aspect = page_scale(page)
                 layout = tifffile.PHOTOMETRIC(page.photometric), page.planarconfig
                 mapped = tifffile.PHOTOMETRIC.RGB, tifffile.PLANARCONFIG.CONTIG
                 if page.is_memmappable and layout == mapped:
-                    pixels = tifffile.memmap(path, page=0, mode="r")
-        self._pixels = _decoded(path) if pixels is None else pixels
+                    self._pixels = tifffile.memmap(path, page=0, mode="r")
+                else:
+                    self._pixels = _decoded(path)[0]
         if self._pixels.ndim != 3 or self._pixels.shape[2] not in (3, 4):
             raise _not_colour(path, f"{self._pixels.shape[2:] or 'one'}-channel")
         if self._pixels.shape[2] == 4 and (self._pixels[..., 3] != 255).any():
@@ -127,13 +125,14 @@ class _Flat:
         return np.asarray(self._pixels[y : y + height, x : x + width, :3])
 
 
-def _check_tiles(path: Path) -> None:
-    """Refuse a TIFF whose first page has tiles that no memory holds; slides of other kinds pass."""
-    with open(path, "rb") as file:
-        if file.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return
+def _check_pages(path: Path) -> None:
+    """Refuse a TIFF whose pages ask to be turned, or whose first has tiles that no memory holds."""
     with tifffile.TiffFile(path) as tiff:
         _check_tile(tiff.pages.first, path)
+        for page in tiff.pages:
+            page = page.aspage()
+            if page.index == 0 or page.is_tiled:  # a level; the label may lie as it likes
+                check_upright(page.tags.valueof(ORIENTATION), path)
 
 
 def _check_tile(page: tifffile.TiffPage, path: Path) -> None:
@@ -141,8 +140,8 @@ def _check_tile(page: tifffile.TiffPage, path: Path) -> None:
         raise _too_large(path, page.tilewidth, page.tilelength, "a tile", MOST_TILE)
 
 
-def _too_large(path: Path, width: int, height: int, what: str, most: int) -> DataError:
-    return DataError(
+def _too_large(path: Path, width: int, height: int, what: str, most: int) -> UnfitError:
+    return UnfitError(
         f"{path} says that {what} has {width:,} x {height:,} pixels, and at most {most:,} are "
         "decoded at once. Save it tiled, as a pyramid or uncompressed, or leave its cells out."
     )
@@ -156,19 +155,21 @@ def _check_colour(page: tifffile.TiffPage, path: Path) -> None:
         raise _not_colour(path, KINDS.get(kind, kind))
 
 
-def _decoded(path: Path) -> np.ndarray:
+def _decoded(path: Path) -> tuple[np.ndarray, Scale]:
     with Image.open(path) as image:
-        if ";16" in str(image.tile[0].args):  # Pillow would cut 16 bits to 8 in silence
+        if ";16" in str(image.tile):  # Pillow would cut 16 bits to 8 in silence
             raise _not_colour(path, "16-bit")
         if image.mode not in ("RGB", "RGBA"):
             raise _not_colour(path, KINDS.get(image.mode, image.mode))
         if image.width * image.height > MOST_PIXELS:
             raise _too_large(path, *image.size, "the image", MOST_PIXELS)
-        return np.asarray(image)
+        image.load()
+        check_upright(image.getexif().get(ORIENTATION), path)  # in PNG it may follow the pixels
+        return np.asarray(image), picture_scale(image)
 
 
-def _not_colour(path: Path, what: str) -> DataError:
-    return DataError(
+def _not_colour(path: Path, what: str) -> UnfitError:
+    return UnfitError(
         f"{path} holds {what} pixels; cryotome reads 8-bit RGB, and guesses nothing. Convert the "
         "image (on white, where it is transparent), or leave its cells out."
     )
@@ -192,7 +193,9 @@ def open_image(path: Path) -> Opened:
     Raises
     ------
     DataError
-        The file is missing or broken, or is not 8-bit colour.
+        The file is missing or broken.
+    UnfitError
+        It is not 8-bit colour, asks to be turned, or would take too much memory.
     OSError
         The disk fails, or does not let it be read.
     """
@@ -202,6 +205,18 @@ def open_image(path: Path) -> Opened:
         return _Slide(path) if openslide.OpenSlide.detect_format(path) else _Flat(path)
     except UNREADABLE as error:
         raise _broken(path, error) from error
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return width and height, level-0 px, from an image's header; None where it cannot be read."""
+    try:
+        if openslide.OpenSlide.detect_format(path):
+            with openslide.OpenSlide(path) as slide:
+                return slide.dimensions
+        with Image.open(path) as image:
+            return image.size
+    except UNREADABLE:
+        return None
 
 
 def what_is_odd(name: object) -> str:
@@ -245,20 +260,28 @@ def find_image(folder: Path, name: str) -> Path:
     return image_named(folder, name)
 
 
-def microns_per_pixel(image: Opened, path: Path, rule: float | str | None) -> float:
+def microns_per_pixel(
+    image: Opened, path: Path, rule: float | str | None, *, overrides: bool | None = None
+) -> float:
     """Return µm/px: from the file's tags, else from the card's `mpp`.
 
     Parameters
     ----------
     rule
         `mpp` of the dataset's card: a number, or `roi_2mm2` for regions that measure 2 mm².
+    overrides
+        `mpp_overrides_file` of the card: whether the rule holds whatever the file says; None
+        where the card does not say, and a contradiction is refused.
 
     Raises
     ------
     CardError
         Neither the file nor the card says.
+    UnfitError
+        They contradict each other, or µm/px across and down differ.
     """
-    if image.mpp:
+    check_resolution((image.mpp, image.aspect), path, rule, overrides)
+    if image.mpp and not overrides:
         return image.mpp
     if rule == "roi_2mm2":
         return float((ROI_AREA / (image.size[0] * image.size[1])) ** 0.5)

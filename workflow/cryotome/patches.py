@@ -21,6 +21,7 @@ from cryotome.apart import Run, children, here
 from cryotome.cards import Card
 from cryotome.cells import load_cells
 from cryotome.errors import DataError, StoreError
+from cryotome.image_tags import check_resolution
 from cryotome.images import Opened, crash, find_image, microns_per_pixel, open_image
 from cryotome.paths import sha256
 from cryotome.resume import STORE, Growing, growing
@@ -32,11 +33,21 @@ BATCH = 64  # patches held before they are written
 
 
 def scale_of(image: Opened, path: Path, card: Card) -> float:
-    """Return level-0 px per patch px for an image and a dataset's card."""
-    resolution = card["patch"]["resolution"]
+    """Return level-0 px per patch px for an image and a dataset's card.
+
+    Raises
+    ------
+    CardError
+        µm/px are needed, and neither the image nor the card says.
+    UnfitError
+        The image's pixels are not square, or its µm/px contradict the card's.
+    """
+    resolution, rule = card["patch"]["resolution"], card.get("mpp")
+    overrides = card.get("mpp_overrides_file")
     if resolution == "native":
+        check_resolution((image.mpp, image.aspect), path, rule, overrides)
         return 1.0
-    return float(resolution / microns_per_pixel(image, path, card.get("mpp")))
+    return float(resolution / microns_per_pixel(image, path, rule, overrides=overrides))
 
 
 def centres(cells: pd.DataFrame, image: Opened, card: Card) -> list[tuple[float, float]]:

@@ -42,6 +42,7 @@ MEANING = {  # of the findings, for people
     "duplicate": "exact duplicates",
     "conflict": "exact duplicates with another label",
     "near": "near pairs",
+    "enlarged": "patches enlarged from a coarser image",
 }
 # the leakage ladder, from the least strict: schemes that have a `_matched` form
 RUNGS = ["random", "no_overlap", "slide_grouped", "except_*"]
@@ -581,7 +582,7 @@ class Study:
 
     def _geometry(self, dataset: str) -> Card:
         """Return what a dataset's card says of its images' place and resolution, and its title."""
-        said = ("title", "synthetic", "images", "patch", "mpp")
+        said = ("title", "synthetic", "images", "patch", "mpp", "mpp_overrides_file")
         return {key: value for key, value in self.dataset(dataset).items() if key in said}
 
     def heads(self, *, trains: bool) -> str:

@@ -77,7 +77,7 @@ def write_tiles(
             "versions": json.dumps({name: version(name) for name in ("openslide-bin", "pillow")}),
         }
         _write(store, found, about, stored="stored" in tiling)
-    if found.status != "ok":
+    if found.reason:
         print(f"{dataset}, slide {slide}: {found.status}: {found.reason}", file=sys.stderr)
     return found
 

@@ -76,7 +76,8 @@ rule cut_patches:
     params:
         recipe=recipes.PATCHES,
         card=lambda w: facts(
-            STUDY.dataset(w.dataset), "synthetic", "images", "patch", "mpp", "reader"
+            STUDY.dataset(w.dataset),
+            *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
         ),
         dataset="{dataset}",
         broken=lambda w: STUDY.policies(w.dataset)["broken"],
@@ -105,7 +106,8 @@ rule audit:
         recipe=recipes.AUDIT,
         card=lambda w: facts(
             STUDY.dataset(w.dataset),
-            *["synthetic", "images", "patch", "mpp", "reader", "classes", "slides"],
+            *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
+            *["classes", "slides"],
         ),
         policies=lambda w: json.dumps(STUDY.policies(w.dataset), sort_keys=True),
         dataset="{dataset}",
@@ -131,7 +133,8 @@ rule place_windows:
     params:
         recipe=recipes.WINDOWS,
         card=lambda w: facts(
-            STUDY.dataset(w.dataset), "synthetic", "images", "patch", "mpp", "reader"
+            STUDY.dataset(w.dataset),
+            *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
         ),
     script:
         "../scripts/place_windows.py"

@@ -45,6 +45,7 @@ rule list_tiles:
             "cryotome/tessellation",
             "cryotome/slides",
             "cryotome/histobistro",
+            "cryotome/image_tags",
             "cryotome/apart",
         ),
         tiles=lambda w: [
