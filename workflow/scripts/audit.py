@@ -27,8 +27,8 @@ def main(
     assert recipe == recipes.AUDIT
     of_cells = load_cells(cells)
     findings = find(of_cells, patches, folder_of(card, data_root) / card["images"], card, policies)
-    print(summarise(of_cells, findings, policies, dataset), file=sys.stderr)
     refuse(findings, policies, dataset)
+    print(summarise(of_cells, findings, policies, dataset), file=sys.stderr)
     with written_whole(table) as beside:
         findings.to_csv(beside, index=False)
     classes = [entry["name"] for entry in card["classes"]]
