@@ -131,7 +131,7 @@ def test_a_target_without_a_network_asks_for_no_device(monkeypatch, tmp_path, ta
 
 def test_a_study_without_a_network_asks_for_no_device():
     rows = [{"model": "colour_histogram", "head": "ridge"}]
-    plain = config("ganz2024", rows=rows, figure2=[])
+    plain = config("ganz2024", rows=rows, figure2=rows)
     assert not site.needs_network(Study(plain, CONFIG), [])
 
 
