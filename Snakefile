@@ -46,9 +46,10 @@ onstart:
 
 
 onsuccess:
-    from cryotome.ending import renew_partial, say_dropped
+    from cryotome.ending import clear_partial_page, renew_partial, say_dropped
 
     renew_partial(STUDY, rules.table2_partial.input, LOGS)
+    clear_partial_page(STUDY, LOGS.parent)
     say_dropped(STUDY, LOGS.parent, say=logger.warning)
 
 

@@ -62,6 +62,26 @@ def test_every_snakemake_command_plans(page, line, clone, data_root):
     assert jobs(snakemake(clone, "-n", *words, **site)), line
 
 
+def test_the_example_study_and_dataset_of_add_a_dataset_plan(clone):
+    """Both are taken from the page, checked against their schemas and planned without a GPU."""
+    text = (ROOT / "docs" / "add-a-dataset.md").read_text(encoding="utf-8")
+    (study,) = re.findall(r"```yaml\n(study: .*?)```", text, re.S)
+    (card,) = re.findall(r"```yaml\n(title: My cells\n.*?)```", text, re.S)
+    (table,) = re.findall(r"```\n(x,y,label,filename.*?)```", text, re.S)
+    mine = clone / "data" / "mine"
+    (mine / "images").mkdir(parents=True)
+    (mine / "cells.csv").write_text(table, encoding="utf-8")
+    (clone / "config" / "datasets" / "my_cells.yaml").write_text(card, encoding="utf-8")
+    (clone / "config" / "mine.yaml").write_text(study, encoding="utf-8")
+    asked = ["-n", "--configfile", "config/mine.yaml"]
+    nowhere = {"CUDA_VISIBLE_DEVICES": "", "CRYOTOME_DATA_ROOT": "data"}
+    assert jobs(snakemake(clone, *asked, "--", "results/cells/my_cells.csv", **nowhere))
+    planned = jobs(snakemake(clone, *asked, "--config", "device=job", **nowhere))
+    assert planned["train_endtoend"] == 20
+    said = snakemake(clone, *asked, check=False, **nowhere)
+    assert "this machine has no GPU" in said
+
+
 def test_every_make_command_is_a_target_and_every_target_is_listed():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):.*##", makefile, re.M))

@@ -9,7 +9,7 @@ import pytest
 from conftest import CONFIG, ROOT
 
 from cryotome.cards import read_yaml
-from cryotome.ending import conclude, renew_partial, say_dropped
+from cryotome.ending import clear_partial_page, conclude, renew_partial, say_dropped
 from cryotome.errors import WeightsError
 from cryotome.failures import RUN, recorded
 from cryotome.stores import LAYOUT, PATCHES, VERSION, seal
@@ -98,3 +98,19 @@ def test_a_torn_store_does_not_keep_the_images_of_others_from_being_listed(tmp_p
     said: list[str] = []
     say_dropped(study, tmp_path, say=said.append)
     assert said == ["1 images of good are left out, as its card says:\n  a is a page"]
+
+
+def test_the_page_of_an_unfinished_study_goes_once_a_later_one_is_finished(tmp_path):
+    study, folder = SimpleNamespace(name="s"), tmp_path / "studies" / "s"
+    folder.mkdir(parents=True)
+    finished, partial = folder / "index.html", folder / "index_partial.html"
+    partial.touch()
+    clear_partial_page(study, tmp_path)
+    assert partial.exists()  # nothing is finished
+    finished.touch()
+    os.utime(finished, (1, 1))
+    clear_partial_page(study, tmp_path)
+    assert partial.exists()  # it is newer
+    os.utime(partial, (1, 1))
+    clear_partial_page(study, tmp_path)
+    assert not partial.exists()

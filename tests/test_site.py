@@ -106,3 +106,40 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path):
         CryotomeError, match=r"You may not write to /proc .*let .*results be a link"
     ):
         site.check_writable(Path("/proc/results"))
+
+
+@pytest.mark.parametrize(
+    ("target", "network"),
+    [
+        ("results/cells/ccmct.csv", False),
+        ("results/audits/ccmct.csv", False),
+        ("results/embeddings/ccmct/paper-fp32/colour_histogram.h5", False),
+        ("results/embeddings/ccmct/paper-fp32/uni.h5", True),
+        ("results/table2.csv", True),
+        ("all", True),
+    ],
+)
+def test_a_target_without_a_network_asks_for_no_device(monkeypatch, tmp_path, target, network):
+    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
+    ganz = Study(config("ganz2024"), CONFIG)
+    assert site.needs_network(ganz, [target]) == network
+    assert site.needs_network(ganz, ["results/cells/ccmct.csv", target]) == network
+    if not network:
+        settled = site.settle(config("ganz2024"), tmp_path)
+        site.announce(ganz, settled, say=print, targets=[target])
+
+
+def test_a_study_without_a_network_asks_for_no_device():
+    rows = [{"model": "colour_histogram", "head": "ridge"}]
+    plain = config("ganz2024", rows=rows, figure2=rows)
+    assert not site.needs_network(Study(plain, CONFIG), [])
+
+
+def test_a_folder_with_some_of_its_images_is_there_in_part(tmp_path):
+    folder = tmp_path / "midog2022" / "images"
+    folder.mkdir(parents=True)
+    for name in ("001.tiff", "002.tiff", "._001.tiff"):
+        (folder / name).touch()
+    settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
+    text = site.shopping_list(Study(config("ganz2024"), CONFIG), settled)
+    assert f"PART  {folder}: 2 of 354 images" in text

@@ -148,3 +148,19 @@ def test_table1_is_a_view_of_the_cards():
     assert table["measured_parameters"].tolist() == [6, pd.NA]
     assert table["measured_dim"].tolist() == [1024, pd.NA]
     assert table["random_weights"].tolist() == [False, True]
+
+
+def test_text_stands_in_markdown_and_latex_as_it_was_written():
+    """A title is no formula, no tag and no column."""
+    odd = pd.DataFrame({"A|B": ["cost $5_ {a}^2"], "Row": ["#1 ~ <i>x</i> 100% \\ `c`"]})
+    assert to_markdown(odd, "H&E $x$").splitlines() == [
+        r"| A\|B | Row |",
+        "| --- | --- |",
+        r"| cost \$5_ {a}^2 | #1 ~ \<i>x\</i> 100% \\ \`c\` |",
+        "",
+        r"H&E \$x\$",
+    ]
+    latex = to_latex(odd, "H&E $x$")
+    assert r"cost \$5\_ \{a\}\textasciicircum{}2 & \#1 \textasciitilde{} \textless{}i" in latex
+    assert r"100\% \textbackslash{} `c`" in latex
+    assert r"\caption{H\&E \$x\$}" in latex

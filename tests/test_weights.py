@@ -1,9 +1,13 @@
 """Weights: local files first, a real local server in place of the hub, one sentence for each fault."""
 
+import io
 import os
+import pickle
+import re
 import subprocess
 import sys
 import threading
+import zipfile
 from argparse import Namespace
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -333,3 +337,65 @@ def test_the_offline_flag_is_honoured(tmp_path, server, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     code, said = fetch(tmp_path, server, url=f"{server}/m.pth", file="m.pth")
     assert (code, "HF_HUB_OFFLINE is set, so m.pth is not fetched" in said) == (1, True)
+
+
+@pytest.mark.parametrize("suffix", ["bin", "pth", "safetensors"])
+@pytest.mark.parametrize("save", [save_file, torch.save])
+def test_a_checkpoint_is_read_whatever_its_suffix(tmp_path, suffix, save):
+    save({"a": torch.ones(3)}, tmp_path / f"w.{suffix}")
+    assert read_file(tmp_path / f"w.{suffix}", "uni")["a"].tolist() == [1, 1, 1]
+
+
+def zipped(name: str) -> bytes:
+    with zipfile.ZipFile(content := io.BytesIO(), "w") as archive:
+        archive.writestr(name, "")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["bin", "safetensors"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "a Git-LFS pointer; `git lfs",
+        ),
+        (
+            b"\n<!DOCTYPE html><html>Sign in",
+            "a page of HTML or XML in place of the file, '<!doctype",
+        ),
+        (b'{"error": "Access denied"}', "JSON in place of the file"),
+        (b"\xef\xbb\xbf{}", "JSON in place of the file"),
+        (b"", "an empty file"),
+        (b"\x93NUMPY\x01\x00", "a NumPy array"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"\x1f\x8b\x08", "packed with gzip: unpack it"),
+        (b"\x08\x07\x12\x07pytorch", "an ONNX network"),
+        (b"Entry not found", "text: 'entry not found'"),
+        (zipped("arr_0.npy"), "NumPy arrays"),
+        (zipped("w/readme.txt"), "a zip archive"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named(tmp_path, suffix, content, said):
+    (tmp_path / f"w.{suffix}").write_bytes(content)
+    with pytest.raises(WeightsError, match=re.escape(f"no checkpoint (it is {said}")):
+        read_file(tmp_path / f"w.{suffix}", "uni")
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.system, ("touch harmed",)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_checkpoint_that_would_run_code_is_called_that(tmp_path, legacy, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"a": Harmful()}, "w.bin", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(WeightsError, match=r"\(posix.system\) .* because they could run code"):
+        read_file(Path("w.bin"), "uni")
+    Path("p.bin").write_bytes(pickle.dumps({"a": 1}, protocol=4))
+    with pytest.raises(
+        WeightsError, match="a Python pickle, which is not loaded because it could run"
+    ):
+        read_file(Path("p.bin"), "uni")
+    assert not Path("harmed").exists()

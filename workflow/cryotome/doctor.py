@@ -115,6 +115,8 @@ def check_dataset(study: Study, site: Site, name: str) -> Finding:
     if card["reader"] == "slides":
         return check_cohort(study, site, name)
     root, way = folder_of(card, site.data_root), f"`make data STUDY={study.name}`"
+    if "download" not in card:
+        way = "no record of it can be fetched: put it there, or correct `data_root`"
     lacking = [root / card[key] for key in ("annotations", "images")
                if key in card and not (root / card[key]).exists()]  # fmt: skip
     if lacking:

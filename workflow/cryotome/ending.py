@@ -63,6 +63,15 @@ def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False
     return table
 
 
+def clear_partial_page(study: Study, results: Path) -> None:
+    """Remove the page of an unfinished study once a later one is finished."""
+    finished = results / "studies" / study.name / "index.html"
+    partial = finished.with_name("index_partial.html")
+    both = finished.exists() and partial.exists()
+    if both and partial.stat().st_mtime_ns <= finished.stat().st_mtime_ns:
+        partial.unlink()
+
+
 def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> None:
     """List the images that gave no patches and whose cells the datasets' cards leave out.
 

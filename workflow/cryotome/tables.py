@@ -1,5 +1,6 @@
 """Tidy scores become the tables as printed, beside the published numbers."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -232,19 +233,29 @@ def _tissue(about: Card) -> str:
 
 
 def to_markdown(cells: pd.DataFrame, text: str) -> str:
-    """Write cells as a Markdown table above its caption."""
-    head = [list(cells.columns), ["---"] * cells.shape[1]]
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in head + cells.to_numpy().tolist()]
-    return "\n".join(lines) + f"\n\n{text}\n"
+    """Write cells as a Markdown table above its caption; text is shown as written."""
+
+    def spelt(value: object) -> str:
+        return re.sub(r"([\\|<$`])", r"\\\1", str(value))
+
+    lines = [
+        " | ".join(map(spelt, row)) for row in [list(cells.columns), *cells.to_numpy().tolist()]
+    ]
+    lines.insert(1, " | ".join(["---"] * cells.shape[1]))
+    return "\n".join(f"| {line} |" for line in lines) + f"\n\n{spelt(text)}\n"
+
+
+# what LaTeX would take for a command
+LATEX = {char: f"\\{char}" for char in "&%$#_{}"} | {"±": r"$\pm$", "\\": r"\textbackslash{}"}
+LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}"}
 
 
 def to_latex(cells: pd.DataFrame, text: str) -> str:
     """Write cells as a LaTeX table with booktabs rules."""
 
     def spelt(value: object) -> str:
-        for plain, safe in (("&", r"\&"), ("_", r"\_"), ("±", r"$\pm$"), ("%", r"\%")):
-            value = str(value).replace(plain, safe)
-        return str(value)
+        return "".join(LATEX.get(char, char) for char in str(value))
 
     body = [" & ".join(map(spelt, row)) + r" \\" for row in cells.to_numpy().tolist()]
     rule = " & ".join(map(spelt, cells.columns)) + r" \\"

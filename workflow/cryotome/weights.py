@@ -3,7 +3,6 @@
 import re
 import shutil
 import zipfile
-from functools import partial
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -153,11 +152,14 @@ def read_file(path: Path, name: str) -> dict[str, Any]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    what, load = _kind(path), partial(torch.load, map_location="cpu", weights_only=True)
+    what = _kind(path)
     if what and what != SAFETENSORS:
         raise WeightsError(_unreadable(path, name, f"it is {what}"))
     try:
-        content = (load_file if what else load)(path)
+        if what:
+            return load_file(path)
+        with open(path, "rb") as file:  # given a path, torch goes by its suffix
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except (*TORN, SafetensorError) as error:  # type: ignore[misc]
         blame_place(error, path)
         raise WeightsError(_unreadable(path, name, str(error))) from error

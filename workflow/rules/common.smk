@@ -64,7 +64,8 @@ if workflow.is_main_process:
     # a view such as `--logger rich` draws on the terminal, and lines of jobs would tear it
     if any(view.writes_to_stream for view in workflow.logger_manager.plugin_handlers):
         os.environ[LOG_ONLY] = "1"
-    announce(STUDY, SITE, say=logger.info)
+    asked = [word for word in sys.argv[1:] if word.startswith("results/")]
+    announce(STUDY, SITE, say=logger.info, targets=asked)
 
 DEVICE = STUDY.config["device"]
 USES_GPU = DEVICE == "job" or (DEVICE == "auto" and SITE.gpu_jobs > 0)

@@ -28,9 +28,9 @@ def main(
     assert recipe == recipes.AUDIT
     of_cells = load_cells(cells)
     findings = find(of_cells, patches, folder_of(card, data_root) / card["images"], card, policies)
+    refuse(findings, policies, dataset)
     known = not is_unknown(card)
     print(summarise(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr)
-    refuse(findings, policies, dataset)
     with written_whole(table) as beside:
         findings.to_csv(beside, index=False)
     classes = [entry["name"] for entry in card["classes"]]
