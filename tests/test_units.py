@@ -52,6 +52,7 @@ def test_notes_of_lines_without_slides_say_so_once_and_keep_what_they_said():
         f"{UNKNOWN}; x",
         f"9 {UNKNOWN}: y",
     ]
+    assert noted(table, {"datasets": ["a", "b"]}) is table
     bare = noted(table[["dataset"]], about)["note"].tolist()
     assert bare == ["", UNKNOWN, UNKNOWN, UNKNOWN]
     assert noted(table[:0], about).columns.tolist() == ["dataset", "note"]

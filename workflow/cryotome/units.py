@@ -99,6 +99,8 @@ def as_unit(about: Card) -> str:
 def noted(table: pd.DataFrame, about: Card) -> pd.DataFrame:
     """Return a table whose column `note` says of which lines the slides are not known.
 
+    A study that knows all slides keeps its tables as they are.
+
     Parameters
     ----------
     table
@@ -106,6 +108,8 @@ def noted(table: pd.DataFrame, about: Card) -> pd.DataFrame:
     about
         As of `unit_of`.
     """
+    if not about.get("unknown_slides"):
+        return table
     said = table["note"] if "note" in table else pd.Series("", index=table.index)
     before = said.map(lambda note: note if isinstance(note, str) else "").astype(str)
     silent = ~before.str.contains(UNKNOWN, regex=False)
