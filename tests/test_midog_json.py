@@ -4,6 +4,7 @@ import pytest
 
 from cryotome.cells import read_cells
 from cryotome.errors import DataError
+from cryotome.midog_json import read_midog_json
 
 CARD = {
     "reader": "midog_json",
@@ -91,6 +92,16 @@ def test_two_images_are_never_renumbered_to_one(tmp_path):
 def test_names_that_differ_by_composition_are_one(tmp_path):
     with pytest.raises(DataError, match="two images share a file name"):
         read(tmp_path, content(1, 2, files=("u\u0308.tiff", "\u00fc.tiff")))
+
+
+def test_sizes_of_images_are_given_on(tmp_path):
+    found = content(1, 2)
+    del found["images"][1]["width"]
+    found["images"][0]["height"] = "tall"
+    (tmp_path / "a.json").write_text(json.dumps(found), encoding="utf-8")
+    cells = read_midog_json(tmp_path / "a.json", tmp_path, CARD)
+    assert cells["width"].fillna(-1).tolist() == [300, -1]
+    assert cells["height"].fillna(-1).tolist() == [-1, 200]
 
 
 def test_source_row_is_the_order_of_the_file(tmp_path):

@@ -65,6 +65,8 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
     for name in ABOUT_IMAGES:
         if name in about:
             cells[name] = about[name].to_numpy()
+    for side in ("width", "height"):
+        cells[side] = pd.to_numeric(cells.get(side, np.nan), errors="coerce")
     if "renumber" in reading:
         cells = _renumbered(cells, reading["renumber"], annotations)
         reason[cells.index[cells["image"] == ""]] = "on images that `renumber` leaves out"
