@@ -10,14 +10,15 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.cells import assign_scanners
 from cryotome.errors import StoreError
+from cryotome.metrics import THRESHOLD
 from cryotome.overlap import pixel_boxes, sharing_pairs
 from cryotome.paths import key
 from cryotome.predictions import read_predictions
 from cryotome.strictest import kind
 from cryotome.units import is_unknown
 
-CALL = 0.5  # score from which a row calls a cell the second class
 DIGITS = 6  # of scores as they are written
+EXACT = 12  # digits of a mean over folds; more would part what ties, as 9, 10 and 11 of 20 votes
 SPOKEN = {
     "from_*": "trainings on one other domain each",
     "except_*": "trainings on all other domains",
@@ -176,7 +177,8 @@ def gather_scores(
             table = table[table["id"].map(domain).to_numpy() != scheme.removeprefix("from_")]
         parts.setdefault(f"{key(path, 'model')} + {key(path, 'head')}", []).append(table)
     grouped = {row: pd.concat(tables).groupby("id")["score"] for row, tables in parts.items()}
-    scores = pd.DataFrame({row: group.mean() for row, group in grouped.items()}).sort_index()
+    scores = pd.DataFrame({row: group.mean().round(EXACT) for row, group in grouped.items()})
+    scores = scores.sort_index()
     if scores.empty:
         raise StoreError(
             f"None of {len(predictions)} files of predictions tests a cell, first "
@@ -225,9 +227,10 @@ def disagreement(scores: pd.DataFrame) -> pd.Series:
 def find_errors(scores: pd.DataFrame, label: pd.Series) -> pd.DataFrame:
     """Return 1 for each false positive, -1 for each false negative, else 0, (cells, rows) int.
 
-    A row errs where its call at 0.5 is not the label; where it has no score it does not.
+    A row errs where its call, the second class above 0.5, is not the label; where it has no
+    score it does not.
     """
-    called = (scores >= CALL).astype(int)
+    called = (scores >= THRESHOLD).astype(int)
     return called.sub(label, axis=0).where(scores.notna(), 0).astype(int)
 
 

@@ -18,6 +18,8 @@ rule atlas:
             "cryotome/atlas_plan",
             "cryotome/atlas_sheets",
             "cryotome/geojson",
+            "cryotome/metrics",
+            "cryotome/pairs",
             "cryotome/strictest",
         ),
         cells="results/cells/{dataset}.csv",
