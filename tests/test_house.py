@@ -11,7 +11,7 @@ HOME = ROOT / "workflow" / "cryotome"
 LIBRARY = sorted(HOME.rglob("*.py"))
 LAYERS = [
     {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "reading", "dino.order", "meters", "drawing", "file_kinds", "dicom", "pyramid"},
-    {"cards", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart", "interpreter", "class_names", "slide_names", "image_tags"},
+    {"cards", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart", "interpreter", "slide_names", "image_tags"},
     {"units", "class_names"},
     {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger", "cell_tables", "midog_json", "sliderunner", "slide_folders"},
     {"machine", "chosen", "replica", "receipts", "dino.losses", "strictest", "class_folders"},
