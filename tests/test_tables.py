@@ -147,3 +147,11 @@ def test_table1_is_a_view_of_the_cards():
     assert table["measured_parameters"].tolist() == [6, pd.NA]
     assert table["measured_dim"].tolist() == [1024, pd.NA]
     assert table["random_weights"].tolist() == [False, True]
+
+
+def test_a_domain_called_01_stays_text(tmp_path):
+    path = tmp_path / "d/from_01/view=v/model=m/head=h.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("fraction,fold,train_domain,test_domain,metric,value\n1.0,0,01,01,auroc,0.5\n")
+    found = read_scores([path], {"fractions": [1.0], "folds": [0]})
+    assert found[["train_domain", "test_domain"]].to_numpy().tolist() == [["01", "01"]]
