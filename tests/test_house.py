@@ -10,14 +10,14 @@ from conftest import ROOT
 HOME = ROOT / "workflow" / "cryotome"
 LIBRARY = sorted(HOME.rglob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "slide_names", "dino.order", "meters"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "identity", "aggregators", "slide_names", "dino.order", "meters"},
     {"cards", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
-    {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger"},
+    {"colorectal", "resume", "foreign", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger"},
     {"machine", "chosen", "replica", "receipts", "dino.losses", "strictest"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
     {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides", "cohorts", "patient_folds", "mil", "patients", "dino.crops", "calibration", "counting"},
-    {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "dino.sources", "tessellation", "operating", "accounts", "tally", "cost_figures", "atlas"},
-    {"colorectal_partial", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "dino.backbone", "tiles", "clinic", "clinic_charts", "atlas_agreement", "atlas_plan", "geojson"},
+    {"colorectal_tables", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "dino.sources", "tessellation", "operating", "accounts", "tally", "cost_figures", "atlas"},
+    {"colorectal_partial", "colorectal_figures", "site", "demands", "audit", "placement", "measure", "extraction", "material", "partial", "pricing", "dino.backbone", "tiles", "clinic", "clinic_charts", "atlas_agreement", "atlas_plan", "geojson"},
     {"slide_lists", "context", "data", "fetch", "ending", "embedders", "endtoend", "plan", "dino.looks", "dino.learner", "tile_pictures", "atlas_sheets"},
     {"embeddings", "doctor", "dino.course", "dino.curve", "status"},
     {"parity", "given", "bags", "dino.finetune", "page.about", "page.gathered"},

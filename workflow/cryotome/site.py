@@ -192,6 +192,9 @@ def shopping_list(study: Study, site: Site) -> str:
             if key in ("annotations", "images", "slide_table", "table"):
                 path = folder_of(card, site.data_root) / where
                 lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}")
+        for model, given in card.get("bags", {}).items():
+            path = site.data_root / given["folder"]
+            lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}: bags of {model}")
     for name in study.records:
         card = study.record(name)
         lines.append(

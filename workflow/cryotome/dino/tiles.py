@@ -15,6 +15,8 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from cryotome.dino.order import ahead
 from cryotome.errors import DataError, SplitError, StoreError
+from cryotome.identity import within
+from cryotome.slide_names import slide_of
 from cryotome.stores import UNREADABLE
 from cryotome.supply import sent
 
@@ -113,6 +115,6 @@ def trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[P
         )
     table = pd.read_csv(slides[0], dtype=str)
     roles = pd.read_csv(split, dtype=str)
-    mine = table[table["PATIENT"].isin(roles.loc[roles["role"] == "train", "id"])]["FILENAME"]
-    names = set(mine) | {Path(name).stem for name in mine}
+    trained = {within(name)[1] for name in roles.loc[roles["role"] == "train", "id"]}
+    names = set(table.loc[table["PATIENT"].isin(trained), "FILENAME"].map(slide_of))
     return [path for path in paths if path.stem in names]
