@@ -3,7 +3,7 @@
 import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -205,7 +205,7 @@ def read_bag(
     view: str,
     tile_store: Path | None = None,
     given: Card | None = None,
-    **of: str,
+    of: Mapping[str, str] | None = None,
 ) -> Bag:
     """Read a bag after checking its passport and its content.
 
@@ -228,7 +228,7 @@ def read_bag(
     if given is not None and not may_be_ours(path):
         return Bag(*read_foreign(path, given))
     stamps = passport(path, BAGS)
-    wanted = {"model": model, "view": view, **of}
+    wanted = {"model": model, "view": view, **(of or {})}
     if tile_store:
         wanted["tiles_sha256"] = read_tiles(tile_store).stamps["tiles_sha256"]
     for name, value in wanted.items():
@@ -287,7 +287,7 @@ class BagFolders:
         if count is None:
             if path is None:
                 raise StoreError(f"{about['folder']} has no bag of {slide} among those to be read.")
-            return self._read(path, dataset=dataset, slide=slide).features
+            return self._read(path, of={"dataset": dataset, "slide": slide}).features
         if path is None:
             count["without_bag"].append(slide)
             return np.zeros((0, about["given"]["dim"]), "f4")
@@ -297,8 +297,8 @@ class BagFolders:
             count["say"].append(said)
         return bag.features
 
-    def _read(self, path: Path, given: Card | None = None, **of: str) -> Bag:
-        return read_bag(path, model=self.model, view=self.view, given=given, **of)
+    def _read(self, path: Path, **how: Any) -> Bag:
+        return read_bag(path, model=self.model, view=self.view, **how)
 
     def summary(self) -> Iterator[str]:
         """Say of each given folder how many bags were read and what they say of themselves."""

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from cryotome.cards import Card
-from cryotome.colorectal_tables import notice_of
+from cryotome.colorectal import notice_of
 from cryotome.figures import looks_of, noticed
 from cryotome.looks import COLOURS
 

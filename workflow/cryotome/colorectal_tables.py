@@ -1,13 +1,12 @@
 """Tables 1 to 3 of paper 002: measured values with their intervals, beside the printed ones."""
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from cryotome.cards import Card
-from cryotome.colorectal import GIVEN, KINDS
+from cryotome.colorectal import GIVEN, notice_of
 from cryotome.published import KEYS, compare
 from cryotome.tables import to_markdown
 
@@ -163,24 +162,6 @@ def counted(sizes: pd.DataFrame) -> pd.DataFrame:
     ]
     blank = dict.fromkeys(("dataset", "scheme", "head"), "")
     return pd.concat(parts).assign(**blank).dropna(subset="value").reindex(columns=LONG)
-
-
-def notice_of(about: Card, kinds: Iterable[str] = KINDS) -> str:
-    """Say which numbers of these tables come from synthetic tissue; nothing where none do.
-
-    >>> columns = {"slides": {"cohort": ("mine", "auroc"), "external": ("demo", "auroc")}}
-    >>> about = {"columns": columns, "synthetic_columns": {"slides": ["external"]}}
-    >>> notice_of(about | {"datasets": {"demo": "Demo"}, "notice": "synthetic cohort"}, ["slides"])
-    'synthetic cohort (Demo)'
-    """
-    tested = [about["columns"][kind][n][0] for kind in kinds for n in about["columns"][kind]]
-    invented = [
-        about["columns"][kind][n][0] for kind in kinds for n in about["synthetic_columns"][kind]
-    ]
-    if not invented:
-        return ""
-    names = ", ".join(dict.fromkeys(about["datasets"][dataset] for dataset in invented))
-    return about["notice"] + (f" ({names})" if len(invented) < len(tested) else "")
 
 
 def _printed(line: dict[Any, Any], name: str) -> str:

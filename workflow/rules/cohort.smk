@@ -119,6 +119,7 @@ rule score_patients:
         library(
             "scripts/score_patients",
             "cryotome/patients",
+            "cryotome/identity",
             "cryotome/statistics",
             "cryotome/metrics",
             "cryotome/pairs",

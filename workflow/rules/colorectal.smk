@@ -163,7 +163,12 @@ rule print_colorectal:
 rule draw_cost:
     """Draw Figure 1 of paper 002: performance against the hours of training on tissue."""
     input:
-        library("scripts/draw_cost", "cryotome/colorectal_figures", "cryotome/figures"),
+        library(
+            "scripts/draw_cost",
+            "cryotome/colorectal_figures",
+            "cryotome/colorectal",
+            "cryotome/figures",
+        ),
         slides=table_of("table1.csv"),
         patches=table_of("table2.csv"),
         costs=[

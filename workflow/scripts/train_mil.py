@@ -40,7 +40,8 @@ def main(
     source = BagFolders(folders, bags, model=model, view=view)
     gathered, empty = gather_bags(table, source.read, which=card["slides"])
     fold_of, lost = patients_with_bags(pd.read_csv(split, dtype=str), targets, gathered)
-    print(*source.summary(), sep="\n", file=sys.stderr)
+    for line in source.summary():
+        print(line, file=sys.stderr)
     for what, names in (("slides", empty), ("patients", lost)):
         print(f"{len(names)} {what} without a tile: {', '.join(names) or '-'}", file=sys.stderr)
     scores, notes = score_patients(

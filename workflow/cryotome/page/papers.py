@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cryotome.colorectal_tables import notice_of
+from cryotome.colorectal import notice_of
 from cryotome.looks import COLOURS, Look
 from cryotome.page.gathered import Gathered, Source
 from cryotome.page.grids import Cell, Grid, lacking, number, parted, plain, span, verdict, words
