@@ -58,6 +58,7 @@ def summary(people, others, bags, card, count: int = 5) -> pd.DataFrame:
     found = score_cohort(folds, cohort="home", external=["away"])
     found = found[(found["metric"] == "auroc") & found["fold"].isin(["all", "mean"])]
     found["set"] = found["test_domain"].replace({"home": "test", "away": "external"})
+    found.loc[found["fold"] == "mean", "set"] = "ensemble"
     return found.set_index("set").rename(columns={"value": "mean"})
 
 
