@@ -211,60 +211,14 @@ def test_bags_of_another_model_view_or_tiles_and_damaged_ones_are_refused(cohort
     with h5py.File(bag, "r+") as file:
         file["coords"][0, 0] = 7
     with pytest.raises(StoreError, match=r"b.h5 is damaged: its coords are not those written"):
-        read_bag(bag, model=COLOUR, view="paper-fp32", foreign=True)
+        read_bag(bag, model=COLOUR, view="paper-fp32")
     with h5py.File(bag, "r+") as file:
         file["features"][3, 2] = 7
     with pytest.raises(StoreError, match=r"bytes of 1 cells .* first of cell 3"):
         read_bag(bag, model=COLOUR, view="paper-fp32")
     bag.write_bytes(bag.read_bytes()[:300])
     with pytest.raises(StoreError, match=r"b.h5 is not a readable HDF5 file"):
-        read_bag(bag, model=COLOUR, view="paper-fp32", foreign=True)
-
-
-def foreign(path, **arrays):
-    with h5py.File(path, "w") as file:
-        for name, values in arrays.items():
-            file[name] = values
-    return path
-
-
-X = np.arange(12).reshape(4, 3) / 7
-XY = np.array([[0, 0], [256, 0], [0, 256], [256, 256]])
-LAYOUTS = {
-    "HistoBistro": {"feats": X, "coords": np.c_[np.zeros(4), XY].astype(float), "model_name": "m"},
-    "CLAM": {"features": X[None].astype("f4"), "coords": XY},
-    "TRIDENT": {"features": X.astype("f2"), "coords": XY[None]},
-}
-
-
-@pytest.mark.parametrize("kind", LAYOUTS)
-def test_bags_of_other_programs_are_read_where_allowed_and_said_aloud(kind, tmp_path, capsys):
-    path = foreign(tmp_path / "f.h5", **LAYOUTS[kind])
-    bag = read_bag(path, model="uni", view="paper-fp32", foreign=True)
-    assert bag.features.dtype == np.float32 and np.allclose(bag.features, X, atol=1e-3)
-    assert bag.coords.tolist() == XY.tolist()
-    assert bag.stamps == {}
-    assert "f.h5 is foreign, nothing says what made it: feat" in capsys.readouterr().err
-    with pytest.raises(StoreError, match=r"f.h5 says it is None"):
-        read_bag(path, model="uni", view="paper-fp32")
-
-
-@pytest.mark.parametrize(
-    ("arrays", "why"),
-    [
-        ({"embedding": X}, r"f.h5 is no bag that is known: it holds \['embedding'\]"),
-        ({"features": X}, r"no bag that is known"),
-        ({"features": X[0], "coords": XY}, r"features is no finite \(n, dim\), but \(3,\)"),
-        ({"feats": X * np.nan, "coords": XY}, r"feats is no finite"),
-        ({"feats": XY, "coords": XY}, r"feats is no finite"),
-        ({"feats": X, "coords": XY[:3]}, r"coords is \(3, 2\) where feats is \(4, 3\)"),
-        ({"feats": np.stack([X, X]), "coords": XY}, r"feats is no finite"),
-        ({"feats": X, "coords": np.ones((4, 4))}, r"it must be \(n, 2\), x and y, or \(n, 3\)"),
-    ],
-)
-def test_what_is_no_bag_says_what_is_wrong(arrays, why, tmp_path):
-    with pytest.raises(StoreError, match=why):
-        read_bag(foreign(tmp_path / "f.h5", **arrays), model="m", view="v", foreign=True)
+        read_bag(bag, model=COLOUR, view="paper-fp32")
 
 
 def script(name):

@@ -20,6 +20,7 @@ ABOUT = {
     "printed_as": {"tuned": "dinov2_s_nct_published"},
     "courses": {"patches": {"0": "base", "10": "tuned_at_10", "20": "tuned"}},
     "notice": "synthetic demo cohort",
+    "synthetic_columns": {"patches": ["balanced_accuracy"], "slides": ["cohort", "external"]},
     "looks": {m: vars(look) for m, look in model_looks(["base", "tuned"], {}).items()},
 }
 

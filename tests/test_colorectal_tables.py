@@ -38,6 +38,7 @@ ABOUT = {
         "slides": {"cohort": ("tcga_crc", "auroc"), "external": ("cptac_crc", "auroc")},
     },
     "synthetic": [],
+    "synthetic_columns": {"patches": [], "slides": []},
     "notice": "",
     "random": [],
     "schemes": ["given", "patient_folds"],
@@ -145,6 +146,28 @@ def test_the_page_says_what_is_missing_printed_and_synthetic(measured, tmp_path)
     assert "0.87 ± 0.04 (0.82 to 0.92); printed 0.89: agrees" in text
     assert "65 of 457 positive in the cohort" in text
     assert "synthetic" not in text
-    assert "Made from the synthetic demo" in in_words(
-        *tables, sizes, ABOUT | {"notice": "synthetic demo cohort"}
-    )
+    invented = {"patches": [], "slides": ["external"]}
+    about = ABOUT | {"notice": "synthetic demo cohort", "synthetic_columns": invented}
+    slides, patches = in_words(*tables, sizes, about).split("Table 2:")
+    assert "Made from the synthetic demo cohort (CPTAC)" in slides
+    assert "synthetic" not in patches
+
+
+def test_a_synthetic_external_cohort_marks_its_own_column_and_not_the_table(measured):
+    verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
+    about = ABOUT | {"synthetic_columns": {"patches": [], "slides": ["external"]}}
+    table = table_of_rows(measured, verdicts, "slides", about)
+    assert table.loc[0, ["cohort_synthetic", "external_synthetic", "synthetic"]].tolist() == [
+        False, True, False,
+    ]  # fmt: skip
+
+
+def test_a_study_of_slides_alone_has_no_second_table(measured):
+    columns = {"patches": {}, "slides": {"cohort": ("tcga_crc", "auroc")}}
+    about = ABOUT | {"columns": columns}
+    verdicts = judged(measured, read_published(PUBLISHED), about)
+    slides = table_of_rows(measured, verdicts, "slides", about)
+    sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
+    text = in_words(slides, None, sizes, about)
+    assert "Table 1:" in text and "Table 2" not in text.replace("roth2024_table2", "")
+    assert "outside" not in text

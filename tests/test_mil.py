@@ -9,11 +9,12 @@ import pytest
 import torch
 from conftest import CONFIG, ROOT
 
+from cryotome import recipes
 from cryotome.cards import load_card
 from cryotome.errors import SplitError, StoreError, TrainingError
 from cryotome.mil import Training, _loss, gather_bags, patients_with_bags, score_patients
 from cryotome.patient_folds import draw_patients
-from cryotome.patients import read_folds, summarise_folds
+from cryotome.patients import read_folds, score_cohort
 
 CPU = torch.device("cpu")
 SCHEME = load_card(CONFIG, "schemes", "patient_folds")
@@ -51,7 +52,14 @@ def summary(people, others, bags, card, count: int = 5) -> pd.DataFrame:
         table = fold_of(people, others, bags, fold)
         scores, _ = score_patients(bags, table, card, seed=fold, device=CPU)
         folds[fold] = table[table["role"] != "train"].assign(score=scores)
-    return summarise_folds(folds)
+    for table in folds.values():
+        home = table["role"] != "external"
+        table["id"] = home.map({True: "home:", False: "away:"}) + table["id"]
+    found = score_cohort(folds, cohort="home", external=["away"])
+    found = found[(found["metric"] == "auroc") & found["fold"].isin(["all", "mean"])]
+    found["set"] = found["test_domain"].replace({"home": "test", "away": "external"})
+    found.loc[found["fold"] == "mean", "set"] = "ensemble"
+    return found.set_index("set").rename(columns={"value": "mean"})
 
 
 @pytest.mark.parametrize(
@@ -181,7 +189,7 @@ def run(script: str, **arguments) -> None:
 
 def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
     """Patients whose names are numbers, one without tiles, one without a label."""
-    files = {}
+    files, folders = {}, {}
     for name, count, prefix in (("home", 40, "0"), ("away", 12, "9")):
         people, bags = invented(count, 0, prefix)
         words = people["TARGET"].map({1: "MSIH", 0: "nonMSIH"})
@@ -203,9 +211,12 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
         card = {"images": "bags", "labels": {"patient": "PATIENT", "target": "TARGET", "table": "-",
                            "positive": ["MSIH"], "negative": ["nonMSIH"]},
                 "expect": {"labelled": count, "positive": int(people["TARGET"].sum())}}  # fmt: skip
+        home = {"folder": str(folder), "given": {"where": "c", "model": "m", "names": ["m"],
+                                                 "dim": 16, "tiling": None}}  # fmt: skip
+        folders[name] = home
         out = [tmp_path / f"{name}.{part}.csv" for part in ("patients", "slides", "excluded")]
         run("read_cohort", labels=[table], slide_table=[slides], patients=out[0], slides=out[1],
-            excluded=out[2], recipe=1, card=card, dataset=name, at_hand=[],
+            excluded=out[2], recipe=recipes.COHORTS, card=card, dataset=name, at_hand=[],
             data_root=tmp_path)  # fmt: skip
         assert out[2].read_text(encoding="utf-8") == "PATIENT,FILENAME,reason\n777,,no label\n"
         files[name] = [*out, sorted(folder.glob("*.h5"))]
@@ -215,22 +226,22 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
         split = tmp_path / f"splits/home/patient_folds/fraction=1.0/fold={fold}.csv"
         made.append(tmp_path / "predictions/home/patient_folds/view=v/model=m/head=mean_pool"
                     / "fraction=1.0" / f"fold={fold}.csv")  # fmt: skip
-        run("split_patients", patients=home[0], external=[away[0]], split=split, recipe=1,
+        run("split_patients", patients=home[0], external=[away[0]], split=split, recipe=recipes.COHORTS,
             about=split.with_suffix(".json"), card=SCHEME, scheme="patient_folds",
-            fold=fold)  # fmt: skip
+            fold=fold, datasets=["home", "away"], separate=[])  # fmt: skip
         run("train_mil", patients=[home[0], away[0]], slides=[home[1], away[1]],
-            bags=[*home[3], *away[3]], split=split, predictions=made[-1], recipe=1,
-            card=head("mean_pool"), model="m", view="v", fold=fold, device="cpu",
+            bags=[*home[3], *away[3]], split=split, predictions=made[-1], recipe=recipes.MIL,
+            card=head("mean_pool"), folders=folders, model="m", view="v", fold=fold, device="cpu",
             threads=1)  # fmt: skip
     folds = read_folds(made)
-    assert folds[0]["id"].str.len().eq(3).all()  # 007 is no 7
+    assert folds[0]["id"].str.fullmatch("(home|away):...").all()  # 007 is no 7
     assert folds[0]["role"].value_counts().to_dict()["external"] == 12
     notes = json.loads(made[0].with_suffix(".json").read_text(encoding="utf-8"))
-    assert notes["slides_without_tiles"] == ["s.001"]
-    assert notes["patients_without_tiles"] == ["001"]
+    assert notes["slides_without_tiles"] == ["home:s.001"]
+    assert notes["patients_without_tiles"] == ["home:001"]
     assert notes["split_drawn"] == "stratified"
     scores = tmp_path / "scores.csv"
-    run("score_patients", predictions=made, scores=scores, cohort="home", external="away")
+    run("score_patients", predictions=made, scores=scores, cohort="home", external=["away"])
     table = pd.read_csv(scores)
     assert table.loc[table["metric"] == "auroc", ["fold", "test_domain"]].to_numpy().tolist() == [
         ["0", "home"], ["1", "home"], ["0", "away"], ["1", "away"], ["mean", "away"],

@@ -84,11 +84,24 @@ def test_every_patient_of_another_cohort_is_external_in_every_fold():
         ({"patients": people(4, 40)}, "has 4 positive patients with a label and a slide, of 44, "),
         ({"patients": people(20, 0)}, "has 0 negative patients.*needs 5 of either class"),
         ({"fold": 5}, "cut into 5 parts; `folds:` of the study asks for part 6"),
-        ({"external": people(1, 1)}, "2 patients are in the cohort and in the external one, first"),
-        ({"external": people(0, 9, "x")}, "An external cohort has 0 positive patients"),
+        (
+            {"external": people(1, 1)},
+            r"2 patients are in the cohort and in the external one \(\), first 'p000'.*separate_patients",
+        ),
+        ({"external": people(0, 9, "x")}, r"An external cohort \(\) has 0 positive patients"),
     ],
 )
 def test_what_cannot_be_drawn_says_why(given, message):
     given = {"patients": people(20, 40), "fold": 0} | given
     with pytest.raises(SplitError, match=message):
         draw_patients(given.pop("patients"), card("patient_folds"), **given)
+
+
+def test_other_people_of_the_same_names_are_external_where_the_card_says_so():
+    mine, other = (people(20, 40, f"{dataset}:p") for dataset in ("ca", "cb"))
+    with pytest.raises(SplitError, match="60 patients are in the cohort and in the external one"):
+        draw_patients(mine, card("patient_folds"), fold=0, external=other)
+    how = {"external": other, "separate": ["cb"]}
+    roles = draw_patients(mine, card("patient_folds"), fold=0, **how).roles
+    assert (roles.set_index("id")["role"] == "external").groupby(lambda name: name[:2]).mean(
+    ).to_dict() == {"ca": 0, "cb": 1}  # fmt: skip

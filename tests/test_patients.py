@@ -10,13 +10,13 @@ from cryotome.patients import (
     newcombe_interval,
     patient_interval,
     score_cohort,
-    summarise_folds,
 )
 from cryotome.statistics import influence
 
 
 def rows(role: str, labels: list[int], scores: list[float], prefix: str = "p") -> pd.DataFrame:
-    names = [f"{prefix}{place}" for place in range(len(labels))]
+    of = "away" if role == "external" else "home"
+    names = [f"{of}:{prefix}{place}" for place in range(len(labels))]
     return pd.DataFrame({"id": names, "role": role, "label": labels, "score": scores})
 
 
@@ -38,18 +38,24 @@ def folds():
 
 
 def test_a_row_is_the_mean_over_folds_and_their_population_sd(folds):
-    found = summarise_folds(folds)
-    assert found["mean"].to_dict() == {"test": 0.875, "external": 0.75, "ensemble": 1.0}
-    assert found["sd"].to_dict() == {  # of 0.75 and 1, of 0.5 and 1, divided by two
-        "test": 0.125,
-        "external": 0.25,
-        "ensemble": pytest.approx(float("nan"), nan_ok=True),
-    }
-    assert found[["folds", "n_positive", "n_negative"]].to_numpy().tolist() == [
-        [2, 4, 4],
-        [2, 1, 2],
-        [1, 1, 2],
-    ]
+    found = score_cohort(folds, cohort="home", external=["away"])
+    found = found[found["fold"] == "all"].set_index("test_domain")
+    assert found["value"].to_dict() == {"home": 0.875, "away": 0.75}
+    assert found["sd"].to_dict() == {"home": 0.125, "away": 0.25}  # of 0.75, 1 and of 0.5, 1
+    assert found[["n_positive", "n_negative"]].to_numpy().tolist() == [[4, 4], [1, 2]]
+
+
+def test_equal_names_in_several_external_cohorts_are_apart(folds):
+    """`third` has patients of the same names as `away`, of the opposite labels."""
+    for fold, table in folds.items():
+        other = table[table["role"] == "external"].copy()
+        other["id"] = other["id"].str.replace("away:", "third:")
+        other["label"], other["score"] = 1 - other["label"], 1 - other["score"]
+        folds[fold] = pd.concat([table, other])
+    table = score_cohort(folds, cohort="home", external=["away", "third"])
+    aurocs = table[table["metric"] == "auroc"].set_index(["fold", "test_domain"])["value"]
+    assert aurocs["mean", "away"] == aurocs["mean", "third"] == 1.0
+    assert table.loc[table["test_domain"] == "third", "n_positive"].unique().tolist() == [2]
 
 
 def test_the_ensemble_scores_the_mean_of_the_models(folds):
@@ -60,7 +66,7 @@ def test_the_ensemble_scores_the_mean_of_the_models(folds):
 
 
 def test_scores_of_every_fold_at_home_and_abroad_and_of_their_mean_abroad(folds):
-    table = score_cohort(folds, cohort="home", external="away")
+    table = score_cohort(folds, cohort="home", external=["away"])
     aurocs = table[table["metric"] == "auroc"]
     assert aurocs[["fold", "test_domain", "value"]].to_numpy().tolist()[:-1] == [
         ["0", "home", 0.75],
@@ -75,7 +81,7 @@ def test_scores_of_every_fold_at_home_and_abroad_and_of_their_mean_abroad(folds)
     assert aurocs.set_index("fold").loc["all", "sd"].tolist() == [0.125, 0.25]
     assert set(table["train_domain"]) == {"home"}
     assert table.loc[table["metric"] != "auroc", ["low", "high"]].isna().all(axis=None)
-    alone = score_cohort(folds, cohort="home", external=None)
+    alone = score_cohort(folds, cohort="home", external=[])
     assert set(alone["test_domain"]) == {"home"}
 
 

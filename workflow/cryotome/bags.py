@@ -3,7 +3,7 @@
 import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -22,9 +22,12 @@ from cryotome.cards import Card
 from cryotome.embedders import Embedder, make_embedder
 from cryotome.embeddings import NAMED, check_embedding
 from cryotome.errors import DataError, StoreError, blame_place
+from cryotome.foreign import may_be_ours, read_foreign
+from cryotome.identity import within
 from cryotome.images import crash, open_image
 from cryotome.paths import written_whole
 from cryotome.resume import STORE, attempt, growing
+from cryotome.slide_names import slide_of
 from cryotome.stores import (
     LAYOUT,
     UNREADABLE,
@@ -41,7 +44,6 @@ from cryotome.tiles import Tiles, read_tiles, stamp_of
 
 BAGS = "cryotome bags"
 BLOCK = 128  # tiles read at once, more where a processor takes more
-FOREIGN = (("feats", "coords"), ("features", "coords"))  # HistoBistro; CLAM and TRIDENT
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class Bag:
     coords : (n, 2) int64
         Upper left corners, level-0 px; of a foreign bag, in whatever px its maker counts.
     stamps
-        The passport, `status` and `reason` of the slide among it; empty for a foreign bag.
+        The passport, `status` and `reason` of the slide among it; of a foreign bag what it says
+        of itself.
     """
 
     features: np.ndarray
@@ -196,7 +199,13 @@ def _pixels(
 
 
 def read_bag(
-    path: Path, *, model: str, view: str, tile_store: Path | None = None, foreign: bool = False
+    path: Path,
+    *,
+    model: str,
+    view: str,
+    tile_store: Path | None = None,
+    given: Card | None = None,
+    of: Mapping[str, str] | None = None,
 ) -> Bag:
     """Read a bag after checking its passport and its content.
 
@@ -204,20 +213,22 @@ def read_bag(
     ----------
     tile_store
         The tiles that it must have been made from, where they are at hand.
-    foreign
-        Whether a bag without our passport may be read as well: `feats` and `coords` as
-        HistoBistro writes them, `features` and `coords` as CLAM and TRIDENT do.
+    given
+        What the dataset's card says of a bag that another program may have made, as
+        `foreign.read_foreign` takes it; else a bag without our passport is refused.
+    of
+        What else its passport must say: `dataset`, `slide`.
 
     Raises
     ------
     StoreError
         The bag is foreign where that is not allowed, half-written, damaged, or of another
-        model, view or tiles; or it is in no form that is known.
+        model, view, slide or tiles; or what it says of itself contradicts the card.
     """
-    if foreign and not _is_ours(path):
-        return _read_foreign(path)
+    if given is not None and not may_be_ours(path):
+        return Bag(*read_foreign(path, given))
     stamps = passport(path, BAGS)
-    wanted = {"model": model, "view": view}
+    wanted = {"model": model, "view": view, **(of or {})}
     if tile_store:
         wanted["tiles_sha256"] = read_tiles(tile_store).stamps["tiles_sha256"]
     for name, value in wanted.items():
@@ -226,59 +237,77 @@ def read_bag(
                 f"{path} was made for {name} {stamps.get(name)}, but {value} is asked "
                 "for. Delete it and rerun."
             )
-    features, coords = read_rows(path, "features"), _arrays(path, "coords")[0]
+    features, coords = read_rows(path, "features"), _coords(path)
     if len(coords) != len(read_ids(path)) or zlib.crc32(coords.tobytes()) != stamps["coords_crc32"]:
         raise StoreError(f"{path} is damaged: its coords are not those written. Delete it.")
     return Bag(features, coords, stamps)
 
 
-def _is_ours(path: Path) -> bool:
+def _coords(path: Path) -> np.ndarray:
     try:
         with open_hdf5(path) as file:
-            return "format" in file.attrs
-    except UNREADABLE:
-        return True  # and its reader says what is wrong
-
-
-def _arrays(path: Path, *names: str) -> list[np.ndarray]:
-    try:
-        with open_hdf5(path) as file:
-            return [np.asarray(file[name][()]) for name in names]
+            return np.asarray(file["coords"][()])
     except UNREADABLE as error:
         blame_place(error, path)
-        raise StoreError(f"{path} does not hold {', '.join(names)}: {error}.") from error
+        raise StoreError(f"{path} does not hold coords: {error}.") from error
 
 
-def _read_foreign(path: Path) -> Bag:
-    """Read a bag that another program wrote, and say so."""
-    with open_hdf5(path) as file:
-        held = sorted(file)
-    for names in FOREIGN:
-        if set(names) <= set(held):
-            features, coords = (_without_first(part) for part in _arrays(path, *names))
-            break
-    else:
-        raise StoreError(
-            f"{path} is no bag that is known: it holds {held}, where HistoBistro writes feats and "
-            "coords, CLAM and TRIDENT features and coords."
-        )
-    if features.ndim != 2 or features.dtype.kind != "f" or not np.isfinite(features).all():
-        raise StoreError(f"{path}: {names[0]} is no finite (n, dim), but {features.shape}.")
-    if (
-        coords.shape not in {(len(features), 2), (len(features), 3)}
-        or coords.dtype.kind not in "iuf"
-    ):
-        raise StoreError(
-            f"{path}: coords is {coords.shape} where {names[0]} is {features.shape}; it must be "
-            f"(n, 2), x and y, or (n, 3), scene, x and y."
-        )
-    print(
-        f"{path} is foreign, nothing says what made it: {names[0]} {features.shape}.",
-        file=sys.stderr,
-    )
-    return Bag(features.astype(np.float32), coords[:, -2:].astype(np.int64), {})
+class BagFolders:
+    """Where the bags of each cohort lie: a bag is found by its dataset and its slide.
 
+    Parameters
+    ----------
+    folders
+        Dataset to `folder` and, where another program may have made its bags, `given`: see
+        `foreign.read_foreign`. Each holds a file `{slide}.h5`.
+    bags
+        All bags at hand. A given folder may not have every slide; ours has.
+    """
 
-def _without_first(values: np.ndarray) -> np.ndarray:
-    """Drop a leading dimension of one, which CLAM and TRIDENT may write."""
-    return values[0] if values.ndim == 3 and len(values) == 1 else values
+    def __init__(self, folders: Card, bags: list[Path], *, model: str, view: str) -> None:
+        self.folders = folders
+        self.bags = {(path.parent, slide_of(slide_of(path.name))): path for path in bags}
+        self.model, self.view = model, view
+        self.given: dict[str, Card] = {
+            dataset: {"folder": about["folder"], "read": 0, "without_bag": [], "say": []}
+            for dataset, about in folders.items()
+            if about["given"]
+        }
+
+    def read(self, name: str) -> np.ndarray:
+        """Return the features (n, dim) of a slide `dataset:slide`; none where no bag was given.
+
+        Raises
+        ------
+        StoreError
+            As `read_bag`; or its bag is not at hand, though this workflow makes it.
+        """
+        dataset, slide = within(name)
+        about, count = self.folders[dataset], self.given.get(dataset)
+        path = self.bags.get((Path(about["folder"]), slide))
+        if count is None:
+            if path is None:
+                raise StoreError(f"{about['folder']} has no bag of {slide} among those to be read.")
+            return self._read(path, of={"dataset": dataset, "slide": slide}).features
+        if path is None:
+            count["without_bag"].append(slide)
+            return np.zeros((0, about["given"]["dim"]), "f4")
+        bag, count["read"] = self._read(path, given=about["given"]), count["read"] + 1
+        said = {} if "format" in bag.stamps else {k: str(v) for k, v in bag.stamps.items()}
+        if said not in count["say"]:
+            count["say"].append(said)
+        return bag.features
+
+    def _read(self, path: Path, **how: Any) -> Bag:
+        return read_bag(path, model=self.model, view=self.view, **how)
+
+    def summary(self) -> Iterator[str]:
+        """Say of each given folder how many bags were read and what they say of themselves."""
+        for dataset, count in self.given.items():
+            says = [", ".join(f"{k} {v}" for k, v in said.items()) for said in count["say"]]
+            without = count["without_bag"]
+            yield (
+                f"{dataset}: {count['read']} bags of {self.model} from {count['folder']}, which "
+                f"no rule makes; they say: {'; or '.join(say or 'nothing' for say in says)}. "
+                f"{len(without)} slides have no bag there: {', '.join(without) or '-'}"
+            )

@@ -198,9 +198,19 @@ def _without_prose(value: Any) -> Any:
 def tiling_of(card: Card, name: str) -> Card:
     """Return what decides the tiles of a dataset of slides under one of its tilings.
 
+    Raises
+    ------
+    CardError
+        Its card has no tiling of that name.
+
     >>> tiling_of({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "classify")
     {'tiling': {'mpp': 1.0, 'side': 256}, 'mpp': None, 'synthetic': ''}
     """
+    if name not in card.get("tiles", {}):
+        raise CardError(
+            f"The card of {card['title']!r} has no tiling {name!r} (`tiles:` says "
+            f"{list(card.get('tiles', {}))}), so its slides cannot be tiled. Add it there."
+        )
     decided = {key: card[key] for key in ("mpp_overrides_file",) if key in card}
     return {
         "tiling": card["tiles"][name] | decided,

@@ -13,6 +13,7 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.cell_tables import read_csv
 from cryotome.errors import CardError, DataError
+from cryotome.identity import across
 from cryotome.images import what_is_odd
 from cryotome.slide_names import label_of, same_spelling, slide_of, text_of, why_no_wildcard
 
@@ -42,14 +43,16 @@ class Cohort:
         return self.patients, self.slides, self.excluded
 
 
-def load_patients(path: Path) -> pd.DataFrame:
-    """Read PATIENT, TARGET as `read_cohort` wrote them; names stay text."""
-    return pd.read_csv(path, dtype={"PATIENT": str}, keep_default_na=False)
+def load_patients(path: Path, dataset: str) -> pd.DataFrame:
+    """Read PATIENT, TARGET as `read_cohort` wrote them; patients are named `dataset:patient`."""
+    table = pd.read_csv(path, dtype={"PATIENT": str}, keep_default_na=False)
+    return table.assign(PATIENT=across(dataset, table["PATIENT"]))
 
 
-def load_slides(path: Path) -> pd.DataFrame:
-    """Read FILENAME, PATIENT as `read_cohort` wrote them; names stay text."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False)
+def load_slides(path: Path, dataset: str) -> pd.DataFrame:
+    """Read FILENAME, PATIENT as `read_cohort` wrote them; both are named `dataset:name`."""
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    return table.apply(lambda column: across(dataset, column))
 
 
 def _read_xlsx(path: Path, sheet: str | None) -> pd.DataFrame:

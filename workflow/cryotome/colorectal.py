@@ -43,6 +43,24 @@ def bases(
     return [finetuning(w["finetune"])["base"] for w in made if "finetune" in w]
 
 
+def notice_of(about: Card, kinds: Iterable[str] = KINDS) -> str:
+    """Say which numbers of these tables come from synthetic tissue; nothing where none do.
+
+    >>> columns = {"slides": {"cohort": ("mine", "auroc"), "external": ("demo", "auroc")}}
+    >>> about = {"columns": columns, "synthetic_columns": {"slides": ["external"]}}
+    >>> notice_of(about | {"datasets": {"demo": "Demo"}, "notice": "synthetic cohort"}, ["slides"])
+    'synthetic cohort (Demo)'
+    """
+    tested = [about["columns"][kind][n][0] for kind in kinds for n in about["columns"][kind]]
+    invented = [
+        about["columns"][kind][n][0] for kind in kinds for n in about["synthetic_columns"][kind]
+    ]
+    if not invented:
+        return ""
+    names = ", ".join(dict.fromkeys(about["datasets"][dataset] for dataset in invented))
+    return about["notice"] + (f" ({names})" if len(invented) < len(tested) else "")
+
+
 @dataclass(frozen=True)
 class Encoders:
     """One line of a table: what embeds the patches, and what embeds the tiles of slides."""
@@ -81,7 +99,12 @@ class Colorectal:
     finetuning: Callable[[str], Card]
 
     def __post_init__(self) -> None:
-        for name in (self.block["figure2"] or {}).values():
+        for kind, name in self._figure2.items():
+            if not self.block.get(kind):
+                raise CardError(
+                    f"colorectal, figure2: {name} is to be scored on {kind}, but the study has no "
+                    f"`{kind}:`. Leave it out of `figure2`."
+                )
             weights = self.model(name)["weights"]
             if "finetune" not in weights:
                 raise CardError(
@@ -89,50 +112,69 @@ class Colorectal:
                     f"{weights}`), so it has no checkpoints to be scored on the way."
                 )
 
+    @property
+    def _figure2(self) -> dict[str, str]:
+        return self.block.get("figure2") or {}
+
     @cached_property
     def rows(self) -> list[Encoders]:
         """The rows in table order, the control last."""
-        said = [*self.block["rows"], self.block["control"]]
+        said = [*self.block["rows"], *filter(None, [self.block.get("control")])]
         return [Encoders(row, row)
                 if isinstance(row, str) else Encoders(**row) for row in said]  # fmt: skip
 
     @property
     def products(self) -> list[str]:
         """File names of everything that this part makes for people."""
-        none = [] if self.block["figure2"] else FIGURES[2]
+        none = [] if self._figure2 else FIGURES[2]
+        none = none + TABLES[:1] * (not self.cohorts) + TABLES[1:2] * (not self.sets)
         return [name for name in PRODUCTS if name.removeprefix("colorectal/") not in none]
 
     @property
+    def sets(self) -> list[str]:
+        """The datasets of patches, that of training first; none without that part."""
+        said = self.block.get("patches")
+        return [said["train"], said["test"]] if said else []
+
+    @property
     def train(self) -> str:
-        return self.block["patches"]["train"]
+        return self.sets[0]
 
     @property
     def test(self) -> str:
-        return self.block["patches"]["test"]
+        return self.sets[1]
 
     @property
     def patch_heads(self) -> list[str]:
-        return self.block["patches"]["heads"]
+        return (self.block.get("patches") or {}).get("heads", [])
+
+    @property
+    def cohorts(self) -> list[str]:
+        """The cohort and the external ones; none where the study has no slides."""
+        said = self.block.get("slides")
+        return [said["cohort"], *self.external] if said else []
 
     @property
     def cohort(self) -> str:
-        return self.block["slides"]["cohort"]
+        """The cohort; nothing where the study has no slides."""
+        return next(iter(self.cohorts), "")
 
     @property
-    def external(self) -> str:
-        return self.block["slides"]["external"]
+    def external(self) -> list[str]:
+        said = (self.block.get("slides") or {}).get("external") or []
+        return [said] if isinstance(said, str) else said
 
     @property
     def scheme(self) -> str:
-        return self.block["slides"]["scheme"]
+        return (self.block.get("slides") or {}).get("scheme", "")
 
     @property
     def slide_heads(self) -> list[str]:
-        return self.block["slides"]["heads"]
+        return (self.block.get("slides") or {}).get("heads", [])
 
     @property
     def datasets(self) -> list[str]:
-        return [self.train, self.test, self.cohort, self.external]
+        return [*self.sets, *self.cohorts]
 
     def course(self, name: str) -> dict[int, str]:
         """Return iteration to model of a finetuned encoder: what it started from, then checkpoints.
@@ -146,36 +188,39 @@ class Colorectal:
     @cached_property
     def courses(self) -> dict[str, dict[int, str]]:
         """The courses of Figure 2, of `patches` and of `slides`; none where it is not asked for."""
-        return {kind: self.course(name) for kind, name in (self.block["figure2"] or {}).items()}
+        return {kind: self.course(name) for kind, name in self._figure2.items()}
 
     @cached_property
     def patch_models(self) -> list[str]:
         """The encoders of the rows, on patches."""
-        return list(dict.fromkeys(row.patches for row in self.rows))
+        return list(dict.fromkeys(row.patches for row in self.rows if self.sets))
 
     @cached_property
     def slide_models(self) -> list[str]:
         """The encoders of the rows, on slides."""
-        return list(dict.fromkeys(row.slides for row in self.rows))
+        return list(dict.fromkeys(row.slides for row in self.rows if self.cohorts))
 
     @cached_property
     def models(self) -> list[str]:
         """Every encoder of tables and figures, and those that finetuned ones start from."""
-        tuned = (self.block["figure2"] or {}).values()
+        tuned = self._figure2.values()
         named = dict.fromkeys([*self.patch_models, *self.slide_models, *tuned])
         return list(dict.fromkeys([*named, *bases(named, self.model, self.finetuning)]))
 
     @cached_property
     def embedded(self) -> list[tuple[str, list[str], str]]:
-        """Rule, encoders and dataset of everything that is embedded, checkpoints too."""
+        """Rule, encoders and dataset of everything that is embedded here, checkpoints too."""
         models = {"patches": self.patch_models, "slides": self.slide_models}
         wanted = {
             kind: list(dict.fromkeys([*models[kind], *self.courses.get(kind, {}).values()]))
             for kind in KINDS
         }
-        patches = [("embed", wanted["patches"], name) for name in (self.train, self.test)]
-        slides = [("embed_slide", wanted["slides"], name) for name in (self.cohort, self.external)]
-        return patches + slides
+        found = [("embed", wanted["patches"], name) for name in self.sets]
+        for name in self.cohorts:
+            given = self.dataset(name).get("bags", {})
+            mine = [model for model in wanted["slides"] if model not in given]
+            found.append(("embed_slide", mine, name))
+        return found
 
     @cached_property
     def printed_as(self) -> dict[str, str]:
@@ -197,10 +242,30 @@ class Colorectal:
 
     @property
     def columns(self) -> dict[str, dict[str, tuple[str, str]]]:
-        """The columns of the tables of patches and of slides: dataset tested on, and quantity."""
+        """The columns of the tables of patches and of slides: dataset tested on, and quantity.
+
+        Of several external cohorts each has a column `external_{dataset}`.
+        """
+        several = len(self.external) > 1
+        outside = {f"external_{name}" if several else "external": name for name in self.external}
+        tested = {"cohort": self.cohort} | outside if self.cohorts else {}
+        quantities = ("balanced_accuracy", "weighted_f1") if self.sets else ()
         return {
-            "patches": {name: (self.test, name) for name in ("balanced_accuracy", "weighted_f1")},
-            "slides": {"cohort": (self.cohort, "auroc"), "external": (self.external, "auroc")},
+            "patches": {name: (self.test, name) for name in quantities},
+            "slides": {name: (dataset, "auroc") for name, dataset in tested.items()},
+        }
+
+    @property
+    def synthetic(self) -> dict[str, list[str]]:
+        """The columns of either table whose numbers come from synthetic tissue.
+
+        All of them where what trains is synthetic, else those that are tested on such tissue.
+        """
+        invented = {name for name in self.datasets if "synthetic" in self.dataset(name)}
+        trains = {"patches": self.sets[:1], "slides": self.cohorts[:1]}
+        return {
+            kind: [n for n, (tested, _) in columns.items() if invented & {tested, *trains[kind]}]
+            for kind, columns in self.columns.items()
         }
 
     @cached_property
@@ -213,6 +278,7 @@ class Colorectal:
     def about(self) -> str:
         """What tables and figures say of rows, cohorts and cards, as JSON."""
         cards = {name: self.dataset(name) for name in self.datasets}
+        titles = [card["title"] for card in cards.values()]
         checkpoints = {m for course in self.courses.values() for m in course.values()}
         heads = {"patches": self.patch_heads, "slides": self.slide_heads}
         order = {
@@ -226,11 +292,17 @@ class Colorectal:
             "titles": {
                 name: self.model(name)["title"] for name in sorted({*self.models, *checkpoints})
             },
-            "datasets": {name: card["title"] for name, card in cards.items()},
-            "synthetic": [name for name, card in cards.items() if "synthetic" in card],
+            "datasets": {
+                name: card["title"] + f" ({name})" * (titles.count(card["title"]) > 1)
+                for name, card in cards.items()
+            },
+            "synthetic": sorted(
+                {self.columns[kind][name][0] for kind in KINDS for name in self.synthetic[kind]}
+            ),
+            "synthetic_columns": self.synthetic,
             "notice": next((c["synthetic"] for c in cards.values() if "synthetic" in c), ""),
             "random": [name for name in self.models if self.is_random(name)],
-            "schemes": [GIVEN, self.scheme],
+            "schemes": [*([GIVEN] if self.sets else []), *([self.scheme] if self.cohorts else [])],
             "fractions": [1.0],
             "folds": len(self.folds),
             "printed_as": self.printed_as,

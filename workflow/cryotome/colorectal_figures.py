@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 
 from cryotome import drawing  # noqa: F401  # text as written
 from cryotome.cards import Card
+from cryotome.colorectal import notice_of
 from cryotome.figures import looks_of, noticed
 from cryotome.looks import COLOURS
 
 NAMES = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
-PANELS = {"balanced_accuracy": "patches: {}", "cohort": "slides: {}", "external": "slides: {}"}
+PANELS = {"patches": "patches: {}", "slides": "slides: {}"}
 TITLES = {"patches": "patch classification", "slides": "slide classification"}
 SHOWN = {"patches": "balanced_accuracy", "slides": "auroc"}
 CHOSEN = "what validation chooses"
@@ -77,9 +78,10 @@ def figure1_data(
     """
     rows = []
     for table in tables:
-        for column in [name for name in PANELS if name in table]:
-            for line in table.to_dict("records"):
-                rows += _points(line, column, costs, hours, about)
+        for kind, columns in about["columns"].items():
+            for column in [n for n, (_, shown) in columns.items() if shown == SHOWN[kind]]:
+                for line in table.to_dict("records") if column in table else []:
+                    rows += _points(line, (kind, column), costs, hours, about)
     columns = ["panel", "model", "title", "head", "hours", "unit", "source", "quantity"]
     columns += ["value", "low", "high"]
     return pd.DataFrame(rows, columns=columns).dropna(subset="value", ignore_index=True)
@@ -87,17 +89,18 @@ def figure1_data(
 
 def _points(
     line: dict[Any, Any],
-    column: str,
+    place: tuple[str, str],
     costs: dict[str, Card],
     hours: dict[str, float],
     about: Card,
 ) -> list[Card]:
-    """Return the points of one line of a table: as measured here, and as printed."""
+    """Return the points of a line of a table in one column: as measured here, and as printed."""
     model = line["model"]
     printed = about["printed_as"].get(model, model)
-    where, quantity = next(cols[column] for cols in about["columns"].values() if column in cols)
+    kind, column = place
+    where, quantity = about["columns"][kind][column]
     title, spent = about["datasets"][where], {"unit": "GPU-hours", "source": "published"}
-    point = {"panel": PANELS[column].format(title), "model": model, "head": line["head"]}
+    point = {"panel": PANELS[kind].format(title), "model": model, "head": line["head"]}
     point |= {"quantity": quantity}
     there = spent | {"hours": hours.get(printed)}
     here = there
@@ -170,7 +173,7 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
         axis.set_xlim(start / 5, 10.0 ** (max(decades) + 0.3))
         axis.set_xlabel(f"training on tissue, {' or '.join(sorted(set(table['unit'])))}")
     _below(figure, axes)
-    return noticed(figure, about["notice"])
+    return noticed(figure, notice_of(about))
 
 
 def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) -> pd.DataFrame:
@@ -259,4 +262,4 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
         axis.set_xticks(sorted(set(mine["iteration"])))
         axis.set_title(f"{letter}) {TITLES[panel]}", fontsize=9)
     _below(figure, axes)
-    return noticed(figure, about["notice"])
+    return noticed(figure, notice_of(about, about["courses"]))

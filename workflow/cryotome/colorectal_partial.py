@@ -95,6 +95,8 @@ def write_partials(
     about, failed = json.loads(study.colorectal.about), failures(logs)
     published = read_published(sorted((study.folder / "published").glob("*.csv")))
     for name, kind in (("table1", "slides"), ("table2", "patches")):
+        if f"colorectal/{name}.csv" not in study.products:
+            continue
         folder = logs.parent / "studies" / study.name / "colorectal"
         table = partial_table(list(map(Path, scores[kind])), published, kind, failed, about)
         with written_whole(folder / f"{name}_partial.csv") as beside:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from cryotome.cards import Card
-from cryotome.colorectal import GIVEN
+from cryotome.colorectal import GIVEN, notice_of
 from cryotome.published import KEYS, compare
 from cryotome.tables import to_markdown
 from cryotome.units import UNKNOWN
@@ -108,7 +108,8 @@ def table_of_rows(
     -------
     data frame with columns study, model, head, title, then for each column of that kind its
     value, `_sd`, `_low`, `_high`, `_n_positive`, `_n_negative` (patients; empty of patches),
-    `_published`, `_published_sd` and `_verdict`, of patches a note, and synthetic
+    `_published`, `_published_sd`, `_verdict` and `_synthetic` (whether its numbers come from
+    synthetic tissue), of patches a note, and synthetic: whether all do
     """
     table = _wide(about["order"][kind], measured, verdicts, about["columns"][kind])
     table.insert(0, "study", about["study"])
@@ -118,7 +119,9 @@ def table_of_rows(
     ]
     if kind == "patches":
         table["note"] = UNKNOWN if _tested(about) in about.get("unknown_slides", []) else ""
-    return table.drop(columns=empty).assign(synthetic=bool(about["synthetic"]))
+    invented = {name: name in about["synthetic_columns"][kind] for name in about["columns"][kind]}
+    said = {f"{name}_synthetic": value for name, value in invented.items()}
+    return table.drop(columns=empty).assign(**said, synthetic=all(invented.values()))
 
 
 def table3(
@@ -204,28 +207,52 @@ def _unknown(about: Card) -> str:
     return "their patients are not known" if known else f"{UNKNOWN}, nor their patients"
 
 
-def in_words(slides: pd.DataFrame, patches: pd.DataFrame, sizes: pd.DataFrame, about: Card) -> str:
-    """Write Tables 1 to 3 in Markdown, with captions that say what is real."""
-    titles, columns = about["datasets"], about["columns"]
-    cohort, external = (titles[dataset] for dataset, _ in columns["slides"].values())
-    notice = f" Made from the {about['notice']}: it says nothing about real tissue."
-    notice *= bool(about["notice"])
-    one = to_markdown(
-        _cells(slides, {"cohort": cohort, "external": f"{external}, external"}),
-        f"Study {about['study']}, Table 1: AUROC over patients, mean ± population SD over folds "
-        f"(95 % interval, patients as the unit); {_patients(slides, 'cohort')} in the cohort, "
-        f"{_patients(slides, 'external')} outside. Printed: Roth et al. 2024, Table 1, of "
-        "632 and 110 patients." + notice,
-    )
-    tested = titles[_tested(about)]
-    two = to_markdown(
-        _cells(patches, {"balanced_accuracy": "Balanced accuracy", "weighted_f1": "Weighted F1"}),
-        f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: "
-        f"{_unknown(about)}, so it is too narrow). Printed: Roth et al. 2024, Table 2." + notice,
-    )
+def in_words(
+    slides: pd.DataFrame | None, patches: pd.DataFrame | None, sizes: pd.DataFrame, about: Card
+) -> str:
+    """Write Tables 1 to 3 in Markdown, with captions that say what is real.
+
+    A study of slides alone, or of patches alone, has no other table.
+    """
+    parts = []
+    if slides is not None:
+        parts.append(_slides_in_words(slides, about))
+    if patches is not None:
+        tested = about["datasets"][_tested(about)]
+        heads = {"balanced_accuracy": "Balanced accuracy", "weighted_f1": "Weighted F1"}
+        caption = (
+            f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: "
+            f"{_unknown(about)}, so it is too narrow). Printed: Roth et al. 2024, Table 2."
+        )
+        parts.append(to_markdown(_cells(patches, heads), caption + _made_from(about, "patches")))
     shown = sizes.drop(columns=["model", "study"]).astype({"parameters": "Int64"})
     shown = shown.astype(object).where(shown.notna(), "")
     three = to_markdown(
         shown, f"Study {about['study']}, Table 3: parameters and features of the built networks."
     )
-    return "\n".join([one, two, three])
+    return "\n".join([*parts, three])
+
+
+def _slides_in_words(slides: pd.DataFrame, about: Card) -> str:
+    titles, columns = about["datasets"], about["columns"]["slides"]
+    heads = {name: titles[dataset] + ", external" * (name != "cohort")
+             for name, (dataset, _) in columns.items()}  # fmt: skip
+    outside = [name for name in columns if name != "cohort"]
+    counted = [f"{_patients(slides, 'cohort')} in the cohort"]
+    counted += [
+        f"{_patients(slides, name)} in {heads[name]}"
+        if len(outside) > 1
+        else f"{_patients(slides, name)} outside"
+        for name in outside
+    ]
+    return to_markdown(
+        _cells(slides, heads),
+        f"Study {about['study']}, Table 1: AUROC over patients, mean ± population SD over folds "
+        f"(95 % interval, patients as the unit); {', '.join(counted)}. Printed: Roth et al. 2024, "
+        "Table 1, of 632 and 110 patients." + _made_from(about, "slides"),
+    )
+
+
+def _made_from(about: Card, kind: str) -> str:
+    notice = notice_of(about, [kind])
+    return f" Made from the {notice}: it says nothing about real tissue." if notice else ""

@@ -36,7 +36,7 @@ from cryotome.machine import (
 )
 from cryotome.plan import missing_downloads, planned_jobs, uses_gpu
 from cryotome.site import RESULTS, Site, check_writable, folder_of, settle
-from cryotome.slide_lists import labelled_slides, slide_files
+from cryotome.slide_lists import given_bags, labelled_slides, slide_files
 from cryotome.study import Study
 from cryotome.weights import HUB, find_weights, needs_file
 
@@ -142,16 +142,25 @@ def check_cohort(study: Study, site: Site, name: str) -> Finding:
     card = study.dataset(name)
     try:
         files, mine = slide_files(study, site, name), labelled_slides(study, site, name)
-        labels = read_labels(site.data_root / card["labels"]["table"], card["labels"])
-        check_labels(labels, card["expect"], site.data_root / card["labels"]["table"])
+        table = site.data_root / card["labels"]["table"]
+        labels = read_labels(table, card["labels"])
+        counted = f"{labels['TARGET'].notna().sum():,} labelled patients"
+        if "expect" in card:
+            check_labels(labels, card["expect"], table)
+            counted += " as expected"
+        counted += f"; {len(mine):,} slides of labelled patients among {len(files):,}"
+        for model, given in card.get("bags", {}).items():
+            bags = given_bags(str(site.data_root / given["folder"]), mine, name)
+            counted += f"; bags of {model} for {len(bags):,} of them"
+        if "images" not in card:
+            return Finding(OK, f"dataset {name}: {counted}")
         image = open_image(Path(next(path for path in map(files.__getitem__, mine) if path)))
     except (CryotomeError, StopIteration) as error:
         return Finding(MEND, f"dataset {name}: {error or 'none of its slides is on disk'}")
     mpp = f"{image.mpp:.3f} µm/px" if image.mpp else "no µm/px"
     return Finding(
         OK,
-        f"dataset {name}: labels as expected; {len(mine):,} slides of labelled patients among "
-        f"{len(files):,}; one is {image.size[0]:,} x {image.size[1]:,} px, {mpp}",
+        f"dataset {name}: {counted}; one is {image.size[0]:,} x {image.size[1]:,} px, {mpp}",
     )
 
 

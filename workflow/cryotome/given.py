@@ -11,6 +11,7 @@ from cryotome.cards import Card
 from cryotome.cells import load_cells
 from cryotome.embeddings import read_embeddings
 from cryotome.errors import StoreError
+from cryotome.identity import across
 from cryotome.paths import sha256
 from cryotome.probe import Fold, fit_and_score_folds, said_of
 from cryotome.splits import rows_of
@@ -56,15 +57,6 @@ class Joined:
     notes: dict[str, Any]
 
 
-def name_cells(dataset: str, ids: pd.Series | np.ndarray) -> np.ndarray:
-    """Return names of cells that no other dataset has.
-
-    >>> name_cells("nct_crc_100k", np.array([0, 12])).tolist()
-    ['nct_crc_100k:0', 'nct_crc_100k:12']
-    """
-    return np.array([f"{dataset}:{id_}" for id_ in ids], dtype=object)
-
-
 def give_roles(cells: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the role of every cell of two datasets, of which the first trains.
 
@@ -73,7 +65,7 @@ def give_roles(cells: dict[str, pd.DataFrame]) -> pd.DataFrame:
     data frame with columns id, role
     """
     (train, learns), (test, tests) = cells.items()
-    ids = name_cells(train, learns["id"]), name_cells(test, tests["id"])
+    ids = across(train, learns["id"]), across(test, tests["id"])
     roles = np.repeat(["train", "test"], [len(learns), len(tests)])
     return pd.DataFrame({"id": np.concatenate(ids), "role": roles})
 
@@ -93,7 +85,7 @@ def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> Joined
         x, own, about = read_embeddings(path, model=model, view=view, cells_sha256=sha256(at))
         labels.append(load_cells(at).set_index("id")["label"].loc[own].to_numpy())
         parts.append(x)
-        ids.append(name_cells(dataset, own))
+        ids.append(across(dataset, own))
         stamps.append(about)
     used = [about["weights_sha256"] for about in stamps]
     if len(set(used)) > 1:

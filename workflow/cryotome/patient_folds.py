@@ -1,10 +1,13 @@
 """Which patients train, validate and test; those of another cohort are external."""
 
+from collections.abc import Collection
+
 import numpy as np
 import pandas as pd
 
 from cryotome.cards import Card
 from cryotome.errors import SplitError
+from cryotome.identity import within
 from cryotome.splits import Split
 
 
@@ -28,14 +31,19 @@ def _check_classes(patients: pd.DataFrame, count: int, *, what: str) -> None:
 
 
 def draw_patients(
-    patients: pd.DataFrame, card: Card, *, fold: int, external: pd.DataFrame | None = None
+    patients: pd.DataFrame,
+    card: Card,
+    *,
+    fold: int,
+    external: pd.DataFrame | None = None,
+    separate: Collection[str] = (),
 ) -> Split:
     """Draw one fold of the patients of a cohort.
 
     Parameters
     ----------
     patients
-        Columns PATIENT, TARGET (0 or 1).
+        Columns PATIENT (`dataset:patient`), TARGET (0 or 1).
     card
         The scheme's: `test` is the share of one part, `seed` draws the parts, the same for all
         folds. Of `patients_in_turn` the part before the tested one validates, the last before
@@ -44,12 +52,15 @@ def draw_patients(
     fold
         The part that tests, from 0.
     external
-        Likewise, of another cohort: every patient gets the role `external`.
+        Likewise, of other cohorts: every patient gets the role `external`.
+    separate
+        Those of them whose patients are other people even where their names are equal.
 
     Raises
     ------
     SplitError
-        Too few patients of a class, a patient in both cohorts, or a fold beyond the parts.
+        Too few patients of a class, a patient in the cohort and in an external one, or a fold
+        beyond the parts.
     """
     from sklearn.model_selection import train_test_split
 
@@ -71,16 +82,23 @@ def draw_patients(
     roles[test], roles[watch] = "test", "validation"
     table = pd.DataFrame({"id": patients["PATIENT"], "role": roles})
     if external is not None:
-        table = pd.concat([table, _external(patients, external)])
+        table = pd.concat([table, _external(patients, external, separate)])
     return Split(table.sort_values("id", ignore_index=True), "stratified")
 
 
-def _external(patients: pd.DataFrame, external: pd.DataFrame) -> pd.DataFrame:
-    both = sorted({*patients["PATIENT"]} & {*external["PATIENT"]})
-    if both:
-        raise SplitError(
-            f"{len(both)} patients are in the cohort and in the external one, first {both[0]!r}. "
-            "Take them out of one table of labels, or give them other names if they are others."
-        )
-    _check_classes(external, 1, what="An external cohort")
+def _external(
+    patients: pd.DataFrame, external: pd.DataFrame, separate: Collection[str]
+) -> pd.DataFrame:
+    known = {within(name)[1] for name in patients["PATIENT"]}
+    of = external["PATIENT"].map(within)
+    for dataset in dict.fromkeys(of.str[0]):
+        mine = of[of.str[0] == dataset]
+        both = sorted({*mine.str[1]} & known)
+        if both and dataset not in separate:
+            raise SplitError(
+                f"{len(both)} patients are in the cohort and in the external one ({dataset}), "
+                f"first {both[0]!r}. Take them out of one table of labels; if they are other "
+                f"people of the same names, say `separate_patients: true` in the card of {dataset}."
+            )
+        _check_classes(external.loc[mine.index], 1, what=f"An external cohort ({dataset})")
     return pd.DataFrame({"id": external["PATIENT"], "role": "external"})

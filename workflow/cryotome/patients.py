@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
 
+from cryotome.identity import within
 from cryotome.metrics import auroc, average_precision, choose_threshold, recalls
 from cryotome.paths import key
 from cryotome.predictions import read_predictions
@@ -55,40 +56,45 @@ def measure_patients(tested: pd.DataFrame, watched: pd.DataFrame) -> dict[str, f
     }
 
 
-def of_role(table: pd.DataFrame, role: str) -> pd.DataFrame:
-    """Return the patients of a role."""
-    return table[table["role"] == role]
+def of_role(table: pd.DataFrame, role: str, dataset: str | None = None) -> pd.DataFrame:
+    """Return the patients of a role, of one dataset alone where it is named."""
+    rows = table[table["role"] == role]
+    if dataset is None:
+        return rows
+    return rows[[within(name)[0] == dataset for name in rows["id"]]]
 
 
-def ensemble(folds: Folds) -> pd.DataFrame:
+def ensemble(folds: Folds, external: str | None = None) -> pd.DataFrame:
     """Return the external patients with the mean score of all folds' models, and all validations.
+
+    `external` names one of several external cohorts.
 
     A patient who validates in several folds stands there as often: they choose a threshold.
     """
     tables = list(folds.values())
-    external = pd.concat([of_role(table, "external") for table in tables])
-    mean = external.groupby(["id", "role", "label"], as_index=False)["score"].mean()
+    tested = pd.concat([of_role(table, "external", external) for table in tables])
+    mean = tested.groupby(["id", "role", "label"], as_index=False)["score"].mean()
     return pd.concat([mean, *(of_role(table, "validation") for table in tables)])
 
 
-def score_cohort(folds: Folds, *, cohort: str, external: str | None) -> pd.DataFrame:
-    """Score every fold's model on its test patients and on the external cohort.
+def score_cohort(folds: Folds, *, cohort: str, external: list[str]) -> pd.DataFrame:
+    """Score every fold's model on its test patients and on every external cohort.
 
     Returns
     -------
     data frame fraction, fold, train_domain, test_domain, n_positive, n_negative, metric,
     value, sd, low, high
-        `fold` is a number, `mean` for the mean score of all folds on the external cohort, `all`
+        `fold` is a number, `mean` for the mean score of all folds on an external cohort, `all`
         for the mean AUROC over folds (with its population SD), `validation` for that of the
         patients that validate; low, high: the 95 % interval of an AUROC over patients.
     """
     sets = [(str(fold), cohort, table, "test") for fold, table in folds.items()]
-    if external is not None:
-        sets += [(str(fold), external, table, "external") for fold, table in folds.items()]
-        sets += [(ENSEMBLE, external, ensemble(folds), "external")]
+    for other in external:
+        sets += [(str(fold), other, table, "external") for fold, table in folds.items()]
+        sets += [(ENSEMBLE, other, ensemble(folds, other), "external")]
     rows = []
     for fold, domain, table, role in sets:
-        tested = of_role(table, role)
+        tested = of_role(table, role, domain)
         counts = [int((tested["label"] == label).sum()) for label in (1, 0)]
         for metric, value in measure_patients(tested, of_role(table, "validation")).items():
             reach = patient_interval([tested]) if metric == "auroc" else (np.nan, np.nan)
@@ -97,18 +103,19 @@ def score_cohort(folds: Folds, *, cohort: str, external: str | None) -> pd.DataF
     return pd.concat([table, _over_folds(folds, cohort, external)], ignore_index=True)
 
 
-def _over_folds(folds: Folds, cohort: str, external: str | None) -> pd.DataFrame:
+def _over_folds(folds: Folds, cohort: str, external: list[str]) -> pd.DataFrame:
     """Return the lines of means over folds, as `score_cohort`."""
-    watched = [of_role(table, "validation") for table in folds.values()]
-    left = ["ensemble", *(["external"] if external is None else [])]
-    summary = summarise_folds(folds).drop(index=left, errors="ignore")
-    summary.loc[VALIDATION] = pd.Series(_summary(watched))
-    domains = {"test": cohort, "external": external or "", VALIDATION: cohort}
+    sets = [(ALL, cohort, "test"), *((ALL, other, "external") for other in external)]
+    sets += [(VALIDATION, cohort, "validation")]
+    summary = pd.DataFrame(
+        _summary([of_role(table, role, domain) for table in folds.values()])
+        for _, domain, role in sets
+    )
     lines = summary.rename(columns={"mean": "value"}).assign(
         fraction="1.0",
-        fold=[VALIDATION if name == VALIDATION else ALL for name in summary.index],
+        fold=[fold for fold, _, _ in sets],
         train_domain=cohort,
-        test_domain=[domains[str(name)] for name in summary.index],
+        test_domain=[domain for _, domain, _ in sets],
         metric="auroc",
     )
     counts = ["n_positive", "n_negative"]
@@ -183,33 +190,18 @@ def newcombe_interval(
     return float(low), float(high)
 
 
-def summarise_folds(folds: Folds) -> pd.DataFrame:
-    """Say the AUROC of a row: in the cohort, outside it, and of the folds' mean score outside.
-
-    Returns
-    -------
-    data frame indexed by `test`, `external`, `ensemble`
-        mean, sd (over folds, divided by their number, as HistoBistro's utils.py; NaN of one
-        fold and of the ensemble), low, high (95 %, over patients), folds, n_positive,
-        n_negative (different patients). Without an external cohort there is `test` alone.
-    """
-    parts = {role: [of_role(table, role) for table in folds.values()]
-             for role in ("test", "external")}  # fmt: skip
-    if not any(map(len, parts["external"])):
-        del parts["external"]
-    else:
-        parts["ensemble"] = [of_role(ensemble(folds), "external")]
-    return pd.DataFrame({name: _summary(tables) for name, tables in parts.items()}).T
-
-
 def _summary(tables: list[pd.DataFrame]) -> dict[str, float]:
+    """Return the mean AUROC over folds, its population SD, its interval, and the patients.
+
+    The SD is divided by the number of folds, as HistoBistro's utils.py; NaN of one fold.
+    """
     values = [auroc(table["label"].to_numpy(), table["score"].to_numpy()) for table in tables]
     people = pd.concat(tables).drop_duplicates("id")["label"]
     low, high = patient_interval(tables)
     return {
         "mean": float(np.mean(values)),
         "sd": float(np.std(values)) if len(values) > 1 else float("nan"),
-        **{"low": low, "high": high, "folds": len(values)},
+        **{"low": low, "high": high},
         "n_positive": int((people == 1).sum()),
         "n_negative": int((people == 0).sum()),
     }

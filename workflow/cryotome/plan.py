@@ -30,7 +30,7 @@ from cryotome.costs import (
 from cryotome.errors import CryotomeError, WeightsError
 from cryotome.interpreter import restart_in_utf8
 from cryotome.site import PLAN, RESULTS, Site, settle
-from cryotome.study import Study
+from cryotome.study import UNKNOWN_PATIENTS, Study
 from cryotome.weights import find_weights, needs_file, places
 
 # no two threads of a processor compute faster, and no GPU slower: GFLOP/s
@@ -216,7 +216,13 @@ def _assumed(study: Study, prices: Prices, jobs: list[Job]) -> Iterator[str]:
         rate = prices.rates[rule, model, head]
         yield f"  {rule} {model} {head}: measured here in earlier jobs, {rate:,.1f} GFLOP/s"
     for name in study.all_datasets:
-        of_cells = study.dataset(name)["reader"] != "slides"
+        card = study.dataset(name)
+        of_cells = card["reader"] != "slides"
+        if not of_cells and "expect" not in card:
+            yield (
+                f"  {name}: its card has no `expect:`, so slides that are not at hand count as "
+                f"{UNKNOWN_PATIENTS}"
+            )
         if of_cells and not sum(cells_of(study, name).values()):
             yield f"  {name}: its card has no `expect:`, so its cells are counted as none"
 

@@ -229,6 +229,9 @@ def shopping_list(study: Study, site: Site) -> str:
             if key in ("annotations", "images", "slide_table", "table"):
                 path = folder_of(card, site.data_root) / where
                 lines.append(f"  {_state(path, card.get('expect', {}).get('images', 0))}")
+        for model, given in card.get("bags", {}).items():
+            path = site.data_root / given["folder"]
+            lines.append(f"  {_state(path, 0)}: bags of {model}")
     for name in study.records:
         card = study.record(name)
         lines.append(

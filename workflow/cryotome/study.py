@@ -50,6 +50,7 @@ DOMAINS = {"from_": "from_domain", "except_": "except_domain"}  # prefix to card
 # schemes that know the fraction 1.0 only, and those that know a study's fractions
 WHOLE = r"(from|except)_[a-z0-9_]+|[a-z0-9_]+_matched"
 SHARED = r"(?!from_|except_)[a-z0-9_]+(?<!_matched)"
+UNKNOWN_PATIENTS = 100  # of a cohort whose card expects no number
 LAST = "_last"  # `e2e_last` is the last checkpoint of the training that makes `e2e`
 
 
@@ -67,10 +68,13 @@ def _task(card: Card) -> str:
     return f"{card['title']}: {positive} against {negative}"
 
 
-def _keys(block: Any, above: str = "") -> list[str]:
-    """Return the keys of a block and of those in it, with dots between."""
-    parts = block.items() if isinstance(block, dict) else []
-    return [name for k, v in parts for name in (f"{above}{k}", *_keys(v, f"{above}{k}."))]
+def _only(merged: Any, said: list[Any]) -> Any:
+    """Return a merged block without the keys that none of the blocks `said` has."""
+    blocks = [block for block in said if isinstance(block, dict)]
+    if not isinstance(merged, dict) or not blocks:
+        return merged
+    below = {key: [block[key] for block in blocks if key in block] for key in merged}
+    return {key: _only(value, below[key]) for key, value in merged.items() if below[key]}
 
 
 def _prefix(scheme: str) -> str:
@@ -93,6 +97,7 @@ class Study:
     files: tuple[str, ...] = ()  # where the config was read from, for messages
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "config", self._own_colorectal())
         where = f"{' + '.join(self.files)} study {self.config.get('study', '(unnamed)')!r}"
         check(self.config, "config", where.strip())
         self._check_nothing_leaks_in()
@@ -171,27 +176,57 @@ class Study:
         learner = {n: self.head(n)["learner"] for n in [*part.patch_heads, *part.slide_heads]}
         wrong = [n for n in part.slide_heads if learner[n] != "mil"]
         wrong += [n for n in part.patch_heads if learner[n] in ("mil", "endtoend")]
-        wrong += [n for n in part.datasets[:2] if "classes" not in self.dataset(n)]
-        wrong += [n for n in part.datasets[2:] if self.dataset(n)["reader"] != "slides"]
+        wrong += [n for n in part.sets if "classes" not in self.dataset(n)]
+        wrong += [n for n in part.cohorts if self.dataset(n)["reader"] != "slides"]
         if wrong:
             raise CardError(
                 f"study {self.name!r}, colorectal: {wrong} stand in the wrong task. `slides` takes "
                 "cohorts (reader `slides`) and heads with the learner `mil`, `patches` takes class "
                 "folders and heads on embeddings."
             )
+        if len(set(part.cohorts)) < len(part.cohorts):
+            raise CardError(
+                f"study {self.name!r}, colorectal: {part.cohorts} names a cohort twice. A cohort "
+                "is not external to itself."
+            )
+        for _, models, name in part.embedded[len(part.sets) :]:
+            self._check_bags(name, models)
+
+    def _check_bags(self, cohort: str, models: list[str]) -> None:
+        """Stop a cohort without slides whose bags are not all given, and bags of no model."""
+        card = self.dataset(cohort)
+        for name in card.get("bags", {}):
+            if not self._has_card("models", name):
+                raise CardError(
+                    f"The card of {cohort}, bags: there is no model card {name!r}. Bags are given "
+                    "by the name of the model whose features they hold (docs/add-a-model.md)."
+                )
+        if models and not {"images", "tiles"} <= set(card):
+            raise CardError(
+                f"study {self.name!r}: {cohort} has no slides to embed (`images:` and `tiles:` of "
+                f"its card) and no bags of {', '.join(models)}. Name these in `bags:`, or leave "
+                "them out of the `rows` and `control` of `colorectal`."
+            )
 
     def _check_nothing_leaks_in(self) -> None:
         """Stop a study that leaves keys to the demo, which Snakemake would merge in."""
         lacking = [key for key in required_keys("config") if key not in self._said]
-        if "colorectal" in self._said:  # Snakemake merges blocks key by key
-            mine, merged = _keys(self._said["colorectal"]), _keys(self.config["colorectal"])
-            lacking += [f"colorectal.{key}" for key in merged if key not in mine]
         if self.others and lacking:
             raise CardError(
                 f"{' + '.join(self.others)} lacks {lacking}. A study says every key itself; "
                 "nothing may come from the demo in config/config.yaml, which shows what they "
                 "look like."
             )
+
+    def _own_colorectal(self) -> Card:
+        """Return the config with what the study's own files say of `colorectal`.
+
+        Snakemake merges blocks key by key, so what a study leaves out would be the demo's.
+        """
+        said = [block for f in self.others if (block := read_yaml(Path(f)).get("colorectal"))]
+        if not said or not isinstance(self.config.get("colorectal"), dict):
+            return self.config
+        return self.config | {"colorectal": _only(self.config["colorectal"], said)}
 
     @cached_property
     def others(self) -> list[str]:
@@ -297,6 +332,33 @@ class Study:
             self._cards["datasets", name] = cropped(self.dataset(crop[0]), crop[1], name)
         return self._card("datasets", name)
 
+    def given_bags(self, dataset: str, model: str) -> Card | None:
+        """Return what bags that another program made must agree with; None where none are given.
+
+        See `foreign.read_foreign`.
+        """
+        card = self.dataset(dataset)
+        given = card.get("bags", {}).get(model)
+        if given is None:
+            return None
+        encoder = self.model(model)
+        weights = encoder["weights"] if isinstance(encoder["weights"], dict) else {}
+        hub = str(weights.get("hub", ""))
+        names = [model, hub, hub.rpartition("/")[2]]
+        return {
+            "where": f"the card of {dataset}",
+            "model": model,
+            "names": list(dict.fromkeys(name for name in names if name)),
+            "dim": encoder["dim"],
+            "tiling": card.get("tiles", {}).get("classify"),
+            "says": given.get("says", {}),
+        }
+
+    def separate(self, cohorts: list[str]) -> list[str]:
+        """Return the external ones of these cohorts whose patients are none of the first's."""
+        said = [name for name in cohorts if self.dataset(name).get("separate_patients")]
+        return cohorts[1:] if cohorts[0] in said else said
+
     def home(self, dataset: str) -> str:
         """Return the dataset that decides a dataset's splits: of a crop what it is cut from.
 
@@ -381,8 +443,8 @@ class Study:
 
     @cached_property
     def synthetic(self) -> bool:
-        """Whether any number of this study comes from invented tissue."""
-        return any("synthetic" in self.dataset(name) for name in self.all_datasets)
+        """Whether every dataset of this study is invented tissue."""
+        return all("synthetic" in self.dataset(name) for name in self.all_datasets)
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -616,7 +678,7 @@ class Study:
 
     def slides_expected(self, dataset: str) -> int:
         """Return about how many slides a cohort has: one a labelled patient."""
-        return self.dataset(dataset).get("expect", {}).get("labelled", 0)
+        return self.dataset(dataset).get("expect", {}).get("labelled", UNKNOWN_PATIENTS)
 
     @property
     def summary(self) -> str:
@@ -630,8 +692,12 @@ class Study:
             )
         if part:
             said.append(
-                f"{len(part.rows)} encoders, {len(part.finetunings)} finetunings, on patches "
-                f"({part.train}, {part.test}) and slides ({part.cohort}, {part.external})"
+                f"{len(part.rows)} encoders, {len(part.finetunings)} finetunings, on "
+                + " and ".join(
+                    f"{what} ({', '.join(names)})"
+                    for what, names in (("patches", part.sets), ("slides", part.cohorts))
+                    if names
+                )
             )
         return "; ".join(said)
 

@@ -46,11 +46,11 @@ rule read_cohort:
 
 
 rule split_patients:
-    """Draw the patients that train, validate and test in one fold; another cohort is external."""
+    """Draw the patients that train, validate and test in one fold; other cohorts are external."""
     input:
         patients="results/cohorts/{dataset}.patients.csv",
         external=lambda w: [
-            f"results/cohorts/{name}.patients.csv" for name in cohorts()[1:]
+            f"results/cohorts/{name}.patients.csv" for name in cohorts(w.dataset)[1:]
         ],
     output:
         split="results/splits/{dataset}/{scheme}/fraction=1.0/fold={fold}.csv",
@@ -67,6 +67,8 @@ rule split_patients:
     params:
         recipe=recipes.COHORTS,
         card=lambda w: facts(STUDY.scheme(w.scheme)),
+        datasets=lambda w: cohorts(w.dataset),
+        separate=lambda w: STUDY.separate(cohorts(w.dataset)),
         scheme="{scheme}",
         fold="{fold}",
     script:
@@ -76,8 +78,12 @@ rule split_patients:
 rule train_mil:
     """Train a classifier of patients on the bags of their slides, and score one fold's others."""
     input:
-        patients=lambda w: [f"results/cohorts/{n}.patients.csv" for n in cohorts()],
-        slides=lambda w: [f"results/cohorts/{n}.slides.csv" for n in cohorts()],
+        patients=lambda w: [
+            f"results/cohorts/{name}.patients.csv" for name in cohorts(w.dataset)
+        ],
+        slides=lambda w: [
+            f"results/cohorts/{name}.slides.csv" for name in cohorts(w.dataset)
+        ],
         bags=bags_of,
         split="results/splits/{dataset}/{scheme}/fraction=1.0/fold={fold}.csv",
     output:
@@ -101,6 +107,7 @@ rule train_mil:
         runtime=lasts(120, on=trains_on_gpu),
     params:
         recipe=recipes.MIL,
+        folders=bag_folders,
         card=lambda w: facts(STUDY.head(w.head)),
         model="{model}",
         view="{view}",
@@ -115,6 +122,7 @@ rule score_patients:
         library(
             "scripts/score_patients",
             "cryotome/patients",
+            "cryotome/identity",
             "cryotome/statistics",
             "cryotome/metrics",
             "cryotome/pairs",
@@ -136,6 +144,6 @@ rule score_patients:
         runtime=lasts(10),
     params:
         cohort="{dataset}",
-        external=lambda w: PART.external or "",
+        external=lambda w: cohorts(w.dataset)[1:],
     script:
         "../scripts/score_patients.py"

@@ -138,8 +138,8 @@ rule print_colorectal:
             "cryotome/published",
             "cryotome/tables",
         ),
-        slides="results/studies/{study}/colorectal/table1.csv",
-        patches="results/studies/{study}/colorectal/table2.csv",
+        slides=table_of("table1.csv"),
+        patches=table_of("table2.csv"),
         sizes="results/studies/{study}/colorectal/table3.csv",
     output:
         markdown=reported(
@@ -163,9 +163,14 @@ rule print_colorectal:
 rule draw_cost:
     """Draw Figure 1 of paper 002: performance against the hours of training on tissue."""
     input:
-        library("scripts/draw_cost", "cryotome/colorectal_figures", "cryotome/figures"),
-        slides="results/studies/{study}/colorectal/table1.csv",
-        patches="results/studies/{study}/colorectal/table2.csv",
+        library(
+            "scripts/draw_cost",
+            "cryotome/colorectal_figures",
+            "cryotome/colorectal",
+            "cryotome/figures",
+        ),
+        slides=table_of("table1.csv"),
+        patches=table_of("table2.csv"),
         costs=[
             f"results/encoders/{name}.json"
             for name in (PART.finetunings if PART else [])

@@ -19,18 +19,56 @@ def brought(dataset, table):
     )
 
 
-def cohorts():
-    """Return the study's cohort, and the external one where there is one."""
-    return [PART.cohort, PART.external] if PART else []
+def cohorts(dataset):
+    """Return a cohort and, where it is the study's own, the external ones behind it."""
+    mine = PART is not None and dataset == PART.cohort
+    return [dataset, *(PART.external if mine else [])]
 
 
 def bags_of(w):
-    """Return the bag of every slide of both cohorts."""
-    return [
-        f"results/bags/{dataset}/{w.view}/{w.model}/{slide}.h5"
-        for dataset in cohorts()
-        for slide in slides(dataset)
-    ]
+    """Return the bag of every slide of a cohort and its external ones; given bags as they lie."""
+    found = []
+    for dataset in cohorts(w.dataset):
+        folder = bag_folder(dataset, w.view, w.model)
+        if w.model in STUDY.dataset(dataset).get("bags", {}):
+            found += given_bags(folder, dataset)
+        else:
+            found += [f"{folder}/{slide}.h5" for slide in slides(dataset)]
+    return found
+
+
+@functools.cache
+def given_bags(folder, dataset):
+    """Return the bags that a user brings for the slides of a cohort."""
+    return slide_lists.given_bags(folder, slides(dataset), dataset)
+
+
+def bag_folder(dataset, view, model):
+    """Return the folder of a cohort's bags: the user's where the card names one, else ours."""
+    given = STUDY.dataset(dataset).get("bags", {}).get(model)
+    if given:
+        return str(SITE.data_root / given["folder"])
+    return f"results/bags/{dataset}/{view}/{model}"
+
+
+def bag_folders(w):
+    """Return where the bags of each cohort lie, and what given ones must agree with, as JSON."""
+    return json.dumps(
+        {
+            dataset: {
+                "folder": bag_folder(dataset, w.view, w.model),
+                "given": STUDY.given_bags(dataset, w.model),
+            }
+            for dataset in cohorts(w.dataset)
+        }
+    )
+
+
+def replaces_nothing(*bags):
+    """Return no input, once it is sure that no bag without our passport lies where a rule writes."""
+    for bag in bags:
+        slide_lists.refuse_foreign(bag)
+    return []
 
 
 def trains_on_gpu(w):
@@ -47,7 +85,7 @@ def given(pattern):
     """Return an input function: a pattern for the training set and for the test set."""
     return lambda w: [
         pattern.format(**{**w, "dataset": dataset})
-        for dataset in (w.dataset, PART.test)
+        for dataset in (w.dataset, *PART.sets[1:])
     ]
 
 
@@ -88,12 +126,12 @@ def known_of_tissue(w):
 
 def scored(kind, models):
     """Return the score files of models on `patches` or `slides`, under every head."""
-    if PART is None:
+    if PART is None or not {"patches": PART.sets, "slides": PART.cohorts}[kind]:
         return []
     dataset, scheme, heads = {
-        "patches": (PART.train, "given", PART.patch_heads),
-        "slides": (PART.cohort, PART.scheme, PART.slide_heads),
-    }[kind]
+        "patches": lambda: (PART.train, "given", PART.patch_heads),
+        "slides": lambda: (PART.cohort, PART.scheme, PART.slide_heads),
+    }[kind]()
     return [
         f"results/scores/{dataset}/{scheme}/view={PART.view}/model={model}/head={head}.csv"
         for model in models
@@ -131,9 +169,25 @@ def curve_of_patches():
     ]
 
 
+def table_of(name):
+    """Return a table of Roth et al. 2024, where the study has that part."""
+    has = PART is not None and f"colorectal/{name}" in PART.products
+    return [f"results/studies/{{study}}/colorectal/{name}"] * has
+
+
 def unused_tiles():
-    """Return the lists of every slide with its tiles, or why it has none, for people to read."""
-    return [f"results/tiles/{dataset}/classify.csv" for dataset in cohorts()]
+    """Return the lists of every slide with its tiles, or why it has none, for people to read.
+
+    None of a cohort whose bags are all given: nothing of it is tiled.
+    """
+    return [
+        f"results/tiles/{dataset}/classify.csv"
+        for dataset in dict.fromkeys(
+            name
+            for rule, models, name in (PART.embedded if PART else [])
+            if rule == "embed_slide" and models
+        )
+    ]
 
 
 def whole(scheme):

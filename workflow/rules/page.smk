@@ -28,6 +28,7 @@ rule page:
             "cryotome/page/gathered",
             "cryotome/page/grids",
             "cryotome/page/pictures",
+            "cryotome/colorectal",
             "cryotome/orders",
         ),
         sorted(map(os.path.relpath, (BASE / "workflow/cryotome/page/parts").iterdir())),

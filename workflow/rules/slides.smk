@@ -69,6 +69,9 @@ rule embed_slide:
     """Run a frozen encoder over the tiles of one slide, read straight from it."""
     input:
         lambda w: made(w.model),
+        lambda w: replaces_nothing(
+            f"results/bags/{w.dataset}/{w.view}/{w.model}/{w.slide}.h5"
+        ),
         tiles="results/tiles/{dataset}/classify/{slide}.h5",
         slides=slide_file,
     output:
@@ -133,6 +136,12 @@ for name, cohort in COHORTS.items():
             f"embed_{name}"
         input:
             lambda w: made(w.model),
+            lambda w, name=name, cohort=cohort: replaces_nothing(
+                *(
+                    f"results/bags/{name}/{w.view}/{w.model}/{slide.name}.h5"
+                    for slide in cohort_slides(cohort)
+                )
+            ),
             tiles=[
                 f"results/tiles/{name}/classify/{slide.name}.h5"
                 for slide in cohort_slides(cohort)

@@ -58,6 +58,7 @@ rule classify_patches:
         library(
             "scripts/classify_patches",
             "cryotome/given",
+            "cryotome/identity",
             "cryotome/multiclass",
             "cryotome/statistics",
             "cryotome/probe",

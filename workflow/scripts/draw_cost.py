@@ -12,8 +12,8 @@ from cryotome.paths import written_whole
 
 
 def main(
-    slides: Path,
-    patches: Path,
+    slides: list[Path],
+    patches: list[Path],
     costs: list[Path],
     published: Path,
     table: Path,
@@ -24,7 +24,7 @@ def main(
     notes = {path.stem: spent_of(json.loads(path.read_text(encoding="utf-8"))) for path in costs}
     spent = {model: notes[made] for model, made in about["finetuned"].items() if made in notes}
     hours = published_hours(pd.read_csv(published, dtype=str, keep_default_na=False))
-    tables = [pd.read_csv(path) for path in (slides, patches)]
+    tables = [pd.read_csv(path) for path in (*slides, *patches)]
     result = figure1_data(tables, spent, hours, about)
     with written_whole(table) as beside:
         result.assign(study=about["study"]).to_csv(beside, index=False)

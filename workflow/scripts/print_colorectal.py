@@ -9,10 +9,11 @@ from cryotome.job import run
 from cryotome.paths import written_whole
 
 
-def main(slides: Path, patches: Path, sizes: Path, markdown: Path, about: dict) -> None:
-    one, two, three = (pd.read_csv(path) for path in (slides, patches, sizes))
+def main(slides: list[Path], patches: list[Path], sizes: Path, markdown: Path, about: dict) -> None:
+    one, two = (pd.read_csv(paths[0]) if paths else None for paths in (slides, patches))
     with written_whole(markdown) as beside:
-        beside.write_text(in_words(one, two, three, about), encoding="utf-8")
+        text = in_words(one, two, pd.read_csv(sizes), about)
+        beside.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from cryotome.paths import written_whole
 from cryotome.patients import read_folds, score_cohort
 
 
-def main(predictions: list[Path], scores: Path, cohort: str, external: str) -> None:
-    table = score_cohort(read_folds(predictions), cohort=cohort, external=external or None)
+def main(predictions: list[Path], scores: Path, cohort: str, external: list[str]) -> None:
+    table = score_cohort(read_folds(predictions), cohort=cohort, external=external)
     with written_whole(scores) as beside:
         table.to_csv(beside, index=False)
 

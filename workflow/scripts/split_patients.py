@@ -1,8 +1,10 @@
-"""Draw the patients that train, validate and test in one fold; another cohort is external."""
+"""Draw the patients that train, validate and test in one fold; other cohorts are external."""
 
 import json
 import sys
 from pathlib import Path
+
+import pandas as pd
 
 from cryotome import recipes
 from cryotome.cohorts import load_patients
@@ -18,12 +20,15 @@ def main(
     about: Path,
     recipe: int,
     card: dict,
+    datasets: list[str],
+    separate: list[str],
     scheme: str,
     fold: int,
 ) -> None:
     assert recipe == recipes.COHORTS
-    other = load_patients(external[0]) if external else None
-    drawn = draw_patients(load_patients(patients), card, fold=fold, external=other)
+    mine, *others = map(load_patients, (patients, *external), datasets)
+    other = pd.concat(others, ignore_index=True) if others else None
+    drawn = draw_patients(mine, card, fold=fold, external=other, separate=separate)
     counts = drawn.roles["role"].value_counts().to_dict()
     print(f"{scheme}, fold {fold}: {counts}, {drawn.drawn}", file=sys.stderr)
     notes = {

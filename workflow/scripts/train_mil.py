@@ -1,14 +1,13 @@
 """Train a classifier of patients on the bags of their slides, and score one fold's others."""
 
 import sys
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import pandas as pd
 
 from cryotome import recipes
-from cryotome.bags import read_bag
+from cryotome.bags import BagFolders
 from cryotome.cohorts import load_patients, load_slides
 from cryotome.devices import peak_memory, pick_device, repeat_exactly, use_threads
 from cryotome.job import run
@@ -24,6 +23,7 @@ def main(
     split: Path,
     predictions: Path,
     recipe: int,
+    folders: dict,
     card: dict,
     model: str,
     view: str,
@@ -35,20 +35,21 @@ def main(
     start, on = perf_counter(), pick_device(device)
     use_threads(threads)
     repeat_exactly(on)
-    table = pd.concat([load_slides(path) for path in slides])
-    targets = pd.concat([load_patients(path) for path in patients]).set_index("PATIENT")["TARGET"]
-    where = {path.name.removesuffix(".h5"): path for path in bags}
-    read = partial(read_bag, model=model, view=view, foreign=True)
-    gathered, empty = gather_bags(table, lambda s: read(where[s]).features, which=card["slides"])
+    table = pd.concat(map(load_slides, slides, folders), ignore_index=True)
+    targets = pd.concat(map(load_patients, patients, folders)).set_index("PATIENT")["TARGET"]
+    source = BagFolders(folders, bags, model=model, view=view)
+    gathered, empty = gather_bags(table, source.read, which=card["slides"])
     roles = pd.read_csv(split, dtype=str, keep_default_na=False)
     fold_of, lost = patients_with_bags(roles, targets, gathered)
+    for line in source.summary():
+        print(line, file=sys.stderr)
     for what, names in (("slides", empty), ("patients", lost)):
         print(f"{len(names)} {what} without a tile: {', '.join(names) or '-'}", file=sys.stderr)
     scores, notes = score_patients(
         gathered, fold_of, card, seed=card.get("seed", 0) + fold, device=on
     )
     notes |= {"model": model, "view": view, "head": card, "mil_recipe": recipe, "device": str(on)}
-    notes |= {"patients_sha256": [sha256(path) for path in patients]}
+    notes |= {"patients_sha256": [sha256(path) for path in patients], "given_bags": source.given}
     notes |= {"slides_without_tiles": empty, "patients_without_tiles": lost}
     notes |= {"cost_seconds": round(perf_counter() - start, 1)}
     notes |= {"peak_memory_gb": round(peak_memory(on), 2)}

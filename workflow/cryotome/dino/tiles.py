@@ -14,6 +14,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from cryotome.dino.order import ahead
 from cryotome.errors import DataError, SplitError, StoreError, blame_place
+from cryotome.identity import within
 from cryotome.slide_names import slide_of
 from cryotome.stores import UNREADABLE, open_hdf5
 from cryotome.supply import sent
@@ -117,6 +118,6 @@ def trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[P
     table, roles = (
         pd.read_csv(path, dtype=str, keep_default_na=False) for path in (slides[0], split)
     )
-    mine = table[table["PATIENT"].isin(roles.loc[roles["role"] == "train", "id"])]["FILENAME"]
-    names = set(map(slide_of, mine))
+    trained = {within(name)[1] for name in roles.loc[roles["role"] == "train", "id"]}
+    names = set(table.loc[table["PATIENT"].isin(trained), "FILENAME"].map(slide_of))
     return [path for path in paths if path.stem in names]

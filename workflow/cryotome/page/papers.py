@@ -5,6 +5,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from cryotome.colorectal import notice_of
 from cryotome.looks import COLOURS, Look
 from cryotome.page.gathered import Gathered, Source
 from cryotome.page.grids import Cell, Grid, lacking, number, parted, plain, span, verdict, words
@@ -19,6 +20,7 @@ TABLES = {
 LINES = list(COLOURS.values())
 NAMES = {"cohort": "cohort", "external": "external", "balanced_accuracy": "balanced accuracy",
          "weighted_f1": "weighted F1"}  # fmt: skip
+FIGURES = ["colorectal/table3.csv", "colorectal/figure1.csv", "colorectal/figure2.csv"]
 
 
 def looks(g: Gathered) -> dict[str, Look]:
@@ -31,11 +33,12 @@ def colorectal(g: Gathered) -> Section:
     part = g.about["colorectal"]
     if not part:
         return Section("colorectal", "")
-    names = [*TABLES, "colorectal/table3.csv", "colorectal/figure1.csv", "colorectal/figure2.csv"]
-    grids = [grid for name in TABLES if (grid := _table(g, name)) is not None]
+    names = [name for name in (*TABLES, *FIGURES) if name in g.about["products"]]
+    grids = [grid for name in names if name in TABLES and (grid := _table(g, name)) is not None]
     grids += _sizes(g)
     said = [f"Roth et al. 2024 on {', '.join(part['datasets'].values())}."]
-    said += [f"{part['notice'].capitalize()}: says nothing of real tissue."] * bool(part["notice"])
+    notice = notice_of(part)
+    said += [f"{notice[:1].upper()}{notice[1:]}: says nothing of real tissue."] * bool(notice)
     title = "Paper 002: colorectal tissue, in patches and slides"
     pictures = [*_hours(g), *_course(g)]
     return Section("colorectal", title, said, grids, pictures, g.missing(*names))
@@ -53,7 +56,10 @@ def _table(g: Gathered, name: str) -> Grid | None:
     columns = list(g.about["colorectal"]["columns"][kind])
     rows, heads = [], ["Encoder", "Head"]
     for column in columns:
-        shown = NAMES[column][0].upper() + NAMES[column][1:]
+        dataset, _ = g.about["colorectal"]["columns"][kind][column]
+        several = f"external: {g.about['colorectal']['datasets'][dataset]}"
+        shown = NAMES.get(column, several)
+        shown = shown[0].upper() + shown[1:]
         heads += [shown, f"{shown}: 95 % interval", f"{shown}: published", f"{shown}: verdict"]
     for line in table.to_dict("records"):
         cells = [words(line["title"], looks(g).get(line["model"])), words(line["head"])]
