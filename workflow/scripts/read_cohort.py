@@ -24,7 +24,7 @@ def main(
     data_root: Path,
 ) -> None:
     assert recipe == recipes.COHORTS
-    if "synthetic" not in card:
+    if "images" in card and "synthetic" not in card:
         seen = look_for_slides(card, data_root)
         passed = seen.passed_over
         report_reading(f"{dataset}, slides", read=len(seen.files), passed_over=passed, unit="files")
