@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryotome.cards import Card, read_yaml
+from cryotome.cards import Card, below, read_yaml
 from cryotome.cells import read_cells
 from cryotome.cohorts import check_counts as check_labels
 from cryotome.cohorts import read_labels
@@ -118,10 +118,12 @@ def check_dataset(study: Study, site: Site, name: str) -> Finding:
                if key in card and not (root / card[key]).exists()]  # fmt: skip
     if lacking:
         return Finding(MEND, f"dataset {name}: {' and '.join(map(str, lacking))} lack: {way}")
-    annotations = root / card["annotations"] if "annotations" in card else None
+    annotations = below(root, card["annotations"]) if "annotations" in card else None
     try:
-        cells = read_cells(annotations, root / card["images"], card, name)
-        wanted = {one: find_image(root / card["images"], one) for one in cells["image"].unique()}
+        cells = read_cells(annotations, below(root, card["images"]), card, name)
+        wanted = {
+            one: find_image(below(root, card["images"]), one) for one in cells["image"].unique()
+        }
         gone = [one for one, path in wanted.items() if not path.exists()]
         counted = f"{len(cells):,} cells{' as expected' * ('expect' in card)}, "
         counted += f"{len(wanted) - len(gone):,} of {len(wanted):,} images"
@@ -139,8 +141,8 @@ def check_cohort(study: Study, site: Site, name: str) -> Finding:
     card = study.dataset(name)
     try:
         files, mine = slide_files(study, site, name), labelled_slides(study, site, name)
-        labels = read_labels(site.data_root / card["labels"]["table"], card["labels"])
-        check_labels(labels, card["expect"], site.data_root / card["labels"]["table"])
+        labels = read_labels(below(site.data_root, card["labels"]["table"]), card["labels"])
+        check_labels(labels, card["expect"], below(site.data_root, card["labels"]["table"]))
         image = open_image(Path(next(path for path in map(files.__getitem__, mine) if path)))
     except (CryotomeError, StopIteration) as error:
         return Finding(MEND, f"dataset {name}: {error or 'none of its slides is on disk'}")

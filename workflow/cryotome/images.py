@@ -3,7 +3,7 @@
 import errno
 import struct
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -13,12 +13,15 @@ from PIL import Image
 
 from cryotome.errors import CardError, DataError
 from cryotome.failures import WAYS_OUT
+from cryotome.paths import leads_out
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
 LONGEST = 240  # bytes of a name; file systems take 255
 MOST_TILE = 2**26  # pixels of one tile or strip, decoded at once
 Image.MAX_IMAGE_PIXELS = None  # `MOST_PIXELS` is asked for instead, with a sentence
 
+# what Pillow may decode: no others, some of which start programs (EPS: Ghostscript)
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 MICRONS = {2: 25_400.0, 3: 10_000.0}  # TIFF ResolutionUnit: 2 inch, 3 centimetre
 PLAUSIBLE_MPP = (0.05, 20.0)  # µm/px; tags outside say 72 or 96 dots per inch of a screen
 ROI_AREA = 2e6  # µm²: a MIDOG region measures 2 mm² (Aubreville et al. 2024)
@@ -162,8 +165,10 @@ def _check_colour(page: tifffile.TiffPage, path: Path) -> None:
 
 
 def _decoded(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        if ";16" in str(image.tile[0].args):  # Pillow would cut 16 bits to 8 in silence
+    with Image.open(path, formats=FORMATS) as image:
+        if any(
+            ";16" in str(tile.args) for tile in image.tile
+        ):  # Pillow would cut 16 bits to 8 in silence
             raise _not_colour(path, "16-bit")
         if image.mode not in ("RGB", "RGBA"):
             raise _not_colour(path, KINDS.get(image.mode, image.mode))
@@ -228,8 +233,7 @@ def what_is_odd(name: object) -> str:
         return f"it has more than {LONGEST} bytes"
     if name[:1] in tuple("=+-@"):
         return "a spreadsheet would take it for a formula"
-    path = PurePosixPath(name.replace("\\", "/"))
-    if "\\" in name or path.is_absolute() or ".." in path.parts or name[1:2] == ":":
+    if leads_out(name):
         return "it leads out of the folder"
     return ""
 

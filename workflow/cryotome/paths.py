@@ -6,7 +6,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 
 def key(path: Path | str, name: str) -> str:
@@ -27,6 +27,18 @@ def key(path: Path | str, name: str) -> str:
             value = part.removeprefix(f"{name}=")
             return value.removesuffix(Path(path).suffix) if part == Path(path).name else value
     raise KeyError(f"{path} carries no key {name!r}")
+
+
+def leads_out(said: str) -> bool:
+    """Whether a path that somebody wrote leads out of the folder that it is to lie in.
+
+    On no system may it: neither an absolute path, nor a drive, nor `..` anywhere, nor a `\\`.
+
+    >>> [leads_out(said) for said in ("a/b.csv", "a/../b", "/etc/passwd", "C:/x", "a\\\\b")]
+    [False, True, True, True, True]
+    """
+    path = PurePosixPath(said.replace("\\", "/"))
+    return "\\" in said or path.is_absolute() or ".." in path.parts or said[1:2] == ":"
 
 
 def sha256(path: Path | str) -> str:

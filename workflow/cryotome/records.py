@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from cryotome.cards import Card
 from cryotome.errors import DownloadError
+from cryotome.paths import leads_out
 
 ZENODO = "https://zenodo.org/api"
 FIGSHARE = "https://api.figshare.com/v2"
@@ -129,7 +129,7 @@ def wanted(card: Card, record: str, listed: list[Remote]) -> list[Remote]:
         if not match:
             continue
         target = match.expand(card["files"][match.re.pattern])
-        if target.startswith("/") or ".." in PurePosixPath(target).parts:
+        if not target or not target.isprintable() or leads_out(target):
             raise DownloadError(f"{record}: {remote.name!r} would leave `data_root` for {target}.")
         complete = replace(_known(remote, card, record), target=target)
         if found.setdefault(target, complete).checksum != complete.checksum:

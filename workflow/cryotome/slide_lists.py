@@ -4,7 +4,7 @@ import csv
 import os
 from pathlib import Path
 
-from cryotome.cards import Card
+from cryotome.cards import Card, below
 from cryotome.demo_cohorts import COHORTS, cohort_slides
 from cryotome.errors import CryotomeError, DataError
 from cryotome.site import PLAN, Site, folder_of
@@ -31,7 +31,7 @@ def slide_files(study: Study, site: Site, dataset: str) -> dict[str, str]:
         Two files have one name, or the folder holds no slide.
     """
     card = study.dataset(dataset)
-    folder = folder_of(card, site.data_root) / card["images"]
+    folder = below(folder_of(card, site.data_root), card["images"])
     if "synthetic" in card:
         slides = cohort_slides(COHORTS[dataset])
         return {slide.name: str(folder / f"{slide.name}.tiff") for slide in slides}
@@ -61,7 +61,7 @@ def slide_files(study: Study, site: Site, dataset: str) -> dict[str, str]:
 
 def _named(card: Card, data_root: Path) -> list[str]:
     """Return the slides that the slide table names, where there is one."""
-    path = data_root / card.get("slide_table", "")
+    path = below(data_root, card.get("slide_table", ""))
     if "slide_table" not in card or path.suffix != ".csv" or not path.exists():
         return []
     with open(path, newline="", encoding="utf-8-sig") as file:
@@ -84,7 +84,7 @@ def labelled_slides(study: Study, site: Site, dataset: str) -> list[str]:
     from cryotome.cohorts import join_cohort, read_labels, read_slides  # pandas, seldom needed
 
     paths = {"labels": card["labels"]["table"], "slides": card.get("slide_table")}
-    at = {name: site.data_root / said for name, said in paths.items() if said}
+    at = {name: below(site.data_root, said) for name, said in paths.items() if said}
     for path in at.values():
         if not path.exists():
             raise CryotomeError(

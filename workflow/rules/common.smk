@@ -19,7 +19,7 @@ BASE = Path(workflow.basedir)
 sys.path.insert(0, str(BASE / "workflow"))
 
 from cryotome import recipes, slide_lists
-from cryotome.cards import facts, tiling_of
+from cryotome.cards import below, facts, tiling_of
 from cryotome.cluster import ANYTHING, SCHEDULER, granted
 from cryotome.demands import (
     bag_mb,

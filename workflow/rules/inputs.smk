@@ -8,7 +8,7 @@ PART = STUDY.colorectal
 def brought(dataset, table):
     """Return a table that a user brings for a cohort; none where only a plan is made without it."""
     card = STUDY.dataset(dataset)
-    path = folder_of(card, SITE.data_root) / table
+    path = below(folder_of(card, SITE.data_root), table)
     if "synthetic" in card or path.exists():
         return [str(path)]
     if PLAN in os.environ:
