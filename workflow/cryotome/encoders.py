@@ -82,7 +82,7 @@ def _torchvision(card: Card) -> nn.Module:
 def _transformers(card: Card) -> nn.Module:
     import transformers
 
-    network = getattr(transformers, card["architecture"], None)
+    network: Any = getattr(transformers, card["architecture"], None)
     if not isinstance(network, type) or not issubclass(network, transformers.PreTrainedModel):
         raise CardError(f"transformers has no network of the name {card['architecture']!r}.")
     return network(network.config_class(**card["arguments"]), **without_pooler(network))

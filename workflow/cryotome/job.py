@@ -17,6 +17,7 @@ from cryotome import ledger
 from cryotome.errors import CryotomeError
 from cryotome.failures import ENDING, KEPT, is_mendable, reason, recorded, without_secrets
 from cryotome.leases import leased
+from cryotome.private import confined
 from cryotome.watch import LOG, watched
 
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
@@ -128,14 +129,15 @@ def run(main: Callable[..., None]) -> None:
     wanted.pop("return", None)
     assert list(wanted) == list(inspect.signature(main).parameters)
     if job is None:
-        main(**_from_command_line(main, wanted))
+        with confined():
+            main(**_from_command_line(main, wanted))
         return
     path, keys = Path(job.log[0]), dict(job.wildcards.items())
     with _logging(path) as log:
         try:
             gpus = job.resources.get("gpu", 0)
             about = path, job.rule, keys
-            with recorded(*about) as tell, ledger.kept(*about, job.threads) as attempt:
+            with confined(), recorded(*about) as tell, ledger.kept(*about, job.threads) as attempt:
 
                 def last_words(why: str) -> None:
                     tell(why)

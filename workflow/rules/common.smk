@@ -38,6 +38,7 @@ from cryotome.failures import RUN
 from cryotome.job import LOG_ONLY
 from cryotome.page.about import page_about
 from cryotome.pins import pinned
+from cryotome.private import confine
 from cryotome.regions import areas_of
 from cryotome.site import (
     PLAN,
@@ -50,6 +51,7 @@ from cryotome.site import (
 from cryotome.strictest import strictest
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
+confine(os.environ)  # the jobs inherit it, before their first import
 SITE = settle(config, BASE / "config")
 STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
 
