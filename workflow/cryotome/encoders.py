@@ -83,9 +83,10 @@ def _transformers(card: Card) -> nn.Module:
     import transformers
 
     network: Any = getattr(transformers, card["architecture"], None)
-    if not isinstance(network, type) or not issubclass(network, transformers.PreTrainedModel):
+    config = getattr(network, "config_class", None)
+    if not config or not issubclass(network, transformers.PreTrainedModel):
         raise CardError(f"transformers has no network of the name {card['architecture']!r}.")
-    return network(network.config_class(**card["arguments"]), **without_pooler(network))
+    return network(config(**card["arguments"]), **without_pooler(network))
 
 
 LOADERS: dict[str, Callable[[Card], nn.Module]] = {

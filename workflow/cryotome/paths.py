@@ -3,6 +3,7 @@
 import glob
 import hashlib
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,7 +62,9 @@ def _runs(pid: int) -> bool:
 def written_whole(path: Path | str) -> Iterator[Path]:
     """Give a place beside `path` to write to; rename it to `path` only if the block succeeds.
 
-    What a process of this machine left there when it was killed is cleared away.
+    It is made here, under a name that nobody can guess and that was not there: who may write to
+    the folder, too, cannot lead it elsewhere by a link. What a process of this machine left there
+    when it was killed is cleared away.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +72,9 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     for left in path.parent.glob(f"{glob.escape(start)}.*.part"):
         if not _runs(int(left.name.split(".")[-2])):
             left.unlink(missing_ok=True)
-    beside = path.with_name(f"{start}.{os.getpid()}.part")
+    beside = path.with_name(f"{start}.{secrets.token_hex(4)}.{os.getpid()}.part")
     try:
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
         yield beside
         beside.replace(path)
     except OSError as error:
