@@ -283,7 +283,8 @@ def test_a_killed_process_leaves_what_came_and_the_next_goes_on(server, tmp_path
 def test_a_link_where_the_bytes_gather_is_not_written_through(server, tmp_path, name):
     server.put("/a", CONTENT)
     (tmp_path / "precious").write_text("kept")
-    (tmp_path / name).symlink_to(tmp_path / "precious")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / name).symlink_to(tmp_path / "precious")
     with pytest.raises((DownloadError, OSError), match=r"is a link|symbolic links"):
         fetch(server, tmp_path)
     assert (tmp_path / "precious").read_text() == "kept"

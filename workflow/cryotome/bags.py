@@ -31,6 +31,7 @@ from cryotome.stores import (
     UNREADABLE,
     VERSION,
     Rows,
+    check_plain,
     passport,
     read_ids,
     read_rows,
@@ -214,6 +215,8 @@ def read_bag(
         The bag is foreign where that is not allowed, half-written, damaged, or of another
         model, view or tiles; or it is in no form that is known.
     """
+    if foreign:
+        check_plain(path)
     if foreign and not _is_ours(path):
         return _read_foreign(path)
     stamps = passport(path, BAGS)

@@ -15,7 +15,7 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from cryotome.dino.order import ahead
 from cryotome.errors import DataError, SplitError, StoreError
-from cryotome.stores import UNREADABLE
+from cryotome.stores import UNREADABLE, check_plain
 from cryotome.supply import sent
 
 OPEN = 512  # tile stores held open at once
@@ -30,6 +30,7 @@ def holds_tiles(path: Path) -> bool:
     StoreError
         It cannot be read.
     """
+    check_plain(path)
     try:
         with h5py.File(path) as file:
             return JPEG in file
