@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.cards import MATCHED, Card
+from cryotome.sheets import in_latex, in_markdown, one_line
 
 KEYS = ["dataset", "model", "head"]
 COUNTED = ["parameters", "dim", "prefix_tokens", "gflops"]  # of an encoder
@@ -233,24 +234,19 @@ def _tissue(about: Card) -> str:
 def to_markdown(cells: pd.DataFrame, text: str) -> str:
     """Write cells as a Markdown table above its caption."""
     head = [list(cells.columns), ["---"] * cells.shape[1]]
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in head + cells.to_numpy().tolist()]
-    return "\n".join(lines) + f"\n\n{text}\n"
+    rows = head + cells.to_numpy().tolist()
+    lines = ["| " + " | ".join(map(in_markdown, row)) + " |" for row in rows]
+    return "\n".join(lines) + f"\n\n{one_line(text)}\n"
 
 
 def to_latex(cells: pd.DataFrame, text: str) -> str:
     """Write cells as a LaTeX table with booktabs rules."""
-
-    def spelt(value: object) -> str:
-        for plain, safe in (("&", r"\&"), ("_", r"\_"), ("±", r"$\pm$"), ("%", r"\%")):
-            value = str(value).replace(plain, safe)
-        return str(value)
-
-    body = [" & ".join(map(spelt, row)) + r" \\" for row in cells.to_numpy().tolist()]
-    rule = " & ".join(map(spelt, cells.columns)) + r" \\"
+    body = [" & ".join(map(in_latex, row)) + r" \\" for row in cells.to_numpy().tolist()]
+    rule = " & ".join(map(in_latex, cells.columns)) + r" \\"
     columns = "ll" + "c" * (cells.shape[1] - 2)
     inner = "\n".join([r"\toprule", rule, r"\midrule", *body, r"\bottomrule"])
     return (
         "\\begin{table}\n\\centering\n"
         f"\\begin{{tabular}}{{{columns}}}\n{inner}\n\\end{{tabular}}\n"
-        f"\\caption{{{spelt(text)}}}\n\\end{{table}}\n"
+        f"\\caption{{{in_latex(text)}}}\n\\end{{table}}\n"
     )

@@ -10,6 +10,7 @@ from cryotome.figures import draw_sheet, save_figure
 from cryotome.job import run
 from cryotome.patches import seen_patches
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.site import folder_of
 
 
@@ -30,7 +31,7 @@ def main(
     print(summarise(of_cells, findings, policies, dataset), file=sys.stderr)
     refuse(findings, policies, dataset)
     with written_whole(table) as beside:
-        findings.to_csv(beside, index=False)
+        write_csv(findings, beside)
     classes = [entry["name"] for entry in card["classes"]]
     named = of_cells.assign(label=of_cells["label"].map(dict(enumerate(classes))))
     pictures = seen_patches(patches, example_rows(named, findings, columns=8))

@@ -8,6 +8,7 @@ from cryotome.colorectal_tables import counted, judged, read_summaries
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.published import read_published
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -15,7 +16,7 @@ def main(
 ) -> None:
     measured = pd.concat([read_summaries(scores), counted(pd.read_csv(sizes))])
     with written_whole(verdicts) as beside:
-        judged(measured, read_published(published), about).to_csv(beside, index=False)
+        write_csv(judged(measured, read_published(published), about), beside)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from cryotome import recipes
 from cryotome.cohorts import check_counts, join_cohort, read_labels, read_slides
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -35,7 +36,7 @@ def main(
     )
     for path, part in zip((patients, slides, excluded), cohort.tables, strict=True):
         with written_whole(path) as beside:
-            part.to_csv(beside, index=False)
+            write_csv(part, beside)
 
 
 if __name__ == "__main__":
