@@ -1,12 +1,14 @@
 import json
 import re
 import sqlite3
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import CONFIG
 
+from cryotome.annotations import read_midog_json
 from cryotome.cards import load_card
 from cryotome.cells import load_cells, read_cells
 from cryotome.demo import make_slides
@@ -363,3 +365,15 @@ def test_metadata_of_class_folders_that_is_wrong_is_named(shared, tmp_path, chan
     (tmp_path / "m.csv").write_text(change((shared / "amibr" / "AMI-BR.csv").read_text()))
     with pytest.raises(DataError, match=said):
         read_cells(tmp_path / "m.csv", shared / "amibr", card, "amibr")
+
+
+@pytest.mark.parametrize("many", [20_000, 80_000])
+def test_json_with_one_key_many_times_is_refused_at_once(tmp_path, demo_card, many):
+    """It took the square of their number: 12 s for 20,000."""
+    keys = ", ".join(f'"k{n}": 0' for n in range(many))
+    path = tmp_path / "a.json"
+    path.write_text(f'{{{keys}, "k{many - 1}": 0}}')
+    began = time.monotonic()
+    with pytest.raises(DataError, match=f"the key 'k{many - 1}' twice"):
+        read_midog_json(path, tmp_path, demo_card)
+    assert time.monotonic() - began < 5

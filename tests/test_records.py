@@ -207,3 +207,20 @@ def test_no_card_of_a_record_leads_out_of_the_data(template):
     card = load_card(CONFIG, "downloads", "midog2022") | {"files": {".*": template}}
     with pytest.raises(CardError, match="files"):
         check(card, "download", "mine.yaml")
+
+
+def test_a_file_of_unknown_size_may_have_twice_the_cards_gigabytes():
+    found = wanted(CARD | {"gigabytes": 0.25}, "r", FILES)
+    assert [remote.most for remote in found] == [500_000_000] * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size": "many"}, {"size": -1}, {"size": True}, {"size": 1.5}, {"size": [5]}, {"key": None},
+     {"key": 7}, {"checksum": 5}, {"links": {"self": None}}, {"links": []}],
+)  # fmt: skip
+def test_a_listing_of_the_wrong_kinds_is_named(server, change):
+    file = {"key": "a.png", "size": 5, "checksum": f"md5:{MD5}", "links": {"self": "http://z/a"}}
+    server.put("/records/1", {"files": [file | change]})
+    with pytest.raises(DownloadError, match="zenodo 1 does not list its files as it used to"):
+        listed({"zenodo": 1, "at": server.url})

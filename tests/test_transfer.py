@@ -288,3 +288,11 @@ def test_a_link_where_the_bytes_gather_is_not_written_through(server, tmp_path, 
     with pytest.raises((DownloadError, OSError), match=r"is a link|symbolic links"):
         fetch(server, tmp_path)
     assert (tmp_path / "precious").read_text() == "kept"
+
+
+def test_a_file_of_unknown_size_is_taken_as_far_as_the_card_expects(server, tmp_path):
+    server.put("/a", CONTENT)
+    said = refused(server, tmp_path, size=None, checksum=None, most=50_000)
+    assert "more than 50,000 bytes came, twice the card's `gigabytes`" in said
+    assert not list(tmp_path.rglob("*.part*"))
+    assert fetch(server, tmp_path, size=None, most=len(CONTENT)) == CONTENT

@@ -192,6 +192,12 @@ def _attempt(url: str, part: _Part, web: Web, tell: Callable[[int], object]) -> 
             if size is not None and part.size > size:
                 _throw_away(part, tell)
                 raise DownloadError(f"more than the record's {size:,} bytes came")
+            if size is None and part.size > (part.remote.most or part.size):
+                _throw_away(part, tell)
+                raise DownloadError(
+                    f"more than {part.remote.most:,} bytes came, twice the card's `gigabytes`; "
+                    "the record does not say its size. Correct `gigabytes:`"
+                )
             if web.stop.is_set():
                 raise DownloadError("it was stopped")
     if not part.size:
