@@ -178,3 +178,10 @@ def test_a_picture_that_is_postscript_starts_no_program(tmp_path, monkeypatch):
 def test_a_webp_that_is_called_png_is_read(tmp_path):
     Image.new("RGB", (40, 40), (200, 100, 150)).save(tmp_path / "a.png", "WEBP", lossless=True)
     assert (open_image(tmp_path / "a.png").read(0, 0, 2, 2) == (200, 100, 150)).all()
+
+
+def test_a_small_file_that_claims_many_pixels_is_not_decoded(tmp_path):
+    """A PNG of 1.2 MB took 3.9 GB."""
+    Image.new("L", (10_000, 10_000)).convert("RGB").save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a.png says that the image has 10,000 x 10,000 pixels"):
+        open_image(tmp_path / "a.png")

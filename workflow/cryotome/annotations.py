@@ -18,6 +18,8 @@ from cryotome.errors import DataError
 FARTHEST = 1e9  # px; no slide is as wide
 ROWS = 5_000_000  # cells of a database, more than twenty times those of the largest dataset
 SECONDS = 120  # that a database may take
+LONGEST = 300  # characters of a database's text that are read; no name has as many
+PLACE = re.compile(r"{([^{}]+)}")  # of a column's value in a card's template
 IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff"}
 
 Reader = Callable[[Path, Path, Card], pd.DataFrame]
@@ -213,10 +215,14 @@ def read_sliderunner(annotations: Path, images: Path, card: Card) -> pd.DataFram
         with sqlite3.connect(f"{annotations.resolve().as_uri()}?mode=ro", uri=True) as database:
             _bound(database)
             columns = {row[1] for row in database.execute("PRAGMA table_info(Annotations)")}
+            image, x, y, name = (
+                f"CASE WHEN length({said}) > {LONGEST} THEN substr({said}, 1, {LONGEST}) "
+                f"ELSE {said} END"
+                for said in ("s.filename", "c.coordinateX", "c.coordinateY", "a.agreedClass")
+            )
             alive = "AND COALESCE(a.deleted, 0) = 0" if "deleted" in columns else ""
             cells = pd.read_sql_query(
-                f"""SELECT s.filename AS image, c.coordinateX AS x, c.coordinateY AS y,
-                           a.agreedClass AS class
+                f"""SELECT {image} AS image, {x} AS x, {y} AS y, {name} AS class
                     FROM Annotations a
                     JOIN Annotations_coordinates c ON c.annoId = a.uid
                     JOIN Slides s ON s.uid = a.slide
@@ -303,6 +309,11 @@ def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFra
     return table[(table[needed] != "").any(axis=1)]
 
 
+def _filled(template: str, row: dict[str, str]) -> str:
+    """Put the cells of a row into a card's template; `str.format` would obey more than names."""
+    return PLACE.sub(lambda place: row[place[1]], template)
+
+
 @reader("class_folders")
 def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd.DataFrame:
     """Read images that lie in one folder per class, one cell an image.
@@ -326,12 +337,12 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     if annotations is None:
         return cells.assign(slide=cells["image"], x=0.0, y=0.0, **{"class": cells["named"]})
     reading = card["reading"]
-    asked = re.findall(r"{(\w+)}", reading["key"] + reading["slide"])
+    asked = PLACE.findall(reading["key"] + reading["slide"])
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
     table = read_csv(annotations, needed, text=True)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
-    table["key"] = [reading["key"].format(**row) for row in spelt]
-    table["slide"] = [reading["slide"].format(**row) for row in spelt]
+    table["key"] = [_filled(reading["key"], row) for row in spelt]
+    table["slide"] = [_filled(reading["slide"], row) for row in spelt]
     table["number"] = table["slide"].map(number)
     places = table.reindex(columns=["x", "y"], fill_value="0")
     table[["x", "y"]] = places.apply(pd.to_numeric, errors="coerce").astype(float)

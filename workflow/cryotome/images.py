@@ -16,6 +16,8 @@ from cryotome.failures import WAYS_OUT
 from cryotome.paths import leads_out
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
+SAFE_PIXELS = 50_000_000  # whatever the file weighs; a region of MIDOG has fewer
+PIXELS_OF_A_BYTE = 30  # of a larger image: tissue packs to a twentieth, bombs to a thousandth
 LONGEST = 240  # bytes of a name; file systems take 255
 MOST_TILE = 2**26  # pixels of one tile or strip, decoded at once
 Image.MAX_IMAGE_PIXELS = None  # `MOST_PIXELS` is asked for instead, with a sentence
@@ -172,8 +174,9 @@ def _decoded(path: Path) -> np.ndarray:
             raise _not_colour(path, "16-bit")
         if image.mode not in ("RGB", "RGBA"):
             raise _not_colour(path, KINDS.get(image.mode, image.mode))
-        if image.width * image.height > MOST_PIXELS:
-            raise _too_large(path, *image.size, "the image", MOST_PIXELS)
+        most = min(MOST_PIXELS, max(SAFE_PIXELS, PIXELS_OF_A_BYTE * path.stat().st_size))
+        if image.width * image.height > most:
+            raise _too_large(path, *image.size, "the image", most)
         return np.asarray(image)
 
 
