@@ -4,7 +4,8 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 STUDY ?= demo
 MODELS ?=
-SNAKEMAKE := PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
+SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" snakemake
+export PYTHONUTF8 := 1
 
 .PHONY: help install demo page control test test-slurm check format docs data weights plan status doctor lock
 
@@ -30,7 +31,7 @@ test: install ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slurm: install ## the demo through a real Slurm with pretend nodes, broken on the way (root)
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/on_slurm.py
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/on_slurm.py
 
 check: install ## lint, format check, types
 	$(BIN)/ruff check .

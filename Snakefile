@@ -5,12 +5,15 @@ Read the includes in order: that is how the data flows, from annotations to a ce
 Which models, datasets, fractions and folds meet is said in config/config.yaml.
 """
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.27")
 
 
-configfile: "config/config.yaml"
+# beside this file, wherever Snakemake works (`--directory`)
+configfile: os.path.relpath(os.path.join(workflow.basedir, "config/config.yaml"))
 
 
 report: "workflow/report/workflow.rst"
@@ -43,9 +46,10 @@ onstart:
 
 
 onsuccess:
-    from cryotome.ending import renew_partial, say_dropped
+    from cryotome.ending import clear_partial_page, renew_partial, say_dropped
 
     renew_partial(STUDY, rules.table2_partial.input, LOGS)
+    clear_partial_page(STUDY, LOGS.parent)
     say_dropped(STUDY, LOGS.parent, say=logger.warning)
 
 

@@ -112,7 +112,7 @@ def judge(slides: pd.DataFrame, design: Design, seed: int) -> dict[str, float]:
     names = np.sort(np.arange(count).astype(str))
     counts = draw_slides(count, draws=1000, seed=seed)
     wins = [[count_wins(*f) for f in zip(cells, labels, s, strict=True)] for s in of_part]
-    draws = [resample(row, names, counts) for row in wins]
+    draws = [resample(row, names, [counts]) for row in wins]
     gap, spread = one.minus(other), float(np.nanstd(draws[0] - draws[1]))
     apart = [a.auroc - b.auroc for a, b in zip(*wins, strict=True)]
     folds = pd.Series(apart).groupby([k for k, _ in tests]).mean().to_numpy()

@@ -93,7 +93,7 @@ def run(data: Path, out: Path, counts: tuple[int, int], *, quick: bool) -> None:
     clock, terminal = Clock(), sys.stderr
     widths = {name: NARROW if quick else width for name, (width, _) in MODELS.items()}
     asked, size = (NARROW, (200, 2)) if quick else (ASKED, (1000, 5))  # draws of slides, folds
-    with open(out / "log.txt", "w", buffering=1) as log, redirect_stderr(log):
+    with open(out / "log.txt", "w", buffering=1, encoding="utf-8") as log, redirect_stderr(log):
         with clock.stage("cells, windows"):
             write_cards(Path("config"), widths)
             every = [Study(c, Path("config")) for c in studies(*size).values()]
@@ -146,7 +146,7 @@ def keep(out: Path, studied: pd.DataFrame, truth: pd.DataFrame, clock: Clock) ->
     shown += ["cost", "cost_low", "cost_high", "slide_prevalence_auroc"]
     how = {"index": False, "float_format": lambda value: f"{value:.3f}"}
     print(ladder[shown].to_string(**how), "\n")
-    print((out / "full" / "table2.md").read_text())
+    print((out / "full" / "table2.md").read_text(encoding="utf-8"))
     print(clock.table().to_string(**how), "\n")
     print(truth.to_string(**how | {"float_format": lambda value: f"{value:.4f}"}), "\n")
     alone = ladder[ladder["row"] == "slide_identity + slide_prevalence"]

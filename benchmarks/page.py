@@ -44,7 +44,7 @@ def main() -> None:
         browser = play.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         empty = Path(folder) / "empty.html"
         vega = vl_convert.javascript_bundle().replace("</script", "<\\/script")
-        empty.write_text(EMPTY.format(vega))
+        empty.write_text(EMPTY.format(vega), encoding="utf-8")
         least = opened(browser, empty, "body[data-ready]")
         print(f"least page, {empty.stat().st_size / 1e6:.1f} MB: {least:.2f} s")
         for rows, cells in ((9, 2_000), (45, 40_000)):

@@ -58,14 +58,14 @@ class Run:
 def timed(command: list[str], folder: Path, said: Path, **environment: str) -> Run:
     """Run a command to its end, its output in a file."""
     start = time.perf_counter()
-    with said.open("w") as file:
+    with said.open("w", encoding="utf-8") as file:
         child = subprocess.Popen(
             command, cwd=folder, env=os.environ | environment, stdout=file, stderr=file
         )
         _, status, used = os.wait4(child.pid, 0)
     wall = time.perf_counter() - start
     if status:
-        sys.exit(f"{' '.join(command)} failed:\n{said.read_text()[-2000:]}")
+        sys.exit(f"{' '.join(command)} failed:\n{said.read_text(encoding='utf-8')[-2000:]}")
     return Run(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20)
 
 
@@ -76,18 +76,18 @@ def least(runs: list[Run]) -> Run:
 def write_study(folder: Path, copies: int) -> int:
     """Write the config `whole.yaml` and the copies of model cards; return the number of rows."""
     configs = [folder / "config" / f"{name}.yaml" for name in STUDIES]
-    read = [yaml.safe_load(path.read_text()) for path in configs if path.exists()]
+    read = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in configs if path.exists()]
     rows = [row for config in read for row in config["rows"]]
     unique = [row for at, row in enumerate(rows) if row not in rows[:at]]
     for model in {row["model"] for row in unique}:
         for copy in range(1, copies):
             card = folder / "config" / "models" / f"{model}_copy{copy}.yaml"
-            card.write_text(f"like: {model}\n")
+            card.write_text(f"like: {model}\n", encoding="utf-8")
     more = [
         row | {"model": f"{row['model']}_copy{copy}"} for copy in range(1, copies) for row in unique
     ]
     whole = read[0] | {"study": "whole", "rows": unique + more, "schemes": SCHEMES}
-    (folder / "whole.yaml").write_text(yaml.safe_dump(whole))
+    (folder / "whole.yaml").write_text(yaml.safe_dump(whole), encoding="utf-8")
     return len(unique + more)
 
 
@@ -100,7 +100,7 @@ def plan(copies: int, repeats: int) -> None:
         for _ in range(repeats):
             started.append(timed([*SNAKEMAKE, "--version"], folder, said))
             planned.append(timed(DRY, folder, said, **{PLAN: "1"}))
-        text = said.read_text()
+        text = said.read_text(encoding="utf-8")
         jobs = len(read_jobs(text))
         files = [path for line in re.findall(r"^    output: (.*)$", text, re.M)
                  for path in line.split(", ")]  # fmt: skip

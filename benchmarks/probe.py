@@ -269,7 +269,9 @@ def drawn_splits(folder: Path, dataset: str, cells: pd.DataFrame) -> dict[str, l
                 path = folder / dataset / scheme / f"fraction={fraction}" / f"fold={fold}.csv"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 split.roles.to_csv(path, index=False)
-                path.with_suffix(".json").write_text(json.dumps({"drawn": split.drawn}))
+                path.with_suffix(".json").write_text(
+                    json.dumps({"drawn": split.drawn}), encoding="utf-8"
+                )
                 files.setdefault(scheme, []).append(path)
     return files
 

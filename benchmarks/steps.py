@@ -87,10 +87,12 @@ def write_cards(folder: Path, widths: dict[str, int]) -> None:
         card = {"title": f"{title}, {width}", "source": "benchmarks/worlds.py", "dim": width}
         # nothing is loaded: this only says that there is no network
         card |= {"licence": "none needed", "weights": "none", "loader": "slide_identity"}
-        (folder / "models" / f"{name}.yaml").write_text(yaml.safe_dump(card))
+        (folder / "models" / f"{name}.yaml").write_text(yaml.safe_dump(card), encoding="utf-8")
     for name in ("midog2022", "ccmct"):
         path = folder / "datasets" / f"{name}.yaml"
-        path.write_text(f"synthetic: {NOTICE}\n{path.read_text()}")
+        path.write_text(
+            f"synthetic: {NOTICE}\n{path.read_text(encoding='utf-8')}", encoding="utf-8"
+        )
 
 
 @dataclass

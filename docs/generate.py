@@ -74,7 +74,7 @@ def config_page() -> str:
     ]
     for schema, where in KINDS.items():
         content = yaml.safe_load(
-            (ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml").read_text()
+            (ROOT / "workflow" / "schemas" / f"{schema}.schema.yaml").read_text(encoding="utf-8")
         )
         properties = dict(content.get("properties", {}))
         for choice in content.get("oneOf", []):
@@ -88,7 +88,9 @@ def config_page() -> str:
 
 def locked() -> dict[str, str]:
     """Return package to version of the lock file, as far as it is installed here."""
-    lines = re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / "requirements.txt").read_text(), re.M)
+    lines = re.findall(
+        r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.M
+    )
     return dict(lines)
 
 
@@ -108,7 +110,7 @@ def licence(package: str) -> str:
 
 def _licence_file(package: str) -> str:
     named = [file for file in files(package) or [] if file.name.upper().startswith("LICEN")]
-    return named[0].read_text() if named else ""
+    return named[0].read_text(encoding="utf-8") if named else ""
 
 
 def licences() -> dict[str, str]:
@@ -259,7 +261,7 @@ PAGES = {
 
 if __name__ == "__main__":
     for name, page in PAGES.items():
-        (ROOT / name).write_text(page())
+        (ROOT / name).write_text(page(), encoding="utf-8")
     bad = refused(licences())
     if bad:
         raise SystemExit(f"Not acceptable: {bad}")

@@ -110,8 +110,10 @@ def tiny(folder: Path) -> Path:
     """Give a clone with a study of its own: one dataset of 48 patches, every kind of long job."""
     checkout(folder)
     for name, card in CARDS.items():
-        (folder / "config" / name).write_text(yaml.dump(card))
-    (folder / "config" / "config.yaml").write_text(yaml.dump(TINY))  # the default study here
+        (folder / "config" / name).write_text(yaml.dump(card), encoding="utf-8")
+    (folder / "config" / "config.yaml").write_text(
+        yaml.dump(TINY), encoding="utf-8"
+    )  # the default study here
     (folder / "data" / "tiny" / "images").mkdir(parents=True)
     lines = ["x,y,label,filename"]
     for image in range(IMAGES):
@@ -119,7 +121,7 @@ def tiny(folder: Path) -> Path:
         tifffile.imwrite(folder / f"data/tiny/images/{image}.tiff", pixels, photometric="rgb")
         for (x, y), label in list(zip(centres, labels, strict=True))[:CELLS]:
             lines.append(f"{x},{y},{'yes' if label else 'no'},{image}.tiff")
-    (folder / "data" / "tiny" / "cells.csv").write_text("\n".join(lines) + "\n")
+    (folder / "data" / "tiny" / "cells.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return folder
 
 
@@ -132,7 +134,9 @@ def unlock(folder: Path) -> None:
 def run_to_the_end(folder: Path, *arguments: str) -> str:
     """Run snakemake, after an unlock such as a killed run needs, and return what it said."""
     unlock(folder)
-    done = subprocess.run([*SNAKEMAKE, *arguments], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run(
+        [*SNAKEMAKE, *arguments], cwd=folder, capture_output=True, encoding="utf-8"
+    )
     if done.returncode:
         sys.exit(f"{folder}: the run after a kill failed.\n{done.stdout}{done.stderr}")
     return done.stdout + done.stderr
@@ -143,7 +147,9 @@ def descendants(pid: int) -> list[int]:
     parents = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rsplit(")", 1)[1].split()[1])
+            parents[int(stat.parent.name)] = int(
+                stat.read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1]
+            )
         except OSError:  # it has ended meanwhile
             continue
     found = [pid]
@@ -213,7 +219,7 @@ def break_off(
     -------
     whether there still was something to strike
     """
-    log = (folder / "broken.log").open("w")
+    log = (folder / "broken.log").open("w", encoding="utf-8")
     main = subprocess.Popen(
         [*SNAKEMAKE, *arguments], cwd=folder, stdout=log, stderr=log, start_new_session=True
     )
@@ -336,7 +342,7 @@ def over_dag(
         tally.late += not struck
         tally.kills["whole study"] += struck
         tally.blows[name] += struck
-        tally.gone_on += (folder / "broken.log").read_text().count("oing on after")
+        tally.gone_on += (folder / "broken.log").read_text(encoding="utf-8").count("oing on after")
         print(
             f"{tally.kills.total():3d} {name if struck else 'too late':18s} after {instant:5.1f} s"
             f", {len(numbers(folder))} of {len(due)} files made",

@@ -244,19 +244,23 @@ def _crops(folder: Path) -> list[Path]:
         (folder / "images" / kind).mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (8, 8)).save(folder / "images" / kind / f"MIDOG21_{number}.png")
         lines.append(f"{number},MIDOG21,{kind == 'Atypical'},1,2,{number + 1:03d}.tiff")
-    (folder / "metadata.csv").write_text("\n".join(lines) + "\n")
+    (folder / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return [folder / "metadata.csv"]
 
 
 def _points(folder: Path) -> list[Path]:
     lines = [f"{n},{n},{1 + n % 2},00{n}.tiff,s{n}" for n in range(8)]
-    (folder / "points.csv").write_text("x,y,label,filename,slide\n" + "\n".join(lines) + "\n")
+    (folder / "points.csv").write_text(
+        "x,y,label,filename,slide\n" + "\n".join(lines) + "\n", encoding="utf-8"
+    )
     return [folder / "points.csv"]
 
 
 def _made_cells(folder: Path) -> list[Path]:
     lines = [f"{n},00{n}.tiff,s{n},{n},{n}.5,d,{n % 2}" for n in range(8)]
-    (folder / "cells.csv").write_text("id,image,slide,x,y,domain,label\n" + "\n".join(lines) + "\n")
+    (folder / "cells.csv").write_text(
+        "id,image,slide,x,y,domain,label\n" + "\n".join(lines) + "\n", encoding="utf-8"
+    )
     return [folder / "cells.csv"]
 
 
@@ -294,8 +298,8 @@ def _scored(folder: Path) -> list[Path]:
     from cryotome.predictions import write_predictions
 
     split = folder / "fold=0.csv"
-    split.write_text("id,role\n4,test\n5,test\n")
-    split.with_suffix(".json").write_text('{"drawn": "stratified"}')
+    split.write_text("id,role\n4,test\n5,test\n", encoding="utf-8")
+    split.with_suffix(".json").write_text('{"drawn": "stratified"}', encoding="utf-8")
     place = folder / "predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
     roles = pd.DataFrame({"id": [4, 5], "role": "test"})
     how = {"split": split, "notes": {"model": "m", "view": "v", "cells_sha256": "c"}}

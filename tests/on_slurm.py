@@ -66,7 +66,7 @@ class Run:
     faults: list[str] = field(default_factory=list)
 
     def text(self) -> str:
-        return self.log.read_text() if self.log.exists() else ""
+        return self.log.read_text(encoding="utf-8") if self.log.exists() else ""
 
     def note(self, what: str) -> None:
         print(f"  {what}", flush=True)
@@ -133,7 +133,7 @@ Fault = Callable[[Run, Cluster], Iterator[None]]
 def snakemake(run: Run, cluster: Cluster, faults: list[Fault], *more: str, until: int = 0) -> int:
     """Run the demo through Slurm; interrupt it once so many per cent are done, where asked."""
     command = [*SNAKEMAKE[:2], "--profile", "slurm", "--jobs", "6", *more]
-    start, log = time.monotonic(), run.log.open("a")
+    start, log = time.monotonic(), run.log.open("a", encoding="utf-8")
     main = subprocess.Popen(command, cwd=run.folder, stdout=log, stderr=subprocess.STDOUT)
     waiting = [fault(run, cluster) for fault in faults]
     while main.poll() is None:

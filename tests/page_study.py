@@ -141,6 +141,36 @@ def write_more(folder: Path, study: Study, *, cells: int = 60) -> None:
         table.assign(study=study.name, synthetic=False).to_csv(home / f"{name}.csv", index=False)
 
 
+def write_audits(folder: Path, study: Study) -> None:
+    """Write cells of every dataset, what its audit found, and what every split lets through."""
+    for name in {study.home(dataset) for dataset in study.datasets}:
+        cells = pd.DataFrame({"id": range(1200)}).assign(x=1.0, y=2.0, domain="d")
+        cells = cells.assign(image=[f"{n % 40}.tiff" for n in cells["id"]], label=cells["id"] % 2)
+        (folder / "cells").mkdir(exist_ok=True)
+        cells.assign(slide=cells["image"]).to_csv(folder / "cells" / f"{name}.csv", index=False)
+        found = [("duplicate", 9, 3, 1, 1), ("duplicate", 11, 3, 1, 1), ("conflict", 20, 31, 0, 1),
+                 ("near", 41, 40, 1, 0), ("near", 45, 44, 1, 1), ("border", 7, -1, 1, -1)]  # fmt: skip
+        table = pd.DataFrame(found, columns=["finding", "id", "other", "label", "other_label"])
+        kept = table.assign(image="1.tiff", x=1.0, y=2.0, left_out=False, other_left_out=False)
+        (folder / "audits").mkdir(exist_ok=True)
+        kept.to_csv(folder / "audits" / f"{name}.csv", index=False)
+    for dataset, scheme in study.blocks:
+        for fold in study.folds:
+            counts = {
+                "test_cells": 240,
+                "on_training_slide": 240,
+                "pixels_with_training": 60 + fold,
+            }
+            counts |= {"centre_of_other_label": 2, "duplicate_of_training": 1 + fold}
+            counts |= {"near_training_of_other_label": 1}
+            place = folder / "splits" / dataset / scheme / "fraction=1.0"
+            place.mkdir(parents=True, exist_ok=True)
+            table = pd.DataFrame(counts.items(), columns=["measure", "cells"])
+            table.assign(share=table["cells"] / 240).to_csv(
+                place / f"fold={fold}.leakage.csv", index=False
+            )
+
+
 def _write_atlas(place: Path, names: list[str], domains: list[str], cells: int, rng) -> None:
     (place / "sheets").mkdir(parents=True, exist_ok=True)
     (place / "slides").mkdir(exist_ok=True)
@@ -148,7 +178,7 @@ def _write_atlas(place: Path, names: list[str], domains: list[str], cells: int, 
     table = pd.DataFrame({"id": range(cells), "slide": "a.tiff", "label": 1, **scores})
     table.to_csv(place / "cells.csv", index=False)
     (place / "slides" / "a.tiff.geojson").write_text(
-        '{"type": "FeatureCollection", "features": []}'
+        '{"type": "FeatureCollection", "features": []}', encoding="utf-8"
     )
     slides = {"dataset": place.name, "slide": ["a.tiff"], "cells": cells, "errors": 3}
     file = f"atlas/{place.name}/slides/a.tiff.geojson"
@@ -205,6 +235,7 @@ def make_page(
     study = study_of(rows, list(datasets))
     write_tables(folder, study)
     write_more(folder, study, cells=cells)
+    write_audits(folder, study)
     page = folder / "studies" / study.name / "index.html"
     write_page(page, json.loads(page_about(study)))
     return page

@@ -11,7 +11,9 @@ from cryotome.study import Row, Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) | changes, CONFIG)
+    return Study(
+        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
+    )
 
 
 def test_what_stands_in_table_2_is_counted_and_else_the_first_scheme():

@@ -82,7 +82,7 @@ def test_a_broken_archive_leaves_nothing(tmp_path):
 
 def test_what_a_kill_left_half_unpacked_is_replaced(tmp_path):
     (tmp_path / ".a.unpacked.part").mkdir()
-    (tmp_path / ".a.unpacked.part" / "half").write_text("torn")
+    (tmp_path / ".a.unpacked.part" / "half").write_text("torn", encoding="utf-8")
     assert there(unpack(packed(tmp_path / "a.zip", b=b"1"))) == ["b"]
     assert not list(tmp_path.glob(".*"))
 

@@ -28,8 +28,8 @@ def predicted(folder, scheme, model, fold, scores, role="test"):
     split = folder / "splits" / "d" / scheme / end
     split.parent.mkdir(parents=True, exist_ok=True)
     if not split.exists():
-        split.write_text("id,role\n")
-        split.with_suffix(".json").write_text(json.dumps({"drawn": {}}))
+        split.write_text("id,role\n", encoding="utf-8")
+        split.with_suffix(".json").write_text(json.dumps({"drawn": {}}), encoding="utf-8")
     path = folder / "predictions" / "d" / scheme / "view=v" / f"model={model}" / "head=h" / end
     roles = pd.DataFrame({"id": list(scores), "role": role})
     values = np.array(list(scores.values()))
@@ -87,6 +87,14 @@ def test_rows_may_be_absent_and_cells_that_a_row_lacks_are_no_errors(tmp_path):
     assert (atlas.scheme, atlas.fraction, atlas.trainings) == ("random", "1.0", 1)
 
 
+def test_votes_of_three_folds_that_tie_in_the_mean_tie(tmp_path):
+    """11, 18 and 1 of 20 are half, and their floating-point mean is more."""
+    votes = [0.55, 0.9, 0.05]
+    paths = [predicted(tmp_path, "random", "a", fold, {0: vote}) for fold, vote in enumerate(votes)]
+    scores, _ = gather_scores(paths, DOMAIN, "of")
+    assert find_errors(scores, pd.Series([0]))["a + h"].tolist() == [0]
+
+
 def test_predictions_of_other_cells_are_refused(tmp_path):
     paths = [predicted(tmp_path, "random", "a", 0, {0: 0.2})]
     with pytest.raises(StoreError, match="was made from other cells. Delete it and rerun"):
@@ -98,13 +106,13 @@ def test_errors_of_six_cells_and_three_rows():
     assert atlas.errors.to_dict("list") == {
         "a + h": [1, 0, 1, -1, 0, 0],
         "b + h": [0, 0, 0, 0, 0, -1],
-        "c + h": [1, 1, 1, 0, 0, 0],  # 0.5 is called the second class
+        "c + h": [0, 0, 0, -1, -1, -1],  # 0.5 ties, and is called the first class
     }
     one = atlas.scores["a + h"], atlas.errors["a + h"]
     assert most_confident(*one, 1, 6) == [0, 2]
     assert most_confident(*one, 1, 1) == [0]
     assert most_confident(*one, -1, 6) == [3]
-    assert most_confident(atlas.scores["c + h"], atlas.errors["c + h"], 1, 2) == [0, 1]
+    assert most_confident(atlas.scores["c + h"], atlas.errors["c + h"], -1, 2) == [3, 4]
 
 
 def test_disagreement_is_the_sd_over_rows():

@@ -130,7 +130,7 @@ def test_a_broken_image_is_a_finding_where_it_may_be_dropped(image, demo_card):
 
 
 def test_midog_has_nine_pairs_of_cells_within_25_px_of_equal_labels(shared):
-    """18 annotations, as the reference counts them; CCMCT's 427 pairs need its file."""
+    """18 annotations, as the reference counts them; CCMCT's 457 pairs need its file."""
     for name in ("midogpp", "midog2022"):
         card = load_card(CONFIG, "datasets", name)
         found = read_cells(shared / card["annotations"], shared, card, name)
@@ -172,3 +172,24 @@ def test_policies_of_a_card_are_those_of_the_schema():
         assert f"Else {json.dumps(POLICIES[name])}".replace('"', "`") in entry["description"] or (
             name == "near_px" and "Else 25." in entry["description"]
         )
+
+
+def test_near_is_the_larger_of_both_distances_not_the_straight_line():
+    table = cells(("a.tiff", 0, 0, 0), ("a.tiff", 25, 25, 0), ("a.tiff", 0, 26, 0))
+    assert near_pairs(table, 25).tolist() == [[0, 1], [1, 2]]  # 35 px apart in a straight line
+
+
+def test_patches_that_are_enlarged_from_a_coarser_image_are_counted(tmp_path, demo_card, capsys):
+    pixels = np.random.default_rng(0).integers(0, 255, (200, 300, 3), dtype=np.uint8)
+    for name, mpp in (("a.tiff", 0.25), ("b.tiff", 1.0)):
+        unit = {"resolution": (1e4 / mpp, 1e4 / mpp), "resolutionunit": "CENTIMETER"}
+        tifffile.imwrite(tmp_path / name, pixels, photometric="rgb", **unit)
+    table = cells(("a.tiff", 100, 100, 0), ("b.tiff", 200, 90, 1), ("b.tiff", 50, 90, 0))
+    card = demo_card | {"patch": demo_card["patch"] | {"resolution": 0.25}}
+    found = findings(tmp_path, table, card)
+    assert listed(found, "enlarged") == [[1, -1], [2, -1]]
+    said = summarise(table, found, KEEP, "mine")
+    assert "2 patches enlarged from a coarser image; 3 cells enter" in said
+    assert "Warning: enlarged patches hold no detail" in said
+    refuse(found, KEEP, "mine")
+    assert not found["left_out"].any()

@@ -11,6 +11,7 @@ import pytest
 from conftest import CONFIG, ROOT
 
 import cryotome.bags
+from cryotome import recipes
 from cryotome.bags import read_bag, write_bag
 from cryotome.cards import facts, load_card, tiling_of
 from cryotome.colours import colour_histogram
@@ -279,19 +280,19 @@ def test_the_scripts_go_from_a_slide_to_its_bag_and_the_list(cohort, tmp_path):
     card = tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify")
     for name, files in (("DC-001-DX1", [cohort / "DC-001-DX1.tiff"]), ("gone", [])):
         script("tile_slide").main(
-            files, tmp_path / f"{name}.h5", tmp_path / f"{name}.png", 1, card, "d", name,
+            files, tmp_path / f"{name}.h5", tmp_path / f"{name}.png", recipes.TILES, card, "d", name,
             tmp_path / "partial",
         )  # fmt: skip
         assert (tmp_path / f"{name}.png").exists()
         script("embed_slide").main(
-            [tmp_path / f"{name}.h5"], files, [tmp_path / "bags" / f"{name}.h5"], 1,
+            [tmp_path / f"{name}.h5"], files, [tmp_path / "bags" / f"{name}.h5"], recipes.BAGS,
             load_card(CONFIG, "models", COLOUR), COLOUR, "paper-fp32", tmp_path / "partial",
             tmp_path / "batches", tmp_path, "cpu", 2,
         )  # fmt: skip
     script("list_tiles").main(
         [tmp_path / "DC-001-DX1.h5", tmp_path / "gone.h5"], tmp_path / "l.csv"
     )
-    lines = (tmp_path / "l.csv").read_text().splitlines()
+    lines = (tmp_path / "l.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "slide,status,mpp,width,height,reason,tiles,tissue_mm2"
     assert lines[1].startswith("DC-001-DX1,ok,0.5,320,320,,1")
     assert lines[2] == "gone,missing,,0,0,its file is not at hand,0,0.0"
@@ -306,13 +307,13 @@ def test_tables_and_tilings_by_hand(cohort, tmp_path):
     """The command line takes no slide at all as well."""
     card = facts(tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify"))
     words = [
-        "--slide", "--tiles", tmp_path / "t.h5", "--picture", tmp_path / "t.png", "--recipe", "1",
+        "--slide", "--tiles", tmp_path / "t.h5", "--picture", tmp_path / "t.png", "--recipe", recipes.TILES,
         "--card", card, "--dataset", "d", "--name", "s", "--partial", tmp_path / "partial",
     ]  # fmt: skip
     path = ROOT / "workflow" / "scripts" / "tile_slide.py"
     done = subprocess.run(
         [sys.executable, path, *map(str, words)], env={"PYTHONPATH": str(ROOT / "workflow")},
-        capture_output=True, text=True,
+        capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "d, slide s: missing: its file is not at hand" in done.stderr

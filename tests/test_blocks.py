@@ -29,7 +29,7 @@ def write(
     extra = pd.DataFrame({"id": [99], "role": ["validation"], "label": [1], "score": [0.5]})
     pd.concat([table, extra]).to_csv(path, index=False)
     about = {"n_train": 100 + fold, "csv_sha256": sha256(path), "split_sha256": "not at hand"}
-    path.with_suffix(".json").write_text(json.dumps(about))
+    path.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
     return path
 
 

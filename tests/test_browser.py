@@ -103,11 +103,11 @@ def test_cells_are_chosen_and_rows_are_brought_out(browser, made):
     before = figure.locator(".chart").inner_html()
     choice = figure.locator("select")
     choice.select_option(index=0)
-    tab.wait_for_timeout(200)
-    assert figure.locator(".chart").inner_html() != before
+    redrawn = "before => document.querySelector('#differences-all .chart').innerHTML != before"
+    tab.wait_for_function(redrawn, arg=before)
     tab.locator(".legend input").first.check()
-    tab.wait_for_timeout(200)
     marks = tab.locator("[data-picture=figure1-midog2022-random] .mark-symbol path")
+    marks.and_(tab.locator("[opacity='0.08']")).first.wait_for(state="attached")
     opacity = {marks.nth(n).get_attribute("opacity") for n in range(marks.count())}
     assert opacity == {"1", "0.08"}
     assert opened.wrong == []
@@ -118,6 +118,7 @@ def test_a_folded_table_is_built_when_it_is_opened(browser, made):
     fold = tab.locator("#figure2 details.table").first
     assert fold.locator("table").count() == 0
     fold.locator("summary").click()
+    fold.locator("tbody tr").nth(24).wait_for(state="attached")  # rows are built after the click
     assert fold.locator("tbody tr").count() == 25
 
 

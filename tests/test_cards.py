@@ -5,7 +5,7 @@ import pytest
 import yaml
 from conftest import CONFIG, ROOT
 
-from cryotome.cards import KINDS, below, check, facts, load_card
+from cryotome.cards import KINDS, below, check, facts, load_card, tiling_of
 from cryotome.encoders import LOADERS
 from cryotome.errors import CardError
 from cryotome.measure import measure
@@ -40,7 +40,7 @@ def reference() -> dict[str, dict]:
     path = ROOT.parent / "shared" / "reference" / "models.yaml"
     if not path.exists():
         pytest.skip(f"{path} is not here")
-    models = yaml.safe_load(path.read_text())["models"]
+    models = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
     named = {entry["id"]: entry for entry in models if entry["pooling"] != "logit"}
     return {HERE.get(name, name): entry for name, entry in named.items()}
 
@@ -98,7 +98,9 @@ def test_arguments_are_the_exact_ones(reference):
 
 
 def test_no_card_runs_code_from_a_hub():
-    text = "".join(path.read_text() for path in (CONFIG.parent / "workflow").rglob("*.py"))
+    text = "".join(
+        path.read_text(encoding="utf-8") for path in (CONFIG.parent / "workflow").rglob("*.py")
+    )
     assert "trust_remote_code" not in text
     assert "torch.hub.load(" not in text
 
@@ -111,7 +113,7 @@ def test_weights_are_drawn_here_or_have_a_source(name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_names_cards_that_exist(name):
-    study = Study(yaml.safe_load((CONFIG / name).read_text()), CONFIG)
+    study = Study(yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")), CONFIG)
     assert study.runs > 0 or len(study.colorectal.rows) > 1
 
 
@@ -130,8 +132,8 @@ def test_random_weights_are_labelled_random():
 
 def test_a_misspelt_key_is_named_with_its_file(tmp_path):
     (tmp_path / "models").mkdir()
-    card = yaml.safe_load((CONFIG / "models" / "uni.yaml").read_text())
-    (tmp_path / "models" / "wide.yaml").write_text(yaml.dump(card | {"dmi": 5}))
+    card = yaml.safe_load((CONFIG / "models" / "uni.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "models" / "wide.yaml").write_text(yaml.dump(card | {"dmi": 5}), encoding="utf-8")
     with pytest.raises(CardError, match=r"models/wide.yaml, top level: .*'dmi' was unexpected"):
         load_card(tmp_path, "models", "wide")
 
@@ -182,9 +184,9 @@ def test_swiglu_without_its_gate_is_refused():
 def test_like_takes_a_card_and_changes_some_keys(tmp_path):
     (tmp_path / "datasets").mkdir()
     (tmp_path / "datasets" / "a.yaml").write_text(
-        (CONFIG / "datasets" / "midog2022.yaml").read_text()
+        (CONFIG / "datasets" / "midog2022.yaml").read_text(encoding="utf-8"), encoding="utf-8"
     )
-    (tmp_path / "datasets" / "b.yaml").write_text("like: a\npatch: {side: 64}\n")
+    (tmp_path / "datasets" / "b.yaml").write_text("like: a\npatch: {side: 64}\n", encoding="utf-8")
     a, b = (load_card(tmp_path, "datasets", name) for name in "ab")
     assert b["patch"] == {"side": 64, "resolution": "native", "border": "black"}
     assert {k: v for k, v in a.items() if k != "patch"} == {
@@ -195,9 +197,11 @@ def test_like_takes_a_card_and_changes_some_keys(tmp_path):
 def test_weights_of_a_variant_are_said_whole(tmp_path):
     """Parts of two sources are none: a url of one's own beside the hub of the base card."""
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "uni.yaml").write_text((CONFIG / "models" / "uni.yaml").read_text())
+    (tmp_path / "models" / "uni.yaml").write_text(
+        (CONFIG / "models" / "uni.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     (tmp_path / "models" / "mine.yaml").write_text(
-        "like: uni\nweights: {url: 'https://x.org/m.pth', file: m.pth}\n"
+        "like: uni\nweights: {url: 'https://x.org/m.pth', file: m.pth}\n", encoding="utf-8"
     )
     mine = load_card(tmp_path, "models", "mine")
     assert mine["weights"] == {"url": "https://x.org/m.pth", "file": "m.pth"}
@@ -401,3 +405,13 @@ def test_what_people_read_is_one_printable_line_and_no_formula(key, said):
     with pytest.raises(CardError, match=f"mine.yaml, {key}: .* one line of printable text"):
         check(card, "model", "mine.yaml")
     assert check(card | {key: "ResNet50 + e2e (-0.5)"}, "model", "mine.yaml")
+
+
+def test_the_key_that_lets_a_card_overrule_its_files_needs_a_resolution(tmp_path):
+    card = load_card(CONFIG, "datasets", "demo_cohort")
+    decided = card | {"mpp": 0.25, "mpp_overrides_file": True}
+    assert check(decided, "dataset", tmp_path / "a.yaml") == decided
+    assert tiling_of(decided, "classify")["tiling"]["mpp_overrides_file"]
+    for wrong in (card | {"mpp_overrides_file": True}, decided | {"mpp": None}):
+        with pytest.raises(CardError, match=r"a.yaml.*mpp"):
+            check(wrong, "dataset", tmp_path / "a.yaml")

@@ -33,7 +33,7 @@ def make(folder: Path, schemes=tuple(KINDS), *, domains: str = "ab", rows=("good
     cells["label"] = rng.integers(2, size=len(slide))
     folder.mkdir(parents=True, exist_ok=True)
     cells.to_csv(folder / "d.csv", index=False)
-    (folder / "audit.csv").write_text(NO_AUDIT)
+    (folder / "audit.csv").write_text(NO_AUDIT, encoding="utf-8")
     predictions = []
     for scheme in schemes:
         card = load_card(CONFIG, "schemes", KINDS[scheme])
@@ -60,7 +60,7 @@ def predict(folder: Path, scheme: str, fold: int, head: str, cells, roles) -> Pa
     split = folder / "splits" / "d" / scheme / SHARE / f"fold={fold}.csv"
     notes = {"split_sha256": sha256(split), "cells_sha256": sha256(folder / "d.csv")}
     notes["csv_sha256"] = hashlib.sha256(text).hexdigest()
-    path.with_suffix(".json").write_text(json.dumps(notes))
+    path.with_suffix(".json").write_text(json.dumps(notes), encoding="utf-8")
     return path
 
 
@@ -179,7 +179,9 @@ def test_folds_and_rows_that_lack_are_left_out(tmp_path):
 def test_predictions_of_other_cells_are_refused(tmp_path):
     _, predictions = make(tmp_path, ["slide_grouped"], rows=["good"])
     scored = pd.read_csv(predictions[0])["id"].iloc[0]
-    (tmp_path / "audit.csv").write_text(NO_AUDIT + f"near,{scored},-1,True,False\n")
+    (tmp_path / "audit.csv").write_text(
+        NO_AUDIT + f"near,{scored},-1,True,False\n", encoding="utf-8"
+    )
     with pytest.raises(StoreError, match="scores cells that the audit left out"):
         read_scored(predictions[0], read(tmp_path))
     cells = pd.read_csv(tmp_path / "d.csv")

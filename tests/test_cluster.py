@@ -17,7 +17,7 @@ def sinfo(tmp_path, monkeypatch):
 
     def say(*lines: str) -> None:
         program = tmp_path / "sinfo"
-        program.write_text("#!/bin/sh\n" + "\n".join(lines) + "\n")
+        program.write_text("#!/bin/sh\n" + "\n".join(lines) + "\n", encoding="utf-8")
         program.chmod(0o755)
 
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")

@@ -7,6 +7,7 @@ from conftest import CONFIG, SHARED
 
 from cryotome.cards import load_card
 from cryotome.cohorts import (
+    NOBODY,
     check_counts,
     join_cohort,
     load_patients,
@@ -22,7 +23,7 @@ OWN = {"patient": "PATIENT", "target": "TARGET", "positive": ["MSIH"], "negative
 
 def labels_csv(folder, text, name="labels.csv"):
     path = folder / name
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -170,7 +171,7 @@ def test_who_is_left_out_is_listed_with_the_reason(tmp_path):
     assert cohort.patients.to_numpy().tolist() == [["a", 1], ["b", 0]]
     assert cohort.slides.to_numpy().tolist() == [["a-1", "a"], ["a-2", "a"], ["b-1", "b"]]
     assert cohort.excluded.to_numpy().tolist() == [
-        ["", "odd", "no patient is known"],
+        ["", "odd", NOBODY],
         ["c", "", "no label"],
         ["c", "c-1", "no label"],
         ["d", "", "no slide"],
@@ -213,3 +214,12 @@ def test_an_xlsx_that_unpacks_to_too_much_is_refused(tmp_path):
         file.writestr("xl/sharedStrings.xml", b" " * 101_000_000)
     with pytest.raises(DataError, match=r"t.xlsx unpacks to 101,000,000 bytes"):
         read_table(tmp_path / "t.xlsx", ["PATIENT"])
+
+
+@pytest.mark.parametrize("dataset", ["tcga_crc", "cptac_crc"])
+def test_the_reproduction_keeps_the_tiles_that_the_pipeline_of_the_paper_keeps(dataset):
+    tiles = load_card(CONFIG, "datasets", dataset)["tiles"]
+    for tiling in tiles.values():
+        assert (tiling["filter"], tiling["least_tissue"]) == ("histobistro", 0)
+    assert [tiles["classify"][key] for key in ("mpp", "side")] == [1.0, 256]
+    assert [tiles["finetune"][key] for key in ("mpp", "side", "stored")] == [0.5, 512, 512]

@@ -82,7 +82,7 @@ def test_figure_2_follows_what_is_finetuned_here_alone():
 def test_a_study_that_does_not_say_colorectal_gets_none_of_the_demos(tmp_path):
     demo = read_yaml(CONFIG / "config.yaml")
     path = tmp_path / "ganz.yaml"
-    path.write_text((CONFIG / "ganz2024.yaml").read_text())
+    path.write_text((CONFIG / "ganz2024.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     merged = demo | read_yaml(path)  # as Snakemake merges
     files = (str(CONFIG / "config.yaml"), str(path))
     assert Study(merged, CONFIG, files=files).colorectal is None
@@ -93,7 +93,7 @@ def test_a_block_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
     demo, roth = (read_yaml(CONFIG / f"{name}.yaml") for name in ("config", "roth2024"))
     del roth["colorectal"]["slides"]["heads"]
     path = tmp_path / "mine.yaml"
-    path.write_text(yaml.dump(roth))
+    path.write_text(yaml.dump(roth), encoding="utf-8")
     merged = demo | roth
     slides = demo["colorectal"]["slides"] | roth["colorectal"]["slides"]
     merged["colorectal"] = demo["colorectal"] | roth["colorectal"] | {"slides": slides}

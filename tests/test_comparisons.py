@@ -190,3 +190,17 @@ def test_the_corrected_t_takes_the_ratio_from_the_cells_themselves():
     flat = block(n=1000)
     assert flat.ratio("good", "1.0") == pytest.approx(0.4)  # 400 tested, 1,000 trained on
     assert flat.ratio("good", "0.1") == pytest.approx(0.04)  # these were a tenth of the pool
+
+
+def test_where_slides_are_not_known_no_number_of_them_is_given_and_every_note_says_so():
+    known = read_blocks({KEYS: block()}, ABOUT, NONE)
+    unknown = read_blocks({KEYS: block()}, ABOUT, NONE, ["d"])
+    mine, as_ever = intervals(unknown, 0.05), intervals(known, 0.05)
+    counts = ["slides", "effective_slides"]
+    assert mine[counts].isna().all(axis=None)
+    assert mine["note"].str.startswith("20 images, slides not known").all()
+    same = [column for column in mine if column not in [*counts, "note"]]
+    pd.testing.assert_frame_equal(mine[same], as_ever[same])
+    few = read_blocks({KEYS: block(slides=4)}, ABOUT, NONE, ["d"])
+    note = comparisons(few, "good", ABOUT)["note"]
+    assert note.str.startswith("4 images, slides not known: no test can reach 0.05").all()

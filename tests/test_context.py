@@ -143,10 +143,13 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "rows": [{"model": "colour_histogram", "head": "ridge"}], "folds": 1,
         "schemes": ["no_overlap"], "context": {"sides": [16, 32], "poolings": ["class"]},
     }  # fmt: skip
-    (folder / "swept.yaml").write_text(yaml.dump(SMALL | changes))
+    (folder / "swept.yaml").write_text(yaml.dump(SMALL | changes), encoding="utf-8")
     # the border drops cells at 32 px that would stay at 16 px
     path = folder / "config/datasets/demo_rois.yaml"
-    path.write_text(path.read_text().replace("border: reflect", "border: drop"))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("border: reflect", "border: drop"),
+        encoding="utf-8",
+    )
     snakemake(folder, "--cores", "1", *ASK)
     return folder
 
@@ -174,9 +177,10 @@ def test_crops_have_the_same_cells_in_the_same_roles_whatever_their_windows(done
 
 def test_a_crop_more_plans_its_own_jobs_alone(done):
     assert plan(done, *ASK) == {}
-    config = yaml.safe_load((done / "swept.yaml").read_text())
+    config = yaml.safe_load((done / "swept.yaml").read_text(encoding="utf-8"))
     (done / "more.yaml").write_text(
-        yaml.dump(config | {"context": config["context"] | {"sides": [16, 24, 32]}})
+        yaml.dump(config | {"context": config["context"] | {"sides": [16, 24, 32]}}),
+        encoding="utf-8",
     )
     assert plan(done, "--configfile", "more.yaml", *ASK[2:]) == {
         "read_cells": 1, "cut_patches": 1, "split": 1, "embed": 1, "probe": 1, "context": 1,

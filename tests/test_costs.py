@@ -4,6 +4,7 @@ from conftest import CONFIG
 
 from cryotome.costs import (
     DEMO_CELLS,
+    TILES,
     Cost,
     Job,
     Prices,
@@ -17,7 +18,9 @@ from cryotome.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) | changes, CONFIG)
+    return Study(
+        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
+    )
 
 
 def training(**changes: str) -> Job:
@@ -109,3 +112,18 @@ def test_a_checkpoint_is_weights_twice_and_the_two_moments_of_adam():
 
 def test_costs_add_up():
     assert Cost(1, 2, 3) + Cost(10, 20, 30) == Cost(11, 22, 33)
+
+
+def test_the_disk_of_stored_tiles_follows_their_side():
+    """Of the real slide tried, a tile of 512 px takes 106 kB, one of 256 px 33 kB."""
+    roth = study("roth2024")
+    prices, names = Prices(roth, on_gpu=True), {"dataset": "tcga_crc", "slide": "a"}
+    tiling = roth.dataset("tcga_crc")["tiles"]["finetune"]
+    assert tiling["stored"] == 512
+    finetune = Job("tile_slide", names | {"tiling": "finetune"})
+    assert prices.cost(finetune).disk / TILES == pytest.approx(118_000, rel=0.01)
+    tiling["stored"] = 256
+    assert prices.cost(finetune).disk / TILES == pytest.approx(29_500, rel=0.01)
+    classify = prices.cost(Job("tile_slide", names | {"tiling": "classify"}))
+    assert classify.disk < 200_000
+    assert classify.cores > 100  # the filter is asked of every tile of the grid

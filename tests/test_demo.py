@@ -10,7 +10,7 @@ from cryotome.images import open_image
 
 
 def test_three_domains_of_eight_regions_in_midogs_format(cohort):
-    content = json.loads((cohort / "annotations.json").read_text())
+    content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
     assert len(content["images"]) == 3 * SLIDES == 24
     assert len(content["annotations"]) == 24 * CELLS
     assert {image["tumor_type"] for image in content["images"]} == set(DOMAINS)

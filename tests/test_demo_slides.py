@@ -51,7 +51,7 @@ def test_one_slide_is_glass(folder):
 
 def test_tables_are_as_the_card_says(folder):
     card = load_card(CONFIG, "datasets", "demo_cohort")
-    with open(folder / "labels.csv") as file:
+    with open(folder / "labels.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     labels = card["labels"]
     assert set(rows[0]) == {labels["patient"], labels["target"], *labels["where"]}
@@ -62,7 +62,7 @@ def test_tables_are_as_the_card_says(folder):
     positive = [row for row in mine if row[labels["target"]] in labels["positive"]]
     assert {"labelled": len(known), "positive": len(positive)} == card["expect"]
     assert (len(rows), len(mine)) == (12, 11)  # one of another project, one without label
-    lines = (folder / "slides.csv").read_text().splitlines()
+    lines = (folder / "slides.csv").read_text(encoding="utf-8").splitlines()
     assert lines[:3] == ["FILENAME,PATIENT", "DC-001-DX1,DC-001", "DC-002-DX1,DC-002"]
     assert len(lines) == 15
 

@@ -103,4 +103,4 @@ def test_the_demo_shows_paper_002_whole_and_says_that_it_is_synthetic():
     assert set(course["panel"]) == {"patches", "slides"}
     cost = pd.read_csv(folder / "figure1.csv").set_index("model")
     assert (cost.loc["dinov2_tiny_demo", "source"] == "measured").all()
-    assert "synthetic demo cohort" in (folder / "tables.md").read_text()
+    assert "synthetic demo cohort" in (folder / "tables.md").read_text(encoding="utf-8")

@@ -35,7 +35,7 @@ def test_peak_memory_counts_what_was_held():
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="Linux only")
 def test_the_units_of_a_processor_are_those_that_the_kernel_lists():
-    assert multiplies_bf16(CPU) == ("amx_bf16" in Path("/proc/cpuinfo").read_text())
+    assert multiplies_bf16(CPU) == ("amx_bf16" in Path("/proc/cpuinfo").read_text(encoding="utf-8"))
 
 
 def test_a_processor_repeats_itself_without_being_told():

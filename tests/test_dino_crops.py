@@ -176,3 +176,18 @@ def test_the_blur_is_torchvisions():
         real = functional.gaussian_blur(images[at], [9, 9], [sigma, sigma])
         assert torch.allclose(ours[at], real, atol=1e-5)
     assert torch.equal(ours[1], images[1])
+
+
+def test_no_crop_of_the_reproduction_is_enlarged():
+    """Tiles of 512 px give crops of 250 px and more; of 256 px, four global ones in five are small."""
+    crops = load_card(CONFIG, "finetunes", "dinov2_s_tcga")["crops"]
+    stored = load_card(CONFIG, "datasets", "tcga_crc")["tiles"]["finetune"]["stored"]
+    enlarged = {}
+    for side in (stored, 256):
+        for kind in ("global", "local"):
+            boxes = draw_boxes(20_000, side, crops[kind]["scale"], crops["ratio"], rng(0))
+            smaller = boxes[:, 2] * boxes[:, 3] < crops[kind]["side"] ** 2
+            enlarged[side, kind] = smaller.float().mean().item()
+    assert stored == 512
+    assert enlarged[512, "global"] == enlarged[512, "local"] == 0
+    assert enlarged[256, "global"] == pytest.approx(0.81, abs=0.01)

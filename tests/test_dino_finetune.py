@@ -189,9 +189,11 @@ def test_the_script_makes_all_of_its_files(store, cohort, tmp_path):
     words = [str(word) for name, values in arguments.items() for word in (f"--{name}", *values)]
     script = ROOT / "workflow" / "scripts" / "finetune_dinov2.py"
     env = {"PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, script, *words], env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script, *words], env=env, capture_output=True, encoding="utf-8"
+    )
     assert done.returncode == 0, done.stderr
-    about = json.loads((tmp_path / "e.json").read_text())
+    about = json.loads((tmp_path / "e.json").read_text(encoding="utf-8"))
     assert about["iterations"] == 2
     assert about["images"] == 8
     assert about["core_hours"] >= 0

@@ -48,7 +48,9 @@ def test_a_split_of_other_cells_is_refused(store, cohort, tmp_path):
 
 
 def test_a_store_of_other_cells_is_refused(store, cohort, tmp_path):
-    (tmp_path / "cells.csv").write_text((cohort / "cells.csv").read_text() + "\n")
+    (tmp_path / "cells.csv").write_text(
+        (cohort / "cells.csv").read_text(encoding="utf-8") + "\n", encoding="utf-8"
+    )
     with pytest.raises(StoreError, match="was cut from another"):
         read_images([store], [tmp_path / "cells.csv"], [], CPU, 1)
 

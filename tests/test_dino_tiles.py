@@ -81,7 +81,7 @@ def test_kinds_of_stores_are_told_apart(slides, tmp_path):
         file["patch"] = np.zeros((1, 2, 2, 3))
     assert holds_tiles(slides[0])
     assert not holds_tiles(tmp_path / "patches.h5")
-    (tmp_path / "page.h5").write_text("<html>")
+    (tmp_path / "page.h5").write_text("<html>", encoding="utf-8")
     with pytest.raises(StoreError, match="is not a readable HDF5 file"):
         holds_tiles(tmp_path / "page.h5")
 

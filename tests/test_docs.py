@@ -18,9 +18,9 @@ DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def commands(path) -> list[str]:
-    blocks = re.findall(r"```bash\n(.*?)```", path.read_text(), re.S)
+    blocks = re.findall(r"```bash\n(.*?)```", path.read_text(encoding="utf-8"), re.S)
     lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
-    inline = re.findall(r"`(snakemake [^`]+)`", path.read_text())
+    inline = re.findall(r"`(snakemake [^`]+)`", path.read_text(encoding="utf-8"))
     return [line for line in lines + inline if line]
 
 
@@ -62,8 +62,28 @@ def test_every_snakemake_command_plans(page, line, clone, data_root):
     assert jobs(snakemake(clone, "-n", *words, **site)), line
 
 
+def test_the_example_study_and_dataset_of_add_a_dataset_plan(clone):
+    """Both are taken from the page, checked against their schemas and planned without a GPU."""
+    text = (ROOT / "docs" / "add-a-dataset.md").read_text(encoding="utf-8")
+    (study,) = re.findall(r"```yaml\n(study: .*?)```", text, re.S)
+    (card,) = re.findall(r"```yaml\n(title: My cells\n.*?)```", text, re.S)
+    (table,) = re.findall(r"```\n(x,y,label,filename.*?)```", text, re.S)
+    mine = clone / "data" / "mine"
+    (mine / "images").mkdir(parents=True)
+    (mine / "cells.csv").write_text(table, encoding="utf-8")
+    (clone / "config" / "datasets" / "my_cells.yaml").write_text(card, encoding="utf-8")
+    (clone / "config" / "mine.yaml").write_text(study, encoding="utf-8")
+    asked = ["-n", "--configfile", "config/mine.yaml"]
+    nowhere = {"CUDA_VISIBLE_DEVICES": "", "CRYOTOME_DATA_ROOT": "data"}
+    assert jobs(snakemake(clone, *asked, "--", "results/cells/my_cells.csv", **nowhere))
+    planned = jobs(snakemake(clone, *asked, "--config", "device=job", **nowhere))
+    assert planned["train_endtoend"] == 20
+    said = snakemake(clone, *asked, check=False, **nowhere)
+    assert "this machine has no GPU" in said
+
+
 def test_every_make_command_is_a_target_and_every_target_is_listed():
-    makefile = (ROOT / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):.*##", makefile, re.M))
     used = {line.split()[1] for path in DOCS for line in commands(path) if line.startswith("make ")}
     assert used <= targets
@@ -71,7 +91,9 @@ def test_every_make_command_is_a_target_and_every_target_is_listed():
 
 
 def test_make_alone_lists_the_targets():
-    said = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["make"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+    ).stdout
     for target in ("demo", "test", "check", "data"):
         assert re.search(rf"^{target} +\w+", said, re.M)
 
@@ -90,7 +112,10 @@ def test_every_other_command_is_python_by_hand():
         "python tests/accidents.py dag --kills 12 --seed 1",
     }
     said = subprocess.run(
-        [sys.executable, "tests/accidents.py", "--help"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "tests/accidents.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
     ).stdout
     assert "{jobs,dag}" in said
 
@@ -98,7 +123,9 @@ def test_every_other_command_is_python_by_hand():
 def test_generated_pages_are_current():
     module = generator()
     for name, page in module.PAGES.items():
-        assert (ROOT / name).read_text() == page(), f"{name} is stale: run `make docs`"
+        assert (ROOT / name).read_text(encoding="utf-8") == page(), (
+            f"{name} is stale: run `make docs`"
+        )
 
 
 def test_no_installed_package_has_a_licence_that_we_refuse():
@@ -111,38 +138,51 @@ def test_no_installed_package_has_a_licence_that_we_refuse():
 
 def test_links_lead_somewhere():
     for path in [*DOCS, ROOT / "config" / "README.md", *(ROOT / "docs" / "decisions").glob("*.md")]:
-        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text()):
+        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
             assert "://" in link or (path.parent / link).exists(), f"{path.name}: {link}"
 
 
 def test_every_fault_of_the_table_has_its_test():
-    lines = (ROOT / "docs" / "reliability.md").read_text().split("\n## ")[0].splitlines()
+    lines = (
+        (ROOT / "docs" / "reliability.md")
+        .read_text(encoding="utf-8")
+        .split("\n## ")[0]
+        .splitlines()
+    )
     rows = [line for line in lines if line.startswith("| ")][2:]
     assert len(rows) == 23
     for row in rows:
         named = re.findall(r"`(test_\w+):(test_\w+)`", row.split(" | ")[-1])
         assert named, row
         for file, test in named:
-            assert f"def {test}(" in (ROOT / "tests" / f"{file}.py").read_text(), test
+            assert f"def {test}(" in (ROOT / "tests" / f"{file}.py").read_text(encoding="utf-8"), (
+                test
+            )
 
 
 def test_fidelity_names_functions_and_tests_that_exist():
-    text = (ROOT / "docs" / "fidelity.md").read_text()
+    text = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
     for test_file, test in re.findall(r"`(test_\w+):(test_\w+)`", text):
-        assert f"def {test}(" in (ROOT / "tests" / f"{test_file}.py").read_text(), test
+        assert f"def {test}(" in (ROOT / "tests" / f"{test_file}.py").read_text(encoding="utf-8"), (
+            test
+        )
     for module, name in re.findall(r"`(?!test_)([\w.]+):(\w+)`", text):
         assert hasattr(importlib.import_module(f"cryotome.{module}"), name), f"{module}:{name}"
 
 
 def test_every_rule_has_its_line_in_the_map_of_files():
-    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    rules = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk")
+    )
     for page in (ROOT / "docs" / "files.md", ROOT / "results" / "README.md"):
         for rule in re.findall(r"^rule (\w+)", rules, re.M):
-            assert f"`{rule}`" in page.read_text(), f"{page.name} lacks {rule}"
+            assert f"`{rule}`" in page.read_text(encoding="utf-8"), f"{page.name} lacks {rule}"
 
 
 def test_the_requirements_are_exact_hashed_and_name_no_index():
-    text = (ROOT / "requirements.txt").read_text() + (ROOT / "requirements-uv.txt").read_text()
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8") + (
+        ROOT / "requirements-uv.txt"
+    ).read_text(encoding="utf-8")
     packages = re.findall(r"^([A-Za-z0-9._-]+)==\S+", text, re.M)
     assert {"torch", "torchvision", "snakemake", "uv"} <= set(packages)
     assert "--index-url" not in text
@@ -154,17 +194,19 @@ def test_the_requirements_are_exact_hashed_and_name_no_index():
 
 def test_the_head_card_that_the_docs_show_is_one(tmp_path):
     shutil.copytree(ROOT / "config" / "heads", tmp_path / "heads")
-    text = (ROOT / "docs" / "training.md").read_text()
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     (card,) = re.findall(r"```yaml\n# config/heads/lora_r8.yaml\n(.*?)```", text, re.S)
-    (tmp_path / "heads" / "lora_r8.yaml").write_text(card)
+    (tmp_path / "heads" / "lora_r8.yaml").write_text(card, encoding="utf-8")
     shown, base = (load_card(tmp_path, "heads", name)["lora"] for name in ("lora_r8", "lora"))
     assert shown == base | {"rank": 8}
 
 
 def test_messages_in_the_docs_are_those_of_the_code():
-    page = (ROOT / "docs" / "when-something-goes-wrong.md").read_text()
+    page = (ROOT / "docs" / "when-something-goes-wrong.md").read_text(encoding="utf-8")
     said = re.findall(r"^\| [^|]+ \| `([^`]+)` \|", page, re.M)
     assert len(said) == 68
-    code = "".join(path.read_text() for path in (ROOT / "workflow" / "cryotome").rglob("*.py"))
+    code = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "cryotome").rglob("*.py")
+    )
     whole = re.sub(r'"\s*\n\s*f?"', "", code)  # sentences run over several literals
     assert [text for text in said if text not in whole] == []

@@ -28,7 +28,9 @@ def _clean(monkeypatch):
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) | changes, CONFIG)
+    return Study(
+        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
+    )
 
 
 def at(data_root: Path) -> Site:
@@ -148,7 +150,7 @@ def test_real_annotations_without_their_images_say_which_is_missing(shared, tmp_
 
 def test_broken_annotations_are_said_in_the_readers_words(tmp_path):
     (tmp_path / "midogpp" / "images").mkdir(parents=True)
-    (tmp_path / "midogpp" / "MIDOG++.json").write_text("<html>sign in</html>")
+    (tmp_path / "midogpp" / "MIDOG++.json").write_text("<html>sign in</html>", encoding="utf-8")
     found = doctor.check_dataset(study("ganz2024", datasets=["midogpp"]), at(tmp_path), "midogpp")
     assert (found.mark, "it begins with" in found.text) == (MEND, True)
 

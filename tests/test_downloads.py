@@ -70,7 +70,7 @@ def test_a_receipt_keeps_no_secret_of_an_address(server, tmp_path):
     files = [{"name": "1.png", "url": f"{server.url}/1.png?token=abcdef"}]
     (held,) = fetch(card(server, record={"files": files}, expect=1), tmp_path)
     assert held.source == f"{server.url}/1.png"
-    assert "abcdef" not in (tmp_path / "results/mine.jsonl").read_text()
+    assert "abcdef" not in (tmp_path / "results/mine.jsonl").read_text(encoding="utf-8")
 
 
 def test_several_files_come_at_once(server, tmp_path):
@@ -371,8 +371,8 @@ def study(server, tmp_path) -> Path:
         server.put(f"/{name}", picture(shade))
     asks = card(server, expect=8, record=server.zenodo(2, *names))
     asks["files"] = {r"([A-Z][a-z]+)(\d\.png)": r"mine/\1/\2"}
-    (folder / "config/downloads/mine.yaml").write_text(yaml.dump(asks))
-    dataset = yaml.safe_load((CONFIG / "datasets/amibr.yaml").read_text())
+    (folder / "config/downloads/mine.yaml").write_text(yaml.dump(asks), encoding="utf-8")
+    dataset = yaml.safe_load((CONFIG / "datasets/amibr.yaml").read_text(encoding="utf-8"))
     for key in ("annotations", "reading", "expect"):
         del dataset[key]
     dataset |= {
@@ -380,9 +380,9 @@ def study(server, tmp_path) -> Path:
         "download": "mine",
         "domains": {"one": {"title": "one", "where": {}}},
     }
-    (folder / "config/datasets/mine.yaml").write_text(yaml.dump(dataset))
+    (folder / "config/datasets/mine.yaml").write_text(yaml.dump(dataset), encoding="utf-8")
     (folder / "config/mine.yaml").write_text(
-        yaml.dump(SMALL | {"study": "mine", "datasets": ["mine"]})
+        yaml.dump(SMALL | {"study": "mine", "datasets": ["mine"]}), encoding="utf-8"
     )
     return folder
 
@@ -412,11 +412,11 @@ def test_the_target_downloads_alone_fetches_and_cells_are_read_from_what_came(
     said = snakemake(study, *target, **root)
     assert "Licence" not in said
     assert [path for path in asked(server) if path.endswith(".png")] == ["/Normal1.png"]
-    receipt = (study / "results/downloads/mine.csv").read_text().splitlines()
+    receipt = (study / "results/downloads/mine.csv").read_text(encoding="utf-8").splitlines()
     assert receipt[0] == "file,bytes,checksum,checked,how,source"
     assert receipt[1].startswith("mine/Atypical/0.png,")
     snakemake(study, *MINE, "--cores", "2", "--", "results/cells/mine.csv", **root)
-    assert len((study / "results/cells/mine.csv").read_text().splitlines()) == 9
+    assert len((study / "results/cells/mine.csv").read_text(encoding="utf-8").splitlines()) == 9
 
 
 def test_make_data_lists_and_with_fetch_fetches(server, study, tmp_path):
@@ -427,7 +427,9 @@ def test_make_data_lists_and_with_fetch_fetches(server, study, tmp_path):
     where = os.environ | {"CRYOTOME_DATA_ROOT": str(tmp_path / "data")}
 
     def make(*more: str) -> str:
-        done = subprocess.run([*words, *more], cwd=study, env=where, capture_output=True, text=True)
+        done = subprocess.run(
+            [*words, *more], cwd=study, env=where, capture_output=True, encoding="utf-8"
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 

@@ -50,7 +50,7 @@ def test_the_slide_alone_asks_for_the_cells_that_were_cut(store, cohort, tmp_pat
     with pytest.raises(CardError, match="slide_identity embeds the slide .* needs the table"):
         write_embeddings(tmp_path / "e.h5", store, card, shards=tmp_path / "s", **how(tmp_path))
     other = tmp_path / "cells.csv"
-    other.write_text((cohort / "cells.csv").read_text() + "\n")
+    other.write_text((cohort / "cells.csv").read_text(encoding="utf-8") + "\n", encoding="utf-8")
     with pytest.raises(StoreError, match="was cut from another"):
         write_embeddings(
             tmp_path / "e.h5", store, card, shards=tmp_path / "s", **how(tmp_path, cells=[other])

@@ -164,7 +164,10 @@ def test_a_truncated_store_is_refused_by_name(written, cohort, share):
 
 def test_a_store_of_older_cells_is_refused_by_name(written, cohort, tmp_path):
     cells = tmp_path / "cells.csv"
-    cells.write_text((cohort / "cells.csv").read_text().replace(",0\n", ",1\n", 1))
+    cells.write_text(
+        (cohort / "cells.csv").read_text(encoding="utf-8").replace(",0\n", ",1\n", 1),
+        encoding="utf-8",
+    )
     with pytest.raises(StoreError, match=r"e.h5 was made for cells_sha256 .* Delete it and rerun"):
         read_embeddings(
             written, model="colour_histogram", view="paper-fp32", cells_sha256=sha256(cells)

@@ -215,3 +215,39 @@ def test_what_is_no_network_of_a_library_is_not_called(loader, architecture):
     card = {"loader": loader, "architecture": architecture, "arguments": {}, "pooling": "built_in"}
     with pytest.raises(CardError, match=architecture):
         build_network(card)
+
+
+REGISTERS = {
+    "loader": "timm",
+    "architecture": "vit_tiny_patch16_224",
+    "arguments": {"num_classes": 0, "depth": 1, "reg_tokens": 4, "global_pool": ""},
+    "pooling": "mean",
+}
+OF_TRANSFORMERS = {
+    "loader": "transformers",
+    "architecture": "Dinov2WithRegistersModel",
+    "arguments": {
+        "hidden_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "num_register_tokens": 3,
+    },
+    "pooling": "mean",
+}
+
+
+@pytest.mark.parametrize(("card", "own"), [(REGISTERS, 5), (OF_TRANSFORMERS, 4)])
+def test_a_card_with_other_prefix_tokens_than_its_network_stops(card, own):
+    with torch.device("meta"):
+        build_network(card | {"prefix_tokens": own})
+        for wrong in (0, 1, own + 1):
+            with pytest.raises(
+                CardError, match=rf"has {own} tokens before .* write `prefix_tokens: {own}`"
+            ):
+                build_network(card | {"prefix_tokens": wrong})
+
+
+def test_a_network_without_tokens_of_its_own_is_not_asked():
+    card = {"loader": "timm", "architecture": "resnet10t", "arguments": {}, "pooling": "map_mean"}
+    with torch.device("meta"):
+        build_network(card | {"prefix_tokens": 0})

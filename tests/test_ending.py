@@ -9,7 +9,7 @@ import pytest
 from conftest import CONFIG, ROOT
 
 from cryotome.cards import read_yaml
-from cryotome.ending import conclude, renew_partial, say_dropped
+from cryotome.ending import clear_partial_page, conclude, renew_partial, say_dropped
 from cryotome.errors import WeightsError
 from cryotome.failures import RUN, recorded
 from cryotome.stores import LAYOUT, PATCHES, VERSION, seal
@@ -47,7 +47,7 @@ def test_a_partial_table_is_renewed_where_there_is_one_and_never_made_by_a_good_
     assert renew_partial(study, inputs, tmp_path / "logs") is None
     table = tmp_path / "studies" / "demo" / "table2_partial.csv"
     table.parent.mkdir(parents=True)
-    table.write_text("stale")
+    table.write_text("stale", encoding="utf-8")
     assert renew_partial(study, inputs, tmp_path / "logs") == table
     assert len(pd.read_csv(table)) == len(study.rows)
 
@@ -57,13 +57,17 @@ def test_failures_of_earlier_runs_are_not_listed(tmp_path):
     log = tmp_path / "embed" / "a.failed.json"
     log.parent.mkdir()
     log.write_text(
-        json.dumps({"rule": "embed", "wildcards": {}, "why": "old", "log": "", "run": "other"})
+        json.dumps({"rule": "embed", "wildcards": {}, "why": "old", "log": "", "run": "other"}),
+        encoding="utf-8",
     )
     said = []
     os.utime(log, (2e9, 2e9))  # written by a clock that has been set back since
     conclude(study, SimpleNamespace(), tmp_path, run="this", say=said.append)
     assert "old" not in said[0]
-    log.write_text(log.read_text().replace("old", "new").replace("other", "this"))
+    log.write_text(
+        log.read_text(encoding="utf-8").replace("old", "new").replace("other", "this"),
+        encoding="utf-8",
+    )
     os.utime(log, (0, 0))
     conclude(study, SimpleNamespace(), tmp_path, run="this", say=said.append)
     assert "new" in said[1]
@@ -94,3 +98,19 @@ def test_a_torn_store_does_not_keep_the_images_of_others_from_being_listed(tmp_p
     said: list[str] = []
     say_dropped(study, tmp_path, say=said.append)
     assert said == ["1 images of good are left out, as its card says:\n  a is a page"]
+
+
+def test_the_page_of_an_unfinished_study_goes_once_a_later_one_is_finished(tmp_path):
+    study, folder = SimpleNamespace(name="s"), tmp_path / "studies" / "s"
+    folder.mkdir(parents=True)
+    finished, partial = folder / "index.html", folder / "index_partial.html"
+    partial.touch()
+    clear_partial_page(study, tmp_path)
+    assert partial.exists()  # nothing is finished
+    finished.touch()
+    os.utime(finished, (1, 1))
+    clear_partial_page(study, tmp_path)
+    assert partial.exists()  # it is newer
+    os.utime(partial, (1, 1))
+    clear_partial_page(study, tmp_path)
+    assert not partial.exists()

@@ -102,9 +102,9 @@ def test_out_of_memory_halves_the_batch_and_is_remembered(patches, tmp_path, mon
     monkeypatch.setattr(Runner, "_forward", tight)
     run._find_batch(tmp_path / "batch")
     assert run.batch == 8
-    assert (tmp_path / "batch").read_text() == "8"
+    assert (tmp_path / "batch").read_text(encoding="utf-8") == "8"
     other = runner(tmp_path)
-    (tmp_path / "batch").write_text("32")  # remembered, and no longer true
+    (tmp_path / "batch").write_text("32", encoding="utf-8")  # remembered, and no longer true
     other._find_batch(tmp_path / "batch")
     assert other.batch == 32
     other.compile_if_it_pays(torch.zeros(40, 32, 32, 3, dtype=torch.uint8), count=50)

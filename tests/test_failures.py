@@ -3,7 +3,16 @@ import errno
 import pytest
 
 from cryotome.errors import WeightsError
-from cryotome.failures import failures, is_mendable, reason, recorded, without_secrets
+from cryotome.failures import (
+    Failure,
+    by_kind,
+    described,
+    failures,
+    is_mendable,
+    reason,
+    recorded,
+    without_secrets,
+)
 
 
 def fail(log, error, **wildcards):
@@ -33,7 +42,7 @@ def test_a_killed_job_leaves_a_record_too(tmp_path):
 
 def test_a_torn_record_hides_no_other(tmp_path):
     fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d")
-    (tmp_path / "embed" / "b.failed.json").write_text("{")
+    (tmp_path / "embed" / "b.failed.json").write_text("{", encoding="utf-8")
     assert [failure.why for failure in failures(tmp_path)] == ["no"]
 
 
@@ -79,3 +88,23 @@ def test_no_secret_stays_in_a_text(monkeypatch):
     assert without_secrets(said) == "Authorization: Basic *** https://host/x?se=2&sig=***&sp=r"
     assert without_secrets("basic training of 3 cells") == "basic training of 3 cells"
     assert without_secrets("results/a_hf_b.csv of 3 cells") == "results/a_hf_b.csv of 3 cells"
+
+
+def test_failures_of_one_reason_are_one_line_that_lists_what_differs():
+    failed = [
+        Failure(
+            "probe",
+            {"dataset": "d", "model": f"m{n}"},
+            f"results/m{n}.h5 is stale. Rerun.",
+            f"m{n}.log",
+        )
+        for n in range(300)
+    ]
+    other = Failure("probe", {"dataset": "d", "model": "m1"}, "out of memory", "x.log")
+    groups = by_kind([*failed, other])
+    assert [len(alike) for alike in groups] == [300, 1]
+    assert described(groups[0]) == (
+        "probe, 300 jobs (d; model m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 and 288 more): "
+        "results/m0.h5 is stale. Rerun.  [first: m0.log]"
+    )
+    assert described(groups[1]) == "probe d, m1: out of memory  [x.log]"

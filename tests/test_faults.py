@@ -40,7 +40,11 @@ def make(clone: Path, target: str, **environment: str) -> str:
     """Make one file again, and return what was said, after an x where it failed."""
     (clone / target).unlink(missing_ok=True)
     done = subprocess.run(
-        command(target), cwd=clone, env=os.environ | environment, capture_output=True, text=True
+        command(target),
+        cwd=clone,
+        env=os.environ | environment,
+        capture_output=True,
+        encoding="utf-8",
     )
     return "x" * (done.returncode != 0) + done.stdout + done.stderr
 
@@ -50,16 +54,18 @@ def make_with_mounts(clone: Path, target: str, mounts: str) -> str:
     (clone / target).unlink(missing_ok=True)
     script = f'set -e\n{mounts}\nset +e\nexec "$@"'
     whole = ["unshare", "-m", "bash", "-c", script, "bash", *command(target)]
-    done = subprocess.run(whole, cwd=clone, capture_output=True, text=True)
+    done = subprocess.run(whole, cwd=clone, capture_output=True, encoding="utf-8")
     return "x" * (done.returncode != 0) + done.stdout + done.stderr
 
 
 def insert(clone: Path, file: str, before: str, line: str) -> None:
     """Write a line into the sources of the copy."""
     path = clone / "workflow" / file
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     (indent,) = re.findall(rf"^( *){re.escape(before)}", text, re.M)
-    path.write_text(text.replace(f"{indent}{before}", f"{indent}{line}\n{indent}{before}"))
+    path.write_text(
+        text.replace(f"{indent}{before}", f"{indent}{line}\n{indent}{before}"), encoding="utf-8"
+    )
 
 
 def mend(clone: Path, file: str) -> None:
@@ -80,7 +86,7 @@ def test_a_slide_that_crashes_its_reader_is_named_and_the_others_are_cut(clone, 
     assert said[0] == "x"
     assert "1 images of 'tiny' gave no patches; all others are cut and kept" in said
     assert "data/tiny/images/3.tiff crashes what reads it (SIGSEGV). Fetch it again." in said
-    log = (clone / "results/logs/cut_patches/tiny.log").read_text()
+    log = (clone / "results/logs/cut_patches/tiny.log").read_text(encoding="utf-8")
     assert log.count("Fatal Python error: Segmentation fault") == 2  # the job's and the child's
     mend(clone, "cryotome/images.py")
     assert "going on after 42 of 48 rows" in make(clone, CUT)
@@ -91,7 +97,9 @@ def test_a_slide_that_hangs_its_reader_is_named_and_the_others_are_cut(clone, ti
     insert(clone, "cryotome/images.py", "if not path.exists():", HANG)
     said = make(clone, CUT, CRYOTOME_PATIENCE="10")  # a child has to begin within it
     assert "It made no progress for 10 s: no computing, no reading, no writing." in said
-    assert 'images.py", line' in (clone / "results/logs/cut_patches/tiny.log").read_text()
+    assert 'images.py", line' in (clone / "results/logs/cut_patches/tiny.log").read_text(
+        encoding="utf-8"
+    )
     assert "3.tiff crashes what reads it (no answer for 5 s). Fetch it again." in said
     mend(clone, "cryotome/images.py")
     assert "going on after 42 of 48 rows" in make(clone, CUT)
@@ -122,7 +130,7 @@ def test_a_job_that_is_preempted_says_so_and_goes_on(clone, tiny_study):
     start = time.monotonic()
     blow = ("job", signal.SIGTERM)
     assert accidents.break_off(clone, arguments, 0.0, blow, partial)
-    said = (clone / "broken.log").read_text()
+    said = (clone / "broken.log").read_text(encoding="utf-8")
     assert "It was stopped by a signal (SIGTERM): preempted, over its time limit" in said
     assert "Run the same command again: it goes on from what is finished." in said
     assert time.monotonic() - start < 60
@@ -159,7 +167,7 @@ def test_a_full_disk_under_the_logs_alone_loses_no_work(clone, tiny_study):
 def test_a_disk_that_fills_while_rows_are_written_is_named(clone, tiny_study):
     """The store is as large as its disk, and another file takes a part of it."""
     insert(clone, "cryotome/patches.py", "with begun as grown:", "begun = _filled(begun, partial)")
-    with open(clone / "workflow/cryotome/patches.py", "a") as file:
+    with open(clone / "workflow/cryotome/patches.py", "a", encoding="utf-8") as file:
         file.write(
             "\n\nfrom contextlib import contextmanager\n\n\n@contextmanager\n"
             "def _filled(begun, partial):\n    with begun as grown:\n"
@@ -303,7 +311,7 @@ def start(clone: Path, target: str, *options: str) -> subprocess.Popen:
     (clone / target).unlink(missing_ok=True)
     head, tail = command(target)[:-2], command(target)[-2:]
     return subprocess.Popen(
-        [*head, *options, *tail], cwd=clone, text=True,
+        [*head, *options, *tail], cwd=clone, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
@@ -345,7 +353,9 @@ def test_two_clones_that_share_their_images_work_at_once(clone, tiny_study, tmp_
 
 def plan(clone: Path) -> str:
     asked = [*accidents.SNAKEMAKE, "-n", "--", "results/studies/tiny/intervals.csv"]
-    return subprocess.run(asked, cwd=clone, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        asked, cwd=clone, capture_output=True, encoding="utf-8", check=True
+    ).stdout
 
 
 def test_a_clock_that_goes_backwards_changes_no_number(clone, tiny_study):
@@ -368,9 +378,9 @@ def test_a_file_of_the_future_is_made_no_worse_by_its_date(clone, tiny_study):
 def test_annotations_replaced_under_an_older_date_need_forcerun(clone):
     """The one thing that a clock can hide from Snakemake; the docs say what to do."""
     path = clone / "data" / "tiny" / "cells.csv"
-    lines = path.read_text().splitlines()
+    lines = path.read_text(encoding="utf-8").splitlines()
     past = path.stat().st_mtime - 3600
-    path.write_text("\n".join(lines[:-1]) + "\n")
+    path.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
     os.utime(path, (past, past))
     assert "Nothing to be done" in plan(clone)
     forced = [*accidents.SNAKEMAKE, "--forcerun", "read_cells", "--", CUT]
@@ -380,23 +390,23 @@ def test_annotations_replaced_under_an_older_date_need_forcerun(clone):
 
 
 def test_one_bad_model_and_one_bad_slide_do_not_stop_the_grid_and_are_listed(clone):
-    card = (clone / "config/models/resnet10t_random.yaml").read_text()
+    card = (clone / "config/models/resnet10t_random.yaml").read_text(encoding="utf-8")
     lost = "weights: {url: 'http://127.0.0.1:1/w', file: w.pt}"
     card = card.replace("weights: {random: 0}", lost)
-    (clone / "config/models/lost.yaml").write_text(card)
+    (clone / "config/models/lost.yaml").write_text(card, encoding="utf-8")
     rows = [{"model": model, "head": "ridge"} for model in ("colour_histogram", "lost")]
     study = accidents.TINY | {"rows": rows, "figure2": rows[:1]}
-    (clone / "config/config.yaml").write_text(yaml.dump(study))
+    (clone / "config/config.yaml").write_text(yaml.dump(study), encoding="utf-8")
     dataset = accidents.CARDS["datasets/tiny.yaml"] | {"audit": {"broken": "drop"}}
-    (clone / "config/datasets/tiny.yaml").write_text(yaml.dump(dataset))
+    (clone / "config/datasets/tiny.yaml").write_text(yaml.dump(dataset), encoding="utf-8")
     (clone / "data/tiny/images/3.tiff").write_bytes(b"<html>")
     (clone / CUT).unlink()
-    done = subprocess.run(accidents.SNAKEMAKE, cwd=clone, capture_output=True, text=True)
+    done = subprocess.run(accidents.SNAKEMAKE, cwd=clone, capture_output=True, encoding="utf-8")
     end = done.stderr[done.stderr.index("Exiting because a job execution failed") :]
     assert re.search(r"embed tiny, paper-fp32, lost: The weights of lost", end, re.I)
     assert "1 images of tiny are left out, as its card says:" in end
     assert "data/tiny/images/3.tiff cannot be read" in end
-    audit = (clone / "results/audits/tiny.csv").read_text()
+    audit = (clone / "results/audits/tiny.csv").read_text(encoding="utf-8")
     assert audit.count("broken,") == 6
     made = "results/scores/tiny/random/view=paper-fp32/model=colour_histogram/head=ridge.csv"
     assert (clone / made).exists()

@@ -27,7 +27,9 @@ def test_each_model_of_the_paper_is_listed_with_its_gate(capsys, monkeypatch, tm
     assert not main([], CONFIG / "ganz2024.yaml", look=True)
     said = capsys.readouterr().out.splitlines()
     gated = {line.split()[1] for line in said if "[gated]" in line}
-    cards = {p.stem: yaml.safe_load(p.read_text()) for p in CONFIG.glob("models/*.yaml")}
+    cards = {
+        p.stem: yaml.safe_load(p.read_text(encoding="utf-8")) for p in CONFIG.glob("models/*.yaml")
+    }
     rows = [line.split()[1].rstrip(":") for line in said]
     assert gated == {name for name in rows if cards[name]["weights"].get("gated")}
     assert len(gated) == 5

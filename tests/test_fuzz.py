@@ -101,7 +101,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, form, cap
 
 def test_nothing_unpickles_anything_else():
     for path in (ROOT / "workflow").rglob("*.py"):
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         loads = re.findall(r"torch\.load\((?:[^()]|\([^()]*\))*\)", text)
         assert all("weights_only=True" in call for call in loads), path
         assert not re.search(r"allow_pickle=True|pickle\.loads?\(|joblib|yaml\.unsafe", text)
@@ -132,7 +132,7 @@ def test_yaml_that_does_what_no_card_needs_is_refused(tmp_path, text, said):
 
 
 def test_a_date_is_text(tmp_path):
-    (tmp_path / "card.yaml").write_text("notes: 2020-01-01\n")
+    (tmp_path / "card.yaml").write_text("notes: 2020-01-01\n", encoding="utf-8")
     assert read_yaml(tmp_path / "card.yaml") == {"notes": "2020-01-01"}
 
 
@@ -159,7 +159,7 @@ def test_a_name_that_is_none_is_refused_by_every_reader(tmp_path, name):
     card = {"classes": classes, "domains": domain, "reading": {"box": 50}}
     rows = [{"image_id": 1, "category_id": k, "bbox": [0, 0, 50, 50], "id": k} for k in (1, 2)]
     content = {"images": [{"id": 1, "file_name": name}], "annotations": rows}
-    (tmp_path / "a.json").write_text(json.dumps(content))
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
     with sqlite3.connect(tmp_path / "a.sqlite") as base:
         base.execute("CREATE TABLE Slides (uid, filename)")
         base.execute("CREATE TABLE Annotations (uid, slide, type, agreedClass)")
@@ -175,7 +175,7 @@ def test_a_name_that_is_none_is_refused_by_every_reader(tmp_path, name):
 
 
 def test_a_view_that_never_ends_is_interrupted(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryotome.annotations.SECONDS", 0.3)
+    monkeypatch.setattr("cryotome.sliderunner.SECONDS", 0.3)
     with sqlite3.connect(tmp_path / "a.sqlite") as base:
         base.execute(
             "CREATE VIEW Annotations AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
@@ -245,7 +245,7 @@ def test_a_bomb_costs_neither_memory_nor_time(tmp_path, kind):
     BOMBS[kind](tmp_path)
     (path,) = tmp_path.iterdir()
     command = [sys.executable, "-c", READ, path, ROOT / "workflow"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
     said, megabytes = done.stdout.splitlines()
     assert said == "refused"
     assert int(megabytes) < 300
@@ -263,8 +263,8 @@ def test_a_bomb_says_how_large_it_would_be(tmp_path):
 def predicted(root, fold, seed=0):
     split = root / f"splits/d/random/fraction=1.0/fold={fold}.csv"
     split.parent.mkdir(parents=True, exist_ok=True)
-    split.write_text(f"id,role\n{fold},test\n9,test\n")
-    split.with_suffix(".json").write_text('{"drawn": "stratified"}')
+    split.write_text(f"id,role\n{fold},test\n9,test\n", encoding="utf-8")
+    split.with_suffix(".json").write_text('{"drawn": "stratified"}', encoding="utf-8")
     path = root / f"predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold={fold}.csv"
     roles = pd.read_csv(split)
     how = {"split": split, "notes": {"model": "m", "view": "v", "cells_sha256": "c"}}

@@ -102,7 +102,7 @@ def test_two_sets_go_through_split_head_and_scores(sets, head, capsys):
     split = sets / "splits/here/given/fraction=1.0/fold=0.csv"
     csvs = files(sets, "csv")
     script("split_given")(*csvs, split, split.with_suffix(".json"), recipes.SPLITS, *SETS)
-    about = json.loads(split.with_suffix(".json").read_text())
+    about = json.loads(split.with_suffix(".json").read_text(encoding="utf-8"))
     assert (about["drawn"], about["counts"]) == ("given", {"train": 60, "test": 30})
     place = f"here/given/view=v/model=m/head={head}"
     predictions = sets / "predictions" / place / "fraction=1.0" / "fold=0.csv"
@@ -127,7 +127,9 @@ def test_two_sets_go_through_split_head_and_scores(sets, head, capsys):
     counts = pd.read_csv(confused, index_col="class")
     assert (counts.columns.tolist(), counts.sum(axis=1).tolist()) == (NAMES, [10] * 3)
     assert np.trace(counts) / 30 == lines.loc["accuracy", "value"]
-    csvs[1].write_text(csvs[1].read_text().replace(",d,1", ",d,2", 1))
+    csvs[1].write_text(
+        csvs[1].read_text(encoding="utf-8").replace(",d,1", ",d,2", 1), encoding="utf-8"
+    )
     with pytest.raises(StoreError, match="was made from other cells"):
         script("score_patches")(csvs, predictions, scores, confused, cards())
 
@@ -140,7 +142,7 @@ def test_a_scheme_that_is_given_draws_nothing(tmp_path):
         ("draw: given\nseed: 1", "False schema does not allow 1"),
         ("draw: cells\ntest: 0.2\nseed: 1", "'validation' is a required property"),
     ):
-        (tmp_path / "schemes" / "mine.yaml").write_text(lines + text + "\n")
+        (tmp_path / "schemes" / "mine.yaml").write_text(lines + text + "\n", encoding="utf-8")
         with pytest.raises(CardError, match=said):
             load_card(tmp_path, "schemes", "mine")
     assert load_card(CONFIG, "schemes", "given")["draw"] == "given"

@@ -10,10 +10,11 @@ from conftest import ROOT
 HOME = ROOT / "workflow" / "cryotome"
 LIBRARY = sorted(HOME.rglob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "slide_names", "reading", "dino.order", "meters", "sheets"},
-    {"cards", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart"},
-    {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger"},
-    {"machine", "private", "chosen", "replica", "receipts", "dino.losses", "strictest"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "reading", "dino.order", "meters", "drawing", "file_kinds", "dicom", "pyramid", "sheets"},
+    {"cards", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart", "interpreter", "slide_names", "image_tags"},
+    {"units", "class_names"},
+    {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger", "cell_tables", "midog_json", "sliderunner", "slide_folders"},
+    {"machine", "private", "chosen", "replica", "receipts", "dino.losses", "strictest", "class_folders"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
     {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides", "cohorts", "patient_folds", "mil", "patients", "dino.crops", "calibration", "counting"},
     {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "dino.sources", "tessellation", "operating", "accounts", "tally", "cost_figures", "atlas"},
@@ -24,6 +25,7 @@ LAYERS = [
     {"page.grids"},
     {"page.pictures"},
     {"page.sections"},
+    {"page.audits"},
     {"page.papers", "page.opening", "page.tables", "page.figures", "page.differences", "page.pathologist", "page.atlas", "page.context", "page.cost"},
     {"page.page"},
     {"page.unfinished"},
@@ -42,14 +44,14 @@ def test_every_module_has_its_test_and_its_docstring():
     for name in MODULES:
         assert (ROOT / "tests" / f"test_{name.replace('.', '_')}.py").exists(), name
     for path in LIBRARY:
-        assert ast.get_docstring(ast.parse(path.read_text())), path
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
 
 
 def test_imports_point_down():
     level = {name: depth for depth, names in enumerate(LAYERS) for name in names}
     assert set(level) == set(MODULES)
     for module, path in MODULES.items():
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         named = re.findall(r"from cryotome\.([\w.]+) import", text)
         for name in named + re.findall(r"from cryotome import (\w+)", text):
             assert level[name] < level[module], f"{module} imports {name}"
@@ -57,13 +59,13 @@ def test_imports_point_down():
 
 def test_the_library_spells_no_results_path_but_one_home():
     for path in LIBRARY:
-        spelt = re.findall(r'"results[/"]', path.read_text())
+        spelt = re.findall(r'"results[/"]', path.read_text(encoding="utf-8"))
         assert not spelt or path.stem == "site", path
 
 
 def test_public_functions_and_classes_have_docstrings():
     for path in LIBRARY:
-        for node in ast.parse(path.read_text()).body:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_":
                 assert ast.get_docstring(node), f"{path.stem}.{node.name}"
 
@@ -72,7 +74,7 @@ def test_nine_functions_in_ten_have_at_most_thirty_lines():
     lines = [
         node.end_lineno - node.lineno + 1
         for path in LIBRARY
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef)
     ]
     assert statistics.quantiles(lines, n=10)[-1] <= 30
@@ -80,7 +82,7 @@ def test_nine_functions_in_ten_have_at_most_thirty_lines():
 
 def test_no_path_of_a_machine_and_no_registry_host_is_named():
     files = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
     ).stdout.split()
     from pip._internal.models.index import PyPI
 
@@ -88,15 +90,40 @@ def test_no_path_of_a_machine_and_no_registry_host_is_named():
     for name in files:
         if name.endswith((".png", ".pdf")) or not (ROOT / name).is_file():
             continue
-        text = (ROOT / name).read_text()
+        text = (ROOT / name).read_text(encoding="utf-8")
         assert not any(host in text for host in hosts), name
         assert not re.search(r"(^|[\s\"'=])/(work|farm|home|root)/", text), name
+
+
+def opens_text_in_the_locale(call):
+    """Whether a call reads or writes text without its encoding; ruff finds it only where it knows the type."""
+    given = {word.arg: getattr(word.value, "value", "") for word in call.keywords}
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    of = getattr(getattr(call.func, "value", None), "id", "")
+    if "encoding" in given or None in given or of in {"os", "Image", "tarfile", "zipfile"}:
+        return False
+    places = {"read_text": 0, "write_text": 1, "fdopen": 1}
+    places["open"] = 0 if isinstance(call.func, ast.Attribute) else 1  # of the mode
+    if name in ("open", "fdopen"):
+        mode = [getattr(word, "value", "b") for word in call.args[places[name] :]][:1]
+        return "b" not in str(given.get("mode", *mode or ["r"]))
+    if name in places:
+        return len(call.args) <= places[name]
+    return name in ("run", "Popen", "check_output") and given.get("text") is True
+
+
+def test_text_is_opened_as_utf8_whatever_the_locale():
+    folders = [ROOT / name for name in ("workflow", "docs", "benchmarks", "tests")]
+    for path in [path for folder in folders for path in folder.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                assert not opens_text_in_the_locale(node), f"{path}:{node.lineno}"
 
 
 def test_model_names_stand_in_no_python():
     models = {path.stem for path in (ROOT / "config" / "models").glob("*.yaml")}
     for path in [*LIBRARY, *(ROOT / "workflow" / "scripts").glob("*.py")]:
-        code = ast.parse(path.read_text())
+        code = ast.parse(path.read_text(encoding="utf-8"))
         strings = {
             n.value
             for n in ast.walk(code)
@@ -118,7 +145,16 @@ PLUMBING = {
     "stores",
     "predictions",
 }
-PLUMBING |= {"cells", "annotations", "images", "windows", "recipes", "site", "transforms"}
+PLUMBING |= {
+    "drawing",
+    "cells",
+    "annotations",
+    "images",
+    "windows",
+    "recipes",
+    "site",
+    "transforms",
+}
 PLUMBING |= {
     "embeddings",
     "embedders",
@@ -131,6 +167,7 @@ PLUMBING |= {
     "looks",
     "private",
     "sheets",
+    "units",
 }
 EXPENSIVE = {"check_precision"}  # a new check of the same store would need the GPU again
 
@@ -141,7 +178,7 @@ def closure(module: str, known: set[str]) -> set[str]:
     waiting = {module}
     while waiting - PLUMBING:
         waiting -= PLUMBING
-        text = MODULES[waiting.pop()].read_text()
+        text = MODULES[waiting.pop()].read_text(encoding="utf-8")
         named = set(re.findall(r"^ *from cryotome\.([\w.]+) import", text, re.M)) & known
         waiting |= named - found
         found |= named
@@ -153,12 +190,12 @@ def test_rules_that_watch_their_library_watch_all_of_it():
     modules = set(MODULES)
     lacking = {}
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):
-        for rule in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]:
+        for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
             listed = re.search(r"library\((.*?)\)", rule, re.S)
             script = re.search(r"scripts/(\w+)\.py", rule)
             if not listed or not script or script[1] in EXPENSIVE:
                 continue
-            text = (ROOT / "workflow" / "scripts" / f"{script[1]}.py").read_text()
+            text = (ROOT / "workflow" / "scripts" / f"{script[1]}.py").read_text(encoding="utf-8")
             used = set(re.findall(r"from cryotome\.([\w.]+) import", text)) & modules
             used |= {deep for module in used - PLUMBING for deep in closure(module, modules)}
             named = re.findall(r"cryotome/([\w/]+)", listed[1])

@@ -40,7 +40,7 @@ def test_a_rule_and_a_script_that_disagree_are_told_both_lists(tmp_path):
 
     with pytest.raises(SystemExit):
         call(main, job(tmp_path))
-    said = (tmp_path / LOG).read_text()
+    said = (tmp_path / LOG).read_text(encoding="utf-8")
     assert "only in the rule: ['scheme'], only in the script: ['schema']" in said
 
 
@@ -60,7 +60,9 @@ def test_a_users_error_is_one_sentence_in_the_log(tmp_path, capsys):
 
     with pytest.raises(SystemExit):
         call(main, job(tmp_path))
-    assert (tmp_path / LOG).read_text().strip() == "CryotomeError: the way out is here"
+    assert (tmp_path / LOG).read_text(
+        encoding="utf-8"
+    ).strip() == "CryotomeError: the way out is here"
 
 
 def test_bars_become_lines_in_the_log(tmp_path):
@@ -68,7 +70,7 @@ def test_bars_become_lines_in_the_log(tmp_path):
         print("1 of 2\r2 of 2", file=sys.stderr)
 
     call(main, job(tmp_path))
-    assert (tmp_path / LOG).read_text() == "1 of 2\n2 of 2\n"
+    assert (tmp_path / LOG).read_text(encoding="utf-8") == "1 of 2\n2 of 2\n"
 
 
 def test_where_a_view_draws_on_the_terminal_a_job_writes_to_its_log_alone(
@@ -82,17 +84,22 @@ def test_where_a_view_draws_on_the_terminal_a_job_writes_to_its_log_alone(
     monkeypatch.setenv("CRYOTOME_LOG_ONLY", "1")
     call(main, job(tmp_path))
     assert capfd.readouterr().err == ""
-    assert (tmp_path / LOG).read_text() == "1 of 2\n"
+    assert (tmp_path / LOG).read_text(encoding="utf-8") == "1 of 2\n"
 
 
 def test_a_script_runs_by_hand(tmp_path):
-    (tmp_path / "cells.csv").write_text("id,slide,domain\n0,s,a\n1,s,a\n2,s,a\n3,s,a\n")
+    (tmp_path / "cells.csv").write_text(
+        "id,slide,domain\n0,s,a\n1,s,a\n2,s,a\n3,s,a\n", encoding="utf-8"
+    )
     fold = tmp_path / "predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
     fold.parent.mkdir(parents=True)
-    fold.write_text("id,role,label,score\n0,test,0,.1\n1,test,1,.9\n2,test,0,.4\n3,test,1,.4\n")
+    fold.write_text(
+        "id,role,label,score\n0,test,0,.1\n1,test,1,.9\n2,test,0,.4\n3,test,1,.4\n",
+        encoding="utf-8",
+    )
     hashes = {"csv_sha256": fold, "cells_sha256": tmp_path / "cells.csv", "split_sha256": fold}
     about = {name: sha256(path) for name, path in hashes.items()}
-    fold.with_suffix(".json").write_text(json.dumps(about))
+    fold.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
     command = [
         sys.executable,
         ROOT / "workflow/scripts/score.py",
@@ -101,7 +108,9 @@ def test_a_script_runs_by_hand(tmp_path):
     ]
     command += ["--predictions", fold, "--scores", tmp_path / "out.csv", "--scheme", "random"]
     subprocess.run(command, check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
-    assert (tmp_path / "out.csv").read_text().splitlines()[1] == "1.0,0,all,all,2,2,auroc,0.875"
+    assert (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[
+        1
+    ] == "1.0,0,all,all,2,2,auroc,0.875"
 
 
 @pytest.mark.parametrize("error", [CryotomeError, RuntimeError])
@@ -116,7 +125,9 @@ def test_a_token_in_an_error_reaches_neither_log_nor_record_nor_terminal(
 
     with pytest.raises((SystemExit, RuntimeError)):
         call(main, job(tmp_path))
-    written = "".join(path.read_text() for path in tmp_path.rglob("*") if path.is_file())
+    written = "".join(
+        path.read_text(encoding="utf-8") for path in tmp_path.rglob("*") if path.is_file()
+    )
     assert "the server said" in written
     assert "SECRET" not in written + "".join(capsys.readouterr())
 
@@ -144,10 +155,10 @@ def test_an_unforeseen_error_shows_its_traceback_without_secrets_on_the_terminal
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT / "workflow")},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 1
-    for said in (done.stderr, (tmp_path / LOG).read_text()):
+    for said in (done.stderr, (tmp_path / LOG).read_text(encoding="utf-8")):
         assert "RuntimeError: Authorization: Basic ***" in said
         assert "ValueError: https://host/x?sig=***" in said
         assert "SECRET" not in said
@@ -164,12 +175,12 @@ def test_the_log_of_a_failed_attempt_is_kept_until_one_succeeds(tmp_path):
     for _ in range(2):
         with pytest.raises(SystemExit):
             call(main, job(tmp_path))
-        log = (tmp_path / LOG).read_text()
+        log = (tmp_path / LOG).read_text(encoding="utf-8")
         (tmp_path / LOG).unlink()  # as Snakemake does before a retry
     assert log.index("first") < log.index("-- another attempt --") < log.index("second")
     call(main, job(tmp_path))
-    assert (tmp_path / LOG).read_text().endswith("-- another attempt --\nthird\n")
+    assert (tmp_path / LOG).read_text(encoding="utf-8").endswith("-- another attempt --\nthird\n")
     assert [path.name for path in (tmp_path / LOG).parent.iterdir()] == ["d.log"]
     said.append("third")
     call(main, job(tmp_path))
-    assert (tmp_path / LOG).read_text() == "third\n"
+    assert (tmp_path / LOG).read_text(encoding="utf-8") == "third\n"

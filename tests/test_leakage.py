@@ -179,3 +179,13 @@ def test_as_many_cells_as_ccmct_has_take_seconds(shared):
     assert found.loc["slide_prevalence_auroc", "share"] == pytest.approx(
         roc_auc_score(test["label"], scores)
     )
+
+
+def test_what_is_said_of_slides_is_empty_where_none_is_known():
+    cells, split = hand(("a", 0, 1, "train"), ("b", 0, 0, "train"), ("c", 0, 1, "test"))
+    evidence = gather_evidence(cells, windows_of(cells, 32, 4), NOTHING)
+    found = measure_leakage(split, evidence, slides_known=False)
+    empty = found[found["share"].isna()]
+    assert set(empty["measure"]) == {"on_training_slide", "shared_slides", "slide_prevalence_auroc"}
+    assert empty["cells"].isna().all()
+    assert "slide" not in summarise([found])

@@ -55,7 +55,7 @@ def start(folder):
     def job(count=1, hold="wait", uid=0, **environ):
         arguments = [str(folder), str(count), hold, str(uid)]
         process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, *arguments], text=True, env=os.environ | environ,
+            [sys.executable, "-c", HOLD, *arguments], encoding="utf-8", env=os.environ | environ,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         begun.append(process)
@@ -244,7 +244,7 @@ def test_the_holder_of_a_gpu_is_named(start):
 
 def test_a_gate_that_is_held_is_said_and_its_holder_named(start, folder):
     folder.mkdir()
-    with open(folder / "gate", "w") as gate:
+    with open(folder / "gate", "w", encoding="utf-8") as gate:
         fcntl.flock(gate, fcntl.LOCK_EX)
         waits = start()
         assert waits.stderr.readline() == f"Waiting for {folder}/gate: other jobs hold it.\n"
@@ -267,7 +267,7 @@ def test_a_lock_that_was_removed_while_it_was_taken_is_taken_anew(folder, monkey
     monkeypatch.setenv(VISIBLE, "0")
     with leased(1, folder):
         assert removed
-        with open(folder / "0") as again, pytest.raises(BlockingIOError):
+        with open(folder / "0", encoding="utf-8") as again, pytest.raises(BlockingIOError):
             flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -352,10 +352,13 @@ def test_a_workstation_gives_each_gpu_job_a_device_of_its_own(tmp_path):
     """Five stores with `--profile local`, ten cores and two pretend GPUs."""
     folder, names = checkout(tmp_path / "c"), [f"GPU-{os.getpid()}-{k}" for k in "ab"]
     for path in (folder / "workflow/scripts").glob("*.py"):
-        path.write_text(path.read_text().replace("\nif __name__", RECORD % path.stem))
-    card = (folder / "config/models/colour_histogram.yaml").read_text()
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("\nif __name__", RECORD % path.stem),
+            encoding="utf-8",
+        )
+    card = (folder / "config/models/colour_histogram.yaml").read_text(encoding="utf-8")
     for k in range(5):  # a card with `gflops` is a network that asks for a GPU
-        (folder / f"config/models/m{k}.yaml").write_text(f"{card}gflops: 0.1\n")
+        (folder / f"config/models/m{k}.yaml").write_text(f"{card}gflops: 0.1\n", encoding="utf-8")
     stores = [f"results/embeddings/demo_slides/paper-fp32/m{k}.h5" for k in range(5)]
     ask = ["--profile", "local", "--cores", "10"]
     try:
@@ -363,7 +366,7 @@ def test_a_workstation_gives_each_gpu_job_a_device_of_its_own(tmp_path):
     finally:
         for place in FOLDER.glob(f"GPU-{os.getpid()}-*"):
             place.unlink()
-    lines = [line.split() for line in (folder / "record").read_text().splitlines()]
+    lines = [line.split() for line in (folder / "record").read_text(encoding="utf-8").splitlines()]
     assert {saw for rule, saw, *_ in lines if rule != "embed"} == {"none"}
     spans: dict[str, list[tuple[float, float]]] = {}
     for rule, saw, begun, ended in lines:
@@ -376,7 +379,9 @@ def test_a_workstation_gives_each_gpu_job_a_device_of_its_own(tmp_path):
     first, second = (min(times) for times in spans.values())
     assert first[0] < second[1]
     assert second[0] < first[1]  # both at once
-    logs = "".join(path.read_text() for path in (folder / "results/logs/embed").iterdir())
+    logs = "".join(
+        path.read_text(encoding="utf-8") for path in (folder / "results/logs/embed").iterdir()
+    )
     assert logs.count(f" of {','.join(names)} is this job's.\n") == 5
     assert "Waiting" not in logs  # no more jobs were begun than there are GPUs
 
@@ -386,7 +391,7 @@ def test_a_workstation_gives_each_gpu_job_a_device_of_its_own(tmp_path):
 )
 def test_a_plain_run_asks_for_as_many_gpus_as_are_visible(tmp_path, visible, jobs, gpus):
     folder = checkout(tmp_path / "c")
-    with open(folder / "Snakefile", "a") as file:
+    with open(folder / "Snakefile", "a", encoding="utf-8") as file:
         file.write(
             "print('GPUs:', *[n.value for k, n in workflow.global_resources.items() if k == 'gpu'])"
         )

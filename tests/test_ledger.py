@@ -102,14 +102,16 @@ def test_a_job_that_is_told_to_stop_still_says_what_it_took(tmp_path, blow):
 def test_of_a_job_on_another_machine_nothing_is_known(tmp_path):
     path = tmp_path / LEDGER
     path.parent.mkdir(parents=True)
-    path.write_text(json.dumps({"started": "2026", "run": "r1", "boot": "another"}) + "\n")
+    path.write_text(
+        json.dumps({"started": "2026", "run": "r1", "boot": "another"}) + "\n", encoding="utf-8"
+    )
     (made,) = ledger.attempts(path)
     assert ledger.is_alive(path, made) is None
 
 
 def test_a_torn_line_hides_no_other(tmp_path):
     assert start(tmp_path, "pass").wait() == 0
-    with open(tmp_path / LEDGER, "a") as file:
+    with open(tmp_path / LEDGER, "a", encoding="utf-8") as file:
         file.write('{"rule": "em')  # the disk was full
     assert start(tmp_path, "pass").wait() == 0
     assert [one["ended"] for one in ledger.attempts(tmp_path / LEDGER)] == ["ok", "ok"]
@@ -123,7 +125,7 @@ def test_a_full_disk_breaks_no_job(tmp_path):
     code = JOB.format(does=does).replace("def main()", f"{limit}\ndef main()")
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT / "workflow")},
-        capture_output=True, text=True,
+        capture_output=True, encoding="utf-8",
     )  # fmt: skip
     assert done.stdout == "done\n"
     assert ledger.attempts(tmp_path / LEDGER) == []
@@ -131,7 +133,7 @@ def test_a_full_disk_breaks_no_job(tmp_path):
 
 def test_a_folder_that_cannot_be_made_breaks_no_job(tmp_path):
     (tmp_path / "results").mkdir()
-    (tmp_path / "results" / "ledger").write_text("a file is in the way")
+    (tmp_path / "results" / "ledger").write_text("a file is in the way", encoding="utf-8")
     assert start(tmp_path, "pass").wait() == 0
 
 

@@ -16,7 +16,7 @@ SMI = "570.86.10, NVIDIA H100 80GB HBM3, 81559 MiB\n570.86.10, NVIDIA L4, 23034 
 def program(folder: Path, name: str, body: str) -> None:
     """Put an executable of that name first on PATH."""
     path = folder / name
-    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.write_text(f"#!/bin/sh\n{body}\n", encoding="utf-8")
     path.chmod(0o755)
 
 
@@ -45,7 +45,8 @@ def test_differing_versions_are_named_and_markers_count(tmp_path):
     path.write_text(
         "numpy==0.1 \\\n    --hash=sha256:00\nnothing-such==1.0 \\\n    --hash=sha256:00\n"
         "winonly==1.0 ; sys_platform == 'win32' \\\n    --hash=sha256:00\n"
-        f"packaging=={machine.version('packaging')}\n"
+        f"packaging=={machine.version('packaging')}\n",
+        encoding="utf-8",
     )
     found = machine.check_requirements(path)
     assert found.mark == MEND

@@ -10,7 +10,7 @@ from cryotome.material import Watch, centred, load_weights, read_material, weigh
 
 def test_material_brings_patches_labels_and_slides_of_a_split_together(store, cohort, tmp_path):
     split = tmp_path / "fold=0.csv"
-    split.write_text("id,role\n3,test\n7,train\n40,validation\n41,train\n")
+    split.write_text("id,role\n3,test\n7,train\n40,validation\n41,train\n", encoding="utf-8")
     material = read_material(store, cohort / "cells.csv", split)
     cells = pd.read_csv(cohort / "cells.csv").set_index("id")
     train = material.cells("train")

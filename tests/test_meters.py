@@ -12,7 +12,7 @@ def python(code: str) -> str:
     return subprocess.run(
         [sys.executable, "-c", f"from cryotome import meters\n{code}"],
         env={"PYTHONPATH": str(ROOT / "workflow")},
-        capture_output=True, text=True, check=True,
+        capture_output=True, encoding="utf-8", check=True,
     ).stdout  # fmt: skip
 
 

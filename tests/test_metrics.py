@@ -4,6 +4,7 @@ import pytest
 from sklearn import metrics
 
 from cryotome.metrics import (
+    THRESHOLD,
     auroc,
     average_precision,
     calibration_error,
@@ -77,9 +78,18 @@ def test_the_threshold_is_where_f1_on_validation_is_largest():
 
 
 def test_few_validation_cells_choose_no_threshold():
-    assert choose_threshold(np.array([0, 1, 0, 1]), np.array([0.1, 0.2, 0.1, 0.2])) == 0.5
-    assert choose_threshold(np.ones(50), np.linspace(0, 1, 50)) == 0.5
-    assert choose_threshold(np.array([]), np.array([])) == 0.5
+    score = np.array([0.1, 0.2, 0.1, 0.2])
+    assert choose_threshold(np.array([0, 1, 0, 1]), score) == THRESHOLD
+    assert choose_threshold(np.ones(50), np.linspace(0, 1, 50)) == THRESHOLD
+    assert choose_threshold(np.array([]), np.array([])) == THRESHOLD
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_half_is_a_tie_and_goes_to_the_first_class(kind):
+    score = np.array([0.5, np.nextafter(kind(0.5), kind(1))], kind)
+    assert (score >= THRESHOLD).tolist() == [False, True]
+    table = pd.DataFrame({"slide": [0, 0], "label": [0, 1], "score": score})
+    assert measure_scores(table, table)["balanced_accuracy"] == 1.0
 
 
 def test_every_metric_of_a_set_of_cells():
@@ -87,12 +97,12 @@ def test_every_metric_of_a_set_of_cells():
     label, score = test["label"], test["score"]
     found = measure_scores(test, watched)
     assert found["average_precision"] == metrics.average_precision_score(label, score)
-    assert found["balanced_accuracy"] == metrics.balanced_accuracy_score(label, score >= 0.5)
-    assert found["f1_weighted"] == metrics.f1_score(label, score >= 0.5, average="weighted")
+    assert found["balanced_accuracy"] == metrics.balanced_accuracy_score(label, score > 0.5)
+    assert found["f1_weighted"] == metrics.f1_score(label, score > 0.5, average="weighted")
     assert found["f1_at_validation"] == metrics.f1_score(label, score >= found["threshold"])
     assert found["sensitivity_at_validation"] == (score[label == 1] >= found["threshold"]).mean()
     assert found["brier"] == pytest.approx(metrics.brier_score_loss(label, score))
-    assert found["threshold"] != 0.5
+    assert found["threshold"] != THRESHOLD
     assert 0.5 < found["auroc_within_slide"] < 1
 
 

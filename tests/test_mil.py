@@ -187,11 +187,12 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
         words = people["TARGET"].map({1: "MSIH", 0: "nonMSIH"})
         table = tmp_path / f"{name}.labels.csv"
         table.write_text("PATIENT,TARGET\n" + "".join(
-            f"{p},{w}\n" for p, w in zip(people["PATIENT"], words, strict=True)) + "777,\n"
+            f"{p},{w}\n" for p, w in zip(people["PATIENT"], words, strict=True)) + "777,\n", encoding="utf-8"
         )  # fmt: skip
         slides = tmp_path / f"{name}.slide.csv"
         slides.write_text(
-            "FILENAME,PATIENT\n" + "".join(f"s.{p}.svs,{p}\n" for p in people["PATIENT"])
+            "FILENAME,PATIENT\n" + "".join(f"s.{p}.svs,{p}\n" for p in people["PATIENT"]),
+            encoding="utf-8",
         )
         folder = tmp_path / "bags" / name
         folder.mkdir(parents=True)
@@ -199,13 +200,14 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
         for patient, bag in bags.items():
             with h5py.File(folder / f"s.{patient}.h5", "w") as file:
                 file["features"], file["coords"] = bag, np.zeros((len(bag), 2), "i8")
-        card = {"labels": {"patient": "PATIENT", "target": "TARGET", "table": "-",
+        card = {"images": "bags", "labels": {"patient": "PATIENT", "target": "TARGET", "table": "-",
                            "positive": ["MSIH"], "negative": ["nonMSIH"]},
                 "expect": {"labelled": count, "positive": int(people["TARGET"].sum())}}  # fmt: skip
         out = [tmp_path / f"{name}.{part}.csv" for part in ("patients", "slides", "excluded")]
         run("read_cohort", labels=[table], slide_table=[slides], patients=out[0], slides=out[1],
-            excluded=out[2], recipe=1, card=card, dataset=name, at_hand=[])  # fmt: skip
-        assert out[2].read_text() == "PATIENT,FILENAME,reason\n777,,no label\n"
+            excluded=out[2], recipe=1, card=card, dataset=name, at_hand=[],
+            data_root=tmp_path)  # fmt: skip
+        assert out[2].read_text(encoding="utf-8") == "PATIENT,FILENAME,reason\n777,,no label\n"
         files[name] = [*out, sorted(folder.glob("*.h5"))]
     home, away = files.values()
     made = []
@@ -223,7 +225,7 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
     folds = read_folds(made)
     assert folds[0]["id"].str.len().eq(3).all()  # 007 is no 7
     assert folds[0]["role"].value_counts().to_dict()["external"] == 12
-    notes = json.loads(made[0].with_suffix(".json").read_text())
+    notes = json.loads(made[0].with_suffix(".json").read_text(encoding="utf-8"))
     assert notes["slides_without_tiles"] == ["s.001"]
     assert notes["patients_without_tiles"] == ["001"]
     assert notes["split_drawn"] == "stratified"

@@ -1,8 +1,13 @@
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
+from cryotome.atlas import find_errors
 from cryotome.errors import ProbeError
+from cryotome.metrics import measure_scores
+from cryotome.multiclass import called_classes
 from cryotome.neighbours import score_knn, score_prevalence
 
 
@@ -37,16 +42,43 @@ def test_plain_neighbours_feel_the_length_of_embeddings():
     assert scaled.tolist() == [[1.0, 0.0, 0.0]]
 
 
-def test_neighbours_of_nine_classes_are_scored_in_chunks_as_scikit_learn_scores_them(monkeypatch):
+@pytest.mark.parametrize("classes", [2, 9])
+@pytest.mark.parametrize("width", [3, 40])
+def test_votes_are_scikit_learns_also_where_distances_tie(classes, width):
+    """2,500 cells are more than two threads take in one piece."""
     rng = np.random.default_rng(0)
-    y = rng.integers(9, size=500)
-    x, wanted = np.eye(9)[y] + 0.5 * rng.normal(size=(500, 9)), rng.normal(size=(130, 9))
-    whole, _ = score_knn(x, y, wanted, neighbours=20)
-    monkeypatch.setattr("cryotome.neighbours.CHUNK", 50)
-    parts, _ = score_knn(x, y, wanted, neighbours=20)
-    assert (whole == parts).all()
-    plain, _ = score_knn(x, y, wanted, neighbours=20, normalised=False)
-    assert (plain == KNeighborsClassifier(20).fit(x, y).predict_proba(wanted)).all()
+    x = rng.integers(0, 2, size=(700, width)).astype(np.float32)
+    y, wanted = rng.integers(classes, size=700), rng.integers(0, 2, size=(2500, width))
+    plain, _ = score_knn(x, y, wanted.astype(np.float32), neighbours=20, normalised=False)
+    there = KNeighborsClassifier(20).fit(x, y).predict_proba(wanted.astype(np.float32))
+    assert (plain == (there[:, 1] if classes == 2 else there)).all()
+
+
+def test_balanced_accuracy_and_f1_of_votes_are_scikit_learns():
+    """Every sixth cell has 10 of 20 votes, which scikit-learn calls the first class."""
+    rng = np.random.default_rng(0)
+    x, wanted = rng.normal(size=(2, 600, 40)).astype(np.float32)
+    y, label = (rng.integers(2, size=(2, 600)) + (x[:, 0] > 0.7) > 0).astype(int)
+    scores, _ = score_knn(x, y, wanted, neighbours=20, normalised=False)
+    assert (scores == 0.5).mean() > 0.05
+    called = KNeighborsClassifier(20).fit(x, y).predict(wanted)
+    tested = pd.DataFrame({"slide": 0, "label": label, "score": scores})
+    found = measure_scores(tested, tested[:5])
+    assert found["balanced_accuracy"] == balanced_accuracy_score(label, called)
+    assert found["f1_weighted"] == f1_score(label, called, average="weighted")
+    assert found["f1_at_validation"] == f1_score(label, called)  # five cells choose nothing
+    both = pd.DataFrame({"score_a": 1 - scores, "score_b": scores})
+    assert (called_classes(both) == called).all()
+    assert (find_errors(tested[["score"]], tested["label"])["score"] == called - label).all()
+
+
+def test_the_mean_that_embeddings_are_centred_on_is_right_far_from_the_origin():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4000, 20)), rng.integers(2, size=4000)
+    far = (x + 1e4).astype(np.float32)
+    scores, _ = score_knn(far, y, far[:200], neighbours=20)
+    near, _ = score_knn(far.astype(float) - 1e4, y, far[:200].astype(float) - 1e4, neighbours=20)
+    assert (scores == near).mean() > 0.9
 
 
 def test_one_class_is_refused():

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_curve
 
+from cryotome.metrics import THRESHOLD
 from cryotome.operating import Part, Slides, allows, operate, reached, threshold_at
 
 
@@ -131,5 +132,5 @@ def test_a_domain_without_a_positive_or_a_fold_without_validation_says_what_it_c
     assert none["sensitivity"].isna().all() and none["specificity"].notna().all()
     bare = operate([Part(cells(), cells().iloc[:0])], 20)
     carried = bare[bare["what"] == "carried"]
-    assert carried["threshold"].tolist() == [0.5]
+    assert carried["threshold"].tolist() == [THRESHOLD]
     assert carried["promised_sensitivity"].isna().all()

@@ -37,7 +37,7 @@ def test_what_the_fits_noted_stands_beside_their_rank(tmp_path):
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         said = {"feature_sd": sd, "effective_c": c, "zero": zero}
-        path.with_suffix(".json").write_text(json.dumps(said))
+        path.with_suffix(".json").write_text(json.dumps(said), encoding="utf-8")
         paths.append(path)
     notes = read_notes(paths)
     assert notes.to_dict("records") == [

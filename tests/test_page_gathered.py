@@ -19,7 +19,9 @@ def g(tmp_path) -> Gathered:
 def test_every_file_is_said_to_come_from_the_rule_that_makes_it():
     made, home = {}, r"results/studies/\{study\}/([\w/]+\.csv)"
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):
-        for rule in re.split(r"^(?:use rule \w+ as|rule) ", path.read_text(), flags=re.M)[1:]:
+        for rule in re.split(
+            r"^(?:use rule \w+ as|rule) ", path.read_text(encoding="utf-8"), flags=re.M
+        )[1:]:
             output = rule.split("output:")[-1].split("log:")[0]
             names = re.findall(home, output)
             if "{table}.csv" in output:  # several at once
@@ -43,7 +45,9 @@ def test_a_file_that_is_missing_names_rule_reason_and_command(g):
     assert gap.command == said + str(g.folder / "figure1.csv")
     (g.results / "logs" / "figure1").mkdir(parents=True)
     failure = {"rule": "figure1", "wildcards": {}, "why": "No space.", "log": "x.log", "run": ""}
-    (g.results / "logs" / "figure1" / "x.failed.json").write_text(json.dumps(failure))
+    (g.results / "logs" / "figure1" / "x.failed.json").write_text(
+        json.dumps(failure), encoding="utf-8"
+    )
     fresh = Gathered(g.folder, g.about)
     assert fresh.missing("figure1.csv")[0].why == "No space."
 
@@ -53,7 +57,7 @@ def test_what_the_study_does_not_make_is_not_missing(g):
 
 
 def test_an_empty_table_is_none(g):
-    (g.folder / "published.csv").write_text("study,table\n")
+    (g.folder / "published.csv").write_text("study,table\n", encoding="utf-8")
     assert g.table("published.csv") is None
     assert g.table("table2.csv") is None
 
@@ -62,6 +66,6 @@ def test_notes_are_those_of_the_rows_predictions(g):
     assert g.notes("d", "m", "h") == {}
     place = g.results / "predictions/d/random/view=v/model=m/head=h/fraction=1.0"
     place.mkdir(parents=True)
-    (place / "fold=0.json").write_text('{"weights_sha256": "ab"}')
+    (place / "fold=0.json").write_text('{"weights_sha256": "ab"}', encoding="utf-8")
     assert g.notes("d", "m", "h") == {"weights_sha256": "ab"}
     assert g.notes("d", "m", "other") == {}

@@ -28,7 +28,7 @@ def test_what_was_run_names_datasets_weights_and_failed_jobs(g):
     pd.DataFrame(lines, columns=columns).to_csv(cells, index=False)
     place = g.results / "predictions/midog2022/random/view=v/model=gigapath/head=probe/fraction=1.0"
     place.mkdir(parents=True)
-    (place / "fold=0.json").write_text(json.dumps({"weights_sha256": "ab" * 32}))
+    (place / "fold=0.json").write_text(json.dumps({"weights_sha256": "ab" * 32}), encoding="utf-8")
     datasets, rows = run(g).grids
     counts = dict(zip(datasets.columns, [c.text for c in datasets.lines[0]], strict=True))
     assert (counts["Positive cells"], counts["Negative cells"], counts["Slides"]) == ("2", "3", "2")

@@ -22,7 +22,7 @@ def test_every_mark_can_be_drawn():
 @pytest.mark.parametrize("rows", [2, 45])
 def test_the_page_is_one_file_of_moderate_size(tmp_path, rows):
     page = make_page(tmp_path, rows, ("midog2022", "ccmct"))
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     assert len(text) < 15e6
     addresses = re.findall(r'(?:src|href)="([^"]*)"', text)
     assert not [a for a in addresses if re.match(r"[a-z]+:", a) and not a.startswith("data:")]
@@ -34,7 +34,7 @@ def test_the_page_is_one_file_of_moderate_size(tmp_path, rows):
 
 
 def test_specifications_hold_no_script_that_ends_early_and_no_number_that_json_lacks(tmp_path):
-    text = make_page(tmp_path, 3).read_text()
+    text = make_page(tmp_path, 3).read_text(encoding="utf-8")
     (specs,) = re.findall(r'<script type="application/json" id="specs">(.*?)</script>', text)
     found = json.loads(specs)
     assert "figure1-midog2022-random" in found
@@ -48,4 +48,4 @@ def test_a_hostile_title_stays_text(tmp_path):
     pd.read_csv(table).assign(note="</script><script>alert(1)</script>").to_csv(table, index=False)
     page = tmp_path / "studies/invented/index.html"
     write_page(page, json.loads(page_about(study)))
-    assert "<script>alert(1)" not in page.read_text()
+    assert "<script>alert(1)" not in page.read_text(encoding="utf-8")

@@ -38,16 +38,16 @@ def write(path: Path, scores, cells):
     table.to_csv(path, index=False)
     split = cells.parent / "splits" / "midog" / path.parts[-6] / Path(*path.parts[-2:])
     split.parent.mkdir(parents=True, exist_ok=True)
-    split.write_text("id,role\n")
+    split.write_text("id,role\n", encoding="utf-8")
     about = {"cells_sha256": sha256(cells), "split_sha256": sha256(split)}
     about["csv_sha256"] = sha256(path)
-    path.with_suffix(".json").write_text(json.dumps(about))
+    path.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
 
 
 @pytest.fixture
 def cells(tmp_path):
     lines = "id,slide,domain,label\n0,s,a,0\n1,s,a,1\n2,s,b,0\n3,s,b,1\n"
-    (tmp_path / "midog.csv").write_text(lines)
+    (tmp_path / "midog.csv").write_text(lines, encoding="utf-8")
     return tmp_path / "midog.csv"
 
 
@@ -100,7 +100,7 @@ def test_the_reason_is_that_of_the_job_that_failed(tmp_path, cells):
 
 def test_predictions_of_other_cells_are_not_used(tmp_path, cells):
     write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
-    cells.write_text(cells.read_text() + "4,s,b,1\n")
+    cells.write_text(cells.read_text(encoding="utf-8") + "4,s,b,1\n", encoding="utf-8")
     row = partial(tmp_path, cells).loc[("uni", "probe")]
     assert row["in_found"] == 0
     assert "fold=0.csv was made from other cells or another split: run" in row["why"]
@@ -115,7 +115,9 @@ def test_predictions_of_another_split_or_below_a_job_that_has_failed_since_are_n
     later = Failure("embed", {"dataset": "midog", "model": "uni"}, "no room", "")
     row = partial(tmp_path, cells, [later]).loc[("uni", "probe")]
     assert (row["in_found"], row["why"]) == (0, "embed: no room")
-    (tmp_path / "splits/midog/from_a/fraction=1.0/fold=0.csv").write_text("id,role\n1,test\n")
+    (tmp_path / "splits/midog/from_a/fraction=1.0/fold=0.csv").write_text(
+        "id,role\n1,test\n", encoding="utf-8"
+    )
     row = partial(tmp_path, cells).loc[("uni", "probe")]
     assert row["in_found"] == 3
     assert "or another split" in row["why"]

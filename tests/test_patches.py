@@ -60,7 +60,7 @@ def test_class_folder_images_are_cut_around_their_own_centre(shared, tmp_path):
 
 
 def test_a_store_of_other_cells_is_refused(store, tmp_path):
-    (tmp_path / "cells.csv").write_text("id\n0\n")
+    (tmp_path / "cells.csv").write_text("id\n0\n", encoding="utf-8")
     with pytest.raises(StoreError, match=r"was cut from another .*cells.csv"):
         read_patches(store, cells=tmp_path / "cells.csv")
 
@@ -78,7 +78,9 @@ def test_broken_images_are_all_named_after_the_others_are_cut(cohort, demo_card,
     with pytest.raises(DataError, match=r"(?s)2 images of 'd' .*000.tiff does not .*999.tiff does"):
         cut(tmp_path / "p.h5", cells, cohort / "images", demo_card)
     assert not (tmp_path / "p.h5").exists()
-    assert "\n2 2 " in (tmp_path / "partial" / "journal").read_text()  # two cells of 001.tiff
+    assert "\n2 2 " in (tmp_path / "partial" / "journal").read_text(
+        encoding="utf-8"
+    )  # two cells of 001.tiff
 
 
 def test_broken_images_may_be_left_black_and_are_named_in_the_passport(cohort, demo_card, tmp_path):
@@ -91,7 +93,7 @@ def test_broken_images_may_be_left_black_and_are_named_in_the_passport(cohort, d
 def cut_by_one_that_dies(cells, path, card):
     """Stand for a child process that ends at 002.tiff, by the signal that a file names."""
     if path.name == "002.tiff" and path.exists():
-        os.kill(os.getpid(), int((path.parent / "signal").read_text()))
+        os.kill(os.getpid(), int((path.parent / "signal").read_text(encoding="utf-8")))
     yield from cut_image(cells, path, card)
 
 
@@ -108,7 +110,7 @@ def apart(cohort, tmp_path, monkeypatch):
             cut(tmp_path / "p.h5", cells, images, card)
         (tmp_path / "away").rename(images / "002.tiff")
         (tmp_path / "partial" / "at_work").touch()
-        (images / "signal").write_text(str(int(number)))
+        (images / "signal").write_text(str(int(number)), encoding="utf-8")
         return cells, images
 
     return prepare

@@ -22,21 +22,21 @@ def test_key_reads_folders_and_file_names():
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     path = tmp_path / "a" / "b.csv"
     with pytest.raises(ZeroDivisionError), written_whole(path) as beside:
-        beside.write_text("half")
+        beside.write_text("half", encoding="utf-8")
         raise ZeroDivisionError
     assert list(path.parent.iterdir()) == []
     with written_whole(path) as beside:
-        beside.write_text("whole")
-    assert path.read_text() == "whole"
+        beside.write_text("whole", encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == "whole"
     assert [p.name for p in path.parent.iterdir()] == ["b.csv"]
 
 
 def test_an_old_file_survives_a_failed_rewrite(tmp_path):
     path = tmp_path / "b.csv"
-    path.write_text("old")
+    path.write_text("old", encoding="utf-8")
     with pytest.raises(ZeroDivisionError), written_whole(path):
         raise ZeroDivisionError
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
 
 
 def test_sha256_of_known_bytes(tmp_path):
@@ -49,9 +49,9 @@ def test_what_a_killed_process_left_is_cleared_away_and_what_a_living_one_writes
     dead.wait()
     host = socket.gethostname()
     for name in (f"{host}.{dead.pid}", f"{host}.{os.getppid()}", f"elsewhere.{dead.pid}"):
-        (tmp_path / f".b.csv.{name}.part").write_text("half")
+        (tmp_path / f".b.csv.{name}.part").write_text("half", encoding="utf-8")
     with written_whole(tmp_path / "b.csv") as beside:
-        beside.write_text("whole")
+        beside.write_text("whole", encoding="utf-8")
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == sorted(
         ["b.csv", f".b.csv.{host}.{os.getppid()}.part", f".b.csv.elsewhere.{dead.pid}.part"]

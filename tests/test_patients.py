@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from cryotome.metrics import auroc
+from cryotome.metrics import THRESHOLD, auroc
 from cryotome.patients import (
     ensemble,
     measure_patients,
@@ -87,7 +87,7 @@ def test_sensitivity_and_specificity_are_at_the_threshold_of_the_validation_pati
     assert (found["sensitivity"], found["specificity"]) == (0.5, 0.5)
     assert found["balanced_accuracy"] == 0.5
     few = measure_patients(tested, watched[5:15])
-    assert few["threshold"] == 0.5  # ten patients cannot choose one
+    assert few["threshold"] == THRESHOLD  # ten patients cannot choose one
     assert (few["sensitivity"], few["specificity"]) == (1.0, 0.0)
 
 

@@ -14,7 +14,7 @@ CARD = {"weights": {"hub": "someone/net", "file": "w.pt"}, "dim": 2}
 def put(folder, text, place="someone/net"):
     path = folder / "weights" / place / "w.pt"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -37,7 +37,7 @@ def test_a_file_is_read_once_until_its_size_or_date_changes(tmp_path):
     path = put(tmp_path, "one")
     before = pin(tmp_path)
     dates = path.stat().st_mtime_ns
-    path.write_text("two")
+    path.write_text("two", encoding="utf-8")
     os.utime(path, ns=(dates, dates))
     assert pin(tmp_path) == before
     os.utime(path)
@@ -54,7 +54,9 @@ def test_touched_moved_or_deleted_it_is_the_same_content(tmp_path):
     assert pin(tmp_path) == before
     put(tmp_path, "one", place="net").unlink()
     assert pin(tmp_path) == before
-    (tmp_path / "m.json").write_text('{"net"')  # torn: nothing is known of a file that is gone
+    (tmp_path / "m.json").write_text(
+        '{"net"', encoding="utf-8"
+    )  # torn: nothing is known of a file that is gone
     assert "sha256" not in pin(tmp_path)
 
 
@@ -64,7 +66,11 @@ def test_cards_of_one_file_hash_it_once(tmp_path, monkeypatch):
     pins = [pin(tmp_path, name=name) for name in ("net", "net_mean", "net_class", "net")]
     assert read == [path]
     assert pins[0] == pins[1] == pins[2] == pins[3]
-    assert sorted(json.loads((tmp_path / "m.json").read_text())) == ["net", "net_class", "net_mean"]
+    assert sorted(json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))) == [
+        "net",
+        "net_class",
+        "net_mean",
+    ]
 
 
 def test_cards_that_need_no_file_or_know_its_content_are_left_alone(tmp_path):

@@ -31,7 +31,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def study(name: str) -> Study:
-    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text()), CONFIG)
+    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")), CONFIG)
 
 
 def bare(folder: Path) -> Site:
@@ -109,7 +109,10 @@ def test_a_run_in_the_environment_of_a_plan_is_refused(clone):
 
 def test_what_snakemake_refuses_to_plan_is_said_in_its_words(clone, monkeypatch):
     monkeypatch.chdir(clone)
-    (clone / "odd.yaml").write_text((clone / "config" / "config.yaml").read_text() + "flods: 3\n")
+    (clone / "odd.yaml").write_text(
+        (clone / "config" / "config.yaml").read_text(encoding="utf-8") + "flods: 3\n",
+        encoding="utf-8",
+    )
     with pytest.raises(CryotomeError, match=r"(?s)plans nothing:.*Did you mean 'folds'\?"):
         plan.planned_jobs(Path("odd.yaml"))
 
@@ -120,7 +123,7 @@ def ran(results: Path, rule: str, name: str, seconds: float, log: str | None = "
         path = results / folder / rule / f"{name}.{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
         if text is not None:
-            path.write_text(text)
+            path.write_text(text, encoding="utf-8")
 
 
 def test_rates_are_those_of_the_same_model_on_the_same_kind_of_machine(tmp_path):
@@ -168,7 +171,7 @@ def test_no_rate_is_learnt_that_no_gpu_has(tmp_path):
 
 
 def test_a_profile_of_the_user_changes_no_plan(clone, tmp_path, monkeypatch):
-    (tmp_path / "config.yaml").write_text("quiet: rules\n")
+    (tmp_path / "config.yaml").write_text("quiet: rules\n", encoding="utf-8")
     monkeypatch.chdir(clone)
     os.environ["SNAKEMAKE_PROFILE"] = str(tmp_path)
     assert len(plan.planned_jobs(Path("config/config.yaml"))) > 80

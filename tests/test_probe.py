@@ -162,7 +162,9 @@ def test_a_card_says_only_what_its_learner_reads(tmp_path):
         ("learner: logreg\npenalty: 1", "'iterations' is a required property"),
         ("learner: ridge\npenalty: 1\nnormalised: true", "'knn' was expected"),
     ):
-        (tmp_path / "heads" / "mine.yaml").write_text(f"title: x\nsource: x\n{text}\n")
+        (tmp_path / "heads" / "mine.yaml").write_text(
+            f"title: x\nsource: x\n{text}\n", encoding="utf-8"
+        )
         with pytest.raises(CardError, match=said):
             load_card(tmp_path, "heads", "mine")
 
@@ -200,7 +202,7 @@ def test_the_script_writes_all_fractions_and_folds_of_a_scheme(tmp_path, capsys)
             pd.DataFrame({"id": cells["id"], "role": np.roll(role, fold * 40)}).to_csv(
                 split, index=False
             )
-            split.with_suffix(".json").write_text('{"drawn": "random"}')
+            split.with_suffix(".json").write_text('{"drawn": "random"}', encoding="utf-8")
             splits.append(split)
             predictions.append(tmp_path / "out" / f"{fraction}.{fold}.csv")
     main = runpy.run_path(str(ROOT / "workflow" / "scripts" / "probe.py"))["main"]
@@ -209,7 +211,7 @@ def test_the_script_writes_all_fractions_and_folds_of_a_scheme(tmp_path, capsys)
     assert table.columns.tolist() == ["id", "role", "label", "score"]
     assert len(table) == 60
     assert table["label"].tolist() == y[table["id"] // 3].tolist()
-    notes = json.loads(predictions[0].with_suffix(".json").read_text())
+    notes = json.loads(predictions[0].with_suffix(".json").read_text(encoding="utf-8"))
     assert (notes["zero"], notes["n_train"], notes["model"]) == (True, 60, "m")
     assert notes["effective_c"] == 0
     said = capsys.readouterr().err

@@ -85,7 +85,7 @@ def judged(numbers: pd.DataFrame, values: pd.DataFrame, **changes: object) -> tu
 def test_every_file_has_its_rows_and_each_row_its_source():
     assert {path.stem for path in FILES} == set(ROWS)
     for path in FILES:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             lines = list(csv.DictReader(file, strict=True))
         assert len(lines) == ROWS[path.stem], path.stem
         assert all(line["source"] and None not in line for line in lines), path.stem

@@ -151,7 +151,7 @@ def test_the_same_file_listed_twice_is_one_and_two_for_one_place_are_refused():
 
 def test_the_real_records_file_names_go_where_the_datasets_look(shared):
     """The names of 971 files of the public records, as others have listed them."""
-    with open(shared / "downloads.tsv") as lines:
+    with open(shared / "downloads.tsv", encoding="utf-8") as lines:
         rows = [(r["dataset"], r["file_name"]) for r in csv.DictReader(lines, delimiter="\t")]
     places = {}
     for record in ("midog2022", "midogpp", "ccmct", "nct_crc"):

@@ -84,3 +84,8 @@ def test_midog_regions_measure_two_square_millimetres_and_other_cards_say_nothin
 
 
 NAMES = ["midog2022", "midogpp", "ccmct", "amibr"]
+
+
+def test_images_of_one_cell_whose_slides_have_no_other_name_are_no_regions():
+    names = np.arange(12).astype(str)
+    assert whole(CELLS.assign(image=names, slide=names)) == set()

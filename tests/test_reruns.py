@@ -46,13 +46,14 @@ EVERY = [
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which all that is asked for has run, once."""
     folder = checkout(tmp_path_factory.mktemp("done"))
-    (folder / "study.yaml").write_text(yaml.dump(STUDY))
+    (folder / "study.yaml").write_text(yaml.dump(STUDY), encoding="utf-8")
     (folder / "config/heads/tiny.yaml").write_text(
-        "like: e2e_short\ntitle: tiny\nsteps: 2\nevaluate_every: 1\nbatch: 4\n"
+        "like: e2e_short\ntitle: tiny\nsteps: 2\nevaluate_every: 1\nbatch: 4\n", encoding="utf-8"
     )
     (folder / "config/models/filed.yaml").write_text(
         "like: resnet10t_narrow_random\ntitle: from a file\n"
-        "weights: {url: 'https://files.example/w.pt', file: w.pt}\n"
+        "weights: {url: 'https://files.example/w.pt', file: w.pt}\n",
+        encoding="utf-8",
     )
     torch.manual_seed(0)
     network = build_network(load_card(CONFIG, "models", "resnet10t_narrow_random"))
@@ -63,7 +64,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def planned(folder: Path, *targets: str, **changes: object) -> dict[str, int]:
-    (folder / "study.yaml").write_text(yaml.dump(STUDY | changes))
+    (folder / "study.yaml").write_text(yaml.dump(STUDY | changes), encoding="utf-8")
     return plan(folder, *ASK, *EVERY, *targets)
 
 
@@ -105,7 +106,7 @@ def test_a_fraction_is_added(done):
 
 
 def test_a_setting_of_a_probe_is_changed(done):
-    with open(done / "config/heads/ridge.yaml", "a") as file:
+    with open(done / "config/heads/ridge.yaml", "a", encoding="utf-8") as file:
         file.write("sd: 2\n")
     assert planned(done) == {"probe": 2, "score": 2}
 
@@ -117,19 +118,22 @@ def test_a_setting_of_a_training_is_changed(done):
 
 def test_a_title_is_edited(done):
     for path in (done / "config").rglob("*.yaml"):
-        path.write_text(re.sub("^title: ", "title: The ", path.read_text(), flags=re.M))
+        path.write_text(
+            re.sub("^title: ", "title: The ", path.read_text(encoding="utf-8"), flags=re.M),
+            encoding="utf-8",
+        )
     assert planned(done) == {}
 
 
 def test_a_module_is_edited(done):
     """Cheap rules watch their modules; expensive ones wait for a bump of their recipe."""
     for name in ("endtoend", "extraction", "splits", "leases"):
-        with open(done / f"workflow/cryotome/{name}.py", "a") as file:
+        with open(done / f"workflow/cryotome/{name}.py", "a", encoding="utf-8") as file:
             file.write("# edited\n")
     assert not {"train_endtoend", "embed", "split"} & set(planned(done))
     changed(done / "workflow/cryotome/recipes.py", "ENDTOEND = ", "ENDTOEND = 1")
     assert planned(done)["train_endtoend"] == 1
-    with open(done / "workflow/cryotome/linear.py", "a") as file:
+    with open(done / "workflow/cryotome/linear.py", "a", encoding="utf-8") as file:
         file.write("# edited\n")
     assert planned(done) == {"train_endtoend": 1, "probe": 2, "score": 3}
 
@@ -177,7 +181,7 @@ def test_weights_are_moved_or_deleted(done):
 
 
 def test_the_docs_list_these_tests_and_no_others():
-    page = (ROOT / "docs/files.md").read_text()
+    page = (ROOT / "docs/files.md").read_text(encoding="utf-8")
     listed = re.findall(r"`test_reruns:(test_\w+)`", page)
-    mine = re.findall(r"^def (test_\w+)\(done\)", Path(__file__).read_text(), re.M)
+    mine = re.findall(r"^def (test_\w+)\(done\)", Path(__file__).read_text(encoding="utf-8"), re.M)
     assert sorted(listed) == sorted(mine)

@@ -85,7 +85,7 @@ def test_a_torn_line_of_the_journal_does_not_count(tmp_path):
         store.put(0, numbers(0, 2))
         store.put(2, numbers(2, 2))
     journal = tmp_path / "partial" / "journal"
-    journal.write_text(journal.read_text()[:-3])
+    journal.write_text(journal.read_text(encoding="utf-8")[:-3], encoding="utf-8")
     with begin(tmp_path / "partial") as store:
         assert store.finished == 2
 

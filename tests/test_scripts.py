@@ -13,7 +13,7 @@ SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
 def test_every_script_is_documented_and_knows_nothing_of_snakemake(path):
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text))
     assert "snakemake" not in text.lower()
     spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
@@ -23,7 +23,9 @@ def test_every_script_is_documented_and_knows_nothing_of_snakemake(path):
 
 
 def test_every_script_has_its_rule_and_every_rule_its_script():
-    rules = "".join(path.read_text() for path in (ROOT / "workflow" / "rules").glob("*.smk"))
+    rules = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk")
+    )
     named = set(re.findall(r'"\.\./scripts/(\w+)\.py"', rules))
     assert named == {path.stem for path in SCRIPTS}
     looped = {"make_demo_slides"}  # one rule an invented cohort, named for it
@@ -34,7 +36,7 @@ def test_every_script_has_its_rule_and_every_rule_its_script():
 def test_scripts_explain_themselves_by_hand(name):
     done = subprocess.run(
         [sys.executable, ROOT / "workflow" / "scripts" / f"{name}.py", "--help"],
-        capture_output=True, text=True, env={"PYTHONPATH": str(ROOT / "workflow")}, check=True,
+        capture_output=True, encoding="utf-8", env={"PYTHONPATH": str(ROOT / "workflow")}, check=True,
     )  # fmt: skip
     assert "--cells" in done.stdout
 
@@ -47,7 +49,7 @@ def test_a_list_of_files_may_be_empty_by_hand(placed, tmp_path):
 
     placed.to_csv(tmp_path / "cells.csv", index=False)
     windows_of(placed, side=32, margin=4).to_csv(tmp_path / "windows.csv", index=False)
-    (tmp_path / "audit.csv").write_text("id,other,left_out,other_left_out\n")
+    (tmp_path / "audit.csv").write_text("id,other,left_out,other_left_out\n", encoding="utf-8")
     for scheme, windows in (("random", []), ("no_overlap", [tmp_path / "windows.csv"])):
         split = tmp_path / scheme / "fraction=1.0" / "fold=0.csv"
         card = facts(load_card(CONFIG, "schemes", scheme))
@@ -61,4 +63,4 @@ def test_a_list_of_files_may_be_empty_by_hand(placed, tmp_path):
             [sys.executable, ROOT / "workflow" / "scripts" / "split.py", *words],
             env={"PYTHONPATH": str(ROOT / "workflow")}, check=True, capture_output=True,
         )  # fmt: skip
-        assert split.read_text().startswith("id,role\n0,")
+        assert split.read_text(encoding="utf-8").startswith("id,role\n0,")

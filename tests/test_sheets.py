@@ -40,7 +40,7 @@ PLAIN += ["a=b", "", "Übersicht", "0.25 µm/px", "−0.5"]
 def test_a_formula_becomes_text(tmp_path, text):
     assert harmless(text).startswith("'")
     write_csv(pd.DataFrame({text: [text, "a"], "n": [-1.5, 2]}), tmp_path / "a.csv")
-    with open(tmp_path / "a.csv", newline="") as file:
+    with open(tmp_path / "a.csv", encoding="utf-8", newline="") as file:
         for line in csv.reader(file):
             assert line[0].startswith("'") or line[0] == "a"
             assert len(line) == 2

@@ -18,12 +18,12 @@ def _clean(monkeypatch):
 
 
 def config(name: str, **changes: object) -> dict:
-    return yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) | changes
+    return yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes
 
 
 def test_the_number_of_shards_is_the_sites(tmp_path):
     assert site.settle({}, tmp_path).shards == 4
-    (tmp_path / "site.yaml").write_text("shards: 2\n")
+    (tmp_path / "site.yaml").write_text("shards: 2\n", encoding="utf-8")
     assert site.settle({}, tmp_path).shards == 2
     settled = site.settle({"shards": 3, "study": "s"}, tmp_path)
     assert (settled.shards, settled.study) == (3, {"study": "s"})
@@ -39,7 +39,7 @@ def test_a_number_of_jobs_that_is_none_is_refused(tmp_path, key, jobs):
 def test_gpus_bear_as_many_jobs_as_the_site_says(tmp_path):
     os.environ["CUDA_VISIBLE_DEVICES"] = "0,2"
     assert site.settle({}, tmp_path).gpu_jobs == 2
-    (tmp_path / "site.yaml").write_text("jobs_per_gpu: 3\n")
+    (tmp_path / "site.yaml").write_text("jobs_per_gpu: 3\n", encoding="utf-8")
     settled = site.settle({"study": "s"}, tmp_path)
     assert (settled.gpu_jobs, settled.study) == (6, {"study": "s"})
     assert os.environ["CRYOTOME_JOBS_PER_GPU"] == "3"
@@ -47,7 +47,7 @@ def test_gpus_bear_as_many_jobs_as_the_site_says(tmp_path):
 
 
 def test_environment_wins_over_config_over_site_yaml(tmp_path):
-    (tmp_path / "site.yaml").write_text("data_root: /c\nweights_dir: /d\n")
+    (tmp_path / "site.yaml").write_text("data_root: /c\nweights_dir: /d\n", encoding="utf-8")
     assert site.settle(config("config"), tmp_path).data_root.as_posix() == "/c"
     os.environ.clear()
     assert site.settle(config("config", data_root="/b"), tmp_path).data_root.as_posix() == "/b"
@@ -58,7 +58,7 @@ def test_environment_wins_over_config_over_site_yaml(tmp_path):
 
 
 def test_a_misspelt_site_key_is_named(tmp_path):
-    (tmp_path / "site.yaml").write_text("dataroot: /c\n")
+    (tmp_path / "site.yaml").write_text("dataroot: /c\n", encoding="utf-8")
     with pytest.raises(CardError, match=r"site.yaml: unknown keys \['dataroot'\]"):
         site.settle(config("config"), tmp_path)
 
@@ -91,7 +91,7 @@ def test_missing_annotations_name_the_way_out(tmp_path):
 
 def test_the_shopping_list_says_what_is_there(tmp_path):
     (tmp_path / "midogpp").mkdir()
-    (tmp_path / "midogpp" / "MIDOG++.json").write_text("{}")
+    (tmp_path / "midogpp" / "MIDOG++.json").write_text("{}", encoding="utf-8")
     settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
     text = site.shopping_list(Study(config("ganz2024"), CONFIG), settled)
     assert f"have  {tmp_path}/midogpp/MIDOG++.json" in text
@@ -106,3 +106,40 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path):
         CryotomeError, match=r"You may not write to /proc .*let .*results be a link"
     ):
         site.check_writable(Path("/proc/results"))
+
+
+@pytest.mark.parametrize(
+    ("target", "network"),
+    [
+        ("results/cells/ccmct.csv", False),
+        ("results/audits/ccmct.csv", False),
+        ("results/embeddings/ccmct/paper-fp32/colour_histogram.h5", False),
+        ("results/embeddings/ccmct/paper-fp32/uni.h5", True),
+        ("results/table2.csv", True),
+        ("all", True),
+    ],
+)
+def test_a_target_without_a_network_asks_for_no_device(monkeypatch, tmp_path, target, network):
+    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
+    ganz = Study(config("ganz2024"), CONFIG)
+    assert site.needs_network(ganz, [target]) == network
+    assert site.needs_network(ganz, ["results/cells/ccmct.csv", target]) == network
+    if not network:
+        settled = site.settle(config("ganz2024"), tmp_path)
+        site.announce(ganz, settled, say=print, targets=[target])
+
+
+def test_a_study_without_a_network_asks_for_no_device():
+    rows = [{"model": "colour_histogram", "head": "ridge"}]
+    plain = config("ganz2024", rows=rows, figure2=rows)
+    assert not site.needs_network(Study(plain, CONFIG), [])
+
+
+def test_a_folder_with_some_of_its_images_is_there_in_part(tmp_path):
+    folder = tmp_path / "midog2022" / "images"
+    folder.mkdir(parents=True)
+    for name in ("001.tiff", "002.tiff", "._001.tiff"):
+        (folder / name).touch()
+    settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
+    text = site.shopping_list(Study(config("ganz2024"), CONFIG), settled)
+    assert f"PART  {folder}: 2 of 354 images" in text

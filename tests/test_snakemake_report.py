@@ -41,7 +41,7 @@ def report_of(clone: Path, config: str) -> tuple[dict, str, set[str]]:
     for product in made(study):
         path = clone / "results" / "studies" / study.name / product
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("empty")
+        path.write_text("empty", encoding="utf-8")
     ask = ["--configfile", f"config/{config}.yaml", "--report", f"{config}.zip"]
     snakemake(clone, *ask, **NO_NETWORK)
     with zipfile.ZipFile(clone / f"{config}.zip") as archive:
@@ -79,7 +79,7 @@ def test_every_product_has_a_caption_that_renders_a_category_and_labels(clone, c
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_description_renders_for_every_study(path):
     """Also where a study has no rows of paper 001."""
-    text = (ROOT / "workflow" / "report" / "workflow.rst").read_text()
+    text = (ROOT / "workflow" / "report" / "workflow.rst").read_text(encoding="utf-8")
     about = {"config": read_yaml(path)}
     page = publish_parts(Template(text).render(snakemake=about), writer="html")["html_body"]
     assert about["config"]["study"] in page

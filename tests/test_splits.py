@@ -83,6 +83,23 @@ def test_independent_draws_are_those_of_the_follow_up():
         assert ids(split, "validation") == set(drawn) - set(train)
 
 
+def test_independent_draws_follow_the_order_of_the_annotation_file(cells):
+    """Cells are sorted by image; the follow-up draws row numbers of its file."""
+    row = np.random.default_rng(7).permutation(len(cells))
+    of_file = cells.assign(source_row=row).sort_values("source_row", ignore_index=True)
+    for fraction in ("0.01", "1.0"):
+        drawn = draw(cells.assign(source_row=row), "random_independent", fraction)
+        due = draw(of_file.drop(columns="source_row"), "random_independent", fraction)
+        assert drawn.roles.equals(due.roles)
+        assert ids(drawn, "test") != ids(draw(cells, "random_independent", fraction), "test")
+
+
+@pytest.mark.parametrize("scheme", ["random", "slide_grouped", "from_left"])
+def test_other_draws_do_not_ask_for_the_order_of_the_file(cells, scheme):
+    row = np.random.default_rng(7).permutation(len(cells))
+    assert draw(cells.assign(source_row=row), scheme).roles.equals(draw(cells, scheme).roles)
+
+
 def test_independent_draws_know_their_own_fractions_only(cells):
     with pytest.raises(SplitError, match=r"draws the fractions \[0.001, .* in turn, not 0.5"):
         draw(cells, "random_independent", "0.5")

@@ -105,7 +105,7 @@ def test_the_rate_is_that_of_the_last_minutes():
 
 
 def study() -> Study:
-    return Study(yaml.safe_load((CONFIG / "config.yaml").read_text()), CONFIG)
+    return Study(yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), CONFIG)
 
 
 def test_the_time_left_is_that_of_the_jobs_that_are_not_done():
@@ -151,7 +151,7 @@ def test_colours_are_for_terminals_alone(monkeypatch):
 def broken(tmp_path_factory) -> Path:
     """A clone whose run has failed at an image: cells are read, nothing else is made."""
     folder = tiny(tmp_path_factory.mktemp("status") / "clone")
-    (folder / "config" / "config.yaml").write_text(yaml.dump(TINY | PLAIN))
+    (folder / "config" / "config.yaml").write_text(yaml.dump(TINY | PLAIN), encoding="utf-8")
     (folder / "data" / "tiny" / "images" / "3.tiff").write_bytes(b"no image")
     target = "results/embeddings/tiny/paper-fp32/colour_histogram.h5"
     assert "gave no patches" in snakemake(folder, "--cores", "1", target, check=False)
@@ -175,7 +175,7 @@ def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in broken.rglob("results/*/*/*")}
     lock = broken / ".snakemake" / "locks" / "0.input.lock"  # as a run under way has it
     lock.parent.mkdir()
-    lock.write_text("results/cells/tiny.csv")
+    lock.write_text("results/cells/tiny.csv", encoding="utf-8")
     rules, said = asked(broken, monkeypatch, capsys)
     assert rules["read_cells"] == ["1", "-", "-", "-"]
     assert rules["cut_patches"] == ["-", "-", "1", "-"]
@@ -184,7 +184,7 @@ def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     assert rules["total"][:3] == ["1", "1", "1"]
     assert "\n  split tiny, random, 1.0, 0: for " in said
     assert "\n  cut_patches tiny: 1 images of 'tiny' gave no patches" in said
-    assert "\n    results/logs/cut_patches/tiny.log\n    | " in said
+    assert "[results/logs/cut_patches/tiny.log]\n    | " in said
     assert "Left: about " in said
     # nothing was started, nothing disturbed
     assert {path: path.stat().st_mtime_ns for path in broken.rglob("results/*/*/*")} == before
@@ -201,4 +201,4 @@ def test_a_view_on_the_terminal_is_not_torn_by_the_lines_of_jobs(broken):
     assert "tiny: 48 cells on 8 images" in snakemake(broken, *ask)
     assert "48 cells" not in snakemake(broken, "--logger", "rich", *ask)
     log = broken / "results" / "logs" / "read_cells" / "tiny.log"
-    assert "tiny: 48 cells on 8 images" in log.read_text()
+    assert "tiny: 48 cells on 8 images" in log.read_text(encoding="utf-8")

@@ -1,9 +1,14 @@
+import errno
 import os
 import random
+import shutil
+import subprocess
+import sys
 
 import h5py
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from cryotome.errors import StoreError
 from cryotome.resume import growing
@@ -224,3 +229,45 @@ def test_a_store_of_ours_follows_no_link_either(tmp_path):
     make = lambda file: file.update({"id": h5py.ExternalLink("other.h5", "/id")})  # noqa: E731
     with pytest.raises(StoreError, match="holds no id"):
         read_ids(written(tmp_path / "f.h5", make))
+
+
+NO_LOCKS = '#include <errno.h>\n#include <stdlib.h>\nint flock(int f, int o) { errno = atoi(getenv("NOLOCK")); return -1; }\n'
+READ = """
+import sys
+from pathlib import Path
+from cryotome.resume import only_worker
+from cryotome.stores import open_hdf5, read_ids, seal
+path = Path(sys.argv[1])
+with only_worker(path.parent / "partial"):
+    with open_hdf5(path, "w") as file:
+        file["id"] = file["patch"] = [3, 4]
+    seal(path, "patch", {})
+    print(read_ids(path))
+"""
+
+
+@pytest.mark.skipif(not shutil.which("gcc"), reason="no compiler")
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EAGAIN])
+def test_stores_and_partial_work_need_no_locks(tmp_path, number):
+    (tmp_path / "nolock.c").write_text(NO_LOCKS, encoding="utf-8")
+    library = tmp_path / "nolock.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", library, tmp_path / "nolock.c"], check=True)
+    away = {"LD_PRELOAD": str(library), "NOLOCK": str(number), "PYTHONPATH": str(ROOT / "workflow")}
+    done = subprocess.run(
+        [sys.executable, "-c", READ, tmp_path / "s.h5"],
+        env=os.environ | away,
+        capture_output=True,
+        encoding="utf-8",
+    )
+    assert done.stdout == "[3 4]\n", done.stderr
+    assert "cannot be locked" in done.stderr
+
+
+def test_h5py_is_opened_in_one_place_alone():
+    """Elsewhere it would take HDF5's lock, which many shared file systems refuse."""
+    homes = [
+        path.name
+        for path in (ROOT / "workflow").rglob("*.py")
+        if "h5py.File(" in path.read_text(encoding="utf-8")
+    ]
+    assert homes == ["stores.py"]

@@ -11,7 +11,9 @@ from cryotome.study import Row, Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text()) | changes, CONFIG)
+    return Study(
+        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
+    )
 
 
 def test_ganz2024_is_585_row_runs_of_which_65_are_trainings():
@@ -117,11 +119,13 @@ def test_best_and_last_checkpoint_are_one_training():
 
 def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
     whole = read_yaml(CONFIG / "amibr.yaml")
-    (tmp_path / "s.yaml").write_text(yaml.dump({k: v for k, v in whole.items() if k != "folds"}))
+    (tmp_path / "s.yaml").write_text(
+        yaml.dump({k: v for k, v in whole.items() if k != "folds"}), encoding="utf-8"
+    )
     files = (str(tmp_path / "s.yaml"), str(CONFIG / "config.yaml"))
     with pytest.raises(CardError, match=r"s.yaml lacks \['folds'\]. A study says every key itself"):
         Study(whole, CONFIG, files=files)
-    (tmp_path / "s.yaml").write_text(yaml.dump(whole))
+    (tmp_path / "s.yaml").write_text(yaml.dump(whole), encoding="utf-8")
     assert Study(whole, CONFIG, files=files).folds == [0, 1]
 
 
@@ -143,7 +147,9 @@ def test_lower_precision_concerns_networks_only():
 
 def test_a_study_reads_each_card_once_and_lends_no_card_to_be_changed(tmp_path):
     shutil.copytree(CONFIG, tmp_path / "config")
-    demo = Study(yaml.safe_load((CONFIG / "config.yaml").read_text()), tmp_path / "config")
+    demo = Study(
+        yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), tmp_path / "config"
+    )
     first = demo.head("e2e_short")
     first["steps"] = 0
     shutil.rmtree(tmp_path / "config")
@@ -260,3 +266,52 @@ def test_a_card_of_a_record_is_read_once(monkeypatch):
     monkeypatch.setattr("cryotome.study.load_card", lambda *a: read.append(a[1:]) or {"title": "T"})
     assert ganz.record("ccmct") == ganz.record("ccmct") == {"title": "T"}
     assert read == [("downloads", "ccmct")]
+
+
+def crops(folder, *said):
+    """Copy the cards, and add one of class folders with two classes."""
+    shutil.copytree(CONFIG, folder / "config")
+    card = {"title": "Crops", "source": "s", "reader": "class_folders", "images": "crops"}
+    card["classes"] = [{"name": "look-alike", "is": "no"}, {"name": "mitotic figure", "is": "yes"}]
+    card["domains"] = {"all": {"title": "all", "where": {}}}
+    card["patch"] = {"side": 32, "resolution": "native", "border": "reflect"}
+    card |= dict(said)
+    (folder / "config" / "datasets" / "crops.yaml").write_text(yaml.dump(card), encoding="utf-8")
+
+    def made(**changes):
+        rows = [{"model": "colour_histogram", "head": "ridge"}]
+        config = read_yaml(CONFIG / "config.yaml") | {"datasets": ["crops"], "rows": rows}
+        config |= {"schemes": ["random"], "figure2": rows} | changes
+        return Study(config, folder / "config")
+
+    return made
+
+
+def test_class_folders_without_slide_names_are_refused_before_planning(tmp_path):
+    with pytest.raises(CardError, match=r"'crops': `class_folders` .* Write `slides: unknown`"):
+        crops(tmp_path)()
+
+
+@pytest.mark.parametrize("scheme", ["slide_grouped", "no_overlap", "random_matched"])
+def test_schemes_that_part_slides_are_refused_where_none_is_known(tmp_path, scheme):
+    made = crops(tmp_path, ("slides", "unknown"))
+    with pytest.raises(CardError, match=f"Dataset 'crops', scheme '{scheme}'"):
+        made(schemes=["random", scheme])
+    assert json.loads(made().table_rows)["unknown_slides"] == ["crops"]
+    both = made(datasets=["demo_slides", "crops"])
+    assert json.loads(both.table_rows)["unknown_slides"] == ["crops"]
+
+
+def test_a_row_that_scores_cells_by_their_slide_is_refused_there(tmp_path):
+    made = crops(tmp_path, ("slides", "unknown"))
+    by_slide = [{"model": "slide_identity", "head": "slide_prevalence"}]
+    with pytest.raises(CardError, match="slide_identity .* scores cells by their slide"):
+        made(rows=by_slide, figure2=by_slide)
+
+
+def test_a_study_of_known_slides_says_nothing_of_unknown_ones():
+    assert "unknown_slides" not in json.loads(study("config").table_rows)
+    assert json.loads(study("config").colorectal.about)["unknown_slides"] == [
+        "demo_tissue",
+        "demo_tissue_external",
+    ]

@@ -116,7 +116,8 @@ def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(
     path = tmp_path / "midog2022" / "random" / "view=paper-fp16" / "model=uni" / "head=probe.csv"
     path.parent.mkdir(parents=True)
     path.write_text(
-        "fraction,fold,metric,value\n0.1,0,auroc,0.5\n0.1,1,auroc,0.6\n1.0,0,auroc,0.7\n1.0,0,ece,0.1\n"
+        "fraction,fold,metric,value\n0.1,0,auroc,0.5\n0.1,1,auroc,0.6\n1.0,0,auroc,0.7\n1.0,0,ece,0.1\n",
+        encoding="utf-8",
     )
     table = read_scores([path], {"fractions": [1.0, 0.01], "folds": [0]})
     assert table["value"].tolist() == [0.7]
@@ -127,7 +128,7 @@ def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(
 def test_single_domains_are_read_whatever_the_fractions(tmp_path):
     path = tmp_path / "d" / "from_a" / "view=v" / "model=uni" / "head=probe.csv"
     path.parent.mkdir(parents=True)
-    path.write_text("fraction,fold,metric,value\n1.0,0,auroc,0.7\n")
+    path.write_text("fraction,fold,metric,value\n1.0,0,auroc,0.7\n", encoding="utf-8")
     assert len(read_scores([path], {"fractions": [0.1], "folds": [0]})) == 1
 
 
@@ -147,3 +148,19 @@ def test_table1_is_a_view_of_the_cards():
     assert table["measured_parameters"].tolist() == [6, pd.NA]
     assert table["measured_dim"].tolist() == [1024, pd.NA]
     assert table["random_weights"].tolist() == [False, True]
+
+
+def test_text_stands_in_markdown_and_latex_as_it_was_written():
+    """A title is no formula, no tag and no column."""
+    odd = pd.DataFrame({"A|B": ["cost $5_ {a}^2"], "Row": ["#1 ~ <i>x</i> 100% \\ `c`"]})
+    assert to_markdown(odd, "H&E $x$").splitlines() == [
+        r"| A\|B | Row |",
+        "| --- | --- |",
+        r"| cost \$5_ {a}^2 | #1 ~ \<i>x\</i> 100% \\ \`c\` |",
+        "",
+        r"H&E \$x\$",
+    ]
+    latex = to_latex(odd, "H&E $x$")
+    assert r"cost \$5\_ \{a\}\textasciicircum{}2 & \#1 \textasciitilde{} \textless{}i" in latex
+    assert r"100\% \textbackslash{} `c`" in latex
+    assert r"\caption{H\&E \$x\$}" in latex

@@ -29,7 +29,7 @@ def wrote(ledger: Path, job: list, *lines: dict, day: int = 1) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     about = {"rule": rule, "wildcards": wildcards, "run": "r", "threads": 2}
     about |= {"device": "Xeon", "host_kind": "Linux", "gpu_s": 0.0}
-    with path.open("a") as file:
+    with path.open("a", encoding="utf-8") as file:
         for n, line in enumerate(lines):
             stamps = {"started": f"2026-01-{day:02}T0{n}:00:00+00:00"}
             stamps |= {"stopped": f"2026-01-{day:02}T0{n}:30:00+00:00"} if line else {}

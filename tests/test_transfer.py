@@ -253,7 +253,7 @@ def process(server: Server, target: Path) -> subprocess.Popen:
     words = [f"{server.url}/a", server.pages["/a"].md5, str(target)]
     where = {"PYTHONPATH": str(ROOT / "workflow")}
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, *words], env=os.environ | where, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", SCRIPT, *words], env=os.environ | where, stderr=subprocess.PIPE, encoding="utf-8"
     )  # fmt: skip
 
 

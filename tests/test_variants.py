@@ -27,7 +27,7 @@ from cryotome.weights import places
 def test_a_crop_is_the_card_that_one_would_write(tmp_path):
     shutil.copytree(CONFIG, tmp_path / "config")
     written = {"like": "midog2022", "title": "MIDOG 2022, 64 px", "patch": {"side": 64}}
-    (tmp_path / "config/datasets/by_hand.yaml").write_text(yaml.dump(written))
+    (tmp_path / "config/datasets/by_hand.yaml").write_text(yaml.dump(written), encoding="utf-8")
     ours = Study(study("config").config, tmp_path / "config")
     assert ours.dataset("midog2022_64px") == ours.dataset("by_hand")
     assert ours.home("midog2022_64px") == ours.home("midog2022") == "midog2022"
@@ -36,7 +36,9 @@ def test_a_crop_is_the_card_that_one_would_write(tmp_path):
 def test_a_card_of_a_crops_name_wins_and_is_a_dataset_of_its_own(tmp_path):
     shutil.copytree(CONFIG, tmp_path / "config")
     written = {"like": "midog2022", "title": "mine", "patch": {"side": 66}}
-    (tmp_path / "config/datasets/midog2022_64px.yaml").write_text(yaml.dump(written))
+    (tmp_path / "config/datasets/midog2022_64px.yaml").write_text(
+        yaml.dump(written), encoding="utf-8"
+    )
     ours = Study(study("config").config, tmp_path / "config")
     assert ours.dataset("midog2022_64px")["patch"]["side"] == 66
     assert ours.home("midog2022_64px") == "midog2022_64px"

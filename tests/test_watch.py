@@ -34,10 +34,10 @@ def heed():
 
 def start(folder, work, patience=1000, first=heed):
     indented = "\n".join(f"    {line}" for line in work.splitlines())
-    (folder / "script.py").write_text(HEAD + indented + "\n" + TAIL)
+    (folder / "script.py").write_text(HEAD + indented + "\n" + TAIL, encoding="utf-8")
     kept = os.environ | {"PYTHONPATH": str(ROOT / "workflow"), "CRYOTOME_PATIENCE": str(patience)}
     process = subprocess.Popen(
-        [sys.executable, "script.py"], cwd=folder, env=kept, text=True,
+        [sys.executable, "script.py"], cwd=folder, env=kept, encoding="utf-8",
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         preexec_fn=first,
     )  # fmt: skip
@@ -60,7 +60,7 @@ def test_a_signal_ends_the_process_with_its_reason(tmp_path, number):
     code, said = end(process)
     assert time.monotonic() - begun < 5
     assert code == 128 + number
-    why = (tmp_path / "told").read_text()
+    why = (tmp_path / "told").read_text(encoding="utf-8")
     assert why.startswith(f"It was stopped by a signal ({number.name}): preempted, over its time")
     assert "Run the same command again: it goes on from what is finished." in why
     assert why in said
@@ -99,8 +99,10 @@ child.join()
     process.terminate()
     assert end(process)[0] == 143
     time.sleep(0.2)
-    command = Path(f"/proc/{(tmp_path / 'child').read_text()}/cmdline")
-    assert not command.exists() or command.read_text() == ""  # gone, or nobody's zombie
+    command = Path(f"/proc/{(tmp_path / 'child').read_text(encoding='utf-8')}/cmdline")
+    assert (
+        not command.exists() or command.read_text(encoding="utf-8") == ""
+    )  # gone, or nobody's zombie
 
 
 def test_a_signal_that_the_user_ignores_is_ignored(tmp_path):
@@ -122,9 +124,13 @@ HANGS = {
 def test_a_process_without_progress_is_ended_and_its_stacks_are_kept(tmp_path, hang):
     code, said = end(start(tmp_path, HANGS[hang], patience=1))
     assert code == 70
-    assert (tmp_path / "told").read_text().startswith("It made no progress for 1 s: no computing")
+    assert (
+        (tmp_path / "told")
+        .read_text(encoding="utf-8")
+        .startswith("It made no progress for 1 s: no computing")
+    )
     assert "A disk or a network that does not answer" in said
-    log = (tmp_path / "log").read_text()
+    log = (tmp_path / "log").read_text(encoding="utf-8")
     assert 'script.py", line' in log
     assert "in work" in log
 
@@ -132,7 +138,7 @@ def test_a_process_without_progress_is_ended_and_its_stacks_are_kept(tmp_path, h
 def test_native_code_that_keeps_pythons_lock_is_ended_too(tmp_path):
     code, _ = end(start(tmp_path, "ctypes.PyDLL(None).sleep(60)", patience=0.5))
     assert code == 1
-    assert "in work" in (tmp_path / "log").read_text()
+    assert "in work" in (tmp_path / "log").read_text(encoding="utf-8")
 
 
 WORKS = {

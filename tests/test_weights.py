@@ -1,9 +1,13 @@
 """Weights: local files first, a real local server in place of the hub, one sentence for each fault."""
 
+import io
 import os
+import pickle
+import re
 import subprocess
 import sys
 import threading
+import zipfile
 from argparse import Namespace
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -98,7 +102,7 @@ def test_the_hubs_own_cache_is_used_without_network(tmp_path, monkeypatch):
     folder = tmp_path / "models--MahmoodLab--UNI"
     saved(card, folder / "snapshots" / commit / "pytorch_model.bin")
     (folder / "refs").mkdir()
-    (folder / "refs" / "main").write_text(commit)
+    (folder / "refs" / "main").write_text(commit, encoding="utf-8")
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     found = find_weights(card, "uni", tmp_path / "weights")
     assert found == folder / "snapshots" / commit / "pytorch_model.bin"
@@ -266,8 +270,12 @@ def fetch(folder: Path, server: str, *words: str, **weights: object) -> tuple[in
     if weights:
         card = load_card(CONFIG, "models", "uni") | {"weights": weights}
         (folder / "config" / "models").mkdir(parents=True, exist_ok=True)
-        (folder / "config" / "models" / "mine.yaml").write_text(yaml.safe_dump(card))
-        (folder / "config" / "config.yaml").write_text((CONFIG / "config.yaml").read_text())
+        (folder / "config" / "models" / "mine.yaml").write_text(
+            yaml.safe_dump(card), encoding="utf-8"
+        )
+        (folder / "config" / "config.yaml").write_text(
+            (CONFIG / "config.yaml").read_text(encoding="utf-8"), encoding="utf-8"
+        )
     site = {"HF_ENDPOINT": server, "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_XET": "1"}
     site |= {"PYTHONPATH": str(ROOT / "workflow"), "CRYOTOME_WEIGHTS_DIR": str(folder / "w")}
     done = subprocess.run(
@@ -275,7 +283,7 @@ def fetch(folder: Path, server: str, *words: str, **weights: object) -> tuple[in
         cwd=folder,
         env=os.environ | site,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
@@ -364,3 +372,65 @@ def test_a_redirect_to_plain_http_needs_a_sha256():
     assert _Redirects({"sha256": "0" * 64}).redirect_request(*answer).full_url == answer[-1]
     with pytest.raises(ValueError, match="leads from https to http; write a sha256 in the card"):
         _Redirects({}).redirect_request(*answer)
+
+
+@pytest.mark.parametrize("suffix", ["bin", "pth", "safetensors"])
+@pytest.mark.parametrize("save", [save_file, torch.save])
+def test_a_checkpoint_is_read_whatever_its_suffix(tmp_path, suffix, save):
+    save({"a": torch.ones(3)}, tmp_path / f"w.{suffix}")
+    assert read_file(tmp_path / f"w.{suffix}", "uni")["a"].tolist() == [1, 1, 1]
+
+
+def zipped(name: str) -> bytes:
+    with zipfile.ZipFile(content := io.BytesIO(), "w") as archive:
+        archive.writestr(name, "")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("suffix", ["bin", "safetensors"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "a Git-LFS pointer; `git lfs",
+        ),
+        (
+            b"\n<!DOCTYPE html><html>Sign in",
+            "a page of HTML or XML in place of the file, '<!doctype",
+        ),
+        (b'{"error": "Access denied"}', "JSON in place of the file"),
+        (b"\xef\xbb\xbf{}", "JSON in place of the file"),
+        (b"", "an empty file"),
+        (b"\x93NUMPY\x01\x00", "a NumPy array"),
+        (b"\x89HDF\r\n\x1a\n", "HDF5"),
+        (b"\x1f\x8b\x08", "packed with gzip: unpack it"),
+        (b"\x08\x07\x12\x07pytorch", "an ONNX network"),
+        (b"Entry not found", "text: 'entry not found'"),
+        (zipped("arr_0.npy"), "NumPy arrays"),
+        (zipped("w/readme.txt"), "a zip archive"),
+    ],
+)
+def test_what_is_no_checkpoint_is_named(tmp_path, suffix, content, said):
+    (tmp_path / f"w.{suffix}").write_bytes(content)
+    with pytest.raises(WeightsError, match=re.escape(f"no checkpoint (it is {said}")):
+        read_file(tmp_path / f"w.{suffix}", "uni")
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.system, ("touch harmed",)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_checkpoint_that_would_run_code_is_called_that(tmp_path, legacy, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"a": Harmful()}, "w.bin", _use_new_zipfile_serialization=not legacy)
+    with pytest.raises(WeightsError, match=r"\(posix.system\) .* because they could run code"):
+        read_file(Path("w.bin"), "uni")
+    Path("p.bin").write_bytes(pickle.dumps({"a": 1}, protocol=4))
+    with pytest.raises(
+        WeightsError, match="a Python pickle, which is not loaded because it could run"
+    ):
+        read_file(Path("p.bin"), "uni")
+    assert not Path("harmed").exists()

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,7 @@ def snakemake(folder: Path, *arguments: str, check: bool = True, **environment: 
     kept = {k: v for k, v in os.environ.items() if not k.startswith("CRYOTOME_")}
     done = subprocess.run(
         [SNAKEMAKE, "--nocolor", *arguments], cwd=folder, env=kept | environment,
-        capture_output=True, text=True, timeout=600,
+        capture_output=True, encoding="utf-8", timeout=600,
     )  # fmt: skip
     said = done.stdout + done.stderr
     assert not check or done.returncode == 0, said
@@ -70,7 +71,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which the small study has run."""
     folder = checkout(tmp_path_factory.mktemp("done"))
-    (folder / "small.yaml").write_text(yaml.dump(SMALL))
+    (folder / "small.yaml").write_text(yaml.dump(SMALL), encoding="utf-8")
     snakemake(folder, "--cores", "2", "--configfile", "small.yaml", HF_TOKEN=TOKEN)
     return folder
 
@@ -83,7 +84,7 @@ def test_a_token_in_the_environment_is_in_no_file_of_a_run(done):
 
 
 def small(folder: Path, **changes: object) -> dict[str, int]:
-    (folder / "changed.yaml").write_text(yaml.dump(SMALL | changes))
+    (folder / "changed.yaml").write_text(yaml.dump(SMALL | changes), encoding="utf-8")
     return plan(folder, "--configfile", "changed.yaml")
 
 
@@ -163,8 +164,27 @@ def test_missing_data_name_the_way_out(clone, tmp_path):
     assert "make data STUDY=amibr" in said
 
 
+def test_a_clone_and_a_python_below_a_space_work_from_elsewhere_in_any_locale(tmp_path):
+    """`snakemake -s PATH/Snakefile -d ELSEWHERE`, where jobs start a Python with a space in its path."""
+    clone, elsewhere = checkout(tmp_path / "my clone"), tmp_path / "else where"
+    python = clone / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    elsewhere.mkdir()
+    python.symlink_to(Path(sys.executable).resolve())
+    (clone / ".venv" / "lib").symlink_to(Path(sys.prefix) / "lib")
+    shutil.copy(Path(sys.prefix) / "pyvenv.cfg", clone / ".venv")
+    done = subprocess.run(
+        [python, "-m", "snakemake", "--cores", "1", "-s", "my clone/Snakefile", "-d", "else where",
+         "--", "results/cells/demo_rois.csv"],
+        cwd=tmp_path, capture_output=True, encoding="utf-8",
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PWD": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(pd.read_csv(elsewhere / "results/cells/demo_rois.csv")) == 1536
+
+
 def test_a_misspelt_config_key_stops_with_its_name(clone):
-    (clone / "misspelt.yaml").write_text(yaml.dump(SMALL | {"fraction": [1.0]}))
+    (clone / "misspelt.yaml").write_text(yaml.dump(SMALL | {"fraction": [1.0]}), encoding="utf-8")
     said = snakemake(clone, "-n", "--configfile", "misspelt.yaml", check=False)
     assert re.search(r"misspelt.yaml.* study 'small', top level: .*'fraction' was unexpected", said)
 
@@ -174,13 +194,17 @@ def test_planning_imports_no_torch(clone):
     lines += "try:\n    runpy.run_module('snakemake', run_name='__main__')\n"
     lines += "except SystemExit as end:\n    assert not end.code, end.code\n"
     lines += "print('torch' in sys.modules, 'cryotome.study' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", lines], cwd=clone, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", lines], cwd=clone, capture_output=True, encoding="utf-8"
+    )
     assert done.stdout.splitlines()[-1] == "False True", done.stdout + done.stderr
 
 
 def test_on_slurm_jobs_go_where_the_site_says_whatever_else_is_configured(clone):
     """Placement does not hang on `--config`, which replaces what a profile says there."""
-    (clone / "config" / "site.yaml").write_text("slurm_partition: short\nslurm_account: lab\n")
+    (clone / "config" / "site.yaml").write_text(
+        "slurm_partition: short\nslurm_account: lab\n", encoding="utf-8"
+    )
     ask = ["-n", "--profile", "slurm", "results/table2.csv"]
 
     def training(*more: str) -> str:
@@ -207,7 +231,7 @@ def test_every_rule_is_listed_with_a_docstring(clone):
     rules = set(
         re.findall(
             r"^(?:use )?rule (\w+)",
-            "".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk")),
+            "".join(p.read_text(encoding="utf-8") for p in (ROOT / "workflow/rules").glob("*.smk")),
             re.M,
         )
     )
@@ -236,7 +260,7 @@ def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_ru
         "views": ["paper-bf16"],
         "study": "lower",
     }
-    (done / "lower.yaml").write_text(yaml.dump(study))
+    (done / "lower.yaml").write_text(yaml.dump(study), encoding="utf-8")
     ask = ["--configfile", "lower.yaml", "--config", "shards=2", "--"]
     score = (
         "results/scores/demo_slides/random/view=paper-bf16/model=resnet10t_random/head=ridge.csv"
@@ -256,7 +280,7 @@ def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_ru
     assert plan(done, *ask, score) == {}
     assert "embed_shard" not in plan(done, *ask, "shards")
     tight = study | {"parity": study["parity"] | {"cosine": 1}}
-    (done / "lower.yaml").write_text(yaml.dump(tight))
+    (done / "lower.yaml").write_text(yaml.dump(tight), encoding="utf-8")
     assert plan(done, *ask, score) == {"check_precision": 1}
     said = snakemake(done, "--cores", "2", *ask, score, check=False)
     assert "resnet10t_random.h5 is too far from fp32 (patches 64, cosine_least 0.999" in said
@@ -274,9 +298,9 @@ def test_touching_code_cards_and_configs_reruns_nothing(done):
 
 
 def changed(path: Path, old: str, new: str) -> str:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert old in text
-    path.write_text(text.replace(old, new))
+    path.write_text(text.replace(old, new), encoding="utf-8")
     return text
 
 
@@ -286,7 +310,7 @@ def test_editing_the_probe_reruns_probes_and_below_never_an_embedding(done):
     try:
         planned = small(done)
     finally:
-        path.write_text(before)
+        path.write_text(before, encoding="utf-8")
     assert planned["probe"] == 3
     assert not {"embed", "cut_patches", "split", "read_cells", "make_demo"} & set(planned)
     assert {"score", "compare", "figure1"} <= set(planned)
@@ -297,7 +321,7 @@ def test_editing_the_title_of_a_card_reruns_the_tables_only(done):
     path = done / "config" / "models" / "colour_histogram.yaml"
     before = changed(path, "title: Colour histogram", "title: Colours")
     planned = small(done)
-    path.write_text(before)
+    path.write_text(before, encoding="utf-8")
     assert set(planned) == {
         "table1", "compare", "judge", "figure1", "learning", "atlas", "for_pathologist", "tally", "page",
         "publish", "publish_page", "all",
@@ -312,10 +336,12 @@ def test_the_atlas_is_made_and_a_scanner_that_is_named_reruns_it_alone(done):
     for file in [*listed["file"], *slides["file"]]:
         assert (folder.parents[1] / file).stat().st_size > 1000
     path = done / "config" / "datasets" / "demo_slides.yaml"
-    before = path.read_text()
-    path.write_text(before + "scanners: {noisy: {title: noisy scanner, where: {}}}\n")
+    before = path.read_text(encoding="utf-8")
+    path.write_text(
+        before + "scanners: {noisy: {title: noisy scanner, where: {}}}\n", encoding="utf-8"
+    )
     planned = small(done)
-    path.write_text(before)
+    path.write_text(before, encoding="utf-8")
     assert planned == {"atlas": 1, "page": 1, "publish_page": 1, "all": 1}
 
 
@@ -323,7 +349,7 @@ def test_editing_a_number_of_a_card_reruns_what_it_decides(done):
     path = done / "config" / "models" / "colour_histogram.yaml"
     before = changed(path, "bins: 16", "bins: 8")
     planned = small(done)
-    path.write_text(before)
+    path.write_text(before, encoding="utf-8")
     assert planned["embed"] == 1
     assert planned["probe"] == 3
     assert "cut_patches" not in planned
@@ -334,14 +360,14 @@ def test_every_head_reads_the_same_split(done):
 
     hashes = {}
     for path in (done / "results/predictions").rglob("*.json"):
-        about = json.loads(path.read_text())
+        about = json.loads(path.read_text(encoding="utf-8"))
         hashes.setdefault(path.parts[-2:], set()).add(about["split_sha256"])
     assert len(hashes) == 4
     assert all(len(found) == 1 for found in hashes.values())
 
 
 def test_the_demos_tables_say_synthetic(done):
-    lines = (done / "results" / "intervals.csv").read_text().splitlines()
+    lines = (done / "results" / "intervals.csv").read_text(encoding="utf-8").splitlines()
     assert lines[0].endswith(",synthetic")
     assert all(line.endswith(",True") for line in lines[1:])
 
@@ -364,11 +390,13 @@ def test_two_studies_do_not_overwrite_each_other(done):
 
     before = everything()
     (done / "other.yaml").write_text(
-        yaml.dump(SMALL | {"study": "other", "fractions": [1.0], "folds": 1})
+        yaml.dump(SMALL | {"study": "other", "fractions": [1.0], "folds": 1}), encoding="utf-8"
     )
     snakemake(done, "--cores", "2", "--configfile", "other.yaml")
     stands(everything())
-    fold_zero = (done / "results/studies/other/figure1.csv").read_text().splitlines()
+    fold_zero = (
+        (done / "results/studies/other/figure1.csv").read_text(encoding="utf-8").splitlines()
+    )
     assert len(fold_zero) == 4  # three rows at one fraction
     snakemake(done, "--cores", "2", "--configfile", "small.yaml")
     stands(everything())
@@ -379,7 +407,7 @@ def test_editing_readers_or_splits_reruns_nothing_without_their_recipe(done, mod
     path = done / "workflow" / "cryotome" / f"{module}.py"
     before = changed(path, '"""', '"""Another word. ')
     planned = small(done)
-    path.write_text(before)
+    path.write_text(before, encoding="utf-8")
     assert set(planned) <= {
         "audit_splits", "probe", "score", "table1", "compare", "judge", "figure1", "learning", "atlas",
         "for_pathologist", "tally", "page", "publish", "publish_page", "all",
@@ -390,7 +418,7 @@ def test_editing_a_domains_title_reruns_no_reading(done):
     path = done / "config" / "datasets" / "demo_slides.yaml"
     before = changed(path, "title: mast cell", "title: mast cells")
     planned = small(done)
-    path.write_text(before)
+    path.write_text(before, encoding="utf-8")
     assert not {"read_cells", "cut_patches", "embed", "split", "probe"} & set(planned)
 
 
@@ -400,7 +428,10 @@ def test_wrong_counts_stop_the_rule_itself(clone):
     folder.mkdir()
     checkout(folder)
     card = folder / "config" / "datasets" / "demo_slides.yaml"
-    card.write_text(card.read_text() + "expect: {images: 8, cells: {mast_cell: [1, 1]}}\n")
+    card.write_text(
+        card.read_text(encoding="utf-8") + "expect: {images: 8, cells: {mast_cell: [1, 1]}}\n",
+        encoding="utf-8",
+    )
     said = snakemake(folder, "--cores", "1", "results/cells/demo_slides.csv", check=False)
     assert "mast_cell has [" in said
     assert not (folder / "results/cells/demo_slides.csv").exists()
@@ -415,12 +446,12 @@ def test_a_table_that_the_study_does_not_make_is_refused(done):
 
 def test_an_audit_made_again_draws_no_split_again_where_nothing_is_dropped(done):
     path = done / "config" / "datasets" / "demo_slides.yaml"
-    before = path.read_text()
-    path.write_text(before + "audit: {near_px: 30}\n")
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + "audit: {near_px: 30}\n", encoding="utf-8")
     planned = small(done)
-    path.write_text(before + "audit: {near: drop}\n")
+    path.write_text(before + "audit: {near: drop}\n", encoding="utf-8")
     dropped = small(done)
-    path.write_text(before)
+    path.write_text(before, encoding="utf-8")
     assert planned == {"audit": 1, "audit_splits": 2, "all": 1}
     assert dropped["split"] == 4  # two fractions, two folds
     assert dropped["probe"] == 3
@@ -434,7 +465,7 @@ ROIS = {"datasets": ["demo_rois"], "schemes": LADDER, "fractions": [1.0], "folds
 
 def test_a_study_of_the_whole_ladder_plans(clone):
     """Three domains: random, no_overlap, slide_grouped and three left out, each of them twice."""
-    (clone / "ladder.yaml").write_text(yaml.dump(SMALL | ROIS))
+    (clone / "ladder.yaml").write_text(yaml.dump(SMALL | ROIS), encoding="utf-8")
     planned = plan(clone, "--configfile", "ladder.yaml")
     assert planned["split"] == 12
     assert planned["probe"] == 3 * 3  # the schemes that know fractions
@@ -456,7 +487,7 @@ def test_a_study_of_the_whole_ladder_plans(clone):
 def ladder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which the ladder of the demo's regions is drawn and audited, and scored twice."""
     folder = checkout(tmp_path_factory.mktemp("ladder"))
-    (folder / "ladder.yaml").write_text(yaml.dump(SMALL | ROIS))
+    (folder / "ladder.yaml").write_text(yaml.dump(SMALL | ROIS), encoding="utf-8")
     snakemake(folder, "--cores", "2", *ASK, *audited(), *SCORED)
     return folder
 
@@ -484,7 +515,7 @@ def test_matched_rungs_train_on_one_size_and_say_who_set_it(ladder):
 
     folder = ladder / "results/splits/demo_rois"
     about = {
-        name: json.loads((folder / name / "fraction=1.0/fold=0.json").read_text())
+        name: json.loads((folder / name / "fraction=1.0/fold=0.json").read_text(encoding="utf-8"))
         for rung in RUNGS
         for name in (rung, f"{rung}_matched")
     }
@@ -507,7 +538,7 @@ def test_the_audit_of_the_splits_falls_from_rung_to_rung(ladder):
     assert {pixels[name] for name in pixels if not name.startswith("random")} == {0}
     assert slides["no_overlap"] > 0.9 > slides["slide_grouped"] == 0
     log = ladder / "results/logs/audit_splits/demo_rois.random.fraction=1.0.log"
-    assert "random, 1 folds: on_training_slide 1.000" in log.read_text()
+    assert "random, 1 folds: on_training_slide 1.000" in log.read_text(encoding="utf-8")
 
 
 def test_a_domain_that_is_left_out_is_scored_without_a_line_for_all(ladder):
@@ -522,16 +553,16 @@ def test_a_card_of_a_rung_reruns_every_matched_rung_and_no_other(ladder):
     path = ladder / "config/schemes/slide_grouped.yaml"
     before = changed(path, "validation: 0.2", "validation: 0.3")
     planned = plan(ladder, *ASK, *audited())
-    path.write_text(before)
+    path.write_text(before, encoding="utf-8")
     assert planned == {"split": 7, "audit_splits": 7}  # slide_grouped, and six that are matched
 
 
 def test_near_px_of_the_audit_moves_no_window_and_draws_no_split_again(ladder):
     path = ladder / "config/datasets/demo_rois.yaml"
-    before = path.read_text()
-    path.write_text(before + "audit: {near_px: 30}\n")
+    before = path.read_text(encoding="utf-8")
+    path.write_text(before + "audit: {near_px: 30}\n", encoding="utf-8")
     planned = plan(ladder, *ASK, *audited())
-    path.write_text(before)
+    path.write_text(before, encoding="utf-8")
     assert planned == {"audit": 1, "audit_splits": 12}
 
 
@@ -548,11 +579,11 @@ def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
     """A broken image in one dataset, weights that cannot be had in one row of the other."""
     folder = checkout(tmp_path / "c")
     rois, slides = "demo_rois", "demo_slides"
-    card = (folder / "config/models/resnet10t_random.yaml").read_text()
+    card = (folder / "config/models/resnet10t_random.yaml").read_text(encoding="utf-8")
     card = card.replace(
         "weights: {random: 0}", "weights: {url: 'http://127.0.0.1:1/w', file: w.pt}"
     )
-    (folder / "config/models/lost.yaml").write_text(card)
+    (folder / "config/models/lost.yaml").write_text(card, encoding="utf-8")
     study = SMALL | {
         "datasets": [rois, slides],
         "rows": [{"model": m, "head": "ridge"} for m in ("colour_histogram", "lost")],
@@ -560,7 +591,7 @@ def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
         "fractions": [1.0],
         "folds": 1,
     }
-    (folder / "s.yaml").write_text(yaml.dump(study))
+    (folder / "s.yaml").write_text(yaml.dump(study), encoding="utf-8")
     ask = ["--cores", "2", "--configfile", "s.yaml"]
     snakemake(folder, *ask, "--", "results/demo/rois/annotations.json")
     whole = (folder / "results/demo/rois/images/003.tiff").read_bytes()
@@ -599,7 +630,7 @@ def test_asking_for_the_partial_table_plans_everything_it_needs(clone):
 
 
 def test_a_misspelt_key_is_guessed(clone, tmp_path):
-    (tmp_path / "s.yaml").write_text(yaml.dump(SMALL | {"foldz": 3}))
+    (tmp_path / "s.yaml").write_text(yaml.dump(SMALL | {"foldz": 3}), encoding="utf-8")
     said = snakemake(clone, "-n", "--configfile", str(tmp_path / "s.yaml"), check=False)
     assert "'foldz' was unexpected). Did you mean 'folds'?" in said
 
@@ -630,7 +661,7 @@ def test_a_table_of_points_on_real_slides_at_native_and_at_a_quarter_micron(shar
     folder, mine = checkout(tmp_path / "c"), tmp_path / "data" / "mine"
     mine.mkdir(parents=True)
     (mine / "slides").symlink_to(shared / "slides")
-    (mine / "points.csv").write_text(POINTS)
+    (mine / "points.csv").write_text(POINTS, encoding="utf-8")
     card = {
         "title": "Points",
         "source": "placed by hand",
@@ -641,9 +672,9 @@ def test_a_table_of_points_on_real_slides_at_native_and_at_a_quarter_micron(shar
         "domains": {"all": {"title": "all", "where": {}}},
         "patch": {"side": 64, "resolution": "native", "border": "reflect"},
     }
-    (folder / "config/datasets/native.yaml").write_text(yaml.dump(card))
+    (folder / "config/datasets/native.yaml").write_text(yaml.dump(card), encoding="utf-8")
     quarter = {"like": "native", "patch": {"resolution": 0.25}}
-    (folder / "config/datasets/quarter.yaml").write_text(yaml.dump(quarter))
+    (folder / "config/datasets/quarter.yaml").write_text(yaml.dump(quarter), encoding="utf-8")
     rows = [{"model": "colour_histogram", "head": "ridge"}]
     study = SMALL | {
         "datasets": ["native", "quarter"],
@@ -651,12 +682,12 @@ def test_a_table_of_points_on_real_slides_at_native_and_at_a_quarter_micron(shar
         "fractions": [1.0],
         "folds": 1,
     }
-    (folder / "s.yaml").write_text(yaml.dump(study | {"device": "cpu"}))
+    (folder / "s.yaml").write_text(yaml.dump(study | {"device": "cpu"}), encoding="utf-8")
     ask = ["--cores", "2", "--configfile", "s.yaml"]
     root = {"CRYOTOME_DATA_ROOT": str(tmp_path / "data")}
     said = snakemake(folder, *ask, check=False, **root)
     assert "kidney-48-5.tif does not say how many µm a pixel measures. Write `mpp: 0.25`" in said
-    with open(folder / "config/datasets/quarter.yaml", "a") as file:
+    with open(folder / "config/datasets/quarter.yaml", "a", encoding="utf-8") as file:
         file.write("mpp: 0.5\n")
     snakemake(folder, *ask, **root)
     native, quarter = (

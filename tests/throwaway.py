@@ -84,7 +84,9 @@ def answers() -> bool:
 
 def say(*command: str) -> str:
     """Run a command and return what it prints."""
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", check=True, timeout=60
+    ).stdout
 
 
 @dataclass(frozen=True)
@@ -135,10 +137,10 @@ class Cluster:
         ports = {"port": self.port, "first": self.port + 1, "last": self.port + self.nodes}
         host = socket.gethostname().split(".")[0]
         text = CONFIG.format(folder=self.folder, host=host, gpus=self.gpus, **numbers, **ports)
-        (self.folder / "slurm.conf").write_text(text)
+        (self.folder / "slurm.conf").write_text(text, encoding="utf-8")
         devices = f"{self.folder}/dev/gpu[0-{self.gpus - 1}]"
         line = f"NodeName=node[1-{self.nodes}] Name=gpu File={devices}\n"
-        (self.folder / "gres.conf").write_text(line)
+        (self.folder / "gres.conf").write_text(line, encoding="utf-8")
         ETC.mkdir(exist_ok=True)
         for name in ("slurm.conf", "gres.conf"):
             (ETC / name).unlink(missing_ok=True)
@@ -170,7 +172,11 @@ class Cluster:
             *(self.folder / f"{name}.pid" for name in (*self.names, "slurmctld", "munge"))
         ]:
             if path.exists():
-                subprocess.run(["kill", path.read_text().strip()], capture_output=True, check=False)
+                subprocess.run(
+                    ["kill", path.read_text(encoding="utf-8").strip()],
+                    capture_output=True,
+                    check=False,
+                )
         time.sleep(1)
         for name in ("slurm.conf", "gres.conf"):
             if (ETC / name).is_symlink() and (ETC / name).readlink() == self.folder / name:

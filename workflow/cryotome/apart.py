@@ -34,7 +34,7 @@ def _serve(calls: Connection) -> None:
     """Run generator after generator and send what they yield, until the other end is closed."""
     with suppress(OSError):
         log = os.environ.get(LOG)
-        faulthandler.enable(open(log, "a") if log else sys.stderr)  # noqa: SIM115
+        faulthandler.enable(open(log, "a", encoding="utf-8") if log else sys.stderr)  # noqa: SIM115
     with suppress(EOFError, OSError):
         while True:
             function, arguments = calls.recv()  # and import what it needs

@@ -10,13 +10,15 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.cells import assign_scanners
 from cryotome.errors import StoreError
+from cryotome.metrics import THRESHOLD
 from cryotome.overlap import pixel_boxes, sharing_pairs
 from cryotome.paths import key
 from cryotome.predictions import read_predictions
 from cryotome.strictest import kind
+from cryotome.units import is_unknown
 
-CALL = 0.5  # score from which a row calls a cell the second class
 DIGITS = 6  # of scores as they are written
+EXACT = 12  # digits of a mean over folds; more would part what ties, as 9, 10 and 11 of 20 votes
 SPOKEN = {
     "from_*": "trainings on one other domain each",
     "except_*": "trainings on all other domains",
@@ -30,8 +32,8 @@ class Atlas:
     Attributes
     ----------
     cells : data frame indexed by id
-        Columns image, slide, x, y (level-0 px), domain, scanner, label, holds_figure, and
-        folds: how many models' scores of the cell were averaged.
+        Columns image, slide (empty where not known), x, y (level-0 px), domain, scanner, label,
+        holds_figure, and folds: how many models' scores of the cell were averaged.
     scores : data frame indexed likewise, a column per row
         Mean score of the second class, 0 to 1; NaN where a row did not score a cell.
     card
@@ -123,7 +125,7 @@ def read_atlas(
     StoreError
         The predictions were made from other cells, or none of them tests a cell.
     """
-    known = cells.set_index("id")
+    known = cells.set_index("id").assign(**({"slide": ""} if is_unknown(card) else {}))
     scores, folds = gather_scores(predictions, known["domain"], about["cells_sha256"])
     scores = scores[[row for row in about["labels"] if row in scores]]
     found = {"scanner": assign_scanners(cells, card), "holds_figure": holds_figure(cells, windows)}
@@ -175,7 +177,8 @@ def gather_scores(
             table = table[table["id"].map(domain).to_numpy() != scheme.removeprefix("from_")]
         parts.setdefault(f"{key(path, 'model')} + {key(path, 'head')}", []).append(table)
     grouped = {row: pd.concat(tables).groupby("id")["score"] for row, tables in parts.items()}
-    scores = pd.DataFrame({row: group.mean() for row, group in grouped.items()}).sort_index()
+    scores = pd.DataFrame({row: group.mean().round(EXACT) for row, group in grouped.items()})
+    scores = scores.sort_index()
     if scores.empty:
         raise StoreError(
             f"None of {len(predictions)} files of predictions tests a cell, first "
@@ -224,9 +227,10 @@ def disagreement(scores: pd.DataFrame) -> pd.Series:
 def find_errors(scores: pd.DataFrame, label: pd.Series) -> pd.DataFrame:
     """Return 1 for each false positive, -1 for each false negative, else 0, (cells, rows) int.
 
-    A row errs where its call at 0.5 is not the label; where it has no score it does not.
+    A row errs where its call, the second class above 0.5, is not the label; where it has no
+    score it does not.
     """
-    called = (scores >= CALL).astype(int)
+    called = (scores >= THRESHOLD).astype(int)
     return called.sub(label, axis=0).where(scores.notna(), 0).astype(int)
 
 

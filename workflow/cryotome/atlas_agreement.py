@@ -8,7 +8,9 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cryotome.atlas import CALL, Atlas
+from cryotome import drawing  # noqa: F401  # text as written
+from cryotome.atlas import Atlas
+from cryotome.metrics import THRESHOLD
 from cryotome.paths import written_whole
 
 PAIRED = ["row", "other", "kappa", "spearman", "both_right", "only_row", "only_other", "both_wrong"]
@@ -52,13 +54,13 @@ def compare_rows(atlas: Atlas) -> pd.DataFrame:
     -------
     data frame with columns row, other, kappa, spearman, both_right, only_row, only_other,
     both_wrong
-        A line a pair, in table order. kappa: Cohen's, of the calls at 0.5; spearman: of the
+        A line a pair, in table order. kappa: Cohen's, of the calls; spearman: of the
         scores, NaN where one of them is constant; then numbers of cells by whose call is the
         label.
     """
     scores, rows = atlas.scores, atlas.rows
     known = scores.notna().to_numpy()
-    called = (scores >= CALL).to_numpy()
+    called = (scores >= THRESHOLD).to_numpy()
     right = called == (atlas.cells["label"] == 1).to_numpy()[:, None]
     i, j = np.triu_indices(len(rows), k=1)
     with np.errstate(invalid="ignore", divide="ignore"):  # pairs without a cell in common

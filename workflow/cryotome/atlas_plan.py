@@ -83,7 +83,7 @@ def _place(atlas: Atlas, domain: str, scanner: str) -> str:
 
 def _tile(atlas: Atlas, cell: int, number: str, *more: str) -> Tile:
     about = atlas.cells.loc[cell].to_dict()
-    lines = (*more, str(about["slide"]), f"x {about['x']:g}  y {about['y']:g}")
+    lines = (*more, str(about["slide"] or about["image"]), f"x {about['x']:g}  y {about['y']:g}")
     flag = f"holds {atlas.classes[1]}" if about["holds_figure"] else ""
     return Tile(cell, number, int(about["label"]), lines, flag)
 

@@ -12,22 +12,20 @@ from scipy.spatial import cKDTree
 
 from cryotome.cards import Card
 from cryotome.errors import DataError
+from cryotome.image_tags import ENLARGED
 from cryotome.images import find_image, open_image
 from cryotome.patches import centres, scale_of
 from cryotome.stores import PATCHES, passport, read_ids, read_rows
+from cryotome.study import MEANING
 from cryotome.windows import seen_window
 
 COLUMNS = ["finding", "id", "other", "image", "x", "y", "label", "other_label"]
 COLUMNS += ["left_out", "other_left_out"]
-MEANING = {
-    "broken": "cells on images that cannot be read",
-    "outside": "centres outside their image",
-    "border": "windows across the border",
-    "duplicate": "exact duplicates",
-    "conflict": "exact duplicates with another label",
-    "near": "near pairs",
-}
 HINTS = {"outside": "Positions may be in µm, of another level, or with x and y swapped. "}
+ENLARGES = (
+    " Warning: enlarged patches hold no detail of their resolution. Write a coarser `patch: "
+    "{resolution: ...}` into the dataset's card, or leave these images out."
+)
 SHOWN = 10  # findings that a refusal lists
 
 
@@ -68,7 +66,7 @@ def equal_patches(store: Path) -> list[list[int]]:
 
 
 def _odd_windows(cells: pd.DataFrame, folder: Path, card: Card) -> Iterator[tuple[str, int]]:
-    """Yield finding and id of centres outside their image, and of windows across its border."""
+    """Yield finding and id of centres outside their image, windows across its border, enlarged."""
     for name, part in cells.groupby("image", sort=False):
         path = find_image(folder, str(name))
         image = open_image(path)
@@ -78,6 +76,8 @@ def _odd_windows(cells: pd.DataFrame, folder: Path, card: Card) -> Iterator[tupl
                 yield "outside", id_
             if seen_window(x, y, card["patch"]["side"], scale).leaves(image.size):
                 yield "border", id_
+            if scale * ENLARGED < 1:
+                yield "enlarged", id_
 
 
 def find(
@@ -168,7 +168,7 @@ def refuse(findings: pd.DataFrame, policies: Card, dataset: str) -> None:
         A finding has the policy `refuse`; the first of its cells are named.
     """
     for finding, part in findings.groupby("finding"):
-        if policies[str(finding)] == "refuse":
+        if policies.get(str(finding)) == "refuse":
             lines = [
                 f"  cell {row['id']}, {row['image']} at ({row['x']:g}, {row['y']:g}), "
                 f"label {row['label']}"
@@ -185,19 +185,31 @@ def refuse(findings: pd.DataFrame, policies: Card, dataset: str) -> None:
             )
 
 
-def summarise(cells: pd.DataFrame, findings: pd.DataFrame, policies: Card, dataset: str) -> str:
+def summarise(
+    cells: pd.DataFrame,
+    findings: pd.DataFrame,
+    policies: Card,
+    dataset: str,
+    *,
+    slides_known: bool = True,
+) -> str:
     """Return the audit as one line."""
     kinds = findings["finding"].value_counts()
     near = findings[findings["finding"] == "near"]
     odd = int((near["label"] != near["other_label"]).sum())
     detail = {"near": f" (within {policies['near_px']:g} px; {odd} with contradicting labels)"}
     parts = [
-        f"{kinds.get(kind, 0):,} {text}{detail.get(kind, '')}" for kind, text in MEANING.items()
+        f"{kinds.get(kind, 0):,} {text}{detail.get(kind, '')}"
+        for kind, text in MEANING.items()
+        if kind != "enlarged" or kind in kinds
     ]
     used = len(cells) - len(leave_out(findings, policies))
+    slides = f"{cells['slide'].nunique():,} slides" if slides_known else "slides not known"
     return (
         f"{dataset}: {len(cells):,} cells on {cells['image'].nunique():,} images, "
-        f"{cells['slide'].nunique():,} slides; {', '.join(parts)}; {used:,} cells enter the splits."
+        f"{slides}; {', '.join(parts)}; {used:,} cells enter the splits."
+        + ENLARGES
+        * ("enlarged" in kinds)
     )
 
 

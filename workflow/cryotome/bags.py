@@ -12,7 +12,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import h5py
 import numpy as np
 from tqdm import tqdm
 
@@ -22,8 +21,8 @@ from cryotome.apart import children, here
 from cryotome.cards import Card
 from cryotome.embedders import Embedder, make_embedder
 from cryotome.embeddings import NAMED, check_embedding
-from cryotome.errors import DataError, StoreError
-from cryotome.images import open_image
+from cryotome.errors import DataError, StoreError, blame_place
+from cryotome.images import crash, open_image
 from cryotome.paths import written_whole
 from cryotome.resume import STORE, attempt, growing
 from cryotome.stores import (
@@ -32,6 +31,7 @@ from cryotome.stores import (
     VERSION,
     Rows,
     check_plain,
+    open_hdf5,
     passport,
     read_ids,
     read_rows,
@@ -134,7 +134,7 @@ FROM_TILES += ["status", "reason"]
 
 def _write_empty(bag: Path, about: dict[str, Any], dim: int) -> None:
     with written_whole(bag) as beside:
-        with h5py.File(beside, "w", libver=LAYOUT) as file:
+        with open_hdf5(beside, "w", libver=LAYOUT) as file:
             file["features"], file["coords"] = np.zeros((0, dim), "f4"), np.zeros((0, 2), "i8")
             file["id"] = np.zeros(0, "i8")
         seal(beside, "features", {"weights_sha256": "none"} | about)
@@ -183,9 +183,9 @@ def _fill(
                 grown.put(first, part)
                 bar.update(len(part))
         except ChildProcessError as error:
-            raise DataError(f"{slide} crashes what reads it ({error}). Fetch it again.") from error
+            raise crash(slide, error) from error
         ledger.tell(tiles=len(rows), seconds=perf_counter() - start)
-        with h5py.File(partial / STORE, "r+") as file:
+        with open_hdf5(partial / STORE, "r+") as file:
             file.require_dataset("coords", tiles.coords.shape, "i8")[:] = tiles.coords
         grown.finish(bag, about)
 
@@ -237,7 +237,7 @@ def read_bag(
 
 def _is_ours(path: Path) -> bool:
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             return "format" in file.attrs
     except UNREADABLE:
         return True  # and its reader says what is wrong
@@ -245,15 +245,16 @@ def _is_ours(path: Path) -> bool:
 
 def _arrays(path: Path, *names: str) -> list[np.ndarray]:
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             return [np.asarray(file[name][()]) for name in names]
     except UNREADABLE as error:
+        blame_place(error, path)
         raise StoreError(f"{path} does not hold {', '.join(names)}: {error}.") from error
 
 
 def _read_foreign(path: Path) -> Bag:
     """Read a bag that another program wrote, and say so."""
-    with h5py.File(path) as file:
+    with open_hdf5(path) as file:
         held = sorted(file)
     for names in FOREIGN:
         if set(names) <= set(held):

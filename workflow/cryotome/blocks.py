@@ -1,15 +1,16 @@
 """The test cells of one question, scored by several rows: read once, compared pair by pair."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cryotome.errors import StoreError
-from cryotome.pairs import Wins, count_wins, draw_slides, resample
+from cryotome.pairs import auroc_within, count_wins, draw_slides_in_parts, resample
 from cryotome.paths import key
 from cryotome.predictions import read_predictions
 from cryotome.statistics import Influence, effective_number, influence
@@ -79,14 +80,14 @@ class Block:
         score = [part[row].to_numpy() for part in self.parts]
         return influence(place, label, score, len(clusters))
 
-    def _wins(self, row: str) -> Iterator[Wins]:
-        for part in self.parts:  # one at a time: a matrix of slides by slides each
-            yield count_wins(*(part[name].to_numpy() for name in ("slide", "label", row)))
+    def _of_parts(self, function: Callable[..., Any], row: str) -> list:
+        names = ("slide", "label", row)
+        return [function(*(part[name].to_numpy() for name in names)) for part in self.parts]
 
     def draws(self, row: str, *, slides: np.ndarray, draws: int, seed: int = 0) -> np.ndarray:
         """Return the AUROC of a row for each draw of slides, (draws,)."""
-        counts = draw_slides(len(slides), draws=draws, seed=seed)
-        return resample(self._wins(row), slides, counts)
+        counts = draw_slides_in_parts(len(slides), draws=draws, seed=seed)
+        return resample(self._of_parts(count_wins, row), slides, counts)
 
     @property
     def grouped(self) -> bool:
@@ -109,7 +110,7 @@ class Block:
 
     def within(self, row: str) -> float:
         """Return the AUROC over pairs of one slide, mean over parts that have any."""
-        values = [wins.within for wins in self._wins(row)]
+        values = self._of_parts(auroc_within, row)
         known = [value for value in values if np.isfinite(value)]
         return float(np.mean(known)) if known else float("nan")
 
@@ -163,7 +164,7 @@ def gather_blocks(predictions: list[Path], cells: dict[str, pd.DataFrame]) -> di
         table = table[table["role"] == "test"].join(cells[dataset][["slide", "domain"]], on="id")
         row = f"{key(path, 'model')} + {key(path, 'head')}"
         fold, fraction = int(key(path, "fold")), key(path, "fraction")
-        n_train = json.loads(path.with_suffix(".json").read_text())["n_train"]
+        n_train = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["n_train"]
         many = cells[dataset]["domain"].nunique() > 1
         for name, tested, part in _places(scheme, table, many):
             keys = (dataset, name, fraction, tested)

@@ -86,7 +86,7 @@ def read_yaml(path: Path) -> Card:
     try:
         if path.stat().st_size > LONGEST:
             raise CardError(f"{path} has more than {LONGEST:,} bytes, which no card needs.")
-        content = yaml.load(path.read_text(), _Loader)
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         beside = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise CardError(f"{path} does not exist. Its folder has: {beside or 'nothing'}.") from None
@@ -125,7 +125,7 @@ def _validator(schema: str) -> "Draft202012Validator":
     from jsonschema import Draft202012Validator, FormatChecker
     from jsonschema.validators import extend
 
-    content = yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text())
+    content = yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text(encoding="utf-8"))
     formats = FormatChecker(formats=[])
     for name, (fits, _) in FORMATS.items():
         formats.checks(name)(lambda said, fits=fits: not isinstance(said, str) or fits(said))
@@ -250,8 +250,9 @@ def tiling_of(card: Card, name: str) -> Card:
     >>> tiling_of({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "classify")
     {'tiling': {'mpp': 1.0, 'side': 256}, 'mpp': None, 'synthetic': ''}
     """
+    decided = {key: card[key] for key in ("mpp_overrides_file",) if key in card}
     return {
-        "tiling": card["tiles"][name],
+        "tiling": card["tiles"][name] | decided,
         "mpp": card.get("mpp"),
         "synthetic": card.get("synthetic", ""),
     }

@@ -1,16 +1,21 @@
 """Labelled cells of one dataset: domains, counts, ids."""
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cryotome.annotations import READERS, number
+from cryotome.annotations import READERS
 from cryotome.cards import Card
-from cryotome.errors import DataError
-from cryotome.images import what_is_odd
+from cryotome.errors import DataError, blame_place
+from cryotome.images import find_image, size_of, what_is_odd
+from cryotome.slide_names import label_of, number, same_spelling
+from cryotome.units import FEW, WAY_OUT, is_unknown
 
-COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label"]
+COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label", "source_row"]
+NAMED = 20  # absent images that are named
 
 
 def load_cells(path: Path) -> pd.DataFrame:
@@ -27,6 +32,7 @@ def load_cells(path: Path) -> pd.DataFrame:
         if not pd.api.types.is_integer_dtype(table["id"]):
             raise ValueError("ids that are no whole numbers")
     except (ValueError, KeyError, OverflowError) as error:
+        blame_place(error, path)
         raise DataError(f"{path} is no table of cells ({error}). Delete it and rerun.") from error
     return table
 
@@ -43,7 +49,10 @@ def _fits(cells: pd.DataFrame, name: str, where: Card, key: str = "domains") -> 
         if isinstance(wanted, list):
             fits &= pd.to_numeric(cells[column], errors="coerce").between(*wanted)
         else:
-            fits &= cells[column].astype(str) == str(wanted)
+            said = cells[column].astype(str)
+            fits &= said.map({value: label_of(value) for value in said.unique()}) == label_of(
+                wanted
+            )
     return fits
 
 
@@ -65,7 +74,8 @@ def assign_domains(cells: pd.DataFrame, card: Card) -> pd.Series:
         first = cells[wrong].iloc[0]
         raise DataError(
             f"{wrong.sum()} cells fit no domain or several, first the one in {first['image']} at "
-            f"({first['x']:g}, {first['y']:g}). Mend `domains:` in the dataset's card."
+            f"({first['x']:g}, {first['y']:g}). Correct `domains:` in the dataset's card; put text "
+            "such as 01 in quotes there."
         )
     return fits.idxmax(axis=1)
 
@@ -139,6 +149,43 @@ def _check_places(cells: pd.DataFrame, name: str) -> None:
         )
 
 
+def check_sizes(cells: pd.DataFrame, folder: Path, name: str) -> None:
+    """Hold the sizes of images that annotations say against the files that are at hand.
+
+    Parameters
+    ----------
+    cells
+        Columns `image`, and `width` and `height`, px; 0 or nothing where the
+        annotations do not say.
+    folder
+        Folder of the images.
+
+    Raises
+    ------
+    DataError
+        An image has another size.
+    """
+    if not {"width", "height"} <= set(cells):
+        return
+    sizes = cells.set_index("image")[["width", "height"]]
+    sizes = sizes[~sizes.index.duplicated()].astype(str).apply(pd.to_numeric, errors="coerce")
+    sizes = sizes[(sizes > 0).all(axis=1) & (sizes < np.inf).all(axis=1)]
+    paths = [find_image(folder, str(image)) for image in sizes.index]
+    rows = zip(paths, map(size_of, paths), sizes.to_numpy().tolist(), strict=True)
+    held = [(path, size, said) for path, size, said in rows if size]
+    wrong = [(path, size, said) for path, size, said in held if list(size) != said]
+    if wrong:
+        path, size, said = wrong[0]
+        raise DataError(
+            f"Dataset {name!r}: {len(wrong)} images are not of the size that the annotations say, "
+            f"first {path}: {size[0]} x {size[1]} px, and {said[0]:g} x {said[1]:g} px in the "
+            "annotations. Their positions may be of another level, or of another image of that "
+            "name. Put the right images there, or correct positions and sizes."
+        )
+    if len(sizes):
+        print(f"{name}: sizes of {len(held)} of {len(sizes)} images compared", file=sys.stderr)
+
+
 def _check_names(cells: pd.DataFrame, path: Path | None, name: str) -> None:
     for column in ("image", "slide"):
         for value in cells[column].unique():
@@ -150,26 +197,80 @@ def _check_names(cells: pd.DataFrame, path: Path | None, name: str) -> None:
                 )
 
 
+def _with_slides(cells: pd.DataFrame, card: Card, path: Path | None, name: str) -> pd.DataFrame:
+    """Give every cell a slide, or its image in place of one where the card says so.
+
+    An image whose slide has no other name stands for a slide where it holds several cells; an
+    image of one cell may be one of many crops of a slide, and the card must say what it is.
+
+    Raises
+    ------
+    DataError
+        Crops have no slides and the card does not say so, or says so and they have.
+    """
+    image = cells["image"]
+    given = cells["slide"] if "slide" in cells else pd.Series("", index=cells.index)
+    paths = image.astype(str).map(Path)
+    same = (given == image) | (given == paths.map(lambda p: p.name))
+    named = not (given.isin(["", None]) | same | (given == paths.map(lambda p: p.stem))).all()
+    if named and is_unknown(card):
+        raise DataError(
+            f"Dataset {name!r}: {path} names slides, first {given[given != ''].iloc[0]!r}, and the "
+            "card says `slides: unknown`. Take one of the two out."
+        )
+    folders = card["reader"] == "class_folders"
+    crops = folders or (len(cells) > FEW and not image.duplicated().any())
+    if crops and not named and "slides" not in card:
+        raise DataError(
+            f"Dataset {name!r}: {image.nunique()} images of one cell each, and "
+            f"their slides are not named in {path or 'any file'}. {WAY_OUT}"
+        )
+    unnamed = is_unknown(card) or (given == "").all()
+    return cells.assign(slide=image) if unnamed else cells
+
+
 def read_cells(annotations: Path | None, images: Path, card: Card, name: str) -> pd.DataFrame:
     """Read, label and check the cells of one dataset.
 
     Returns
     -------
-    data frame with columns id, image, slide, x, y, domain, label
+    data frame with columns id, image, slide, x, y, domain, label, source_row
         Sorted by image; x, y is the centre in level-0 px; labels are the card's classes
-        from 0 on; ids count from 0.
+        from 0 on; ids count from 0; source_row counts the cells from 0 in the order of
+        the annotation file. Where the card says `slides: unknown`, the name of the image
+        stands in `slide`.
     """
     try:
-        return _checked(READERS[card["reader"]](annotations, images, card), annotations, card, name)  # type: ignore[arg-type]
+        found = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
+        cells = _checked(found, annotations, card, name)
+        check_sizes(found, images, name)
     except DataError as error:
         if annotations is None or annotations.name in str(error):
             raise
         raise DataError(f"{error} It was read from {annotations}.") from error
+    _report_absent(cells["image"].unique(), images)
+    return cells
+
+
+def _report_absent(names: Iterable[str], images: Path) -> None:
+    """Name images that are not in their folder, if that is at hand, before patches are cut."""
+    if not images.is_dir():
+        return
+    names = list(names)
+    absent = [name for name in names if not find_image(images, name).exists()]
+    if absent:
+        print(
+            f"{images}: {len(absent)} of {len(names)} images with cells are not there, first "
+            f"{', '.join(absent[:NAMED])}",
+            file=sys.stderr,
+        )
 
 
 def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: str) -> pd.DataFrame:
+    cells = _with_slides(cells, card, annotations, name)
     _check_places(cells, name)
     _check_names(cells, annotations, name)
+    cells = cells.assign(**{key: cells[key].map(same_spelling) for key in ("image", "slide")})
     labels = [entry["name"] for entry in card["classes"]]
     label = cells["class"].map(labels.index).astype(int)
     cells = cells.assign(domain=assign_domains(cells, card), label=label)
@@ -183,5 +284,6 @@ def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: st
         check_counts(cells, card["expect"], name)
     if card.get("permute_labels"):
         cells["label"] = np.random.default_rng(0).permutation(cells["label"].to_numpy())
+    cells = cells.assign(source_row=np.arange(len(cells)))
     cells = cells.sort_values("image", kind="stable", ignore_index=True)
     return cells.assign(id=cells.index)[COLUMNS]

@@ -9,8 +9,10 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cryotome import drawing  # noqa: F401  # text as written
 from cryotome.cards import Card
 from cryotome.figures import looks_of, noticed
+from cryotome.units import unit_of
 
 GAP = 0.04  # between two ranks that are written beside points, of the height of a panel
 
@@ -60,7 +62,7 @@ def draw_learning(
         axis.set_title(f"{about['datasets'][dataset]}\n{about['schemes'][scheme]}", fontsize=9)
         axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axis.minorticks_off()
-    axes[0].set_ylabel("AUROC, 95 % over slides")
+    axes[0].set_ylabel(f"AUROC, 95 % over {unit_of(about)}")
     _legend(figure, axes[0])
     return noticed(figure, about["notice"])
 

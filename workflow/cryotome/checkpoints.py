@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from cryotome.errors import TORN, is_torn
+from cryotome.errors import TORN, blame_place
 from cryotome.paths import written_whole
 from cryotome.resume import claim, clear, only_worker
 
@@ -37,8 +37,7 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             self.step = int(state["step"])
         except TORN as error:
-            if not is_torn(error):
-                raise
+            blame_place(error, self.path)
             why = str(error).split(". ")[0][:200]
             print(f"{self.path} is broken ({why}); beginning anew.", file=sys.stderr)
             return None

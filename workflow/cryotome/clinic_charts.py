@@ -10,10 +10,12 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cryotome import drawing  # noqa: F401  # text as written
 from cryotome.cards import Card
 from cryotome.counting import once_each
 from cryotome.figures import noticed
 from cryotome.regions import pools
+from cryotome.units import UNKNOWN, unit_of
 
 ACROSS = 6  # panels beside each other
 TICKS = [0.2, 0.5, 0.8]
@@ -23,6 +25,7 @@ NO_REGION = (
     "No scheme of this study tests a region whole,\nso that nothing can be counted: add "
     "slide_grouped, from_* or except_*."
 )
+NOTHING = f"Nothing is counted per region ({UNKNOWN})."
 CAPTION = (
     "A point is a region. Line: bias; dashed: 95 % limits of agreement; bars: their 95 % intervals."
     "\nAbove each panel: bias (limits), number of regions. All rows: agreement.csv."
@@ -97,7 +100,8 @@ def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
         sheet.supxlabel("score: the chance that the row gives", fontsize=9)
         sheet.supylabel("share that is positive", fontsize=9)
     titles = {_titled(about, *kind): colour for kind, colour in colours.items()}
-    _legend(figure, titles, alike=bool((sums["note"] != "").any()))
+    unit = f" Intervals over {unit_of(about)}." * bool(about.get("unknown_slides"))
+    _legend(figure, titles, alike=bool((sums["note"] != "").any()), unit=unit)
     return noticed(figure, about["notice"])
 
 
@@ -128,7 +132,7 @@ def _draw_bins(axis: Axes, part: pd.DataFrame, colour: tuple) -> None:
     axis.scatter(x, y, s=sizes[part.index], lw=0, clip_on=False, zorder=3, **look)
 
 
-def _legend(figure: Figure, colours: dict[str, tuple], alike: bool) -> None:
+def _legend(figure: Figure, colours: dict[str, tuple], *, alike: bool, unit: str) -> None:
     handles = [plt.Line2D([], [], color=c, marker="o", ms=4) for c in colours.values()]
     handles += [plt.Line2D([], [], color="0.6", linestyle=":")]
     names = [*colours, "perfect calibration"]
@@ -136,7 +140,7 @@ def _legend(figure: Figure, colours: dict[str, tuple], alike: bool) -> None:
         "Numbers: Brier score · expected calibration error. Points grow with their cells; bins of "
         f"fewer than {FEW} cells are not drawn. All schemes: reliability.csv."
     )
-    title += "  *: all scores of a fold are equal." * alike
+    title += "  *: all scores of a fold are equal." * alike + unit
     figure.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.0), frameon=False,
                   ncols=3, title=textwrap.fill(title, 28 * ACROSS), title_fontsize=8,
                   fontsize=8)  # fmt: skip
@@ -159,7 +163,8 @@ def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
     sns.set_theme(style="whitegrid", context="paper")
     if not blocks:
         figure = plt.figure(figsize=(6, 2))
-        figure.text(0.5, 0.5, NO_REGION, ha="center", va="center")
+        said = NOTHING if unit_of(about) == UNKNOWN else NO_REGION
+        figure.text(0.5, 0.5, said, ha="center", va="center")
         return noticed(figure, about["notice"])
     widest = max(len(about["domains"][dataset]) for dataset, _ in blocks)
     size = (2.5 * widest + 1.2, len(blocks) * (2.3 * len(rows) + 0.6))
@@ -179,7 +184,8 @@ def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
         unit = found["unit"].iloc[0].replace("mm2", "mm²")
         sheet.supxlabel(f"mean of counted and annotated, {unit}", fontsize=9)
         sheet.supylabel(f"counted − annotated, {unit}", fontsize=9)
-    figure.text(0.5, -0.01, CAPTION, ha="center", va="top", fontsize=8)
+    unit = f"\nUnit of the intervals: {unit_of(about)}." * bool(about.get("unknown_slides"))
+    figure.text(0.5, -0.01, CAPTION + unit, ha="center", va="top", fontsize=8)
     return noticed(figure, about["notice"])
 
 

@@ -91,7 +91,12 @@ def ask(command: list[str]) -> tuple[str, str]:
         return "", f"no {command[0]} on PATH"
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # a program may print in the encoding of the locale
+            timeout=PATIENCE,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return "", f"{command[0]} does not answer within {PATIENCE} s"

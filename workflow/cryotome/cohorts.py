@@ -1,5 +1,6 @@
 """Tables of patients and slides, as the field writes them, become one labelled cohort."""
 
+import json
 import re
 import warnings
 from dataclasses import dataclass
@@ -10,11 +11,13 @@ from zipfile import BadZipFile, ZipFile
 import numpy as np
 import pandas as pd
 
-from cryotome.annotations import read_csv
 from cryotome.cards import Card
+from cryotome.cell_tables import read_csv
 from cryotome.errors import CardError, DataError
 from cryotome.images import what_is_odd
-from cryotome.slide_names import slide_of
+from cryotome.slide_names import label_of, same_spelling, slide_of, text_of, why_no_wildcard
+
+NOBODY = "no patient is known: not in the slide table, or not matched by `patient:`"
 
 UNPACKED, MOST_CELLS = 100_000_000, 5_000_000  # bytes of an XLSX, cells of a sheet
 # where a row or a cell of a sheet lies, as its XML says it
@@ -52,14 +55,6 @@ def load_patients(path: Path) -> pd.DataFrame:
 def load_slides(path: Path) -> pd.DataFrame:
     """Read FILENAME, PATIENT as `read_cohort` wrote them; names stay text."""
     return pd.read_csv(path, dtype=str, keep_default_na=False)
-
-
-def _text(value: object) -> str:
-    """Return a cell of a sheet as text; 1.0 is 1, an empty cell nothing."""
-    if value is None or value != value:  # NaN
-        return ""
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value) if whole else value).strip()  # type: ignore[call-overload]
 
 
 def _check_reach(path: Path) -> None:
@@ -136,14 +131,15 @@ def read_table(path: Path, needed: list[str], *, sheet: str | None = None) -> pd
             f"{path} lacks the columns {lacking}; it begins with {said}. Correct `labels:` or "
             "`slide_table:` in the dataset's card."
         )
-    table = table[needed].map(_text)
+    table = table[needed].map(text_of)
     return table[(table != "").any(axis=1)]
 
 
 def _check_names(table: pd.DataFrame, path: Path | None) -> None:
     for column in table:
+        refuse = why_no_wildcard if column == "FILENAME" else what_is_odd
         for line, name in table[column].items():
-            odd = what_is_odd(name) if name else ""
+            odd = refuse(name) if name else ""
             if odd:
                 where = f"{path}, line {line}" if path else "file names"
                 raise DataError(
@@ -173,12 +169,13 @@ def read_labels(path: Path, card: Card) -> pd.DataFrame:
     column, target, where = card["patient"], card["target"], card.get("where", {})
     rows = read_table(path, [column, target, *where], sheet=card.get("sheet"))
     for name, wanted in where.items():
-        values = [_text(value) for value in wanted]
-        kept = rows[rows[name].isin(values)]
+        values = [label_of(value) for value in wanted]
+        kept = rows[rows[name].map(label_of).isin(values)]
         if kept.empty:
             raise DataError(
                 f"{path} has no row whose {name!r} is {' or '.join(map(repr, values))}; there is "
-                f"{sorted(set(rows[name]))[:12]}. Correct `labels: {{where: …}}` in the card."
+                f"{sorted(set(rows[name]))[:12]}. Correct `labels: {{where: …}}` in the card; "
+                "put text such as 01 in quotes there."
             )
         rows = kept
     table = pd.DataFrame({"PATIENT": rows[column], "label": rows[target]})
@@ -189,23 +186,28 @@ def read_labels(path: Path, card: Card) -> pd.DataFrame:
             "such lines). Complete or remove it."
         )
     _check_names(table[["PATIENT"]], path)
-    table["TARGET"] = table["label"].map(_targets(table["label"], card, path)).astype(float)
+    means = _targets(table["label"], card, path)
+    table["TARGET"] = table["label"].map(label_of).map(means).astype(float)
     return _one_row_each(table, path)
 
 
 def _targets(labels: pd.Series, card: Card, path: Path) -> dict[str, float]:
-    """Return what each label means."""
-    unlabelled = {_text(value): float("nan") for value in ["", *card.get("ignore", [])]}
-    known = unlabelled | {_text(value): 1.0 for value in card["positive"]}
-    known |= {_text(value): 0.0 for value in card["negative"]}
-    if len(known) < sum(len(card.get(k, [])) for k in ("positive", "negative", "ignore")) + 1:
-        raise CardError(f"`labels:` for {path} give one label two meanings. Correct the card.")
-    odd = labels[~labels.isin(list(known))]
+    """Return what each label means: 1, 0, or NaN for none."""
+    known = {"": float("nan")}
+    for key, target in (("ignore", known[""]), ("positive", 1.0), ("negative", 0.0)):
+        for value in map(label_of, card.get(key, [])):
+            if known.setdefault(value, target) is not target:
+                raise CardError(
+                    f"`labels:` for {path} give one label two meanings, {value!r} as {key!r} and "
+                    "as another. Correct the card."
+                )
+    odd = labels[~labels.map(label_of).isin(list(known))]
     if len(odd):
         raise DataError(
             f"{path}, line {odd.index[0]} has the label {odd.iloc[0]!r} ({len(odd)} labels that "
-            f"the card does not know); it knows {list(known)[1:]}. Put it under `positive:`, "
-            "`negative:` or `ignore:` of `labels:` in the dataset's card."
+            f"the card does not know); it knows {list(known)[1:]}. Put {json.dumps(odd.iloc[0])}, "
+            "with its quotes, under `positive:`, `negative:` or `ignore:` of `labels:` in the "
+            "dataset's card."
         )
     return known
 
@@ -242,6 +244,26 @@ def check_counts(labels: pd.DataFrame, expect: Card, path: Path) -> None:
         )
 
 
+def read_slide_table(path: Path) -> pd.DataFrame:
+    """Read the columns FILENAME, as the table writes it, and PATIENT of a CSV or XLSX.
+
+    Raises
+    ------
+    DataError
+        A slide stands twice, has no name or one that cannot stand in the paths of results.
+    """
+    table = read_table(path, ["FILENAME", "PATIENT"])
+    names = table["FILENAME"].map(slide_of)
+    twice = table[names.duplicated() | (names == "")]
+    if len(twice):
+        raise DataError(
+            f"{path}, line {twice.index[0]}: the slide {twice['FILENAME'].iloc[0]!r} stands "
+            f"there a second time or has no name ({len(twice)} such lines). Remove the line."
+        )
+    _check_names(table.assign(FILENAME=names), path)
+    return table
+
+
 def read_slides(
     slides: list[str], *, table: Path | None = None, pattern: str | None = None
 ) -> pd.DataFrame:
@@ -273,23 +295,18 @@ def read_slides(
         found = pd.DataFrame({"FILENAME": at_hand}, dtype=str)
         found["PATIENT"] = [_matched(pattern or "", name) for name in at_hand]
     else:
-        found = read_table(table, ["FILENAME", "PATIENT"])
+        found = read_slide_table(table)
         found["FILENAME"] = found["FILENAME"].map(slide_of)
-        twice = found[found["FILENAME"].duplicated() | (found["FILENAME"] == "")]
-        if len(twice):
-            raise DataError(
-                f"{table}, line {twice.index[0]}: the slide {twice['FILENAME'].iloc[0]!r} stands "
-                f"there a second time or has no name ({len(twice)} such lines). Remove the line."
-            )
-        other = [name for name in at_hand if name not in set(found["FILENAME"])]
+        known = set(found["FILENAME"])
+        other = [name for name in at_hand if name not in known]
         found = pd.concat([found, pd.DataFrame({"FILENAME": other, "PATIENT": ""}, dtype=str)])
-    _check_names(found, table)
+    _check_names(found, None)
     return found.sort_values(["PATIENT", "FILENAME"], ignore_index=True)
 
 
 def _matched(pattern: str, name: str) -> str:
     try:
-        found = re.search(pattern, name)
+        found = re.search(same_spelling(pattern), name)
         return str(found[1] or "") if found else ""
     except (re.error, IndexError) as error:
         raise CardError(
@@ -311,7 +328,7 @@ def join_cohort(labels: pd.DataFrame, slides: pd.DataFrame, name: str) -> Cohort
     slides = slides.assign(
         reason=np.select(
             [of == "", ~of.isin(patient), ~of.isin(labelled.index)],
-            ["no patient is known", "its patient is in no table of labels", "no label"],
+            [NOBODY, "its patient is in no table of labels", "no label"],
             "",
         )
     )

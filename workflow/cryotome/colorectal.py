@@ -9,6 +9,7 @@ from functools import cached_property
 from cryotome.cards import Card
 from cryotome.errors import CardError
 from cryotome.looks import Look
+from cryotome.units import is_unknown
 
 TABLES = ["table1.csv", "table2.csv", "table3.csv", "tables.md", "published.csv"]
 FIGURES = {n: [f"figure{n}.{kind}" for kind in ("csv", "pdf", "png")] for n in (1, 2)}
@@ -242,4 +243,5 @@ class Colorectal:
                 if "finetune" in self.model(name)["weights"]
             },
         }
-        return json.dumps(about)
+        unknown = [name for name, card in cards.items() if is_unknown(card)]
+        return json.dumps(about | ({"unknown_slides": unknown} if unknown else {}))

@@ -9,6 +9,7 @@ from cryotome.cards import Card
 from cryotome.colorectal import GIVEN
 from cryotome.published import KEYS, compare
 from cryotome.tables import to_markdown
+from cryotome.units import UNKNOWN
 
 MEASURED = ["value", "sd", "low", "high", "n_positive", "n_negative"]
 LONG = [*KEYS, *MEASURED]
@@ -107,7 +108,7 @@ def table_of_rows(
     -------
     data frame with columns study, model, head, title, then for each column of that kind its
     value, `_sd`, `_low`, `_high`, `_n_positive`, `_n_negative` (patients; empty of patches),
-    `_published`, `_published_sd` and `_verdict`, and synthetic
+    `_published`, `_published_sd` and `_verdict`, of patches a note, and synthetic
     """
     table = _wide(about["order"][kind], measured, verdicts, about["columns"][kind])
     table.insert(0, "study", about["study"])
@@ -115,6 +116,8 @@ def table_of_rows(
     empty = [
         c for c in table if str(c).endswith(("n_positive", "n_negative")) and table[c].isna().all()
     ]
+    if kind == "patches":
+        table["note"] = UNKNOWN if _tested(about) in about.get("unknown_slides", []) else ""
     return table.drop(columns=empty).assign(synthetic=bool(about["synthetic"]))
 
 
@@ -190,6 +193,17 @@ def _patients(table: pd.DataFrame, name: str) -> str:
     return f"{' or '.join(said) or 'no'} positive"
 
 
+def _tested(about: Card) -> str:
+    """Return the dataset whose patches are tested."""
+    return about["columns"]["patches"]["balanced_accuracy"][0]
+
+
+def _unknown(about: Card) -> str:
+    """Say what nobody knows of the tested patches."""
+    known = _tested(about) not in about.get("unknown_slides", [])
+    return "their patients are not known" if known else f"{UNKNOWN}, nor their patients"
+
+
 def in_words(slides: pd.DataFrame, patches: pd.DataFrame, sizes: pd.DataFrame, about: Card) -> str:
     """Write Tables 1 to 3 in Markdown, with captions that say what is real."""
     titles, columns = about["datasets"], about["columns"]
@@ -203,12 +217,11 @@ def in_words(slides: pd.DataFrame, patches: pd.DataFrame, sizes: pd.DataFrame, a
         f"{_patients(slides, 'external')} outside. Printed: Roth et al. 2024, Table 1, of "
         "632 and 110 patients." + notice,
     )
-    tested = titles[columns["patches"]["balanced_accuracy"][0]]
+    tested = titles[_tested(about)]
     two = to_markdown(
         _cells(patches, {"balanced_accuracy": "Balanced accuracy", "weighted_f1": "Weighted F1"}),
-        f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: their "
-        "patients are not known, so it is too narrow). Printed: Roth et al. 2024, Table 2."
-        + notice,
+        f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: "
+        f"{_unknown(about)}, so it is too narrow). Printed: Roth et al. 2024, Table 2." + notice,
     )
     shown = sizes.drop(columns=["model", "study"]).astype({"parameters": "Int64"})
     shown = shown.astype(object).where(shown.notna(), "")

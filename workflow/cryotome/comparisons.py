@@ -1,5 +1,6 @@
 """What may be said of each row, and of each row against the reference: intervals and tests."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from cryotome.statistics import (
     t_test,
     variance_parts,
 )
+from cryotome.units import UNKNOWN
 
 BLOCK = ["dataset", "scheme", "fraction", "tested"]
 COVERED = 0.92  # a 95 % interval that covers less is named in the table
@@ -34,13 +36,22 @@ FITS = 200  # bootstrap draws to which a learning curve is fitted
 class Rows:
     """The rows of one block and what their comparison needs, each computed once."""
 
-    def __init__(self, block: Block, *, draws: int, calibration: pd.DataFrame) -> None:
+    def __init__(
+        self, block: Block, *, draws: int, calibration: pd.DataFrame, unknown: bool = False
+    ) -> None:
         self.block, self.count, self._calibration = block, draws, calibration
-        self.slides = block.slides
+        self.slides, self.unknown = block.slides, unknown  # images, where slides are not known
+
+    @property
+    def named(self) -> str:
+        """What the intervals take as their unit, and how many there are."""
+        return f"{len(self.slides):,} {UNKNOWN if self.unknown else 'slides'}"
 
     @property
     def coverage_note(self) -> str:
         """Say where 95 % intervals are known to cover less than 92 %, else nothing."""
+        if self.unknown:  # it was simulated for slides
+            return ""
         known = self._calibration
         known = known[known["what"] == CLUSTERED]
         folds = "grouped" if self.block.grouped else "random"
@@ -61,9 +72,11 @@ class Rows:
     def note(self, row: str, alpha: float) -> str:
         """Return what must be known of a row's interval."""
         slides = self.influences[row]
-        one = "a part has one slide of a label: no interval" if slides.single else ""
+        what = "image" if self.unknown else "slide"
+        one = f"a part has one {what} of a label: no interval" if slides.single else ""
         few = few_slides(self, alpha) or self.coverage_note
-        return "; ".join(filter(None, [self.block.constant(row), one, few]))
+        unit = f"{self.named}: too narrow where images share a slide" if self.unknown else ""
+        return "; ".join(filter(None, [unit, self.block.constant(row), one, few]))
 
     @cached_property
     def influences(self) -> dict:
@@ -91,11 +104,12 @@ def load_blocks(
     """
     of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
     gathered = gather_blocks(predictions, of_cells)
-    return read_blocks(gathered, about["statistics"], pd.read_csv(calibration))
+    unknown = about.get("unknown_slides", [])
+    return read_blocks(gathered, about["statistics"], pd.read_csv(calibration), unknown)
 
 
 def read_blocks(
-    blocks: dict[Keys, Block], about: Card, calibration: pd.DataFrame
+    blocks: dict[Keys, Block], about: Card, calibration: pd.DataFrame, unknown: Sequence[str] = ()
 ) -> dict[Keys, Rows]:
     """Prepare the blocks of a study.
 
@@ -105,9 +119,11 @@ def read_blocks(
         The study's `statistics`.
     calibration
         How often our intervals covered in simulated studies, from config/calibration.csv.
+    unknown
+        Datasets whose slides are not known.
     """
     how = {"draws": about["draws"], "calibration": calibration}
-    return {keys: Rows(block, **how) for keys, block in blocks.items()}
+    return {keys: Rows(block, **how, unknown=keys[0] in unknown) for keys, block in blocks.items()}
 
 
 def intervals(blocks: dict[Keys, Rows], alpha: float) -> pd.DataFrame:
@@ -118,7 +134,8 @@ def intervals(blocks: dict[Keys, Rows], alpha: float) -> pd.DataFrame:
     data frame with columns dataset, scheme, fraction, tested, row, auroc, low, high (slides
     as the unit, Obuchowski 1997), bootstrap_low, bootstrap_high (slides resampled),
     delong_patches_independent_low, delong_patches_independent_high, slides,
-    effective_slides, within_slide (AUROC over pairs of one slide), note
+    effective_slides (both empty where slides are not known: there the image is the unit, and
+    `note` says so), within_slide (AUROC over pairs of one slide), note
     """
     lines = []
     for keys, rows in blocks.items():
@@ -128,7 +145,8 @@ def intervals(blocks: dict[Keys, Rows], alpha: float) -> pd.DataFrame:
             clustered = interval(slides.auroc, slides.error, freedom=slides.freedom)
             sampled = quantiles(rows.draws[row])
             delong = interval(slides.auroc, patches.error, freedom=np.inf)
-            counts = (len(rows.slides), rows.block.effective_slides)
+            known = (len(rows.slides), rows.block.effective_slides)
+            counts = (None, None) if rows.unknown else known
             within = rows.block.within(row)
             note = rows.note(row, alpha)
             lines.append(
@@ -146,7 +164,7 @@ def few_slides(rows: Rows, alpha: float) -> str:
     least = least_p(len(rows.slides))
     if least < alpha:
         return ""
-    return f"{len(rows.slides)} slides: no test can reach {alpha} (least p {least:.3g})"
+    return f"{rows.named}: no test can reach {alpha} (least p {least:.3g})"
 
 
 def compare_row(rows: Rows, row: str, reference: str, about: Card, fraction: str) -> Card:

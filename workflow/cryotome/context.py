@@ -10,12 +10,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from cryotome import drawing  # noqa: F401  # text as written
 from cryotome.cards import Card
 from cryotome.comparisons import Rows
 from cryotome.errors import CardError, StoreError
 from cryotome.figures import looks_of, noticed
 from cryotome.images import find_image, microns_per_pixel, open_image
 from cryotome.statistics import gap_interval, interval
+from cryotome.units import unit_of
 from cryotome.variants import TOKENS
 
 COLUMNS = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "head"]
@@ -42,7 +44,8 @@ def resolution(cells: pd.DataFrame, folder: Path, card: Card) -> float:
     for name in cells["image"].unique():
         path = find_image(folder, str(name))
         try:
-            found.append(microns_per_pixel(open_image(path), path, card.get("mpp")))
+            how = {"overrides": card.get("mpp_overrides_file")}
+            found.append(microns_per_pixel(open_image(path), path, card.get("mpp"), **how))
         except CardError:  # neither image nor card says: the crop has px alone
             return float("nan")
     return float(np.median(found))
@@ -154,7 +157,7 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Figure:
             title = f"{sweep['bases'][place[0]]['title']}, {_scheme(place[1], about)}"
             words = TOKENS[how][0] if how else "as the cards pool"
             axis.set_title(f"{title}\n{PLACES[place[2]]}; {words}", fontsize=8)
-        line[0].set_ylabel("AUROC, 95 % over slides")
+        line[0].set_ylabel(f"AUROC, 95 % over {unit_of(about)}")
     handles, names = axes[0, 0].get_legend_handles_labels()
     where: Card = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
     note = "dashed: returns no tokens" if swept.any() and not swept.all() else None

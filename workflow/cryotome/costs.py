@@ -33,8 +33,9 @@ PREDICTION, ROLE, CELL, WINDOW, PICTURE = 36, 12, 70, 50, 60_000  # bytes of a l
 PIXELS = 3  # bytes of one
 TILES = 2_000  # at 10x of a resection of the colon, 1,500 to 3,000; at 20x and twice the side alike
 DEMO_TILES = 60  # of an invented slide
-READ = 0.013  # core-seconds to read a tile and shrink it
-JPEG = 32_000  # bytes of a tile of 256 px
+GRID = 4  # tiles of a slide by those that hold tissue
+READ = 0.013  # core-seconds to read a tile and shrink it to 256 px; 512 px take four times as long
+JPEG = 0.45  # bytes of a pixel of a stored tile, at quality 90
 HEADS = 1.15  # DINO's heads and assignments, over its networks
 PATIENT = 1.3  # core-seconds that a bag of so many tiles takes an aggregator, an epoch
 
@@ -246,8 +247,7 @@ def _core_seconds(study: Study, job: Job) -> float:
         case "make_demo":
             return 20.0
         case "tile_slide":
-            stored = "stored" in study.dataset(w["dataset"])["tiles"][w["tiling"]]
-            return 0.3 + READ * tiles_of(study, w["dataset"]) * stored
+            return 0.3 + _looked_at(study, w) * tiles_of(study, w["dataset"])
         case "embed_slide":  # a histogram
             return READ * tiles_of(study, w["dataset"])
         case "train_mil":
@@ -280,9 +280,7 @@ def _bytes(study: Study, job: Job) -> float:
     }
     kept |= {
         "tile_slide": lambda: (
-            PICTURE
-            + tiles_of(study, w["dataset"])
-            * (JPEG * ("stored" in study.dataset(w["dataset"])["tiles"][w["tiling"]]) + 20)
+            PICTURE + tiles_of(study, w["dataset"]) * (20 + JPEG * _stored(study, w) ** 2)
         ),
         "embed_slide": lambda: (
             tiles_of(study, w["dataset"]) * (4 * study.model(w["model"])["dim"] + 16)
@@ -291,6 +289,19 @@ def _bytes(study: Study, job: Job) -> float:
     }
     kept["embed_shard"] = lambda: kept["embed"]() / int(w["parts"])
     return BLOCK + (kept[job.rule]() if job.rule in kept else PICTURE)
+
+
+def _stored(study: Study, w: dict[str, str]) -> int:
+    """Return the side of the tiles that a tiling keeps as JPEG, px, 0 where it keeps none."""
+    return study.dataset(w["dataset"])["tiles"][w["tiling"]].get("stored", 0)
+
+
+def _looked_at(study: Study, w: dict[str, str]) -> float:
+    """Return core-seconds that a tiling takes for each tile with tissue, to filter or keep it."""
+    tiling = study.dataset(w["dataset"])["tiles"][w["tiling"]]
+    if "filter" in tiling:
+        return READ * GRID * (tiling.get("stored", tiling["side"]) / 256) ** 2
+    return READ * (_stored(study, w) / 256) ** 2
 
 
 def _finetuned(study: Study, name: str) -> float:

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cryotome import drawing  # noqa: F401  # text as written
 from cryotome.paths import written_whole
 from cryotome.sheets import write_csv
 

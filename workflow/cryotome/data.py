@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 
 from cryotome.cards import read_yaml
+from cryotome.errors import CryotomeError
+from cryotome.interpreter import restart_in_utf8
 from cryotome.site import settle, shopping_list
 from cryotome.study import Study
 
@@ -15,4 +17,8 @@ def main(name: str, folder: Path = Path("config")) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    restart_in_utf8()
+    try:
+        main(sys.argv[1])
+    except CryotomeError as error:
+        sys.exit(str(error))

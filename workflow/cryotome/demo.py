@@ -163,7 +163,7 @@ def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1
             boxes.append({"id": len(boxes) + 1, "bbox": box, **about})
     kinds = [{"id": 1, "name": "mitotic figure"}, {"id": 2, "name": "not mitotic figure"}]
     content = {"info": NOTICE, "images": listed, "categories": kinds, "annotations": boxes}
-    annotations.write_text(json.dumps(content))
+    annotations.write_text(json.dumps(content), encoding="utf-8")
 
 
 def _pyramid(path: Path, pixels: np.ndarray, mpp: float) -> None:

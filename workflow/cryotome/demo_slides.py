@@ -98,7 +98,7 @@ def make_slides(cohort: Cohort, folder: Path) -> None:
 
 
 def _write_rows(path: Path, rows: list[tuple[str, ...]]) -> None:
-    with written_whole(path) as beside, open(beside, "w", newline="") as file:
+    with written_whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 

@@ -18,6 +18,7 @@ from cryotome.cohorts import read_labels
 from cryotome.costs import Job, Prices
 from cryotome.errors import CryotomeError, WeightsError
 from cryotome.images import find_image, microns_per_pixel, open_image
+from cryotome.interpreter import restart_in_utf8
 from cryotome.leases import visible_devices
 from cryotome.machine import (
     MEND,
@@ -114,6 +115,8 @@ def check_dataset(study: Study, site: Site, name: str) -> Finding:
     if card["reader"] == "slides":
         return check_cohort(study, site, name)
     root, way = folder_of(card, site.data_root), f"`make data STUDY={study.name}`"
+    if "download" not in card:
+        way = "no record of it can be fetched: put it there, or correct `data_root`"
     lacking = [root / card[key] for key in ("annotations", "images")
                if key in card and not (root / card[key]).exists()]  # fmt: skip
     if lacking:
@@ -160,7 +163,9 @@ def _opened(path: Path, card: Card) -> str:
     size = f"{path.name} is {image.size[0]:,} x {image.size[1]:,} px"
     if image.mpp is None and "mpp" not in card and card["patch"]["resolution"] == "native":
         return f"{size}, µm/px not known and not needed"
-    return f"{size} at {microns_per_pixel(image, path, card.get('mpp')):.3f} µm/px"
+    overrides = card.get("mpp_overrides_file")
+    mpp = microns_per_pixel(image, path, card.get("mpp"), overrides=overrides)
+    return f"{size} at {mpp:.3f} µm/px"
 
 
 def findings(study: Study, site: Site, config: Path) -> Iterator[Finding]:
@@ -212,6 +217,7 @@ def main(name: str, folder: Path = Path("config")) -> bool:
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     try:
         sys.exit(0 if main(sys.argv[1]) else 1)
     except CryotomeError as error:

@@ -12,11 +12,12 @@ from tqdm import tqdm
 
 from cryotome.archives import check_unpacked, folder_beside, unpack
 from cryotome.cards import Card
-from cryotome.errors import DownloadError
+from cryotome.errors import DataError, DownloadError
 from cryotome.failures import reason
-from cryotome.images import ENDINGS, find_image
+from cryotome.images import find_image
 from cryotome.receipts import Held, Memory, stamp
 from cryotome.records import Remote, list_record, wanted
+from cryotome.slide_names import IMAGES
 from cryotome.transfer import checksum_of, fetch_file, part_of
 from cryotome.web import Web, shown
 
@@ -142,7 +143,7 @@ class _Job:
         """Take over what is there already, by hand or from an earlier run."""
         try:
             held = self._at_hand(remote)
-        except (DownloadError, OSError) as error:
+        except (DataError, DownloadError, OSError) as error:
             self.faults[remote.target] = reason(error)
             return
         if held:
@@ -153,7 +154,7 @@ class _Job:
         known = self.memory.known.get(remote.target, {})
         if "unpack" in self.card and folder_beside(path).is_dir() and not path.exists():
             return self._receipt(remote, folder_beside(path), known.get("checksum", ""), known)
-        found = find_image(path.parent, path.name) if path.suffix in ENDINGS else path
+        found = find_image(path.parent, path.name) if path.suffix.lower() in IMAGES else path
         if not found.exists():
             return None
         if found != path:  # the same image in another format, which readers take first

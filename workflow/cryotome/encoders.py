@@ -109,7 +109,8 @@ def build_network(card: Card, side: int | None = None) -> nn.Module:
     ------
     CardError
         Its gates are not SiLU gates: SwiGLU weights would load strictly and be wrong. Or its
-        own pooling is an average where the card says class token.
+        own pooling is an average where the card says class token; or it has more or fewer class
+        and register tokens than the card says.
     """
     if side and "grid" in card.get("checkpoint", {}):
         size = {"timm": "img_size", "transformers": "image_size"}[card["loader"]]
@@ -117,6 +118,7 @@ def build_network(card: Card, side: int | None = None) -> nn.Module:
     network = LOADERS[card["loader"]](card)
     _check_gates(network, card)
     _check_class_token(network, card)
+    _check_prefix(network, card)
     return Pooled(network, **card["pooler"]) if "pooler" in card else network
 
 
@@ -139,6 +141,29 @@ def _check_class_token(network: nn.Module, card: Card) -> None:
             f"{card['architecture']} pools by {own!r}, its card says `pooling: class`. Write "
             "`global_pool: token` under `arguments`."
         )
+
+
+def _check_prefix(network: nn.Module, card: Card) -> None:
+    """Stop a card whose means over the image would take in registers, or leave out patches."""
+    own = own_prefix(network)
+    if own is not None and card["prefix_tokens"] != own:
+        raise CardError(
+            f"{card['architecture']} has {own} tokens before those of the image (class token and "
+            f"registers), its card says `prefix_tokens: {card['prefix_tokens']}`. Means over the "
+            f"image would be wrong: write `prefix_tokens: {own}`, or correct `arguments`."
+        )
+
+
+def own_prefix(network: nn.Module) -> int | None:
+    """Return how many class and register tokens a network has; None where it does not say."""
+    known = getattr(network, "num_prefix_tokens", None)  # timm's
+    if known is None and getattr(network, "config", None) is not None:  # of transformers
+        names = [name for name, _ in network.named_parameters()]
+        if not any(name.endswith("embeddings") or ".embeddings." in f".{name}" for name in names):
+            return None
+        has_class = any(name.endswith("cls_token") for name in names)
+        known = int(has_class) + getattr(network.config, "num_register_tokens", 0)
+    return known
 
 
 def patch_side(network: nn.Module) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from cryotome.errors import StoreError
-from cryotome.failures import failures
+from cryotome.failures import by_kind, described, failures
 from cryotome.partial import at_hand, table2_partial
 from cryotome.paths import written_whole
 from cryotome.sheets import write_csv
@@ -64,6 +64,15 @@ def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False
     return table
 
 
+def clear_partial_page(study: Study, results: Path) -> None:
+    """Remove the page of an unfinished study once a later one is finished."""
+    finished = results / "studies" / study.name / "index.html"
+    partial = finished.with_name("index_partial.html")
+    both = finished.exists() and partial.exists()
+    if both and partial.stat().st_mtime_ns <= finished.stat().st_mtime_ns:
+        partial.unlink()
+
+
 def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> None:
     """List the images that gave no patches and whose cells the datasets' cards leave out.
 
@@ -85,7 +94,7 @@ def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> Non
 
 
 def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]) -> None:
-    """List the jobs that failed with their reasons; write what there is of Table 2.
+    """List the jobs that failed, grouped by reason; write what there is of Table 2.
 
     Parameters
     ----------
@@ -96,8 +105,8 @@ def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[.
     """
     failed = [failure for failure in failures(logs) if failure.run == run]
     lines = ["Jobs failed; what does not need them was made, and stays."]
-    lines += [f"  {f.rule} {', '.join(f.wildcards.values())}: {f.why}  [{f.log}]" for f in failed]
-    say("\n".join([*lines, "Mend what is named and run the same command again."]))
+    lines += [f"  {described(alike)}" for alike in by_kind(failed)]
+    say("\n".join([*lines, "Fix what is named and run the same command again."]))
     # a download that failed says nothing of Table 2
     always = {failure.rule for failure in failed} != {"download"}
     table = renew_partial(study, inputs, logs, always=always)

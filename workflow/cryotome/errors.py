@@ -3,6 +3,7 @@
 * CryotomeError
   + CardError      a card or a config says something that cannot be
   + DataError      annotations or images are missing, broken or not the expected ones
+    + UnfitError   an image is whole, and says of itself what cannot be used
   + DownloadError  a file of a public record cannot be had, or is not what the record says
   + StoreError     a patch or embedding store is foreign, stale or half-written
   + WeightsError   the weights of an encoder cannot be had
@@ -12,21 +13,81 @@
 """
 
 import errno
+import os
 import pickle
+import re
 import struct
+from pathlib import Path
 
-# what torch raises on files that are torn, or that would run code; but see `is_torn`
+CHUNK = 2**24  # bytes read at once
+
+# what torch raises on files that are truncated, or that would run code; but see `blame_place`
 TORN: tuple[type[Exception], ...] = (RuntimeError, EOFError, pickle.UnpicklingError, OSError)
 TORN += (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
 TORN += (struct.error,)
 
 
-def is_torn(error: Exception) -> bool:
-    """Whether one of `TORN` speaks of the file: a disk that fails tears none.
+# numbers that speak of content: torch seeks to where a truncated file says, an impossible place
+OF_CONTENT = {None, errno.EINVAL, errno.EOVERFLOW}
+NUMBER = re.compile(r"errno = (\d+)|os error (\d+)|\[Errno (\d+)\]")  # of HDF5, Rust, Python
+MEMORY = re.compile(r"(can't|cannot) allocate memory|out of memory", re.IGNORECASE)
+# by the lowest byte of SQLite's error code
+SQLITE = {3: errno.EACCES, 5: errno.EAGAIN, 6: errno.EAGAIN, 8: errno.EROFS, 10: errno.EIO}
+SQLITE |= {13: errno.ENOSPC, 14: errno.EACCES, 15: errno.ENOLCK, 7: errno.ENOMEM}
 
-    torch seeks to where a torn file says, and an impossible place is EINVAL.
+
+def blame_place(error: BaseException, path: Path) -> None:
+    """Raise the error of disk, locks, permissions or memory that is behind an error of a file.
+
+    Returns where the content of the file was read and is wrong: only then may it be replaced.
+
+    Raises
+    ------
+    OSError, MemoryError
+        The place is to blame; the file may be whole.
     """
-    return not isinstance(error, OSError) or error.errno == errno.EINVAL
+    behind: BaseException | None = error
+    while behind:
+        number = errno.ENOMEM if isinstance(behind, MemoryError) else _number(behind)
+        if number not in OF_CONTENT:
+            assert number
+            if behind is error and isinstance(error, OSError | MemoryError):
+                raise _named(error, number, path)
+            told = MemoryError(str(behind)) if number == errno.ENOMEM else None
+            raise (told or OSError(number, os.strerror(number), str(path))) from error
+        behind = behind.__cause__
+    if failed := unreadable(path):
+        raise failed from error
+
+
+def _named(error: OSError | MemoryError, number: int, path: Path) -> BaseException:
+    """Return the error, with its file and in the system's words, which HDF5 does not use."""
+    if isinstance(error, OSError):
+        error.filename = error.filename or str(path)
+        error.strerror = os.strerror(number)
+    return error
+
+
+def _number(error: BaseException) -> int | None:
+    """Return the number of the operating system's error, None where it is of another kind."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    if code := getattr(error, "sqlite_errorcode", 0):
+        return SQLITE.get(code & 0xFF)
+    if found := NUMBER.search(str(error)):
+        return int(next(filter(None, found.groups())))
+    return errno.ENOMEM if MEMORY.search(str(error)) else None
+
+
+def unreadable(path: Path) -> OSError | None:
+    """Read a file to its end; return the error that forbids it."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while file.read(CHUNK):
+                pass
+    except OSError as error:
+        return error
+    return None
 
 
 class CryotomeError(Exception):
@@ -39,6 +100,10 @@ class CardError(CryotomeError):
 
 class DataError(CryotomeError):
     """Annotations or images are missing, unreadable, or differ from the card's `expect`."""
+
+
+class UnfitError(DataError):
+    """An image is whole, but its orientation, colours, µm/px or size cannot be used as they are."""
 
 
 class DownloadError(CryotomeError):

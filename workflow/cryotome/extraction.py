@@ -15,7 +15,6 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import cast
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ from cryotome.devices import pick_device, use_threads
 from cryotome.encoders import build_encoder
 from cryotome.errors import StoreError
 from cryotome.paths import written_whole
-from cryotome.stores import SUMS, Keep, Rows, check_rows, row_sums
+from cryotome.stores import SUMS, Keep, Rows, check_rows, open_hdf5, row_sums
 from cryotome.transforms import geometry_of, side_after, transform_patches
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -49,7 +48,7 @@ class PatchReader:
     """
 
     def __init__(self, path: Path, *, pinned: bool) -> None:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             self._shape, self._offset = file["patch"].shape[1:], file["patch"].id.get_offset()
             self._sums, self._ids = file[SUMS][:], file["id"][:]
         self._threads = ThreadPoolExecutor(CHECKING)
@@ -129,13 +128,13 @@ class Runner:
     def _find_batch(self, place: Path) -> None:
         """Try the largest batch, halved until it fits, unless a file remembers which one does."""
         if place.exists():
-            self.batch = int(place.read_text())
+            self.batch = int(place.read_text(encoding="utf-8"))
             return
         self.batch = MOST
         while not self._fits(self.batch) and self.batch > 1:
             self.batch //= 2
         with written_whole(place) as beside:
-            beside.write_text(str(self.batch))
+            beside.write_text(str(self.batch), encoding="utf-8")
 
     def _fits(self, count: int) -> bool:
         try:

@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from cryotome.errors import CryotomeError
 from cryotome.paths import written_whole
 
+MOST = 12  # names of a list that are written out
 SHORTEST = 6  # characters of a token; less would star out words
 ENDING = ".failed.json"
 KEPT = ".attempts"  # the log once more, for Snakemake removes logs before a retry
@@ -25,6 +26,15 @@ WAYS_OUT = {
     errno.ENOENT: "It vanished, or never was there. Run again; what was given, put back first",
     errno.EIO: "The disk fails or does not answer. See to it and rerun: what is finished stays",
     errno.ESTALE: "The network disk has lost it. Run again: what is finished stays",
+    errno.ETIMEDOUT: "The network disk does not answer. Run again: what is finished stays",
+    errno.ENOLCK: "The file system has no locks now. Run again, or work on another file system",
+    errno.EOPNOTSUPP: "The file system cannot do that. Work on another file system",
+    errno.EAGAIN: "Another program holds it. Close that and rerun: what is finished stays",
+    errno.EBUSY: "Another program holds it. Close that and rerun: what is finished stays",
+    errno.EMFILE: "Too many files are open. Raise `ulimit -n` and rerun: what is finished stays",
+    errno.ENFILE: "Too many files are open on this machine. Rerun: what is finished stays",
+    errno.EISDIR: "It is a folder where a file should be. Move it away and rerun",
+    errno.ELOOP: "Links lead in a circle. Correct them and rerun",
     errno.EFBIG: "A limit on file size is reached (`ulimit -f`). Lift it and rerun",
 }
 MEMORY = "Run again with more, or fewer jobs at once: what is finished stays"
@@ -50,9 +60,39 @@ class Failure:
     log: str
     run: str = ""
 
+    @property
+    def kind(self) -> tuple[str, str]:
+        """The rule, and the reason with the names of this one job taken out of it."""
+        why = self.why
+        for name, value in sorted(self.wildcards.items(), key=lambda one: -len(one[1])):
+            why = re.sub(rf"(?<![\w.]){re.escape(value)}(?!\w)", f"{{{name}}}", why)
+        return self.rule, why
+
     def explains(self, keys: dict[str, str]) -> bool:
         """Whether this job is on the way to a file with these keys."""
         return self.wildcards.items() <= keys.items()
+
+
+def by_kind(failed: Iterable[Failure]) -> list[list[Failure]]:
+    """Group failures of one rule that have one reason but for the names of their jobs."""
+    kinds: dict[tuple[str, str], list[Failure]] = {}
+    for failure in failed:
+        kinds.setdefault(failure.kind, []).append(failure)
+    return list(kinds.values())
+
+
+def described(alike: list[Failure]) -> str:
+    """Describe failures of one kind: how many jobs, which, and the reason of the first."""
+    first = alike[0]
+    if len(alike) == 1:
+        return f"{first.rule} {', '.join(first.wildcards.values())}: {first.why}  [{first.log}]"
+    which = []
+    for name, value in first.wildcards.items():
+        values = list(dict.fromkeys(one.wildcards.get(name, "") for one in alike))
+        more = f" and {len(values) - MOST} more" if len(values) > MOST else ""
+        which.append(f"{name} {', '.join(values[:MOST])}{more}" if values[1:] else value)
+    jobs = f"{first.rule}, {len(alike)} jobs ({'; '.join(which)})"
+    return f"{jobs}: {first.why}  [first: {first.log}]"
 
 
 # what a server or a library may echo: tokens of the hub, headers, addresses with a password
@@ -109,7 +149,7 @@ def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[Callab
 
     def write(why: str) -> None:
         with written_whole(path) as beside:
-            beside.write_text(json.dumps(about | {"why": why}, indent=1) + "\n")
+            beside.write_text(json.dumps(about | {"why": why}, indent=1) + "\n", encoding="utf-8")
 
     with suppress(OSError):  # a full disk is said where it keeps results away
         write("It was killed, or still runs.")
@@ -127,5 +167,5 @@ def failures(logs: Path) -> list[Failure]:
     found = []
     for path in sorted(logs.glob(f"*/*{ENDING}")):
         with suppress(OSError, ValueError, TypeError):  # removed meanwhile, or torn
-            found.append(Failure(**json.loads(path.read_text())))
+            found.append(Failure(**json.loads(path.read_text(encoding="utf-8"))))
     return found

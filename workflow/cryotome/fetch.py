@@ -7,6 +7,7 @@ from pathlib import Path
 from cryotome.cards import load_card, read_yaml
 from cryotome.errors import CryotomeError
 from cryotome.failures import without_secrets
+from cryotome.interpreter import restart_in_utf8
 from cryotome.site import settle
 from cryotome.study import Study
 from cryotome.variants import model_of
@@ -54,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     given = _parser().parse_args()
     study = Path("config") / f"{'config' if given.study == 'demo' else given.study}.yaml"
     try:

@@ -3,16 +3,13 @@
 import textwrap
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from cryotome import drawing  # noqa: F401  # text as written
 from cryotome.cards import Card
 from cryotome.looks import Look
 from cryotome.paths import written_whole

@@ -134,7 +134,9 @@ def write_slides(
             links = " ".join(f"../sheets/{file}" for file in shown.get(cell["id"], []))
             features.append(feature(atlas, cell, page, links))
         with written_whole(folder / file) as beside:
-            beside.write_text(json.dumps(_collection(atlas, place, features), allow_nan=False))
+            beside.write_text(
+                json.dumps(_collection(atlas, place, features), allow_nan=False), encoding="utf-8"
+            )
         wrong = int((atlas.errors.loc[part["id"]] != 0).to_numpy().sum())
         lines.append((part["slide"].iloc[0], place, file, len(part), wrong))
     return pd.DataFrame(lines, columns=["slide", "place", "file", "cells", "errors"])

@@ -1,9 +1,8 @@
 """Open whole slides, flat TIFF and PNG alike: size, µm/px, and windows of pixels."""
 
-import errno
 import struct
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import numpy as np
@@ -11,9 +10,21 @@ import openslide
 import tifffile
 from PIL import Image
 
-from cryotome.errors import CardError, DataError
-from cryotome.failures import WAYS_OUT
+from cryotome.errors import CardError, DataError, UnfitError, blame_place
+from cryotome.image_tags import (
+    ORIENTATION,
+    Scale,
+    check_resolution,
+    check_upright,
+    is_tiff,
+    page_scale,
+    picture_scale,
+    slide_scale,
+)
+from cryotome.image_tags import tag_mpp as tag_mpp
 from cryotome.paths import leads_out
+from cryotome.pyramid import Levels
+from cryotome.slide_names import image_named
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
 SAFE_PIXELS = 50_000_000  # whatever the file weighs; a region of MIDOG has fewer
@@ -24,10 +35,7 @@ Image.MAX_IMAGE_PIXELS = None  # `MOST_PIXELS` is asked for instead, with a sent
 
 # what Pillow may decode: no others, some of which start programs (EPS: Ghostscript)
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-MICRONS = {2: 25_400.0, 3: 10_000.0}  # TIFF ResolutionUnit: 2 inch, 3 centimetre
-PLAUSIBLE_MPP = (0.05, 20.0)  # µm/px; tags outside say 72 or 96 dots per inch of a screen
 ROI_AREA = 2e6  # µm²: a MIDOG region measures 2 mm² (Aubreville et al. 2024)
-ENDINGS = (".tiff", ".tif", ".png", ".svs", ".jpg")  # which an image may have instead of its own
 
 
 # what Pillow and the tag PhotometricInterpretation call pixels that are not RGB
@@ -42,61 +50,46 @@ UNREADABLE += (ArithmeticError, AttributeError, RuntimeError, AssertionError)
 UNREADABLE += (struct.error, zlib.error)
 
 
-CHUNK = 2**24  # bytes read at once
-
-
 class Opened(Protocol):
     """An image that has been opened once and gives windows of pixels."""
 
     size: tuple[int, int]  # width, height in level-0 px
-    mpp: float | None  # µm per level-0 px, None where the file does not say
+    mpp: float | None  # µm per level-0 px across, None where the file does not say
+    aspect: float  # height of a pixel by its width, 1 where the file does not say
 
     def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
         """Return (h, w, 3) uint8 of a window that lies inside the image.
 
         x, y, width, height are level-0 px. A `shrink` above one allows a pyramid level
-        that is at most so many times smaller than level 0.
+        that is at most so many times smaller than level 0; the pixels cover the window exactly.
         """
-
-
-def _plausible(mpp: float | None) -> float | None:
-    return mpp if mpp and PLAUSIBLE_MPP[0] <= mpp <= PLAUSIBLE_MPP[1] else None
-
-
-def tag_mpp(resolution: float, unit: int) -> float | None:
-    """Return µm/px from the TIFF tags XResolution and ResolutionUnit, None if they say nothing.
-
-    >>> round(tag_mpp(102351, 2), 4), tag_mpp(40000, 3), tag_mpp(72, 2), tag_mpp(1, 1)
-    (0.2482, 0.25, None, None)
-    """
-    return _plausible(MICRONS[unit] / resolution) if unit in MICRONS and resolution else None
 
 
 class _Slide:
     """A file that OpenSlide understands."""
 
     def __init__(self, path: Path) -> None:
-        _check_tiles(path)
+        if is_tiff(path):
+            _check_pages(path)
         self._path, self._slide = path, openslide.OpenSlide(path)
         self.size = self._slide.dimensions
         properties = self._slide.properties
+        how = (self._slide.level_dimensions, self._slide.level_downsamples)
+        self._levels = Levels(*how, self._region)
         self._clear = False  # whether its pixels may be transparent
         if properties[openslide.PROPERTY_NAME_VENDOR] == "generic-tiff":
             with tifffile.TiffFile(path) as tiff:  # OpenSlide turns anything into RGB in silence
                 _check_colour(tiff.pages.first, path)
                 self._clear = tiff.pages.first.samplesperpixel > 3
-        said = properties.get(openslide.PROPERTY_NAME_MPP_X)
-        units = {"inch": 2, "centimeter": 3}
-        unit = units.get(properties.get("tiff.ResolutionUnit", ""), 1)
-        tagged = tag_mpp(float(properties.get("tiff.XResolution", 0)), unit)
-        self.mpp = _plausible(float(said)) if said else tagged
+        self.mpp, self.aspect = slide_scale(properties)
 
     def read(self, x: int, y: int, width: int, height: int, shrink: float = 1) -> np.ndarray:
         level = self._slide.get_best_level_for_downsample(shrink * 1.01)
-        scale = self._slide.level_downsamples[level]
-        size = (max(1, round(width / scale)), max(1, round(height / scale)))
+        return self._levels.read(level, (x, y), (width, height))
+
+    def _region(self, corner: tuple[int, int], level: int, size: tuple[int, int]) -> np.ndarray:
         try:
-            region = self._slide.read_region((x, y), level, size)
+            region = self._slide.read_region(corner, level, size)
         except UNREADABLE as error:
             raise _broken(self._path, error) from error
         alpha = region.getchannel("A")
@@ -113,20 +106,20 @@ class _Flat:
     """A flat image: uncompressed TIFF is mapped, anything else decoded once."""
 
     def __init__(self, path: Path) -> None:
-        self.mpp = None
-        pixels = None
-        if path.suffix.lower() in {".tif", ".tiff"}:
+        if not is_tiff(path):
+            self._pixels, (self.mpp, self.aspect) = _decoded(path)
+        else:
             with tifffile.TiffFile(path) as tiff:
                 page = tiff.pages.first
-                tags = {tag.name: tag.value for tag in page.tags}
-                over, under = tags.get("XResolution", (0, 1))
-                self.mpp = tag_mpp(over / under if under else 0, int(tags.get("ResolutionUnit", 1)))
+                check_upright(page.tags.valueof(ORIENTATION), path)
                 _check_colour(page, path)
+                self.mpp, self.aspect = page_scale(page)
                 layout = tifffile.PHOTOMETRIC(page.photometric), page.planarconfig
                 mapped = tifffile.PHOTOMETRIC.RGB, tifffile.PLANARCONFIG.CONTIG
                 if page.is_memmappable and layout == mapped:
-                    pixels = tifffile.memmap(path, page=0, mode="r")
-        self._pixels = _decoded(path) if pixels is None else pixels
+                    self._pixels = tifffile.memmap(path, page=0, mode="r")
+                else:
+                    self._pixels = _decoded(path)[0]
         if self._pixels.ndim != 3 or self._pixels.shape[2] not in (3, 4):
             raise _not_colour(path, f"{self._pixels.shape[2:] or 'one'}-channel")
         if self._pixels.shape[2] == 4 and (self._pixels[..., 3] != 255).any():
@@ -137,13 +130,14 @@ class _Flat:
         return np.asarray(self._pixels[y : y + height, x : x + width, :3])
 
 
-def _check_tiles(path: Path) -> None:
-    """Refuse a TIFF whose first page has tiles that no memory holds; slides of other kinds pass."""
-    with open(path, "rb") as file:
-        if file.read(4) not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-            return
+def _check_pages(path: Path) -> None:
+    """Refuse a TIFF whose pages ask to be turned, or whose first has tiles that no memory holds."""
     with tifffile.TiffFile(path) as tiff:
         _check_tile(tiff.pages.first, path)
+        for page in tiff.pages:
+            page = page.aspage()
+            if page.index == 0 or page.is_tiled:  # a level; the label may lie as it likes
+                check_upright(page.tags.valueof(ORIENTATION), path)
 
 
 def _check_tile(page: tifffile.TiffPage, path: Path) -> None:
@@ -151,8 +145,8 @@ def _check_tile(page: tifffile.TiffPage, path: Path) -> None:
         raise _too_large(path, page.tilewidth, page.tilelength, "a tile", MOST_TILE)
 
 
-def _too_large(path: Path, width: int, height: int, what: str, most: int) -> DataError:
-    return DataError(
+def _too_large(path: Path, width: int, height: int, what: str, most: int) -> UnfitError:
+    return UnfitError(
         f"{path} says that {what} has {width:,} x {height:,} pixels, and at most {most:,} are "
         "decoded at once. Save it tiled, as a pyramid or uncompressed, or leave its cells out."
     )
@@ -166,40 +160,37 @@ def _check_colour(page: tifffile.TiffPage, path: Path) -> None:
         raise _not_colour(path, KINDS.get(kind, kind))
 
 
-def _decoded(path: Path) -> np.ndarray:
+def _decoded(path: Path) -> tuple[np.ndarray, Scale]:
     with Image.open(path, formats=FORMATS) as image:
-        if any(
-            ";16" in str(tile.args) for tile in image.tile
-        ):  # Pillow would cut 16 bits to 8 in silence
+        if ";16" in str(image.tile):  # Pillow would cut 16 bits to 8 in silence
             raise _not_colour(path, "16-bit")
         if image.mode not in ("RGB", "RGBA"):
             raise _not_colour(path, KINDS.get(image.mode, image.mode))
         most = min(MOST_PIXELS, max(SAFE_PIXELS, PIXELS_OF_A_BYTE * path.stat().st_size))
         if image.width * image.height > most:
             raise _too_large(path, *image.size, "the image", most)
-        return np.asarray(image)
+        image.load()
+        check_upright(image.getexif().get(ORIENTATION), path)  # in PNG it may follow the pixels
+        return np.asarray(image), picture_scale(image)
 
 
-def _not_colour(path: Path, what: str) -> DataError:
-    return DataError(
+def _not_colour(path: Path, what: str) -> UnfitError:
+    return UnfitError(
         f"{path} holds {what} pixels; cryotome reads 8-bit RGB, and guesses nothing. Convert the "
         "image (on white, where it is transparent), or leave its cells out."
     )
 
 
-def _broken(path: Path, error: Exception) -> Exception:
+def _broken(path: Path, error: Exception) -> DataError:
     """Blame an image for an error, unless the disk is to blame: that passes, and comes back."""
-    if isinstance(error, openslide.OpenSlideError):  # it keeps the number of the disk's error
-        try:
-            with open(path, "rb", buffering=0) as file:
-                while file.read(CHUNK):
-                    pass
-        except OSError as failed:
-            return failed
-    number = getattr(error, "errno", None)
-    if number in WAYS_OUT and number != errno.ENOENT:
-        return error
+    blame_place(error, path)
     return DataError(f"{path} cannot be read ({type(error).__name__}: {error}). Fetch it again.")
+
+
+def crash(path: Path, error: ChildProcessError) -> DataError:
+    """Blame an image for the crash of the process that read it, unless the disk is to blame."""
+    blame_place(error, path)
+    return DataError(f"{path} crashes what reads it ({error}). Fetch it again.")
 
 
 def open_image(path: Path) -> Opened:
@@ -208,7 +199,9 @@ def open_image(path: Path) -> Opened:
     Raises
     ------
     DataError
-        The file is missing or broken, or is not 8-bit colour.
+        The file is missing or broken.
+    UnfitError
+        It is not 8-bit colour, asks to be turned, or would take too much memory.
     OSError
         The disk fails, or does not let it be read.
     """
@@ -218,6 +211,18 @@ def open_image(path: Path) -> Opened:
         return _Slide(path) if openslide.OpenSlide.detect_format(path) else _Flat(path)
     except UNREADABLE as error:
         raise _broken(path, error) from error
+
+
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Return width and height, level-0 px, from an image's header; None where it cannot be read."""
+    try:
+        if openslide.OpenSlide.detect_format(path):
+            with openslide.OpenSlide(path) as slide:
+                return slide.dimensions
+        with Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except UNREADABLE:
+        return None
 
 
 def what_is_odd(name: object) -> str:
@@ -238,41 +243,50 @@ def what_is_odd(name: object) -> str:
         return "a spreadsheet would take it for a formula"
     if leads_out(name):
         return "it leads out of the folder"
-    return ""
+    return "it is a hidden file" if PurePosixPath(name).name[:1] == "." else ""
 
 
 def find_image(folder: Path, name: str) -> Path:
-    """Return the image of that name, whichever of the usual extensions it has.
+    """Return the image of that name, with whichever suffix of images it has.
 
-    Links inside the folder may lead anywhere: they are the user's own.
+    An exact name wins; else the suffix may be another, missing, or in other letters (`.TIF`).
+    Only suffixes of images are suffixes: `case.1` is no name of `case.png`. Names in either of
+    Unicode's forms (NFC, NFD) are one. Links inside the folder may lead anywhere: they are the
+    user's own.
 
     Raises
     ------
     DataError
-        The name is none of an image in that folder.
+        The name is none of an image in that folder, or may mean several.
     """
     odd = what_is_odd(name)
     if odd:
         raise DataError(f"{name!r} names no image of {folder}: {odd}. Correct the annotations.")
-    named = folder / name
-    others = [named.with_suffix(end) for end in ENDINGS]
-    return next((path for path in (named, *others) if path.exists()), named)
+    return image_named(folder, name)
 
 
-def microns_per_pixel(image: Opened, path: Path, rule: float | str | None) -> float:
+def microns_per_pixel(
+    image: Opened, path: Path, rule: float | str | None, *, overrides: bool | None = None
+) -> float:
     """Return µm/px: from the file's tags, else from the card's `mpp`.
 
     Parameters
     ----------
     rule
         `mpp` of the dataset's card: a number, or `roi_2mm2` for regions that measure 2 mm².
+    overrides
+        `mpp_overrides_file` of the card: whether the rule holds whatever the file says; None
+        where the card does not say, and a contradiction is refused.
 
     Raises
     ------
     CardError
         Neither the file nor the card says.
+    UnfitError
+        They contradict each other, or µm/px across and down differ.
     """
-    if image.mpp:
+    check_resolution((image.mpp, image.aspect), path, rule, overrides)
+    if image.mpp and not overrides:
         return image.mpp
     if rule == "roi_2mm2":
         return float((ROI_AREA / (image.size[0] * image.size[1])) ** 0.5)

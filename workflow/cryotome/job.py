@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from cryotome import ledger
 from cryotome.errors import CryotomeError
 from cryotome.failures import ENDING, KEPT, is_mendable, reason, recorded, without_secrets
+from cryotome.interpreter import restart_in_utf8
 from cryotome.leases import leased
 from cryotome.private import confined
 from cryotome.watch import LOG, watched
@@ -129,6 +130,8 @@ def run(main: Callable[..., None]) -> None:
     wanted.pop("return", None)
     assert list(wanted) == list(inspect.signature(main).parameters)
     if job is None:
+        if main.__module__ == "__main__":
+            restart_in_utf8()
         with confined():
             main(**_from_command_line(main, wanted))
         return
@@ -161,7 +164,7 @@ def _open(path: Path) -> TextIO:
         kept.unlink(missing_ok=True)
     with suppress(OSError):  # both are there, or neither
         os.link(kept, path)
-    log = open(path, "a")  # noqa: SIM115
+    log = open(path, "a", encoding="utf-8")  # noqa: SIM115
     with suppress(OSError):  # it is, or the file system has no links
         os.link(path, kept)
     if failed:

@@ -13,6 +13,7 @@ from cryotome.overlap import pixel_boxes, shared_area, sharing_pairs
 
 PSEUDO = 1.0  # cells of the overall prevalence that every slide is given beside its own
 HALF = 0.5  # share of the seen area
+OF_SLIDES = ["on_training_slide", "shared_slides", "slide_prevalence_auroc"]  # measures
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,9 @@ def _window_pairs(test: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def measure_leakage(split: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
+def measure_leakage(
+    split: pd.DataFrame, evidence: Evidence, *, slides_known: bool = True
+) -> pd.DataFrame:
     """Measure what one fold lets through from training to test.
 
     Parameters
@@ -120,6 +123,7 @@ def measure_leakage(split: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
         How many test cells, and their share of all test cells. Of `shared_slides`, cells is a
         number of slides and share that of the slides tested; of `slide_prevalence_auroc`,
         cells is all test cells and share the AUROC of `slide_scores` (empty with one class).
+        Where slides are not known, what is said of slides is empty.
 
     Raises
     ------
@@ -143,7 +147,11 @@ def measure_leakage(split: pd.DataFrame, evidence: Evidence) -> pd.DataFrame:
     rows.insert(2, ("shared_slides", len(tested & known), len(tested & known) / len(tested)))
     alone = auroc(test["label"].to_numpy(), slide_scores(train, test["slide"]))
     rows.append(("slide_prevalence_auroc", len(test), alone))
-    return pd.DataFrame(rows, columns=["measure", "cells", "share"])
+    table = pd.DataFrame(rows, columns=["measure", "cells", "share"])
+    if not slides_known:
+        table = table.astype({"cells": "Int64"})
+        table.loc[table["measure"].isin(OF_SLIDES), ["cells", "share"]] = pd.NA
+    return table
 
 
 def _shared_pixels(test: pd.DataFrame, train: pd.DataFrame, watch: pd.DataFrame) -> dict[str, int]:
@@ -175,4 +183,4 @@ def _equal_or_near(part: dict[str, np.ndarray], evidence: Evidence) -> dict[str,
 def summarise(tables: list[pd.DataFrame]) -> str:
     """Return the mean shares over folds as one line."""
     shares = pd.concat(tables).groupby("measure", sort=False)["share"].mean().drop("test_cells")
-    return ", ".join(f"{name} {value:.3f}" for name, value in shares.items())
+    return ", ".join(f"{name} {value:.3f}" for name, value in shares.dropna().items())

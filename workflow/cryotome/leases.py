@@ -88,7 +88,7 @@ class _Locks:
                 inodes.add(str(os.stat(name, dir_fd=self.folder).st_ino))
         found = set()
         with suppress(OSError):
-            for line in Path("/proc/locks").read_text().splitlines():
+            for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines():
                 part = line.split()
                 if part[1] == "FLOCK" and part[5].split(":")[-1] in inodes:
                     found.add(int(part[4]))

@@ -82,7 +82,7 @@ def behind_result(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _boot() -> str:
     with suppress(OSError):
-        return BOOT.read_text().strip()
+        return BOOT.read_text(encoding="utf-8").strip()
     return ""
 
 

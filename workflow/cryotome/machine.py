@@ -48,7 +48,7 @@ def check_python() -> Finding:
 
 def check_requirements(path: Path) -> Finding:
     """Hold every installed version against the pinned one."""
-    lines = [line.split(" \\")[0] for line in path.read_text().splitlines()]
+    lines = [line.split(" \\")[0] for line in path.read_text(encoding="utf-8").splitlines()]
     pinned = [Requirement(line) for line in lines if line[:1].isalnum()]
     mine = [one for one in pinned if one.marker is None or one.marker.evaluate()]
     differing = []
@@ -178,7 +178,10 @@ def check_locks(folder: Path) -> Finding:
     with tempfile.TemporaryDirectory(dir=folder, prefix=".doctor-") as place:
         first, second = Path(place) / "first", Path(place) / "second"
         try:
-            with first.open("w") as one, first.open("w") as other:
+            with (
+                first.open("w", encoding="utf-8") as one,
+                first.open("w", encoding="utf-8") as other,
+            ):
                 fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 try:
                     fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -15,7 +15,9 @@ BYTES = 1 if sys.platform == "darwin" else 1024  # of the unit in which memory p
 def age() -> float:
     """Return for how long this process has run, seconds; 0 where the system does not say."""
     with suppress(OSError, AttributeError):
-        ticks = int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[19])
+        ticks = int(
+            Path("/proc/self/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19]
+        )
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     return 0.0
 
@@ -37,7 +39,9 @@ def peak_mb() -> float:
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     with suppress(OSError):
-        if found := re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text()):
+        if found := re.search(
+            r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="utf-8")
+        ):
             mine = int(found[1]) * 1024
     return max(mine, children) / 1e6
 
@@ -45,7 +49,9 @@ def peak_mb() -> float:
 def processor() -> str:
     """Return the model of the processor."""
     with suppress(OSError):
-        if found := re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text()):
+        if found := re.search(
+            r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text(encoding="utf-8")
+        ):
             return found[1].strip()
     return os.uname().machine
 

@@ -1,12 +1,8 @@
 """Heads without a loss: nearest neighbours, and the prevalence among equal embeddings."""
 
 import numpy as np
-from tqdm import tqdm
 
 from cryotome.errors import ProbeError
-
-CHUNK = 1024  # cells that are scored at once
-PATIENCE = 10  # seconds from which on a bar is shown
 
 
 def _scores(chances: np.ndarray) -> np.ndarray:
@@ -32,9 +28,10 @@ def score_knn(
 ) -> tuple[np.ndarray, int]:
     """Return the shares of votes among the nearest training cells, and how many vote.
 
-    Distances are Euclidean and all of them are computed, a chunk of cells at once. With
-    fewer training cells than neighbours all vote, and every score is the training
-    prevalence.
+    It is scikit-learn's KNeighborsClassifier as it comes, so that of training cells at
+    equal distance the same ones vote; all cells are scored by one call, for a part of them
+    could meet another order of equals. With fewer training cells than neighbours all vote,
+    and every score is the training prevalence.
 
     Parameters
     ----------
@@ -57,15 +54,11 @@ def score_knn(
     from sklearn.preprocessing import normalize
 
     _check(y)
-    mean, used = x.mean(axis=0), min(neighbours, len(x))
-    votes = KNeighborsClassifier(used).fit(normalize(x - mean) if normalised else x, y)
-    parts = [wanted[first : first + CHUNK] for first in range(0, len(wanted), CHUNK)]
-    chances = []
-    with tqdm(total=len(wanted), desc="vote", unit="cell", mininterval=5, delay=PATIENCE) as bar:
-        for part in parts:
-            chances.append(votes.predict_proba(normalize(part - mean) if normalised else part))
-            bar.update(len(part))
-    return _scores(np.concatenate(chances)), used
+    used = min(neighbours, len(x))
+    if normalised:
+        mean = x.mean(axis=0, dtype=np.float64)  # far from the origin float32 would miss it
+        x, wanted = (normalize((part - mean).astype(part.dtype)) for part in (x, wanted))
+    return _scores(KNeighborsClassifier(used).fit(x, y).predict_proba(wanted)), used
 
 
 def score_prevalence(x: np.ndarray, y: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ def read_notes(predictions: list[Path]) -> pd.DataFrame:
     """
     lines = []
     for path in predictions:
-        said = json.loads(path.with_suffix(".json").read_text())
+        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         place = (path.parts[-7], key(path, "model"), key(path, "head"))
         lines.append((*place, *(said.get(name, np.nan) for name in NOTED)))
     table = pd.DataFrame(lines, columns=["dataset", "model", "head", *NOTED])

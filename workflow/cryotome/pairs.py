@@ -1,16 +1,18 @@
-"""How often positives of one slide outscore negatives of another: what resampling slides needs.
+"""The AUROC under any weighting of the slides, exactly: what resampling slides needs.
 
-The AUROC is the share of (positive, negative) pairs that the positive wins. Counted by the
-slides of both, these wins give the AUROC under any weighting of the slides exactly, so that
-a bootstrap over slides costs a matrix product instead of a sort per draw.
+The AUROC is the fraction of (positive, negative) pairs that the positive wins. Counted by the
+slides of both, these wins make a draw of slides a matrix product instead of a sort. Where slides
+are too many for a matrix of their pairs, cells sorted once by score make it a cumulative sum.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-COLUMNS = 512  # slides whose counts are held at once
+AT_ONCE = 2**23  # values of a temporary array
+DENSE = 2048  # slides up to which their pairs are counted: a matrix of 34 MB
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,6 @@ class Wins:
         pairs = self.positives.sum() * self.negatives.sum()
         return float(self.won.sum() / pairs) if pairs else float("nan")
 
-    @property
-    def within(self) -> float:
-        """The AUROC over pairs that lie on one slide; NaN where there is none."""
-        pairs = float((self.positives * self.negatives).sum())
-        return float(np.trace(self.won) / pairs) if pairs else float("nan")
-
     def weighted(self, counts: np.ndarray) -> np.ndarray:
         """Return the AUROC for each row of (draws, s) counts of the slides, NaN where undefined."""
         pairs = (counts @ self.positives) * (counts @ self.negatives)
@@ -51,8 +47,62 @@ class Wins:
             return ((counts @ self.won) * counts).sum(axis=1) / pairs
 
 
-def count_wins(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> Wins:
-    """Count the won pairs of cells by slide.
+@dataclass(frozen=True)
+class SortedCells:
+    """One set of cells in the order of their scores; memory grows with cells, not with pairs.
+
+    Attributes
+    ----------
+    slides : (s,) str, sorted
+    place : (n,) int
+        The slide of each cell.
+    positive : (n,) bool
+    starts : (t,) int
+        Where each group of equal scores begins.
+    """
+
+    slides: np.ndarray
+    place: np.ndarray
+    positive: np.ndarray
+    starts: np.ndarray
+
+    @property
+    def auroc(self) -> float:
+        """The AUROC of all cells; NaN where a class is missing."""
+        return float(self.weighted(np.ones((1, len(self.slides))))[0])
+
+    def weighted(self, counts: np.ndarray) -> np.ndarray:
+        """Return the AUROC for each row of (draws, s) counts of the slides, NaN where undefined."""
+        step = max(1, AT_ONCE // max(1, len(self.place)))
+        values = [self._weighted(counts[k : k + step]) for k in range(0, len(counts), step)]
+        return np.concatenate(values)
+
+    def _weighted(self, counts: np.ndarray) -> np.ndarray:
+        weights = counts[:, self.place].astype(float)  # (draws, n)
+        sides = (np.where(self.positive == label, weights, 0.0) for label in (True, False))
+        up, down = (np.add.reduceat(side, self.starts, axis=1) for side in sides)  # (draws, t)
+        beaten = np.cumsum(down, axis=1) - down / 2
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return (up * beaten).sum(axis=1) / (up.sum(axis=1) * down.sum(axis=1))
+
+
+def auroc_within(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> float:
+    """Return the AUROC over pairs of cells that lie on one slide; NaN where there is none.
+
+    >>> auroc_within(np.array(["a", "a", "b", "b"]), np.array([1, 0, 1, 0]),
+    ...              np.array([0.9, 0.1, 0.5, 0.5]))
+    0.75
+    """
+    cells = pd.DataFrame({"slide": slide, "up": np.asarray(label) == 1})
+    cells["rank"] = pd.Series(score).groupby(cells["slide"].to_numpy()).rank().to_numpy()
+    sums = cells["rank"].where(cells["up"], 0.0).groupby(cells["slide"]).sum().to_numpy()
+    up, size = (cells.groupby("slide")["up"].agg(how).to_numpy(float) for how in ("sum", "size"))
+    pairs = float((up * (size - up)).sum())
+    return float((sums - up * (up + 1) / 2).sum() / pairs) if pairs else float("nan")
+
+
+def count_wins(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> Wins | SortedCells:
+    """Count the won pairs of cells by slide; on very many slides, sort the cells instead.
 
     Parameters
     ----------
@@ -63,11 +113,15 @@ def count_wins(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> Wins:
     ...                   np.array([0.9, 0.1, 0.5, 0.5]))
     >>> wins.won.tolist()
     [[1.0, 1.0], [1.0, 0.5]]
-    >>> wins.auroc, wins.within
-    (0.875, 0.75)
+    >>> wins.auroc
+    0.875
     """
     slides, place = np.unique(np.asarray(slide).astype(str), return_inverse=True)
-    up = np.asarray(label) == 1
+    up, score = np.asarray(label) == 1, np.asarray(score)
+    if len(slides) > DENSE:
+        order = np.argsort(score, kind="stable")
+        starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
+        return SortedCells(slides, place[order], up[order], starts)
     order = np.argsort(score[~up], kind="stable")
     low, owner = score[~up][order], place[~up][order]
     below = np.searchsorted(low, score[up], side="left")
@@ -75,8 +129,9 @@ def count_wins(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> Wins:
     by_slide = np.argsort(place[up], kind="stable")
     starts = np.flatnonzero(np.r_[True, np.diff(place[up][by_slide]) > 0][: up.sum()])
     won = np.zeros((len(slides), len(slides)))
-    for first in range(0, len(slides), COLUMNS):
-        last = min(first + COLUMNS, len(slides))
+    columns = max(1, AT_ONCE // max(1, len(score)))  # slides whose counts are held at once
+    for first in range(0, len(slides), columns):
+        last = min(first + columns, len(slides))
         mine = (owner >= first) & (owner < last)
         counts = np.zeros((len(low) + 1, last - first), dtype=np.float32)
         counts[np.flatnonzero(mine) + 1, owner[mine] - first] = 1
@@ -92,11 +147,20 @@ def count_wins(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> Wins:
 
 def draw_slides(count: int, *, draws: int, seed: int) -> np.ndarray:
     """Draw `count` slides with replacement, again and again: (draws, count) how often each."""
-    rng = np.random.default_rng(seed)
-    return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)
+    return np.concatenate(list(draw_slides_in_parts(count, draws=draws, seed=seed)))
 
 
-def resample(parts: Iterable[Wins], slides: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def draw_slides_in_parts(count: int, *, draws: int, seed: int) -> Iterator[np.ndarray]:
+    """Yield the draws of `draw_slides`, (some draws, count) float64 each, in bounded memory."""
+    rng, step = np.random.default_rng(seed), max(1, AT_ONCE // count)
+    for begun in range(0, draws, step):
+        size = min(step, draws - begun)
+        yield rng.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
+
+
+def resample(
+    parts: Iterable[Wins | SortedCells], slides: np.ndarray, counts: Iterable[np.ndarray]
+) -> np.ndarray:
     """Return the mean AUROC over parts for each draw of slides.
 
     Parameters
@@ -105,15 +169,22 @@ def resample(parts: Iterable[Wins], slides: np.ndarray, counts: np.ndarray) -> n
         Wins of folds, or of folds and domains; a slide drawn twice counts twice in each.
     slides : (s,) str, sorted
         All slides of the parts.
-    counts : (draws, s)
+    counts : of (some draws, s)
 
     Returns
     -------
-    (draws,) float64; parts that lack a class in a draw are left out of its mean
+    (draws,) float64; parts in which a class is missing in a draw are left out of its mean
     """
+    placed = [(part, np.searchsorted(slides, part.slides)) for part in parts]
+    return np.concatenate([_resampled(placed, some) for some in counts])
+
+
+def _resampled(
+    placed: list[tuple[Wins | SortedCells, np.ndarray]], counts: np.ndarray
+) -> np.ndarray:
     total, known = np.zeros(len(counts)), np.zeros(len(counts))
-    for part in parts:
-        values = part.weighted(counts[:, np.searchsorted(slides, part.slides)])
+    for part, place in placed:
+        values = part.weighted(counts[:, place])
         good = np.isfinite(values)
         total[good] += values[good]
         known[good] += 1

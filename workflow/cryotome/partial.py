@@ -36,7 +36,7 @@ def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
     about = path.with_suffix(".json")
     made = path.exists() and about.exists()
     if made:
-        said = json.loads(about.read_text())
+        said = json.loads(about.read_text(encoding="utf-8"))
         split = split_of(path)
         known = split.exists() and sha256(split) == said["split_sha256"]
         if said["cells_sha256"] != cells_sha256 or not known:

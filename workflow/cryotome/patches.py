@@ -12,7 +12,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
@@ -22,10 +21,11 @@ from cryotome.apart import Run, children, here
 from cryotome.cards import Card
 from cryotome.cells import load_cells
 from cryotome.errors import DataError, StoreError
-from cryotome.images import Opened, find_image, microns_per_pixel, open_image
+from cryotome.image_tags import check_resolution
+from cryotome.images import Opened, crash, find_image, microns_per_pixel, open_image
 from cryotome.paths import sha256
 from cryotome.resume import STORE, Growing, growing
-from cryotome.stores import PATCHES, VERSION, passport, read_ids, read_rows
+from cryotome.stores import PATCHES, VERSION, open_hdf5, passport, read_ids, read_rows
 from cryotome.transforms import stored_side
 from cryotome.windows import cut_patch
 
@@ -33,11 +33,21 @@ BATCH = 64  # patches held before they are written
 
 
 def scale_of(image: Opened, path: Path, card: Card) -> float:
-    """Return level-0 px per patch px for an image and a dataset's card."""
-    resolution = card["patch"]["resolution"]
+    """Return level-0 px per patch px for an image and a dataset's card.
+
+    Raises
+    ------
+    CardError
+        µm/px are needed, and neither the image nor the card says.
+    UnfitError
+        The image's pixels are not square, or its µm/px contradict the card's.
+    """
+    resolution, rule = card["patch"]["resolution"], card.get("mpp")
+    overrides = card.get("mpp_overrides_file")
     if resolution == "native":
+        check_resolution((image.mpp, image.aspect), path, rule, overrides)
         return 1.0
-    return float(resolution / microns_per_pixel(image, path, card.get("mpp")))
+    return float(resolution / microns_per_pixel(image, path, rule, overrides=overrides))
 
 
 def centres(cells: pd.DataFrame, image: Opened, card: Card) -> list[tuple[float, float]]:
@@ -83,7 +93,7 @@ def _cut_into(
                 bar.update(len(part))
         next(patches, None)  # so that a process that gave them is free again
     except ChildProcessError as error:
-        raise DataError(f"{path} crashes what reads it ({error}). Fetch it again.") from error
+        raise crash(path, error) from error
 
 
 def write_patches(
@@ -193,7 +203,7 @@ def _broken_images(lost: dict[str, str], dataset: str) -> str:
 
 def _content_hash(store: Path) -> str:
     digest = hashlib.sha256()
-    with h5py.File(store) as file:
+    with open_hdf5(store) as file:
         for first in range(0, len(file["patch"]), 1024):
             digest.update(file["patch"][first : first + 1024].tobytes())
     return digest.hexdigest()

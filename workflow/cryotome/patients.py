@@ -39,7 +39,7 @@ def measure_patients(tested: pd.DataFrame, watched: pd.DataFrame) -> dict[str, f
     tested, watched
         Columns label, score. The watched, validation patients choose the threshold from which
         on a patient is called positive, the largest F1; fewer than 20 of them cannot, and it
-        is 0.5.
+        is `metrics.THRESHOLD`.
     """
     label, score = tested["label"].to_numpy(), tested["score"].to_numpy()
     threshold = choose_threshold(watched["label"].to_numpy(), watched["score"].to_numpy())

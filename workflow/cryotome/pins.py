@@ -46,7 +46,7 @@ def pinned(
 
 def _remembered(memory: Path) -> dict[str, Card]:
     with suppress(FileNotFoundError, ValueError):  # a torn file is made anew
-        known = json.loads(memory.read_text())
+        known = json.loads(memory.read_text(encoding="utf-8"))
         if isinstance(known, dict):
             return known
     return {}
@@ -66,5 +66,7 @@ def _content(
         entry = {**version, "sha256": sha256(path)}
     if known.get(name) != entry:
         with written_whole(memory) as beside:
-            beside.write_text(json.dumps(known | {name: entry}, indent=1, sort_keys=True) + "\n")
+            beside.write_text(
+                json.dumps(known | {name: entry}, indent=1, sort_keys=True) + "\n", encoding="utf-8"
+            )
     return str(entry["sha256"])

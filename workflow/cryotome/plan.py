@@ -28,6 +28,7 @@ from cryotome.costs import (
     named,
 )
 from cryotome.errors import CryotomeError, WeightsError
+from cryotome.interpreter import restart_in_utf8
 from cryotome.site import PLAN, RESULTS, Site, settle
 from cryotome.study import Study
 from cryotome.weights import find_weights, needs_file, places
@@ -75,7 +76,7 @@ def planned_jobs(config: Path, *settings: str, flags: tuple[str, ...] = ()) -> l
     # a profile of the user's may say `quiet`, and then nothing is read here
     env = {name: value for name, value in os.environ.items() if name != "SNAKEMAKE_PROFILE"}
     done = subprocess.run(
-        command, env=env | {PLAN: "1"}, capture_output=True, text=True, check=False
+        command, env=env | {PLAN: "1"}, capture_output=True, encoding="utf-8", check=False
     )
     if done.returncode:
         raise CryotomeError(f"Snakemake plans nothing:\n{(done.stdout + done.stderr)[-3000:]}")
@@ -108,7 +109,9 @@ def measured_rates(study: Study, results: Path, *, on_gpu: bool) -> Rates:
         for path in sorted((results / "benchmarks" / rule).glob("*.tsv")):
             known = re.fullmatch(pattern, path.stem)
             log = results / "logs" / rule / f"{path.stem}.log"
-            if not (known and log.exists()) or UNTYPICAL.search(log.read_text(errors="replace")):
+            if not (known and log.exists()) or UNTYPICAL.search(
+                log.read_text(errors="replace", encoding="utf-8")
+            ):
                 continue
             if known["dataset"] not in study.all_datasets or known["model"] not in study.models:
                 continue
@@ -248,6 +251,7 @@ def main(name: str, folder: Path = Path("config")) -> None:
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     try:
         main(sys.argv[1])
     except CryotomeError as error:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome import recipes
-from cryotome.errors import StoreError
+from cryotome.errors import StoreError, blame_place
 from cryotome.paths import key, sha256, written_whole
 
 SCORED = ["validation", "test", "external"]
@@ -29,12 +29,14 @@ def _notes(path: Path) -> dict[str, Any]:
     """Return what stands beside a file of predictions, once it is sure that it belongs to it."""
     beside = path.with_suffix(".json")
     try:
-        said = json.loads(beside.read_text())
+        said = json.loads(beside.read_text(encoding="utf-8"))
         keys = {name: key(path, name) for name in ("model", "view")}
         odd = [name for name, value in keys.items() if said.get(name, value) != value]
         odd += ["content"] if said["csv_sha256"] != sha256(path) else []
         split, drawn_from = split_of(path), said["split_sha256"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        if beside.exists():
+            blame_place(error, beside)
         raise StoreError(
             f"{path} has no notes of its making beside it that could be read ({beside.name}, "
             f"{type(error).__name__}: {error}). Delete it and rerun."
@@ -95,11 +97,17 @@ def read_predictions(
     said = _notes(path)
     if cells_sha256 and said.get("cells_sha256") != cells_sha256:
         raise StoreError(f"{path} was made from other cells. Delete it and rerun.")
-    try:
-        table = pd.read_csv(path, dtype={"id": str} if text_ids else None)
-    except (ValueError, OSError) as error:
-        raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
     columns = score_columns(classes)
+    try:
+        table = pd.read_csv(
+            path,
+            dtype={"id": str} if text_ids else None,
+            keep_default_na=False,  # a patient may be called NA
+            na_values={column: ["", "nan"] for column in columns},
+        )
+    except (ValueError, OSError) as error:
+        blame_place(error, path)
+        raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
     if list(table.columns) != ["id", "role", "label", *columns]:
         raise StoreError(f"{path} has the columns {list(table.columns)}. Delete it and rerun.")
     wrong = ~np.isfinite(table[columns].to_numpy()).all(axis=1)
@@ -133,7 +141,7 @@ def write_predictions(
     classes
         Names of the K classes in label order.
     """
-    drawn = json.loads(split.with_suffix(".json").read_text())["drawn"]
+    drawn = json.loads(split.with_suffix(".json").read_text(encoding="utf-8"))["drawn"]
     about = {"split_sha256": sha256(split), "split_drawn": drawn, **notes}
     about["versions"] = {
         name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")
@@ -143,6 +151,6 @@ def write_predictions(
     text = table.to_csv(index=False, float_format="%.17g").encode()
     about["csv_sha256"] = hashlib.sha256(text).hexdigest()
     with written_whole(path.with_suffix(".json")) as beside:
-        beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n")
+        beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     with written_whole(path) as beside:
         beside.write_bytes(text)

@@ -157,6 +157,7 @@ def said_of(card: Card, fold: Fold, notes: Notes) -> str:
     count = len(fold.train)
     if card["learner"] == "logreg":
         said = f"n {count}, C {notes['effective_c']:.3g}, {notes['iterations']} iterations"
+        said += f", gradient {notes['gradient']:.1e} of that without weights"
         return said + (f"\nWarning: {notes['warning']}" if notes["warning"] else "")
     if card["learner"] in ("knn", "prevalence"):
         if notes.get("neighbours_used") != count:

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import pandas as pd
+
 
 def report_reading(
     source: Path | str, *, read: int, passed_over: Mapping[str, int], unit: str = "annotations"
@@ -28,3 +30,12 @@ def report_reading(
         f"{source}: {read + left} {unit} found, {read} read, {left} passed over{why}",
         file=sys.stderr,
     )
+
+
+def report_reasons(source: Path | str, reasons: pd.Series, unit: str = "annotations") -> None:
+    """Report a reading by the reason of each entry that was found, empty where it was read.
+
+    >>> report_reasons("a.csv", pd.Series(["", "", "of class 3"]))  # on the log
+    """
+    passed = {str(reason): int(count) for reason, count in reasons.value_counts().items()}
+    report_reading(source, read=passed.pop("", 0), passed_over=passed, unit=unit)

@@ -42,7 +42,7 @@ class Memory:
 
     def __init__(self, path: Path) -> None:
         self.path, self.lock, self.known = path, Lock(), dict[str, Any]()
-        text = path.read_text() if path.exists() else "\n"
+        text = path.read_text(encoding="utf-8") if path.exists() else "\n"
         self.gap = "" if text.endswith("\n") else "\n"  # a kill tore the last line
         for line in text.splitlines():
             try:
@@ -55,7 +55,7 @@ class Memory:
         with self.lock:
             self.known[name] = value
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a") as file:
+            with open(self.path, "a", encoding="utf-8") as file:
                 file.write(f"{self.gap}{json.dumps([name, value])}\n")
             self.gap = ""
 
@@ -79,7 +79,7 @@ def stamp(path: Path) -> dict[str, int]:
 
 def write_receipt(held: list[Held], path: Path) -> None:
     """Write what is there as a table, one line a file."""
-    with written_whole(path) as beside, open(beside, "w", newline="") as file:
+    with written_whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Held)])
         table.writeheader()
         table.writerows({k: harmless(v) for k, v in asdict(one).items()} for one in held)

@@ -7,7 +7,7 @@ form of a store changes: 2 of `PATCHES` and `EMBEDDINGS` brought checksums.
 """
 
 DEMO = 1
-CELLS = 1
+CELLS = 2
 PATCHES = 2
 AUDIT = 1
 WINDOWS = 1
@@ -17,6 +17,6 @@ ENDTOEND = 2
 COHORTS = 1
 MIL = 1
 DEMO_SLIDES = 1
-TILES = 1
-BAGS = 1
+TILES = 2
+BAGS = 2
 FINETUNE = 1

@@ -55,9 +55,10 @@ def with_regions(cells: pd.DataFrame, areas: dict[str, float]) -> pd.DataFrame:
     Returns
     -------
     data frame with columns id, slide, region, domain (categories), label, mm2
-        A region is an image; where every image is that of one cell, it is a slide. mm2 is the
-        region's area over its cells, NaN where unknown, so that the cells of a whole region add
-        up to its area, and those of a random share of it to that share.
+        A region is an image; where every image is that of one cell, it is a slide, and where
+        the slide is not known either, nobody counts in it (`whole_regions`). mm2 is the region's
+        area over its cells, NaN where unknown, so that the cells of a whole region add up to its
+        area, and those of a random share of it to that share.
     """
     unit = "image" if cells["image"].duplicated().any() else "slide"
     region = cells[unit].astype("category")
@@ -79,7 +80,7 @@ def whole_regions(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray:
 
     A fold that draws cells tests a region of one or two cells whole by chance. Such regions
     are no sample, so that a domain counts only where at least half of its test cells lie on
-    whole regions.
+    whole regions. Crops of one cell each, whose slides have no other name, are no regions.
 
     Parameters
     ----------
@@ -88,6 +89,8 @@ def whole_regions(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray:
     roles
         A split: columns id, role; cells in no role are absent.
     """
+    if not cells["region"].duplicated().any():
+        return np.zeros(len(cells), dtype=bool)
     tested = cells["id"].isin(roles.loc[roles["role"] == "test", "id"])
     whole = tested.groupby(cells["region"], observed=True).transform("all")
     share = whole[tested].groupby(cells.loc[tested, "domain"], observed=True).mean()

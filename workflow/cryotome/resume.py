@@ -21,9 +21,9 @@ from typing import IO, Any
 import h5py
 import numpy as np
 
-from cryotome.errors import StoreError
+from cryotome.errors import StoreError, blame_place
 from cryotome.paths import written_whole
-from cryotome.stores import LAYOUT, SUMS, UNREADABLE, row_sums, seal
+from cryotome.stores import LAYOUT, SUMS, UNREADABLE, open_hdf5, row_sums, seal
 from cryotome.watch import waiting
 
 LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
@@ -53,15 +53,16 @@ def only_worker(folder: Path) -> Iterator[None]:
 def _locked(folder: Path) -> IO[str]:
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        lock = open(folder / LOCK, "w")  # noqa: SIM115
+        lock = open(folder / LOCK, "w", encoding="utf-8")  # noqa: SIM115
     except FileNotFoundError:  # the folder went in between
         return _locked(folder)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        _say(f"{folder}: another process works on this; waiting for it to end.")
-        with waiting():
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"{folder}: another process works on this; waiting for it to end.")
+            with waiting():
+                fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:  # some shared file systems have no locks
         _say(f"{folder} cannot be locked ({error}); see that no second run works on it.")
     return lock
@@ -114,7 +115,7 @@ def claim(folder: Path, passport: dict[str, Any]) -> bool:
             if old == path:
                 _say(f"{folder} was begun from other inputs or settings; beginning anew.")
     with written_whole(path) as beside:
-        beside.write_text(mine)
+        beside.write_text(mine, encoding="utf-8")
     return False
 
 
@@ -133,14 +134,14 @@ class Growing:
 
     def __init__(self, folder: Path, name: str, *, crashed: bool) -> None:
         self.folder, self.crashed = folder, crashed
-        with h5py.File(folder / STORE) as file:
+        with open_hdf5(folder / STORE) as file:
             self._offset, self.shape = file[name].id.get_offset(), file[name].shape
             self._dtype = file[name].dtype
         self._name, self._sums = name, np.zeros(self.shape[0], np.uint32)
         self._stride = int(np.prod(self.shape[1:])) * self._dtype.itemsize  # bytes a row
         self._file = os.open(folder / STORE, os.O_RDWR)
         self._done = self._read_journal()  # finished rows to the stamp they were made under
-        self._journal = open(folder / JOURNAL, "a")  # noqa: SIM115
+        self._journal = open(folder / JOURNAL, "a", encoding="utf-8")  # noqa: SIM115
         self._turn = Lock()
         if self.finished:
             _say(f"{folder}: going on after {self.finished:,} of {self.shape[0]:,} rows.")
@@ -229,7 +230,7 @@ def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.n
             f"{path} will have {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there. "
             "Make room, or let `results` be a link to a larger disk."
         )
-    with written_whole(path) as beside, h5py.File(beside, "w", libver=LAYOUT) as file:
+    with written_whole(path) as beside, open_hdf5(beside, "w", libver=LAYOUT) as file:
         how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # the array has its place from the start
         how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # and is written once
@@ -240,11 +241,14 @@ def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.n
 
 def _is_begun(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.ndarray) -> bool:
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             same = file[name].shape == shape and file[name].dtype == dtype
             same = same and file[SUMS].shape == shape[:1] and not len(file.attrs)
             return same and np.array_equal(file["id"][:], ids)
-    except UNREADABLE:  # missing, or torn by a power cut
+    except FileNotFoundError:
+        return False
+    except UNREADABLE as error:  # torn by a power cut; but what a disk holds back is not lost
+        blame_place(error, path)
         return False
 
 

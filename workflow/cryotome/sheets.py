@@ -17,7 +17,7 @@ FORMULA = tuple("=+-@＝＋－＠")
 NUMBERS = re.compile(r"[-+]?(?:[\d\s.,;:()±%–−-]|\bto\b|\binf\b|\bnan\b|(?<=\d)e[-+]?(?=\d))*")
 LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-    "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "|": r"$|$",
+    "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}",
 }  # fmt: skip
 
 
@@ -67,10 +67,9 @@ def in_latex(value: object) -> str:
 
 
 def in_markdown(value: object) -> str:
-    r"""Return a cell of a Markdown table: no bar ends it, no tag begins in it.
+    r"""Return a text as Markdown shows it: no bar ends its cell, no tag or code begins in it.
 
-    >>> in_markdown("a|b <script>"), in_markdown("p < 0.01")
-    ('a\\|b &lt;script>', 'p < 0.01')
+    >>> in_markdown("a|b <script>")
+    'a\\|b \\<script>'
     """
-    text = one_line(str(value)).replace("|", r"\|")
-    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", text)
+    return re.sub(r"([\\|<$`])", r"\\\1", one_line(str(value)))

@@ -1,6 +1,7 @@
 """Where things lie at this site, and what a run says before it plans."""
 
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -155,13 +156,39 @@ def check_writable(folder: Path) -> None:
         ) from error
 
 
-def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
+# what no network makes; a path that names a model is asked by its card
+NO_NETWORK = {"audits", "cells", "demo", "patches", "splits", "tiles"}
+
+
+def needs_network(study: Study, targets: list[str]) -> bool:
+    """Whether a network computes on the way to these targets; to none: to the whole study."""
+    if not study_gflop(study):
+        return False
+    return not targets or any(_is_made_by_network(study, Path(target)) for target in targets)
+
+
+def _is_made_by_network(study: Study, path: Path) -> bool:
+    if path.parts[:1] != RESULTS.parts or path.parts[1:2] in {(name,) for name in NO_NETWORK}:
+        return path.parts[:1] != RESULTS.parts
+    named = set(re.findall(r"model=(\w+)", str(path)))
+    named |= {path.stem} if path.parts[1:2] == ("embeddings",) else set()
+    return not named or any("gflops" in study.model(name) for name in named)
+
+
+def announce(
+    study: Study, site: Site, *, say: Callable[[str], None], targets: list[str] | None = None
+) -> None:
     """Say what this study is and makes, before anything is planned.
+
+    Parameters
+    ----------
+    targets
+        Paths that are asked for; none: the whole study.
 
     Raises
     ------
     CryotomeError
-        A real study has `device: auto` and this machine has no GPU.
+        A real study has `device: auto`, this machine has no GPU, and a network computes.
     """
     check_writable(RESULTS)
     tables = sum(name.endswith(".csv") for name in study.products)
@@ -172,7 +199,9 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
             "This is the synthetic demo cohort. The papers' studies: "
             "snakemake --configfile config/ganz2024.yaml, or config/roth2024.yaml"
         )
-    elif study.config["device"] == "auto" and not site.gpu_jobs:
+        return
+    needs_gpu = study.config["device"] == "auto" and not site.gpu_jobs
+    if needs_gpu and needs_network(study, targets or []):
         days = study_gflop(study) / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
         raise CryotomeError(
             f"Study {study.name!r} is real, and this machine has no GPU: about {days:,.0f} days on "
@@ -180,6 +209,14 @@ def announce(study: Study, site: Site, *, say: Callable[[str], None]) -> None:
             "--profile slurm, or on a machine with a GPU; plan only with --config device=job -n; "
             "--config device=cpu insists."
         )
+
+
+def _state(path: Path, images: int) -> str:
+    """Say whether a file or a folder is there, and of a folder whether it has so many files."""
+    if not path.is_dir():
+        return f"{'have' if path.exists() else 'LACK'}  {path}"
+    found = sum(file.is_file() and file.name[0] != "." for file in path.rglob("*"))
+    return f"PART  {path}: {found:,} of {images:,} images" if found < images else f"have  {path}"
 
 
 def shopping_list(study: Study, site: Site) -> str:
@@ -191,7 +228,7 @@ def shopping_list(study: Study, site: Site) -> str:
         for key, where in (card | card.get("labels", {})).items():
             if key in ("annotations", "images", "slide_table", "table"):
                 path = below(folder_of(card, site.data_root), where)
-                lines.append(f"  {'have' if path.exists() else 'LACK'}  {path}")
+                lines.append(f"  {_state(path, card.get('expect', {}).get('images', 0))}")
     for name in study.records:
         card = study.record(name)
         lines.append(

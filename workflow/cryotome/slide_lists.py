@@ -1,6 +1,5 @@
 """Which slides a cohort has, known before anything is planned."""
 
-import csv
 import os
 from pathlib import Path
 
@@ -8,7 +7,8 @@ from cryotome.cards import Card, below
 from cryotome.demo_cohorts import COHORTS, cohort_slides
 from cryotome.errors import CryotomeError, DataError
 from cryotome.site import PLAN, Site, folder_of
-from cryotome.slide_names import SUFFIXES, slide_of
+from cryotome.slide_folders import Found, find_slides
+from cryotome.slide_names import IMAGES, slide_of
 from cryotome.study import Study
 
 
@@ -28,7 +28,7 @@ def slide_files(study: Study, site: Site, dataset: str) -> dict[str, str]:
     CryotomeError
         The folder of the slides does not exist.
     DataError
-        Two files have one name, or the folder holds no slide.
+        Two files have one name, a name cannot be used, or the folder holds no slide.
     """
     card = study.dataset(dataset)
     folder = below(folder_of(card, site.data_root), card["images"])
@@ -42,30 +42,29 @@ def slide_files(study: Study, site: Site, dataset: str) -> dict[str, str]:
             f"{folder} does not exist, so {dataset!r} has no slides. `make data "
             f"STUDY={study.name}` says what to fetch and where to put it."
         )
-    found: dict[str, str] = dict.fromkeys(_named(card, site.data_root), "")
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
-        name = slide_of(path.name)
-        if found.get(name):
-            raise DataError(
-                f"{found[name]} and {path} are two slides of one name, {name!r}. Rename or remove "
-                "one; what is made of a slide lies under its name."
-            )
-        found[name] = str(path)
+    named = _named(card, site.data_root)
+    found = dict.fromkeys(map(slide_of, named), "") | find_slides(folder, named).files
     if not found:
         raise DataError(
-            f"{folder} and the folders below it hold no slide ({', '.join(sorted(SUFFIXES))}). Put "
+            f"{folder} and the folders below it hold no slide ({', '.join(sorted(IMAGES))}). Put "
             f"the slides of {dataset!r} there, or correct `images:` in its card."
         )
     return found
 
 
+def look_for_slides(card: Card, data_root: Path) -> Found:
+    """Return what `slide_files` finds of a real cohort's card, and what it passes over."""
+    return find_slides(below(data_root, card["images"]), _named(card, data_root))
+
+
 def _named(card: Card, data_root: Path) -> list[str]:
-    """Return the slides that the slide table names, where there is one."""
+    """Return the slides that the slide table names, as it writes them, where there is one."""
     path = below(data_root, card.get("slide_table", ""))
-    if "slide_table" not in card or path.suffix != ".csv" or not path.exists():
+    if "slide_table" not in card or not path.exists():
         return []
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        return [slide_of(row["FILENAME"]) for row in csv.DictReader(file) if row.get("FILENAME")]
+    from cryotome.cohorts import read_slide_table  # pandas, seldom needed
+
+    return read_slide_table(path)["FILENAME"].tolist()
 
 
 def labelled_slides(study: Study, site: Site, dataset: str) -> list[str]:

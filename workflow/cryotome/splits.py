@@ -82,8 +82,17 @@ def _draw_cells(
 def _draw_independently(
     cells: pd.DataFrame, card: Card, fraction: str, rng: np.random.Generator
 ) -> tuple[Parts, str]:
-    """Draw the fractions one after the other with one generator, so that none holds another."""
+    """Draw the fractions one after the other with one generator, so that none holds another.
+
+    Rows are drawn by their place in the annotation file, `source_row`, as the follow-up does.
+    """
     at = np.arange(len(cells))
+    if "source_row" in cells:
+        of_file = np.argsort(cells["source_row"].to_numpy(), kind="stable")
+        parts, how = _draw_independently(
+            cells.iloc[of_file].drop(columns="source_row"), card, fraction, rng
+        )
+        return {role: of_file[rows] for role, rows in parts.items()}, how
     test = rng.choice(at, _share(card["test"], len(at)), replace=False)
     pool = np.setdiff1d(at, test)
     for share in card["fractions"]:
@@ -190,7 +199,8 @@ def draw_split(
     Parameters
     ----------
     cells
-        Columns id, slide, domain, label.
+        Columns id, slide, domain, label, and source_row, the place in the annotation file, by
+        which `random_independent` draws; without it, by the rows as they stand.
     card
         The scheme's card: what is drawn, the shares, the seed of fold 0.
     scheme

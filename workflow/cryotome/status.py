@@ -18,7 +18,8 @@ from typing import Any
 from cryotome.cards import read_yaml
 from cryotome.costs import THREADS, Job, Prices
 from cryotome.errors import CryotomeError
-from cryotome.failures import KEPT, Failure, failures
+from cryotome.failures import KEPT, Failure, by_kind, described, failures
+from cryotome.interpreter import restart_in_utf8
 from cryotome.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.plan import planned_jobs, uses_gpu
 from cryotome.site import RESULTS, settle
@@ -30,6 +31,7 @@ STATES = (DONE, RUNNING, LOST, TO_DO)
 COLOURS = {DONE: 32, RUNNING: 33, LOST: 31}
 LATELY = 600.0  # s over which jobs are counted for the rate
 LINES = 8  # of a failed job's log
+SHOWN = 3  # kinds of failures whose log is shown
 LOCKS = Path(".snakemake/locks")
 Key = tuple[str, ...]
 
@@ -223,20 +225,23 @@ def _running(standing: Standing) -> Iterator[str]:
 
 
 def _failed(standing: Standing) -> Iterator[str]:
+    """Yield a line for each kind of failure, and the last log lines of the first few."""
+    lost = []
     for key in standing.of(LOST):
-        past = standing.past[key]
-        yield _painted(f"  {_named(standing.jobs[key])}: {past.why()}", LOST)
-        if past.failure:
-            log = Path(past.failure.log)
-            yield f"    {log}"
-            yield from (f"    | {line}" for line in last_lines(log))
+        past, job = standing.past[key], standing.jobs[key]
+        log = past.failure.log if past.failure else ""
+        lost.append(Failure(job.rule, dict(job.wildcards), past.why(), log))
+    for number, alike in enumerate(by_kind(lost)):
+        yield _painted(f"  {described(alike)}", LOST)
+        if number < SHOWN and alike[0].log:
+            yield from (f"    | {line}" for line in last_lines(Path(alike[0].log)))
 
 
 def last_lines(log: Path) -> list[str]:
     """Return the last lines of a log, or of its copy where Snakemake has removed it."""
     for path in (log, log.with_suffix(KEPT)):
         if path.exists():
-            lines = path.read_text(errors="replace").splitlines()
+            lines = path.read_text(errors="replace", encoding="utf-8").splitlines()
             return [line.rstrip() for line in lines if line.strip()][-LINES:]
     return []
 
@@ -275,6 +280,7 @@ def main(name: str, folder: Path = Path("config")) -> None:
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     try:
         main(sys.argv[1])
     except CryotomeError as error:

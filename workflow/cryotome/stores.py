@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cryotome.errors import StoreError
+from cryotome.errors import StoreError, blame_place, unreadable
 
 PATCHES = "cryotome patches"
 EMBEDDINGS = "cryotome embeddings"
@@ -48,13 +48,23 @@ def _is_variable_text(kind: h5py.h5t.TypeID) -> bool:
     return isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
 
 
+def open_hdf5(path: Path, mode: str = "r", **how: Any) -> h5py.File:
+    """Open an HDF5 file without HDF5's own lock, which many shared file systems refuse.
+
+    No store is read while it is written: it gets its name when it is complete, and partial work
+    has a lock of ours.
+    """
+    return h5py.File(path, mode, locking=False, **how)
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     _check_regular(path)
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             yield file
     except UNREADABLE as error:
+        blame_place(error, path)
         raise StoreError(
             f"{path} is not a readable HDF5 file: {error}. Delete it and rerun."
         ) from error
@@ -65,7 +75,8 @@ def _array(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     linked = isinstance(file.get(name, getlink=True), h5py.HardLink)
     found = file.get(name) if linked else None
     if not isinstance(found, h5py.Dataset):
-        raise StoreError(f"{path} holds no {name}. Delete it and rerun.")
+        # h5py finds no array, too, where the disk fails
+        raise unreadable(path) or StoreError(f"{path} holds no {name}. Delete it and rerun.")
     start, end = found.id.get_offset(), path.stat().st_size
     lies_in_it = not found.size or (start is not None and start + found.nbytes <= end)
     if found.dtype.kind not in "iuf" or not found.shape or not lies_in_it:
@@ -152,7 +163,7 @@ def seal(path: Path, name: str, passport: dict[str, Any], sums: np.ndarray | Non
     sums : (n,) uint32
         The checksums of its rows; counted from the file where not given.
     """
-    with h5py.File(path, "r+") as file:
+    with open_hdf5(path, "r+") as file:
         if SUMS not in file:
             file[SUMS] = np.zeros(len(file[name]), np.uint32)
         file[SUMS][:] = row_sums(file[name][:]) if sums is None else sums

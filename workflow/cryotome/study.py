@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cryotome import colorectal
+from cryotome import colorectal, units
 from cryotome.cards import FOLDS, MATCHED, Card, check, facts, load_card, read_yaml, required_keys
 from cryotome.colorectal import Colorectal, bases, checkpoint_of, iterations
 from cryotome.errors import CardError
@@ -35,6 +35,15 @@ PRODUCTS += [*COSTS, *colorectal.PRODUCTS]
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
 POLICIES |= {"outside": "refuse", "broken": "refuse"}
+MEANING = {  # of the findings, for people
+    "broken": "cells on images that cannot be read",
+    "outside": "centres outside their image",
+    "border": "windows across the border",
+    "duplicate": "exact duplicates",
+    "conflict": "exact duplicates with another label",
+    "near": "near pairs",
+    "enlarged": "patches enlarged from a coarser image",
+}
 # the leakage ladder, from the least strict: schemes that have a `_matched` form
 RUNGS = ["random", "no_overlap", "slide_grouped", "except_*"]
 DOMAINS = {"from_": "from_domain", "except_": "except_domain"}  # prefix to card
@@ -98,6 +107,7 @@ class Study:
             self.model(name)
         self._check_colorectal()
         self._check_context()
+        self._check_slides()
         for row in self.rows:
             has_network = "architecture" in self.model(row.model)
             if self.trains(row.head) and not has_network:
@@ -122,6 +132,27 @@ class Study:
                     f"study {self.name!r}, schemes: {scheme!r} {what} a domain that none of "
                     f"{self.datasets} has."
                 )
+
+    def _check_slides(self) -> None:
+        """Stop what asks for slides of a dataset that has none to tell."""
+        for name in self.all_datasets:
+            units.check_named(self.dataset(name), name)
+        for name, scheme in self.blocks:
+            units.check_scheme(self.dataset(name), name, scheme, self.scheme(scheme)["draw"])
+        for row in self.rows * bool(self.unknown_slides):
+            by_slide = self.model(row.model).get("loader") == "slide_identity"
+            if by_slide or self.head(row.head)["learner"] == "prevalence":
+                raise CardError(
+                    f"study {self.name!r}, rows: {row.model} + {row.head} scores cells by their "
+                    f"slide, and the card of {self.unknown_slides[0]!r} says `slides: unknown`. "
+                    "Leave the row out, or name the slides."
+                )
+        made = [self.model(model).get("weights") for model in self.models]
+        for name in {w["finetune"] for w in made if isinstance(w, dict) and "finetune" in w}:
+            card = self.finetuning(name)
+            if card["split"] == "train_folds":  # of patches the split `slide_grouped`
+                used = self.dataset(card["dataset"])
+                units.check_scheme(used, card["dataset"], "slide_grouped", "slides")
 
     def _check_context(self) -> None:
         """Stop a sweep of rows that see patches as they are cut, never enlarged."""
@@ -344,6 +375,11 @@ class Study:
         return "architecture" in self.model(model) and not view.endswith("fp32")
 
     @cached_property
+    def unknown_slides(self) -> list[str]:
+        """The datasets of whose images no slide is known."""
+        return [name for name in self.all_datasets if units.is_unknown(self.dataset(name))]
+
+    @cached_property
     def synthetic(self) -> bool:
         """Whether any number of this study comes from invented tissue."""
         return any("synthetic" in self.dataset(name) for name in self.all_datasets)
@@ -541,11 +577,12 @@ class Study:
             "families": self.families,
             "statistics": self.config["statistics"],
         }
-        return json.dumps(about)
+        unknown = [name for name in datasets if name in self.unknown_slides]
+        return json.dumps(about | ({"unknown_slides": unknown} if unknown else {}))
 
     def _geometry(self, dataset: str) -> Card:
         """Return what a dataset's card says of its images' place and resolution, and its title."""
-        said = ("title", "synthetic", "images", "patch", "mpp")
+        said = ("title", "synthetic", "images", "patch", "mpp", "mpp_overrides_file")
         return {key: value for key, value in self.dataset(dataset).items() if key in said}
 
     def heads(self, *, trains: bool) -> str:

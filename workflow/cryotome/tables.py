@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from cryotome.cards import MATCHED, Card
-from cryotome.sheets import in_latex, in_markdown, one_line
+from cryotome.sheets import in_latex, in_markdown
+from cryotome.units import as_unit
 
 KEYS = ["dataset", "model", "head"]
 COUNTED = ["parameters", "dim", "prefix_tokens", "gflops"]  # of an encoder
@@ -209,7 +210,7 @@ def caption(study: str, about: Card) -> str:
     """
     text = (
         f"Study {study}: AUROC in domain and out of domain, mean ± population SD over pooled folds "
-        "and domains (95 % interval, slides as the unit). Published: Ganz et al. 2024, Table 2, "
+        f"and domains (95 % interval, {as_unit(about)}). Published: Ganz et al. 2024, Table 2, "
         "and whether it agrees; published.csv says why. "
     )
     return text + _tissue(about)
@@ -232,11 +233,11 @@ def _tissue(about: Card) -> str:
 
 
 def to_markdown(cells: pd.DataFrame, text: str) -> str:
-    """Write cells as a Markdown table above its caption."""
+    """Write cells as a Markdown table above its caption; text is shown as written."""
     head = [list(cells.columns), ["---"] * cells.shape[1]]
     rows = head + cells.to_numpy().tolist()
     lines = ["| " + " | ".join(map(in_markdown, row)) + " |" for row in rows]
-    return "\n".join(lines) + f"\n\n{one_line(text)}\n"
+    return "\n".join(lines) + f"\n\n{in_markdown(text)}\n"
 
 
 def to_latex(cells: pd.DataFrame, text: str) -> str:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ from tqdm import tqdm
 
 from cryotome.apart import children
 from cryotome.cards import Card
-from cryotome.errors import DataError
+from cryotome.errors import DataError, UnfitError
 from cryotome.histobistro import keeps
-from cryotome.images import Opened, open_image
+from cryotome.image_tags import ENLARGED, contradiction
+from cryotome.images import Opened, crash, microns_per_pixel, open_image
 from cryotome.slides import (
     jpeg_of,
     read_thumbnail,
@@ -36,9 +37,10 @@ class Tessellation:
     Attributes
     ----------
     status
-        `ok`, or why there are no tiles: `missing`, `broken`, `no mpp`, `no tissue`.
+        `ok`, `coarse` where its tiles are enlarged, or why there are none: `missing`, `broken`,
+        `unfit`, `no mpp`, `no tissue`.
     reason
-        The same as a sentence, empty for `ok`.
+        The same as a sentence; for `ok`, what is odd, or nothing.
     size, mpp, side
         Width and height, level-0 px; µm per level-0 px; side of a tile, level-0 px.
     thumbnail, mask
@@ -69,7 +71,7 @@ def tessellate(path: Path | None, tiling: Card, mpp: float | None) -> Tessellati
     path
         None where the cohort names a slide that is not at hand.
     tiling
-        An entry of `tiles` in the dataset's card.
+        An entry of `tiles` in the dataset's card, as `cards.tiling_of` gives it.
     mpp
         µm per level-0 px for slides that do not say.
 
@@ -82,11 +84,16 @@ def tessellate(path: Path | None, tiling: Card, mpp: float | None) -> Tessellati
         return Tessellation("missing", f"{path or 'its file'} is not at hand")
     try:
         image = open_image(path)
-        known = image.mpp or mpp
-        if not known:
+        if not (image.mpp or mpp):
             why = f"{path} does not say how many µm a pixel measures; write `mpp:` in the card"
             return Tessellation("no mpp", why, size=image.size)
-        return _tessellated(image, tiling, known)
+        overrides = tiling.get("mpp_overrides_file")
+        known = microns_per_pixel(image, path, mpp, overrides=bool(overrides))
+        found = _tessellated(image, tiling, known)
+        odd = contradiction(image.mpp, path, mpp) if overrides is None else ""
+        return replace(found, reason=". ".join(filter(None, (found.reason, odd))))
+    except UnfitError as error:
+        return Tessellation("unfit", str(error))
     except DataError as error:
         return Tessellation("broken", str(error))
 
@@ -106,7 +113,12 @@ def _tessellated(image: Opened, tiling: Card, mpp: float) -> Tessellation:
     found = {"size": image.size, "mpp": mpp, "side": side, "thumbnail": thumbnail, "mask": mask}
     if not kept.any():
         return Tessellation("no tissue", _why_none(len(kept), tile, tiling), **found)
-    return Tessellation("ok", coords=coords[kept], tissue=shares[kept], jpegs=jpegs, **found)
+    found |= {"coords": coords[kept], "tissue": shares[kept], "jpegs": jpegs}
+    times = seen_side(tiling) / side
+    if times > ENLARGED:
+        why = f"its {mpp:.4g} µm/px are too coarse, and its tiles are enlarged {times:.3g} times"
+        return Tessellation("coarse", why, **found)
+    return Tessellation("ok", **found)
 
 
 def _why_none(count: int, tile: float, tiling: Card) -> str:
@@ -155,4 +167,5 @@ def tessellate_apart(path: Path | None, tiling: Card, mpp: float | None) -> Tess
         with children(1) as run:
             return next(run(_yielded, path, tiling, mpp))
     except ChildProcessError as error:
-        return Tessellation("broken", f"{path} crashes what reads it ({error}). Fetch it again.")
+        assert path
+        return Tessellation("broken", str(crash(path, error)))

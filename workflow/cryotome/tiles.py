@@ -18,7 +18,7 @@ import numpy as np
 
 from cryotome import ledger, recipes
 from cryotome.cards import Card
-from cryotome.errors import StoreError
+from cryotome.errors import StoreError, blame_place
 from cryotome.paths import written_whole
 from cryotome.resume import attempt
 from cryotome.slides import seen_side
@@ -29,6 +29,7 @@ from cryotome.stores import (
     VERSION,
     check_plain,
     check_rows,
+    open_hdf5,
     passport,
     seal,
 )
@@ -77,7 +78,7 @@ def write_tiles(
             "versions": json.dumps({name: version(name) for name in ("openslide-bin", "pillow")}),
         }
         _write(store, found, about, stored="stored" in tiling)
-    if found.status != "ok":
+    if found.reason:
         print(f"{dataset}, slide {slide}: {found.status}: {found.reason}", file=sys.stderr)
     return found
 
@@ -97,7 +98,7 @@ def _write(store: Path, found: Tessellation, about: dict[str, Any], *, stored: b
     decides = [about[name] for name in ("slide_stamp", "mpp", "level0_side", "seen")]
     digest = hashlib.sha256(json.dumps(decides).encode() + found.coords.tobytes())
     with written_whole(store) as beside:
-        with h5py.File(beside, "w", libver=LAYOUT) as file:
+        with open_hdf5(beside, "w", libver=LAYOUT) as file:
             file["coords"], file["tissue"], file["id"] = found.coords, found.tissue, range(count)
             if stored:
                 jpeg = file.create_dataset("jpeg", (count,), dtype=h5py.vlen_dtype(np.uint8))
@@ -148,11 +149,12 @@ def read_tiles(path: Path, **wanted: str) -> Tiles:
                 "for. Delete it and rerun."
             )
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             coords, tissue, due, ids = (file[n][:] for n in ("coords", "tissue", SUMS, "id"))
             jpegs = list(file["jpeg"][:]) if "jpeg" in file else None
             check_rows(path, _sums(coords, tissue, jpegs), due, ids)
     except UNREADABLE as error:
+        blame_place(error, path)
         raise StoreError(
             f"{path} does not hold its tiles: {error}. Delete it and rerun."
         ) from error

@@ -92,7 +92,7 @@ class _Part:
         """Return the headers that ask for the rest, none where it is all to come."""
         if not self.size:
             return {}
-        said = self.edition.read_text() if self.edition.exists() else ""
+        said = self.edition.read_text(encoding="utf-8") if self.edition.exists() else ""
         edition, _, of = said.partition("\n")
         if edition and of == url:
             return {"Range": f"bytes={self.size}-", "If-Range": edition}
@@ -102,7 +102,7 @@ class _Part:
     def note_edition(self, url: str, got: httpx2.Response) -> None:
         etag = got.headers.get("ETag", "W/")
         edition = got.headers.get("Last-Modified", "") if etag.startswith("W/") else etag
-        self.edition.write_text(f"{edition}\n{url}")
+        self.edition.write_text(f"{edition}\n{url}", encoding="utf-8")
 
     def finish(self, target: Path) -> None:
         self.file.flush()

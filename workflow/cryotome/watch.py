@@ -72,7 +72,7 @@ class Progress:
 
     def _bytes(self) -> int:
         """Return what has been read and written so far, but for the reading here."""
-        text = Path("/proc/self/io").read_text()
+        text = Path("/proc/self/io").read_text(encoding="utf-8")
         moved = sum(int(line.split()[1]) for line in text.splitlines()[:2]) - self._read_here
         self._read_here += len(text)
         return moved

@@ -18,6 +18,8 @@ rule atlas:
             "cryotome/atlas_plan",
             "cryotome/atlas_sheets",
             "cryotome/geojson",
+            "cryotome/metrics",
+            "cryotome/pairs",
             "cryotome/strictest",
         ),
         cells="results/cells/{dataset}.csv",
@@ -43,7 +45,14 @@ rule atlas:
         card=lambda w: json.dumps(
             {
                 key: STUDY.dataset(w.dataset)[key]
-                for key in ("title", "classes", "domains", "scanners", "synthetic")
+                for key in (
+                    "title",
+                    "classes",
+                    "domains",
+                    "scanners",
+                    "synthetic",
+                    "slides",
+                )
                 if key in STUDY.dataset(w.dataset)
             },
             sort_keys=True,

@@ -35,7 +35,10 @@ rule read_cohort:
         runtime=lasts(10),
     params:
         recipe=recipes.COHORTS,
-        card=lambda w: facts(STUDY.dataset(w.dataset), "labels", "patient", "expect"),
+        card=lambda w: facts(
+            STUDY.dataset(w.dataset),
+            *["synthetic", "images", "slide_table", "labels", "patient", "expect"],
+        ),
         dataset="{dataset}",
         at_hand=lambda w: sorted(slide_files(w.dataset)),
     script:

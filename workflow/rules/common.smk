@@ -18,6 +18,11 @@ BASE = Path(workflow.basedir)
 # Snakemake hands its sys.path to the scripts
 sys.path.insert(0, str(BASE / "workflow"))
 
+from cryotome.interpreter import quote_executable, restart_in_utf8
+
+restart_in_utf8(workflow.overwrite_workdir)
+quote_executable()
+
 from cryotome import recipes, slide_lists
 from cryotome.cards import below, facts, tiling_of
 from cryotome.cluster import ANYTHING, SCHEDULER, granted
@@ -48,6 +53,7 @@ from cryotome.site import (
     images_at_hand,
     settle,
 )
+from cryotome.slide_names import WILDCARD
 from cryotome.strictest import strictest
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
@@ -60,7 +66,8 @@ if workflow.is_main_process:
     # a view such as `--logger rich` draws on the terminal, and lines of jobs would tear it
     if any(view.writes_to_stream for view in workflow.logger_manager.plugin_handlers):
         os.environ[LOG_ONLY] = "1"
-    announce(STUDY, SITE, say=logger.info)
+    asked = [word for word in sys.argv[1:] if word.startswith("results/")]
+    announce(STUDY, SITE, say=logger.info, targets=asked)
 
 DEVICE = STUDY.config["device"]
 USES_GPU = DEVICE == "job" or (DEVICE == "auto" and SITE.gpu_jobs > 0)
@@ -212,4 +219,4 @@ wildcard_constraints:
     fraction=r"[0-9.]+",
     fold=r"[0-9]+",
     tiling=r"[a-z0-9_]+",
-    slide=r"[^/]+",
+    slide=WILDCARD,

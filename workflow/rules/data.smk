@@ -2,7 +2,7 @@
 Annotations become cells, cells become patches, and every cell gets its role.
 
 INPUT     {data_root}/…                                annotations and images, or invented ones
-OUTPUT    results/cells/{dataset}.csv                  id, image, slide, x, y, domain, label
+OUTPUT    results/cells/{dataset}.csv                  id, image, slide, x, y, domain, label, source_row
           results/patches/{dataset}.h5                 patch (n, side, side, 3) uint8 · id (n,)
           results/audits/{dataset}.csv                 what is odd, and which cells the splits leave out
           results/audits/{dataset}.windows.csv         where the network looks for each cell
@@ -47,7 +47,7 @@ rule read_cells:
         card=lambda w: facts(
             STUDY.dataset(w.dataset),
             *["synthetic", "reader", "images", "reading", "classes", "domains"],
-            *["expect", "permute_labels"],
+            *["expect", "permute_labels", "slides"],
         ),
         dataset="{dataset}",
     script:
@@ -76,7 +76,8 @@ rule cut_patches:
     params:
         recipe=recipes.PATCHES,
         card=lambda w: facts(
-            STUDY.dataset(w.dataset), "synthetic", "images", "patch", "mpp", "reader"
+            STUDY.dataset(w.dataset),
+            *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
         ),
         dataset="{dataset}",
         broken=lambda w: STUDY.policies(w.dataset)["broken"],
@@ -105,7 +106,8 @@ rule audit:
         recipe=recipes.AUDIT,
         card=lambda w: facts(
             STUDY.dataset(w.dataset),
-            *["synthetic", "images", "patch", "mpp", "reader", "classes"],
+            *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
+            *["classes", "slides"],
         ),
         policies=lambda w: json.dumps(STUDY.policies(w.dataset), sort_keys=True),
         dataset="{dataset}",
@@ -131,7 +133,8 @@ rule place_windows:
     params:
         recipe=recipes.WINDOWS,
         card=lambda w: facts(
-            STUDY.dataset(w.dataset), "synthetic", "images", "patch", "mpp", "reader"
+            STUDY.dataset(w.dataset),
+            *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
         ),
     script:
         "../scripts/place_windows.py"
@@ -201,5 +204,6 @@ rule audit_splits:
         runtime=lasts(15, share=2),
     params:
         scheme="{scheme}",
+        slides=lambda w: STUDY.dataset(w.dataset).get("slides", "named"),
     script:
         "../scripts/audit_splits.py"

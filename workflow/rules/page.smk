@@ -2,6 +2,7 @@
 Everything that a study found becomes one page.
 
 INPUT     results/studies/{study}/…      tables
+          results/audits/…, results/splits/…     what the audit found, and what splits let through
 OUTPUT    results/studies/{study}/index.html
           results/index.html              the page of the study in the config given
 """
@@ -16,6 +17,7 @@ rule page:
             "cryotome/page/sections",
             "cryotome/page/papers",
             "cryotome/page/opening",
+            "cryotome/page/audits",
             "cryotome/page/tables",
             "cryotome/page/figures",
             "cryotome/page/differences",
@@ -37,6 +39,17 @@ rule page:
         atlases=expand(
             "results/studies/{{study}}/atlas/{dataset}/cells.csv",
             dataset=sorted({dataset for dataset, _ in STUDY.blocks}),
+        ),
+        audits=sorted(
+            {
+                f"results/audits/{STUDY.home(dataset)}.csv"
+                for dataset, _ in STUDY.blocks
+            }
+        ),
+        leakage=studied(
+            STUDY.blocks,
+            "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
+            fractions=whole,
         ),
     output:
         page="results/studies/{study}/index.html",

@@ -45,6 +45,7 @@ rule list_tiles:
             "cryotome/tessellation",
             "cryotome/slides",
             "cryotome/histobistro",
+            "cryotome/image_tags",
             "cryotome/apart",
         ),
         tiles=lambda w: [
@@ -140,6 +141,7 @@ for name, cohort in COHORTS.items():
             slides=[
                 f"results/demo/{name}/slides/{slide.name}.tiff"
                 for slide in cohort_slides(cohort)
+                if slide.label
             ],
         output:
             bags=[

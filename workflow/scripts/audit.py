@@ -12,6 +12,7 @@ from cryotome.patches import seen_patches
 from cryotome.paths import written_whole
 from cryotome.sheets import write_csv
 from cryotome.site import folder_of
+from cryotome.units import is_unknown
 
 
 def main(
@@ -28,8 +29,9 @@ def main(
     assert recipe == recipes.AUDIT
     of_cells = load_cells(cells)
     findings = find(of_cells, patches, folder_of(card, data_root) / card["images"], card, policies)
-    print(summarise(of_cells, findings, policies, dataset), file=sys.stderr)
     refuse(findings, policies, dataset)
+    known = not is_unknown(card)
+    print(summarise(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr)
     with written_whole(table) as beside:
         write_csv(findings, beside)
     classes = [entry["name"] for entry in card["classes"]]

@@ -21,12 +21,14 @@ def main(
     splits: list[Path],
     leakage: list[Path],
     scheme: str,
+    slides: str,
 ) -> None:
     evidence = gather_evidence(load_cells(cells), load_windows(windows), pd.read_csv(findings))
     tables = []
     bar = tqdm(splits, desc=f"audit {scheme}", unit="fold", mininterval=5)
     for path, audited in zip(bar, leakage, strict=True):
-        tables.append(measure_leakage(pd.read_csv(path), evidence))
+        split = pd.read_csv(path)
+        tables.append(measure_leakage(split, evidence, slides_known=slides != "unknown"))
         where = f"{scheme}, fraction {key(path, 'fraction')}, fold {key(path, 'fold')}"
         print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)
         with written_whole(audited) as beside:

@@ -13,6 +13,7 @@ from cryotome.comparisons import (
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.sheets import write_csv
+from cryotome.units import noted
 
 
 def main(
@@ -37,6 +38,7 @@ def main(
         crossed: crossings(blocks, reference),
     }
     for path, result in results.items():
+        result = noted(result, rows)
         result.insert(0, "study", study)
         result["synthetic"] = result["dataset"].isin(rows["synthetic"])
         with written_whole(path) as beside:

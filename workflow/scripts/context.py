@@ -10,6 +10,7 @@ from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.sheets import write_csv
 from cryotome.site import folder_of
+from cryotome.units import noted
 
 
 def main(
@@ -31,7 +32,7 @@ def main(
         for name, (card, folder) in bases.items()
     }
     blocks = load_blocks(cells, predictions, calibration, rows)
-    result = tabulate_context(blocks, sweep, um, rows["statistics"]["alpha"])
+    result = noted(tabulate_context(blocks, sweep, um, rows["statistics"]["alpha"]), rows)
     result.insert(0, "study", study)
     with written_whole(table) as beside:
         synthetic = result["dataset"].isin(rows["synthetic"])

@@ -22,7 +22,7 @@ def main(
     png: Path,
     about: dict,
 ) -> None:
-    notes = {path.stem: spent_of(json.loads(path.read_text())) for path in costs}
+    notes = {path.stem: spent_of(json.loads(path.read_text(encoding="utf-8"))) for path in costs}
     spent = {model: notes[made] for model, made in about["finetuned"].items() if made in notes}
     hours = published_hours(pd.read_csv(published, dtype=str, keep_default_na=False))
     tables = [pd.read_csv(path) for path in (slides, patches)]

@@ -5,7 +5,6 @@ from pathlib import Path
 from cryotome import recipes
 from cryotome.bags import write_bag
 from cryotome.job import run
-from cryotome.slide_names import slide_of
 
 
 def main(
@@ -23,12 +22,12 @@ def main(
     threads: int,
 ) -> None:
     assert recipe == recipes.BAGS
-    at_hand = {slide_of(path.name): path for path in slides}
-    for store, bag in zip(tiles, bags, strict=True):
+    at_hand: list[Path | None] = [*slides] or [None] * len(bags)
+    for store, bag, slide in zip(tiles, bags, at_hand, strict=True):
         write_bag(
             bag,
             store,
-            at_hand.get(bag.stem),
+            slide,
             card,
             model=model,
             view=view,

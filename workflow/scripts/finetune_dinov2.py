@@ -59,7 +59,7 @@ def main(
         told = decides | cost_of(fit, card, on, threads) | {"synthetic": synthetic}
         with written_whole(about) as beside:
             told |= {"of_images": len(images.rows), "sha256": sha256(weights)}
-            beside.write_text(json.dumps(told, indent=1) + "\n")
+            beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.sheets import write_csv
+from cryotome.units import noted
 
 
 def main(
@@ -29,7 +30,7 @@ def main(
         datasets[path.stem] = read_dataset(path, audit, mine, areas[path.stem])
     found = of_rows(datasets, predictions, rows)
     for path in tables:
-        table = found[path.stem]
+        table = noted(found[path.stem], rows)
         print(f"{path.stem}: {len(table)} lines", file=sys.stderr)
         synthetic = table["dataset"].isin(rows["synthetic"])
         table = table.assign(synthetic=synthetic)

@@ -9,6 +9,7 @@ from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.published import read_published
 from cryotome.sheets import write_csv
+from cryotome.units import noted
 
 
 def main(
@@ -16,7 +17,8 @@ def main(
 ) -> None:
     measured = pd.concat([read_summaries(scores), counted(pd.read_csv(sizes))])
     with written_whole(verdicts) as beside:
-        write_csv(judged(measured, read_published(published), about), beside)
+        verdicts_ = noted(judged(measured, read_published(published), about), about)
+        write_csv(verdicts_, beside)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,14 @@ from cryotome.job import run
 from cryotome.page.page import write_page
 
 
-def main(tables: list[Path], atlases: list[Path], page: Path, about: dict) -> None:
+def main(
+    tables: list[Path],
+    atlases: list[Path],
+    audits: list[Path],
+    leakage: list[Path],
+    page: Path,
+    about: dict,
+) -> None:
     write_page(page, about)
 
 

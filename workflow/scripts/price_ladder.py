@@ -31,7 +31,7 @@ def main(
         write_csv(result.assign(study=study, synthetic=synthetic), beside)
     with written_whole(markdown) as beside:
         text = to_markdown(printed(result, rows["labels"]), ladder_caption(study, rows))
-        beside.write_text(text)
+        beside.write_text(text, encoding="utf-8")
     save_figure(draw_ladder(result, rows), pdf, png)
 
 

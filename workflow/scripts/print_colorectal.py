@@ -12,7 +12,7 @@ from cryotome.paths import written_whole
 def main(slides: Path, patches: Path, sizes: Path, markdown: Path, about: dict) -> None:
     one, two, three = (pd.read_csv(path) for path in (slides, patches, sizes))
     with written_whole(markdown) as beside:
-        beside.write_text(in_words(one, two, three, about))
+        beside.write_text(in_words(one, two, three, about), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,9 @@ def main(
     result, measured, said = (pd.read_csv(path) for path in (table, intervals, verdicts))
     cells, text = printed(result, rows["labels"], measured, said), caption(study, rows)
     with written_whole(markdown) as beside:
-        beside.write_text(to_markdown(cells, text))
+        beside.write_text(to_markdown(cells, text), encoding="utf-8")
     with written_whole(latex) as beside:
-        beside.write_text(to_latex(cells, text))
+        beside.write_text(to_latex(cells, text), encoding="utf-8")
 
 
 if __name__ == "__main__":

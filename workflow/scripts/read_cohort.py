@@ -7,7 +7,9 @@ from cryotome import recipes
 from cryotome.cohorts import check_counts, join_cohort, read_labels, read_slides
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.reading import report_reading
 from cryotome.sheets import write_csv
+from cryotome.slide_lists import look_for_slides
 
 
 def main(
@@ -20,8 +22,13 @@ def main(
     card: dict,
     dataset: str,
     at_hand: list[str],
+    data_root: Path,
 ) -> None:
     assert recipe == recipes.COHORTS
+    if "synthetic" not in card:
+        seen = look_for_slides(card, data_root)
+        passed = seen.passed_over
+        report_reading(f"{dataset}, slides", read=len(seen.files), passed_over=passed, unit="files")
     said = read_labels(labels[0], card["labels"])
     if "expect" in card:
         check_counts(said, card["expect"], labels[0])

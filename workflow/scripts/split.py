@@ -48,7 +48,7 @@ def main(
         "dropped_cells": len(every) - len(table),
     } | ({"training_size": asdict(common)} if common else {})
     with written_whole(about) as beside:
-        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")
+        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     with written_whole(split) as beside:
         write_csv(drawn.roles, beside)
 

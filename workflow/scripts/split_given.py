@@ -28,7 +28,7 @@ def main(
         "cells_sha256": [sha256(train_cells), sha256(test_cells)],
     }
     with written_whole(about) as beside:
-        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")
+        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     with written_whole(split) as beside:
         write_csv(roles, beside)
 

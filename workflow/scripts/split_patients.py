@@ -33,7 +33,7 @@ def main(
         "patients_sha256": [sha256(path) for path in (patients, *external)],
     }
     with written_whole(about) as beside:
-        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n")
+        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     with written_whole(split) as beside:
         write_csv(drawn.roles, beside)
 

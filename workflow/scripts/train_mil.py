@@ -40,7 +40,7 @@ def main(
     where = {path.name.removesuffix(".h5"): path for path in bags}
     read = partial(read_bag, model=model, view=view, foreign=True)
     gathered, empty = gather_bags(table, lambda s: read(where[s]).features, which=card["slides"])
-    roles = pd.read_csv(split, dtype=str)
+    roles = pd.read_csv(split, dtype=str, keep_default_na=False)
     fold_of, lost = patients_with_bags(roles, targets, gathered)
     for what, names in (("slides", empty), ("patients", lost)):
         print(f"{len(names)} {what} without a tile: {', '.join(names) or '-'}", file=sys.stderr)

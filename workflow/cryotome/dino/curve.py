@@ -4,6 +4,7 @@ import pandas as pd
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cryotome import drawing  # noqa: F401  # text as written
 from cryotome.curves import BLUE, GREY, ORANGE
 from cryotome.dino.learner import LOSSES
 

@@ -99,7 +99,7 @@ def _read_patches(path: Path, cells: list[Path], split: list[Path], device: torc
 
 def _trained_cells(split: Path, dataset: str) -> np.ndarray:
     """Return the ids of training cells; a split of several datasets says `dataset:id`."""
-    ids = pd.read_csv(split, dtype=str).query("role == 'train'")["id"]
+    ids = pd.read_csv(split, dtype=str, keep_default_na=False).query("role == 'train'")["id"]
     of, _, number = (ids.str.rpartition(":")[part] for part in range(3))
     return number[of.isin(["", dataset])].astype(int).to_numpy()
 

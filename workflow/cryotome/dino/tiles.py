@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
@@ -14,8 +13,9 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from cryotome.dino.order import ahead
-from cryotome.errors import DataError, SplitError, StoreError
-from cryotome.stores import UNREADABLE, check_plain
+from cryotome.errors import DataError, SplitError, StoreError, blame_place
+from cryotome.slide_names import slide_of
+from cryotome.stores import UNREADABLE, check_plain, open_hdf5
 from cryotome.supply import sent
 
 OPEN = 512  # tile stores held open at once
@@ -32,9 +32,10 @@ def holds_tiles(path: Path) -> bool:
     """
     check_plain(path)
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(path) as file:
             return JPEG in file
     except UNREADABLE as error:
+        blame_place(error, path)
         raise StoreError(
             f"{path} is not a readable HDF5 file: {error}. Delete it and rerun."
         ) from error
@@ -48,11 +49,11 @@ class Tiles:
         self._pool, self._next = ThreadPoolExecutor(threads), ThreadPoolExecutor(1)
         digest, counts = hashlib.sha256(), []
         for path in paths:
-            with h5py.File(path) as file:
+            with open_hdf5(path) as file:
                 counts.append(len(file[JPEG]))
                 digest.update(path.stem.encode() + file["coords"][:].tobytes())
         self.paths, self.ends, self.sha256 = paths, np.cumsum(counts), digest.hexdigest()
-        self._open = lru_cache(OPEN)(h5py.File)
+        self._open = lru_cache(OPEN)(open_hdf5)
         if not sum(counts):
             raise DataError(
                 f"None of the {len(paths)} tile stores has a tile, first {paths[0]}. Its "
@@ -83,6 +84,8 @@ class Tiles:
             stacked = torch.stack(list(self._pool.map(self._decoded, which)))
         except (RuntimeError, *UNREADABLE) as error:
             stores = sorted({self._place(row)[0].name for row in which})
+            for path in sorted({self._place(row)[0] for row in which}):
+                blame_place(error, path)
             raise StoreError(
                 f"A tile of {', '.join(stores[:5])} cannot be read ({error}). Delete these stores "
                 "and rerun."
@@ -112,8 +115,9 @@ def trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[P
             f"{split} names patients, and no table says which slides are theirs. Give the cohort's "
             "table of slides (FILENAME, PATIENT) as `cells`."
         )
-    table = pd.read_csv(slides[0], dtype=str)
-    roles = pd.read_csv(split, dtype=str)
+    table, roles = (
+        pd.read_csv(path, dtype=str, keep_default_na=False) for path in (slides[0], split)
+    )
     mine = table[table["PATIENT"].isin(roles.loc[roles["role"] == "train", "id"])]["FILENAME"]
-    names = set(mine) | {Path(name).stem for name in mine}
+    names = set(map(slide_of, mine))
     return [path for path in paths if path.stem in names]

@@ -3,7 +3,7 @@
 import json
 
 from cryotome.cards import Card
-from cryotome.study import Study
+from cryotome.study import MEANING, Study
 
 
 def _weights(card: Card) -> str:
@@ -29,8 +29,9 @@ def page_about(study: Study) -> str:
 
     Returns
     -------
-    `Study.table_rows`, and study, summary, file (config), products, all_datasets, atlases
-    (datasets), cards (datasets: title, task, domains, source, licence; models: weights),
+    `Study.table_rows`, and study, summary, file (config), products, all_datasets, blocks,
+    findings (of an audit, for people), atlases (datasets), cards (datasets: title, task, domains,
+    source, licence, home of the audit, policies; models: weights),
     model_looks, colorectal (None, or `Colorectal.about`)
     """
     datasets = {name: study.dataset(name) for name in study.datasets}
@@ -40,6 +41,8 @@ def page_about(study: Study) -> str:
         "file": _file(study),
         "products": study.products,
         "all_datasets": study.all_datasets,
+        "blocks": study.blocks,
+        "findings": MEANING,
         "atlases": sorted({dataset for dataset, _ in study.blocks}),
         "cards": {
             "datasets": {
@@ -49,6 +52,8 @@ def page_about(study: Study) -> str:
                     "domains": [entry["title"] for entry in card["domains"].values()],
                     "source": card["source"],
                     "licence": card.get("licence", ""),
+                    "home": study.home(name),
+                    "policies": study.policies(study.home(name)),
                 }
                 for name, card in datasets.items()
             },

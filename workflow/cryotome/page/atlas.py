@@ -11,6 +11,7 @@ from cryotome.page.gathered import Gathered, Missing, Source
 from cryotome.page.grids import Cell, Grid, number, plain, text_of, words
 from cryotome.page.pictures import Picture, finish, matrix, tips
 from cryotome.page.sections import Section, panel
+from cryotome.units import UNKNOWN
 
 BUDGET = 6_000_000  # bytes of sheets that are put into the page; others are links
 RULE = "atlas"
@@ -104,14 +105,17 @@ def _slides(g: Gathered, dataset: str) -> list[Grid]:
     table = g.table(name)
     if table is None:
         return []
-    rows = []
+    rows, unknown = [], dataset in g.about.get("unknown_slides", [])
     for line in table.to_dict("records"):
         file = _source(g, str(line["file"]))
         link = Cell(Path(file.file).name, str(line["file"]), file.href, RULE)
-        rows.append([words(str(line["slide"])), link, number(line["cells"], file, digits=0),
+        what = line["place"] if unknown else line["slide"]
+        rows.append([words(str(what)), link, number(line["cells"], file, digits=0),
                      number(line["errors"], file, digits=0)])  # fmt: skip
-    heads = ["Slide", "GeoJSON for QuPath", "Tested cells", "Errors, all rows"]
-    title = f"Slides of {panel(dataset, g)} for QuPath"
+    heads = ["Image" if unknown else "Slide", "GeoJSON for QuPath", "Tested cells"]
+    heads += ["Errors, all rows"]
+    title = f"{'Images' if unknown else 'Slides'} of {panel(dataset, g)} for QuPath"
+    title += f" ({UNKNOWN})" * unknown
     return [Grid(title, heads, rows, _source(g, name), folded=True)]
 
 

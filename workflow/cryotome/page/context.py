@@ -7,7 +7,7 @@ import altair as alt
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import Grid, number, parted, plain, span, text_of, words
 from cryotome.page.pictures import Picture, finish, lines, tips
-from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_cell
+from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
 
 
 def context(g: Gathered) -> Section:
@@ -54,6 +54,6 @@ def context(g: Gathered) -> Section:
         "AUROC",
     ]
     heads += ["95 % interval", "Less the largest crop", "That: 95 % interval", "Note"]
-    text = ["Crops of the same cells, enlarged to the network's input. Enlarging blurs."]
+    text = ["Crops of the same cells, enlarged to the network's input. Enlarging blurs.", *units(g)]
     grid = Grid("Context", heads, rows, source, folded=True)
     return Section("context", title, text, [grid], pictures)

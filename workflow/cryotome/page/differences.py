@@ -8,7 +8,8 @@ import pandas as pd
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import Grid, number, p_value, parted, plain, span, text_of, words
 from cryotome.page.pictures import LABEL, Picture, finish, of_rows, spans, tips
-from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_cell
+from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
+from cryotome.units import unit_of
 
 
 def differences(g: Gathered) -> Section:
@@ -37,7 +38,8 @@ def differences(g: Gathered) -> Section:
     chart = chart.add_params(chosen)
     reference = g.labels.get(table["reference"].iloc[0], table["reference"].iloc[0])
     height = 40 + 24 * table["row"].nunique()
-    heads = ["Row", "Cells", "Difference", "95 % interval", "p (slides)", "p (Holm)", "Verdict"]
+    unit = unit_of(g.about)
+    heads = ["Row", "Cells", "Difference", "95 % interval", f"p ({unit})", "p (Holm)", "Verdict"]
     rows = [
         [row_cell(line["key"], g), words(line["block"]), number(line["difference"], source),
          span(line["low"], line["high"], source), p_value(line["p_slides"], source),
@@ -45,13 +47,13 @@ def differences(g: Gathered) -> Section:
         for line in table.to_dict("records")
     ]  # fmt: skip
     grid = Grid("All differences from the reference", heads, rows, source, folded=True)
-    said = f"{reference} minus every row, with 95 % intervals over slides."
+    said = f"{reference} minus every row, with 95 % intervals over {unit}."
     name, spec = f"{reference} minus each row", finish(chart, height=height)
     picture = Picture("differences-all", name, spec, said, grid, wide=True)
     text = [
-        "Above 0 the reference has the higher AUROC. Paired over slides, Holm-corrected over the "
-        "rows of a block. The grey band is what counts "
-        f"as equivalent, ± {margin:g}."
+        f"Above 0 the reference has the higher AUROC. Paired over {unit}, Holm-corrected over the "
+        f"rows of a block. The grey band is what counts as equivalent, ± {margin:g}.",
+        *units(g),
     ]
     return Section("differences", title, text, [], [picture, *ranks(g)], missing)
 

@@ -7,7 +7,7 @@ import pandas as pd
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import Grid, number, p_value, parted, plain, span, words
 from cryotome.page.pictures import SHOWN, Picture, finish, lines, matrix, of_rows, tips
-from cryotome.page.sections import Section, named, panel, row_cell
+from cryotome.page.sections import Section, named, panel, row_cell, units
 
 
 def figure1(g: Gathered) -> Section:
@@ -46,6 +46,7 @@ def figure1(g: Gathered) -> Section:
         said = f"AUROC over the share of training cells, {title_}: {_best(part)}"
         pictures.append(Picture(f"figure1-{dataset}-{scheme}", title_, finish(chart), said, behind))
     text = ["Mean and SD over folds. Hollow diamonds: published. Hover for the clustered interval."]
+    text += units(g)
     return Section("figure1", title, text, [], pictures)
 
 

@@ -173,6 +173,6 @@ class Gathered:
         """Return what stands beside the first predictions of a row; nothing where it has none."""
         below = self.results / "predictions" / dataset
         for path in below.glob(f"*/view=*/model={model}/head={head}/fraction=*/fold=*.json"):
-            found: Any = json.loads(path.read_text())
+            found: Any = json.loads(path.read_text(encoding="utf-8"))
             return found
         return {}

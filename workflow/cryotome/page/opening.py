@@ -3,6 +3,7 @@
 from typing import Any
 
 from cryotome.cells import load_cells
+from cryotome.page.audits import audits, leaks
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import (
     Cell,
@@ -15,7 +16,8 @@ from cryotome.page.grids import (
     text_of,
     words,
 )
-from cryotome.page.sections import PLACES, Section, cells_of, panel, row_cell
+from cryotome.page.sections import PLACES, Section, cells_of, panel, row_cell, units
+from cryotome.units import UNKNOWN, unit_of
 
 
 def datasets(g: Gathered) -> Grid:
@@ -28,7 +30,9 @@ def datasets(g: Gathered) -> Grid:
             table, source = load_cells(path), g.elsewhere(path, "read_cells")
             counts = table["label"].value_counts()
             cells = [number(int(counts.get(n, 0)), source, digits=0) for n in (1, 0)]
-            cells.append(number(table["slide"].nunique(), source, digits=0))
+            unknown = name in g.about.get("unknown_slides", [])
+            slides = number(table["slide"].nunique(), source, digits=0)
+            cells.append(words("not known", why=UNKNOWN) if unknown else slides)
         domains = ", ".join(card["domains"]) or "none"
         rows.append([words(card["title"]), words(card["task"]), *cells, words(domains),
                      words(card["source"]), words(card["licence"])])  # fmt: skip
@@ -72,7 +76,7 @@ def run(g: Gathered) -> Section:
     jobs = g.table("ledger.csv")
     if jobs is not None:
         said.append(f"Computed on {'; '.join(dict.fromkeys(jobs['device'].dropna()))}.")
-    grids = [datasets(g), rows_run(g)] if about["order"] else []
+    grids = [datasets(g), *audits(g), *leaks(g), rows_run(g)] if about["order"] else []
     grids += failed_jobs(g)
     return Section("run", "What was run", said, grids)
 
@@ -103,7 +107,9 @@ def answer(g: Gathered) -> Section:
     margin = table["margin"].iloc[0]
     said = [
         "Of all rows but the reference the one with the highest AUROC, held against the reference "
-        "on the same slides. Above 0 the reference is better. The best of many is chosen "
-        f"here after the fact: the Holm correction is over all rows. Equivalent: within {margin:g}."
+        f"on the same {unit_of(g.about)}. Above 0 the reference is better. The best of many is "
+        "chosen here after the fact: the Holm correction is over all rows. Equivalent: within "
+        f"{margin:g}.",
+        *units(g),
     ]
     return Section("answer", "The answer in short", said, [Grid("", heads, lines, source)])

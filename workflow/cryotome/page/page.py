@@ -23,6 +23,7 @@ from cryotome.page.pathologist import pathologist
 from cryotome.page.sections import Section
 from cryotome.page.tables import encoders, learning, published, table2
 from cryotome.paths import written_whole
+from cryotome.units import unit_of
 
 PARTS: list[Callable[[Gathered], Section]] = [
     run,
@@ -96,6 +97,7 @@ def compose(g: Gathered) -> str:
         vega=vl_convert.javascript_bundle(BUNDLE).replace("</script", "<\\/script"),
         script=str(script),
         style=str(environment.get_template("page.css").module),
+        unit=unit_of(g.about),
         versions={name: version(name) for name in ("snakemake", "torch", "timm", "scikit-learn")},
     )
 
@@ -113,4 +115,4 @@ def write_page(page: Path, about: Card) -> None:
     """
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     with written_whole(page) as beside:
-        beside.write_text(compose(Gathered(page.parent, about | {"made": now})))
+        beside.write_text(compose(Gathered(page.parent, about | {"made": now})), encoding="utf-8")

@@ -10,6 +10,7 @@ from cryotome.page.gathered import Gathered, Source
 from cryotome.page.grids import Cell, Grid, lacking, number, parted, plain, span, verdict, words
 from cryotome.page.pictures import Picture, finish, of_rows, tips
 from cryotome.page.sections import Section
+from cryotome.units import UNKNOWN
 
 TABLES = {
     "colorectal/table1.csv": "Table 1: a label of the patient from slides",
@@ -59,7 +60,8 @@ def _table(g: Gathered, name: str) -> Grid | None:
         for column in columns:
             cells += _measured(g, line, column, beside, name)
         rows.append(cells)
-    return Grid(TABLES[name], heads, rows, beside)
+    unknown = kind == "patches" and g.about["colorectal"].get("unknown_slides")
+    return Grid(TABLES[name] + f" (unit: {UNKNOWN})" * bool(unknown), heads, rows, beside)
 
 
 def _measured(g: Gathered, line: dict, column: str, source: Source, name: str) -> list[Cell]:

@@ -8,7 +8,7 @@ import pandas as pd
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import Cell, Grid, number, parted, plain, span, text_of, words
 from cryotome.page.pictures import Picture, finish, lines, tips
-from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_cell
+from cryotome.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
 
 FILES = ["agreement.csv", "counts.csv", "operating.csv", "calibration.csv", "reliability.csv"]
 ALL = "all"
@@ -18,7 +18,7 @@ SAID = [
     "Of the annotated cells of both classes: the error of classification alone. What annotators or "
     "a detector missed is not in it.",
     "Counts: only regions whose cells were all tested, by models that saw none of them. The "
-    "threshold comes from validation cells of the training slides.",
+    "threshold comes from validation cells.",
 ]
 
 
@@ -27,7 +27,7 @@ def pathologist(g: Gathered) -> Section:
     missing = g.missing(*FILES)
     grids = [grid for make in (_agreement, _operating, _calibration) if (grid := make(g))]
     pictures = [*_bland_altman(g), *_reliability(g)]
-    said = SAID if grids or pictures else []
+    said = [*SAID, *units(g)] if grids or pictures else []
     return Section("pathologist", "For the pathologist", said, grids, pictures, missing)
 
 

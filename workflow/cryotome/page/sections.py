@@ -8,6 +8,7 @@ import pandas as pd
 from cryotome.page.gathered import Gathered, Missing
 from cryotome.page.grids import Cell, Grid, words
 from cryotome.page.pictures import Picture
+from cryotome.units import unit_of
 
 PLACES = {"in": "in domain", "out": "out of domain", "all": "all cells", "domains": "per domain"}
 
@@ -61,6 +62,14 @@ def cells_of(dataset: str, scheme: str, g: Gathered) -> str:
             equal = ", equal training size" * scheme.endswith("_matched")
             return f"{said} {known[domain]}{end}{equal}"
     return g.about["schemes"].get(scheme, scheme)
+
+
+def units(g: Gathered) -> list[str]:
+    """Say of which datasets intervals are over images, for their slides are not known."""
+    if not g.about.get("unknown_slides"):
+        return []
+    return [f"Unit of intervals and tests: {unit_of(g.about)}. Images that share a slide are not "
+            "independent, so that these intervals are too narrow."]  # fmt: skip
 
 
 def where_cells(line: dict[Any, Any], g: Gathered) -> list[Cell]:

@@ -4,7 +4,8 @@ import pandas as pd
 
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import Cell, Grid, lacking, number, span, text_of, verdict, words
-from cryotome.page.sections import Section, panel, row_cell, where_cells
+from cryotome.page.sections import Section, panel, row_cell, units, where_cells
+from cryotome.units import as_unit
 
 
 def table2(g: Gathered) -> Section:
@@ -43,8 +44,10 @@ def table2(g: Gathered) -> Section:
     for where in ("In domain", "Out of domain"):
         heads += [where, f"{where}: 95 % interval", f"{where}: published", f"{where}: verdict"]
     text = [
-        "AUROC, mean ± population SD over pooled folds and domains; interval: slides as the unit. "
-        "Published: Ganz et al. 2024, Table 2; never mixed with what is measured here."
+        "AUROC, mean ± population SD over pooled folds and domains; interval: "
+        f"{as_unit(g.about)}. Published: Ganz et al. 2024, Table 2; never mixed with what is "
+        "measured here.",
+        *units(g),
     ]
     title = "Table 2: in domain and out of domain"
     return Section("table2", title, text, [Grid("Table 2", heads, lines, source)], [], missing)
@@ -101,7 +104,7 @@ def learning(g: Gathered) -> Section:
         ]  # fmt: skip
         heads = ["Row", "Dataset", "Scheme", "Share", "AUROC", "Is worth"]
         grids.append(Grid("Which share of cells equals which", heads, lines_, beside, folded=True))
-    return Section("learning", title, [], grids, [], missing)
+    return Section("learning", title, units(g), grids, [], missing)
 
 
 def encoders(g: Gathered) -> Section:
@@ -144,5 +147,5 @@ def published(g: Gathered) -> Section:
     heads = ["Table", "Dataset", "Row", "Quantity", "Published", "Measured", "95 % interval"]
     grid = Grid("Published and measured", [*heads, "Verdict", "Why"], rows, source, folded=True)
     counts = table["verdict"].value_counts()
-    said = ["; ".join(f"{count} {name}" for name, count in counts.items()) + "."]
+    said = ["; ".join(f"{count} {name}" for name, count in counts.items()) + ".", *units(g)]
     return Section("published", title, said, [grid], [], missing)

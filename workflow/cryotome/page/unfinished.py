@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from cryotome.cards import read_yaml
 from cryotome.ending import renew_partial
 from cryotome.errors import CryotomeError
+from cryotome.interpreter import restart_in_utf8
 from cryotome.page.about import page_about
 from cryotome.page.page import write_page
 from cryotome.site import RESULTS, settle
@@ -53,6 +54,7 @@ def main(name: str, folder: Path = Path("config"), results: Path = RESULTS) -> P
 
 
 if __name__ == "__main__":
+    restart_in_utf8()
     try:
         main(sys.argv[1])
     except CryotomeError as error:

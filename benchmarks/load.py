@@ -1,0 +1,111 @@
+"""How time and memory of the statistics grow with the cells: python benchmarks/load.py [STEP …].
+
+Every image is its own slide, which is the worst case. Each step runs in a process of its own at
+several sizes; the exponent is the slope of log time against log size over the two largest.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+
+DRAWS = 1000
+FOLDS = 5
+
+
+def _cells(count: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    label = rng.integers(2, size=count)
+    names = np.char.add("image_", np.arange(count).astype(str))
+    return pd.DataFrame(
+        {"id": np.arange(count), "slide": names, "label": label, "domain": "all",
+         "score": np.round(1 / (1 + np.exp(-rng.normal(label))), 6)}
+    )  # fmt: skip
+
+
+def score(count: int) -> None:
+    """All metrics of one fold that tests every cell."""
+    from cryotome.metrics import measure_scores
+
+    cells = _cells(count)
+    measure_scores(cells, cells.head(1000))
+
+
+def compare(count: int) -> None:
+    """Intervals and the comparison of two rows over five folds that share the cells."""
+    from cryotome.blocks import Block
+    from cryotome.comparisons import comparisons, intervals, read_blocks
+
+    cells = _cells(count)
+    cells["other"] = cells["score"].sample(frac=1, random_state=0).to_numpy()
+    names = {"score": "a + b", "other": "c + d"}
+    cells = cells.drop(columns="domain").rename(columns=names)
+    folds = np.array_split(np.random.default_rng(1).permutation(count), FOLDS)
+    parts = [cells.iloc[fold].reset_index(drop=True) for fold in folds]
+    block = Block(parts, list(range(FOLDS)), dict.fromkeys(names.values(), 1000.0), {"random"})
+    about = {"draws": DRAWS, "alpha": 0.05, "margin": 0.02}
+    calibration = pd.read_csv(Path(__file__).parents[1] / "config" / "calibration.csv")
+    rows = read_blocks({("d", "random", "1.0", "all"): block}, about, calibration)
+    intervals(rows, 0.05)
+    comparisons(rows, "a + b", about)
+
+
+def slides(count: int) -> None:
+    """The patients of so many slides, with a table."""
+    import tempfile
+
+    from cryotome.cohorts import read_slides
+
+    names = [f"slide_{number}" for number in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "slides.csv"
+        patients = [f"p{number // 2}" for number in range(count)]
+        pd.DataFrame({"FILENAME": names, "PATIENT": patients}).to_csv(table, index=False)
+        read_slides(names, table=table)
+
+
+STEPS: dict[str, tuple[Callable[[int], None], list[int]]] = {
+    "score": (score, [40_000, 200_000, 1_000_000]),
+    "compare": (compare, [40_000, 200_000, 1_000_000]),
+    "slides": (slides, [2_000, 8_000, 50_000]),
+}
+
+
+def _measured(step: str, count: int, queue: multiprocessing.Queue) -> None:
+    start, before = perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    STEPS[step][0](count)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    queue.put((perf_counter() - start, before / 2**20, peak / 2**20))
+
+
+def main(steps: list[str]) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    print("| step | size | seconds | peak GiB | exponent |\n| --- | --- | --- | --- | --- |")
+    for step in steps or STEPS:
+        last: tuple[int, float] | None = None
+        for count in STEPS[step][1]:
+            queue = spawn.Queue()
+            process = spawn.Process(target=_measured, args=(step, count, queue))
+            process.start()
+            process.join()
+            if process.exitcode:
+                print(f"| {step} | {count:,} | ended with {process.exitcode} | | |")
+                break
+            seconds, _, peak = queue.get()
+            slope = np.log(seconds / last[1]) / np.log(count / last[0]) if last else np.nan
+            print(f"| {step} | {count:,} | {seconds:.1f} | {peak:.2f} | {slope:.2f} |", flush=True)
+            last = count, seconds
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("steps", nargs="*", choices=[[], *STEPS], metavar="STEP")
+    main(parser.parse_args().steps)

@@ -1,0 +1,160 @@
+"""Images in one folder per class, one cell an image, with or without metadata."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from cryotome.cards import Card
+from cryotome.cell_tables import read_csv
+from cryotome.class_names import match_classes
+from cryotome.errors import DataError
+from cryotome.reading import report_reading
+from cryotome.slide_names import FLAT, files_below, number, same_spelling, slide_of
+
+PLACE = re.compile(r"{([^{}]+)}")  # of a column's value in a card's template
+NAMED = 20  # images that a report names
+
+
+def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd.DataFrame:
+    """Read images that lie in one folder per class or in folders below it, one cell an image.
+
+    A metadata CSV, where the card names one, gives slide, position (columns `x`, `y`)
+    and whatever the domains ask for; cells come in its order. Its key names an image with or
+    without suffix, and with or without the folders that it lies in. Without a CSV no slide is
+    known and the position is (0, 0); with crops, the position never decides where a patch is cut.
+
+    Raises
+    ------
+    DataError
+        A class folder is missing or empty, a key fits several images, or folder and
+        metadata disagree.
+    """
+    cells, passed_over = _list_images(images, card)
+    report_reading(images, read=len(cells), passed_over=passed_over, unit="files")
+    if annotations is None:
+        return cells.assign(x=0.0, y=0.0, **{"class": cells["named"]})
+    table = _read_metadata(annotations, card["reading"])
+    merged = _matched(cells, table, annotations)
+    absent = table.loc[~table.index.isin(merged["line"]), "key"]
+    names = f"without an image ({_first(absent)})"
+    report_reading(annotations, read=len(merged), passed_over={names: len(absent)}, unit="rows")
+    if "class" in card["reading"]:
+        _check_folders(merged, card["reading"], annotations)
+    return merged.assign(**{"class": merged["named"]})
+
+
+def _first(names: pd.Series) -> str:
+    return ", ".join(names.iloc[:NAMED]) + ", …" * (len(names) > NAMED)
+
+
+def _list_images(images: Path, card: Card) -> tuple[pd.DataFrame, dict[str, int]]:
+    """List the images of each class, and count by reason what else lies below `images`."""
+    folders = match_classes(card, [], images, "the folder's name").names
+    rows, passed_over = [], Counter[str]()
+    for folder, name in folders.items():
+        inner = [other for other in folders if other.startswith(f"{folder}/")]
+        below = [p.relative_to(images).as_posix() for p in files_below(images / folder)]
+        below = [p for p in below if not p.startswith(tuple(f"{other}/" for other in inner))]
+        found = [path for path in below if Path(path).suffix.lower() in FLAT]
+        if not found:
+            raise DataError(f"{images / folder} holds no images of class {name!r}.")
+        rows += [(path, name, folder) for path in found]
+        passed_over.update(_suffix(path) for path in below if path not in set(found))
+    ours = tuple(f"{folder}/" for folder in folders)
+    for file in files_below(images):
+        path = file.relative_to(images).as_posix()
+        if Path(path).suffix.lower() in FLAT and not path.startswith(ours):
+            top = path.split("/")[0] if "/" in path else "no folder"
+            passed_over[f"images in {top}, which `classes` does not name"] += 1
+    return pd.DataFrame(rows, columns=["image", "named", "folder"]), dict(passed_over)
+
+
+def _suffix(path: str) -> str:
+    return f"{Path(path).suffix or 'without a suffix'} (no image)"
+
+
+def _filled(template: str, row: dict[str, str]) -> str:
+    """Put the cells of a row into a card's template; `str.format` would obey more than names."""
+    return PLACE.sub(lambda place: row[place[1]], template)
+
+
+def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
+    """Read the CSV; columns key, x, y, and slide, number where `reading` names slides."""
+    asked = PLACE.findall(reading["key"] + reading.get("slide", ""))
+    needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
+    table = read_csv(path, needed, text=True)
+    spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
+    table["key"] = [same_spelling(_filled(reading["key"], row)) for row in spelt]
+    table = table.drop(columns="slide", errors="ignore")
+    if "slide" in reading:
+        table["slide"] = [same_spelling(_filled(reading["slide"], row)) for row in spelt]
+        table["number"] = table["slide"].map(number)
+    places = table.reindex(columns=["x", "y"], fill_value="0")
+    table[["x", "y"]] = places.apply(pd.to_numeric, errors="coerce").astype(float)
+    twice = table[table["key"].duplicated()]
+    if len(twice):
+        raise DataError(
+            f"{path}, line {twice.index[0]}: a second row for the image "
+            f"{twice['key'].iloc[0]} ({len(twice)} such lines). Keep one."
+        )
+    return table.drop(columns=["image", "folder", "named", "line"], errors="ignore")
+
+
+def _spellings(image: str) -> list[str]:
+    """Return the ways in which a key may name an image, the most exact first.
+
+    >>> _spellings("Normal/a/1.png")
+    ['Normal/a/1.png', 'Normal/a/1', 'a/1.png', 'a/1', '1.png', '1']
+    """
+    parts = same_spelling(image).split("/")
+    ends = ["/".join(parts[n:]) for n in range(len(parts))]
+    return [way for end in ends for way in (end, slide_of(end))]
+
+
+def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Give each image its row of the metadata, in the order of the rows.
+
+    Raises
+    ------
+    DataError
+        An image has no row or two, or a row has two images.
+    """
+    line = pd.Series(table.index, index=table["key"])
+    of_image, other = {}, dict[str, str]()
+    for image in cells["image"]:
+        keys = [way for way in _spellings(image) if way in line.index]
+        of_image[image] = line[keys[0]] if keys else None
+        other |= dict.fromkeys(keys, image)
+    used = set(of_image.values())
+    unused = [key for key in other if line[key] not in used]
+    if unused:
+        raise DataError(
+            f"{path}, line {line[unused[0]]}: the key {unused[0]!r} names the image "
+            f"{other[unused[0]]}, which has another row. Keep one."
+        )
+    lost = [image for image, at in of_image.items() if at is None]
+    if lost:
+        raise DataError(f"{path} has no row for {len(lost)} images, first {lost[0]}.")
+    cells = cells.assign(line=cells["image"].map(of_image))
+    twice = cells["line"][cells["line"].duplicated()]
+    if len(twice):
+        at = int(twice.iloc[0])
+        same = cells.loc[cells["line"] == at, "image"]
+        raise DataError(
+            f"{path}, line {at}: the key {table.loc[at, 'key']!r} names {len(same)} images, "
+            f"{same.iloc[0]} and {same.iloc[1]}. Write suffix or folder into it, or rename one."
+        )
+    merged = cells.merge(table, left_on="line", right_index=True, validate="one_to_one")
+    return merged.sort_values("line", kind="stable", ignore_index=True)
+
+
+def _check_folders(merged: pd.DataFrame, reading: Card, path: Path) -> None:
+    said, due = merged[str(reading["class"])], merged["folder"].map(reading["agree"])
+    wrong = merged.loc[said != due, "image"].tolist()
+    if wrong:
+        raise DataError(
+            f"{path}: column {reading['class']!r} contradicts the folder of "
+            f"{len(wrong)} images, first {wrong[0]}. One of the two is wrong."
+        )

@@ -1,0 +1,61 @@
+"""The two tags at the head of a DICOM file that tell which slide it is a part of."""
+
+import struct
+from pathlib import Path
+
+HEAD = 2**17  # bytes; the tags stand before those of the optics and of the frames
+IMPLICIT, EXPLICIT = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2."  # big-endian ends in 2
+IMAGE_TYPE, SERIES, SYNTAX = 0x0008_0008, 0x0020_000E, 0x0002_0010
+ITEM, ITEM_ENDS, SEQUENCE_ENDS = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD
+LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"UC", b"UN", b"UR", b"UT", b"SV", b"UV"}
+UNDEFINED = 0xFFFF_FFFF  # the length of a sequence that ends with a tag
+
+
+def read_series(path: Path) -> tuple[str, str]:
+    """Return the series of a file, and whether it is `VOLUME`, `LABEL`, `OVERVIEW` or `THUMBNAIL`.
+
+    Both are empty where the file is no DICOM file or does not say (DICOM PS3.10, section 7).
+    """
+    with open(path, "rb") as file:
+        head = file.read(HEAD)
+    if head[128:132] != b"DICM":
+        return "", ""
+    try:
+        tags = _tags(head)
+    except struct.error:  # cut
+        return "", ""
+    kinds = tags.get(IMAGE_TYPE, b"").decode("ascii", "replace").split("\\")
+    series = tags.get(SERIES, b"").decode("ascii", "replace").strip("\0 ")
+    return series, kinds[2].strip() if len(kinds) > 2 else ""
+
+
+def _tags(head: bytes) -> dict[int, bytes]:
+    """Return the values up to the series, those inside sequences left out."""
+    found: dict[int, bytes] = {}
+    at, depth, explicit = 132, 0, True
+    while at < len(head) and SERIES not in found:
+        group, element = struct.unpack_from("<HH", head, at)
+        tag = group << 16 | element
+        if group > 2 and not depth:
+            syntax = found.get(SYNTAX, b"").strip(b"\0 ")
+            if not syntax.startswith((IMPLICIT, EXPLICIT)) or syntax == EXPLICIT + b"2":
+                return {}
+            explicit = syntax != IMPLICIT
+        start, length = _length(head, at, explicit and group != 0xFFFE)
+        if tag in (ITEM_ENDS, SEQUENCE_ENDS):
+            depth -= 1
+        elif length == UNDEFINED:
+            depth, length = depth + 1, 0
+        elif not depth:
+            found.setdefault(tag, head[start : start + length])
+        at = start + length
+    return found
+
+
+def _length(head: bytes, at: int, explicit: bool) -> tuple[int, int]:
+    """Return where the value of the element at `at` starts, and how long it is."""
+    if not explicit:
+        return at + 8, struct.unpack_from("<I", head, at + 4)[0]
+    if head[at + 4 : at + 6] in LONG:
+        return at + 12, struct.unpack_from("<I", head, at + 8)[0]
+    return at + 8, struct.unpack_from("<H", head, at + 6)[0]
