@@ -376,7 +376,7 @@ def test_json_with_one_key_many_times_is_refused_at_once(tmp_path, demo_card, ma
     """It took the square of their number: 12 s for 20,000."""
     keys = ", ".join(f'"k{n}": 0' for n in range(many))
     path = tmp_path / "a.json"
-    path.write_text(f'{{{keys}, "k{many - 1}": 0}}')
+    path.write_text(f'{{{keys}, "k{many - 1}": 0}}', encoding="utf-8")
     began = time.monotonic()
     with pytest.raises(DataError, match=f"the key 'k{many - 1}' twice"):
         read_midog_json(path, tmp_path, demo_card)

@@ -322,7 +322,7 @@ def test_no_name_of_a_card_leads_out_of_its_folder(tmp_path, name):
     with pytest.raises(CardError, match="leads out of"):
         load_card(tmp_path, "models", name)
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "mine.yaml").write_text(f"like: {name}\n")
+    (tmp_path / "models" / "mine.yaml").write_text(f"like: {name}\n", encoding="utf-8")
     with pytest.raises(CardError, match="leads out of"):
         load_card(tmp_path, "models", "mine")
 

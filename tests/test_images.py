@@ -164,12 +164,12 @@ def test_unknown_resolution_says_where_to_write_it(tmp_path):
 def test_a_picture_that_is_postscript_starts_no_program(tmp_path, monkeypatch):
     """Pillow decodes EPS by Ghostscript, whatever the file is called."""
     started = tmp_path / "started"
-    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {started}\nexit 1\n")
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {started}\nexit 1\n", encoding="utf-8")
     (tmp_path / "gs").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     eps = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n%%EndComments\nshowpage\n"
     for name in ("a.png", "a.jpg", "a.bmp"):
-        (tmp_path / name).write_text(eps)
+        (tmp_path / name).write_text(eps, encoding="utf-8")
         with pytest.raises(DataError, match=f"{name} cannot be read"):
             open_image(tmp_path / name)
     assert not started.exists()

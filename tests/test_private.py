@@ -64,13 +64,13 @@ def test_a_folder_that_anyone_may_rename_is_refused(tmp_path):
 
 
 def test_a_file_in_its_place_is_refused(tmp_path):
-    (tmp_path / "cryotome").write_text("")
+    (tmp_path / "cryotome").write_text("", encoding="utf-8")
     with pytest.raises(CryotomeError, match="is no folder"):
         own_folder(tmp_path / "cryotome")
 
 
 def test_where_there_is_no_home_the_caches_have_a_name_that_nobody_can_guess(tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     environ = {"XDG_CACHE_HOME": str(tmp_path / "file")}
     confine(environ)
     folder = Path(environ["TORCHINDUCTOR_CACHE_DIR"])
@@ -110,9 +110,9 @@ def test_what_torch_compiles_lies_in_the_jobs_own_folder(home, tmp_path):
     said = subprocess.run(
         [sys.executable, "-c", SCRIPT],
         capture_output=True,
-        text=True,
         check=True,
         env=environ | {"PYTHONPATH": str(ROOT / "workflow")},
+        encoding="utf-8",
     ).stdout
     folder, offline, names = json.loads(said)
     assert folder == str(tmp_path / "cache" / "cryotome" / "torchinductor")

@@ -44,7 +44,7 @@ def test_a_formula_becomes_text(tmp_path, text):
         for line in csv.reader(file):
             assert line[0].startswith("'") or line[0] == "a"
             assert len(line) == 2
-    assert len((tmp_path / "a.csv").read_text().splitlines()) == 3
+    assert len((tmp_path / "a.csv").read_text(encoding="utf-8").splitlines()) == 3
 
 
 @pytest.mark.parametrize("text", PLAIN)
@@ -67,16 +67,16 @@ def test_a_table_of_numbers_and_names_is_written_as_pandas_writes_it(tmp_path):
     assert (tmp_path / "a.csv").read_bytes() == (tmp_path / "b.csv").read_bytes()
     confused = pd.DataFrame([[1]], index=["=x"], columns=["@y"])
     write_csv(confused, tmp_path / "a.csv", index=True)
-    assert (tmp_path / "a.csv").read_text() == ",'@y\n'=x,1\n"
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == ",'@y\n'=x,1\n"
     same = pd.DataFrame([["=1", "=2"]], columns=["a", "a"])
     write_csv(same, tmp_path / "a.csv")
-    assert (tmp_path / "a.csv").read_text() == "a,a\n'=1,'=2\n"
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "a,a\n'=1,'=2\n"
 
 
 def test_a_servers_file_names_are_no_formulas_in_a_receipt(tmp_path):
     held = [Held("=cmd|' /C calc'!A0\n.png", 5, "md5:0", "md5", "fetched", "@SUM(1)")]
     write_receipt(held, tmp_path / "r.csv")
-    line = (tmp_path / "r.csv").read_text().splitlines()[1]
+    line = (tmp_path / "r.csv").read_text(encoding="utf-8").splitlines()[1]
     assert line == "'=cmd|' /C calc'!A0 .png,5,md5:0,md5,fetched,'@SUM(1)"
 
 
@@ -85,7 +85,7 @@ def test_no_cell_leaves_its_table_in_markdown_or_latex():
     assert to_markdown(cells, "so\nit is").splitlines() == [
         "| Row | Value |",
         "| --- | --- |",
-        r"| a\|b c &lt;img src=x> | 50 % of \input{x} #1 $a^2~b |",
+        r"| a\|b c \<img src=x> | 50 % of \\input{x} #1 \$a^2~b |",
         "",
         "so it is",
     ]
@@ -101,5 +101,7 @@ def test_no_cell_leaves_its_table_in_markdown_or_latex():
 def test_every_table_is_written_in_one_place():
     """Predictions hold numbers and ids that were checked before; they are large."""
     files = [*(ROOT / "workflow").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk")]
-    found = {path.stem for path in files if re.search(r"\.to_csv\(", path.read_text())}
+    found = {
+        path.stem for path in files if re.search(r"\.to_csv\(", path.read_text(encoding="utf-8"))
+    }
     assert found == {"sheets", "predictions"}

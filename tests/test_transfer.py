@@ -282,12 +282,12 @@ def test_a_killed_process_leaves_what_came_and_the_next_goes_on(server, tmp_path
 @pytest.mark.parametrize("name", ["a.png.part", "a.png.part.edition"])
 def test_a_link_where_the_bytes_gather_is_not_written_through(server, tmp_path, name):
     server.put("/a", CONTENT)
-    (tmp_path / "precious").write_text("kept")
+    (tmp_path / "precious").write_text("kept", encoding="utf-8")
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / name).symlink_to(tmp_path / "precious")
     with pytest.raises((DownloadError, OSError), match=r"is a link|symbolic links"):
         fetch(server, tmp_path)
-    assert (tmp_path / "precious").read_text() == "kept"
+    assert (tmp_path / "precious").read_text(encoding="utf-8") == "kept"
 
 
 def test_a_file_of_unknown_size_is_taken_as_far_as_the_card_expects(server, tmp_path):
