@@ -47,7 +47,6 @@ from cryotome.columns import Columns  # noqa: E402
 from cryotome.linear import fit_folds  # noqa: E402
 from cryotome.metrics import auroc  # noqa: E402
 from cryotome.paths import sha256  # noqa: E402
-from cryotome.replica import descend  # noqa: E402
 from cryotome.splits import draw_split  # noqa: E402
 from cryotome.stores import EMBEDDINGS, VERSION, seal  # noqa: E402
 
@@ -168,12 +167,45 @@ def line(what: str, wall: float, core: float, gap: float | str = "", times: int 
     )
 
 
+def descend(x: np.ndarray, label: np.ndarray, *, cost: float) -> np.ndarray:
+    """Run the optimiser of Chen et al.'s code: float32, torch's L-BFGS from zero in one call.
+
+    Parameters
+    ----------
+    label : (n,) int, 0 .. K - 1
+
+    Returns
+    -------
+    weights (K, M) float64
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    features, target = torch.from_numpy(np.array(x, np.float32)), torch.from_numpy(label)
+    weights = torch.zeros(int(label.max()) + 1, x.shape[1], requires_grad=True)
+    bias = torch.zeros(len(weights), requires_grad=True)
+    optimiser = torch.optim.LBFGS(
+        [weights, bias], lr=1, max_iter=1000, tolerance_grad=1e-7, tolerance_change=1e-9,
+        history_size=100, line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        loss = cross_entropy(features @ weights.T + bias, target)
+        loss = loss + weights.norm() / (2 * cost)
+        loss.backward()
+        return loss
+
+    optimiser.step(closure)
+    return weights.detach().double().numpy()
+
+
 def peers(x: np.ndarray, y: np.ndarray, rows: np.ndarray, cost: float) -> dict:
     """Return wall, core and weights of one fold, per peer."""
     mine, label = x[rows], y[rows]
     centred = mine.astype(np.float64) - mine.mean(axis=0, dtype=np.float64)
     works = {
-        ORIGINAL: lambda: descend(mine, y[rows], cost=cost)[0],
+        ORIGINAL: lambda: descend(mine, y[rows], cost=cost),
         "ridge, newton-cholesky float64, centred": lambda: ridge(
             centred, label, cost, "newton-cholesky", tol=1e-10
         ),

@@ -223,3 +223,97 @@ def test_the_reproduction_keeps_the_tiles_that_the_pipeline_of_the_paper_keeps(d
         assert (tiling["filter"], tiling["least_tissue"]) == ("histobistro", 0)
     assert [tiles["classify"][key] for key in ("mpp", "side")] == [1.0, 256]
     assert [tiles["finetune"][key] for key in ("mpp", "side", "stored")] == [0.5, 512, 512]
+
+
+def test_only_diagnostic_slides_of_tcga_are_taken_and_others_are_listed(tmp_path):
+    card = load_card(CONFIG, "datasets", "tcga_crc")
+    names = [
+        "TCGA-AA-3872-01Z-00-DX1.eb3732ee.svs",
+        "TCGA-AA-3872-01A-01-TS1.0f0f.svs",  # frozen
+        "TCGA-AA-3872-11A-01-BS1.0f0f.svs",  # normal
+        "TCGA-AA-3877-01Z-00-DX1.1a1a.svs",
+    ]
+    path = labels_csv(tmp_path, "PATIENT,TARGET\nTCGA-AA-3872,MSIH\nTCGA-AA-3877,nonMSIH\n")
+    slides = read_slides(names, pattern=card["patient"])
+    cohort = join_cohort(read_labels(path, OWN), slides, "tcga_crc")
+    assert len(cohort.slides) == 2
+    assert cohort.excluded.to_numpy().tolist() == [
+        ["", "TCGA-AA-3872-01A-01-TS1.0f0f", NOBODY],
+        ["", "TCGA-AA-3872-11A-01-BS1.0f0f", NOBODY],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("said", "positive", "negative"),
+    [
+        (("1.0", "0.0"), [1], [0]),
+        (("1", "0"), [1.0], [0.0]),
+        (("1.0", "0"), ["1.0"], ["0"]),
+        (("TRUE", "False"), [True], [False]),
+        (("yes", "no"), [True], [False]),  # what YAML makes of yes and no
+        ((" MSIH ", "nonMSIH"), ["MSIH "], ["nonMSIH"]),
+        (("01", "1"), ["01"], [1]),
+        (("u\u0308", "a"), ["\u00fc"], ["a"]),
+    ],
+)
+def test_a_label_means_the_same_in_csv_in_a_sheet_and_in_the_card(
+    tmp_path, said, positive, negative
+):
+    csv = labels_csv(tmp_path, "PATIENT,TARGET\na,{}\nb,{}\n".format(*said))
+    book = tmp_path / "book.xlsx"
+    pd.read_csv(csv, dtype=str).to_excel(book, index=False)
+    for path in (csv, book):
+        found = read_labels(path, OWN | {"positive": positive, "negative": negative})
+        assert found["TARGET"].tolist() == [1, 0]
+
+
+def test_numbers_of_a_sheet_meet_a_csvs_and_text_with_a_zero_before_is_another_label(tmp_path):
+    book = tmp_path / "labels.xlsx"
+    pd.DataFrame({"PATIENT": [7, 8], "TARGET": [1.0, 0.0]}).to_excel(book, index=False)
+    found = read_labels(book, OWN | {"positive": ["1.0"], "negative": [0]})
+    assert found[["PATIENT", "TARGET"]].to_numpy().tolist() == [["7", 1.0], ["8", 0.0]]
+    path = labels_csv(tmp_path, "PATIENT,TARGET\na,01\nb,0\n")
+    with pytest.raises(DataError, match="has the label '01'.*Put \"01\", with its quotes, under"):
+        read_labels(path, OWN | {"positive": [1], "negative": [0]})
+    assert read_labels(path, OWN | {"positive": ["01"], "negative": [0]})["TARGET"].tolist() == [
+        1,
+        0,
+    ]
+
+
+def test_one_label_may_be_written_twice_but_not_mean_two_things(tmp_path):
+    path = labels_csv(tmp_path, "PATIENT,TARGET\na,1.0\nb,0\n")
+    found = read_labels(
+        path, OWN | {"positive": [1, 1.0, "1.0"], "negative": [0], "ignore": [None]}
+    )
+    assert found["TARGET"].tolist() == [1, 0]
+    with pytest.raises(CardError, match="two meanings, '1' as 'negative'"):
+        read_labels(path, OWN | {"positive": [1], "negative": ["1.0"]})
+
+
+def test_rows_are_chosen_by_text_or_number(tmp_path):
+    path = labels_csv(tmp_path, "PATIENT,TARGET,SITE\na,MSIH,01\nb,nonMSIH,1.0\nc,MSIH,2\n")
+    for where, patients in (({"SITE": ["01", 1]}, ["a", "b"]), ({"SITE": [2]}, ["c"])):
+        assert read_labels(path, OWN | {"where": where})["PATIENT"].tolist() == patients
+
+
+@pytest.mark.parametrize("kind", ["csv", "xlsx"])
+def test_both_forms_of_unicode_are_one_patient_and_one_slide(tmp_path, kind):
+    path = labels_csv(tmp_path, "PATIENT,TARGET\nu\u0308,MSIH\n01,nonMSIH\n")
+    table = labels_csv(tmp_path, "FILENAME,PATIENT\n\u00fc.svs,\u00fc\nNA.svs,01\n", "slides.csv")
+    if kind == "xlsx":
+        for one in (path, table):
+            frame = pd.read_csv(one, dtype=str, keep_default_na=False)
+            frame.to_excel(one.with_suffix(".xlsx"), index=False)
+        path, table = path.with_suffix(".xlsx"), table.with_suffix(".xlsx")
+    cohort = join_cohort(read_labels(path, OWN), read_slides(["u\u0308.svs"], table=table), "mine")
+    assert cohort.slides.to_numpy().tolist() == [["NA", "01"], ["\u00fc", "\u00fc"]]
+    assert cohort.excluded.empty
+
+
+def test_a_name_that_cannot_stand_in_paths_is_refused_with_its_line(tmp_path):
+    table = labels_csv(tmp_path, "FILENAME,PATIENT\na.svs,p\nS{2}.svs,q\n", "slides.csv")
+    with pytest.raises(
+        DataError, match=r"slides.csv, line 3: the FILENAME 'S\{2\}' cannot be used"
+    ):
+        read_slides([], table=table)

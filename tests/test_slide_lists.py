@@ -1,10 +1,11 @@
+import pandas as pd
 import pytest
 from conftest import CONFIG
 
 from cryotome.cards import read_yaml
 from cryotome.errors import CryotomeError, DataError
 from cryotome.site import PLAN, settle
-from cryotome.slide_lists import labelled_slides, slide_files
+from cryotome.slide_lists import _named, labelled_slides, look_for_slides, slide_files
 from cryotome.study import Study
 
 
@@ -79,3 +80,13 @@ def test_invented_slides_are_known_before_they_are_drawn(tmp_path):
     assert files["DC-001-DX1"] == "results/demo/demo_cohort/slides/DC-001-DX1.tiff"
     assert len(files) == 14
     assert len(labelled_slides(study, site, "demo_cohort")) == 13
+
+
+def test_a_slide_that_only_a_sheet_names_is_missing_and_not_unknown(roth, tmp_path):
+    assert roth[2].is_dir()
+    card = {"images": "tcga_crc/slides", "slide_table": "slides.xlsx"}
+    table = pd.DataFrame({"FILENAME": ["gone.svs", "TCGA-4N-A93T-01Z-00-DX1.82"], "PATIENT": "p"})
+    table.to_excel(tmp_path / "slides.xlsx", index=False)
+    assert _named(card, tmp_path) == ["gone.svs", "TCGA-4N-A93T-01Z-00-DX1.82"]
+    seen = look_for_slides(card, tmp_path)
+    assert len(seen.files) == 2 and seen.passed_over["of other kinds"] == 1

@@ -164,3 +164,14 @@ def test_text_stands_in_markdown_and_latex_as_it_was_written():
     assert r"cost \$5\_ \{a\}\textasciicircum{}2 & \#1 \textasciitilde{} \textless{}i" in latex
     assert r"100\% \textbackslash{} `c`" in latex
     assert r"\caption{H\&E \$x\$}" in latex
+
+
+def test_a_domain_called_01_stays_text(tmp_path):
+    path = tmp_path / "d/from_01/view=v/model=m/head=h.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "fraction,fold,train_domain,test_domain,metric,value\n1.0,0,01,01,auroc,0.5\n",
+        encoding="utf-8",
+    )
+    found = read_scores([path], {"fractions": [1.0], "folds": [0]})
+    assert found[["train_domain", "test_domain"]].to_numpy().tolist() == [["01", "01"]]

@@ -77,9 +77,9 @@ def score_logistic(
         "warning": "",
     }
     if not notes["converged"]:
-        said = "; ".join(str(one.message).splitlines()[0] for one in caught)
-        notes["warning"] = f"the gradient is {gradient:.1e} of what it was, above {tolerance:g}"
-        notes["warning"] += f"; {said}" if said else ""
+        said = [str(one.message).splitlines()[0] for one in caught]
+        said += [f"the gradient is {gradient:.1e} of that without weights, above {tolerance:g}"]
+        notes["warning"] = "; ".join(said)
     chances = model.predict_proba((wanted - mean) / scale)
     return chances[:, 1] if len(classes) == 2 else chances, notes
 

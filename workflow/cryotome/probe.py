@@ -13,7 +13,6 @@ from cryotome.folds import check_numbers
 from cryotome.linear import LinearFit, Told, fit_folds, probabilities
 from cryotome.logistic import score_logistic
 from cryotome.neighbours import score_knn, score_prevalence
-from cryotome.replica import fit_replica
 
 CHUNK = 4096  # rows that are scored at once, in float64
 UNSCALED = ("knn", "prevalence", "logreg")  # learners of one fold each, without `sd`
@@ -93,9 +92,7 @@ def fit_and_score_folds(
         x = x * np.float32(factor)
     trains, penalty = [fold.train for fold in folds], card["penalty"]
     how: Notes = {"penalty": penalty, "device": device, "told": told}
-    if learner == "probe_replica":
-        fits = [_replica(x, y, rows, penalty, told) for rows in trains]
-    elif learner == "ridge_cv":
+    if learner == "ridge_cv":
         validations = [fold.validation for fold in folds]
         fits = fit_chosen_folds(x, y, trains, validations, strengths=card["strengths"], **how)
     else:
@@ -103,14 +100,6 @@ def fit_and_score_folds(
     margins = _margins(x, fits)
     for fold, fit, margin in zip(folds, fits, margins, strict=True):
         yield probabilities(margin[fold.scored]), notes_of(fit) | {"feature_factor": factor}
-
-
-def _replica(
-    x: np.ndarray, y: np.ndarray, rows: np.ndarray, penalty: float, told: Told
-) -> LinearFit:
-    fit = fit_replica(x[rows], y[rows], penalty=penalty)
-    told(1)
-    return fit
 
 
 def notes_of(fit: LinearFit) -> Notes:
@@ -172,6 +161,6 @@ def said_of(card: Card, fold: Fold, notes: Notes) -> str:
     if notes["zero"] and card["learner"] == "probe":
         said += (
             "\nWarning: W = 0 is the optimum: the penalty outweighs the gradient, every score is "
-            "equal, AUROC 0.5 by construction; see probe_replica, ridge"
+            "equal, AUROC 0.5 by construction; see ridge"
         )
     return said

@@ -18,7 +18,6 @@ rule probe:
             "cryotome/probe",
             "cryotome/linear",
             "cryotome/chosen",
-            "cryotome/replica",
             "cryotome/neighbours",
             "cryotome/logistic",
             "cryotome/descent",

@@ -63,7 +63,6 @@ rule classify_patches:
             "cryotome/probe",
             "cryotome/linear",
             "cryotome/chosen",
-            "cryotome/replica",
             "cryotome/neighbours",
             "cryotome/logistic",
             "cryotome/descent",

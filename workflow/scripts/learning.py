@@ -7,10 +7,11 @@ import pandas as pd
 from cryotome.charts import draw_learning
 from cryotome.figures import save_figure
 from cryotome.job import run
+from cryotome.paths import TEXT
 
 
 def main(intervals: Path, curves: Path, crossed: Path, pdf: Path, png: Path, rows: dict) -> None:
-    tables = (pd.read_csv(path) for path in (intervals, curves, crossed))
+    tables = (pd.read_csv(path, dtype=TEXT) for path in (intervals, curves, crossed))
     save_figure(draw_learning(*tables, about=rows), pdf, png)
 
 
