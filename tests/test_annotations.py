@@ -1,15 +1,18 @@
 import json
 import sqlite3
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import CONFIG
 
-from cryotome.cards import load_card
+from cryotome.annotations import READERS, read_midog_json
+from cryotome.cards import check, load_card
 from cryotome.cells import load_cells, read_cells
+from cryotome.class_folders import _filled
 from cryotome.demo import make_slides
-from cryotome.errors import DataError
+from cryotome.errors import CardError, DataError
 
 
 def read(name: str, root: Path, **changes: object) -> pd.DataFrame:
@@ -366,3 +369,51 @@ def test_metadata_of_class_folders_that_is_wrong_is_named(shared, tmp_path, chan
     )
     with pytest.raises(DataError, match=said):
         read_cells(tmp_path / "m.csv", shared / "amibr", card, "amibr")
+
+
+@pytest.mark.parametrize("many", [20_000, 80_000])
+def test_json_with_one_key_many_times_is_refused_at_once(tmp_path, demo_card, many):
+    """It took the square of their number: 12 s for 20,000."""
+    keys = ", ".join(f'"k{n}": 0' for n in range(many))
+    path = tmp_path / "a.json"
+    path.write_text(f'{{{keys}, "k{many - 1}": 0}}', encoding="utf-8")
+    began = time.monotonic()
+    with pytest.raises(DataError, match=f"the key 'k{many - 1}' twice"):
+        read_midog_json(path, tmp_path, demo_card)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{uid:>1000000000}", "{uid.__class__}", "{uid[0]}", "{uid!r}", "{uid", "{}", "{{a}}"],
+)
+def test_a_cards_template_names_columns_and_nothing_else(template):
+    card = load_card(CONFIG, "datasets", "amibr")
+    for key in ("key", "slide"):
+        changed = card | {"reading": card["reading"] | {key: template}}
+        with pytest.raises(CardError, match=f"mine.yaml, reading.{key}: .* does not match"):
+            check(changed, "dataset", "mine.yaml")
+    fine = card["reading"] | {"key": "{Slide ID}_{uid}-a"}
+    assert check(card | {"reading": fine}, "dataset", "mine.yaml")
+
+
+def test_a_template_is_filled_without_obeying_it():
+    row = {"uid": "{uid.__class__}", "Slide ID": "7"}
+    assert _filled("{uid}_{Slide ID}", row) == "{uid.__class__}_7"
+
+
+def test_a_database_whose_names_are_megabytes_takes_little_memory(tmp_path):
+    """A view invents 400 names of 8 MB."""
+    path = tmp_path / "a.sqlite"
+    with sqlite3.connect(path) as file:
+        file.executescript("""
+            CREATE TABLE Annotations (uid INTEGER, agreedClass INTEGER, slide INTEGER, type INTEGER);
+            CREATE TABLE Annotations_coordinates (annoId INTEGER, coordinateX REAL, coordinateY REAL);
+            CREATE VIEW Slides AS SELECT 1 AS uid, printf('%.*c', 8000000, 'a') AS filename;
+            WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 400)
+            INSERT INTO Annotations SELECT k, 1, 1, 1 FROM n;
+            INSERT INTO Annotations_coordinates SELECT uid, 5, 5 FROM Annotations;
+        """)
+    card = {"classes": [{"name": "a", "is": 1}]}
+    cells = READERS["sliderunner_sqlite"](path, tmp_path, card)
+    assert set(cells["image"].str.len()) == {300}  # refused later, for its length

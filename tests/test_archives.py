@@ -85,3 +85,17 @@ def test_what_a_kill_left_half_unpacked_is_replaced(tmp_path):
     (tmp_path / ".a.unpacked.part" / "half").write_text("torn", encoding="utf-8")
     assert there(unpack(packed(tmp_path / "a.zip", b=b"1"))) == ["b"]
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(("name", "fine"), [("./", True), ("", False), (".", False)])
+def test_an_entry_without_a_name_is_no_traceback(tmp_path, name, fine):
+    archive = packed(tmp_path / "a.zip", **{"b.txt": b"1"})
+    with zipfile.ZipFile(archive, "a") as file:
+        file.writestr(zipfile.ZipInfo(name or "x"), b"")
+    if not name:  # zipfile itself writes none
+        archive.write_bytes(archive.read_bytes().replace(b"x", b"/"))
+    if fine:
+        assert there(unpack(archive)) == ["b.txt"]
+    else:
+        with pytest.raises(DownloadError, match=r"a.zip is not unpacked: its entry"):
+            unpack(archive)

@@ -5,7 +5,7 @@ import pytest
 import yaml
 from conftest import CONFIG, ROOT
 
-from cryotome.cards import KINDS, check, facts, load_card, tiling_of
+from cryotome.cards import KINDS, below, check, facts, load_card, tiling_of
 from cryotome.encoders import LOADERS
 from cryotome.errors import CardError
 from cryotome.measure import measure
@@ -275,6 +275,136 @@ def test_a_cohort_of_slides_may_leave_its_resolution_open(tmp_path):
         check(cells | {"tiles": card["tiles"]}, "dataset", tmp_path / "a.yaml")
     with pytest.raises(CardError, match="'patch' is a required property"):
         check({k: v for k, v in cells.items() if k != "patch"}, "dataset", tmp_path / "a.yaml")
+
+
+OUTSIDE = [
+    "../../x/site-packages/a.pth",
+    "/etc/cron.d/a",
+    "a/../../b",
+    "C:/a",
+    "a\\..\\b",
+    "..",
+    "a\n",
+]
+
+
+@pytest.mark.parametrize("path", OUTSIDE)
+@pytest.mark.parametrize(
+    ("schema", "where"),
+    [
+        ("model", ("weights", "file")),
+        ("model", ("weights", "hub")),
+        ("model", ("weights", "revision")),
+        ("dataset", ("annotations",)),
+        ("dataset", ("images",)),
+        ("dataset", ("download",)),
+        ("dataset", ("slide_table",)),
+        ("dataset", ("labels", "table")),
+        ("finetune", ("base",)),
+    ],
+)
+def test_no_path_of_a_card_leads_out_of_its_folder(schema, where, path):
+    name = {"model": "uni", "dataset": "midog2022", "finetune": "dinov2_s_nct"}
+    if where[0] in ("slide_table", "labels"):
+        name["dataset"] = "demo_cohort"
+    kinds = {one: kind for kind, one in KINDS.items()}
+    card = load_card(CONFIG, kinds[schema], name[schema])
+    inner = card
+    for key in where[:-1]:
+        inner = inner[key]
+    inner[where[-1]] = path
+    with pytest.raises(CardError, match=rf"mine.yaml, {where[0]}"):
+        check(card, schema, "mine.yaml")
+
+
+@pytest.mark.parametrize("name", ["../../../etc/x", "/etc/x", "a/../../x"])
+def test_no_name_of_a_card_leads_out_of_its_folder(tmp_path, name):
+    with pytest.raises(CardError, match="leads out of"):
+        load_card(tmp_path, "models", name)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mine.yaml").write_text(f"like: {name}\n", encoding="utf-8")
+    with pytest.raises(CardError, match="leads out of"):
+        load_card(tmp_path, "models", "mine")
+
+
+@pytest.mark.parametrize("said", OUTSIDE[:-1])
+def test_a_path_is_looked_at_again_where_it_is_joined(tmp_path, said):
+    assert below(tmp_path, "a/b.pth") == tmp_path / "a" / "b.pth"
+    with pytest.raises(CardError, match="leads out of .* relative, and without `..`"):
+        below(tmp_path, said)
+
+
+def test_plain_http_needs_a_sha256():
+    card = load_card(CONFIG, "models", "kaiko_vits16")
+    for weights, fits in (
+        ({"url": "http://example.org/w.pth"}, False),
+        ({"url": "http://localhost.example.org/w.pth"}, False),
+        ({"url": "http://example.org/w.pth", "sha256": "0" * 64}, True),
+        ({"url": "https://example.org/w.pth"}, True),
+        ({"url": "http://127.0.0.1:8000/w.pth"}, True),  # nothing travels
+        ({"url": "file:///etc/passwd"}, False),
+    ):
+        changed = card | {"weights": weights | {"file": "w.pth"}}
+        if fits:
+            assert check(changed, "model", "mine.yaml")
+        else:
+            with pytest.raises(CardError, match=r"mine.yaml, weights"):
+                check(changed, "model", "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"checkpoint_path": "/tmp/a.pth"},
+        {"pretrained": True},
+        {"cache_dir": "x"},
+        {"pretrained_cfg": {"file": "a.pth"}},
+        {"pretrained_cfg_overlay": {}},
+        {"pretrained_custom_load": True},
+        {"Pretrained": True},
+        {"use_pretrained_backbone": True},
+        {"weights_backbone": "DEFAULT"},
+        {"_name_or_path": "a"},
+        {"auto_map": {}},
+        {"deeper": {"checkpoint_path": "a"}},
+        {"deeper": [{"cache_dir": "a"}]},
+        {"attn_implementation": "someone/kernel"},
+        {"act_layer": "hf-hub:someone/model"},
+        {"act_layer": "local-dir:."},
+        {"url": "a"},
+        {"model_name": "a"},
+    ],
+)
+def test_no_argument_of_a_card_loads_a_file_or_asks_the_network(arguments):
+    card = load_card(CONFIG, "models", "uni")
+    card["arguments"] |= arguments
+    with pytest.raises(CardError, match=r"mine.yaml, arguments"):
+        check(card, "model", "mine.yaml")
+
+
+def test_arguments_that_only_sound_like_files_stay():
+    card = load_card(CONFIG, "models", "uni")
+    harmless = {"drop_path": 0.1, "drop_path_rate": 0.1, "class_token": True, "weight_init": ""}
+    card["arguments"] |= harmless | {"use_mask_token": False, "fix_init": True}
+    assert check(card, "model", "mine.yaml")
+
+
+@pytest.mark.parametrize("name", ["hf-hub:someone/vit", "hf_hub:a/b", "local-dir:x", "a/b", "a\n"])
+def test_no_architecture_is_an_address(name):
+    card = load_card(CONFIG, "models", "uni") | {"architecture": name}
+    with pytest.raises(CardError, match=r"mine.yaml, architecture: .* does not match"):
+        check(card, "model", "mine.yaml")
+
+
+@pytest.mark.parametrize(
+    "said", ["=cmd|' /C calc'!A0", "@SUM(1)", "+1", "a\nb", "a\u202eb", " a", ""]
+)
+@pytest.mark.parametrize("key", ["title", "source", "licence"])
+def test_what_people_read_is_one_printable_line_and_no_formula(key, said):
+    card = load_card(CONFIG, "models", "uni") | {key: said}
+    with pytest.raises(CardError, match=f"mine.yaml, {key}: .* one line of printable text"):
+        check(card, "model", "mine.yaml")
+    assert check(card | {key: "ResNet50 + e2e (-0.5)"}, "model", "mine.yaml")
 
 
 def test_the_key_that_lets_a_card_overrule_its_files_needs_a_resolution(tmp_path):

@@ -201,6 +201,22 @@ def test_the_torchvision_checkpoint_loses_only_its_classifier(tmp_path):
         assert torch.equal(encoder(pixels), whole((pixels - encoder.mean) / encoder.std))
 
 
+@pytest.mark.parametrize(
+    ("loader", "architecture"),
+    [
+        ("torchvision", "fcn_resnet50"),  # would fetch the weights of its backbone
+        ("torchvision", "r3d_18"),
+        ("transformers", "pipeline"),
+        ("transformers", "AutoModel"),
+        ("transformers", "no_such_name"),
+    ],
+)
+def test_what_is_no_network_of_a_library_is_not_called(loader, architecture):
+    card = {"loader": loader, "architecture": architecture, "arguments": {}, "pooling": "built_in"}
+    with pytest.raises(CardError, match=architecture):
+        build_network(card)
+
+
 REGISTERS = {
     "loader": "timm",
     "architecture": "vit_tiny_patch16_224",

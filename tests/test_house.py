@@ -10,11 +10,11 @@ from conftest import ROOT
 HOME = ROOT / "workflow" / "cryotome"
 LIBRARY = sorted(HOME.rglob("*.py"))
 LAYERS = [
-    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "reading", "dino.order", "meters", "drawing", "file_kinds", "dicom", "pyramid", "identity"},
+    {"errors", "recipes", "paths", "colours", "transforms", "parts", "overlap", "columns", "pairs", "statistics", "devices", "supply", "watch", "ahead", "histobistro", "demo_cohorts", "aggregators", "reading", "dino.order", "meters", "drawing", "file_kinds", "dicom", "pyramid", "identity", "sheets"},
     {"cards", "looks", "failures", "stores", "pooling", "descent", "folds", "neighbours", "logistic", "curves", "leases", "archives", "apart", "interpreter", "slide_names", "image_tags"},
     {"units", "class_names"},
     {"colorectal", "resume", "linear", "cluster", "web", "dino.heads", "dino.masks", "dino.schedule", "dino.tiles", "variants", "regions", "ledger", "cell_tables", "midog_json", "sliderunner", "slide_folders", "foreign"},
-    {"machine", "chosen", "receipts", "dino.losses", "strictest", "class_folders"},
+    {"machine", "chosen", "receipts", "dino.losses", "strictest", "class_folders", "private"},
     {"job", "checkpoints", "study", "images", "annotations", "demo", "splits", "probe", "metrics", "multiclass", "predictions", "weights", "augment", "samplers", "lora", "records"},
     {"pins", "demo_tissue", "cells", "windows", "tables", "figures", "published", "converters", "ladder", "leakage", "orders", "blocks", "steps", "transfer", "slides", "demo_slides", "cohorts", "patient_folds", "mil", "patients", "dino.crops", "calibration", "counting"},
     {"colorectal_tables", "colorectal_figures", "patches", "encoders", "comparisons", "charts", "downloads", "costs", "dino.sources", "tessellation", "operating", "accounts", "tally", "cost_figures", "atlas"},
@@ -165,6 +165,8 @@ PLUMBING |= {
     "overlap",
     "study",
     "looks",
+    "private",
+    "sheets",
     "units",
 }
 EXPENSIVE = {"check_precision"}  # a new check of the same store would need the GPU again

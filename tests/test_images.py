@@ -159,3 +159,29 @@ def test_unknown_resolution_says_where_to_write_it(tmp_path):
     assert microns_per_pixel(image, tmp_path / "a.png", "roi_2mm2") == pytest.approx(
         0.2483, abs=1e-4
     )
+
+
+def test_a_picture_that_is_postscript_starts_no_program(tmp_path, monkeypatch):
+    """Pillow decodes EPS by Ghostscript, whatever the file is called."""
+    started = tmp_path / "started"
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {started}\nexit 1\n", encoding="utf-8")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    eps = "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 50 50\n%%EndComments\nshowpage\n"
+    for name in ("a.png", "a.jpg", "a.bmp"):
+        (tmp_path / name).write_text(eps, encoding="utf-8")
+        with pytest.raises(DataError, match=f"{name} cannot be read"):
+            open_image(tmp_path / name)
+    assert not started.exists()
+
+
+def test_a_webp_that_is_called_png_is_read(tmp_path):
+    Image.new("RGB", (40, 40), (200, 100, 150)).save(tmp_path / "a.png", "WEBP", lossless=True)
+    assert (open_image(tmp_path / "a.png").read(0, 0, 2, 2) == (200, 100, 150)).all()
+
+
+def test_a_small_file_that_claims_many_pixels_is_not_decoded(tmp_path):
+    """A PNG of 1.2 MB took 3.9 GB."""
+    Image.new("L", (10_000, 10_000)).convert("RGB").save(tmp_path / "a.png")
+    with pytest.raises(DataError, match=r"a.png says that the image has 10,000 x 10,000 pixels"):
+        open_image(tmp_path / "a.png")

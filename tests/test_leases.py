@@ -4,6 +4,7 @@ import errno
 import fcntl
 import itertools
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -230,6 +231,82 @@ def test_a_link_where_a_lock_should_be_is_not_followed(folder, tmp_path):
     (tmp_path / "link").symlink_to(folder)
     with pytest.raises(CryotomeError, match="cannot hold the leases"), leased(1, tmp_path / "link"):
         raise AssertionError
+
+
+def test_the_holder_of_a_gpu_is_named(start):
+    holder = start(**{VISIBLE: "0"})
+    assert given(holder) == "0"
+    waits = start(**{VISIBLE: "0"})
+    assert waits.stderr.readline().startswith("Waiting for 1 of the GPUs 0:")
+    user = pwd.getpwuid(os.getuid()).pw_name
+    assert waits.stderr.readline() == f"Held by process {holder.pid} of user {user}.\n"
+
+
+def test_a_gate_that_is_held_is_said_and_its_holder_named(start, folder):
+    folder.mkdir()
+    with open(folder / "gate", "w", encoding="utf-8") as gate:
+        fcntl.flock(gate, fcntl.LOCK_EX)
+        waits = start()
+        assert waits.stderr.readline() == f"Waiting for {folder}/gate: other jobs hold it.\n"
+        assert f"Held by process {os.getpid()} of user " in waits.stderr.readline()
+    assert given(waits) == "0"
+
+
+def test_a_lock_that_was_removed_while_it_was_taken_is_taken_anew(folder, monkeypatch):
+    """Or the next job makes the file again, and two hold GPU 0."""
+    folder.mkdir()
+    flock, removed = fcntl.flock, []
+
+    def remove_once(file, how):
+        flock(file, how)
+        if (folder / "0").exists() and not removed:
+            (folder / "0").unlink()
+            removed.append(file)
+
+    monkeypatch.setattr(fcntl, "flock", remove_once)
+    monkeypatch.setenv(VISIBLE, "0")
+    with leased(1, folder):
+        assert removed
+        with open(folder / "0", encoding="utf-8") as again, pytest.raises(BlockingIOError):
+            flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_a_folder_whose_maker_may_remove_locks_is_refused(folder):
+    if os.getuid():
+        pytest.skip("only root can give a folder away")
+    folder.mkdir()
+    for owner, mode in ((1234, 0o777), (1234, 0o755)):
+        os.chown(folder, owner, owner)
+        folder.chmod(mode)
+        with (
+            pytest.raises(CryotomeError, match=r"user 1234 and is not sticky .*CRYOTOME_LEASES"),
+            leased(1, folder),
+        ):
+            raise AssertionError
+    folder.chmod(0o1777)
+    with leased(1, folder):
+        assert os.environ[VISIBLE] == "0"
+
+
+def test_a_folder_of_ones_own_that_others_may_write_to_becomes_sticky(folder):
+    folder.mkdir()
+    folder.chmod(0o777)
+    with leased(1, folder):
+        assert folder.stat().st_mode & 0o7777 == 0o1777
+
+
+def test_another_place_may_be_named(folder, monkeypatch):
+    monkeypatch.setenv("CRYOTOME_LEASES", str(folder))
+    with leased(1):
+        assert {path.name for path in folder.iterdir()} == {
+            "gate",
+            "0",
+            "0.0",
+            "1",
+            "1.0",
+            "2",
+            "2.0",
+        }
 
 
 def test_a_file_system_without_locks_is_said_and_the_job_goes_on(folder, monkeypatch, capsys):

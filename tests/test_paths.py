@@ -56,3 +56,32 @@ def test_what_a_killed_process_left_is_cleared_away_and_what_a_living_one_writes
     assert left == sorted(
         ["b.csv", f".b.csv.{host}.{os.getppid()}.part", f".b.csv.elsewhere.{dead.pid}.part"]
     )
+
+
+def test_what_is_written_beside_a_file_follows_no_link_and_has_no_name_to_guess(tmp_path):
+    precious = tmp_path / "precious"
+    precious.write_text("kept", encoding="utf-8")
+    path = tmp_path / "b.csv"
+    (tmp_path / f".b.csv.{socket.gethostname()}.{os.getpid()}.part").symlink_to(precious)
+    names = set()
+    for _ in range(2):
+        with written_whole(path) as beside:
+            assert beside.is_file()
+            names.add(beside.name)
+            beside.write_text("whole", encoding="utf-8")
+    assert len(names) == 2
+    assert (precious.read_text(encoding="utf-8"), path.read_text(encoding="utf-8")) == (
+        "kept",
+        "whole",
+    )
+
+
+def test_a_place_that_a_link_takes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("secrets.token_hex", lambda _: "guessed")
+    precious = tmp_path / "precious"
+    precious.write_text("kept", encoding="utf-8")
+    start = f".b.csv.{socket.gethostname()}"
+    (tmp_path / f"{start}.guessed.{os.getpid()}.part").symlink_to(precious)
+    with pytest.raises(FileExistsError), written_whole(tmp_path / "b.csv") as beside:
+        beside.write_text("whole", encoding="utf-8")
+    assert precious.read_text(encoding="utf-8") == "kept"

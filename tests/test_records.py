@@ -9,8 +9,8 @@ from broken_server import says, serving
 from conftest import CONFIG
 from test_web import QUICK
 
-from cryotome.cards import load_card, read_yaml
-from cryotome.errors import DownloadError
+from cryotome.cards import check, load_card, read_yaml
+from cryotome.errors import CardError, DownloadError
 from cryotome.records import Remote, list_record, wanted
 from cryotome.web import Web
 
@@ -193,3 +193,34 @@ def test_what_datasets_name_exists_and_holds_what_they_read():
                        for p in places), path  # fmt: skip
     assert named <= set(RECORDS)
     assert RECORDS == ["amibr", "ccmct", "midog2022", "midogpp", "midogpp_annotations", "nct_crc"]
+
+
+@pytest.mark.parametrize("target", ["/etc/x", "../x", "a/../../x", "", "a\\..\\x", "C:/x"])
+def test_no_file_of_a_record_goes_out_of_the_data(target):
+    card = CARD | {"files": {"(.*)": r"\1"}, "expect": 1, "md5": {}}
+    with pytest.raises(DownloadError, match="would leave `data_root`"):
+        wanted(card, "r", [Remote(target, ("u",), 5)])
+
+
+@pytest.mark.parametrize("template", ["/etc/\\1", "../\\1", "a/../../\\1", ""])
+def test_no_card_of_a_record_leads_out_of_the_data(template):
+    card = load_card(CONFIG, "downloads", "midog2022") | {"files": {".*": template}}
+    with pytest.raises(CardError, match="files"):
+        check(card, "download", "mine.yaml")
+
+
+def test_a_file_of_unknown_size_may_have_twice_the_cards_gigabytes():
+    found = wanted(CARD | {"gigabytes": 0.25}, "r", FILES)
+    assert [remote.most for remote in found] == [500_000_000] * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"size": "many"}, {"size": -1}, {"size": True}, {"size": 1.5}, {"size": [5]}, {"key": None},
+     {"key": 7}, {"checksum": 5}, {"links": {"self": None}}, {"links": []}],
+)  # fmt: skip
+def test_a_listing_of_the_wrong_kinds_is_named(server, change):
+    file = {"key": "a.png", "size": 5, "checksum": f"md5:{MD5}", "links": {"self": "http://z/a"}}
+    server.put("/records/1", {"files": [file | change]})
+    with pytest.raises(DownloadError, match="zenodo 1 does not list its files as it used to"):
+        listed({"zenodo": 1, "at": server.url})

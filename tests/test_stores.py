@@ -12,7 +12,16 @@ from conftest import ROOT
 
 from cryotome.errors import StoreError
 from cryotome.resume import growing
-from cryotome.stores import EMBEDDINGS, PATCHES, VERSION, passport, read_ids, read_rows, seal
+from cryotome.stores import (
+    EMBEDDINGS,
+    PATCHES,
+    VERSION,
+    check_plain,
+    passport,
+    read_ids,
+    read_rows,
+    seal,
+)
 
 
 def test_a_passport_is_plain(store):
@@ -135,6 +144,91 @@ def test_text_of_variable_length_is_not_read(small):
         file.attrs["format"] = EMBEDDINGS
     with pytest.raises(StoreError, match=r"e.h5 says it is None, version 2"):
         passport(small, EMBEDDINGS)
+
+
+def written(path, make):
+    with h5py.File(path, "w") as file:
+        make(file)
+    return path
+
+
+def external_link(file):
+    file["features"] = h5py.ExternalLink("other.h5", "/secret")
+
+
+def soft_link(file):
+    file["features"] = h5py.SoftLink("/elsewhere")
+
+
+def external_storage(file):
+    file.create_dataset("features", (2, 4), "u1", external=[("/etc/passwd", 0, 8)])
+
+
+def virtual(file):
+    layout = h5py.VirtualLayout((2, 4), "f4")
+    layout[:] = h5py.VirtualSource("other.h5", "secret", (2, 4))
+    file.create_virtual_dataset("features", layout)
+
+
+def deep_down(file):
+    external_storage(file.create_group("a").create_group("b"))
+
+
+def unfilled(file):
+    file.create_dataset("features", (700_000, 1024), "f8", chunks=(1, 1024))
+
+
+def one_giant_chunk(file):
+    many = {"chunks": (2**23,), "maxshape": (None,), "compression": "gzip"}
+    file.create_dataset("features", (2**23,), "f8", **many)[:1] = 0
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (external_link, "'features' is a link, which may lead to other files"),
+        (soft_link, "'features' is a link"),
+        (external_storage, "/features does not lie in it"),
+        (virtual, "/features does not lie in it"),
+        (deep_down, "/a/b/features does not lie in it"),
+        (
+            unfilled,
+            r"/features declares \(700000, 1024\), 5,734,400,000 bytes, and takes 0 in a file of",
+        ),
+        (one_giant_chunk, "/features declares .* takes .* in a file of"),
+    ],
+)
+def test_a_foreign_file_reads_no_other_and_grows_no_more_than_it_may(tmp_path, make, said):
+    """The first bytes of /etc/passwd would become features, 2 kB would become 5.7 GB."""
+    written(tmp_path / "other.h5", lambda file: file.update({"secret": np.ones((2, 4), "f4")}))
+    path = written(tmp_path / "f.h5", make)
+    with pytest.raises(StoreError, match=f"f.h5: {said}"):
+        check_plain(path)
+
+
+def test_plain_arrays_pass_chunked_and_packed_too(tmp_path):
+    def make(file):
+        file["coords"] = np.zeros((0, 2), int)
+        file.create_dataset("features", (500, 64), "f4", chunks=True, compression="gzip")
+        file["features"][:] = np.random.default_rng(0).normal(size=(500, 64))
+        file["again"], file["a/b"] = file["features"], np.arange(5)
+        file["a/back"] = file["/"]  # a hard link to where it began
+
+    check_plain(written(tmp_path / "f.h5", make))
+
+
+@pytest.mark.parametrize("read", [check_plain, lambda path: passport(path, "any")])
+def test_a_pipe_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "f.h5")
+    with pytest.raises(StoreError, match=r"f.h5 is no regular file. Put the file itself there"):
+        read(tmp_path / "f.h5")
+
+
+def test_a_store_of_ours_follows_no_link_either(tmp_path):
+    written(tmp_path / "other.h5", lambda file: file.update({"id": np.arange(3)}))
+    make = lambda file: file.update({"id": h5py.ExternalLink("other.h5", "/id")})  # noqa: E731
+    with pytest.raises(StoreError, match="holds no id"):
+        read_ids(written(tmp_path / "f.h5", make))
 
 
 NO_LOCKS = '#include <errno.h>\n#include <stdlib.h>\nint flock(int f, int o) { errno = atoi(getenv("NOLOCK")); return -1; }\n'

@@ -277,3 +277,22 @@ def test_a_killed_process_leaves_what_came_and_the_next_goes_on(server, tmp_path
     assert (second.wait(), second.stderr.read()) == (0, "")
     assert target.read_bytes() == CONTENT
     assert server.asked[-1] == ["/a", f"bytes={came}-", 206, 102_400 - came]
+
+
+@pytest.mark.parametrize("name", ["a.png.part", "a.png.part.edition"])
+def test_a_link_where_the_bytes_gather_is_not_written_through(server, tmp_path, name):
+    server.put("/a", CONTENT)
+    (tmp_path / "precious").write_text("kept", encoding="utf-8")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / name).symlink_to(tmp_path / "precious")
+    with pytest.raises((DownloadError, OSError), match=r"is a link|symbolic links"):
+        fetch(server, tmp_path)
+    assert (tmp_path / "precious").read_text(encoding="utf-8") == "kept"
+
+
+def test_a_file_of_unknown_size_is_taken_as_far_as_the_card_expects(server, tmp_path):
+    server.put("/a", CONTENT)
+    said = refused(server, tmp_path, size=None, checksum=None, most=50_000)
+    assert "more than 50,000 bytes came, twice the card's `gigabytes`" in said
+    assert not list(tmp_path.rglob("*.part*"))
+    assert fetch(server, tmp_path, size=None, most=len(CONTENT)) == CONTENT

@@ -1,3 +1,4 @@
+import gzip
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -6,6 +7,7 @@ import httpx2
 import pytest
 from broken_server import breaks, says, sends, serving, stalls
 
+from cryotome import web
 from cryotome.errors import DownloadError
 from cryotome.web import Patience, Web, shown
 
@@ -170,3 +172,28 @@ def test_no_secret_in_the_words_of_an_error_is_shown():
 
     with pytest.raises(DownloadError, match=r"^407 at http://\*\*\*@proxy/\?token=\*\*\*; 3 tries"):
         Web(QUICK).patiently("http://a/b", attempt)
+
+
+def test_a_listing_nested_too_deep_is_no_json():
+    with serving() as site:
+        site.put("/deep", b"[" * 200_000)
+        with pytest.raises(DownloadError, match="says no JSON"):
+            Web(QUICK).json(f"{site.url}/deep")
+
+
+def test_a_listing_that_unpacks_to_more_than_it_may_is_broken_off(monkeypatch):
+    """A server may pack although it is asked not to: 1 MB became 1.1 GB."""
+    monkeypatch.setattr(web, "LISTING", 1_000_000)
+    content = gzip.compress(b" " * 2_000_000 + b"{}")
+
+    def packs(handler, page):
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    with serving() as site:
+        site.put("/a", content, packs)
+        with pytest.raises(DownloadError, match="its listing has more than 1,000,000 bytes"):
+            Web(QUICK).json(f"{site.url}/a")

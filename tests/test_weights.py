@@ -12,6 +12,7 @@ from argparse import Namespace
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import Request
 
 import pytest
 import torch
@@ -21,9 +22,17 @@ from safetensors.torch import save_file
 
 from cryotome.cards import load_card
 from cryotome.encoders import build_encoder, build_network
-from cryotome.errors import WeightsError
+from cryotome.errors import CardError, WeightsError
 from cryotome.paths import sha256
-from cryotome.weights import find_weights, needs_file, places, read_file, state_of_weights
+from cryotome.weights import (
+    _Redirects,
+    fetch_weights,
+    find_weights,
+    needs_file,
+    places,
+    read_file,
+    state_of_weights,
+)
 
 LARGE = {"view": "paper-fp32", "side": 224}
 SMALL = {
@@ -337,6 +346,32 @@ def test_the_offline_flag_is_honoured(tmp_path, server, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     code, said = fetch(tmp_path, server, url=f"{server}/m.pth", file="m.pth")
     assert (code, "HF_HUB_OFFLINE is set, so m.pth is not fetched" in said) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        {"url": "https://h.org/w/a.pth", "file": "../../x/site-packages/a.pth"},
+        {"url": "https://h.org/w/a.pth", "file": "/etc/a.pth"},
+        {"url": "https://h.org/../../../x/a.pth", "file": "a.pth"},
+        {"page": "https://h.org/../../../x", "file": "a.pth"},
+        {"hub": "../../x", "gated": False, "file": "a.pth"},
+        {"hub": "a/b", "revision": "../../x", "gated": False, "file": "a.pth"},
+    ],
+)
+def test_weights_lie_below_their_folder(tmp_path, weights):
+    """Behind the schema: a `.pth` in site-packages is code at the next start."""
+    with pytest.raises(CardError, match="leads out of"):
+        fetch_weights({"weights": weights}, "mine", tmp_path / "weights")
+    assert not list(tmp_path.rglob("*.pth"))
+
+
+def test_a_redirect_to_plain_http_needs_a_sha256():
+    request = Request("https://h.org/w.pth")
+    answer = (request, None, 302, "Found", {}, "http://h.org/w.pth")
+    assert _Redirects({"sha256": "0" * 64}).redirect_request(*answer).full_url == answer[-1]
+    with pytest.raises(ValueError, match="leads from https to http; write a sha256 in the card"):
+        _Redirects({}).redirect_request(*answer)
 
 
 @pytest.mark.parametrize("suffix", ["bin", "pth", "safetensors"])

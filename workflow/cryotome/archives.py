@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from cryotome.errors import DownloadError
+from cryotome.paths import leads_out
 
 LARGEST = 20  # times an archive's size: images do not shrink to less, bombs do
 
@@ -81,12 +82,13 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
 def _check(content: zipfile.ZipFile, archive: Path) -> None:
     entries = content.infolist()
     for entry in entries:
-        path = PurePosixPath(entry.filename.replace("\\", "/"))
-        link = stat.S_ISLNK(entry.external_attr >> 16)
-        if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or link:
+        name = entry.filename.replace("\\", "/")
+        link, nameless = stat.S_ISLNK(entry.external_attr >> 16), not PurePosixPath(name).parts
+        if leads_out(name) or ":" in name.split("/")[0] or link or (nameless and name != "./"):
+            why = "has no name" if nameless else "leads out of its folder"
             raise DownloadError(
                 f"{archive} is not unpacked: its entry {entry.filename!r} "
-                + ("is a link." if link else "leads out of its folder.")
+                f"{'is a link' if link else why}."
             )
     size, packed = sum(entry.file_size for entry in entries), archive.stat().st_size
     if size > LARGEST * packed:

@@ -33,6 +33,7 @@ from cryotome.stores import (
     UNREADABLE,
     VERSION,
     Rows,
+    check_plain,
     open_hdf5,
     passport,
     read_ids,
@@ -225,6 +226,8 @@ def read_bag(
         The bag is foreign where that is not allowed, half-written, damaged, or of another
         model, view, slide or tiles; or what it says of itself contradicts the card.
     """
+    if given is not None:
+        check_plain(path)
     if given is not None and not may_be_ours(path):
         return Bag(*read_foreign(path, given))
     stamps = passport(path, BAGS)

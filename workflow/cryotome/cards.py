@@ -4,6 +4,9 @@ The schemas' library is imported where a card is checked: most scripts take chec
 """
 
 import json
+import os
+import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
 from math import isfinite
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from cryotome.errors import CardError
+from cryotome.paths import leads_out
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -93,13 +97,40 @@ def read_yaml(path: Path) -> Card:
     return content
 
 
+def _is_line(said: str) -> bool:
+    return said.isprintable() and said.strip() == said != "" and said[0] not in "=+-@"
+
+
+def _is_inner_path(said: str) -> bool:
+    return said.isprintable() and said.strip() == said != "" and not leads_out(said)
+
+
+# what `format:` of a schema may ask of a text, and how that is said to people
+FORMATS = {
+    "line": (_is_line, "one line of printable text that begins with none of = + - @"),
+    "inner_path": (_is_inner_path, "a path below its folder: relative, and without `..`"),
+}
+
+
+def _pattern(_: Any, pattern: str, said: Any, __: Any) -> Iterator["ValidationError"]:
+    """Match as JSON Schema means it: Python's `$` also matches before a last line break."""
+    from jsonschema.exceptions import ValidationError
+
+    if isinstance(said, str) and not re.search(re.sub(r"(?<!\\)\$", r"\\Z", pattern), said):
+        yield ValidationError(f"{said!r} does not match {pattern!r}")
+
+
 @cache
 def _validator(schema: str) -> "Draft202012Validator":
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator, FormatChecker
+    from jsonschema.validators import extend
 
-    return Draft202012Validator(
-        yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text(encoding="utf-8"))
-    )
+    content = yaml.safe_load((SCHEMAS / f"{schema}.schema.yaml").read_text(encoding="utf-8"))
+    formats = FormatChecker(formats=[])
+    for name, (fits, _) in FORMATS.items():
+        formats.checks(name)(lambda said, fits=fits: not isinstance(said, str) or fits(said))
+    strict = extend(Draft202012Validator, {"pattern": _pattern})
+    return strict(content, format_checker=formats)
 
 
 def required_keys(schema: str) -> list[str]:
@@ -119,7 +150,7 @@ def check(content: Card, schema: str, path: Path | str) -> Card:
 
     error = best_match(_validator(schema).iter_errors(content))
     if error:
-        where = ".".join(map(str, error.path)) or "top level"
+        where = ".".join(map(str, error.absolute_path)) or "top level"
         raise CardError(f"{path}, {where}: {error.message}{_meant(error)}")
     return content
 
@@ -128,6 +159,8 @@ def _meant(error: "ValidationError") -> str:
     """Guess which key a misspelt one was to be."""
     if isinstance(error.instance, bool):
         return ". YAML reads yes, no, on and off as true or false; put such a word in quotes."
+    if error.validator == "format":
+        return f". It must be {FORMATS[str(error.validator_value)][1]}."
     said = [str(key) for key in error.instance] if isinstance(error.instance, dict) else []
     if error.validator == "required":
         needed: list[str] = error.validator_value  # type: ignore[assignment]
@@ -167,7 +200,7 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
     CardError
         No such card, a key the schema does not know, or a value out of bounds.
     """
-    path = folder / kind / f"{name}.yaml"
+    path = below(folder / kind, f"{name}.yaml")
     card = read_yaml(path)
     if "like" in card:
         change = {key: value for key, value in card.items() if key != "like"}
@@ -175,6 +208,22 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
         parent.pop("look", None)  # no two models look alike
         card = _merged(parent, change)
     return check(card, KINDS[kind], path)
+
+
+def below(folder: Path, said: str) -> Path:
+    """Return the path that a card says, sure that it lies below its folder.
+
+    Links inside the folder may lead anywhere: they are the user's own.
+
+    Raises
+    ------
+    CardError
+        It leads out of the folder.
+    """
+    place = Path(os.path.normpath(folder / said))
+    if leads_out(said) or not place.is_relative_to(os.path.normpath(folder)):
+        raise CardError(f"{said!r} leads out of {folder}. Write {FORMATS['inner_path'][1]}.")
+    return folder / said
 
 
 def facts(card: Card, *only: str) -> str:

@@ -13,6 +13,7 @@ from cryotome.errors import DataError
 from cryotome.reading import report_reading
 from cryotome.slide_names import FLAT, files_below, number, same_spelling, slide_of
 
+PLACE = re.compile(r"{([^{}]+)}")  # of a column's value in a card's template
 NAMED = 20  # images that a report names
 
 
@@ -74,16 +75,21 @@ def _suffix(path: str) -> str:
     return f"{Path(path).suffix or 'without a suffix'} (no image)"
 
 
+def _filled(template: str, row: dict[str, str]) -> str:
+    """Put the cells of a row into a card's template; `str.format` would obey more than names."""
+    return PLACE.sub(lambda place: row[place[1]], template)
+
+
 def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
     """Read the CSV; columns key, x, y, and slide, number where `reading` names slides."""
-    asked = re.findall(r"{(\w+)}", reading["key"] + reading.get("slide", ""))
+    asked = PLACE.findall(reading["key"] + reading.get("slide", ""))
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
     table = read_csv(path, needed, text=True)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
-    table["key"] = [same_spelling(reading["key"].format(**row)) for row in spelt]
+    table["key"] = [same_spelling(_filled(reading["key"], row)) for row in spelt]
     table = table.drop(columns="slide", errors="ignore")
     if "slide" in reading:
-        table["slide"] = [same_spelling(reading["slide"].format(**row)) for row in spelt]
+        table["slide"] = [same_spelling(_filled(reading["slide"], row)) for row in spelt]
         table["number"] = table["slide"].map(number)
     places = table.reindex(columns=["x", "y"], fill_value="0")
     table[["x", "y"]] = places.apply(pd.to_numeric, errors="coerce").astype(float)

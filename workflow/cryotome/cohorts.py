@@ -4,8 +4,9 @@ import json
 import re
 import warnings
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,10 @@ from cryotome.images import what_is_odd
 from cryotome.slide_names import label_of, same_spelling, slide_of, text_of, why_no_wildcard
 
 NOBODY = "no patient is known: not in the slide table, or not matched by `patient:`"
+
+UNPACKED, MOST_CELLS = 100_000_000, 5_000_000  # bytes of an XLSX, cells of a sheet
+# where a row or a cell of a sheet lies, as its XML says it
+PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]{0,3})(\d{1,9})["']""")
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,40 @@ def load_slides(path: Path, dataset: str) -> pd.DataFrame:
     return table.apply(lambda column: across(dataset, column))
 
 
+def _check_reach(path: Path) -> None:
+    """Refuse an XLSX that fills a memory: one cell far out makes all before it.
+
+    Raises
+    ------
+    DataError
+        It unpacks to too much, or a sheet reaches too far.
+    """
+    with ZipFile(path) as book:
+        size = sum(entry.file_size for entry in book.infolist())
+        if size > UNPACKED:
+            raise DataError(
+                f"{path} unpacks to {size:,} bytes, and at most {UNPACKED:,} are read. Save the "
+                "columns that the card names as CSV."
+            )
+        for entry in book.infolist():
+            if not entry.filename.startswith("xl/worksheets/") or entry.is_dir():
+                continue
+            rows, named = 1, {b"A"}
+            for place in PLACE.finditer(book.read(entry)):
+                rows = max(rows, int(place[2]))
+                named.add(place[1])
+            columns = max(reduce(lambda n, c: 26 * n + c - 64, letters, 0) for letters in named)
+            if rows * columns > MOST_CELLS:
+                raise DataError(
+                    f"{path}, {entry.filename}: its cells reach to row {rows:,} and column "
+                    f"{columns:,}, and at most {MOST_CELLS:,} cells are read. Delete what stands "
+                    "far from the table, or save it as CSV."
+                )
+
+
 def _read_xlsx(path: Path, sheet: str | None) -> pd.DataFrame:
     try:
+        _check_reach(path)
         with warnings.catch_warnings(), pd.ExcelFile(path, engine="openpyxl") as book:
             warnings.simplefilter("ignore", UserWarning)  # styles that openpyxl does not read
             if sheet is not None and sheet not in book.sheet_names:

@@ -11,6 +11,7 @@ from cryotome.colorectal_tables import judged, read_summaries, table_of_rows
 from cryotome.failures import Failure, failures
 from cryotome.paths import written_whole
 from cryotome.published import read_published
+from cryotome.sheets import write_csv
 from cryotome.study import Study
 
 # rules whose failure keeps a row's scores away
@@ -100,7 +101,7 @@ def write_partials(
         folder = logs.parent / "studies" / study.name / "colorectal"
         table = partial_table(list(map(Path, scores[kind])), published, kind, failed, about)
         with written_whole(folder / f"{name}_partial.csv") as beside:
-            table.to_csv(beside, index=False)
+            write_csv(table, beside)
         say(
             f"{folder / name}_partial.csv holds what there is of paper 002's table, and why the "
             "rest is missing."

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from cryotome import drawing  # noqa: F401  # text as written
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"  # Okabe and Ito, for every eye
 
@@ -56,6 +57,6 @@ def write_curve(
     """Write the table and the picture; both say whether the tissue is invented."""
     with written_whole(table) as beside:
         told = curve.assign(synthetic=synthetic)
-        told.to_csv(beside, index=False, float_format="%.6g")
+        write_csv(told, beside, float_format="%.6g")
     with written_whole(picture) as beside:
         draw(curve, title=title, synthetic=synthetic).savefig(beside, dpi=110, format="png")

@@ -14,6 +14,7 @@ import pandas as pd
 import tifffile
 
 from cryotome.demo import NOTICE, Domain, ground, nucleus, scan, stamp, tags
+from cryotome.sheets import write_csv
 
 SIDE = 64  # px
 TRAINING = 24  # patches of each class
@@ -137,4 +138,4 @@ def make_tissue(table: Path, images: Path, *, count: int, domain: Domain, seed: 
                 images / name / f"{image}.tif", pixels, photometric="rgb", **tags(domain.mpp)
             )
             lines.append((image, NOTICE))
-    pd.DataFrame(lines, columns=["image", "notice"]).to_csv(table, index=False)
+    write_csv(pd.DataFrame(lines, columns=["image", "notice"]), table)

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from cryotome.cards import Card, read_yaml
+from cryotome.cards import Card, below, read_yaml
 from cryotome.cells import read_cells
 from cryotome.cohorts import check_counts as check_labels
 from cryotome.cohorts import read_labels
@@ -121,10 +121,12 @@ def check_dataset(study: Study, site: Site, name: str) -> Finding:
                if key in card and not (root / card[key]).exists()]  # fmt: skip
     if lacking:
         return Finding(MEND, f"dataset {name}: {' and '.join(map(str, lacking))} lack: {way}")
-    annotations = root / card["annotations"] if "annotations" in card else None
+    annotations = below(root, card["annotations"]) if "annotations" in card else None
     try:
-        cells = read_cells(annotations, root / card["images"], card, name)
-        wanted = {one: find_image(root / card["images"], one) for one in cells["image"].unique()}
+        cells = read_cells(annotations, below(root, card["images"]), card, name)
+        wanted = {
+            one: find_image(below(root, card["images"]), one) for one in cells["image"].unique()
+        }
         gone = [one for one, path in wanted.items() if not path.exists()]
         counted = f"{len(cells):,} cells{' as expected' * ('expect' in card)}, "
         counted += f"{len(wanted) - len(gone):,} of {len(wanted):,} images"
@@ -142,7 +144,7 @@ def check_cohort(study: Study, site: Site, name: str) -> Finding:
     card = study.dataset(name)
     try:
         files, mine = slide_files(study, site, name), labelled_slides(study, site, name)
-        table = site.data_root / card["labels"]["table"]
+        table = below(site.data_root, card["labels"]["table"])
         labels = read_labels(table, card["labels"])
         counted = f"{labels['TARGET'].notna().sum():,} labelled patients"
         if "expect" in card:
@@ -150,7 +152,7 @@ def check_cohort(study: Study, site: Site, name: str) -> Finding:
             counted += " as expected"
         counted += f"; {len(mine):,} slides of labelled patients among {len(files):,}"
         for model, given in card.get("bags", {}).items():
-            bags = given_bags(str(site.data_root / given["folder"]), mine, name)
+            bags = given_bags(str(below(site.data_root, given["folder"])), mine, name)
             counted += f"; bags of {model} for {len(bags):,} of them"
         if "images" not in card:
             return Finding(OK, f"dataset {name}: {counted}")

@@ -72,6 +72,8 @@ def _timm(card: Card) -> nn.Module:
 def _torchvision(card: Card) -> nn.Module:
     import torchvision
 
+    if card["architecture"] not in torchvision.models.list_models(torchvision.models):
+        raise CardError(f"torchvision classifies with no {card['architecture']!r}.")
     network = torchvision.models.get_model(card["architecture"], weights=None, **card["arguments"])
     network.fc = nn.Identity()
     return network
@@ -80,8 +82,11 @@ def _torchvision(card: Card) -> nn.Module:
 def _transformers(card: Card) -> nn.Module:
     import transformers
 
-    network = getattr(transformers, card["architecture"])
-    return network(network.config_class(**card["arguments"]), **without_pooler(network))
+    network: Any = getattr(transformers, card["architecture"], None)
+    config = getattr(network, "config_class", None)
+    if not config or not issubclass(network, transformers.PreTrainedModel):
+        raise CardError(f"transformers has no network of the name {card['architecture']!r}.")
+    return network(config(**card["arguments"]), **without_pooler(network))
 
 
 LOADERS: dict[str, Callable[[Card], nn.Module]] = {

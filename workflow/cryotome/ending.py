@@ -12,6 +12,7 @@ from cryotome.errors import StoreError
 from cryotome.failures import by_kind, described, failures
 from cryotome.partial import at_hand, table2_partial
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.stores import PATCHES, passport
 from cryotome.study import Study
 
@@ -39,7 +40,7 @@ def write_partial(
     scores, why = at_hand(predictions, {path.stem: path for path in cells}, failures(logs))
     result = table2_partial(scores, pd.read_csv(published), why, **how)
     with written_whole(table) as beside:
-        result.to_csv(beside, index=False)
+        write_csv(result, beside)
 
 
 def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False) -> Path | None:

@@ -22,14 +22,19 @@ from cryotome.image_tags import (
     slide_scale,
 )
 from cryotome.image_tags import tag_mpp as tag_mpp
+from cryotome.paths import leads_out
 from cryotome.pyramid import Levels
 from cryotome.slide_names import image_named
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
+SAFE_PIXELS = 50_000_000  # whatever the file weighs; a region of MIDOG has fewer
+PIXELS_OF_A_BYTE = 30  # of a larger image: tissue packs to a twentieth, bombs to a thousandth
 LONGEST = 240  # bytes of a name; file systems take 255
 MOST_TILE = 2**26  # pixels of one tile or strip, decoded at once
 Image.MAX_IMAGE_PIXELS = None  # `MOST_PIXELS` is asked for instead, with a sentence
 
+# what Pillow may decode: no others, some of which start programs (EPS: Ghostscript)
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 ROI_AREA = 2e6  # µm²: a MIDOG region measures 2 mm² (Aubreville et al. 2024)
 
 
@@ -156,13 +161,14 @@ def _check_colour(page: tifffile.TiffPage, path: Path) -> None:
 
 
 def _decoded(path: Path) -> tuple[np.ndarray, Scale]:
-    with Image.open(path) as image:
+    with Image.open(path, formats=FORMATS) as image:
         if ";16" in str(image.tile):  # Pillow would cut 16 bits to 8 in silence
             raise _not_colour(path, "16-bit")
         if image.mode not in ("RGB", "RGBA"):
             raise _not_colour(path, KINDS.get(image.mode, image.mode))
-        if image.width * image.height > MOST_PIXELS:
-            raise _too_large(path, *image.size, "the image", MOST_PIXELS)
+        most = min(MOST_PIXELS, max(SAFE_PIXELS, PIXELS_OF_A_BYTE * path.stat().st_size))
+        if image.width * image.height > most:
+            raise _too_large(path, *image.size, "the image", most)
         image.load()
         check_upright(image.getexif().get(ORIENTATION), path)  # in PNG it may follow the pixels
         return np.asarray(image), picture_scale(image)
@@ -213,7 +219,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
         if openslide.OpenSlide.detect_format(path):
             with openslide.OpenSlide(path) as slide:
                 return slide.dimensions
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             return image.size
     except UNREADABLE:
         return None
@@ -235,10 +241,9 @@ def what_is_odd(name: object) -> str:
         return f"it has more than {LONGEST} bytes"
     if name[:1] in tuple("=+-@"):
         return "a spreadsheet would take it for a formula"
-    path = PurePosixPath(name.replace("\\", "/"))
-    if "\\" in name or path.is_absolute() or ".." in path.parts or name[1:2] == ":":
+    if leads_out(name):
         return "it leads out of the folder"
-    return "it is a hidden file" if path.name[:1] == "." else ""
+    return "it is a hidden file" if PurePosixPath(name).name[:1] == "." else ""
 
 
 def find_image(folder: Path, name: str) -> Path:

@@ -18,6 +18,7 @@ from cryotome.errors import CryotomeError
 from cryotome.failures import ENDING, KEPT, is_mendable, reason, recorded, without_secrets
 from cryotome.interpreter import restart_in_utf8
 from cryotome.leases import leased
+from cryotome.private import confined
 from cryotome.watch import LOG, watched
 
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
@@ -131,14 +132,15 @@ def run(main: Callable[..., None]) -> None:
     if job is None:
         if main.__module__ == "__main__":
             restart_in_utf8()
-        main(**_from_command_line(main, wanted))
+        with confined():
+            main(**_from_command_line(main, wanted))
         return
     path, keys = Path(job.log[0]), dict(job.wildcards.items())
     with _logging(path) as log:
         try:
             gpus = job.resources.get("gpu", 0)
             about = path, job.rule, keys
-            with recorded(*about) as tell, ledger.kept(*about, job.threads) as attempt:
+            with confined(), recorded(*about) as tell, ledger.kept(*about, job.threads) as attempt:
 
                 def last_words(why: str) -> None:
                     tell(why)

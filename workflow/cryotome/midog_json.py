@@ -148,8 +148,9 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Make an object of JSON; Python would keep the last of equal keys in silence."""
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = [key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place])]
-        raise ValueError(f"the key {twice[0]!r} twice")
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"the key {twice!r} twice")
     return found
 
 

@@ -3,10 +3,11 @@
 import glob
 import hashlib
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 TEXT = {"train_domain": str, "test_domain": str}  # columns of results; a domain 01 is no number
 
@@ -31,6 +32,18 @@ def key(path: Path | str, name: str) -> str:
     raise KeyError(f"{path} carries no key {name!r}")
 
 
+def leads_out(said: str) -> bool:
+    """Whether a path that somebody wrote leads out of the folder that it is to lie in.
+
+    On no system may it: neither an absolute path, nor a drive, nor `..` anywhere, nor a `\\`.
+
+    >>> [leads_out(said) for said in ("a/b.csv", "a/../b", "/etc/passwd", "C:/x", "a\\\\b")]
+    [False, True, True, True, True]
+    """
+    path = PurePosixPath(said.replace("\\", "/"))
+    return "\\" in said or path.is_absolute() or ".." in path.parts or said[1:2] == ":"
+
+
 def sha256(path: Path | str) -> str:
     """Return the sha256 of a file's bytes, as 64 hexadecimal digits."""
     with open(path, "rb") as file:
@@ -51,7 +64,9 @@ def _runs(pid: int) -> bool:
 def written_whole(path: Path | str) -> Iterator[Path]:
     """Give a place beside `path` to write to; rename it to `path` only if the block succeeds.
 
-    What a process of this machine left there when it was killed is cleared away.
+    It is made here, under a name that nobody can guess and that was not there: who may write to
+    the folder, too, cannot lead it elsewhere by a link. What a process of this machine left there
+    when it was killed is cleared away.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,8 +74,9 @@ def written_whole(path: Path | str) -> Iterator[Path]:
     for left in path.parent.glob(f"{glob.escape(start)}.*.part"):
         if not _runs(int(left.name.split(".")[-2])):
             left.unlink(missing_ok=True)
-    beside = path.with_name(f"{start}.{os.getpid()}.part")
+    beside = path.with_name(f"{start}.{secrets.token_hex(4)}.{os.getpid()}.part")
     try:
+        os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
         yield beside
         beside.replace(path)
     except OSError as error:

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from cryotome.paths import written_whole
+from cryotome.sheets import harmless
 from cryotome.web import shown
 
 
@@ -81,4 +82,4 @@ def write_receipt(held: list[Held], path: Path) -> None:
     with written_whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Held)])
         table.writeheader()
-        table.writerows(map(asdict, held))
+        table.writerows({k: harmless(v) for k, v in asdict(one).items()} for one in held)

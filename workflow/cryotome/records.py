@@ -4,18 +4,20 @@ import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
 from cryotome.cards import Card
 from cryotome.errors import DownloadError
+from cryotome.paths import leads_out
 
 ZENODO = "https://zenodo.org/api"
 FIGSHARE = "https://api.figshare.com/v2"
 GITHUB = "https://api.github.com"
 RAW = "https://raw.githubusercontent.com"
 PAGE = 1000  # the most that figshare gives at once; several pages repeat and miss articles
+
+ROUGHLY = 2  # times a card's `gigabytes`, which say about what travels
 
 Ask = Callable[[str], Any]  # address to the JSON that it says
 
@@ -36,6 +38,8 @@ class Remote:
         `md5:…`, `git:…` (the id of a git object), or None where the record has none.
     target
         Where it goes, below `data_root`.
+    most
+        Bytes at which the transfer of a file of unknown size is broken off.
     """
 
     name: str
@@ -43,6 +47,7 @@ class Remote:
     size: int | None = None
     checksum: str | None = None
     target: str = ""
+    most: int | None = None
 
 
 def _zenodo(record: Card, ask: Ask, _: Ask) -> list[Remote]:
@@ -106,12 +111,21 @@ def list_record(record: Card, ask: Ask, remembered: Ask) -> list[Remote]:
     """
     (host,) = HOSTS.keys() & record.keys()
     try:
-        return HOSTS[host](record, ask, remembered)
+        return list(map(_sound, HOSTS[host](record, ask, remembered)))
     except (KeyError, TypeError, AttributeError) as error:
         raise DownloadError(
             f"{host} {record[host]} does not list its files as it used to ({error!r}). Fetch them "
             "by hand, and tell us."
         ) from error
+
+
+def _sound(remote: Remote) -> Remote:
+    """Return a file of a listing if all that it says of it is of the kind that it should be."""
+    texts = [remote.name, *remote.urls, remote.checksum or ""]
+    known = remote.size is None or (type(remote.size) is int and remote.size >= 0)
+    if not known or not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"it says {remote!r:.200}")
+    return remote
 
 
 def wanted(card: Card, record: str, listed: list[Remote]) -> list[Remote]:
@@ -129,9 +143,10 @@ def wanted(card: Card, record: str, listed: list[Remote]) -> list[Remote]:
         if not match:
             continue
         target = match.expand(card["files"][match.re.pattern])
-        if target.startswith("/") or ".." in PurePosixPath(target).parts:
+        if not target or not target.isprintable() or leads_out(target):
             raise DownloadError(f"{record}: {remote.name!r} would leave `data_root` for {target}.")
-        complete = replace(_known(remote, card, record), target=target)
+        most = int(ROUGHLY * card["gigabytes"] * 1e9) if "gigabytes" in card else None
+        complete = replace(_known(remote, card, record), target=target, most=most)
         if found.setdefault(target, complete).checksum != complete.checksum:
             raise DownloadError(f"{record}: the record has two files for {target}.")
     if len(found) != card["expect"]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryotome.cards import Card, read_yaml
+from cryotome.cards import Card, below, read_yaml
 from cryotome.cluster import KEYS, SCHEDULER, Cluster, cluster_of
 from cryotome.costs import CORE_GFLOPS, study_gflop
 from cryotome.errors import CardError, CryotomeError
@@ -93,7 +93,7 @@ def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
     card = study.dataset(dataset)
     if "annotations" not in card:
         return []
-    path = folder_of(card, site.data_root) / card["annotations"]
+    path = below(folder_of(card, site.data_root), card["annotations"])
     if "synthetic" not in card and not path.exists():
         if PLAN in os.environ:
             return []
@@ -114,7 +114,7 @@ def images_at_hand(study: Study, site: Site, dataset: str) -> list[str]:
         It is not.
     """
     card = study.dataset(dataset)
-    folder = folder_of(card, site.data_root) / card["images"]
+    folder = below(folder_of(card, site.data_root), card["images"])
     if "synthetic" not in card and not folder.is_dir() and PLAN not in os.environ:
         raise CryotomeError(
             f"{folder} does not exist, so no patch of {dataset!r} can be cut. "
@@ -227,10 +227,10 @@ def shopping_list(study: Study, site: Site) -> str:
         lines.append(f"{name}: {card['title']}. {card['source']}")
         for key, where in (card | card.get("labels", {})).items():
             if key in ("annotations", "images", "slide_table", "table"):
-                path = folder_of(card, site.data_root) / where
+                path = below(folder_of(card, site.data_root), where)
                 lines.append(f"  {_state(path, card.get('expect', {}).get('images', 0))}")
         for model, given in card.get("bags", {}).items():
-            path = site.data_root / given["folder"]
+            path = below(site.data_root, given["folder"])
             lines.append(f"  {_state(path, 0)}: bags of {model}")
     for name in study.records:
         card = study.record(name)

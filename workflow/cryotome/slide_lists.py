@@ -4,7 +4,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-from cryotome.cards import Card
+from cryotome.cards import Card, below
 from cryotome.demo_cohorts import COHORTS, cohort_slides
 from cryotome.errors import CryotomeError, DataError, StoreError
 from cryotome.site import PLAN, Site, folder_of
@@ -34,7 +34,7 @@ def slide_files(study: Study, site: Site, dataset: str) -> dict[str, str]:
     card = study.dataset(dataset)
     if "images" not in card:
         return _without_slides(study, site, dataset)
-    folder = folder_of(card, site.data_root) / card["images"]
+    folder = below(folder_of(card, site.data_root), card["images"])
     if "synthetic" in card:
         slides = cohort_slides(COHORTS[dataset])
         return {slide.name: str(folder / f"{slide.name}.tiff") for slide in slides}
@@ -57,13 +57,13 @@ def slide_files(study: Study, site: Site, dataset: str) -> dict[str, str]:
 
 def look_for_slides(card: Card, data_root: Path) -> Found:
     """Return what `slide_files` finds of a real cohort's card, and what it passes over."""
-    return find_slides(data_root / card["images"], _named(card, data_root))
+    return find_slides(below(data_root, card["images"]), _named(card, data_root))
 
 
 def _without_slides(study: Study, site: Site, dataset: str) -> dict[str, str]:
     """Return the slides of a cohort that has bags alone: those of the slide table and the bags."""
     card = study.dataset(dataset)
-    folders = [site.data_root / given["folder"] for given in card["bags"].values()]
+    folders = [below(site.data_root, given["folder"]) for given in card["bags"].values()]
     found = dict.fromkeys(_named(card, site.data_root), "")
     for folder in folders:
         if folder.is_dir() or PLAN not in os.environ:
@@ -146,7 +146,7 @@ def refuse_foreign(bag: str) -> None:
 
 def _named(card: Card, data_root: Path) -> list[str]:
     """Return the slides that the slide table names, as it writes them, where there is one."""
-    path = data_root / card.get("slide_table", "")
+    path = below(data_root, card.get("slide_table", ""))
     if "slide_table" not in card or not path.exists():
         return []
     from cryotome.cohorts import read_slide_table  # pandas, seldom needed
@@ -170,7 +170,7 @@ def labelled_slides(study: Study, site: Site, dataset: str) -> list[str]:
     from cryotome.cohorts import join_cohort, read_labels, read_slides  # pandas, seldom needed
 
     paths = {"labels": card["labels"]["table"], "slides": card.get("slide_table")}
-    at = {name: site.data_root / said for name, said in paths.items() if said}
+    at = {name: below(site.data_root, said) for name, said in paths.items() if said}
     for path in at.values():
         if not path.exists():
             raise CryotomeError(

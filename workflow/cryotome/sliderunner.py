@@ -22,6 +22,7 @@ from cryotome.slide_names import same_spelling
 
 ROWS = 5_000_000  # rows of a table, more than twenty times those of the largest dataset
 SECONDS = 120  # that a database may take
+LONGEST = 300  # characters of a text that are read; no name has as many
 
 KINDS = {1: "spot", 2: "rectangle", 3: "polygon", 4: "spot", 5: "circle"}  # by Annotations.type
 LEAST = {"spot": 1, "rectangle": 2, "polygon": 2, "circle": 1}  # positions that give a centre
@@ -159,8 +160,12 @@ def _select(
     there = {str(row[1]).lower() for row in database.execute(f"PRAGMA table_info({table})")}
     spelt = [name if name.lower() in there else f"NULL AS {name}" for name in else_null]
     order = "ORDER BY uid" if "uid" in there else ""
+    short = [
+        f"CASE WHEN length({name}) > {LONGEST} THEN substr({name}, 1, {LONGEST}) ELSE {name} END"
+        for name in needed
+    ]
     rows = database.execute(
-        f"SELECT {', '.join([*needed, *spelt])} FROM {table} {order} LIMIT {ROWS + 1}"
+        f"SELECT {', '.join([*short, *spelt])} FROM {table} {order} LIMIT {ROWS + 1}"
     ).fetchall()
     if len(rows) > ROWS:
         raise sqlite3.DataError(f"more than {ROWS:,} rows in {table}")

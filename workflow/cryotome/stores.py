@@ -4,6 +4,7 @@ import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ EMBEDDINGS = "cryotome embeddings"
 VERSION = 2
 SUMS, SEAL = "crc32", "seal"  # of each row; of ids, checksums and passport together
 LAYOUT = ("v108", "v108")  # HDF5's own checksums over names, shapes and attributes
+
+MOST_ARRAYS = 10_000  # of a file that another program wrote
+GROWTH, SMALL = 100, 2**20  # times what an array takes in its file; bytes that any may have
 
 Rows = tuple[int, int]  # first row of a store, number of rows
 Keep = Callable[[int, np.ndarray], None]  # takes the first row and the values of some
@@ -55,6 +59,7 @@ def open_hdf5(path: Path, mode: str = "r", **how: Any) -> h5py.File:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
+    _check_regular(path)
     try:
         with open_hdf5(path) as file:
             yield file
@@ -67,7 +72,8 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 def _array(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     """Return an array that lies whole in its file, so that reading it costs what it weighs."""
-    found = file.get(name)
+    linked = isinstance(file.get(name, getlink=True), h5py.HardLink)
+    found = file.get(name) if linked else None
     if not isinstance(found, h5py.Dataset):
         # h5py finds no array, too, where the disk fails
         raise unreadable(path) or StoreError(f"{path} holds no {name}. Delete it and rerun.")
@@ -76,6 +82,62 @@ def _array(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     if found.dtype.kind not in "iuf" or not found.shape or not lies_in_it:
         raise StoreError(f"{path} holds {name} as no plain, whole numbers. Delete it and rerun.")
     return found
+
+
+def _check_regular(path: Path) -> None:
+    if path.exists() and not path.is_file():  # HDF5 waits for ever for what a pipe will say
+        raise StoreError(f"{path} is no regular file. Put the file itself there.")
+
+
+def check_plain(path: Path) -> None:
+    """Refuse an HDF5 file of others that reads other files, or grows beyond measure when read.
+
+    All its links are hard, and all its arrays lie in the file itself: no external link or
+    storage, no virtual array. None takes more than a hundred times the memory that it takes there.
+
+    Raises
+    ------
+    StoreError
+        It is such a file, or cannot be read.
+    """
+    with _opened(path) as file:
+        groups, seen = [file], set()
+        for group in groups:  # grows on the way
+            for name in group:
+                if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                    raise StoreError(_elsewhere(path, f"{name!r} is a link"))
+                found = group[name]
+                place = h5py.h5o.get_info(found.id).addr
+                if place in seen:
+                    continue
+                seen.add(place)
+                if len(seen) > MOST_ARRAYS:
+                    raise StoreError(f"{path} holds more than {MOST_ARRAYS:,} arrays and groups.")
+                if isinstance(found, h5py.Group):
+                    groups.append(found)
+                elif isinstance(found, h5py.Dataset):
+                    _check_array(path, found)
+
+
+def _elsewhere(path: Path, why: str) -> str:
+    return (
+        f"{path}: {why}, which may lead to other files. A file of features holds its arrays "
+        "itself; write it anew without links, external storage and virtual arrays."
+    )
+
+
+def _check_array(path: Path, found: h5py.Dataset) -> None:
+    """Refuse an array that lies elsewhere, or whose declared size its file does not bear out."""
+    how = found.id.get_create_plist()
+    if how.get_layout() == h5py.h5d.VIRTUAL or how.get_external_count():
+        raise StoreError(_elsewhere(path, f"{found.name} does not lie in it"))
+    taken, size = found.id.get_storage_size(), path.stat().st_size
+    chunk = prod(found.chunks) * found.dtype.itemsize if found.chunks else 0
+    if taken > size or max(found.nbytes, chunk) > GROWTH * taken + SMALL:
+        raise StoreError(
+            f"{path}: {found.name} declares {found.shape}, {max(found.nbytes, chunk):,} bytes, and "
+            f"takes {taken:,} in a file of {size:,}. It is not read; write the file anew."
+        )
 
 
 def row_sums(values: np.ndarray, each: Callable[..., Iterable[int]] = map) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Tidy scores become the tables as printed, beside the published numbers."""
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import pandas as pd
 
 from cryotome.cards import MATCHED, Card
 from cryotome.paths import TEXT
+from cryotome.sheets import in_latex, in_markdown
 from cryotome.units import as_unit
 
 KEYS = ["dataset", "model", "head"]
@@ -235,35 +235,20 @@ def _tissue(about: Card) -> str:
 
 def to_markdown(cells: pd.DataFrame, text: str) -> str:
     """Write cells as a Markdown table above its caption; text is shown as written."""
-
-    def spelt(value: object) -> str:
-        return re.sub(r"([\\|<$`])", r"\\\1", str(value))
-
-    lines = [
-        " | ".join(map(spelt, row)) for row in [list(cells.columns), *cells.to_numpy().tolist()]
-    ]
-    lines.insert(1, " | ".join(["---"] * cells.shape[1]))
-    return "\n".join(f"| {line} |" for line in lines) + f"\n\n{spelt(text)}\n"
-
-
-# what LaTeX would take for a command
-LATEX = {char: f"\\{char}" for char in "&%$#_{}"} | {"±": r"$\pm$", "\\": r"\textbackslash{}"}
-LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}"}
+    head = [list(cells.columns), ["---"] * cells.shape[1]]
+    rows = head + cells.to_numpy().tolist()
+    lines = ["| " + " | ".join(map(in_markdown, row)) + " |" for row in rows]
+    return "\n".join(lines) + f"\n\n{in_markdown(text)}\n"
 
 
 def to_latex(cells: pd.DataFrame, text: str) -> str:
     """Write cells as a LaTeX table with booktabs rules."""
-
-    def spelt(value: object) -> str:
-        return "".join(LATEX.get(char, char) for char in str(value))
-
-    body = [" & ".join(map(spelt, row)) + r" \\" for row in cells.to_numpy().tolist()]
-    rule = " & ".join(map(spelt, cells.columns)) + r" \\"
+    body = [" & ".join(map(in_latex, row)) + r" \\" for row in cells.to_numpy().tolist()]
+    rule = " & ".join(map(in_latex, cells.columns)) + r" \\"
     columns = "ll" + "c" * (cells.shape[1] - 2)
     inner = "\n".join([r"\toprule", rule, r"\midrule", *body, r"\bottomrule"])
     return (
         "\\begin{table}\n\\centering\n"
         f"\\begin{{tabular}}{{{columns}}}\n{inner}\n\\end{{tabular}}\n"
-        f"\\caption{{{spelt(text)}}}\n\\end{{table}}\n"
+        f"\\caption{{{in_latex(text)}}}\n\\end{{table}}\n"
     )

@@ -27,6 +27,7 @@ from cryotome.stores import (
     SUMS,
     UNREADABLE,
     VERSION,
+    check_plain,
     check_rows,
     open_hdf5,
     passport,
@@ -139,6 +140,7 @@ def read_tiles(path: Path, **wanted: str) -> Tiles:
     StoreError
         The store is foreign, half-written, damaged, or of another slide or dataset.
     """
+    check_plain(path)
     stamps = passport(path, TILES)
     for name, value in wanted.items():
         if stamps.get(name) != value:

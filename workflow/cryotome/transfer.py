@@ -54,7 +54,12 @@ class _Part:
         self.path, self.remote = part_of(target), remote
         self.edition = target.with_name(f"{target.name}.part.edition")
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.file: IO[bytes] = open(self.path, "a+b")  # noqa: SIM115  # closed by `close`
+        if self.edition.is_symlink() and self.edition.is_file():
+            raise DownloadError(
+                f"{self.edition} is a link, and would be written through. Remove it"
+            )
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self.file: IO[bytes] = os.fdopen(os.open(self.path, flags, 0o666), "a+b")
         try:
             fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             sole = os.path.samestat(os.fstat(self.file.fileno()), self.path.stat())
@@ -187,6 +192,12 @@ def _attempt(url: str, part: _Part, web: Web, tell: Callable[[int], object]) -> 
             if size is not None and part.size > size:
                 _throw_away(part, tell)
                 raise DownloadError(f"more than the record's {size:,} bytes came")
+            if size is None and part.size > (part.remote.most or part.size):
+                _throw_away(part, tell)
+                raise DownloadError(
+                    f"more than {part.remote.most:,} bytes came, twice the card's `gigabytes`; "
+                    "the record does not say its size. Correct `gigabytes:`"
+                )
             if web.stop.is_set():
                 raise DownloadError("it was stopped")
     if not part.size:

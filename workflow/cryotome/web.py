@@ -1,5 +1,6 @@
 """Ask servers that fail, stall and limit, until they answer or patience ends."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from cryotome.errors import DownloadError
 from cryotome.failures import without_secrets
 
 T = TypeVar("T")
+LISTING = 2**25  # bytes of a listing, four times the most that GitHub gives at once
 ALIKE = 3  # files of a server in a row that failed alike, after which each further one gets one try
 
 # Answers that may be others a minute later: 202 and 403 are also how figshare says "too many".
@@ -142,14 +144,18 @@ class Web:
             It cannot be reached, refuses, or says no JSON.
         """
 
-        def attempt() -> httpx2.Response:
+        def attempt() -> bytes:
             with self.answer(url) as got:
-                got.read()
-                return got
+                content = bytearray()
+                for piece in got.iter_bytes():  # unpacked, where the server packs it all the same
+                    content += piece
+                    if len(content) > LISTING:
+                        raise DownloadError(f"its listing has more than {LISTING:,} bytes")
+                return bytes(content)
 
         try:
-            return self.patiently(url, attempt).json()
-        except ValueError as error:
+            return json.loads(self.patiently(url, attempt))
+        except (ValueError, RecursionError) as error:
             raise DownloadError(f"{shown(url)} says no JSON; a page, perhaps.") from error
         except DownloadError as error:
             raise DownloadError(f"{shown(url)}: {error}.") from error

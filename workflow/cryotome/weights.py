@@ -7,11 +7,11 @@ from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlparse
-from urllib.request import urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import httpx2
 
-from cryotome.cards import Card
+from cryotome.cards import Card, below
 from cryotome.errors import TORN, WeightsError, blame_place
 from cryotome.paths import sha256, written_whole
 from cryotome.variants import model_of
@@ -59,6 +59,11 @@ def places(card: Card, name: str, weights_dir: Path) -> list[Path]:
     The first is the model's own. The second is that of its source, shared by all cards of
     that file: `{hub}` or `{hub}@{revision}`, else host and path of the address. Weights that a
     rule of this workflow makes lie where the rule says.
+
+    Raises
+    ------
+    CardError
+        One of them leads out of `weights_dir`.
     """
     weights = card["weights"]
     if "finetune" in weights:
@@ -71,7 +76,9 @@ def places(card: Card, name: str, weights_dir: Path) -> list[Path]:
         folder = PurePosixPath(address.path)
         folder = folder.parent if "url" in weights else folder
         shared = f"{address.netloc}{folder}"
-    return [weights_dir / folder / weights["file"] for folder in (model_of(name), shared)]
+    inner = f"{shared}/{weights['file']}"
+    below(weights_dir / shared, weights["file"])
+    return [below(weights_dir, path) for path in (f"{model_of(name)}/{weights['file']}", inner)]
 
 
 def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
@@ -276,6 +283,19 @@ def _refused(error: BaseException, card: Card, name: str, target: Path) -> str:
     )
 
 
+class _Redirects(HTTPRedirectHandler):
+    """Go where an address leads, but not from https to http, where anyone may answer."""
+
+    def __init__(self, weights: Card) -> None:
+        self.weights = weights
+
+    def redirect_request(self, req: Request, *answer: Any) -> Request | None:
+        onward = super().redirect_request(req, *answer)
+        if onward and req.type == "https" != onward.type and "sha256" not in self.weights:
+            raise ValueError(f"it leads from https to {onward.type}; write a sha256 in the card")
+        return onward
+
+
 def _download(weights: Card, target: Path) -> None:
     if "hub" in weights:
         from huggingface_hub import hf_hub_download
@@ -289,7 +309,8 @@ def _download(weights: Card, target: Path) -> None:
     from tqdm import tqdm
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with urlopen(weights["url"], timeout=60) as answer, written_whole(target) as beside:
+    opener = build_opener(_Redirects(weights))
+    with opener.open(weights["url"], timeout=60) as answer, written_whole(target) as beside:
         size = int(answer.headers.get("Content-Length") or 0)
         bar = tqdm.wrapattr(answer, "read", total=size or None, desc=target.name)
         with bar as stream, beside.open("wb") as file:

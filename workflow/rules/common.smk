@@ -24,7 +24,7 @@ restart_in_utf8(workflow.overwrite_workdir)
 quote_executable()
 
 from cryotome import recipes, slide_lists
-from cryotome.cards import facts, tiling_of
+from cryotome.cards import below, facts, tiling_of
 from cryotome.cluster import ANYTHING, SCHEDULER, granted
 from cryotome.demands import (
     bag_mb,
@@ -43,6 +43,7 @@ from cryotome.failures import RUN
 from cryotome.job import LOG_ONLY
 from cryotome.page.about import page_about
 from cryotome.pins import pinned
+from cryotome.private import confine
 from cryotome.regions import areas_of
 from cryotome.site import (
     PLAN,
@@ -56,6 +57,7 @@ from cryotome.slide_names import WILDCARD
 from cryotome.strictest import strictest
 from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
 
+confine(os.environ)  # the jobs inherit it, before their first import
 SITE = settle(config, BASE / "config")
 STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
 

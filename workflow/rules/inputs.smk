@@ -8,7 +8,7 @@ PART = STUDY.colorectal
 def brought(dataset, table):
     """Return a table that a user brings for a cohort; none where only a plan is made without it."""
     card = STUDY.dataset(dataset)
-    path = folder_of(card, SITE.data_root) / table
+    path = below(folder_of(card, SITE.data_root), table)
     if "synthetic" in card or path.exists():
         return [str(path)]
     if PLAN in os.environ:
@@ -47,7 +47,7 @@ def bag_folder(dataset, view, model):
     """Return the folder of a cohort's bags: the user's where the card names one, else ours."""
     given = STUDY.dataset(dataset).get("bags", {}).get(model)
     if given:
-        return str(SITE.data_root / given["folder"])
+        return str(below(SITE.data_root, given["folder"]))
     return f"results/bags/{dataset}/{view}/{model}"
 
 

@@ -11,6 +11,7 @@ from cryotome.geojson import write_slides
 from cryotome.job import run
 from cryotome.overlap import load_windows
 from cryotome.paths import sha256, written_whole
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -33,7 +34,7 @@ def main(
     for path, result in results.items():
         result.insert(0, "study", study)
         with written_whole(path) as beside:
-            result.assign(synthetic=bool(atlas.notice)).to_csv(beside, index=False)
+            write_csv(result.assign(synthetic=bool(atlas.notice)), beside)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from cryotome.figures import draw_sheet, save_figure
 from cryotome.job import run
 from cryotome.patches import seen_patches
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.site import folder_of
 from cryotome.units import is_unknown
 
@@ -32,7 +33,7 @@ def main(
     known = not is_unknown(card)
     print(summarise(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr)
     with written_whole(table) as beside:
-        findings.to_csv(beside, index=False)
+        write_csv(findings, beside)
     classes = [entry["name"] for entry in card["classes"]]
     named = of_cells.assign(label=of_cells["label"].map(dict(enumerate(classes))))
     pictures = seen_patches(patches, example_rows(named, findings, columns=8))

@@ -11,6 +11,7 @@ from cryotome.job import run
 from cryotome.leakage import gather_evidence, measure_leakage, summarise
 from cryotome.overlap import load_windows
 from cryotome.paths import key, written_whole
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -31,7 +32,7 @@ def main(
         where = f"{scheme}, fraction {key(path, 'fraction')}, fold {key(path, 'fold')}"
         print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)
         with written_whole(audited) as beside:
-            tables[-1].to_csv(beside, index=False, float_format="%.6g")
+            write_csv(tables[-1], beside, float_format="%.6g")
     print(f"{scheme}, {len(tables)} folds: {summarise(tables)}", file=sys.stderr)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from cryotome.job import run
 from cryotome.parity import check_parity
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -35,7 +36,7 @@ def main(
         threads=threads,
     )
     with written_whole(report) as beside:
-        found.to_csv(beside, index=False, float_format="%.6g")
+        write_csv(found, beside, float_format="%.6g")
 
 
 if __name__ == "__main__":

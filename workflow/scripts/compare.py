@@ -12,6 +12,7 @@ from cryotome.comparisons import (
 )
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.units import noted
 
 
@@ -41,7 +42,7 @@ def main(
         result.insert(0, "study", study)
         result["synthetic"] = result["dataset"].isin(rows["synthetic"])
         with written_whole(path) as beside:
-            result.to_csv(beside, index=False)
+            write_csv(result, beside)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from cryotome.context import draw_context, resolution, tabulate_context
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.site import folder_of
 from cryotome.units import noted
 
@@ -35,7 +36,7 @@ def main(
     result.insert(0, "study", study)
     with written_whole(table) as beside:
         synthetic = result["dataset"].isin(rows["synthetic"])
-        result.assign(synthetic=synthetic).to_csv(beside, index=False)
+        write_csv(result.assign(synthetic=synthetic), beside)
     save_figure(draw_context(result, sweep, rows), pdf, png)
 
 

@@ -9,6 +9,7 @@ from cryotome.colorectal_figures import draw_figure1, figure1_data, published_ho
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -27,7 +28,7 @@ def main(
     tables = [pd.read_csv(path) for path in (*slides, *patches)]
     result = figure1_data(tables, spent, hours, about)
     with written_whole(table) as beside:
-        result.assign(study=about["study"]).to_csv(beside, index=False)
+        write_csv(result.assign(study=about["study"]), beside)
     save_figure(draw_figure1(result, about), pdf, png)
 
 

@@ -9,6 +9,7 @@ from cryotome.colorectal_tables import VALIDATION, read_summaries
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -20,7 +21,7 @@ def main(
         held.append(held_out(pd.read_csv(path), about["courses"]["patches"], heads))
     result = figure2_data(tested, pd.concat(held), about)
     with written_whole(table) as beside:
-        result.assign(study=about["study"]).to_csv(beside, index=False)
+        write_csv(result.assign(study=about["study"]), beside)
     save_figure(draw_figure2(result, about), pdf, png)
 
 

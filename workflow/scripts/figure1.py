@@ -7,6 +7,7 @@ import pandas as pd
 from cryotome.figures import draw_figure1, figure1_data, save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.tables import read_scores
 
 
@@ -15,7 +16,7 @@ def main(
 ) -> None:
     result = figure1_data(read_scores(scores, rows), pd.read_csv(published), rows)
     with written_whole(table) as beside:
-        result.assign(study=study).to_csv(beside, index=False)
+        write_csv(result.assign(study=study), beside)
     save_figure(draw_figure1(result, rows), pdf, png)
 
 

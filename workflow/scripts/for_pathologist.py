@@ -8,6 +8,7 @@ from cryotome.clinic_charts import draw_bland_altman, draw_reliability
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.units import noted
 
 
@@ -35,7 +36,7 @@ def main(
         table = table.assign(synthetic=synthetic)
         table.insert(0, "study", study)
         with written_whole(path) as beside:
-            table.to_csv(beside, index=False, float_format="%.10g")
+            write_csv(table, beside, float_format="%.10g")
     save_figure(draw_reliability(found, rows), *reliability)
     save_figure(draw_bland_altman(found, rows), *bland_altman)
 

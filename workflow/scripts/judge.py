@@ -7,6 +7,7 @@ import pandas as pd
 from cryotome.job import run
 from cryotome.paths import TEXT, written_whole
 from cryotome.published import compare, read_measured, read_published
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -14,7 +15,7 @@ def main(
 ) -> None:
     measured = read_measured(pd.read_csv(intervals, dtype=TEXT), pd.read_csv(encoders))
     with written_whole(verdicts) as beside:
-        compare(read_published(published), measured, about).to_csv(beside, index=False)
+        write_csv(compare(read_published(published), measured, about), beside)
 
 
 if __name__ == "__main__":

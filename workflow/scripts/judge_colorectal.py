@@ -8,6 +8,7 @@ from cryotome.colorectal_tables import counted, judged, read_summaries
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.published import read_published
+from cryotome.sheets import write_csv
 from cryotome.units import noted
 
 
@@ -17,7 +18,7 @@ def main(
     measured = pd.concat([read_summaries(scores), counted(pd.read_csv(sizes))])
     with written_whole(verdicts) as beside:
         verdicts_ = noted(judged(measured, read_published(published), about), about)
-        verdicts_.to_csv(beside, index=False)
+        write_csv(verdicts_, beside)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.orders import order_models, read_notes
 from cryotome.paths import TEXT, written_whole
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -17,7 +18,7 @@ def main(
     result = order_models(pd.read_csv(table2, dtype=TEXT), read_notes(predictions), rows)
     with written_whole(table) as beside:
         synthetic = result["dataset"].isin(rows["synthetic"])
-        result.assign(synthetic=synthetic).to_csv(beside, index=False)
+        write_csv(result.assign(synthetic=synthetic), beside)
     save_figure(draw_orders(result, rows), pdf, png)
 
 

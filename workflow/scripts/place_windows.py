@@ -8,6 +8,7 @@ from cryotome.cells import load_cells
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.placement import place_windows
+from cryotome.sheets import write_csv
 from cryotome.site import folder_of
 
 
@@ -20,7 +21,7 @@ def main(
     )
     print(f"{len(table):,} windows, {table['left'].isna().sum():,} not known", file=sys.stderr)
     with written_whole(windows) as beside:
-        table.to_csv(beside, index=False)
+        write_csv(table, beside)
 
 
 if __name__ == "__main__":

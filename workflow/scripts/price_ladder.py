@@ -8,6 +8,7 @@ from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.pricing import price_ladder, printed, read_leaks
+from cryotome.sheets import write_csv
 from cryotome.tables import ladder_caption, to_markdown
 
 
@@ -27,7 +28,7 @@ def main(
     result = price_ladder(blocks, read_leaks(leaks), rows)
     with written_whole(table) as beside:
         synthetic = result["dataset"].isin(rows["synthetic"])
-        result.assign(study=study, synthetic=synthetic).to_csv(beside, index=False)
+        write_csv(result.assign(study=study, synthetic=synthetic), beside)
     with written_whole(markdown) as beside:
         text = to_markdown(printed(result, rows["labels"]), ladder_caption(study, rows))
         beside.write_text(text, encoding="utf-8")

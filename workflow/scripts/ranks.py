@@ -9,6 +9,7 @@ from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.orders import block_values, ranks
 from cryotome.paths import TEXT, written_whole
+from cryotome.sheets import write_csv
 
 
 def main(intervals: Path, table: Path, pdf: Path, png: Path, rows: dict, study: str) -> None:
@@ -16,7 +17,7 @@ def main(intervals: Path, table: Path, pdf: Path, png: Path, rows: dict, study: 
     result = ranks(measured, list(rows["labels"]))
     with written_whole(table) as beside:
         synthetic = bool(rows["notice"])  # a rank is over all datasets
-        result.assign(study=study, synthetic=synthetic).to_csv(beside, index=False)
+        write_csv(result.assign(study=study, synthetic=synthetic), beside)
     values = {tested: block_values(measured, tested) for tested in result["tested"].unique()}
     save_figure(draw_ranks(result, values, rows), pdf, png)
 

@@ -7,6 +7,7 @@ from cryotome import recipes
 from cryotome.cells import read_cells
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.site import folder_of
 
 
@@ -18,7 +19,7 @@ def main(
     table = read_cells(annotations[0] if annotations else None, images, card, dataset)
     print(f"{dataset}: {len(table)} cells on {table['image'].nunique()} images", file=sys.stderr)
     with written_whole(cells) as beside:
-        table.to_csv(beside, index=False)
+        write_csv(table, beside)
 
 
 if __name__ == "__main__":

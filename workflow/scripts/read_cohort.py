@@ -8,6 +8,7 @@ from cryotome.cohorts import check_counts, join_cohort, read_labels, read_slides
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.reading import report_reading
+from cryotome.sheets import write_csv
 from cryotome.slide_lists import look_for_slides
 
 
@@ -42,7 +43,7 @@ def main(
     )
     for path, part in zip((patients, slides, excluded), cohort.tables, strict=True):
         with written_whole(path) as beside:
-            part.to_csv(beside, index=False)
+            write_csv(part, beside)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from cryotome.job import run
 from cryotome.metrics import score_folds
 from cryotome.paths import key, sha256, written_whole
 from cryotome.predictions import read_predictions
+from cryotome.sheets import write_csv
 
 
 def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> None:
@@ -29,7 +30,7 @@ def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> Non
     domain = scheme.removesuffix(MATCHED) if scheme.startswith("except_") else domain
     table = score_folds(tables, load_cells(cells), train_domain=domain)
     with written_whole(scores) as beside:
-        table.to_csv(beside, index=False)
+        write_csv(table, beside)
 
 
 if __name__ == "__main__":

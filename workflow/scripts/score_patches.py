@@ -8,6 +8,7 @@ from cryotome.job import run
 from cryotome.multiclass import NOTE, called_classes, class_names, confusion, measure
 from cryotome.paths import sha256, written_whole
 from cryotome.predictions import read_predictions
+from cryotome.sheets import write_csv
 
 
 def main(cells: list[Path], predictions: Path, scores: Path, table: Path, datasets: dict) -> None:
@@ -19,9 +20,9 @@ def main(cells: list[Path], predictions: Path, scores: Path, table: Path, datase
     counts = confusion(tested["label"].to_numpy(), called_classes(tested), len(named))
     confused = pd.DataFrame(counts, columns=named).set_index(pd.Index(named, name="class"))
     with written_whole(scores) as beside:
-        lines.to_csv(beside, index=False)
+        write_csv(lines, beside)
     with written_whole(table) as beside:
-        confused.to_csv(beside)
+        write_csv(confused, beside, index=True)
 
 
 if __name__ == "__main__":

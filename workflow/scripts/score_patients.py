@@ -5,12 +5,13 @@ from pathlib import Path
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.patients import read_folds, score_cohort
+from cryotome.sheets import write_csv
 
 
 def main(predictions: list[Path], scores: Path, cohort: str, external: list[str]) -> None:
     table = score_cohort(read_folds(predictions), cohort=cohort, external=external)
     with written_whole(scores) as beside:
-        table.to_csv(beside, index=False)
+        write_csv(table, beside)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from cryotome.job import run
 from cryotome.ladder import common_size
 from cryotome.overlap import load_windows
 from cryotome.paths import sha256, written_whole
+from cryotome.sheets import write_csv
 from cryotome.splits import draw_split, without_dropped
 
 
@@ -49,7 +50,7 @@ def main(
     with written_whole(about) as beside:
         beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     with written_whole(split) as beside:
-        drawn.roles.to_csv(beside, index=False)
+        write_csv(drawn.roles, beside)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from cryotome.cells import load_cells
 from cryotome.given import give_roles
 from cryotome.job import run
 from cryotome.paths import sha256, written_whole
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -29,7 +30,7 @@ def main(
     with written_whole(about) as beside:
         beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     with written_whole(split) as beside:
-        roles.to_csv(beside, index=False)
+        write_csv(roles, beside)
 
 
 if __name__ == "__main__":

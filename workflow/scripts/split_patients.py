@@ -11,6 +11,7 @@ from cryotome.cohorts import load_patients
 from cryotome.job import run
 from cryotome.paths import sha256, written_whole
 from cryotome.patient_folds import draw_patients
+from cryotome.sheets import write_csv
 
 
 def main(
@@ -39,7 +40,7 @@ def main(
     with written_whole(about) as beside:
         beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     with written_whole(split) as beside:
-        drawn.roles.to_csv(beside, index=False)
+        write_csv(drawn.roles, beside)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.tables import table1
 
 
@@ -15,7 +16,7 @@ def main(table: Path, cards: dict, study: str) -> None:
 
         measured = {name: measure(card) for name, card in networks.items()}
     with written_whole(table) as beside:
-        table1(cards, measured, study=study).to_csv(beside, index=False)
+        write_csv(table1(cards, measured, study=study), beside)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import pandas as pd
 
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import write_csv
 from cryotome.tables import read_scores, table2, table2_sd
 
 
@@ -14,9 +15,9 @@ def main(
 ) -> None:
     tidy = read_scores(scores, rows)
     with written_whole(table) as beside:
-        table2(tidy, pd.read_csv(published), study=study, rows=rows).to_csv(beside, index=False)
+        write_csv(table2(tidy, pd.read_csv(published), study=study, rows=rows), beside)
     with written_whole(sd) as beside:
-        table2_sd(tidy, study=study).to_csv(beside, index=False)
+        write_csv(table2_sd(tidy, study=study), beside)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from cryotome.cost_figures import draw_costs
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import TEXT, written_whole
+from cryotome.sheets import write_csv
 from cryotome.tally import JOBS, costs, read_jobs, with_auroc
 
 
@@ -35,7 +36,7 @@ def main(
         result = result.copy()
         result.insert(0, "study", study)
         with written_whole(path) as beside:
-            result.to_csv(beside, index=False)
+            write_csv(result, beside)
     save_figure(draw_costs(table, rows), pdf, png)
 
 

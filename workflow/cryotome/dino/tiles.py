@@ -16,7 +16,7 @@ from cryotome.dino.order import ahead
 from cryotome.errors import DataError, SplitError, StoreError, blame_place
 from cryotome.identity import within
 from cryotome.slide_names import slide_of
-from cryotome.stores import UNREADABLE, open_hdf5
+from cryotome.stores import UNREADABLE, check_plain, open_hdf5
 from cryotome.supply import sent
 
 OPEN = 512  # tile stores held open at once
@@ -31,6 +31,7 @@ def holds_tiles(path: Path) -> bool:
     StoreError
         It cannot be read.
     """
+    check_plain(path)
     try:
         with open_hdf5(path) as file:
             return JPEG in file
