@@ -28,6 +28,8 @@ def main(
     if intervals:
         crossed = pd.read_csv(table2[0]) if table2 else None
         table = with_auroc(table, crossed, pd.read_csv(intervals[0]))
+    else:  # a study without rows has no AUROC of cells
+        table = table.reindex(columns=[*table, "in_mean", "out_mean"])
     invented = about["synthetic"]
     took["synthetic"] = took["dataset"].isin(invented) | (took["dataset"].isna() & bool(invented))
     table["synthetic"] = table["dataset"].isin(invented)
