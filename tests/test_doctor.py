@@ -170,6 +170,28 @@ def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
     assert found.mark == OK
 
 
+def test_a_cohort_whose_card_expects_nothing_is_counted_and_planned(shared, tmp_path, monkeypatch):
+    from cryotome.site import PLAN
+    from cryotome.slide_lists import slide_files
+    from cryotome.study import UNKNOWN_PATIENTS
+
+    roth = study("roth2024")
+    card = roth.dataset("tcga_crc")
+    del card["expect"]
+    roth._cards["datasets", "tcga_crc"] = card
+    (tmp_path / "msi_labels").symlink_to(shared / "msi_labels")
+    monkeypatch.setenv(PLAN, "1")
+    assert len(slide_files(roth, at(tmp_path), "tcga_crc")) == UNKNOWN_PATIENTS
+    monkeypatch.delenv(PLAN)
+    slides = tmp_path / "tcga_crc" / "slides"
+    slides.mkdir(parents=True)
+    for patient in ("TCGA-5M-AAT6", "TCGA-3L-AA1B"):
+        (slides / f"{patient}-01Z-00-DX1.svs").symlink_to(shared / "slides/cmu_small_region.svs")
+    said = doctor.check_dataset(roth, at(tmp_path), "tcga_crc")
+    assert said.mark == OK
+    assert "457 labelled patients; 2 slides of labelled patients among 2" in said.text
+
+
 def test_a_cohort_is_counted_and_a_slide_of_it_opened(shared, tmp_path):
     roth = study("roth2024")
     said = doctor.check_dataset(roth, at(tmp_path), "tcga_crc")
