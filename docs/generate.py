@@ -189,7 +189,9 @@ def trained_by_lora(card: Card, settings: Card) -> int | None:
     """Return what a head with `lora` trains: adapters and one logit; None without a network."""
     if card["loader"] not in LOADERS:
         return None
-    network = facts(card, "loader", "architecture", "arguments", "pooling", "pooler")
+    network = facts(
+        card, "loader", "architecture", "arguments", "pooling", "pooler", "prefix_tokens"
+    )
     return _adapters(network, facts(settings)) + card["dim"] + 1
 
 

@@ -27,15 +27,10 @@ def main(
     took = read_jobs(ledger, about["named"])
     table = costs(took, about)
     if intervals:
-<<<<<<< HEAD
         crossed = pd.read_csv(table2[0], dtype=TEXT) if table2 else None
         table = with_auroc(table, crossed, pd.read_csv(intervals[0], dtype=TEXT))
-=======
-        crossed = pd.read_csv(table2[0]) if table2 else None
-        table = with_auroc(table, crossed, pd.read_csv(intervals[0]))
     else:  # a study without rows has no AUROC of cells
         table = table.reindex(columns=[*table, "in_mean", "out_mean"])
->>>>>>> h1
     invented = about["synthetic"]
     took["synthetic"] = took["dataset"].isin(invented) | (took["dataset"].isna() & bool(invented))
     table["synthetic"] = table["dataset"].isin(invented)
