@@ -12,12 +12,14 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
@@ -51,11 +53,10 @@ class Case:
         return pd.read_csv(self.clone / "results" / path, dtype=str, keep_default_na=False)
 
     def refusal(self, *words: str) -> str:
-        """Return the sentence that refuses and holds these words, else nothing."""
-        for line in self.said.splitlines():
-            found = re.match(r"(\w*Error): (.+)|  \w+ .*?: (.+)  \[results/logs", line)
-            if found and all(word in line for word in words):
-                return (found[2] or found[3]).strip()
+        """Return the sentence of an error that holds these words, else nothing."""
+        for line in map(str.strip, self.said.splitlines()):
+            if all(word in line for word in words) and re.match(r"\w*Error: |/", line):
+                return line.replace(f"{self.here}/", "")
         return ""
 
 
@@ -70,18 +71,18 @@ def two_cohorts(case: Case) -> str:
 
 def unequal_mpp(case: Case) -> str:
     assert not case.make("results/audits/mppxy.csv")
-    return case.refusal("A_tiled.tif") or case.refusal("mppxy")
+    return case.refusal("A_tiled.tif", "0.25", "0.5")
 
 
 def orientation(case: Case) -> str:
     assert not case.make("results/audits/orient.csv")
-    return case.refusal("rientation")
+    return case.refusal("orientation 3", "tiled.tif")
 
 
 def swapped(case: Case) -> str:
     assert case.make("results/cells/cats_std.csv", study=_of(case, "cats_std"))
     assert not case.make("results/cells/cats_swapped.csv")
-    return case.refusal("not mitotic figure")
+    return case.refusal("mitotic figure", "look-alike")
 
 
 def _of(case: Case, dataset: str) -> Path:
@@ -234,6 +235,12 @@ def png_slides(case: Case) -> str:
 
 
 def decomposed(case: Case) -> str:
+    folder = case.here / "data" / "names" / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    cells = pd.read_csv(case.here / "data" / "names_nfd" / "cells.csv")
+    for name in cells["filename"].unique():
+        pixels = np.random.default_rng(0).integers(0, 255, (200, 200, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / unicodedata.normalize("NFD", name))
     assert case.make("results/patches/names_nfd.h5")
     return "found"
 
