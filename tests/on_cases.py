@@ -33,7 +33,7 @@ class Case:
         shutil.copytree(folder, self.here, symlinks=True)
         self.weights = work / "weights"
         for kind in ("datasets", "models"):
-            for card in (self.here / kind).glob("*.yaml"):
+            for card in folder.parent.glob(f"*/{kind}/*.yaml"):  # studies name others' datasets
                 shutil.copy(card, clone / "config" / kind)
         self.said = ""
 
