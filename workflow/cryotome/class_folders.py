@@ -11,7 +11,15 @@ from cryotome.cell_tables import read_csv
 from cryotome.class_names import match_classes
 from cryotome.errors import DataError
 from cryotome.reading import report_reading
-from cryotome.slide_names import FLAT, files_below, number, same_spelling, slide_of
+from cryotome.slide_names import (
+    FLAT,
+    files_below,
+    folder_named,
+    label_of,
+    number,
+    same_spelling,
+    slide_of,
+)
 
 PLACE = re.compile(r"{([^{}]+)}")  # of a column's value in a card's template
 NAMED = 20  # images that a report names
@@ -53,19 +61,20 @@ def _list_images(images: Path, card: Card) -> tuple[pd.DataFrame, dict[str, int]
     """List the images of each class, and count by reason what else lies below `images`."""
     folders = match_classes(card, [], images, "the folder's name").names
     rows, passed_over = [], Counter[str]()
+    at = {folder: folder_named(images, folder) for folder in folders}
+    ours = {folder: f"{path.relative_to(images).as_posix()}/" for folder, path in at.items()}
     for folder, name in folders.items():
-        inner = [other for other in folders if other.startswith(f"{folder}/")]
-        below = [p.relative_to(images).as_posix() for p in files_below(images / folder)]
-        below = [p for p in below if not p.startswith(tuple(f"{other}/" for other in inner))]
+        inner = tuple(o for o in ours.values() if o.startswith(ours[folder]) and o != ours[folder])
+        below = [p.relative_to(images).as_posix() for p in files_below(at[folder])]
+        below = [p for p in below if not p.startswith(inner)]
         found = [path for path in below if Path(path).suffix.lower() in FLAT]
         if not found:
             raise DataError(f"{images / folder} holds no images of class {name!r}.")
         rows += [(path, name, folder) for path in found]
         passed_over.update(_suffix(path) for path in below if path not in set(found))
-    ours = tuple(f"{folder}/" for folder in folders)
     for file in files_below(images):
         path = file.relative_to(images).as_posix()
-        if Path(path).suffix.lower() in FLAT and not path.startswith(ours):
+        if Path(path).suffix.lower() in FLAT and not path.startswith(tuple(ours.values())):
             top = path.split("/")[0] if "/" in path else "no folder"
             passed_over[f"images in {top}, which `classes` does not name"] += 1
     return pd.DataFrame(rows, columns=["image", "named", "folder"]), dict(passed_over)
@@ -77,7 +86,7 @@ def _suffix(path: str) -> str:
 
 def _filled(template: str, row: dict[str, str]) -> str:
     """Put the cells of a row into a card's template; `str.format` would obey more than names."""
-    return PLACE.sub(lambda place: row[place[1]], template)
+    return PLACE.sub(lambda place: row[same_spelling(place[1])], template)
 
 
 def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
@@ -151,8 +160,9 @@ def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
 
 
 def _check_folders(merged: pd.DataFrame, reading: Card, path: Path) -> None:
-    said, due = merged[str(reading["class"])], merged["folder"].map(reading["agree"])
-    wrong = merged.loc[said != due, "image"].tolist()
+    due = {label_of(folder): label_of(value) for folder, value in reading["agree"].items()}
+    said = merged[same_spelling(reading["class"])].map(label_of)
+    wrong = merged.loc[said != merged["folder"].map(label_of).map(due), "image"].tolist()
     if wrong:
         raise DataError(
             f"{path}: column {reading['class']!r} contradicts the folder of "

@@ -197,9 +197,20 @@ def image_named(folder: Path, name: str) -> Path:
         The name may mean several files.
     """
     *folders, last = PurePosixPath(name).parts
-    for part in folders:
+    return _spelt(folder_named(folder, "/".join(folders)), last, image=True)
+
+
+def folder_named(folder: Path, name: str) -> Path:
+    """Return the folder of that name below a folder, in whichever of Unicode's forms it is spelt.
+
+    Raises
+    ------
+    DataError
+        The name may mean several.
+    """
+    for part in PurePosixPath(name).parts:
         folder = _spelt(folder, part, image=False)
-    return _spelt(folder, last, image=True)
+    return folder
 
 
 def number(name: str) -> int:
