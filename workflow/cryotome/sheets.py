@@ -17,8 +17,8 @@ FORMULA = tuple("=+-@＝＋－＠")
 # but not a number, nor numbers with their interval: -0.5 (-0.7 to -0.3)
 NUMBERS = re.compile(r"[-+]?(?:[\d\s.,;:()±%–−-]|\bto\b|\binf\b|\bnan\b|(?<=\d)e[-+]?(?=\d))*")
 # columns of results that hold names, whatever those look like
-NAMES = ("dataset", "scheme", "model", "head", "domain", "train_domain", "test_domain")
-NAMES += ("scanner", "slide", "image", "place", "file", "where")
+NAMES = ["dataset", "scheme", "model", "head", "domain", "train_domain", "test_domain"]
+NAMES += ["scanner", "slide", "image", "place", "file", "where"]
 LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}",
