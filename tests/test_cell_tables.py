@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from cryotome.cells import read_cells
@@ -69,3 +71,28 @@ def test_what_stands_in_place_of_a_table_is_named(tmp_path, content, said):
     (tmp_path / "cells.csv").write_bytes(content)
     with pytest.raises(DataError, match=f"cells.csv .*{said}"):
         read_cells(tmp_path / "cells.csv", tmp_path, CARD, "d")
+
+
+def test_columns_are_asked_for_in_either_form_of_unicode(tmp_path):
+    header = unicodedata.normalize("NFD", "Gerät")
+    (tmp_path / "cells.csv").write_text(
+        f"x,y,label,filename,{header}\n1,2,1,a.png,01\n3,4,0,a.png,1\n", encoding="utf-8"
+    )
+    asked = {"one": "01", "two": "1"}
+    domains = {name: {"title": name, "where": {"Gerät": value}} for name, value in asked.items()}
+    cells = read_cells(
+        tmp_path / "cells.csv", tmp_path / "images", CARD | {"domains": domains}, "d"
+    )
+    assert cells["domain"].tolist() == ["one", "two"]
+
+
+def test_two_columns_that_differ_in_the_form_of_unicode_are_refused(tmp_path):
+    header = f"{unicodedata.normalize('NFD', 'ü')},ü"
+    (tmp_path / "cells.csv").write_text(f"x,y,label,filename,{header}\n", encoding="utf-8")
+    with pytest.raises(DataError, match="'ü' twice, in two forms of Unicode"):
+        read_cells(tmp_path / "cells.csv", tmp_path / "images", CARD, "d")
+
+
+def test_labels_that_pandas_or_a_sheet_wrote_are_those_of_the_card(tmp_path):
+    cells = read(tmp_path, "1,2,1.0,a.png", "1,2,0,a.png", "1,2,1,a.png")
+    assert cells["label"].tolist() == [1, 0, 1]

@@ -132,7 +132,9 @@ def test_a_scanner_has_one_condition_or_several_and_may_not_be_known():
 
 
 def test_two_scanners_of_one_image_and_unknown_columns_are_named():
-    with pytest.raises(DataError, match=r"001.tiff fits scanner 'b' and another. Mend `scanners:`"):
+    with pytest.raises(
+        DataError, match=r"001.tiff fits scanner 'b' and another. Correct `scanners:`"
+    ):
         scanned("001.tiff", a={}, b={"number": [1, 9]})
     with pytest.raises(DataError, match=r"Scanner 'a' asks for column 'tumour'; the table of ce"):
         scanned("001.tiff", a={"tumour": "x"})

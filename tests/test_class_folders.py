@@ -1,3 +1,5 @@
+import unicodedata
+
 import pandas as pd
 import pytest
 
@@ -31,7 +33,8 @@ def read(folder, *rows):
 
 def test_images_in_folders_below_a_class_are_read_and_their_names_hold_the_folder(tmp_path):
     put(tmp_path, "N/1.png", "N/case/deep/2.PNG", "A/3.bmp", "A/4.webp", "A/5.Jpg", "A/6.TIFF")
-    (tmp_path / "images/A/case").symlink_to(tmp_path / "images/N/case")
+    put(tmp_path / "elsewhere", "deep/2.PNG")
+    (tmp_path / "images/A/case").symlink_to(tmp_path / "elsewhere/images")
     (tmp_path / "images/A/again").symlink_to(tmp_path / "images/A")
     cells = read(tmp_path)
     assert cells["image"].tolist() == [
@@ -45,7 +48,7 @@ def test_other_files_are_counted_by_suffix_and_hidden_ones_are_none(tmp_path, ca
     put(tmp_path, "A/.hidden/9.png", "odd/7.png", "odd/8.png", "top.png", "README")
     read(tmp_path)
     line = capsys.readouterr().err.splitlines()[-1]
-    assert "images: 8 files found, 2 read, 6 passed over: " in line
+    assert "images: 9 files found, 2 read, 7 passed over: " in line
     for said in ("2 .txt (no image)", "1 .db (no image)"):
         assert said in line
     assert "2 images in odd, which `classes` does not name" in line
@@ -122,3 +125,54 @@ def test_folders_may_be_numbers(tmp_path):
     put(tmp_path, "0/1.png", "1/2.png")
     card = CARD | {"classes": [{"name": "normal", "is": 0}, {"name": "atypical", "is": 1}]}
     assert read_cells(None, tmp_path / "images", card, "d")["label"].tolist() == [0, 1]
+
+
+def test_links_to_nothing_and_to_images_found_before_are_no_cells(tmp_path, capsys):
+    put(tmp_path, "N/1.png", "A/2.png", "A/._2.png", "._x.png")
+    (tmp_path / "images/A/0.png").symlink_to("2.png")
+    (tmp_path / "images/A/3.png").symlink_to("nowhere.png")
+    assert read(tmp_path)["image"].tolist() == ["A/2.png", "N/1.png"]
+    said = capsys.readouterr().err
+    assert "6 files found, 2 read, 4 passed over: " in said
+    for why in ("1 links to nothing", "1 links to images found before", "2 hidden"):
+        assert why in said
+
+
+def test_one_file_in_two_classes_is_refused(tmp_path):
+    put(tmp_path, "N/1.png", "A/2.png")
+    (tmp_path / "images/A/3.png").symlink_to(tmp_path / "images/N/1.png")
+    with pytest.raises(DataError, match="A/3.png and .*N/1.png are one file, by a link"):
+        read(tmp_path)
+
+
+def test_a_key_may_have_its_suffix_in_other_letters_and_folders_of_windows(tmp_path):
+    put(tmp_path, "N/1.PNG", "A/2.png", "A/3.png")
+    cells = read(tmp_path, "1.png,s", "A\\2.PNG,s", "./A/3.png,t")
+    assert cells[["image", "slide"]].to_numpy().tolist() == [
+        ["A/2.png", "s"], ["A/3.png", "t"], ["N/1.PNG", "s"],
+    ]  # fmt: skip
+
+
+def test_class_folders_and_columns_are_found_in_either_form_of_unicode(tmp_path):
+    put(tmp_path, unicodedata.normalize("NFD", "Tumör/1.png"), "N/2.png")
+    header = unicodedata.normalize("NFD", "größe")
+    (tmp_path / "m.csv").write_text(f"uid,{header}\n1,01\n2,1\n", encoding="utf-8")
+    classes = [{"name": "normal", "is": "N"}, {"name": "tumour", "is": "Tumör"}]
+    reading = {"key": "{uid}", "slide": "{größe}"}
+    card = CARD | {"classes": classes, "reading": reading}
+    cells = read_cells(tmp_path / "m.csv", tmp_path / "images", card, "d")
+    assert cells[["image", "slide", "label"]].to_numpy().tolist() == [
+        ["N/2.png", "1", 0], ["Tumör/1.png", "01", 1],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("agree", [{"N": 0, "A": 1}, {"N": "0", "A": "1.0"}])
+def test_a_column_agrees_with_the_folder_whatever_its_numbers_are_written_like(tmp_path, agree):
+    put(tmp_path, "N/1.png", "A/2.png")
+    (tmp_path / "m.csv").write_text("uid,slide,mitosis\n1,s,0.0\n2,s,1\n", encoding="utf-8")
+    reading = CARD["reading"] | {"class": "mitosis", "agree": agree}
+    card = CARD | {"reading": reading}
+    assert len(read_cells(tmp_path / "m.csv", tmp_path / "images", card, "d")) == 2
+    card = CARD | {"reading": reading | {"agree": {"N": 1, "A": 0}}}
+    with pytest.raises(DataError, match="'mitosis' contradicts the folder of 2 images"):
+        read_cells(tmp_path / "m.csv", tmp_path / "images", card, "d")

@@ -78,7 +78,7 @@ def test_what_is_passed_over_is_counted(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "a.json: 1 of 4 images have no annotations\n" in said
     assert "a.json: 1 cells more are the card's `extra`\n" in said
-    line = said.splitlines()[-1]
+    line = next(line for line in said.splitlines() if "annotations found" in line)
     assert "a.json: 5 annotations found, 3 read, 2 passed over: " in line
     assert "1 of class 3 (`ignore`)" in line
     assert "1 on images that `renumber` leaves out" in line

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from cryotome.receipts import Held, write_receipt
-from cryotome.sheets import harmless, in_latex, in_markdown, write_csv
+from cryotome.sheets import harmless, in_latex, in_markdown, read_csv, write_csv
 from cryotome.tables import to_latex, to_markdown
 
 FORMULAS = [
@@ -105,3 +105,30 @@ def test_every_table_is_written_in_one_place():
         path.stem for path in files if re.search(r"\.to_csv\(", path.read_text(encoding="utf-8"))
     }
     assert found == {"sheets", "predictions"}
+
+
+def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path):
+    names = ["01", "1e5", "null", "nan", "NA", "true", "inf", "1.0"]
+    table = pd.DataFrame(
+        {"domain": names, "test_domain": names[::-1], "value": [0.5, *[np.nan] * 7]}
+    )
+    write_csv(table, tmp_path / "a.csv")
+    read = read_csv(tmp_path / "a.csv")
+    assert read["domain"].tolist() == names
+    assert read["test_domain"].tolist() == names[::-1]
+    assert read["value"].tolist()[0] == 0.5
+    assert read["value"].isna().sum() == 7
+
+
+def test_an_empty_cell_alone_holds_nothing(tmp_path):
+    write_csv(pd.DataFrame({"scanner": ["", "null"], "note": [None, "n/a"]}), tmp_path / "a.csv")
+    read = read_csv(tmp_path / "a.csv")
+    assert read.isna().to_numpy().tolist() == [[True, True], [False, False]]
+
+
+def test_results_are_read_in_one_place():
+    """Elsewhere pandas would take a domain or slide called null for nothing, and 01 for 1."""
+    for path in sorted((ROOT / "workflow").rglob("*.py")):
+        for call in re.findall(r"pd\.read_csv\((?:[^()]|\([^()]*\))*\)", path.read_text("utf-8")):
+            whole = "keep_default_na=False" in call
+            assert whole or "usecols=" in call or 'sep="\\t"' in call, f"{path}: {call}"

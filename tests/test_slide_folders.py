@@ -140,3 +140,25 @@ def test_slides_in_five_thousand_folders_are_found(tmp_path):
         (tmp_path / f"u{number}").mkdir()
         (tmp_path / f"u{number}" / f"TCGA-{number:04d}.svs").touch()
     assert len(find_slides(tmp_path).files) == 5000
+
+
+def test_what_lies_deep_in_a_mirax_folder_is_part_of_it(tmp_path):
+    touched(tmp_path, "m.mrxs", "m/sub/preview.jpg", unicodedata.normalize("NFD", "ü.mrxs"))
+    touched(tmp_path, "ü/preview.jpg")
+    files, passed = found(tmp_path)
+    assert set(files) == {"m", "ü"}
+    assert passed == {"parts of other slides": 2}
+
+
+def test_folders_of_file_servers_hold_no_slides(tmp_path):
+    touched(tmp_path, "a.svs", "@eaDir/a.svs/thumb.jpg", "#recycle/a.svs", "$RECYCLE.BIN/b.svs")
+    assert found(tmp_path)[0] == {"a": "a.svs"}
+
+
+def test_a_link_to_a_slide_here_is_no_second_slide_unless_the_table_names_it(tmp_path):
+    touched(tmp_path, "a.svs")
+    (tmp_path / "b.svs").symlink_to("a.svs")
+    files, passed = found(tmp_path)
+    assert files == {"a": "a.svs"}
+    assert passed == {"links to slides found before": 1}
+    assert set(find_slides(tmp_path, ["b.svs"]).files) == {"a", "b"}

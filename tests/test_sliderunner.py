@@ -75,7 +75,8 @@ def test_what_is_passed_over_is_counted_by_reason(tmp_path, capsys):
     names = (*NAMES, (3, "tumor cell"))
     cells = read(make(tmp_path / "a.sqlite", EVERY_KIND, names=names))
     assert cells[["x", "y", "label"]].to_numpy().tolist() == [[60, 160, 1], [210, 240, 0]]
-    line = capsys.readouterr().err.splitlines()[-1]
+    lines = capsys.readouterr().err.splitlines()
+    line = next(line for line in lines if "annotations found" in line)
     assert "a.sqlite: 13 annotations found, 2 read, 11 passed over: " in line
     for said in (
         "2 rectangles (not in `kinds`)", "1 polygons (not in `kinds`)", "1 circles (not in `kinds`)",

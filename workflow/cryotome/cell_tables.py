@@ -11,6 +11,7 @@ from cryotome.class_names import match_classes, name_labels
 from cryotome.errors import DataError
 from cryotome.file_kinds import begins
 from cryotome.reading import report_reasons
+from cryotome.slide_names import same_spelling
 
 
 def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
@@ -46,12 +47,12 @@ def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFra
     """Read a CSV that has these columns, indexed by the line in the file.
 
     What names cells and images stays text, and with `text` everything. Empty lines are
-    left out.
+    left out. Names of columns are returned in NFC, and may be spelt in either form.
 
     Raises
     ------
     DataError
-        The file is no CSV in UTF-8, or a column is missing.
+        The file is no CSV in UTF-8, a column is missing, or two columns have one name.
     """
     kinds = str if text else dict.fromkeys([*needed, "slide", "domain"], str)
     try:
@@ -72,7 +73,8 @@ def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFra
             f"{path} is not in UTF-8 ({error}); it begins with {begins(path)}. Save it as CSV in "
             "UTF-8."
         ) from error
-    lacking = sorted(set(needed) - set(table.columns))
+    table.columns = spell_columns(table, path)
+    lacking = sorted({*map(same_spelling, needed)} - {*table})
     if lacking:
         raise DataError(
             f"{path} has the columns {list(table.columns)} and lacks {lacking}; it begins with "
@@ -80,3 +82,20 @@ def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFra
         )
     table.index += 2  # the header is line 1
     return table[(table != "").any(axis=1)]
+
+
+def spell_columns(table: pd.DataFrame, path: Path) -> list[str]:
+    """Return the names of a table's columns in NFC, in which cards are asked, too.
+
+    Raises
+    ------
+    DataError
+        Two differ only in Unicode's form.
+    """
+    names = [same_spelling(str(name)) for name in table]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(
+            f"{path} has the column {twice[0]!r} twice, in two forms of Unicode. Remove one."
+        )
+    return names

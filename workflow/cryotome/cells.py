@@ -39,20 +39,20 @@ def load_cells(path: Path) -> pd.DataFrame:
 
 def _fits(cells: pd.DataFrame, name: str, where: Card, key: str = "domains") -> pd.Series:
     fits = pd.Series(True, index=cells.index)
-    for column, wanted in where.items():
+    for said, wanted in where.items():
+        column = same_spelling(said)
         if column not in cells:
             giver = "the reader gives" if key == "domains" else "the table of cells has"
             raise DataError(
                 f"{key[:-1].capitalize()} {name!r} asks for column {column!r}; {giver} "
-                f"{sorted(cells.columns)}. Mend `{key}:` in the dataset's card."
+                f"{sorted(cells.columns)}. Correct `{key}:` in the dataset's card."
             )
         if isinstance(wanted, list):
             fits &= pd.to_numeric(cells[column], errors="coerce").between(*wanted)
         else:
-            said = cells[column].astype(str)
-            fits &= said.map({value: label_of(value) for value in said.unique()}) == label_of(
-                wanted
-            )
+            found = cells[column].astype(str)
+            means = {value: label_of(value) for value in found.unique()}
+            fits &= found.map(means) == label_of(wanted)
     return fits
 
 
@@ -102,8 +102,8 @@ def assign_scanners(cells: pd.DataFrame, card: Card) -> pd.Series:
         if (fits & (found != "")).any():
             twice = cells[fits & (found != "")].iloc[0]
             raise DataError(
-                f"Image {twice['image']} fits scanner {scanner!r} and another. Mend `scanners:` "
-                "in the dataset's card."
+                f"Image {twice['image']} fits scanner {scanner!r} and another. Correct "
+                "`scanners:` in the dataset's card."
             )
         found[fits] = scanner
     return found

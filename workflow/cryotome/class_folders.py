@@ -1,8 +1,9 @@
 """Images in one folder per class, one cell an image, with or without metadata."""
 
+import os
 import re
 from collections import Counter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -11,7 +12,16 @@ from cryotome.cell_tables import read_csv
 from cryotome.class_names import match_classes
 from cryotome.errors import DataError
 from cryotome.reading import report_reading
-from cryotome.slide_names import FLAT, files_below, number, same_spelling, slide_of
+from cryotome.slide_names import (
+    FLAT,
+    files_below,
+    folder_named,
+    label_of,
+    number,
+    same_spelling,
+    slide_of,
+    walk,
+)
 
 PLACE = re.compile(r"{([^{}]+)}")  # of a column's value in a card's template
 NAMED = 20  # images that a report names
@@ -52,23 +62,55 @@ def _first(names: pd.Series) -> str:
 def _list_images(images: Path, card: Card) -> tuple[pd.DataFrame, dict[str, int]]:
     """List the images of each class, and count by reason what else lies below `images`."""
     folders = match_classes(card, [], images, "the folder's name").names
-    rows, passed_over = [], Counter[str]()
+    rows, passed_over, known = [], Counter[str](), dict[str, str]()
+    at = {folder: folder_named(images, folder) for folder in folders}
+    ours = {folder: f"{path.relative_to(images).as_posix()}/" for folder, path in at.items()}
     for folder, name in folders.items():
-        inner = [other for other in folders if other.startswith(f"{folder}/")]
-        below = [p.relative_to(images).as_posix() for p in files_below(images / folder)]
-        below = [p for p in below if not p.startswith(tuple(f"{other}/" for other in inner))]
+        inner = tuple(o for o in ours.values() if o.startswith(ours[folder]) and o != ours[folder])
+        below = [p.relative_to(images).as_posix() for p in files_below(at[folder])]
+        below = [p for p in below if not p.startswith(inner)]
         found = [path for path in below if Path(path).suffix.lower() in FLAT]
-        if not found:
-            raise DataError(f"{images / folder} holds no images of class {name!r}.")
-        rows += [(path, name, folder) for path in found]
         passed_over.update(_suffix(path) for path in below if path not in set(found))
-    ours = tuple(f"{folder}/" for folder in folders)
-    for file in files_below(images):
+        once, again = _each_once(images, found)
+        passed_over.update(again)
+        if not once:
+            raise DataError(f"{images / folder} holds no images of class {name!r}.")
+        both = next((image for image, file in once.items() if file in known), None)
+        if both:
+            raise DataError(
+                f"{images / both} and {images / known[once[both]]} are one file, by a link, in the "
+                "folders of two classes. Remove the wrong one."
+            )
+        known |= {file: image for image, file in once.items()}
+        rows += [(path, name, folder) for path in found if path in once]
+    for file in walk(images):
         path = file.relative_to(images).as_posix()
-        if Path(path).suffix.lower() in FLAT and not path.startswith(ours):
+        if file.name[0] == ".":
+            passed_over["hidden"] += 1
+        elif Path(path).suffix.lower() in FLAT and not path.startswith(tuple(ours.values())):
             top = path.split("/")[0] if "/" in path else "no folder"
             passed_over[f"images in {top}, which `classes` does not name"] += 1
     return pd.DataFrame(rows, columns=["image", "named", "folder"]), dict(passed_over)
+
+
+def _each_once(images: Path, found: list[str]) -> tuple[dict[str, str], Counter[str]]:
+    """Return the images that are there, to the file that each is, and count the others.
+
+    Of a file and links to it the file is taken, of links alone the first.
+    """
+    passed_over, once = Counter[str](), dict[str, str]()
+    folders = {path.parent: os.path.realpath(path.parent) for path in map(images.joinpath, found)}
+    for path in sorted(found, key=lambda path: (images / path).is_symlink()):
+        at = images / path
+        linked = at.is_symlink()
+        file = os.path.realpath(at) if linked else f"{folders[at.parent]}/{at.name}"
+        if linked and not at.exists():
+            passed_over["links to nothing"] += 1
+        elif file in once:
+            passed_over["links to images found before"] += 1
+        else:
+            once[file] = path
+    return {path: file for file, path in once.items()}, passed_over
 
 
 def _suffix(path: str) -> str:
@@ -77,7 +119,7 @@ def _suffix(path: str) -> str:
 
 def _filled(template: str, row: dict[str, str]) -> str:
     """Put the cells of a row into a card's template; `str.format` would obey more than names."""
-    return PLACE.sub(lambda place: row[place[1]], template)
+    return PLACE.sub(lambda place: row[same_spelling(place[1])], template)
 
 
 def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
@@ -86,7 +128,8 @@ def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
     table = read_csv(path, needed, text=True)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
-    table["key"] = [same_spelling(_filled(reading["key"], row)) for row in spelt]
+    keys = [same_spelling(_filled(reading["key"], row)) for row in spelt]
+    table["key"] = [key.replace("\\", "/").removeprefix("./") for key in keys]
     table = table.drop(columns="slide", errors="ignore")
     if "slide" in reading:
         table["slide"] = [same_spelling(_filled(reading["slide"], row)) for row in spelt]
@@ -113,6 +156,12 @@ def _spellings(image: str) -> list[str]:
     return [way for end in ends for way in (end, slide_of(end))]
 
 
+def _small(name: str) -> str:
+    """Return a name with its suffix in small letters: the key `1.png` may name `1.PNG`."""
+    suffix = PurePosixPath(name).suffix
+    return name.removesuffix(suffix) + suffix.lower()
+
+
 def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Give each image its row of the metadata, in the order of the rows.
 
@@ -123,8 +172,13 @@ def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
     """
     line = pd.Series(table.index, index=table["key"])
     of_image, other = {}, dict[str, str]()
+    small: dict[str, list[str]] = {}
+    for key in line.index:
+        small.setdefault(_small(key), []).append(key)
     for image in cells["image"]:
-        keys = [way for way in _spellings(image) if way in line.index]
+        ways = _spellings(image)
+        keys = [way for way in ways if way in line.index]
+        keys = keys or [key for way in map(_small, ways) for key in small.get(way, [])]
         of_image[image] = line[keys[0]] if keys else None
         other |= dict.fromkeys(keys, image)
     used = set(of_image.values())
@@ -151,8 +205,9 @@ def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
 
 
 def _check_folders(merged: pd.DataFrame, reading: Card, path: Path) -> None:
-    said, due = merged[str(reading["class"])], merged["folder"].map(reading["agree"])
-    wrong = merged.loc[said != due, "image"].tolist()
+    due = {label_of(folder): label_of(value) for folder, value in reading["agree"].items()}
+    said = merged[same_spelling(reading["class"])].map(label_of)
+    wrong = merged.loc[said != merged["folder"].map(label_of).map(due), "image"].tolist()
     if wrong:
         raise DataError(
             f"{path}: column {reading['class']!r} contradicts the folder of "

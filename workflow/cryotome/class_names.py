@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.errors import DataError
-from cryotome.slide_names import same_spelling
+from cryotome.slide_names import label_of, same_spelling, text_of
 
 # words that turn a name into its opposite, or stand for what only looks like the positive class
 NEGATIONS = {"not", "no", "non", "without", "false", "negative", "negatives", "hard", "imposter"}
@@ -141,7 +141,7 @@ def match_classes(card: Mapping[str, Any], listed: Listed, path: Path, where: st
         an id or a name is listed twice, or the file's name contradicts the card's.
     """
     entries, said = card["classes"], _spelt(listed, path, where)
-    ids = [_id_of(e["is"], said, path, where) if said else str(e["is"]) for e in entries]
+    ids = [_id_of(e["is"], said, path, where) if said else text_of(e["is"]) for e in entries]
     texts: dict[str, object] = {e["is"]: e["is"] for e in entries if isinstance(e["is"], str)}
     said = said or texts
     for place, id_ in enumerate(ids):
@@ -151,7 +151,9 @@ def match_classes(card: Mapping[str, Any], listed: Listed, path: Path, where: st
             _check_name(id_, place, said, entries, f"{path}: {where}")
     known = {_plain(name): id_ for id_, name in said.items() if name}
     ignore = card.get("reading", {}).get("ignore", [])
-    ignored = frozenset({*map(str, ignore), *(known.get(_plain(i), str(i)) for i in ignore)})
+    ignored = frozenset(
+        {*map(text_of, ignore), *(known.get(_plain(i), text_of(i)) for i in ignore)}
+    )
     both = [id_ for id_ in ids if id_ in ignored]
     if both:
         raise DataError(f"{path}: the card names class {both[0]} and ignores it. Do one of both.")
@@ -162,13 +164,17 @@ def match_classes(card: Mapping[str, Any], listed: Listed, path: Path, where: st
 def name_labels(labels: pd.Series, classes: Classes, path: Path, unit: str) -> np.ndarray:
     """Return class names of labels as they stand in a file, NaN where the card ignores them.
 
+    1.0 is label 1, as in tables that a spreadsheet or pandas wrote.
+
     Raises
     ------
     DataError
         A label is neither one of the card's classes nor ignored.
     """
-    spelt = labels.astype(str)
-    odd = spelt[~spelt.isin([*classes.names, *classes.ignored])]
+    known = [*classes.names, *classes.ignored]
+    spelt = labels.astype(str).map(same_spelling)
+    spelt = spelt.where(spelt.isin(known), labels.map(label_of))
+    odd = labels.astype(str)[~spelt.isin(known)]
     if len(odd):
         raise DataError(
             f"{path}, {unit} {odd.index[0]} has label {odd.iloc[0]!r} ({len(odd)} such labels); "

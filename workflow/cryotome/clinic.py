@@ -20,6 +20,7 @@ from cryotome.operating import MEASURED, Part, operate
 from cryotome.paths import key, sha256
 from cryotome.predictions import read_predictions
 from cryotome.regions import Fold, named, pools, read_fold, with_regions
+from cryotome.sheets import read_csv
 from cryotome.splits import without_dropped
 
 BLOCK, ROW = ["dataset", "scheme", "fraction"], ["model", "head"]
@@ -89,11 +90,11 @@ def read_dataset(cells: Path, audit: Path, splits: list[Path], areas: dict[str, 
     areas
         Domain to mm² of each of its regions.
     """
-    used = with_regions(without_dropped(load_cells(cells), pd.read_csv(audit)), areas)
+    used = with_regions(without_dropped(load_cells(cells), read_csv(audit)), areas)
     folds = {}
     for path in splits:
         scheme, number = path.parts[-3], int(key(path, "fold"))
-        folds[scheme, number] = read_fold(scheme, number, used, pd.read_csv(path))
+        folds[scheme, number] = read_fold(scheme, number, used, read_csv(path))
     return Dataset(used, sha256(cells), folds)
 
 

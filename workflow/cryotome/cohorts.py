@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.cards import Card
-from cryotome.cell_tables import read_csv
+from cryotome.cell_tables import read_csv, spell_columns
 from cryotome.errors import CardError, DataError
 from cryotome.identity import across
 from cryotome.images import what_is_odd
@@ -106,7 +106,7 @@ def _read_xlsx(path: Path, sheet: str | None) -> pd.DataFrame:
             )
     except (BadZipFile, ValueError, KeyError) as error:
         raise DataError(f"{path} is no XLSX ({error}). Save it as XLSX or as CSV.") from error
-    table.columns = table.columns.map(str)
+    table.columns = spell_columns(table, path)
     table.index += 2  # the header is row 1
     return table
 
@@ -114,12 +114,14 @@ def _read_xlsx(path: Path, sheet: str | None) -> pd.DataFrame:
 def read_table(path: Path, needed: list[str], *, sheet: str | None = None) -> pd.DataFrame:
     """Read these columns of a CSV or an XLSX as text, indexed by the line in the file.
 
+    Names of columns are in NFC.
+
     Raises
     ------
     DataError
         The file is neither, or lacks the sheet or a column.
     """
-    needed = list(dict.fromkeys(needed))
+    needed = list(dict.fromkeys(map(same_spelling, needed)))
     match path.suffix.lower():
         case ".csv":
             table = read_csv(path, needed, text=True)
@@ -169,7 +171,8 @@ def read_labels(path: Path, card: Card) -> pd.DataFrame:
     DataError
         A label that the card does not know, a patient with two, or no patient at all.
     """
-    column, target, where = card["patient"], card["target"], card.get("where", {})
+    column, target = same_spelling(card["patient"]), same_spelling(card["target"])
+    where = {same_spelling(name): values for name, values in card.get("where", {}).items()}
     rows = read_table(path, [column, target, *where], sheet=card.get("sheet"))
     for name, wanted in where.items():
         values = [label_of(value) for value in wanted]

@@ -8,6 +8,7 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.colorectal import GIVEN, notice_of
 from cryotome.published import KEYS, compare
+from cryotome.sheets import read_csv
 from cryotome.tables import to_markdown
 from cryotome.units import UNKNOWN
 
@@ -38,7 +39,7 @@ def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
     for path in paths:
         scheme, *keys = path.with_suffix("").parts[-4:]
         named = dict(part.split("=", 1) for part in keys)
-        part = pd.read_csv(path, dtype={"fold": str})
+        part = read_csv(path).astype({"fold": str})
         wanted = ONLY if scheme == GIVEN and fold == SUMMARY else fold
         part = part[part["fold"] == wanted].rename(
             columns={"metric": "quantity", "test_domain": "dataset"}

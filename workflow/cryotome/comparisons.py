@@ -11,6 +11,7 @@ from scipy import stats
 from cryotome.blocks import Block, Keys, gather_blocks
 from cryotome.cards import Card
 from cryotome.cells import load_cells
+from cryotome.sheets import read_csv
 from cryotome.statistics import (
     corrected_t,
     crossing,
@@ -105,7 +106,7 @@ def load_blocks(
     of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
     gathered = gather_blocks(predictions, of_cells)
     unknown = about.get("unknown_slides", [])
-    return read_blocks(gathered, about["statistics"], pd.read_csv(calibration), unknown)
+    return read_blocks(gathered, about["statistics"], read_csv(calibration), unknown)
 
 
 def read_blocks(

@@ -6,13 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from cryotome.errors import StoreError
 from cryotome.failures import by_kind, described, failures
 from cryotome.partial import at_hand, table2_partial
 from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
+from cryotome.sheets import read_csv, write_csv
 from cryotome.stores import PATCHES, passport
 from cryotome.study import Study
 
@@ -38,7 +36,7 @@ def write_partial(
         `study` and `rows`, as `table2_partial` takes them.
     """
     scores, why = at_hand(predictions, {path.stem: path for path in cells}, failures(logs))
-    result = table2_partial(scores, pd.read_csv(published), why, **how)
+    result = table2_partial(scores, read_csv(published), why, **how)
     with written_whole(table) as beside:
         write_csv(result, beside)
 

@@ -18,6 +18,7 @@ from cryotome.errors import SplitError, StoreError
 from cryotome.patches import read_patches
 from cryotome.predictions import SCORED
 from cryotome.samplers import SAMPLERS, Cells
+from cryotome.sheets import read_csv
 from cryotome.splits import rows_of
 from cryotome.steps import computing
 from cryotome.supply import Supply
@@ -67,7 +68,7 @@ def read_material(patches: Path, cells: Path, split: Path) -> Material:
         The split names a cell that the store lacks.
     """
     pixels, ids, stamps = read_patches(patches, cells=cells)
-    roles = pd.read_csv(split)
+    roles = read_csv(split)
     about = load_cells(cells)[["id", "label", "slide"]]
     roles = roles.merge(about, on="id", how="left", validate="one_to_one")
     return Material(torch.from_numpy(pixels), roles.assign(row=rows_of(ids, roles["id"])), stamps)

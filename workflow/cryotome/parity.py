@@ -14,6 +14,7 @@ from cryotome.errors import StoreError
 from cryotome.linear import fit_linear
 from cryotome.metrics import auroc
 from cryotome.paths import sha256
+from cryotome.sheets import read_csv
 from cryotome.stores import PATCHES, passport, read_ids, read_rows
 
 FULL = "fp32"
@@ -115,7 +116,7 @@ def check_parity(
         A limit is exceeded, or the stores are not what is asked for.
     """
     lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=sha256(cells))
-    labels = pd.read_csv(cells).set_index("id")["label"].reindex(ids).to_numpy()
+    labels = read_csv(cells).set_index("id")["label"].reindex(ids).to_numpy()
     rows = _sample(labels, limits["patches"], seed)
     seen = passport(patch_store, PATCHES)["seen"]
     policy = view.split("-")[0]

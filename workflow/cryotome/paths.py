@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-TEXT = {"train_domain": str, "test_domain": str}  # columns of results; a domain 01 is no number
-
 
 def key(path: Path | str, name: str) -> str:
     """Return the value of `name=value` in a path.

@@ -8,6 +8,7 @@ import pandas as pd
 
 from cryotome.cards import Card
 from cryotome.comparisons import Rows
+from cryotome.sheets import read_csv
 from cryotome.statistics import Influence, gap_interval, interval, t_test
 
 RUNGS = ["random_matched", "no_overlap_matched", "slide_grouped_matched", "except_*_matched"]
@@ -22,7 +23,7 @@ def read_leaks(paths: list[Path]) -> pd.DataFrame:
     for path in paths:
         dataset, scheme = path.parts[-4:-2]
         rung = "except_*_matched" if scheme.startswith("except_") else scheme
-        shares = pd.read_csv(path).set_index("measure")["share"].reindex(LEAKS)
+        shares = read_csv(path).set_index("measure")["share"].reindex(LEAKS)
         tables.append({"dataset": dataset, "rung": rung, **shares})
     return pd.DataFrame(tables).groupby(["dataset", "rung"], as_index=False).mean()
 

@@ -1,6 +1,7 @@
 """Text from elsewhere, made harmless where a spreadsheet, LaTeX or Markdown would obey it.
 
-Names and titles come from servers, files and cards. Every CSV of the workflow is written here.
+Names and titles come from servers, files and cards. Every CSV of the workflow is written here,
+and those whose names are not all text are read here.
 """
 
 import re
@@ -15,6 +16,9 @@ Value = TypeVar("Value")
 FORMULA = tuple("=+-@＝＋－＠")
 # but not a number, nor numbers with their interval: -0.5 (-0.7 to -0.3)
 NUMBERS = re.compile(r"[-+]?(?:[\d\s.,;:()±%–−-]|\bto\b|\binf\b|\bnan\b|(?<=\d)e[-+]?(?=\d))*")
+# columns of results that hold names, whatever those look like
+NAMES = ["dataset", "scheme", "model", "head", "domain", "train_domain", "test_domain"]
+NAMES += ["scanner", "slide", "image", "place", "file", "where"]
 LATEX = {c: rf"\{c}" for c in "&%$#_{}"} | {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "±": r"$\pm$", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -55,6 +59,14 @@ def write_csv(
         if not pd.api.types.is_numeric_dtype(kind):
             safe.isetitem(place, safe.iloc[:, place].map(harmless).array)
     safe.to_csv(path, index=index, float_format=float_format)
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """Read a CSV that `write_csv` wrote: names stay text, and only an empty cell holds nothing.
+
+    A domain may be called 01, 1e5, null or true.
+    """
+    return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=[""])
 
 
 def in_latex(value: object) -> str:

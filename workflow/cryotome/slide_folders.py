@@ -66,11 +66,11 @@ def find_slides(folder: Path, named: Collection[str] = ()) -> Found:
     passed, slides = Counter[str](), defaultdict[str, list[Path]](list)
     series = _dicom_slides(files, passed)
     parts = _parts(files)
-    mirax = {path.with_suffix("") for path in files if path.suffix.lower() == ".mrxs"}
+    mirax = {_spelt(path.with_suffix("")) for path in files if path.suffix.lower() == ".mrxs"}
     for path in files:
         if path.name[0] == ".":
             passed[HIDDEN] += 1
-        elif path in parts or path.parent in mirax:
+        elif path in parts or (mirax and mirax.intersection(map(_spelt, path.parents))):
             passed[PART] += 1
         elif path.suffix.lower() not in IMAGES:
             passed[OTHER] += 1
@@ -82,7 +82,21 @@ def find_slides(folder: Path, named: Collection[str] = ()) -> Found:
     for name in [name for name in slides if name not in said and _is_picture(name, slides)]:
         passed[PICTURE] += len(slides.pop(name))
     chosen = {name: _chosen(name, paths, exact, passed) for name, paths in slides.items()}
-    return Found({name: str(path) for name, path in sorted(chosen.items()) if path}, dict(passed))
+    again = _other_names({name: path for name, path in chosen.items() if path}, said)
+    passed[AGAIN] += len(again)
+    here = {name: str(path) for name, path in sorted(chosen.items()) if path and name not in again}
+    return Found(here, {why: count for why, count in passed.items() if count})
+
+
+def _other_names(slides: dict[str, Path], said: Collection[str]) -> set[str]:
+    """Return names that are links to other slides here, and that no slide table names."""
+    links = {name: path for name, path in slides.items() if path.is_symlink()}
+    there = {path.resolve() for name, path in slides.items() if links and name not in links}
+    return {name for name, path in links.items() if name not in said and path.resolve() in there}
+
+
+def _spelt(path: Path) -> str:
+    return same_spelling(str(path))
 
 
 def _is_picture(name: str, slides: dict[str, list[Path]]) -> bool:

@@ -9,7 +9,7 @@ from cryotome.demo_cohorts import COHORTS, cohort_slides
 from cryotome.errors import CryotomeError, DataError, StoreError
 from cryotome.site import PLAN, Site, folder_of
 from cryotome.slide_folders import Found, find_slides
-from cryotome.slide_names import IMAGES, slide_of
+from cryotome.slide_names import BAG, IMAGES, slide_of
 from cryotome.study import Study
 
 
@@ -87,10 +87,10 @@ def _bags_in(folder: Path, dataset: str) -> dict[str, str]:
             "there, or correct `bags:`."
         )
     found: dict[str, str] = {}
-    for path in sorted(folder.glob("*.h5")):
+    for path in sorted(folder.iterdir()):
         name = slide_of(slide_of(path.name))  # some programs write slide.svs.h5
-        if path.name.startswith("."):
-            continue
+        if path.suffix.lower() != BAG or path.name.startswith(".") or not path.is_file():
+            continue  # a link to nothing is no bag
         if name in found:
             raise DataError(f"{found[name]} and {path} are two bags of one slide. Remove one.")
         found[name] = str(path)

@@ -17,6 +17,9 @@ BAG = ".h5"  # a slide table may name the bags of slides
 SUFFIXES = IMAGES | {BAG}  # all else behind a dot belongs to the name, as in TCGA's
 
 LONGEST = 150  # bytes of a name in paths; names of logs put 60 before it, and systems take 255
+# folders of Synology, QNAP, Windows, macOS and Linux that hold thumbnails or what was deleted
+OF_SYSTEMS = {"@eaDir", "@Recycle", "@Recently-Snapshot", "#recycle", "#snapshot", "$RECYCLE.BIN"}
+OF_SYSTEMS |= {"System Volume Information", "__MACOSX", "lost+found"}
 WILDCARD = r"(?:[\w.+=() -]|[^\x00-\x7f])+"  # the same as `why_no_wildcard`, for Snakemake
 
 
@@ -98,8 +101,8 @@ def why_no_wildcard(name: str) -> str:
 def walk(folder: Path) -> Iterator[Path]:
     """Yield all files of a folder and the folders below it, sorted, links to folders followed.
 
-    A folder that a link leads back to is visited once; hidden folders are left out. Links
-    that lead nowhere are yielded, too.
+    A folder that a link leads back to is visited once; hidden folders and those of file
+    servers, such as bins, are left out. Links that lead nowhere are yielded, too.
     """
     visited: set[tuple[int, int]] = set()
     below = [folder] if folder.is_dir() else []
@@ -116,7 +119,7 @@ def walk(folder: Path) -> Iterator[Path]:
         below += [
             Path(entry.path)
             for entry in reversed(entries)
-            if entry.path in inside and entry.name[0] != "."
+            if entry.path in inside and entry.name[0] != "." and entry.name not in OF_SYSTEMS
         ]
 
 
@@ -197,9 +200,20 @@ def image_named(folder: Path, name: str) -> Path:
         The name may mean several files.
     """
     *folders, last = PurePosixPath(name).parts
-    for part in folders:
+    return _spelt(folder_named(folder, "/".join(folders)), last, image=True)
+
+
+def folder_named(folder: Path, name: str) -> Path:
+    """Return the folder of that name below a folder, in whichever of Unicode's forms it is spelt.
+
+    Raises
+    ------
+    DataError
+        The name may mean several.
+    """
+    for part in PurePosixPath(name).parts:
         folder = _spelt(folder, part, image=False)
-    return _spelt(folder, last, image=True)
+    return folder
 
 
 def number(name: str) -> int:

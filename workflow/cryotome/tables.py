@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.cards import MATCHED, Card
-from cryotome.paths import TEXT
-from cryotome.sheets import in_latex, in_markdown
+from cryotome.sheets import in_latex, in_markdown, read_csv
 from cryotome.units import as_unit
 
 KEYS = ["dataset", "model", "head"]
@@ -31,7 +30,7 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
     for path in paths:
         dataset, scheme, *keys = path.with_suffix("").parts[-5:]
         named = dict(part.split("=", 1) for part in keys)
-        part = pd.read_csv(path, dtype=TEXT)
+        part = read_csv(path)
         part = part[part["metric"] == metric]
         parts.append(part.assign(dataset=dataset, scheme=scheme, **named))
     scores = pd.concat(parts, ignore_index=True)

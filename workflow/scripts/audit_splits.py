@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-import pandas as pd
 from tqdm import tqdm
 
 from cryotome.cells import load_cells
@@ -11,7 +10,7 @@ from cryotome.job import run
 from cryotome.leakage import gather_evidence, measure_leakage, summarise
 from cryotome.overlap import load_windows
 from cryotome.paths import key, written_whole
-from cryotome.sheets import write_csv
+from cryotome.sheets import read_csv, write_csv
 
 
 def main(
@@ -23,11 +22,11 @@ def main(
     scheme: str,
     slides: str,
 ) -> None:
-    evidence = gather_evidence(load_cells(cells), load_windows(windows), pd.read_csv(findings))
+    evidence = gather_evidence(load_cells(cells), load_windows(windows), read_csv(findings))
     tables = []
     bar = tqdm(splits, desc=f"audit {scheme}", unit="fold", mininterval=5)
     for path, audited in zip(bar, leakage, strict=True):
-        split = pd.read_csv(path)
+        split = read_csv(path)
         tables.append(measure_leakage(split, evidence, slides_known=slides != "unknown"))
         where = f"{scheme}, fraction {key(path, 'fraction')}, fold {key(path, 'fold')}"
         print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)

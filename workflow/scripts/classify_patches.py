@@ -4,12 +4,11 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-import pandas as pd
-
 from cryotome.given import classify, join_sets
 from cryotome.job import run
 from cryotome.multiclass import class_names
 from cryotome.predictions import write_predictions
+from cryotome.sheets import read_csv
 
 
 def main(
@@ -24,7 +23,7 @@ def main(
 ) -> None:
     start = perf_counter()
     stores, tables = (dict(zip(datasets, files, strict=True)) for files in (embeddings, cells))
-    both, roles = join_sets(stores, tables, model=model, view=view), pd.read_csv(split)
+    both, roles = join_sets(stores, tables, model=model, view=view), read_csv(split)
     got, tested = classify(card, both, roles), roles[roles["role"] == "test"]
     print(f"{model}: {got.said}", file=sys.stderr)
     notes = got.notes | both.notes | {"head": card}

@@ -9,7 +9,7 @@ from cryotome.colorectal_figures import draw_figure1, figure1_data, published_ho
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
+from cryotome.sheets import read_csv, write_csv
 
 
 def main(
@@ -25,7 +25,7 @@ def main(
     notes = {path.stem: spent_of(json.loads(path.read_text(encoding="utf-8"))) for path in costs}
     spent = {model: notes[made] for model, made in about["finetuned"].items() if made in notes}
     hours = published_hours(pd.read_csv(published, dtype=str, keep_default_na=False))
-    tables = [pd.read_csv(path) for path in (*slides, *patches)]
+    tables = [read_csv(path) for path in (*slides, *patches)]
     result = figure1_data(tables, spent, hours, about)
     with written_whole(table) as beside:
         write_csv(result.assign(study=about["study"]), beside)

@@ -9,7 +9,7 @@ from cryotome.colorectal_tables import VALIDATION, read_summaries
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
+from cryotome.sheets import read_csv, write_csv
 
 
 def main(
@@ -18,7 +18,7 @@ def main(
     tested, held = read_summaries(scores), [read_summaries(scores, fold=VALIDATION)]
     for path in curve:  # of patches; slides are validated on patients
         heads = sorted({head for _, head in about["order"]["patches"]})
-        held.append(held_out(pd.read_csv(path), about["courses"]["patches"], heads))
+        held.append(held_out(read_csv(path), about["courses"]["patches"], heads))
     result = figure2_data(tested, pd.concat(held), about)
     with written_whole(table) as beside:
         write_csv(result.assign(study=about["study"]), beside)

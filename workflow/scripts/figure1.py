@@ -2,19 +2,17 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome.figures import draw_figure1, figure1_data, save_figure
 from cryotome.job import run
 from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
+from cryotome.sheets import read_csv, write_csv
 from cryotome.tables import read_scores
 
 
 def main(
     scores: list[Path], published: Path, table: Path, pdf: Path, png: Path, rows: dict, study: str
 ) -> None:
-    result = figure1_data(read_scores(scores, rows), pd.read_csv(published), rows)
+    result = figure1_data(read_scores(scores, rows), read_csv(published), rows)
     with written_whole(table) as beside:
         write_csv(result.assign(study=study), beside)
     save_figure(draw_figure1(result, rows), pdf, png)

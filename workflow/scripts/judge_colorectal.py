@@ -8,14 +8,14 @@ from cryotome.colorectal_tables import counted, judged, read_summaries
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.published import read_published
-from cryotome.sheets import write_csv
+from cryotome.sheets import read_csv, write_csv
 from cryotome.units import noted
 
 
 def main(
     scores: list[Path], sizes: Path, published: list[Path], verdicts: Path, about: dict
 ) -> None:
-    measured = pd.concat([read_summaries(scores), counted(pd.read_csv(sizes))])
+    measured = pd.concat([read_summaries(scores), counted(read_csv(sizes))])
     with written_whole(verdicts) as beside:
         verdicts_ = noted(judged(measured, read_published(published), about), about)
         write_csv(verdicts_, beside)

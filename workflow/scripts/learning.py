@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome.charts import draw_learning
 from cryotome.figures import save_figure
 from cryotome.job import run
-from cryotome.paths import TEXT
+from cryotome.sheets import read_csv
 
 
 def main(intervals: Path, curves: Path, crossed: Path, pdf: Path, png: Path, rows: dict) -> None:
-    tables = (pd.read_csv(path, dtype=TEXT) for path in (intervals, curves, crossed))
+    tables = (read_csv(path) for path in (intervals, curves, crossed))
     save_figure(draw_learning(*tables, about=rows), pdf, png)
 
 

@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome.colorectal_tables import in_words
 from cryotome.job import run
 from cryotome.paths import written_whole
+from cryotome.sheets import read_csv
 
 
 def main(slides: list[Path], patches: list[Path], sizes: Path, markdown: Path, about: dict) -> None:
-    one, two = (pd.read_csv(paths[0]) if paths else None for paths in (slides, patches))
+    one, two = (read_csv(paths[0]) if paths else None for paths in (slides, patches))
     with written_whole(markdown) as beside:
-        text = in_words(one, two, pd.read_csv(sizes), about)
+        text = in_words(one, two, read_csv(sizes), about)
         beside.write_text(text, encoding="utf-8")
 
 

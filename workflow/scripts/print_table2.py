@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome.job import run
-from cryotome.paths import TEXT, written_whole
+from cryotome.paths import written_whole
+from cryotome.sheets import read_csv
 from cryotome.tables import caption, printed, to_latex, to_markdown
 
 
@@ -18,9 +17,7 @@ def main(
     rows: dict,
     study: str,
 ) -> None:
-    result, measured, said = (
-        pd.read_csv(path, dtype=TEXT) for path in (table, intervals, verdicts)
-    )
+    result, measured, said = (read_csv(path) for path in (table, intervals, verdicts))
     cells, text = printed(result, rows["labels"], measured, said), caption(study, rows)
     with written_whole(markdown) as beside:
         beside.write_text(to_markdown(cells, text), encoding="utf-8")

@@ -15,6 +15,7 @@ from cryotome.job import run
 from cryotome.paths import sha256
 from cryotome.predictions import SCORED, write_predictions
 from cryotome.probe import Fold, fit_and_score_folds, said_of
+from cryotome.sheets import read_csv
 from cryotome.splits import rows_of
 
 KEPT = ["recipe", "weights_sha256", "patches_sha256", "cells_sha256"]
@@ -33,7 +34,7 @@ def main(
     x, ids, stamps = read_embeddings(embeddings, model=model, view=view, cells_sha256=sha256(cells))
     y = load_cells(cells).set_index("id")["label"].loc[ids].to_numpy()
     kept = {name: stamps[name] for name in KEPT} | {"model": model, "view": view, "head": card}
-    tables = [pd.read_csv(split) for split in splits]
+    tables = [read_csv(split) for split in splits]
     folds = [_fold(ids, table) for table in tables]
     with tqdm(total=len(folds), desc=f"fit {model}", unit="fold", mininterval=5) as bar:
         fitted = fit_and_score_folds(card, x, y, folds, told=bar.update)

@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome.charts import draw_ranks
 from cryotome.figures import save_figure
 from cryotome.job import run
 from cryotome.orders import block_values, ranks
-from cryotome.paths import TEXT, written_whole
-from cryotome.sheets import write_csv
+from cryotome.paths import written_whole
+from cryotome.sheets import read_csv, write_csv
 
 
 def main(intervals: Path, table: Path, pdf: Path, png: Path, rows: dict, study: str) -> None:
-    measured = pd.read_csv(intervals, dtype=TEXT)
+    measured = read_csv(intervals)
     result = ranks(measured, list(rows["labels"]))
     with written_whole(table) as beside:
         synthetic = bool(rows["notice"])  # a rank is over all datasets

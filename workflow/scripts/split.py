@@ -5,8 +5,6 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome import recipes
 from cryotome.cards import MATCHED
 from cryotome.cells import load_cells
@@ -14,7 +12,7 @@ from cryotome.job import run
 from cryotome.ladder import common_size
 from cryotome.overlap import load_windows
 from cryotome.paths import sha256, written_whole
-from cryotome.sheets import write_csv
+from cryotome.sheets import read_csv, write_csv
 from cryotome.splits import draw_split, without_dropped
 
 
@@ -33,7 +31,7 @@ def main(
 ) -> None:
     assert recipe == recipes.SPLITS
     every = load_cells(cells)
-    table = without_dropped(every, pd.read_csv(audit))
+    table = without_dropped(every, read_csv(audit))
     placed = load_windows(windows[0]) if windows else None
     common = common_size(table, card["ladder"], placed) if "ladder" in card else None
     how: dict = {"scheme": scheme.removesuffix(MATCHED), "size": common.cells if common else None}

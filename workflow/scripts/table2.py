@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome.job import run
 from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
+from cryotome.sheets import read_csv, write_csv
 from cryotome.tables import read_scores, table2, table2_sd
 
 
@@ -15,7 +13,7 @@ def main(
 ) -> None:
     tidy = read_scores(scores, rows)
     with written_whole(table) as beside:
-        write_csv(table2(tidy, pd.read_csv(published), study=study, rows=rows), beside)
+        write_csv(table2(tidy, read_csv(published), study=study, rows=rows), beside)
     with written_whole(sd) as beside:
         write_csv(table2_sd(tidy, study=study), beside)
 

@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome.cost_figures import draw_costs
 from cryotome.figures import save_figure
 from cryotome.job import run
-from cryotome.paths import TEXT, written_whole
-from cryotome.sheets import write_csv
+from cryotome.paths import written_whole
+from cryotome.sheets import read_csv, write_csv
 from cryotome.tally import JOBS, costs, read_jobs, with_auroc
 
 
@@ -27,8 +25,8 @@ def main(
     took = read_jobs(ledger, about["named"])
     table = costs(took, about)
     if intervals:
-        crossed = pd.read_csv(table2[0], dtype=TEXT) if table2 else None
-        table = with_auroc(table, crossed, pd.read_csv(intervals[0], dtype=TEXT))
+        crossed = read_csv(table2[0]) if table2 else None
+        table = with_auroc(table, crossed, read_csv(intervals[0]))
     else:  # a study without rows has no AUROC of cells
         table = table.reindex(columns=[*table, "in_mean", "out_mean"])
     invented = about["synthetic"]

@@ -10,6 +10,7 @@ from cryotome.cells import load_cells
 from cryotome.page.gathered import Gathered
 from cryotome.page.grids import Cell, Grid, lacking, number, parted, words
 from cryotome.page.sections import where_cells
+from cryotome.sheets import read_csv
 
 # what is printed of a split: measure of its leakage to heading
 LEAKS = {
@@ -52,7 +53,7 @@ def _audited(card: Card, g: Gathered) -> list[Cell]:
     cells, path = (g.results / folder / f"{card['home']}.csv" for folder in ("cells", "audits"))
     if not (cells.exists() and path.exists()):
         return [lacking(f"{path} is not made yet", g.command("table2.csv"))] * len(AUDITED)
-    findings, source = pd.read_csv(path), g.elsewhere(path, "audit")
+    findings, source = read_csv(path), g.elsewhere(path, "audit")
     out, meaning = dropped(findings, card["policies"]), g.about["findings"]
     gone = set().union(*out.values())
     why = "; ".join(f"{len(ids):,} {meaning[finding]}" for finding, ids in out.items())
@@ -88,7 +89,7 @@ def _leakage(folder: Path) -> dict[Path, pd.Series]:
     shares = {path.name: float(path.name.partition("=")[2]) for path in folder.glob("fraction=*")}
     largest = folder / max(shares, key=lambda name: shares[name], default="none")
     return {
-        path: pd.read_csv(path).set_index("measure")["cells"]
+        path: read_csv(path).set_index("measure")["cells"]
         for path in sorted(largest.glob("fold=*.leakage.csv"))
     }
 

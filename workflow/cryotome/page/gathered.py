@@ -13,7 +13,7 @@ from cryotome.cards import Card
 from cryotome.failures import Failure, failures
 from cryotome.ledger import attempts, is_alive, place_of
 from cryotome.looks import Look
-from cryotome.paths import TEXT
+from cryotome.sheets import read_csv
 
 # the rule that makes each file of a study
 RULES = {
@@ -126,7 +126,7 @@ class Gathered:
         path = self.folder / name
         if not path.exists():
             return None
-        table = pd.read_csv(path, dtype=TEXT)
+        table = read_csv(path)
         if "dataset" in table:
             named = table["dataset"].isin(self.about["all_datasets"])
             table = table[named | table["dataset"].isna()]  # an encoder's numbers have none
