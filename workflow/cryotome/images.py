@@ -19,6 +19,7 @@ from cryotome.image_tags import (
     is_tiff,
     page_scale,
     picture_scale,
+    picture_tags,
     slide_scale,
 )
 from cryotome.image_tags import tag_mpp as tag_mpp
@@ -170,8 +171,9 @@ def _decoded(path: Path) -> tuple[np.ndarray, Scale]:
         if image.width * image.height > most:
             raise _too_large(path, *image.size, "the image", most)
         image.load()
-        check_upright(image.getexif().get(ORIENTATION), path)  # in PNG it may follow the pixels
-        return np.asarray(image), picture_scale(image)
+        tags = picture_tags(image)  # in PNG they may follow the pixels
+        check_upright(tags.get(ORIENTATION), path)
+        return np.asarray(image), picture_scale(image, tags)
 
 
 def _not_colour(path: Path, what: str) -> UnfitError:
