@@ -188,8 +188,8 @@ def check_locks(folder: Path) -> Finding:
             try:
                 fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
-                return Finding(IDLE, f"{folder}: may be written, but has no locks "
-                                     f"({error.strerror}): never let two runs work in it at once")  # fmt: skip
+                text = f"{folder}: may be written, but has no locks ({error.strerror}): "
+                return Finding(IDLE, f"{text}never let two runs work in it at once")
             try:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
