@@ -107,7 +107,7 @@ def _read_xlsx(path: Path, sheet: str | None) -> pd.DataFrame:
             )
     except (BadZipFile, ValueError, KeyError) as error:
         raise DataError(
-            f"{path} is no XLSX ({error}); it begins with {begins(path)}. Save it as XLSX or as CSV."
+            f"{path} is no XLSX ({error}); it begins with {begins(path)}. Save it as XLSX or CSV."
         ) from error
     table.columns = table.columns.map(str)
     table.index += 2  # the header is row 1
