@@ -190,7 +190,7 @@ def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path):
     path = labels_csv(tmp_path, "PATIENT,TARGET\n007,1\nNA,0\n")
     assert load_patients(path, "d").to_numpy().tolist() == [["d:007", 1], ["d:NA", 0]]
     path = labels_csv(tmp_path, "FILENAME,PATIENT\n1,007\n")
-    assert load_slides(path).to_numpy().tolist() == [["1", "007"]]
+    assert load_slides(path, "d").to_numpy().tolist() == [["d:1", "d:007"]]
     assert read_table(path, ["PATIENT"]).to_numpy().tolist() == [["007"]]
 
 
