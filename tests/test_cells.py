@@ -11,7 +11,7 @@ from PIL import Image
 from test_annotations import read
 
 from cryotome.cards import load_card
-from cryotome.cells import assign_scanners, load_cells, read_cells
+from cryotome.cells import assign_scanners, check_images, load_cells, read_cells
 from cryotome.embeddings import read_embeddings, write_embeddings
 from cryotome.errors import DataError
 from cryotome.patches import read_patches
@@ -333,3 +333,22 @@ def test_sizes_that_are_none_say_nothing(tmp_path, form, size):
     IMAGES["flat"](tmp_path / "s.tiff", np.zeros((192, 256, 3), np.uint8))
     card = FORMS[form](tmp_path / form, **size)
     assert len(read_cells(tmp_path / form, tmp_path, card, "d")) == 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_images_that_come_after_their_cells_were_read_are_held_against_them_too(tmp_path, form):
+    card = FORMS[form](tmp_path / form, width=512, height=384)
+    assert len(read_cells(tmp_path / form, tmp_path, card, "d")) == 2
+    IMAGES["flat"](tmp_path / "s.tiff", np.zeros((192, 256, 3), np.uint8))
+    with pytest.raises(DataError, match=r"s.tiff: 256 x 192 px, and 512 x 384 px"):
+        check_images([tmp_path / form], tmp_path, card, "d")
+
+
+def test_width_and_height_in_a_table_are_those_of_a_box_perhaps(tmp_path):
+    IMAGES["flat"](tmp_path / "s.tiff", np.zeros((192, 256, 3), np.uint8))
+    (tmp_path / "a.csv").write_text(
+        "x,y,label,filename,width,height\n9,9,1,s.tiff,50,50\n60,60,2,s.tiff,50,50\n",
+        encoding="utf-8",
+    )
+    card = SIZED | {"reader": "table"}
+    assert len(read_cells(tmp_path / "a.csv", tmp_path, card, "d")) == 2

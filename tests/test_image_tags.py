@@ -134,3 +134,41 @@ def test_up_to_ten_percent_the_file_is_taken(tmp_path):
 def test_tags_that_say_one_axis_alone_say_both():
     assert tag_scale(0, 40_000, 3) == tag_scale(40_000, 0, 3) == (0.25, 1.0)
     assert tag_scale(0, 0, 3) == (None, 1.0)
+
+
+JUNK = [b"junk", b"II*\0", b"II*\0\xff\xff\xff\x7f", b"Exif\0\0nothing of the kind"]
+JUNK += [b"II*\0\x08\0\0\0\xff\xff\x01\x02\x03"]
+OF_TEXT = b"II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x01\0\0\0\x03\0\0\0\0\0\0\0"  # tag 274
+
+
+@pytest.mark.parametrize("exif", [*JUNK, OF_TEXT])
+@pytest.mark.parametrize("name", ["a.png", "a.webp"])
+def test_an_exif_that_is_none_makes_no_image_broken(tmp_path, name, exif):
+    how = {"lossless": True} if name == "a.webp" else {}
+    Image.fromarray(PIXELS).save(tmp_path / name, exif=exif, **how)
+    assert (open_image(tmp_path / name).read(0, 0, 256, 192) == PIXELS).all()
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.jpg"])
+def test_resolutions_in_exif_are_read(tmp_path, name):
+    exif = Image.Exif()
+    exif[282], exif[283], exif[296] = 40_000.0, 20_000.0, 3
+    Image.fromarray(PIXELS).save(tmp_path / name, exif=exif)
+    image = open_image(tmp_path / name)
+    assert (image.mpp, image.aspect) == (0.25, 2.0)
+
+
+OME = {"axes": "YXS", "PhysicalSizeX": 250.0, "PhysicalSizeXUnit": "nm"}
+DESCRIBED = {
+    "ome.tif": {"ome": True, "metadata": OME | {"PhysicalSizeY": 0.5, "PhysicalSizeYUnit": "µm"}},
+    "imagej.tif": {"imagej": True, "resolution": (4, 2), "metadata": {"unit": "um"}},
+}
+
+
+@pytest.mark.parametrize("how", [{}, {"tile": (64, 64)}])
+@pytest.mark.parametrize("name", DESCRIBED)
+def test_what_ome_and_imagej_say_of_pixels_is_read(tmp_path, name, how):
+    said = DESCRIBED[name] | (how if name == "ome.tif" else {})
+    tifffile.imwrite(tmp_path / name, PIXELS, photometric="rgb", **said)
+    image = open_image(tmp_path / name)
+    assert (image.mpp, image.aspect) == (0.25, 2.0)

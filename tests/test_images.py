@@ -185,3 +185,14 @@ def test_a_small_file_that_claims_many_pixels_is_not_decoded(tmp_path):
     Image.new("L", (10_000, 10_000)).convert("RGB").save(tmp_path / "a.png")
     with pytest.raises(DataError, match=r"a.png says that the image has 10,000 x 10,000 pixels"):
         open_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.svs", "a.webp"])
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [(b"version https://git-lfs.github.com/spec/v1\n", "a Git-LFS pointer"), (b"<html>", "a page")],
+)
+def test_what_lies_in_place_of_an_image_is_named(tmp_path, name, content, kind):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=rf"{name} cannot be read .*; it begins with .*{kind}"):
+        open_image(tmp_path / name)

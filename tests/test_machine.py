@@ -1,3 +1,4 @@
+import errno
 import os
 import sys
 from dataclasses import replace
@@ -123,14 +124,24 @@ def test_a_file_system_whose_locks_hold_nobody_off_is_named(tmp_path, monkeypatc
     assert (found.mark, "two processes get one lock" in found.text) == (MEND, True)
 
 
-def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_and_does(tmp_path, monkeypatch, number):
     def refuse(*_: object) -> None:
-        raise OSError(38, os.strerror(38))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(machine.fcntl, "flock", refuse)
-    assert (
-        "has no locks or renames (Function not implemented)" in machine.check_locks(tmp_path).text
-    )
+    found = machine.check_locks(tmp_path)
+    assert found.mark == IDLE
+    assert f"may be written, but has no locks ({os.strerror(number)}): never" in found.text
+
+
+def test_a_file_system_that_does_not_rename_will_not_do(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(machine.Path, "rename", refuse)
+    found = machine.check_locks(tmp_path)
+    assert (found.mark, "does not rename (Operation not permitted)" in found.text) == (MEND, True)
 
 
 PARTITIONS = "cpu*|up|12|(null)\ngpu|up|3|gpu:a100:4(S:0-1)\nold|down|1|(null)"

@@ -77,6 +77,12 @@ def test_figure2_must_speak_of_rows():
         study("config", figure2=[{"model": "uni", "head": "probe"}])
 
 
+def test_without_rows_for_figure2_the_first_row_is_the_reference():
+    first = study("config").rows[0]
+    about = json.loads(study("config", figure2=[]).table_rows)
+    assert about["figure2"] == [[first.model, first.head]]
+
+
 def test_the_last_checkpoint_is_a_head_of_its_own():
     assert study("ganz2024").head("e2e_last")["title"] == "end to end, last checkpoint"
     with pytest.raises(CardError, match="only end-to-end heads"):

@@ -14,8 +14,8 @@ from cryotome.sliderunner import read_sliderunner
 # A reader takes the annotation file, the image folder and the dataset card, and returns one row
 # per cell in the order of the file: `image` (path below the image folder), `slide` where the
 # files name any, `x`, `y` (centre, level-0 px), `class` (name from the card), whatever columns
-# the card's domains ask for, and `width`, `height` (level-0 px) where the file says them of the
-# images. It ends with one line to the log: found, read, passed over by reason.
+# the card's domains ask for; those in OF_IMAGES also `width`, `height` of the image (level-0 px)
+# where the file says them. It ends with one line to the log: found, read, passed over by reason.
 Reader = Callable[[Path, Path, Card], pd.DataFrame]
 READERS: dict[str, Reader] = {
     "midog_json": read_midog_json,
@@ -23,3 +23,4 @@ READERS: dict[str, Reader] = {
     "table": read_table,
     "class_folders": read_class_folders,  # type: ignore[dict-item]  # whose CSV may be absent
 }
+OF_IMAGES = ("midog_json", "sliderunner_sqlite")  # those whose `width`, `height` are the images'

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cryotome.annotations import READERS
+from cryotome.annotations import OF_IMAGES, READERS
 from cryotome.cards import Card
 from cryotome.errors import DataError, blame_place
 from cryotome.images import find_image, size_of, what_is_odd
@@ -186,6 +186,23 @@ def check_sizes(cells: pd.DataFrame, folder: Path, name: str) -> None:
         print(f"{name}: sizes of {len(held)} of {len(sizes)} images compared", file=sys.stderr)
 
 
+def check_images(annotations: list[Path], images: Path, card: Card, name: str) -> None:
+    """Hold images that came after their cells were read against the annotations, once more.
+
+    Parameters
+    ----------
+    annotations
+        The annotation file, or none.
+
+    Raises
+    ------
+    DataError
+        An image is not of the size that the annotations say.
+    """
+    if card["reader"] in OF_IMAGES:
+        check_sizes(READERS[card["reader"]](annotations[0], images, card), images, name)
+
+
 def _check_names(cells: pd.DataFrame, path: Path | None, name: str) -> None:
     for column in ("image", "slide"):
         for value in cells[column].unique():
@@ -243,7 +260,8 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
     try:
         found = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
         cells = _checked(found, annotations, card, name)
-        check_sizes(found, images, name)
+        if card["reader"] in OF_IMAGES:
+            check_sizes(found, images, name)
     except DataError as error:
         if annotations is None or annotations.name in str(error):
             raise

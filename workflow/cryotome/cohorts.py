@@ -14,6 +14,7 @@ import pandas as pd
 from cryotome.cards import Card
 from cryotome.cell_tables import read_csv, spell_columns
 from cryotome.errors import CardError, DataError
+from cryotome.file_kinds import begins
 from cryotome.identity import across
 from cryotome.images import what_is_odd
 from cryotome.slide_names import label_of, same_spelling, slide_of, text_of, why_no_wildcard
@@ -105,7 +106,9 @@ def _read_xlsx(path: Path, sheet: str | None) -> pd.DataFrame:
                 book, sheet_name=sheet or 0, dtype=object, keep_default_na=False, na_values=[""]
             )
     except (BadZipFile, ValueError, KeyError) as error:
-        raise DataError(f"{path} is no XLSX ({error}). Save it as XLSX or as CSV.") from error
+        raise DataError(
+            f"{path} is no XLSX ({error}); it begins with {begins(path)}. Save it as XLSX or CSV."
+        ) from error
     table.columns = spell_columns(table, path)
     table.index += 2  # the header is row 1
     return table

@@ -37,8 +37,12 @@ def first_bytes_say(path: Path) -> str:
         first = file.read(LOOKED_AT)
     if not first:
         return "an empty file"
-    if first.removeprefix(BYTE_ORDER_MARK).lstrip().lower().startswith(PAGES):
+    text = first.removeprefix(BYTE_ORDER_MARK).lstrip().lower()
+    marked = text.startswith((b"<?xml", b"<!--"))
+    if text.startswith(PAGES) or (marked and any(tag in text for tag in PAGES)):
         return "a page of HTML, such as a login or an error page"
+    if marked:
+        return "XML, as servers answer in place of a file that they do not give"
     if not first.strip(b"\0"):
         return "zeros, as a transfer that broke leaves them"
     return next((kind for bytes_, kind in BEGINNINGS if first.startswith(bytes_)), "")

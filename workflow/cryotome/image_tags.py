@@ -1,5 +1,7 @@
 """What an image file says of itself beside its pixels: orientation, µm/px across and down."""
 
+import re
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +17,13 @@ AGREE = 0.10  # most by which µm/px of the card and of the file may differ
 ENLARGED = 1.1  # times from which on a patch or tile is reported as enlarged
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, UNIT = 274, 282, 283, 296  # tags of TIFF and EXIF
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # first bytes, of BigTIFF too
+
+OF_PIXEL = re.compile(r'\bPhysicalSize([XY](?:Unit)?)\s*=\s*["\']([^"\']{1,40})["\']')
+OF_IMAGEJ = re.compile(r"^unit=(\S{1,20})", re.MULTILINE)
+# µm of what OME-XML and ImageJ call the unit
+UNITS = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "\\u00B5m": 1.0}
+UNITS |= {"nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6, "inch": 25_400.0}
+NO_EXIF = (SyntaxError, struct.error, ValueError, TypeError, LookupError, OSError, Warning)
 
 Scale = tuple[float | None, float]  # µm/px across, None if not known; height of a px by its width
 
@@ -54,10 +63,41 @@ def tag_scale(x: float, y: float, unit: int) -> Scale:
     return tag_mpp(x, unit), x / y if x > 0 and y > 0 else 1.0
 
 
+def described_scale(text: str, x: float, y: float) -> Scale:
+    """Return the same from what OME-XML or ImageJ write as a TIFF's description.
+
+    Parameters
+    ----------
+    text
+        ImageDescription.
+    x, y
+        XResolution and YResolution, which ImageJ counts by its own unit.
+
+    >>> described_scale('<Pixels PhysicalSizeX="0.25" PhysicalSizeY="0.5">', 1, 1)
+    (0.25, 2.0)
+    >>> described_scale("ImageJ=1.53\\nunit=micron\\n", 4, 4), described_scale("by hand", 4, 2)
+    ((0.25, 1.0), (None, 2.0))
+    """
+    unit = OF_IMAGEJ.search(text) if text.startswith("ImageJ=") else None
+    if unit and unit[1] in UNITS:
+        return (plausible(UNITS[unit[1]] / x) if x > 0 else None), tag_scale(x, y, 1)[1]
+    said: dict[str, str] = {}
+    for name, value in OF_PIXEL.findall(text) if "<Pixels" in text else ():
+        said.setdefault(name, value)  # of the first image
+    try:
+        across, down = (
+            float(said[axis]) * UNITS[said.get(f"{axis}Unit", "µm")] for axis in ("X", "Y")
+        )
+    except (KeyError, ValueError):
+        return tag_scale(x, y, 1)
+    return plausible(across), (down / across if across > 0 and down > 0 else 1.0)
+
+
 def page_scale(page: tifffile.TiffPage) -> Scale:
-    """Return `tag_scale` of a page of a TIFF."""
+    """Return `tag_scale` of a page of a TIFF, by its description where its tags do not say."""
     x, y = (_number(page, tag) for tag in (X_RESOLUTION, Y_RESOLUTION))
-    return tag_scale(x, y, int(page.tags.valueof(UNIT, 2)))  # inch where not said, as TIFF 6.0
+    said = tag_scale(x, y, int(page.tags.valueof(UNIT, 2)))  # inch where not said, as TIFF 6.0
+    return said if said[0] else described_scale(page.description, x, y)
 
 
 def _number(page: tifffile.TiffPage, tag: int) -> float:
@@ -65,8 +105,26 @@ def _number(page: tifffile.TiffPage, tag: int) -> float:
     return over / under if under else 0.0
 
 
-def picture_scale(image: Image.Image) -> Scale:
-    """Return `tag_scale` of a PNG, JPEG or BMP, from its dots per inch or its pixels' aspect."""
+def picture_tags(image: Image.Image) -> dict[int, float]:
+    """Return orientation and resolutions of an image's EXIF, those that are numbers.
+
+    Bytes that are no EXIF say nothing: the pixels are whole without them.
+    """
+    try:
+        tags = image.getexif()
+        named = {tag: tags.get(tag) for tag in (ORIENTATION, X_RESOLUTION, Y_RESOLUTION, UNIT)}
+        whole = {tag: n for tag, n in named.items() if isinstance(n, int)}
+        sides = {tag: float(named[tag] or 0) for tag in (X_RESOLUTION, Y_RESOLUTION)}
+    except NO_EXIF:
+        return {}
+    return whole | sides
+
+
+def picture_scale(image: Image.Image, tags: Mapping[int, float]) -> Scale:
+    """Return `tag_scale` of a PNG, JPEG, BMP or WebP, from EXIF, dots per inch, or its aspect."""
+    across, down = tags.get(X_RESOLUTION, 0.0), tags.get(Y_RESOLUTION, 0.0)
+    if across > 0 and down > 0:
+        return tag_scale(across, down, int(tags.get(UNIT, 2)))
     unitless = image.info.get("aspect")
     if unitless is None and image.info.get("jfif_unit") == 0:
         unitless = image.info["jfif_density"]
@@ -82,7 +140,8 @@ def slide_scale(properties: Mapping[str, str]) -> Scale:
         return plausible(x), y / x
     unit = {"inch": 2, "centimeter": 3}.get(properties.get("tiff.ResolutionUnit", ""), 1)
     x, y = (float(properties.get(f"tiff.{axis}Resolution", 0)) for axis in "XY")
-    return tag_scale(x, y, unit)
+    tags = tag_scale(x, y, unit)
+    return tags if tags[0] else described_scale(properties.get("tiff.ImageDescription", ""), x, y)
 
 
 def contradiction(mpp: float | None, path: Path, rule: float | str | None) -> str:
@@ -136,7 +195,7 @@ def check_resolution(
         raise UnfitError(odd)
 
 
-def check_upright(orientation: int | None, path: Path) -> None:
+def check_upright(orientation: float | None, path: Path) -> None:
     """Refuse an image that asks to be turned or mirrored; None where it does not say.
 
     Libraries differ: some turn such pixels, some do not, some turn each tile in its place.

@@ -11,6 +11,7 @@ import tifffile
 from PIL import Image
 
 from cryotome.errors import CardError, DataError, UnfitError, blame_place
+from cryotome.file_kinds import begins, first_bytes_say
 from cryotome.image_tags import (
     ORIENTATION,
     Scale,
@@ -19,6 +20,7 @@ from cryotome.image_tags import (
     is_tiff,
     page_scale,
     picture_scale,
+    picture_tags,
     slide_scale,
 )
 from cryotome.image_tags import tag_mpp as tag_mpp
@@ -170,8 +172,9 @@ def _decoded(path: Path) -> tuple[np.ndarray, Scale]:
         if image.width * image.height > most:
             raise _too_large(path, *image.size, "the image", most)
         image.load()
-        check_upright(image.getexif().get(ORIENTATION), path)  # in PNG it may follow the pixels
-        return np.asarray(image), picture_scale(image)
+        tags = picture_tags(image)  # in PNG they may follow the pixels
+        check_upright(tags.get(ORIENTATION), path)
+        return np.asarray(image), picture_scale(image, tags)
 
 
 def _not_colour(path: Path, what: str) -> UnfitError:
@@ -184,7 +187,10 @@ def _not_colour(path: Path, what: str) -> UnfitError:
 def _broken(path: Path, error: Exception) -> DataError:
     """Blame an image for an error, unless the disk is to blame: that passes, and comes back."""
     blame_place(error, path)
-    return DataError(f"{path} cannot be read ({type(error).__name__}: {error}). Fetch it again.")
+    kind = first_bytes_say(path)
+    other = f"; it begins with {begins(path)}" if kind and not kind.endswith("image") else ""
+    said = f"{type(error).__name__}: {error}"
+    return DataError(f"{path} cannot be read ({said}){other}. Fetch it again.")
 
 
 def crash(path: Path, error: ChildProcessError) -> DataError:

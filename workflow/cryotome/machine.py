@@ -174,28 +174,28 @@ def _bf16(available: bool) -> Finding:
 
 
 def check_locks(folder: Path) -> Finding:
-    """See whether a folder's file system keeps locks and renames over a file."""
+    """See whether a folder's file system renames over a file and keeps locks."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".doctor-") as place:
         first, second = Path(place) / "first", Path(place) / "second"
+        for file in (first, second):
+            file.touch()
         try:
-            with (
-                first.open("w", encoding="utf-8") as one,
-                first.open("w", encoding="utf-8") as other,
-            ):
-                fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                try:
-                    fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    pass
-                else:
-                    return Finding(MEND, f"{folder.resolve()}: two processes get one lock: let "
-                                         f"{folder} be a link to another file system")  # fmt: skip
-            second.touch()
             first.rename(second)
         except OSError as error:
-            return Finding(MEND, f"{folder.resolve()} has no locks or renames ({error.strerror}): "
+            return Finding(MEND, f"{folder.resolve()} does not rename ({error.strerror}): "
                                  f"let {folder} be a link to another file system")  # fmt: skip
-    return Finding(OK, f"{folder}: may be written; locks and renames work")
+        with second.open("r+b") as one, second.open("r+b") as other:  # NFS asks for writing
+            try:
+                fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                text = f"{folder}: may be written, but has no locks ({error.strerror}): "
+                return Finding(IDLE, f"{text}never let two runs work in it at once")
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return Finding(OK, f"{folder}: may be written; locks and renames work")
+    return Finding(MEND, f"{folder.resolve()}: two processes get one lock: let {folder} be a link "
+                         "to another file system")  # fmt: skip
 
 
 def ask_slurm() -> tuple[list[list[str]], str]:

@@ -257,6 +257,11 @@ class Study:
         return [crop for name in names for crop in crops(name, self.dataset(name), sides)]
 
     @property
+    def _drawn(self) -> list[dict[str, str]]:
+        """The rows of Figure 2, the reference first; where none is said, the first row."""
+        return self.config["figure2"] or self.config["rows"][:1]
+
+    @property
     def folds(self) -> list[int]:
         return list(range(self.config["folds"]))
 
@@ -622,7 +627,7 @@ class Study:
             "schemes": {scheme: self.scheme(scheme)["title"] for _, scheme in self.blocks},
             "fractions": [float(share) for share in self.config["fractions"]],
             "folds": self.folds,
-            "figure2": [(row["model"], row["head"]) for row in self.config["figure2"]],
+            "figure2": [(row["model"], row["head"]) for row in self._drawn],
             "rungs": {
                 f"except_*{MATCHED}" if _prefix(scheme) else scheme: self.scheme(scheme)["title"]
                 for _, scheme in self.ladder

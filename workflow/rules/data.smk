@@ -58,6 +58,7 @@ rule cut_patches:
     """Decode every cell's patch once."""
     input:
         lambda w: images_at_hand(STUDY, SITE, w.dataset),
+        annotations=lambda w: annotation_file(STUDY, SITE, w.dataset),
         cells="results/cells/{dataset}.csv",
     output:
         patches="results/patches/{dataset}.h5",
@@ -78,6 +79,7 @@ rule cut_patches:
         card=lambda w: facts(
             STUDY.dataset(w.dataset),
             *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
+            *["reading", "classes"],
         ),
         dataset="{dataset}",
         broken=lambda w: STUDY.policies(w.dataset)["broken"],

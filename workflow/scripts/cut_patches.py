@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from cryotome import recipes
+from cryotome.cells import check_images
 from cryotome.job import run
 from cryotome.patches import write_patches
 from cryotome.site import folder_of
 
 
 def main(
+    annotations: list[Path],
     cells: Path,
     patches: Path,
     recipe: int,
@@ -21,6 +23,7 @@ def main(
 ) -> None:
     assert recipe == recipes.PATCHES
     images = folder_of(card, data_root) / card["images"]
+    check_images(annotations, images, card, dataset)
     write_patches(
         patches,
         cells,
