@@ -1,6 +1,6 @@
 """How time and memory of the statistics grow with the cells: python benchmarks/load.py [STEP …].
 
-Every image is its own slide, which is the worst case. Each step runs in a process of its own at
+Every image is its own slide, which is the worst case. Seconds are processor time. Each step runs in a process of its own at
 several sizes; the exponent is the slope of log time against log size over the two largest.
 """
 
@@ -10,7 +10,7 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -80,10 +80,10 @@ STEPS: dict[str, tuple[Callable[[int], None], list[int]]] = {
 
 
 def _measured(step: str, count: int, queue: multiprocessing.Queue) -> None:
-    start, before = perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start, before = process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     STEPS[step][0](count)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    queue.put((perf_counter() - start, before / 2**20, peak / 2**20))
+    queue.put((process_time() - start, before / 2**20, peak / 2**20))
 
 
 def main(steps: list[str]) -> None:
