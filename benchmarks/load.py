@@ -1,7 +1,8 @@
 """How time and memory of the statistics grow with the cells: python benchmarks/load.py [STEP …].
 
-Every image is its own slide, which is the worst case. Seconds are processor time. Each step runs in a process of its own at
-several sizes; the exponent is the slope of log time against log size over the two largest.
+Every image is its own slide, which is the worst case. Each step runs in a process of its own at
+several sizes; seconds are of the processor, all threads together, and the exponent is the slope
+of log time against log size from one size to the next.
 """
 
 import argparse
