@@ -34,6 +34,7 @@ from cryotome.demands import (
     finetune_minutes,
     network_mb,
     patches_mb,
+    probe_mb,
     slide_minutes,
     train_minutes,
 )
