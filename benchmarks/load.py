@@ -1,7 +1,8 @@
 """How time and memory of the statistics grow with the cells: python benchmarks/load.py [STEP …].
 
 Every image is its own slide, which is the worst case. Each step runs in a process of its own at
-several sizes; the exponent is the slope of log time against log size over the two largest.
+several sizes; seconds are of the processor, all threads together, and the exponent is the slope
+of log time against log size from one size to the next.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -72,18 +73,80 @@ def slides(count: int) -> None:
         read_slides(names, table=table)
 
 
+def _embedded(count: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    label = rng.integers(2, size=count)
+    x = rng.standard_normal((count, 1536), dtype=np.float32)
+    x[:, 0] += label
+    return x, label
+
+
+def knn(count: int) -> None:
+    """Nearest neighbours of one fold, four fifths of the cells against the last one."""
+    from cryotome.neighbours import score_knn
+
+    x, label = _embedded(count)
+    train = count * 4 // 5
+    score_knn(x[:train], label[:train], x[train:], neighbours=20)
+
+
+def knn_limit(count: int) -> None:
+    """The products that any such search computes, in blocks, in float64 as scikit-learn does."""
+    x = _embedded(count)[0].astype(np.float64)
+    train, block = count * 4 // 5, 1024
+    for first in range(train, count, block):
+        for begin in range(0, train, block):
+            x[first : first + block] @ x[begin : min(begin + block, train)].T
+
+
+def _fit(learner: str, count: int) -> None:
+    from cryotome.probe import Fold, fit_and_score_folds
+
+    card = {"learner": learner, "penalty": 1.0, "sd": 1.0, "iterations": 100, "tolerance": 1e-4}
+    (x, label), rng = _embedded(count), np.random.default_rng(1)
+    orders = [rng.permutation(count) for _ in range(FOLDS)]
+    folds = [Fold(*np.split(order, [count * 3 // 4, count * 4 // 5])) for order in orders]
+    list(fit_and_score_folds(card, x, label, folds))
+
+
+def probe(count: int) -> None:
+    """A probe of five folds on embeddings of 1,536 numbers."""
+    _fit("probe", count)
+
+
+def logreg(count: int) -> None:
+    """A logistic regression of scikit-learn, five folds, on embeddings of 1,536 numbers."""
+    _fit("logreg", count)
+
+
+def clinic(count: int) -> None:
+    """Operating points and calibration of one row, one fold, all slides drawn again."""
+    from cryotome.calibration import calibrate
+    from cryotome.operating import Part, operate
+
+    cells = _cells(count).assign(mm2=1e-3)
+    cells["slide"] = cells["slide"].astype("category")
+    operate([Part(cells, cells.head(1000))])
+    calibrate([cells], DRAWS)
+
+
 STEPS: dict[str, tuple[Callable[[int], None], list[int]]] = {
     "score": (score, [40_000, 200_000, 1_000_000]),
     "compare": (compare, [40_000, 200_000, 1_000_000]),
+    "clinic": (clinic, [2_000, 10_000, 50_000]),
+    "knn": (knn, [5_000, 10_000, 20_000]),
+    "knn_limit": (knn_limit, [5_000, 10_000, 20_000]),
+    "probe": (probe, [10_000, 40_000, 160_000]),
+    "logreg": (logreg, [5_000, 10_000, 20_000]),
     "slides": (slides, [2_000, 8_000, 50_000]),
 }
 
 
 def _measured(step: str, count: int, queue: multiprocessing.Queue) -> None:
-    start, before = perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start, before = process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     STEPS[step][0](count)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    queue.put((perf_counter() - start, before / 2**20, peak / 2**20))
+    queue.put((process_time() - start, before / 2**20, peak / 2**20))
 
 
 def main(steps: list[str]) -> None:

@@ -11,6 +11,7 @@ from cryotome.demands import (
     embeddings_mb,
     network_mb,
     patches_mb,
+    probe_mb,
     train_minutes,
 )
 from cryotome.study import Study
@@ -37,6 +38,17 @@ def test_a_store_of_patches_is_as_large_as_its_pixels(ganz):
 
 def test_embeddings_are_floats(ganz):
     assert embeddings_mb(ganz, "midog2022", "uni") == pytest.approx(20_552 * 1024 * 4 / 1e6)
+
+
+def test_a_fit_asks_for_its_copies_of_the_embeddings_and_for_its_folds(ganz):
+    """As measured (docs/performance.md): 4, 5 or 6 copies, and 120 bytes of a cell a fold."""
+    size, w = embeddings_mb(ganz, "ccmct", "uni"), {"model": "uni", "scheme": "random"}
+    folds = 120 * 72_845 * 5 * len(ganz.fractions("random")) / 1e6
+    asked = {head: probe_mb(ganz, ["ccmct"], w | {"head": head}) for head in ("probe", "logreg")}
+    assert asked["probe"] == pytest.approx(1000 + 4 * size + folds)
+    assert asked["logreg"] == pytest.approx(1000 + 6 * size + folds)
+    both = probe_mb(ganz, ["ccmct", "ccmct"], w | {"head": "probe"})
+    assert both == pytest.approx(2 * asked["probe"] - 1000)
 
 
 def test_a_network_is_as_large_as_its_parameters(ganz):

@@ -1,3 +1,4 @@
+import os
 import struct
 
 import pytest
@@ -57,3 +58,19 @@ def test_a_file_cut_anywhere_is_no_crash(tmp_path):
     for end in range(len(whole)):
         path.write_bytes(whole[:end])
         read_series(path)
+
+
+@pytest.mark.parametrize("before", range(3600, 3700, 2))
+def test_tags_far_behind_the_beginning_are_read_whole(tmp_path, before):
+    long = element(0x0010_4000, "OB", b"x" * before)  # the series crosses the first block's end
+    body, path = dicom("1.2.840.7"), tmp_path / "a.dcm"
+    place = body.index(element(0x0020_000E, "UI", "1.2.840.7"))
+    path.write_bytes(body[:place] + long + body[place:])
+    assert read_series(path) == ("1.2.840.7", "VOLUME")
+
+
+def test_the_head_alone_is_read(tmp_path):
+    path = tmp_path / "a.dcm"
+    path.write_bytes(dicom())
+    os.truncate(path, 2**40)  # with holes: nothing on disk
+    assert read_series(path) == ("1.2.3", "VOLUME")

@@ -153,3 +153,8 @@ def test_a_large_folder_is_listed_once(tmp_path, monkeypatch):
 )  # fmt: skip
 def test_a_label_is_the_same_in_a_table_and_in_a_card(one, other, same):
     assert (label_of(one) == label_of(other)) == same
+
+
+@pytest.mark.parametrize("name", ["a.svs/", "a.svs/.", "./", "/.svs", ".svs", "..svs", ""])
+def test_no_name_keeps_the_reader_of_suffixes_busy_for_ever(name):
+    assert why_no_wildcard(slide_of(name))

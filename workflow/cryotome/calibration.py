@@ -7,14 +7,19 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from cryotome.metrics import BINS
-from cryotome.pairs import draw_slides
+from cryotome.pairs import draw_slides_in_parts
 from cryotome.statistics import effective_number, gap_interval
 
 EDGE = 1e-6  # how near to 0 and 1 a score may lie where its logit is taken
 STEPS, ENOUGH = 50, 1e-8  # of Newton's method
 STEEP = 1e3  # a slope beyond means that the scores part the classes
 
-draws_of = lru_cache(maxsize=8)(draw_slides)
+
+@lru_cache(maxsize=8)
+def draws_of(count: int, *, draws: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Return `pairs.draw_slides` in parts, each (some draws, count) in the smallest whole numbers."""
+    parts = draw_slides_in_parts(count, draws=draws, seed=seed)
+    return tuple(part.astype(np.min_scalar_type(int(part.max()))) for part in parts)
 
 
 def bins_of(score: np.ndarray) -> np.ndarray:
@@ -71,8 +76,10 @@ def calibration_interval(
     found = float(np.abs(gaps.sum(axis=0)).sum() / len(label))
     if count < 2:
         return found, float("nan"), float("nan")
-    weights = draws_of(count, draws=draws, seed=0)
-    drawn, cells = weights @ gaps, weights @ sizes
+    parts = draws_of(count, draws=draws, seed=0)
+    drawn, cells = (
+        np.concatenate([part.astype(np.float64) @ sums for part in parts]) for sums in (gaps, sizes)
+    )
     expected = np.outer(cells / len(label), gaps.sum(axis=0))
     noise = np.abs(drawn - expected).sum(axis=1) / cells * np.sqrt(count / (count - 1))
     low, high = 2 * found - np.quantile(np.abs(drawn).sum(axis=1) / cells, [0.975, 0.025])

@@ -26,6 +26,7 @@ Card = dict[str, Any]
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 LONGEST = 1_000_000  # bytes of a card
+NAME = "[a-z0-9_]+"  # what a card may be called: a wildcard of Snakemake, a part of paths
 MATCHED = "_matched"  # ends the name of a scheme at the ladder's common training size
 FOLDS = 5  # whose training sizes decide the size of `…_matched`, whatever a study asks for
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
@@ -198,8 +199,14 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
     Raises
     ------
     CardError
-        No such card, a key the schema does not know, or a value out of bounds.
+        No such card, a name that cannot stand in the paths of results, a key the schema does
+        not know, or a value out of bounds.
     """
+    if not re.fullmatch(NAME, name):
+        raise CardError(
+            f"{folder / kind}: a card cannot be called {name!r:.300}. Write its name in lower-case "
+            "letters, digits and _, where it is named and as the name of its file."
+        )
     path = below(folder / kind, f"{name}.yaml")
     card = read_yaml(path)
     if "like" in card:

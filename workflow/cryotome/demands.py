@@ -13,6 +13,7 @@ from cryotome.costs import (
     gflop_of,
     tiles_of,
 )
+from cryotome.folds import fit_mb
 from cryotome.study import Study
 from cryotome.transforms import stored_side
 
@@ -37,6 +38,15 @@ def patches_mb(study: Study, dataset: str) -> float:
 def embeddings_mb(study: Study, dataset: str, model: str) -> float:
     """Return the size of a store of embeddings, MB."""
     return count_cells(study, dataset) * study.model(model)["dim"] * 4 / MB
+
+
+def probe_mb(study: Study, datasets: list[str], w: dict[str, str]) -> float:
+    """Return the memory of a job that fits a head on the embeddings of these datasets, MB."""
+    model, head = study.model(w["model"]), study.head(w["head"])
+    cells = sum(count_cells(study, name) for name in datasets)
+    folds = len(study.folds) * len(study.fractions(w["scheme"])) if "scheme" in w else 1
+    classes = max(len(study.dataset(name).get("classes", [])) for name in datasets)
+    return 1_000 + fit_mb(head["learner"], cells, model["dim"], folds=folds, classes=classes)
 
 
 def network_mb(study: Study, model: str) -> float:

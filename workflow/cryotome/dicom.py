@@ -3,7 +3,7 @@
 import struct
 from pathlib import Path
 
-HEAD = 2**17  # bytes; the tags stand before those of the optics and of the frames
+HEADS = 2**12, 2**17  # bytes; the tags stand before those of the optics and of the frames
 IMPLICIT, EXPLICIT = b"1.2.840.10008.1.2", b"1.2.840.10008.1.2."  # big-endian ends in 2
 IMAGE_TYPE, SERIES, SYNTAX = 0x0008_0008, 0x0020_000E, 0x0002_0010
 ITEM, ITEM_ENDS, SEQUENCE_ENDS = 0xFFFE_E000, 0xFFFE_E00D, 0xFFFE_E0DD
@@ -16,14 +16,19 @@ def read_series(path: Path) -> tuple[str, str]:
 
     Both are empty where the file is no DICOM file or does not say (DICOM PS3.10, section 7).
     """
-    with open(path, "rb") as file:
-        head = file.read(HEAD)
-    if head[128:132] != b"DICM":
-        return "", ""
-    try:
-        tags = _tags(head)
-    except struct.error:  # cut
-        return "", ""
+    tags: dict[int, bytes] = {}
+    with open(path, "rb", buffering=0) as file:
+        head = b""
+        for size in HEADS:
+            head += file.read(size - len(head))
+            if head[128:132] != b"DICM":
+                return "", ""
+            try:
+                tags = _tags(head)
+            except struct.error:  # cut
+                tags = {}
+            if SERIES in tags:
+                break
     kinds = tags.get(IMAGE_TYPE, b"").decode("ascii", "replace").split("\\")
     series = tags.get(SERIES, b"").decode("ascii", "replace").strip("\0 ")
     return series, kinds[2].strip() if len(kinds) > 2 else ""
@@ -46,7 +51,7 @@ def _tags(head: bytes) -> dict[int, bytes]:
             depth -= 1
         elif length == UNDEFINED:
             depth, length = depth + 1, 0
-        elif not depth:
+        elif not depth and start + length <= len(head):
             found.setdefault(tag, head[start : start + length])
         at = start + length
     return found

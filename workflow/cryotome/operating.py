@@ -9,6 +9,7 @@ import pandas as pd
 from cryotome.calibration import draws_of
 from cryotome.cards import Card
 from cryotome.metrics import choose_threshold
+from cryotome.pairs import AT_ONCE
 from cryotome.statistics import effective_number, gap_interval, interval
 
 # look-alikes called positive per mm²; each is said where it allows one, and not all of them
@@ -77,9 +78,9 @@ class Slides:
         of_parts = [part.test["slide"].cat.codes.to_numpy() for part in parts]
         self.slides = np.unique(np.concatenate(of_parts))
         self.places = [np.searchsorted(self.slides, codes) for codes in of_parts]
-        drawn = draws_of(len(self.slides), draws=draws, seed=0)
-        every = np.vstack([np.ones(len(self.slides)), drawn])
-        self.weights = np.ascontiguousarray(every.T, dtype=np.float32)  # (slides, 1 + draws)
+        drawn = np.concatenate(draws_of(len(self.slides), draws=draws, seed=0))
+        self.weights = np.ones((len(self.slides), 1 + draws), dtype=np.float32)
+        self.weights[:, 1:] = drawn.T
         positive = [part.test["label"].to_numpy() == 1 for part in parts]
         counts = sum(
             np.bincount(place[is_one], minlength=len(self.slides))
@@ -101,17 +102,21 @@ class Slides:
         score, positive = part.test["score"].to_numpy(), part.test["label"].to_numpy() == 1
         order = np.argsort(-score, kind="stable")
         ups, downs = order[positive[order]], order[~positive[order]]
-        hits, false = (_counted(self.weights[place[side]]) for side in (ups, downs))
         # of each negative: positives that score higher, and negatives that do
         higher = np.searchsorted(-score[ups], -score[downs], side="left")
         before = np.searchsorted(-score[downs], -score[downs], side="left")
         higher, before = np.append(higher, len(ups)), np.append(before, len(downs))
-        area, draw = self.sums(place, part.test["mm2"].to_numpy()), np.arange(hits.shape[1])
-        found = []
-        for rate in rates:
-            first = (false[1:] <= _budget(rate, area)).sum(axis=0)  # the first that is one too many
-            called = hits[higher[first], draw], false[before[first], draw]
-            found.append(np.array([called[0], hits[-1], called[1], false[-1], area]))
+        area = self.sums(place, part.test["mm2"].to_numpy())
+        found = [np.empty((5, len(area))) for _ in rates]
+        step = max(1, AT_ONCE // len(place))
+        for some in (slice(begun, begun + step) for begun in range(0, len(area), step)):
+            hits, false = (_counted(self.weights[place[side], some]) for side in (ups, downs))
+            draw = np.arange(hits.shape[1])
+            for rate, counts in zip(rates, found, strict=True):
+                # the first that is one too many
+                first = (false[1:] <= _budget(rate, area[some])).sum(axis=0)
+                called = hits[higher[first], draw], false[before[first], draw]
+                counts[:, some] = called[0], hits[-1], called[1], false[-1], area[some]
         return found
 
     def at_threshold(self, part: Part, place: np.ndarray, threshold: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cryotome.cards import Card
 from cryotome.chosen import fit_chosen_folds
-from cryotome.folds import check_numbers
+from cryotome.folds import check_numbers, fit_mb
 from cryotome.linear import LinearFit, Told, fit_folds, probabilities
 from cryotome.logistic import score_logistic
 from cryotome.neighbours import score_knn, score_prevalence
@@ -100,6 +100,15 @@ def fit_and_score_folds(
     margins = _margins(x, fits)
     for fold, fit, margin in zip(folds, fits, margins, strict=True):
         yield probabilities(margin[fold.scored]), notes_of(fit) | {"feature_factor": factor}
+
+
+def said_of_memory(card: Card, x: np.ndarray, *, folds: int, classes: int) -> str:
+    """Return one line for the log on what a fit is about to take."""
+    most = fit_mb(card["learner"], *x.shape, folds=folds, classes=classes)
+    return (
+        f"{len(x):,} embeddings of {x.shape[1]:,} numbers are in memory, {x.nbytes / 1e6:,.0f} MB; "
+        f"{folds} fits of {card['learner']} take at most about {most:,.0f} MB"
+    )
 
 
 def notes_of(fit: LinearFit) -> Notes:

@@ -21,6 +21,7 @@ LONGEST = 150  # bytes of a name in paths; names of logs put 60 before it, and s
 OF_SYSTEMS = {"@eaDir", "@Recycle", "@Recently-Snapshot", "#recycle", "#snapshot", "$RECYCLE.BIN"}
 OF_SYSTEMS |= {"System Volume Information", "__MACOSX", "lost+found"}
 WILDCARD = r"(?:[\w.+=() -]|[^\x00-\x7f])+"  # the same as `why_no_wildcard`, for Snakemake
+PLAIN = re.compile(r"[A-Za-z0-9_.+=() -]*")  # characters that need no second look
 
 
 # what YAML takes for true, false and nothing, so that a card may say what a table says
@@ -70,8 +71,10 @@ def slide_of(name: str) -> str:
     >>> slide_of("TCGA-3L-AA1B-01Z-00-DX1.8923.svs"), slide_of("TCGA-3L-AA1B-01Z-00-DX1.8923")
     ('TCGA-3L-AA1B-01Z-00-DX1.8923', 'TCGA-3L-AA1B-01Z-00-DX1.8923')
     """
-    while (suffix := Path(name).suffix).lower() in SUFFIXES:
-        name = name.removesuffix(suffix)
+    stem, _, suffix = name.rpartition(".")
+    while stem and f".{suffix.lower()}" in SUFFIXES:
+        name = stem
+        stem, _, suffix = name.rpartition(".")
     return same_spelling(name)
 
 
@@ -85,7 +88,7 @@ def why_no_wildcard(name: str) -> str:
     """
     odd = [
         character
-        for character in name
+        for character in ("" if PLAIN.fullmatch(name) else name)
         if not re.fullmatch(WILDCARD, character)
         or not (character.isascii() or unicodedata.category(character)[0] in "LMN")
     ]

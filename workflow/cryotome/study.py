@@ -1,6 +1,7 @@
 """Which cards meet in a study, and the files that follow from it."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,7 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from cryotome import colorectal, units
-from cryotome.cards import FOLDS, MATCHED, Card, check, facts, load_card, read_yaml, required_keys
+from cryotome.cards import (
+    FOLDS,
+    MATCHED,
+    NAME,
+    Card,
+    check,
+    facts,
+    load_card,
+    read_yaml,
+    required_keys,
+)
 from cryotome.colorectal import Colorectal, bases, checkpoint_of, iterations
 from cryotome.errors import CardError
 from cryotome.looks import Look, model_looks, row_looks
@@ -655,7 +666,8 @@ class Study:
     def heads(self, *, trains: bool) -> str:
         """Return a regular expression of the head cards that do, or do not, train a network."""
         names = sorted(path.stem for path in (self.folder / "heads").glob("*.yaml"))
-        return "|".join(name for name in names if self.trains(name) == trains)
+        named = [name for name in names if re.fullmatch(NAME, name)]
+        return "|".join(name for name in named if self.trains(name) == trains)
 
     @property
     def trainings(self) -> int:

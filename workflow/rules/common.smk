@@ -34,6 +34,7 @@ from cryotome.demands import (
     finetune_minutes,
     network_mb,
     patches_mb,
+    probe_mb,
     slide_minutes,
     train_minutes,
 )
@@ -208,6 +209,7 @@ OF_PATIENTS = "patient_folds(_code)?"
 OF_CELLS = rf"(?!(given|{OF_PATIENTS})(?![a-z0-9_]))"  # goes before the others' pattern
 
 
+# a second wall: names reach a shell's command line with `--profile slurm`
 wildcard_constraints:
     study=r"[a-z0-9_]+",
     view=r"[a-z0-9]+(-[a-z0-9]+)?",
@@ -216,6 +218,7 @@ wildcard_constraints:
     record=r"[a-z0-9_]+",
     scheme=rf"{OF_CELLS}[a-z0-9_]+",
     model=r"[a-z0-9_]+",
+    finetune=r"[a-z0-9_]+",
     fraction=r"[0-9.]+",
     fold=r"[0-9]+",
     tiling=r"[a-z0-9_]+",

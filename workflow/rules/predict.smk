@@ -55,7 +55,7 @@ rule probe:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(lambda w: 2000 + 4 * embeddings_mb(STUDY, w.dataset, w.model)),
+        mem_mb=grows(lambda w: 1000 + probe_mb(STUDY, [w.dataset], dict(w.items()))),
         runtime=lasts(20, share=2),
     params:
         card=lambda w: facts(STUDY.head(w.head)),

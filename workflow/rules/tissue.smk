@@ -96,11 +96,9 @@ rule classify_patches:
     resources:
         # both sets, one below the other, and what a head makes of them
         mem_mb=grows(
-            lambda w: 2000
-            + 5
-            * sum(
-                embeddings_mb(STUDY, name, w.model) for name in (w.dataset, PART.test)
-            )
+            lambda w: 1000
+            + probe_mb(STUDY, [w.dataset, PART.test], dict(w.items()))
+            + embeddings_mb(STUDY, PART.test, w.model)
         ),
         runtime=lasts(120),
     params:

@@ -8,6 +8,7 @@ from cryotome.given import classify, join_sets
 from cryotome.job import run
 from cryotome.multiclass import class_names
 from cryotome.predictions import write_predictions
+from cryotome.probe import said_of_memory
 from cryotome.sheets import read_csv
 
 
@@ -24,6 +25,8 @@ def main(
     start = perf_counter()
     stores, tables = (dict(zip(datasets, files, strict=True)) for files in (embeddings, cells))
     both, roles = join_sets(stores, tables, model=model, view=view), read_csv(split)
+    said = said_of_memory(card, both.x, folds=1, classes=len(class_names(datasets)))
+    print(said, file=sys.stderr, flush=True)
     got, tested = classify(card, both, roles), roles[roles["role"] == "test"]
     print(f"{model}: {got.said}", file=sys.stderr)
     notes = got.notes | both.notes | {"head": card}

@@ -14,7 +14,7 @@ from cryotome.embeddings import read_embeddings
 from cryotome.job import run
 from cryotome.paths import sha256
 from cryotome.predictions import SCORED, write_predictions
-from cryotome.probe import Fold, fit_and_score_folds, said_of
+from cryotome.probe import Fold, fit_and_score_folds, said_of, said_of_memory
 from cryotome.sheets import read_csv
 from cryotome.splits import rows_of
 
@@ -36,6 +36,8 @@ def main(
     kept = {name: stamps[name] for name in KEPT} | {"model": model, "view": view, "head": card}
     tables = [read_csv(split) for split in splits]
     folds = [_fold(ids, table) for table in tables]
+    said = said_of_memory(card, x, folds=len(folds), classes=2)
+    print(said, file=sys.stderr, flush=True)
     with tqdm(total=len(folds), desc=f"fit {model}", unit="fold", mininterval=5) as bar:
         fitted = fit_and_score_folds(card, x, y, folds, told=bar.update)
         for n, (scores, notes) in enumerate(fitted):
