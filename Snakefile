@@ -46,16 +46,22 @@ onstart:
 
 
 onsuccess:
-    from cryotome.ending import clear_partial_page, renew_partial, say_dropped
+    from cryotome.ending import (
+        clear_partial_page,
+        renew_partial,
+        say_dropped,
+        say_odd_slides,
+    )
 
     renew_partial(STUDY, rules.table2_partial.input, LOGS)
     clear_partial_page(STUDY, LOGS.parent)
     say_dropped(STUDY, LOGS.parent, say=logger.warning)
+    say_odd_slides(STUDY, LOGS.parent, say=logger.warning)
 
 
 onerror:
     from cryotome.colorectal_partial import write_partials
-    from cryotome.ending import conclude, say_dropped
+    from cryotome.ending import conclude, say_dropped, say_odd_slides
     from cryotome.page.unfinished import write_partial_page
 
     conclude(
@@ -69,6 +75,7 @@ onerror:
     write_partials(STUDY, scores, LOGS, say=logger.error)
     write_partial_page(STUDY, LOGS.parent, say=logger.error)
     say_dropped(STUDY, LOGS.parent, say=logger.warning)
+    say_odd_slides(STUDY, LOGS.parent, say=logger.warning)
 
 
 localrules:

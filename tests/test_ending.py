@@ -9,7 +9,13 @@ import pytest
 from conftest import CONFIG, ROOT
 
 from cryotome.cards import read_yaml
-from cryotome.ending import clear_partial_page, conclude, renew_partial, say_dropped
+from cryotome.ending import (
+    clear_partial_page,
+    conclude,
+    renew_partial,
+    say_dropped,
+    say_odd_slides,
+)
 from cryotome.errors import WeightsError
 from cryotome.failures import RUN, recorded
 from cryotome.stores import LAYOUT, PATCHES, VERSION, seal
@@ -98,6 +104,21 @@ def test_a_torn_store_does_not_keep_the_images_of_others_from_being_listed(tmp_p
     said: list[str] = []
     say_dropped(study, tmp_path, say=said.append)
     assert said == ["1 images of good are left out, as its card says:\n  a is a page"]
+
+
+def test_slides_that_contradict_the_card_are_listed_at_the_end(tmp_path):
+    study = SimpleNamespace(colorectal=SimpleNamespace(cohorts=["here", "not_tiled"]))
+    (tmp_path / "tiles" / "here").mkdir(parents=True)
+    (tmp_path / "tiles" / "here" / "classify.csv").write_text(
+        "slide,status,reason\na,ok,\nb,ok,b.svs says 0.5 and the card 0.25\n", encoding="utf-8"
+    )
+    said: list[str] = []
+    say_odd_slides(study, tmp_path, say=said.append)
+    assert len(said) == 1
+    assert said[0].startswith("1 slides of here are odd, see ")
+    assert said[0].endswith("classify.csv:\n  b.svs says 0.5 and the card 0.25")
+    say_odd_slides(SimpleNamespace(colorectal=None), tmp_path, say=said.append)
+    assert len(said) == 1
 
 
 def test_the_page_of_an_unfinished_study_goes_once_a_later_one_is_finished(tmp_path):

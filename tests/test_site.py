@@ -143,3 +143,10 @@ def test_a_folder_with_some_of_its_images_is_there_in_part(tmp_path):
     settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
     text = site.shopping_list(Study(config("ganz2024"), CONFIG), settled)
     assert f"PART  {folder}: 2 of 354 images" in text
+
+
+def test_an_empty_folder_is_missing(tmp_path):
+    assert site._state(tmp_path, 0) == f"LACK  {tmp_path}: it is empty"
+    assert site._state(tmp_path, 2) == f"PART  {tmp_path}: 0 of 2 images"
+    (tmp_path / "a.png").touch()
+    assert site._state(tmp_path, 0) == f"have  {tmp_path}"

@@ -14,6 +14,8 @@ from cryotome.sheets import read_csv, write_csv
 from cryotome.stores import PATCHES, passport
 from cryotome.study import Study
 
+MOST = 20  # slides that are listed
+
 
 def write_partial(
     cells: list[Path],
@@ -89,6 +91,24 @@ def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> Non
         if broken:
             lines = [f"{len(broken)} images of {name} are left out, as its card says:"]
             say("\n".join([*lines, *(f"  {why}" for why in broken.values())]))
+
+
+def say_odd_slides(study: Study, results: Path, *, say: Callable[..., None]) -> None:
+    """List the slides of the study's cohorts that give no tiles, or say other µm/px than the card.
+
+    Parameters
+    ----------
+    results
+        The folder that holds `tiles`.
+    """
+    for name in study.colorectal.cohorts if study.colorectal else []:
+        table = results / "tiles" / name / "classify.csv"
+        listed = pd.read_csv(table, dtype=str, keep_default_na=False) if table.exists() else None
+        odd = [] if listed is None else listed.loc[listed["reason"] != "", "reason"].tolist()
+        if odd:
+            more = [f"  ... and {len(odd) - MOST} more"] * (len(odd) > MOST)
+            lines = [f"  {why}" for why in odd[:MOST]] + more
+            say("\n".join([f"{len(odd)} slides of {name} are odd, see {table}:", *lines]))
 
 
 def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]) -> None:

@@ -203,8 +203,9 @@ def announce(
     needs_gpu = study.config["device"] == "auto" and not site.gpu_jobs
     if needs_gpu and needs_network(study, targets or []):
         days = study_gflop(study) / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
+        lasts = f"about {days:,.0f} days" if days >= 1 else "less than a day"
         raise CryotomeError(
-            f"Study {study.name!r} is real, and this machine has no GPU: about {days:,.0f} days on "
+            f"Study {study.name!r} is real, and this machine has no GPU: {lasts} on "
             f"its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with "
             "--profile slurm, or on a machine with a GPU; plan only with --config device=job -n; "
             "--config device=cpu insists."
@@ -216,6 +217,8 @@ def _state(path: Path, images: int) -> str:
     if not path.is_dir():
         return f"{'have' if path.exists() else 'LACK'}  {path}"
     found = sum(file.is_file() and file.name[0] != "." for file in path.rglob("*"))
+    if not found and not images:
+        return f"LACK  {path}: it is empty"
     return f"PART  {path}: {found:,} of {images:,} images" if found < images else f"have  {path}"
 
 
