@@ -5,7 +5,7 @@ import pytest
 import yaml
 from conftest import CONFIG, ROOT
 
-from cryotome.cards import KINDS, below, check, facts, load_card, tiling_of
+from cryotome.cards import KINDS, below, check, facts, load_card, tiling_of, titles_apart
 from cryotome.encoders import LOADERS
 from cryotome.errors import CardError
 from cryotome.measure import measure
@@ -415,3 +415,8 @@ def test_the_key_that_lets_a_card_overrule_its_files_needs_a_resolution(tmp_path
     for wrong in (card | {"mpp_overrides_file": True}, decided | {"mpp": None}):
         with pytest.raises(CardError, match=r"a.yaml.*mpp"):
             check(wrong, "dataset", tmp_path / "a.yaml")
+
+
+def test_datasets_of_one_title_are_told_apart():
+    titles = {"ca": "Our cells", "cb": "Our cells", "cc": "Others"}
+    assert titles_apart(titles) == {"ca": "Our cells (ca)", "cb": "Our cells (cb)", "cc": "Others"}

@@ -9,6 +9,7 @@ from cryotome.colorectal_tables import (
     in_words,
     judged,
     read_summaries,
+    slides_of_cohorts,
     table3,
     table_of_rows,
 )
@@ -171,3 +172,18 @@ def test_a_study_of_slides_alone_has_no_second_table(measured):
     text = in_words(slides, None, sizes, about)
     assert "Table 1:" in text and "Table 2" not in text.replace("roth2024_table2", "")
     assert "outside" not in text
+
+
+def test_the_caption_of_table_1_says_which_slides_are_enlarged_or_cannot_be_used(
+    measured, tmp_path
+):
+    path = tmp_path / "tcga_crc" / "classify.csv"
+    path.parent.mkdir()
+    path.write_text("slide,status\na,ok\nb,ok\nc,coarse\nnan,unfit\n", encoding="utf-8")
+    said = slides_of_cohorts([path], ABOUT)
+    assert said == ["Slides of TCGA-CRC: 2 ok, 1 coarse, 1 unfit (tcga_crc/classify.csv)."]
+    slides = table_of_rows(
+        measured, judged(measured, read_published(PUBLISHED), ABOUT), "slides", ABOUT
+    )
+    sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
+    assert said[0] in in_words(slides, None, sizes, ABOUT, said)

@@ -273,3 +273,13 @@ def tiling_of(card: Card, name: str) -> Card:
         "mpp": card.get("mpp"),
         "synthetic": card.get("synthetic", ""),
     }
+
+
+def titles_apart(titles: dict[str, str]) -> dict[str, str]:
+    """Return the titles by name; those that several have are told apart by the name.
+
+    >>> titles_apart({"ca": "Our cells", "cb": "Our cells", "cc": "Others"})
+    {'ca': 'Our cells (ca)', 'cb': 'Our cells (cb)', 'cc': 'Others'}
+    """
+    said = list(titles.values())
+    return {n: title + f" ({n})" * (said.count(title) > 1) for n, title in titles.items()}

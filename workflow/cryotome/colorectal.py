@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from cryotome.cards import Card
+from cryotome.cards import Card, titles_apart
 from cryotome.errors import CardError
 from cryotome.looks import Look
 from cryotome.units import is_unknown
@@ -278,7 +278,6 @@ class Colorectal:
     def about(self) -> str:
         """What tables and figures say of rows, cohorts and cards, as JSON."""
         cards = {name: self.dataset(name) for name in self.datasets}
-        titles = [card["title"] for card in cards.values()]
         checkpoints = {m for course in self.courses.values() for m in course.values()}
         heads = {"patches": self.patch_heads, "slides": self.slide_heads}
         order = {
@@ -292,10 +291,7 @@ class Colorectal:
             "titles": {
                 name: self.model(name)["title"] for name in sorted({*self.models, *checkpoints})
             },
-            "datasets": {
-                name: card["title"] + f" ({name})" * (titles.count(card["title"]) > 1)
-                for name, card in cards.items()
-            },
+            "datasets": titles_apart({name: card["title"] for name, card in cards.items()}),
             "synthetic": sorted(
                 {self.columns[kind][name][0] for kind in KINDS for name in self.synthetic[kind]}
             ),

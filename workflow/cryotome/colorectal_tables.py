@@ -1,5 +1,6 @@
 """Tables 1 to 3 of paper 002: measured values with their intervals, beside the printed ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -208,16 +209,42 @@ def _unknown(about: Card) -> str:
     return "their patients are not known" if known else f"{UNKNOWN}, nor their patients"
 
 
+def slides_of_cohorts(lists: list[Path], about: Card) -> list[str]:
+    """Say how many slides of each cohort are usable, enlarged, or left without tiles.
+
+    Parameters
+    ----------
+    lists
+        The list of slides of each cohort, `{dataset}/classify.csv`; given bags have none.
+
+    Returns
+    -------
+    A sentence a list: `Slides of Demo cohort: 9 ok, 1 no tissue (demo_cohort/classify.csv).`
+    """
+    said = []
+    for path in lists:
+        counts = read_csv(path)["status"].value_counts().items()
+        title = about["datasets"].get(path.parent.name, path.parent.name)
+        shown = ", ".join(f"{count} {status}" for status, count in counts)
+        said.append(f"Slides of {title}: {shown} ({path.parent.name}/{path.name}).")
+    return said
+
+
 def in_words(
-    slides: pd.DataFrame | None, patches: pd.DataFrame | None, sizes: pd.DataFrame, about: Card
+    slides: pd.DataFrame | None,
+    patches: pd.DataFrame | None,
+    sizes: pd.DataFrame,
+    about: Card,
+    known: Sequence[str] = (),
 ) -> str:
     """Write Tables 1 to 3 in Markdown, with captions that say what is real.
 
-    A study of slides alone, or of patches alone, has no other table.
+    A study of slides alone, or of patches alone, has no other table. `known` is what
+    `slides_of_cohorts` says.
     """
     parts = []
     if slides is not None:
-        parts.append(_slides_in_words(slides, about))
+        parts.append(" ".join([_slides_in_words(slides, about).rstrip("\n"), *known]) + "\n")
     if patches is not None:
         tested = about["datasets"][_tested(about)]
         heads = {"balanced_accuracy": "Balanced accuracy", "weighted_f1": "Weighted F1"}

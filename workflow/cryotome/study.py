@@ -20,6 +20,7 @@ from cryotome.cards import (
     load_card,
     read_yaml,
     required_keys,
+    titles_apart,
 )
 from cryotome.colorectal import Colorectal, bases, checkpoint_of, iterations
 from cryotome.errors import CardError
@@ -621,10 +622,11 @@ class Study:
     def table_rows(self) -> str:
         """What tables and figures say of rows and datasets, as JSON."""
         datasets = {name: self.dataset(name) for name in self.datasets}
+        titles = titles_apart({name: card["title"] for name, card in datasets.items()})
         about = {
             "order": [(row.model, row.head) for row in self.rows],
             "labels": {f"{row.model} + {row.head}": self.label(row) for row in self.rows},
-            "datasets": {name: _task(card) for name, card in datasets.items()},
+            "datasets": {n: _task(card | {"title": titles[n]}) for n, card in datasets.items()},
             "domains": {
                 name: {domain: entry["title"] for domain, entry in card["domains"].items()}
                 for name, card in datasets.items()

@@ -140,6 +140,7 @@ rule print_colorectal:
         ),
         slides=table_of("table1.csv"),
         patches=table_of("table2.csv"),
+        tiles=unused_tiles(),
         sizes="results/studies/{study}/colorectal/table3.csv",
     output:
         markdown=reported(

@@ -2,16 +2,23 @@
 
 from pathlib import Path
 
-from cryotome.colorectal_tables import in_words
+from cryotome.colorectal_tables import in_words, slides_of_cohorts
 from cryotome.job import run
 from cryotome.paths import written_whole
 from cryotome.sheets import read_csv
 
 
-def main(slides: list[Path], patches: list[Path], sizes: Path, markdown: Path, about: dict) -> None:
+def main(
+    slides: list[Path],
+    patches: list[Path],
+    tiles: list[Path],
+    sizes: Path,
+    markdown: Path,
+    about: dict,
+) -> None:
     one, two = (read_csv(paths[0]) if paths else None for paths in (slides, patches))
     with written_whole(markdown) as beside:
-        text = in_words(one, two, read_csv(sizes), about)
+        text = in_words(one, two, read_csv(sizes), about, slides_of_cohorts(tiles, about))
         beside.write_text(text, encoding="utf-8")
 
 

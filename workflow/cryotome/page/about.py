@@ -2,7 +2,7 @@
 
 import json
 
-from cryotome.cards import Card
+from cryotome.cards import Card, titles_apart
 from cryotome.study import MEANING, Study
 
 
@@ -35,6 +35,7 @@ def page_about(study: Study) -> str:
     model_looks, colorectal (None, or `Colorectal.about`)
     """
     datasets = {name: study.dataset(name) for name in study.datasets}
+    titles = titles_apart({name: card["title"] for name, card in datasets.items()})
     about = json.loads(study.table_rows) | {
         "study": study.name,
         "summary": study.summary,
@@ -47,7 +48,7 @@ def page_about(study: Study) -> str:
         "cards": {
             "datasets": {
                 name: {
-                    "title": card["title"],
+                    "title": titles[name],
                     "task": f"{card['classes'][1]['name']} against {card['classes'][0]['name']}",
                     "domains": [entry["title"] for entry in card["domains"].values()],
                     "source": card["source"],

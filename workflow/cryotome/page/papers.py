@@ -6,6 +6,7 @@ import altair as alt
 import pandas as pd
 
 from cryotome.colorectal import notice_of
+from cryotome.colorectal_tables import slides_of_cohorts
 from cryotome.looks import COLOURS, Look
 from cryotome.page.gathered import Gathered, Source
 from cryotome.page.grids import Cell, Grid, lacking, number, parted, plain, span, verdict, words
@@ -39,6 +40,9 @@ def colorectal(g: Gathered) -> Section:
     said = [f"Roth et al. 2024 on {', '.join(part['datasets'].values())}."]
     notice = notice_of(part)
     said += [f"{notice[:1].upper()}{notice[1:]}: says nothing of real tissue."] * bool(notice)
+    cohorts = dict.fromkeys(dataset for dataset, _ in part["columns"]["slides"].values())
+    lists = [g.results / "tiles" / dataset / "classify.csv" for dataset in cohorts]
+    said += slides_of_cohorts([path for path in lists if path.exists()], part)
     title = "Paper 002: colorectal tissue, in patches and slides"
     pictures = [*_hours(g), *_course(g)]
     return Section("colorectal", title, said, grids, pictures, g.missing(*names))
