@@ -1,3 +1,4 @@
+import os
 import unicodedata
 
 import pytest
@@ -140,3 +141,9 @@ def test_slides_in_five_thousand_folders_are_found(tmp_path):
         (tmp_path / f"u{number}").mkdir()
         (tmp_path / f"u{number}" / f"TCGA-{number:04d}.svs").touch()
     assert len(find_slides(tmp_path).files) == 5000
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.vms"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert found(tmp_path)[0] == {"a": name}
