@@ -1,4 +1,5 @@
 import json
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from cryotome.bags import BagFolders, read_bag
 from cryotome.errors import StoreError
+from cryotome.foreign import read_foreign
 
 CARD = {"where": "the card of ca", "model": "uni", "names": ["uni", "MahmoodLab/UNI"], "dim": 3,
         "tiling": {"mpp": 0.5, "side": 512}, "says": {}}  # fmt: skip
@@ -135,3 +137,22 @@ def test_equal_slide_names_of_two_cohorts_are_two_bags(tmp_path):
     first, second = bags.summary()
     assert "ca: 1 bags of uni" in first and "1 slides have no bag there: 002" in first
     assert "they say: nothing; or extractor uni, feat_type tile" in second
+
+
+def test_rows_that_all_point_at_one_object_are_not_read(tmp_path):
+    """4 MB become 8 GB: each of 2,000 rows of variable length says that it is the same 4 MB."""
+    path, rows = tmp_path / "s.h5", 2000
+    with h5py.File(path, "w") as file:
+        file["coords"] = np.zeros((rows, 2), int)
+        feats = file.create_dataset("feats", (rows,), dtype=h5py.vlen_dtype(np.uint8))
+        feats[:] = [np.zeros(1, np.uint8)] * rows
+        feats[0] = np.zeros(4_000_000, np.uint8)
+        start = feats.id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[start : start + 16 * rows] = content[start : start + 16] * rows
+    path.write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(StoreError, match="feats holds no plain numbers"):
+        read_foreign(path, CARD)
+    assert tracemalloc.get_traced_memory()[1] < 50e6
+    tracemalloc.stop()

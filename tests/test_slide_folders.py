@@ -1,3 +1,4 @@
+import os
 import unicodedata
 
 import pytest
@@ -162,3 +163,9 @@ def test_a_link_to_a_slide_here_is_no_second_slide_unless_the_table_names_it(tmp
     assert files == {"a": "a.svs"}
     assert passed == {"links to slides found before": 1}
     assert set(find_slides(tmp_path, ["b.svs"]).files) == {"a", "b"}
+
+
+@pytest.mark.parametrize("name", ["a.dcm", "a.vms"])
+def test_a_pipe_is_not_waited_for(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert found(tmp_path)[0] == {"a": name}

@@ -17,7 +17,7 @@ from cryotome.demo_cohorts import Cohort
 from cryotome.demo_slides import make_slides
 from cryotome.errors import CryotomeError, DataError, StoreError
 from cryotome.slides import read_tile
-from cryotome.tiles import listed, read_tiles, stamp_of, write_tiles
+from cryotome.tiles import _jpegs, listed, read_tiles, stamp_of, write_tiles
 
 TENFOLD = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}
 STORED = {"mpp": 0.5, "side": 512, "least_tissue": 0.5, "stored": 256, "quality": 90}
@@ -230,3 +230,18 @@ def test_the_hash_of_tiles_follows_slide_and_coordinates_not_the_date(cohort, tm
         cut(tmp_path, slide)
         hashes.append(read_tiles(tmp_path / "s.h5").stamps["tiles_sha256"])
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_stored_tiles_that_all_point_at_one_are_refused(tmp_path):
+    """Sixteen bytes a row say where a tile lies; many rows may say the same place."""
+    path, rows = tmp_path / "s.h5", 2000
+    with h5py.File(path, "w") as file:
+        jpeg = file.create_dataset("jpeg", (rows,), dtype=h5py.vlen_dtype(np.uint8))
+        jpeg[:] = [np.zeros(1, np.uint8)] * rows
+        jpeg[0] = np.zeros(1_000_000, np.uint8)
+        start = jpeg.id.get_offset()
+    content = bytearray(path.read_bytes())
+    content[start : start + 16 * rows] = content[start : start + 16] * rows
+    path.write_bytes(content)
+    with h5py.File(path) as file, pytest.raises(StoreError, match="more than the file"):
+        _jpegs(path, file["jpeg"])

@@ -17,7 +17,7 @@ STEEP = 1e3  # a slope beyond means that the scores part the classes
 
 @lru_cache(maxsize=8)
 def draws_of(count: int, *, draws: int, seed: int) -> tuple[np.ndarray, ...]:
-    """Return `pairs.draw_slides` in parts, each (some draws, count) in the smallest whole numbers."""
+    """Return `pairs.draw_slides` in parts (some draws, count), small whole numbers."""
     parts = draw_slides_in_parts(count, draws=draws, seed=seed)
     return tuple(part.astype(np.min_scalar_type(int(part.max()))) for part in parts)
 

@@ -6,6 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from cryotome.errors import StoreError
 from cryotome.failures import by_kind, described, failures
 from cryotome.partial import at_hand, table2_partial

@@ -68,6 +68,12 @@ def read_foreign(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[s
                     f"{path} is no bag that is known: it holds {sorted(file)}, where HistoBistro "
                     "and STAMP write feats and coords, CLAM and TRIDENT features and coords."
                 )
+            for name in names:
+                if getattr(file[name], "dtype", np.dtype(object)).kind not in "iuf":
+                    raise StoreError(
+                        f"{path}: {name} holds no plain numbers. Write the file anew with arrays "
+                        "of numbers."
+                    )
             features, coords = (_without_first(np.asarray(file[name][()])) for name in names)
             said = _said(file, names)
     except UNREADABLE as error:

@@ -110,7 +110,7 @@ def _parts(files: list[Path]) -> set[Path]:
     """Return the files that Hamamatsu's .vms and .vmu name: the slide's tiles, map and macro."""
     found = set()
     for path in files:
-        if path.suffix.lower() in INDEXES and path.name[0] != "." and path.exists():
+        if path.suffix.lower() in INDEXES and path.name[0] != "." and path.is_file():
             with open(path, encoding="utf-8", errors="replace") as file:
                 lines = file.read(LONGEST).splitlines()
             values = [line.partition("=")[2].strip() for line in lines]
@@ -123,7 +123,7 @@ def _dicom_slides(files: list[Path], passed: Counter[str]) -> list[tuple[str, Pa
     folders = defaultdict[Path, dict[str, list[tuple[str, Path]]]](lambda: defaultdict(list))
     for path in files:
         if path.suffix.lower() == ".dcm" and path.name[0] != ".":
-            series, kind = read_series(path) if path.exists() else ("", "")
+            series, kind = read_series(path) if path.is_file() else ("", "")
             folders[path.parent][series or path.name].append((kind, path))
     slides = []
     for folder, of in folders.items():

@@ -151,7 +151,7 @@ def read_tiles(path: Path, **wanted: str) -> Tiles:
     try:
         with open_hdf5(path) as file:
             coords, tissue, due, ids = (file[n][:] for n in ("coords", "tissue", SUMS, "id"))
-            jpegs = list(file["jpeg"][:]) if "jpeg" in file else None
+            jpegs = _jpegs(path, file["jpeg"]) if "jpeg" in file else None
             check_rows(path, _sums(coords, tissue, jpegs), due, ids)
     except UNREADABLE as error:
         blame_place(error, path)
@@ -159,6 +159,17 @@ def read_tiles(path: Path, **wanted: str) -> Tiles:
             f"{path} does not hold its tiles: {error}. Delete it and rerun."
         ) from error
     return Tiles(coords, tissue, jpegs, stamps)
+
+
+def _jpegs(path: Path, stored: h5py.Dataset) -> list[np.ndarray]:
+    """Return the pictures of tiles; many rows may point at one, and take no more than the file."""
+    room, found = path.stat().st_size, []
+    for row in range(len(stored)):
+        found.append(stored[row])
+        room -= found[-1].nbytes
+        if room < 0:
+            raise StoreError(f"{path}: its tiles take more than the file. Delete it and rerun.")
+    return found
 
 
 def listed(path: Path) -> dict[str, Any]:
