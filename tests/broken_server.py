@@ -96,9 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.write(body)
 
     def write(self, body: bytes) -> None:
+        self.line[3] += len(body)  # before: a client that has the last byte may look at once
         self.wfile.write(body)
         self.wfile.flush()
-        self.line[3] += len(body)
 
     def cut(self) -> None:
         self.close_connection = True

@@ -377,6 +377,7 @@ def study(server, tmp_path) -> Path:
         del dataset[key]
     dataset |= {
         "images": "mine",
+        "slides": "images",
         "download": "mine",
         "domains": {"one": {"title": "one", "where": {}}},
     }

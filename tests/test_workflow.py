@@ -452,7 +452,7 @@ def test_an_audit_made_again_draws_no_split_again_where_nothing_is_dropped(done)
     path.write_text(before + "audit: {near: drop}\n", encoding="utf-8")
     dropped = small(done)
     path.write_text(before, encoding="utf-8")
-    assert planned == {"audit": 1, "audit_splits": 2, "all": 1}
+    assert planned == {"audit": 1, "audit_splits": 2, "page": 1, "publish_page": 1, "all": 1}
     assert dropped["split"] == 4  # two fractions, two folds
     assert dropped["probe"] == 3
     assert not {"read_cells", "cut_patches", "embed"} & set(dropped)
