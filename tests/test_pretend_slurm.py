@@ -30,10 +30,10 @@ import json, os, subprocess, sys
 kept = os.environ["KEPT"]
 number = str(len(os.listdir(kept)) + 1)
 script = next((a[7:] for a in sys.argv if a.startswith("--wrap=")), None) or sys.stdin.read()
-with open(os.path.join(kept, number), "w") as file:
+with open(os.path.join(kept, number), "w", encoding="utf-8") as file:
     json.dump(sys.argv[1:] + [script], file)
 subprocess.run(["sh", "-c", script], stdin=subprocess.DEVNULL,
-               stdout=open(os.path.join(kept, "..", "said." + number), "w"), stderr=subprocess.STDOUT)
+               stdout=open(os.path.join(kept, "..", "said." + number), "w", encoding="utf-8"), stderr=subprocess.STDOUT)
 print(number)
 """,
     "srun": """
@@ -108,7 +108,9 @@ def test_good_names_reach_the_jobs_of_slurm_as_they_are(place):
     said = submit(place, "results/tiles/ca/classify.csv", "results/cohorts/ca.patients.csv")
     found = pd.read_csv(folder / "results/tiles/ca/classify.csv")
     assert sorted(found["slide"]) == sorted(GOOD)
-    assert "R;touch PWNED" in (folder / "results/cohorts/ca.patients.csv").read_text("utf-8")
+    assert "R;touch PWNED" in (folder / "results/cohorts/ca.patients.csv").read_text(
+        encoding="utf-8"
+    )
     kept = [
         json.loads(path.read_text(encoding="utf-8")) for path in Path(environment["KEPT"]).iterdir()
     ]

@@ -202,12 +202,12 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
         No such card, a name that cannot stand in the paths of results, a key the schema does
         not know, or a value out of bounds.
     """
+    path = below(folder / kind, f"{name}.yaml")
     if not re.fullmatch(NAME, name):
         raise CardError(
             f"{folder / kind}: a card cannot be called {name!r:.300}. Write its name in lower-case "
             "letters, digits and _, where it is named and as the name of its file."
         )
-    path = below(folder / kind, f"{name}.yaml")
     card = read_yaml(path)
     if "like" in card:
         change = {key: value for key, value in card.items() if key != "like"}

@@ -227,8 +227,8 @@ def _prepare_alone(
     )  # fmt: skip
 
 
-# copies of the embeddings that a fit holds at its peak, itself among them (benchmarks/load.py fit);
-# all others: 4
+# copies of the embeddings that a fit holds at its peak, itself among them: benchmarks/load.py
+# (steps probe, logreg); all others: 4
 COPIES = {"knn": 5, "logreg": 6, "prevalence": 6.5}
 MARGINS = 120  # bytes of a cell in each fold and class: margins, weights, and their steps
 
