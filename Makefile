@@ -31,7 +31,7 @@ test: install ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slurm: install ## the demo through a real Slurm with pretend nodes, broken on the way (root)
-	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/on_slurm.py
+	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/tools/on_slurm.py
 
 check: install ## lint, format check, types
 	$(BIN)/ruff check .
@@ -49,23 +49,23 @@ docs: install ## write the generated pages: config/README.md, docs/licences.md, 
 	$(BIN)/python docs/generate.py
 
 data: install ## say what a study needs and where: make data STUDY=ganz2024; FETCH=1 fetches its public records
-	@PYTHONPATH=workflow $(BIN)/python -m cryotome.data $(STUDY)
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.data $(STUDY)
 	@$(if $(FETCH),$(SNAKEMAKE) --cores 4 --configfile config/$(patsubst demo,config,$(STUDY)).yaml --config device=job --forcerun download -- downloads)
 
 weights: install ## fetch weights ahead of a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
-	@PYTHONPATH=workflow $(BIN)/python -m cryotome.fetch $(MODELS) --study $(STUDY)
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.weights $(MODELS) --study $(STUDY)
 
 page: install ## the page of a study from what there is of it: make page STUDY=ganz2024
-	@PYTHONPATH=workflow $(BIN)/python -m cryotome.page.unfinished $(STUDY)
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.page $(STUDY)
 
 plan: install ## say what a study will take before it runs: jobs, GPU-hours, disk, downloads: make plan STUDY=ganz2024
-	@PYTHONPATH=workflow $(BIN)/python -m cryotome.plan $(STUDY)
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.plan $(STUDY)
 
 status: install ## say how far a study is while it runs or after: done, running, failed, to do: make status STUDY=ganz2024
-	@PYTHONPATH=workflow $(BIN)/python -m cryotome.status $(STUDY)
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.status $(STUDY)
 
 doctor: install ## look whether a study can run here, a line each, ok or what to do: make doctor STUDY=ganz2024
-	@PYTHONPATH=workflow $(BIN)/python -m cryotome.doctor $(STUDY)
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.doctor $(STUDY)
 
 lock: install ## resolve requirements.in into requirements.txt, with hashes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

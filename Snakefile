@@ -40,13 +40,13 @@ include: "workflow/rules/cluster.smk"
 
 
 onstart:
-    from cryotome.site import refuse_plan
+    from cryotome.study.site import refuse_plan
 
     refuse_plan()
 
 
 onsuccess:
-    from cryotome.ending import (
+    from cryotome.report.after_failure import (
         clear_partial_page,
         renew_partial,
         say_dropped,
@@ -60,9 +60,9 @@ onsuccess:
 
 
 onerror:
-    from cryotome.colorectal_partial import write_partials
-    from cryotome.ending import conclude, say_dropped, say_odd_slides
-    from cryotome.page.unfinished import write_partial_page
+    from cryotome.report.tables.partial_roth2024 import write_partials
+    from cryotome.report.after_failure import conclude, say_dropped, say_odd_slides
+    from cryotome.cli.page import write_partial_page
 
     conclude(
         STUDY,

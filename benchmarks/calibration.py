@@ -27,11 +27,10 @@ import pandas as pd
 from scipy.stats import norm
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.pairs import count_wins, draw_slides, resample  # noqa: E402
-from cryotome.statistics import (  # noqa: E402
+from cryotome.evaluation.statistics.clustered_auroc import (  # noqa: E402
     corrected_t,
     effective_number,
     influence,
@@ -39,6 +38,7 @@ from cryotome.statistics import (  # noqa: E402
     quantiles,
     t_test,
 )
+from cryotome.evaluation.statistics.slide_pairs import count_wins, draw_slides, resample  # noqa: E402
 
 FOLDS, TEST, RATIO = 5, 0.2, 0.2 / 0.64
 PLANTED = 0.03  # difference of AUROC that the tests are to find, stated before

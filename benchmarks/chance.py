@@ -19,17 +19,17 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from cryotome.bags import read_bag
-from cryotome.cards import load_card
-from cryotome.cohorts import load_patients, load_slides
-from cryotome.devices import use_threads
-from cryotome.metrics import auroc
-from cryotome.mil import gather_bags, patients_with_bags, score_patients
-from cryotome.patient_folds import draw_patients
+from cryotome.core.cards import load_card
+from cryotome.data.cohorts import load_patients, load_slides
+from cryotome.data.splits.patients import draw_patients
+from cryotome.encoders.bag_store import read_bag
+from cryotome.evaluation.scores import auroc
+from cryotome.learners.mil.train import gather_bags, patients_with_bags, score_patients
+from cryotome.runtime.devices import use_threads
 
-CONFIG = Path(__file__).resolve().parent.parent / "config"
+CONFIG = Path(__file__).resolve().parents[1] / "config"
 FOLDS = 5
 
 

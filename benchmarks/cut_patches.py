@@ -22,10 +22,10 @@ import pandas as pd
 import tifffile
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from cryotome.patches import cut_image, write_patches
-from cryotome.transforms import stored_side
+from cryotome.data.patches import cut_image, write_patches
+from cryotome.study.geometry import stored_side
 
 CARD = {
     "reader": "midog_json",

@@ -31,19 +31,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchvision import transforms
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.cards import Card, load_card  # noqa: E402
-from cryotome.devices import describe, peak_memory, pick_device, use_threads  # noqa: E402
-from cryotome.dino.backbone import build_backbone  # noqa: E402
-from cryotome.dino.course import Course  # noqa: E402
-from cryotome.dino.crops import make_crops  # noqa: E402
-from cryotome.dino.learner import Learner  # noqa: E402
-from cryotome.dino.masks import Masks, draw_masks  # noqa: E402
-from cryotome.dino.sources import Images  # noqa: E402
-from cryotome.steps import computing, precision_of  # noqa: E402
-from cryotome.supply import Supply  # noqa: E402
+from cryotome.core.cards import Card, load_card  # noqa: E402
+from cryotome.learners.dinov2.backbone import build_backbone  # noqa: E402
+from cryotome.learners.dinov2.crops import make_crops  # noqa: E402
+from cryotome.learners.dinov2.images import Images  # noqa: E402
+from cryotome.learners.dinov2.masks import Masks, draw_masks  # noqa: E402
+from cryotome.learners.dinov2.state import Course  # noqa: E402
+from cryotome.learners.dinov2.student_teacher import Learner  # noqa: E402
+from cryotome.learners.loop.batches import Supply  # noqa: E402
+from cryotome.learners.loop.step import computing, precision_of  # noqa: E402
+from cryotome.runtime.devices import describe, peak_memory, pick_device, use_threads  # noqa: E402
 
 REPEATS, WORKERS = 5, 4
 CROPS = {"global": {"side": 98, "scale": [0.32, 1.0]}, "local": {"side": 42, "scale": [0.05, 0.32]}}

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 sys.path[1:1] = [str(ROOT / "workflow")]
 
 from steps import (  # noqa: E402
@@ -46,7 +46,7 @@ from steps import (  # noqa: E402
 from truth import ASKED, ask_worlds, covered, seeds_of  # noqa: E402
 from worlds import WORLDS, embed, invent_ccmct, read_midog2022  # noqa: E402
 
-from cryotome.study import Study  # noqa: E402
+from cryotome.study.study import Study  # noqa: E402
 
 NARROW = 64  # the width of everything with --quick
 

@@ -34,7 +34,7 @@ def _cells(count: int) -> pd.DataFrame:
 
 def score(count: int) -> None:
     """All metrics of one fold that tests every cell."""
-    from cryotome.metrics import measure_scores
+    from cryotome.evaluation.scores import measure_scores
 
     cells = _cells(count)
     measure_scores(cells, cells.head(1000))
@@ -42,8 +42,8 @@ def score(count: int) -> None:
 
 def compare(count: int) -> None:
     """Intervals and the comparison of two rows over five folds that share the cells."""
-    from cryotome.blocks import Block
-    from cryotome.comparisons import comparisons, intervals, read_blocks
+    from cryotome.evaluation.statistics.comparisons import comparisons, intervals, read_blocks
+    from cryotome.evaluation.statistics.paired_scores import Block
 
     cells = _cells(count)
     cells["other"] = cells["score"].sample(frac=1, random_state=0).to_numpy()
@@ -53,7 +53,7 @@ def compare(count: int) -> None:
     parts = [cells.iloc[fold].reset_index(drop=True) for fold in folds]
     block = Block(parts, list(range(FOLDS)), dict.fromkeys(names.values(), 1000.0), {"random"})
     about = {"draws": DRAWS, "alpha": 0.05, "margin": 0.02}
-    calibration = pd.read_csv(Path(__file__).parents[1] / "config" / "calibration.csv")
+    calibration = pd.read_csv(Path(__file__).resolve().parents[1] / "config" / "calibration.csv")
     rows = read_blocks({("d", "random", "1.0", "all"): block}, about, calibration)
     intervals(rows, 0.05)
     comparisons(rows, "a + b", about)
@@ -63,7 +63,7 @@ def slides(count: int) -> None:
     """The patients of so many slides, with a table."""
     import tempfile
 
-    from cryotome.cohorts import read_slides
+    from cryotome.data.cohorts import read_slides
 
     names = [f"slide_{number}" for number in range(count)]
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +83,7 @@ def _embedded(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def knn(count: int) -> None:
     """Nearest neighbours of one fold, four fifths of the cells against the last one."""
-    from cryotome.neighbours import score_knn
+    from cryotome.learners.probes.neighbours import score_knn
 
     x, label = _embedded(count)
     train = count * 4 // 5
@@ -100,7 +100,7 @@ def knn_limit(count: int) -> None:
 
 
 def _fit(learner: str, count: int) -> None:
-    from cryotome.probe import Fold, fit_and_score_folds
+    from cryotome.learners.probes.probe import Fold, fit_and_score_folds
 
     card = {"learner": learner, "penalty": 1.0, "sd": 1.0, "iterations": 100, "tolerance": 1e-4}
     (x, label), rng = _embedded(count), np.random.default_rng(1)
@@ -121,8 +121,8 @@ def logreg(count: int) -> None:
 
 def clinic(count: int) -> None:
     """Operating points and calibration of one row, one fold, all slides drawn again."""
-    from cryotome.calibration import calibrate
-    from cryotome.operating import Part, operate
+    from cryotome.evaluation.clinical.calibration import calibrate
+    from cryotome.evaluation.clinical.operating_points import Part, operate
 
     cells = _cells(count).assign(mm2=1e-3)
     cells["slide"] = cells["slide"].astype("category")

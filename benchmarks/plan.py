@@ -25,15 +25,15 @@ from pathlib import Path
 
 import yaml
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 sys.path[1:1] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
 from accidents import checkout  # noqa: E402
 
-from cryotome import recipes  # noqa: E402
-from cryotome.cards import facts, load_card  # noqa: E402
-from cryotome.plan import read_jobs  # noqa: E402
-from cryotome.site import PLAN  # noqa: E402
+from cryotome.cli.plan import read_jobs  # noqa: E402
+from cryotome.core import step_versions as recipes  # noqa: E402
+from cryotome.core.cards import facts, load_card  # noqa: E402
+from cryotome.study.site import PLAN  # noqa: E402
 
 STUDIES = ["ganz2024", "ammeling2025", "ganz2024_ladder", "roth2024"]
 SCHEMES = ["random", "random_independent", "no_overlap", "slide_grouped", "from_*", "except_*"]

@@ -12,7 +12,7 @@ import pandas as pd
 import yaml
 from worlds import mixing, windows_of, write_store
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 # before this folder, which has a probe.py of its own
 sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
 
@@ -32,11 +32,11 @@ import split  # noqa: E402
 import table1  # noqa: E402
 import table2  # noqa: E402
 
-from cryotome import recipes  # noqa: E402
-from cryotome.audit import COLUMNS, near_pairs  # noqa: E402
-from cryotome.cards import facts  # noqa: E402
-from cryotome.paths import sha256  # noqa: E402
-from cryotome.study import Study  # noqa: E402
+from cryotome.core import step_versions as recipes  # noqa: E402
+from cryotome.core.cards import facts  # noqa: E402
+from cryotome.core.files import sha256  # noqa: E402
+from cryotome.data.audit import COLUMNS, near_pairs  # noqa: E402
+from cryotome.study.study import Study  # noqa: E402
 
 VIEW = "paper-fp32"
 NOTICE = "synthetic embeddings with planted effects"

@@ -21,13 +21,13 @@ import numpy as np
 import openslide
 import tifffile
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "workflow"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
-from cryotome.demo_slides import LABORATORIES, draw_slide
-from cryotome.histobistro import keeps
-from cryotome.images import open_image
-from cryotome.slides import read_thumbnail, read_tile, thumbnail_resolution
-from cryotome.tessellation import tessellate, tile_pixels
+from cryotome.data.demo.slides import LABORATORIES, draw_slide
+from cryotome.data.images import open_image
+from cryotome.data.slides.histobistro import keeps
+from cryotome.data.slides.tessellation import tessellate, tile_pixels
+from cryotome.data.slides.tissue_mask import read_thumbnail, read_tile, thumbnail_resolution
 
 MPP, TILE = 0.5, 512  # µm/px; side of a tile of the TIFF
 TILING = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}

@@ -9,13 +9,13 @@ from steps import Dataset, Report
 from tqdm import tqdm
 from worlds import WORLDS, embed
 
-from cryotome.blocks import gather_blocks
-from cryotome.cards import facts
-from cryotome.comparisons import read_blocks
-from cryotome.predictions import write_predictions
-from cryotome.pricing import price_ladder, read_leaks
-from cryotome.probe import Fold, fit_and_score_folds
-from cryotome.splits import rows_of
+from cryotome.core.cards import facts
+from cryotome.data.splits.cells import rows_of
+from cryotome.evaluation.leakage_ladder import price_ladder, read_leaks
+from cryotome.evaluation.statistics.comparisons import read_blocks
+from cryotome.evaluation.statistics.paired_scores import gather_blocks
+from cryotome.learners.predictions import write_predictions
+from cryotome.learners.probes.probe import Fold, fit_and_score_folds
 
 FIRST = 1000  # seed of the first study; replicates that tell the truth have lower ones
 ASKED, SIGNAL = 768, 1.5  # width and signal of the worlds that are asked for their truth

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
-from cryotome.cards import Card
-from cryotome.cells import read_cells
-from cryotome.overlap import pixel_boxes, shared_area, sharing_pairs
-from cryotome.stores import EMBEDDINGS, VERSION, seal
-from cryotome.windows import margin_of
+from cryotome.core.cards import Card
+from cryotome.core.store import EMBEDDINGS, VERSION, seal
+from cryotome.data.cells import read_cells
+from cryotome.data.overlap import pixel_boxes, shared_area, sharing_pairs
+from cryotome.data.windows import margin_of
 
 SIDE, NATIVE = 224, 0.25  # px seen; µm per px of CCMCT
 SPECTRUM = 0.4  # the SD of dimension j falls as (1 + j) ** -SPECTRUM, with a mean variance of 1

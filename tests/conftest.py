@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryotome.cards import Card, load_card
-from cryotome.demo import make_rois
-from cryotome.patches import write_patches
+from cryotome.core.cards import Card, load_card
+from cryotome.data.demo.mitoses import make_rois
+from cryotome.data.patches import write_patches
 
 if TYPE_CHECKING:
-    from cryotome.page.gathered import Gathered
+    from cryotome.report.page.results import Gathered
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config"
 SHARED = ROOT.parent / "shared" / "data"
 
@@ -68,7 +68,7 @@ def demo_card() -> Card:
 @pytest.fixture(scope="session")
 def store(cohort: Path, demo_card: Card) -> Path:
     """A patch store of 48 cells on 6 images, and its cells beside it."""
-    from cryotome.cells import read_cells
+    from cryotome.data.cells import read_cells
 
     cells = read_cells(cohort / "annotations.json", cohort / "images", demo_card, "demo_rois")
     cells = cells[cells["image"].isin([f"{n:03d}.tiff" for n in (1, 2, 9, 10, 17, 18)])]
@@ -98,7 +98,7 @@ def cut(
 
 @pytest.fixture(scope="session")
 def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which the tiny study of tests/accidents.py has been made; change a copy of it."""
+    """A clone in which the tiny study of tests/tools/accidents.py has been made; change a copy of it."""
     import accidents
 
     folder = accidents.tiny(tmp_path_factory.mktemp("tiny") / "whole")
@@ -166,7 +166,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="session")
 def page_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of results of an invented study of four rows, from tests/page_study.py."""
+    """The folder of results of an invented study of four rows, from tests/tools/page_study.py."""
     from page_study import study_of, write_tables
 
     folder = tmp_path_factory.mktemp("invented")
@@ -179,8 +179,8 @@ def g(page_tables: Path, tmp_path: Path) -> "Gathered":
     """What the page knows of that study; change a copy of its files."""
     from page_study import study_of
 
-    from cryotome.page.about import page_about
-    from cryotome.page.gathered import Gathered
+    from cryotome.report.page.results import Gathered
+    from cryotome.study.facts import page_about
 
     folder = shutil.copytree(page_tables, tmp_path / "results") / "studies" / "invented"
     about = json.loads(page_about(study_of(4, ["midog2022"]))) | {"made": "today"}

@@ -121,11 +121,11 @@ rule score_patients:
     input:
         library(
             "scripts/score_patients",
-            "cryotome/patients",
-            "cryotome/identity",
-            "cryotome/statistics",
-            "cryotome/metrics",
-            "cryotome/pairs",
+            "cryotome/evaluation/patients",
+            "cryotome/core/qualified_names",
+            "cryotome/evaluation/statistics/clustered_auroc",
+            "cryotome/evaluation/scores",
+            "cryotome/evaluation/statistics/slide_pairs",
         ),
         predictions=lambda w: [
             f"results/predictions/{w.dataset}/{w.scheme}/view={w.view}/model={w.model}/head={w.head}/fraction=1.0/fold={fold}.csv"

@@ -18,15 +18,16 @@ BASE = Path(workflow.basedir)
 # Snakemake hands its sys.path to the scripts
 sys.path.insert(0, str(BASE / "workflow"))
 
-from cryotome.interpreter import quote_executable, restart_in_utf8
+from cryotome.runtime.interpreter import quote_executable, restart_in_utf8
 
 restart_in_utf8(workflow.overwrite_workdir)
 quote_executable()
 
-from cryotome import recipes, slide_lists
-from cryotome.cards import below, facts, tiling_of
-from cryotome.cluster import ANYTHING, SCHEDULER, granted
-from cryotome.demands import (
+from cryotome.core import step_versions as recipes
+from cryotome.data.slides import slide_list as slide_lists
+from cryotome.core.cards import below, facts, tiling_of
+from cryotome.runtime.slurm import ANYTHING, SCHEDULER, granted
+from cryotome.study.costs.resources import (
     bag_mb,
     embed_minutes,
     embeddings_mb,
@@ -38,15 +39,15 @@ from cryotome.demands import (
     slide_minutes,
     train_minutes,
 )
-from cryotome.demo_cohorts import COHORTS, cohort_slides
-from cryotome.errors import CryotomeError
-from cryotome.failures import RUN
-from cryotome.job import LOG_ONLY
-from cryotome.page.about import page_about
-from cryotome.pins import pinned
-from cryotome.private import confine
-from cryotome.regions import areas_of
-from cryotome.site import (
+from cryotome.data.demo.cohorts import COHORTS, cohort_slides
+from cryotome.core.errors import CryotomeError
+from cryotome.runtime.failures import RUN
+from cryotome.runtime.job import LOG_ONLY
+from cryotome.study.facts import page_about
+from cryotome.encoders.weights_hash import pinned
+from cryotome.runtime.environment import confine
+from cryotome.evaluation.clinical.regions import areas_of
+from cryotome.study.site import (
     PLAN,
     announce,
     annotation_file,
@@ -54,9 +55,9 @@ from cryotome.site import (
     images_at_hand,
     settle,
 )
-from cryotome.slide_names import WILDCARD
-from cryotome.strictest import strictest
-from cryotome.study import PRODUCTS, SHARED, WHOLE, Study
+from cryotome.data.file_names import WILDCARD
+from cryotome.study.schemes import strictest
+from cryotome.study.study import PRODUCTS, SHARED, WHOLE, Study
 
 confine(os.environ)  # the jobs inherit it, before their first import
 SITE = settle(config, BASE / "config")

@@ -11,14 +11,14 @@ rule context:
     input:
         library(
             "scripts/context",
-            "cryotome/context",
-            "cryotome/comparisons",
-            "cryotome/statistics",
-            "cryotome/blocks",
-            "cryotome/pairs",
-            "cryotome/metrics",
-            "cryotome/figures",
-            "cryotome/variants",
+            "cryotome/evaluation/context",
+            "cryotome/evaluation/statistics/comparisons",
+            "cryotome/evaluation/statistics/clustered_auroc",
+            "cryotome/evaluation/statistics/paired_scores",
+            "cryotome/evaluation/statistics/slide_pairs",
+            "cryotome/evaluation/scores",
+            "cryotome/report/figures/ganz2024",
+            "cryotome/study/variants",
         ),
         lambda w: [
             file

@@ -180,10 +180,10 @@ rule audit_splits:
     input:
         library(
             "scripts/audit_splits",
-            "cryotome/leakage",
-            "cryotome/overlap",
-            "cryotome/metrics",
-            "cryotome/pairs",
+            "cryotome/evaluation/leakage",
+            "cryotome/data/overlap",
+            "cryotome/evaluation/scores",
+            "cryotome/evaluation/statistics/slide_pairs",
         ),
         cells="results/cells/{dataset}.csv",
         windows="results/audits/{dataset}.windows.csv",

@@ -103,7 +103,7 @@ rule check_precision:
     input:
         library(
             "scripts/check_precision",
-            "cryotome/parity",
+            "cryotome/evaluation/precision_check",
         ),
         lambda w: made(w.model),
         patches="results/patches/{dataset}.h5",

@@ -7,7 +7,7 @@ OUTPUT    results/studies/{study}/ledger.csv                        a line per j
           results/studies/{study}/cost_auroc.pdf, cost_auroc.png    AUROC against hours
 """
 
-from cryotome.accounts import accounts
+from cryotome.study.costs.row_jobs import accounts
 
 
 rule tally:
@@ -15,9 +15,9 @@ rule tally:
     input:
         library(
             "scripts/tally",
-            "cryotome/tally",
-            "cryotome/cost_figures",
-            "cryotome/figures",
+            "cryotome/report/tables/costs",
+            "cryotome/report/figures/costs",
+            "cryotome/report/figures/ganz2024",
         ),
         # what is told of is done when this runs: intervals need the predictions of all schemes
         of_rows("patches") + of_rows("slides"),

@@ -15,17 +15,17 @@ rule probe:
     input:
         library(
             "scripts/probe",
-            "cryotome/probe",
-            "cryotome/linear",
-            "cryotome/chosen",
-            "cryotome/neighbours",
-            "cryotome/logistic",
-            "cryotome/descent",
-            "cryotome/columns",
-            "cryotome/folds",
-            "cryotome/predictions",
-            "cryotome/embeddings",
-            "cryotome/splits",
+            "cryotome/learners/probes/probe",
+            "cryotome/learners/probes/linear",
+            "cryotome/learners/probes/ridge_cv",
+            "cryotome/learners/probes/neighbours",
+            "cryotome/learners/probes/logistic",
+            "cryotome/learners/probes/lbfgs",
+            "cryotome/learners/probes/objective",
+            "cryotome/learners/probes/fold_batches",
+            "cryotome/learners/predictions",
+            "cryotome/encoders/embedding_store",
+            "cryotome/data/splits/cells",
         ),
         # what is too far from fp32 is not scored; a new check alone refits nothing
         lambda w: ancient(

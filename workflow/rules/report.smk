@@ -11,7 +11,7 @@ OUTPUT    results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head
 rule score:
     """Compute every metric per fraction, fold and test domain, from the predictions alone."""
     input:
-        library("scripts/score", "cryotome/metrics", "cryotome/pairs"),
+        library("scripts/score", "cryotome/evaluation/scores", "cryotome/evaluation/statistics/slide_pairs"),
         cells="results/cells/{dataset}.csv",
         predictions=drawn(
             "results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv"
@@ -36,12 +36,12 @@ rule table1:
     input:
         library(
             "scripts/table1",
-            "cryotome/tables",
-            "cryotome/measure",
-            "cryotome/encoders",
-            "cryotome/parts",
-            "cryotome/converters",
-            "cryotome/pooling",
+            "cryotome/report/tables/ganz2024",
+            "cryotome/encoders/profile",
+            "cryotome/encoders/encoder",
+            "cryotome/encoders/layers",
+            "cryotome/encoders/convert",
+            "cryotome/encoders/pooling",
         ),
     output:
         table=reported("results/studies/{study}/table1.csv", "Paper 001", "Table 1"),
@@ -62,7 +62,7 @@ rule table1:
 rule table2:
     """Average in domain and out of domain, published numbers beside."""
     input:
-        library("scripts/table2", "cryotome/tables"),
+        library("scripts/table2", "cryotome/report/tables/ganz2024"),
         scores=studied(
             STUDY.crossing,
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
@@ -90,7 +90,7 @@ rule table2:
 rule print_table2:
     """Print Table 2 for people: intervals in its cells, and whether published numbers agree."""
     input:
-        library("scripts/print_table2", "cryotome/tables"),
+        library("scripts/print_table2", "cryotome/report/tables/ganz2024"),
         table="results/studies/{study}/table2.csv",
         intervals="results/studies/{study}/intervals.csv",
         verdicts="results/studies/{study}/published.csv",
@@ -116,11 +116,11 @@ rule table2_partial:
     input:
         library(
             "scripts/table2_partial",
-            "cryotome/ending",
-            "cryotome/partial",
-            "cryotome/tables",
-            "cryotome/metrics",
-            "cryotome/pairs",
+            "cryotome/report/after_failure",
+            "cryotome/report/tables/partial",
+            "cryotome/report/tables/ganz2024",
+            "cryotome/evaluation/scores",
+            "cryotome/evaluation/statistics/slide_pairs",
         ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
@@ -150,11 +150,11 @@ rule compare:
     input:
         library(
             "scripts/compare",
-            "cryotome/comparisons",
-            "cryotome/statistics",
-            "cryotome/blocks",
-            "cryotome/pairs",
-            "cryotome/metrics",
+            "cryotome/evaluation/statistics/comparisons",
+            "cryotome/evaluation/statistics/clustered_auroc",
+            "cryotome/evaluation/statistics/paired_scores",
+            "cryotome/evaluation/statistics/slide_pairs",
+            "cryotome/evaluation/scores",
         ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
@@ -195,7 +195,7 @@ rule compare:
 rule judge:
     """Lay every published number beside what the study measured, and say whether they agree."""
     input:
-        library("scripts/judge", "cryotome/published"),
+        library("scripts/judge", "cryotome/evaluation/published"),
         intervals="results/studies/{study}/intervals.csv",
         encoders="results/studies/{study}/table1.csv",
         published=PUBLISHED,
@@ -221,7 +221,7 @@ rule judge:
 rule learning:
     """Draw learning curves with their intervals, and where the reference equals a row."""
     input:
-        library("scripts/learning", "cryotome/charts", "cryotome/figures"),
+        library("scripts/learning", "cryotome/report/figures/statistics", "cryotome/report/figures/ganz2024"),
         intervals="results/studies/{study}/intervals.csv",
         curves="results/studies/{study}/learning.csv",
         crossed="results/studies/{study}/crossings.csv",
@@ -249,7 +249,7 @@ rule ranks:
     """Rank the rows over training domains; draw a critical difference where there are five."""
     input:
         library(
-            "scripts/ranks", "cryotome/charts", "cryotome/orders", "cryotome/figures"
+            "scripts/ranks", "cryotome/report/figures/statistics", "cryotome/evaluation/ranks", "cryotome/report/figures/ganz2024"
         ),
         intervals="results/studies/{study}/intervals.csv",
     output:
@@ -274,7 +274,7 @@ rule orders:
     """Rank the models of Table 2 under each head, and say how strong its penalty was."""
     input:
         library(
-            "scripts/orders", "cryotome/charts", "cryotome/orders", "cryotome/figures"
+            "scripts/orders", "cryotome/report/figures/statistics", "cryotome/evaluation/ranks", "cryotome/report/figures/ganz2024"
         ),
         table2="results/studies/{study}/table2.csv",
         predictions=studied(
@@ -303,15 +303,15 @@ rule price_ladder:
     input:
         library(
             "scripts/price_ladder",
-            "cryotome/pricing",
-            "cryotome/comparisons",
-            "cryotome/tables",
-            "cryotome/charts",
-            "cryotome/statistics",
-            "cryotome/blocks",
-            "cryotome/pairs",
-            "cryotome/figures",
-            "cryotome/metrics",
+            "cryotome/evaluation/leakage_ladder",
+            "cryotome/evaluation/statistics/comparisons",
+            "cryotome/report/tables/ganz2024",
+            "cryotome/report/figures/statistics",
+            "cryotome/evaluation/statistics/clustered_auroc",
+            "cryotome/evaluation/statistics/paired_scores",
+            "cryotome/evaluation/statistics/slide_pairs",
+            "cryotome/report/figures/ganz2024",
+            "cryotome/evaluation/scores",
         ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
@@ -353,7 +353,7 @@ rule price_ladder:
 rule figure1:
     """Draw AUROC against the training fraction."""
     input:
-        library("scripts/figure1", "cryotome/figures", "cryotome/tables"),
+        library("scripts/figure1", "cryotome/report/figures/ganz2024", "cryotome/report/tables/ganz2024"),
         scores=studied(
             STUDY.pooled,
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
@@ -380,7 +380,7 @@ rule figure1:
 rule figure2:
     """Draw the matrices of training domain against test domain."""
     input:
-        library("scripts/figure2", "cryotome/figures", "cryotome/tables"),
+        library("scripts/figure2", "cryotome/report/figures/ganz2024", "cryotome/report/tables/ganz2024"),
         scores=studied(
             STUDY.crossing,
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",

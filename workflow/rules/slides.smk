@@ -41,12 +41,12 @@ rule list_tiles:
     input:
         library(
             "scripts/list_tiles",
-            "cryotome/tiles",
-            "cryotome/tessellation",
-            "cryotome/slides",
-            "cryotome/histobistro",
-            "cryotome/image_tags",
-            "cryotome/apart",
+            "cryotome/data/slides/tile_store",
+            "cryotome/data/slides/tessellation",
+            "cryotome/data/slides/tissue_mask",
+            "cryotome/data/slides/histobistro",
+            "cryotome/data/image_tags",
+            "cryotome/runtime/child_process",
         ),
         tiles=lambda w: [
             f"results/tiles/{w.dataset}/{w.tiling}/{slide}.h5"

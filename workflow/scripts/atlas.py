@@ -3,15 +3,15 @@
 import sys
 from pathlib import Path
 
-from cryotome.atlas import read_atlas
-from cryotome.atlas_agreement import compare_rows, save_agreement
-from cryotome.atlas_sheets import make_sheets
-from cryotome.cells import load_cells
-from cryotome.geojson import write_slides
-from cryotome.job import run
-from cryotome.overlap import load_windows
-from cryotome.paths import sha256, written_whole
-from cryotome.sheets import write_csv
+from cryotome.core.files import sha256, written_whole
+from cryotome.core.tables import write_csv
+from cryotome.data.cells import load_cells
+from cryotome.data.overlap import load_windows
+from cryotome.report.atlas.agreement import compare_rows, save_agreement
+from cryotome.report.atlas.errors import read_atlas
+from cryotome.report.atlas.qupath import write_slides
+from cryotome.report.atlas.sheets import make_sheets
+from cryotome.runtime.job import run
 
 
 def main(

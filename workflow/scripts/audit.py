@@ -3,16 +3,16 @@
 import sys
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.audit import example_rows, find, refuse, summarise
-from cryotome.cells import load_cells
-from cryotome.figures import draw_sheet, save_figure
-from cryotome.job import run
-from cryotome.patches import seen_patches
-from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
-from cryotome.site import folder_of
-from cryotome.units import is_unknown
+from cryotome.core import step_versions as recipes
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.data.audit import example_rows, find, refuse, summarise
+from cryotome.data.cells import load_cells
+from cryotome.data.patches import seen_patches
+from cryotome.report.figures.ganz2024 import draw_sheet, save_figure
+from cryotome.runtime.job import run
+from cryotome.study.site import folder_of
+from cryotome.study.statistical_unit import is_unknown
 
 
 def main(

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cryotome.cells import load_cells
-from cryotome.job import run
-from cryotome.leakage import gather_evidence, measure_leakage, summarise
-from cryotome.overlap import load_windows
-from cryotome.paths import key, written_whole
-from cryotome.sheets import read_csv, write_csv
+from cryotome.core.files import key, written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.data.cells import load_cells
+from cryotome.data.overlap import load_windows
+from cryotome.evaluation.leakage import gather_evidence, measure_leakage, summarise
+from cryotome.runtime.job import run
 
 
 def main(

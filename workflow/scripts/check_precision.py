@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.job import run
-from cryotome.parity import check_parity
-from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.evaluation.precision_check import check_parity
+from cryotome.runtime.job import run
 
 
 def main(

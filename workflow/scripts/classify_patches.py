@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from cryotome.given import classify, join_sets
-from cryotome.job import run
-from cryotome.multiclass import class_names
-from cryotome.predictions import write_predictions
-from cryotome.probe import said_of_memory
-from cryotome.sheets import read_csv
+from cryotome.core.tables import read_csv
+from cryotome.evaluation.multiclass import class_names
+from cryotome.learners.predictions import write_predictions
+from cryotome.learners.probes.probe import said_of_memory
+from cryotome.learners.probes.two_datasets import classify, join_sets
+from cryotome.runtime.job import run
 
 
 def main(

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from cryotome.comparisons import (
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.evaluation.statistics.comparisons import (
     comparisons,
     crossings,
     intervals,
@@ -10,10 +12,8 @@ from cryotome.comparisons import (
     load_blocks,
     variances,
 )
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
-from cryotome.units import noted
+from cryotome.runtime.job import run
+from cryotome.study.statistical_unit import noted
 
 
 def main(

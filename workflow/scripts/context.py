@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from cryotome.cells import load_cells
-from cryotome.comparisons import load_blocks
-from cryotome.context import draw_context, resolution, tabulate_context
-from cryotome.figures import save_figure
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
-from cryotome.site import folder_of
-from cryotome.units import noted
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.data.cells import load_cells
+from cryotome.evaluation.context import draw_context, resolution, tabulate_context
+from cryotome.evaluation.statistics.comparisons import load_blocks
+from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.runtime.job import run
+from cryotome.study.site import folder_of
+from cryotome.study.statistical_unit import noted
 
 
 def main(

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cryotome.colorectal_tables import table3
-from cryotome.job import run
-from cryotome.measure import measure
-from cryotome.paths import written_whole
-from cryotome.published import read_published
-from cryotome.sheets import write_csv
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.encoders.profile import measure
+from cryotome.evaluation.published import read_published
+from cryotome.report.tables.roth2024 import table3
+from cryotome.runtime.job import run
 
 
 def main(published: list[Path], table: Path, cards: dict, study: str) -> None:

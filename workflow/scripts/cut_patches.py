@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.cells import check_images
-from cryotome.job import run
-from cryotome.patches import write_patches
-from cryotome.site import folder_of
+from cryotome.core import step_versions as recipes
+from cryotome.data.cells import check_images
+from cryotome.data.patches import write_patches
+from cryotome.runtime.job import run
+from cryotome.study.site import folder_of
 
 
 def main(

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
-from cryotome.downloads import download
-from cryotome.job import run
-from cryotome.receipts import Memory, write_receipt
-from cryotome.web import Web
+from cryotome.data.downloads.download import download
+from cryotome.data.downloads.http_client import Web
+from cryotome.data.downloads.receipts import Memory, write_receipt
+from cryotome.runtime.job import run
 
 
 def main(

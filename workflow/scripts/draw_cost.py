@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.colorectal_figures import draw_figure1, figure1_data, published_hours, spent_of
-from cryotome.figures import save_figure
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import read_csv, write_csv
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.figures.roth2024 import draw_figure1, figure1_data, published_hours, spent_of
+from cryotome.runtime.job import run
 
 
 def main(

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.colorectal_figures import draw_figure2, figure2_data, held_out
-from cryotome.colorectal_tables import VALIDATION, read_summaries
-from cryotome.figures import save_figure
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import read_csv, write_csv
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.figures.roth2024 import draw_figure2, figure2_data, held_out
+from cryotome.report.tables.roth2024 import VALIDATION, read_summaries
+from cryotome.runtime.job import run
 
 
 def main(

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.embeddings import write_shard
-from cryotome.job import run
+from cryotome.core import step_versions as recipes
+from cryotome.encoders.embedding_store import write_shard
+from cryotome.runtime.job import run
 
 
 def main(

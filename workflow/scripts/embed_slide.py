@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.bags import write_bag
-from cryotome.job import run
+from cryotome.core import step_versions as recipes
+from cryotome.encoders.bag_store import write_bag
+from cryotome.runtime.job import run
 
 
 def main(

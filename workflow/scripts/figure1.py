@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cryotome.figures import draw_figure1, figure1_data, save_figure
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import read_csv, write_csv
-from cryotome.tables import read_scores
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.report.figures.ganz2024 import draw_figure1, figure1_data, save_figure
+from cryotome.report.tables.ganz2024 import read_scores
+from cryotome.runtime.job import run
 
 
 def main(

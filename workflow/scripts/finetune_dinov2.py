@@ -5,18 +5,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cryotome import recipes
-from cryotome.checkpoints import checkpointed
-from cryotome.curves import write_curve
-from cryotome.devices import pick_device, use_threads
-from cryotome.dino.backbone import build_backbone
-from cryotome.dino.curve import draw_finetuning
-from cryotome.dino.finetune import cost_of, finetune, publish
-from cryotome.dino.learner import Learner
-from cryotome.dino.sources import read_images
-from cryotome.job import run
-from cryotome.paths import sha256, written_whole
-from cryotome.steps import precision_of
+from cryotome.core import step_versions as recipes
+from cryotome.core.files import sha256, written_whole
+from cryotome.learners.dinov2.backbone import build_backbone
+from cryotome.learners.dinov2.curve import draw_finetuning
+from cryotome.learners.dinov2.finetune import cost_of, finetune, publish
+from cryotome.learners.dinov2.images import read_images
+from cryotome.learners.dinov2.student_teacher import Learner
+from cryotome.learners.loop.checkpoints import checkpointed
+from cryotome.learners.loop.curves import write_curve
+from cryotome.learners.loop.step import precision_of
+from cryotome.runtime.devices import pick_device, use_threads
+from cryotome.runtime.job import run
 
 
 def main(

@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from cryotome.clinic import of_rows, read_dataset
-from cryotome.clinic_charts import draw_bland_altman, draw_reliability
-from cryotome.figures import save_figure
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
-from cryotome.units import noted
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.evaluation.clinical.row_summary import of_rows, read_dataset
+from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
+from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.runtime.job import run
+from cryotome.study.statistical_unit import noted
 
 
 def main(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.published import compare, read_measured, read_published
-from cryotome.sheets import read_csv, write_csv
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.evaluation.published import compare, read_measured, read_published
+from cryotome.runtime.job import run
 
 
 def main(

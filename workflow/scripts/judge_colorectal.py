@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.colorectal_tables import counted, judged, read_summaries
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.published import read_published
-from cryotome.sheets import read_csv, write_csv
-from cryotome.units import noted
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.evaluation.published import read_published
+from cryotome.report.tables.roth2024 import counted, judged, read_summaries
+from cryotome.runtime.job import run
+from cryotome.study.statistical_unit import noted
 
 
 def main(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.charts import draw_learning
-from cryotome.figures import save_figure
-from cryotome.job import run
-from cryotome.sheets import read_csv
+from cryotome.core.tables import read_csv
+from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.figures.statistics import draw_learning
+from cryotome.runtime.job import run
 
 
 def main(intervals: Path, curves: Path, crossed: Path, pdf: Path, png: Path, rows: dict) -> None:

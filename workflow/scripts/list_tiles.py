@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
-from cryotome.tiles import listed
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.data.slides.tile_store import listed
+from cryotome.runtime.job import run
 
 
 def main(tiles: list[Path], table: Path) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.demo import make_rois, make_slides
-from cryotome.job import run
+from cryotome.core import step_versions as recipes
+from cryotome.data.demo.mitoses import make_rois, make_slides
+from cryotome.runtime.job import run
 
 
 def main(rois: Path, slides: Path, recipe: int) -> None:

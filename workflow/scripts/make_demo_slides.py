@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.demo_cohorts import COHORTS, cohort_slides
-from cryotome.demo_slides import make_slides, write_tables
-from cryotome.job import run
+from cryotome.core import step_versions as recipes
+from cryotome.data.demo.cohorts import COHORTS, cohort_slides
+from cryotome.data.demo.slides import make_slides, write_tables
+from cryotome.runtime.job import run
 
 
 def main(slides: list[Path], labels: Path, table: Path, recipe: int, cohort: str) -> None:

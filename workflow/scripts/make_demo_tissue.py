@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.demo_tissue import ABROAD, EXTERNAL, HOME, TRAINING, make_tissue
-from cryotome.job import run
+from cryotome.core import step_versions as recipes
+from cryotome.data.demo.tissue import ABROAD, EXTERNAL, HOME, TRAINING, make_tissue
+from cryotome.runtime.job import run
 
 
 def main(training: Path, external: Path, recipe: int) -> None:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cryotome.charts import draw_orders
-from cryotome.figures import save_figure
-from cryotome.job import run
-from cryotome.orders import order_models, read_notes
-from cryotome.paths import written_whole
-from cryotome.sheets import read_csv, write_csv
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.evaluation.ranks import order_models, read_notes
+from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.figures.statistics import draw_orders
+from cryotome.runtime.job import run
 
 
 def main(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cryotome.job import run
-from cryotome.page.page import write_page
+from cryotome.report.page.page import write_page
+from cryotome.runtime.job import run
 
 
 def main(

@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.cells import load_cells
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.placement import place_windows
-from cryotome.sheets import write_csv
-from cryotome.site import folder_of
+from cryotome.core import step_versions as recipes
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.data.cells import load_cells
+from cryotome.data.place_windows import place_windows
+from cryotome.runtime.job import run
+from cryotome.study.site import folder_of
 
 
 def main(

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from cryotome.charts import draw_ladder
-from cryotome.comparisons import load_blocks
-from cryotome.figures import save_figure
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.pricing import price_ladder, printed, read_leaks
-from cryotome.sheets import write_csv
-from cryotome.tables import ladder_caption, to_markdown
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.evaluation.leakage_ladder import price_ladder, printed, read_leaks
+from cryotome.evaluation.statistics.comparisons import load_blocks
+from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.figures.statistics import draw_ladder
+from cryotome.report.tables.ganz2024 import ladder_caption, to_markdown
+from cryotome.runtime.job import run
 
 
 def main(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.colorectal_tables import in_words, slides_of_cohorts
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import read_csv
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv
+from cryotome.report.tables.roth2024 import in_words, slides_of_cohorts
+from cryotome.runtime.job import run
 
 
 def main(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import read_csv
-from cryotome.tables import caption, printed, to_latex, to_markdown
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv
+from cryotome.report.tables.ganz2024 import caption, printed, to_latex, to_markdown
+from cryotome.runtime.job import run
 
 
 def main(

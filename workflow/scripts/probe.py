@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cryotome import ledger
-from cryotome.cells import load_cells
-from cryotome.embeddings import read_embeddings
-from cryotome.job import run
-from cryotome.paths import sha256
-from cryotome.predictions import SCORED, write_predictions
-from cryotome.probe import Fold, fit_and_score_folds, said_of, said_of_memory
-from cryotome.sheets import read_csv
-from cryotome.splits import rows_of
+from cryotome.core.files import sha256
+from cryotome.core.tables import read_csv
+from cryotome.data.cells import load_cells
+from cryotome.data.splits.cells import rows_of
+from cryotome.encoders.embedding_store import read_embeddings
+from cryotome.learners.predictions import SCORED, write_predictions
+from cryotome.learners.probes.probe import Fold, fit_and_score_folds, said_of, said_of_memory
+from cryotome.runtime import ledger
+from cryotome.runtime.job import run
 
 KEPT = ["recipe", "weights_sha256", "patches_sha256", "cells_sha256"]
 

@@ -3,13 +3,13 @@
 import sys
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.cohorts import check_counts, join_cohort, read_labels, read_slides
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.reading import report_reading
-from cryotome.sheets import write_csv
-from cryotome.slide_lists import look_for_slides
+from cryotome.core import step_versions as recipes
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.data.cohorts import check_counts, join_cohort, read_labels, read_slides
+from cryotome.data.reading_report import report_reading
+from cryotome.data.slides.slide_list import look_for_slides
+from cryotome.runtime.job import run
 
 
 def main(

@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from cryotome.cards import MATCHED
-from cryotome.cells import load_cells
-from cryotome.errors import StoreError
-from cryotome.job import run
-from cryotome.metrics import score_folds
-from cryotome.paths import key, sha256, written_whole
-from cryotome.predictions import read_predictions
-from cryotome.sheets import write_csv
+from cryotome.core.cards import MATCHED
+from cryotome.core.errors import StoreError
+from cryotome.core.files import key, sha256, written_whole
+from cryotome.core.tables import write_csv
+from cryotome.data.cells import load_cells
+from cryotome.evaluation.scores import score_folds
+from cryotome.learners.predictions import read_predictions
+from cryotome.runtime.job import run
 
 
 def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> None:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.job import run
-from cryotome.multiclass import NOTE, called_classes, class_names, confusion, measure
-from cryotome.paths import sha256, written_whole
-from cryotome.predictions import read_predictions
-from cryotome.sheets import write_csv
+from cryotome.core.files import sha256, written_whole
+from cryotome.core.tables import write_csv
+from cryotome.evaluation.multiclass import NOTE, called_classes, class_names, confusion, measure
+from cryotome.learners.predictions import read_predictions
+from cryotome.runtime.job import run
 
 
 def main(cells: list[Path], predictions: Path, scores: Path, table: Path, datasets: dict) -> None:

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.patients import read_folds, score_cohort
-from cryotome.sheets import write_csv
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.evaluation.patients import read_folds, score_cohort
+from cryotome.runtime.job import run
 
 
 def main(predictions: list[Path], scores: Path, cohort: str, external: list[str]) -> None:

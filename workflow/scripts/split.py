@@ -5,15 +5,15 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.cards import MATCHED
-from cryotome.cells import load_cells
-from cryotome.job import run
-from cryotome.ladder import common_size
-from cryotome.overlap import load_windows
-from cryotome.paths import sha256, written_whole
-from cryotome.sheets import read_csv, write_csv
-from cryotome.splits import draw_split, without_dropped
+from cryotome.core import step_versions as recipes
+from cryotome.core.cards import MATCHED
+from cryotome.core.files import sha256, written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.data.cells import load_cells
+from cryotome.data.overlap import load_windows
+from cryotome.data.splits.cells import draw_split, without_dropped
+from cryotome.data.splits.matched_size import common_size
+from cryotome.runtime.job import run
 
 
 def main(

@@ -3,12 +3,12 @@
 import json
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.cells import load_cells
-from cryotome.given import give_roles
-from cryotome.job import run
-from cryotome.paths import sha256, written_whole
-from cryotome.sheets import write_csv
+from cryotome.core import step_versions as recipes
+from cryotome.core.files import sha256, written_whole
+from cryotome.core.tables import write_csv
+from cryotome.data.cells import load_cells
+from cryotome.learners.probes.two_datasets import give_roles
+from cryotome.runtime.job import run
 
 
 def main(

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome import recipes
-from cryotome.cohorts import load_patients
-from cryotome.job import run
-from cryotome.paths import sha256, written_whole
-from cryotome.patient_folds import draw_patients
-from cryotome.sheets import write_csv
+from cryotome.core import step_versions as recipes
+from cryotome.core.files import sha256, written_whole
+from cryotome.core.tables import write_csv
+from cryotome.data.cohorts import load_patients
+from cryotome.data.splits.patients import draw_patients
+from cryotome.runtime.job import run
 
 
 def main(

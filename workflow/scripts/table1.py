@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import write_csv
-from cryotome.tables import table1
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.report.tables.ganz2024 import table1
+from cryotome.runtime.job import run
 
 
 def main(table: Path, cards: dict, study: str) -> None:
     networks = {name: card for name, card in cards.items() if "architecture" in card}
     measured = {}
     if networks:
-        from cryotome.measure import measure
+        from cryotome.encoders.profile import measure
 
         measured = {name: measure(card) for name, card in networks.items()}
     with written_whole(table) as beside:

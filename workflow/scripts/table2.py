@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import read_csv, write_csv
-from cryotome.tables import read_scores, table2, table2_sd
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.report.tables.ganz2024 import read_scores, table2, table2_sd
+from cryotome.runtime.job import run
 
 
 def main(

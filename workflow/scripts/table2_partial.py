@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from cryotome.ending import write_partial
-from cryotome.job import run
+from cryotome.report.after_failure import write_partial
+from cryotome.runtime.job import run
 
 
 def main(

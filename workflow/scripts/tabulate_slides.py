@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from cryotome.colorectal_tables import judged, read_summaries, table_of_rows
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.published import read_published
-from cryotome.sheets import write_csv
+from cryotome.core.files import written_whole
+from cryotome.core.tables import write_csv
+from cryotome.evaluation.published import read_published
+from cryotome.report.tables.roth2024 import judged, read_summaries, table_of_rows
+from cryotome.runtime.job import run
 
 
 def main(scores: list[Path], published: list[Path], table: Path, about: dict, kind: str) -> None:

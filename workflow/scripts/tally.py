@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cryotome.cost_figures import draw_costs
-from cryotome.figures import save_figure
-from cryotome.job import run
-from cryotome.paths import written_whole
-from cryotome.sheets import read_csv, write_csv
-from cryotome.tally import JOBS, costs, read_jobs, with_auroc
+from cryotome.core.files import written_whole
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.report.figures.costs import draw_costs
+from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.tables.costs import JOBS, costs, read_jobs, with_auroc
+from cryotome.runtime.job import run
 
 
 def main(

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.job import run
-from cryotome.tile_pictures import save_tiles
-from cryotome.tiles import write_tiles
+from cryotome.core import step_versions as recipes
+from cryotome.data.slides.tile_overlay import save_tiles
+from cryotome.data.slides.tile_store import write_tiles
+from cryotome.runtime.job import run
 
 
 def main(

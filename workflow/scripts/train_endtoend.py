@@ -3,19 +3,19 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from cryotome import recipes
-from cryotome.checkpoints import checkpointed
-from cryotome.curves import write_curve
-from cryotome.devices import peak_memory, pick_device, repeat_exactly, use_threads
-from cryotome.encoders import build_classifier
-from cryotome.endtoend import train_endtoend
-from cryotome.job import run
-from cryotome.lora import save_lora
-from cryotome.material import read_material, score_material
-from cryotome.paths import sha256
-from cryotome.predictions import write_predictions
-from cryotome.steps import precision_of
-from cryotome.supply import Supply
+from cryotome.core import step_versions as recipes
+from cryotome.core.files import sha256
+from cryotome.encoders.encoder import build_classifier
+from cryotome.learners.endtoend.lora import save_lora
+from cryotome.learners.endtoend.train import train_endtoend
+from cryotome.learners.endtoend.training_data import read_material, score_material
+from cryotome.learners.loop.batches import Supply
+from cryotome.learners.loop.checkpoints import checkpointed
+from cryotome.learners.loop.curves import write_curve
+from cryotome.learners.loop.step import precision_of
+from cryotome.learners.predictions import write_predictions
+from cryotome.runtime.devices import peak_memory, pick_device, repeat_exactly, use_threads
+from cryotome.runtime.job import run
 
 
 def main(

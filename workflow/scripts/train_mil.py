@@ -6,14 +6,14 @@ from time import perf_counter
 
 import pandas as pd
 
-from cryotome import recipes
-from cryotome.bags import BagFolders
-from cryotome.cohorts import load_patients, load_slides
-from cryotome.devices import peak_memory, pick_device, repeat_exactly, use_threads
-from cryotome.job import run
-from cryotome.mil import gather_bags, patients_with_bags, score_patients
-from cryotome.paths import sha256
-from cryotome.predictions import SCORED, write_predictions
+from cryotome.core import step_versions as recipes
+from cryotome.core.files import sha256
+from cryotome.data.cohorts import load_patients, load_slides
+from cryotome.encoders.bag_store import BagFolders
+from cryotome.learners.mil.train import gather_bags, patients_with_bags, score_patients
+from cryotome.learners.predictions import SCORED, write_predictions
+from cryotome.runtime.devices import peak_memory, pick_device, repeat_exactly, use_threads
+from cryotome.runtime.job import run
 
 
 def main(

@@ -1,0 +1,60 @@
+import ast
+
+from conftest import ROOT
+
+from cryotome.core.qualified_names import across, within
+
+
+def test_equal_names_of_two_datasets_are_two():
+    names = [*across("ca", ["P1", "P2"]), *across("cb", ["P1"])]
+    assert names == ["ca:P1", "ca:P2", "cb:P1"]
+    assert [within(name) for name in names] == [("ca", "P1"), ("ca", "P2"), ("cb", "P1")]
+
+
+# maps by the name of a file alone, and why no two datasets meet in them
+OF_ONE = {
+    "audits": "fractions of one scheme of one dataset",
+    "comparisons": "tables of cells, each named as its dataset",
+    "ending": "tables of cells, each named as its dataset",
+    "for_pathologist": "tables of cells, each named as its dataset",
+    "draw_cost": "notes of finetunings, each named as its recipe",
+    "page": "pictures of the page",
+    "published": "tables of published numbers",
+    "slide_lists": "invented slides of one cohort",
+    "slide_names": "files of one folder",
+}
+
+
+def bare(node: ast.AST) -> bool:
+    """Whether an expression is the name of a file alone: path.name, path.stem, slide_of(…)."""
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id == "slide_of"
+    return isinstance(node, ast.Attribute) and node.attr in ("name", "stem")
+
+
+def keys_of(tree: ast.AST) -> list[ast.AST]:
+    """Return what maps of a module have as keys: comprehensions, and places set one by one."""
+    found: list[ast.AST] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.DictComp):
+            found.append(node.key)
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            found.append(node.slice)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            found += node.args[:1] if node.func.attr == "setdefault" else []
+    return found
+
+
+def test_no_map_has_a_bare_file_name_as_key_where_datasets_may_meet():
+    found = set()
+    for path in sorted((ROOT / "workflow").rglob("*.py")):
+        if any(map(bare, keys_of(ast.parse(path.read_text(encoding="utf-8"))))):
+            found.add(path.stem)
+    assert found == set(OF_ONE)
+
+
+def test_the_test_above_sees_what_mixed_cohorts_up():
+    mixed = "bags = {path.name: read(path) for path in paths}\nbags[slide_of(path.name)] = 1"
+    assert [bare(key) for key in keys_of(ast.parse(mixed))] == [True, True]
+    apart = "bags = {(path.parent, path.name): path for path in paths}"
+    assert not any(map(bare, keys_of(ast.parse(apart))))

@@ -1,0 +1,210 @@
+"""The docs are true: commands plan, generated pages are current, names exist."""
+
+import importlib
+import importlib.util
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+from tests.workflow.test_workflow import checkout, jobs, snakemake
+
+from cryotome.core.cards import load_card
+
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(path) -> list[str]:
+    blocks = re.findall(r"```bash\n(.*?)```", path.read_text(encoding="utf-8"), re.S)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    inline = re.findall(r"`(snakemake [^`]+)`", path.read_text(encoding="utf-8"))
+    return [line for line in lines + inline if line]
+
+
+def generator():
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    return checkout(tmp_path_factory.mktemp("docs"))
+
+
+SNAKEMAKE = sorted(
+    {(path.name, line) for path in DOCS for line in commands(path) if line.startswith("snakemake")}
+)
+
+
+@pytest.mark.parametrize(("page", "line"), SNAKEMAKE)
+def test_every_snakemake_command_plans(page, line, clone, data_root):
+    words = shlex.split(line)[1:]
+    site = {"CRYOTOME_DATA_ROOT": data_root}
+    if "--unlock" in words:
+        assert "Unlocked" in snakemake(clone, *words, **site)
+        return
+    if (
+        "--report" in words
+    ):  # of files that are there: tests/workflow/test_snakemake_report.py makes one
+        assert "marked for report" in snakemake(clone, *words, check=False, **site)
+        return
+    if "--logger" in words:  # which draws the table of jobs its own way
+        assert "This was a dry-run" in snakemake(clone, "-n", *words, **site)
+        return
+    if "--list-rules" in words or "--touch" in words:
+        assert snakemake(clone, *words, "-n", **site)
+        return
+    if "--cores" in words and re.search("ganz2024|ammeling2025|roth2024", line):
+        words += ["--config", "device=job"]  # the README says that it needs a GPU
+    assert jobs(snakemake(clone, "-n", *words, **site)), line
+
+
+def test_the_example_study_and_dataset_of_add_a_dataset_plan(clone):
+    """Both are taken from the page, checked against their schemas and planned without a GPU."""
+    text = (ROOT / "docs" / "add-a-dataset.md").read_text(encoding="utf-8")
+    (study,) = re.findall(r"```yaml\n(study: .*?)```", text, re.S)
+    (card,) = re.findall(r"```yaml\n(title: My cells\n.*?)```", text, re.S)
+    (table,) = re.findall(r"```\n(x,y,label,filename.*?)```", text, re.S)
+    mine = clone / "data" / "mine"
+    (mine / "images").mkdir(parents=True)
+    (mine / "cells.csv").write_text(table, encoding="utf-8")
+    (clone / "config" / "datasets" / "my_cells.yaml").write_text(card, encoding="utf-8")
+    (clone / "config" / "mine.yaml").write_text(study, encoding="utf-8")
+    asked = ["-n", "--configfile", "config/mine.yaml"]
+    nowhere = {"CUDA_VISIBLE_DEVICES": "", "CRYOTOME_DATA_ROOT": "data"}
+    assert jobs(snakemake(clone, *asked, "--", "results/cells/my_cells.csv", **nowhere))
+    planned = jobs(snakemake(clone, *asked, "--config", "device=job", **nowhere))
+    assert planned["train_endtoend"] == 20
+    said = snakemake(clone, *asked, check=False, **nowhere)
+    assert "this machine has no GPU" in said
+
+
+def test_every_make_command_is_a_target_and_every_target_is_listed():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):.*##", makefile, re.M))
+    used = {line.split()[1] for path in DOCS for line in commands(path) if line.startswith("make ")}
+    assert used <= targets
+    assert {"demo", "test", "check", "docs", "data", "lock"} <= targets
+
+
+def test_make_alone_lists_the_targets():
+    said = subprocess.run(
+        ["make"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+    ).stdout
+    for target in ("demo", "test", "check", "data"):
+        assert re.search(rf"^{target} +\w+", said, re.M)
+
+
+def test_every_other_command_is_python_by_hand():
+    rest = {
+        line
+        for path in DOCS
+        for line in commands(path)
+        if not line.startswith(("make ", "snakemake "))
+    }
+    assert rest == {
+        "PYTHONPATH=workflow python workflow/scripts/split.py --help",  # test_scripts runs it
+        "python tests/tools/accidents.py jobs --kills 100 --seed 1",
+        "python tests/tools/accidents.py jobs --kills 100 --seed 2",  # test_accidents runs its parts
+        "python tests/tools/accidents.py dag --kills 12 --seed 1",
+    }
+    said = subprocess.run(
+        [sys.executable, "tests/tools/accidents.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+    ).stdout
+    assert "{jobs,dag}" in said
+
+
+def test_generated_pages_are_current():
+    module = generator()
+    for name, page in module.PAGES.items():
+        assert (ROOT / name).read_text(encoding="utf-8") == page(), (
+            f"{name} is stale: run `make docs`"
+        )
+
+
+def test_no_installed_package_has_a_licence_that_we_refuse():
+    module = generator()
+    assert module.refused(module.licences()) == {}
+    assert module.refused({"a": "GPL-3.0-only"}) == {"a": "GPL-3.0-only"}
+    assert module.refused({"a": "not stated"}) == {"a": "not stated"}
+    assert module.refused({"a": "LGPL-2.1-only AND (BSD-3-Clause OR GPL-2.0-only)"}) == {}
+
+
+def test_links_lead_somewhere():
+    for path in [*DOCS, ROOT / "config" / "README.md", *(ROOT / "docs" / "decisions").glob("*.md")]:
+        for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
+            assert "://" in link or (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+def named_tests(text):
+    """Return the tests that a text names, each of which must exist."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+    return named
+
+
+def test_every_fault_of_the_table_has_its_test():
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [line for line in text.split("\n## ")[0].splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == 23
+    for row in rows:
+        assert named_tests(row.split(" | ")[-1]), row
+
+
+def test_functions_and_tests_that_documents_name_exist():
+    for path in (ROOT / "docs").rglob("*.md"):
+        named_tests(path.read_text(encoding="utf-8"))
+    text = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
+    for module, name in re.findall(r"`([\w.]+):(\w+)`", text):
+        assert hasattr(importlib.import_module(f"cryotome.{module}"), name), f"{module}:{name}"
+
+
+def test_every_rule_has_its_line_in_the_map_of_files():
+    rules = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk")
+    )
+    for page in (ROOT / "docs" / "files.md", ROOT / "results" / "README.md"):
+        for rule in re.findall(r"^rule (\w+)", rules, re.M):
+            assert f"`{rule}`" in page.read_text(encoding="utf-8"), f"{page.name} lacks {rule}"
+
+
+def test_the_requirements_are_exact_hashed_and_name_no_index():
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8") + (
+        ROOT / "requirements-uv.txt"
+    ).read_text(encoding="utf-8")
+    packages = re.findall(r"^([A-Za-z0-9._-]+)==\S+", text, re.M)
+    assert {"torch", "torchvision", "snakemake", "uv"} <= set(packages)
+    assert "--index-url" not in text
+    assert "://" not in text
+    for entry in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):
+        assert "==" in entry.splitlines()[0]
+        assert "--hash=sha256:" in entry
+
+
+def test_the_head_card_that_the_docs_show_is_one(tmp_path):
+    shutil.copytree(ROOT / "config" / "heads", tmp_path / "heads")
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (card,) = re.findall(r"```yaml\n# config/heads/lora_r8.yaml\n(.*?)```", text, re.S)
+    (tmp_path / "heads" / "lora_r8.yaml").write_text(card, encoding="utf-8")
+    shown, base = (load_card(tmp_path, "heads", name)["lora"] for name in ("lora_r8", "lora"))
+    assert shown == base | {"rank": 8}
+
+
+def test_messages_in_the_docs_are_those_of_the_code():
+    page = (ROOT / "docs" / "when-something-goes-wrong.md").read_text(encoding="utf-8")
+    said = re.findall(r"^\| [^|]+ \| `([^`]+)` \|", page, re.M)
+    assert len(said) > 60
+    code = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "cryotome").rglob("*.py")
+    )
+    whole = re.sub(r'"\s*\n\s*f?"', "", code)  # sentences run over several literals
+    assert [text for text in said if text not in whole] == []

@@ -1,0 +1,273 @@
+import importlib.util
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from conftest import CONFIG, ROOT
+
+import cryotome.encoders.bag_store
+from cryotome.core import step_versions as recipes
+from cryotome.core.cards import facts, load_card, tiling_of
+from cryotome.core.errors import CardError, DataError, StoreError
+from cryotome.data.demo.cohorts import Cohort
+from cryotome.data.demo.slides import make_slides
+from cryotome.data.images import open_image
+from cryotome.data.slides.tile_store import read_tiles, write_tiles
+from cryotome.data.slides.tissue_mask import read_tile
+from cryotome.encoders.bag_store import read_bag, write_bag
+from cryotome.encoders.colour_histogram import colour_histogram
+
+COLOUR, NETWORK = "colour_histogram", "resnet10t_random"
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory):
+    """DC-001-DX1 and its tiles, and the glass of DC-004-DX2 and its none."""
+    folder = tmp_path_factory.mktemp("cohort")
+    make_slides(Cohort("DC", 14, side=320), folder)
+    card = tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify")
+    for name in ("DC-001-DX1", "DC-004-DX2"):
+        how = {"dataset": "d", "slide": name, "partial": folder / "partial"}
+        write_tiles(folder / f"{name}.h5", folder / f"{name}.tiff", card, **how)
+    return folder
+
+
+def embed(cohort, folder, slide="DC-001-DX1", model=COLOUR, view="paper-fp32", **changes):
+    how = {
+        "model": model, "view": view, "partial": folder / "partial", "threads": 2,
+        "weights_dir": folder, "device": "cpu", "batches": folder / "batches",
+    }  # fmt: skip
+    bag, slide = folder / "b.h5", cohort / f"{slide}.tiff"
+    write_bag(
+        bag, slide.with_suffix(".h5"), slide, load_card(CONFIG, "models", model), **(how | changes)
+    )
+    return bag
+
+
+def test_a_bag_holds_the_colours_of_the_slides_tiles_in_order(cohort, tmp_path):
+    bag = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32")
+    tiles = read_tiles(cohort / "DC-001-DX1.h5")
+    image = open_image(cohort / "DC-001-DX1.tiff")
+    pixels = np.stack([read_tile(image, *xy, reach=64.0, side=32) for xy in tiles.coords])
+    assert bag.features.dtype == np.float32 and bag.coords.dtype == np.int64
+    assert (bag.coords == tiles.coords).all() and len(bag.coords) > 10
+    assert (bag.features == colour_histogram(pixels, bins=16)).all()
+    assert not (tmp_path / "partial").exists()
+
+
+def test_a_network_sees_the_tile_through_the_transform_of_the_view(cohort, tmp_path):
+    """`card` makes 224 px of the tiles of 32 px, `paper` gives them as they are."""
+    paper = read_bag(embed(cohort, tmp_path, model=NETWORK), model=NETWORK, view="paper-fp32")
+    assert paper.features.shape == (len(paper.coords), 512)
+    assert np.isfinite(paper.features).all() and paper.features.std() > 0
+    tiles = read_tiles(cohort / "DC-001-DX1.h5")
+    from cryotome.encoders.embedders import make_embedder
+
+    how = {"weights_dir": tmp_path, "device": "cpu", "threads": 1, "batches": tmp_path}
+    resized = load_card(CONFIG, "models", NETWORK)
+    resized["transform"] = {"card": {"resize": 64, "crop": None, "interpolation": "bicubic"}}
+    image = open_image(cohort / "DC-001-DX1.tiff")
+    pixels = np.stack([read_tile(image, *xy, reach=64.0, side=32) for xy in tiles.coords])
+    for view, seen in (("paper-fp32", paper.features), ("card-fp32", None)):
+        direct = make_embedder(resized, NETWORK, side=32, view=view, **how).embed(pixels)
+        if seen is None:
+            write_bag(
+                tmp_path / "c.h5", cohort / "DC-001-DX1.h5", cohort / "DC-001-DX1.tiff", resized,
+                model=NETWORK, view=view, partial=tmp_path / "partial", **how,
+            )  # fmt: skip
+            seen = read_bag(tmp_path / "c.h5", model=NETWORK, view=view).features
+            assert not np.allclose(seen, paper.features, atol=1e-3)
+        assert np.allclose(seen, direct, atol=1e-5)
+
+
+def test_a_slide_without_tissue_gives_an_empty_bag_that_says_why(cohort, tmp_path, capsys):
+    bag = read_bag(embed(cohort, tmp_path, "DC-004-DX2", NETWORK), model=NETWORK, view="paper-fp32")
+    assert bag.features.shape == (0, 512) and bag.coords.shape == (0, 2)
+    assert bag.stamps["status"] == "no tissue"
+    assert "d, slide DC-004-DX2: an empty bag, no tissue" in capsys.readouterr().err
+
+
+def test_a_slide_that_is_not_at_hand_needs_no_file(cohort, tmp_path):
+    how = {"dataset": "d", "slide": "x", "partial": tmp_path / "partial"}
+    card = tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify")
+    write_tiles(tmp_path / "x.h5", None, card, **how)
+    how = {"weights_dir": tmp_path, "device": "cpu", "batches": tmp_path, "threads": 1}
+    write_bag(
+        tmp_path / "b.h5", tmp_path / "x.h5", None, load_card(CONFIG, "models", COLOUR),
+        model=COLOUR, view="paper-fp32", partial=tmp_path / "partial", **how,
+    )  # fmt: skip
+    assert (
+        read_bag(tmp_path / "b.h5", model=COLOUR, view="paper-fp32").stamps["status"] == "missing"
+    )
+
+
+def test_a_tile_that_cannot_be_read_marks_the_slide_not_the_cohort(
+    cohort, tmp_path, monkeypatch, capsys
+):
+    def torn(image, coords, **how):
+        yield np.zeros((32, 32, 3), np.uint8)
+        raise DataError("s.tiff cannot be read (torn). Fetch it again.")
+
+    monkeypatch.setattr(cryotome.encoders.bag_store, "tile_pixels", torn)
+    bag = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32")
+    assert (bag.stamps["status"], len(bag.features)) == ("broken", 0)
+    assert "an empty bag, broken: s.tiff cannot be read" in capsys.readouterr().err
+    assert not (tmp_path / "partial").exists()
+
+
+def crash(*_):
+    """Stand for a slide that crashes its reader."""
+    os.kill(os.getpid(), signal.SIGSEGV)
+    yield
+
+
+def kill(cohort, folder):
+    """Embed in blocks of four tiles, and die after the second."""
+    words = [sys.executable, "-c", KILLED, str(folder), str(cohort)]
+    assert subprocess.run(words, cwd=ROOT, stderr=subprocess.DEVNULL).returncode == -signal.SIGKILL
+    assert (folder / "partial" / "at_work").exists() and not (folder / "b.h5").exists()
+
+
+def test_what_a_kill_left_is_gone_on_with(cohort, tmp_path, capsys):
+    kill(cohort, tmp_path)
+    again = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32").features
+    assert re.search(r"partial: going on after 8 of \d\d rows", capsys.readouterr().err)
+    whole = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32").features
+    assert (again == whole).all()
+
+
+def test_a_slide_that_crashes_its_reader_is_named_by_the_next_attempt(
+    cohort, tmp_path, monkeypatch
+):
+    kill(cohort, tmp_path)
+    monkeypatch.setattr(cryotome.encoders.bag_store, "_pixels", crash)
+    bag = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32")
+    assert (bag.stamps["status"], len(bag.features)) == ("broken", 0)
+    assert "crashes what reads it (SIGSEGV)" in bag.stamps["reason"]
+
+
+KILLED = """
+import os, signal, sys
+sys.path[:0] = ["workflow", "tests"]
+import cryotome.encoders.bag_store, test_bags
+from cryotome.runtime.resume import Growing
+from pathlib import Path
+put = Growing.put
+def killed(self, first, values):
+    put(self, first, values)
+    if first == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+Growing.put = killed
+cryotome.encoders.bag_store.BLOCK = 4
+test_bags.embed(Path(sys.argv[2]), Path(sys.argv[1]))
+"""
+
+
+def test_several_blocks_give_what_one_gives(cohort, tmp_path, monkeypatch):
+    one = read_bag(embed(cohort, tmp_path, model=NETWORK), model=NETWORK, view="paper-fp32")
+    step = cryotome.encoders.bag_store.make_embedder(
+        load_card(CONFIG, "models", NETWORK), NETWORK, side=32, view="paper-fp32",
+        weights_dir=tmp_path, device="cpu", threads=1, batches=tmp_path,
+    ).step  # fmt: skip
+    assert step >= len(one.features)  # a processor takes more of these at once than a slide has
+    monkeypatch.setattr(cryotome.encoders.bag_store, "BLOCK", 5)
+    many = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32")
+    monkeypatch.undo()
+    assert (
+        many.features == read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32").features
+    ).all()
+
+
+def test_another_slide_than_was_tiled_is_refused(cohort, tmp_path):
+    with pytest.raises(
+        StoreError, match=r"DC-001-DX1.h5 was cut from another file than .*DC-003-DX1.tiff"
+    ):
+        write_bag(
+            tmp_path / "b.h5", cohort / "DC-001-DX1.h5", cohort / "DC-003-DX1.tiff",
+            load_card(CONFIG, "models", COLOUR), model=COLOUR, view="paper-fp32",
+            partial=tmp_path / "partial", threads=1,
+        )  # fmt: skip
+
+
+def test_a_network_that_takes_another_size_says_so(cohort, tmp_path):
+    with pytest.raises(CardError, match="takes multiples of 14 px, not 32"):
+        embed(cohort, tmp_path, model="dinov2_vits14_random")
+
+
+def test_bags_of_another_model_view_or_tiles_and_damaged_ones_are_refused(cohort, tmp_path):
+    bag = embed(cohort, tmp_path)
+    read_bag(bag, model=COLOUR, view="paper-fp32", tile_store=cohort / "DC-001-DX1.h5")
+    with pytest.raises(StoreError, match=r"b.h5 was made for model colour_histogram, but uni is"):
+        read_bag(bag, model="uni", view="paper-fp32")
+    with pytest.raises(StoreError, match=r"was made for view paper-fp32, but card-fp32 is"):
+        read_bag(bag, model=COLOUR, view="card-fp32")
+    with pytest.raises(StoreError, match=r"was made for tiles_sha256"):
+        read_bag(bag, model=COLOUR, view="paper-fp32", tile_store=cohort / "DC-004-DX2.h5")
+    with h5py.File(bag, "r+") as file:
+        file["coords"][0, 0] = 7
+    with pytest.raises(StoreError, match=r"b.h5 is damaged: its coords are not those written"):
+        read_bag(bag, model=COLOUR, view="paper-fp32")
+    with h5py.File(bag, "r+") as file:
+        file["features"][3, 2] = 7
+    with pytest.raises(StoreError, match=r"bytes of 1 cells .* first of cell 3"):
+        read_bag(bag, model=COLOUR, view="paper-fp32")
+    bag.write_bytes(bag.read_bytes()[:300])
+    with pytest.raises(StoreError, match=r"b.h5 is not a readable HDF5 file"):
+        read_bag(bag, model=COLOUR, view="paper-fp32")
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(
+        name, ROOT / "workflow" / "scripts" / f"{name}.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_scripts_go_from_a_slide_to_its_bag_and_the_list(cohort, tmp_path):
+    card = tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify")
+    for name, files in (("DC-001-DX1", [cohort / "DC-001-DX1.tiff"]), ("gone", [])):
+        script("tile_slide").main(
+            files, tmp_path / f"{name}.h5", tmp_path / f"{name}.png", recipes.TILES, card, "d", name,
+            tmp_path / "partial",
+        )  # fmt: skip
+        assert (tmp_path / f"{name}.png").exists()
+        script("embed_slide").main(
+            [tmp_path / f"{name}.h5"], files, [tmp_path / "bags" / f"{name}.h5"], recipes.BAGS,
+            load_card(CONFIG, "models", COLOUR), COLOUR, "paper-fp32", tmp_path / "partial",
+            tmp_path / "batches", tmp_path, "cpu", 2,
+        )  # fmt: skip
+    script("list_tiles").main(
+        [tmp_path / "DC-001-DX1.h5", tmp_path / "gone.h5"], tmp_path / "l.csv"
+    )
+    lines = (tmp_path / "l.csv").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "slide,status,mpp,width,height,reason,tiles,tissue_mm2"
+    assert lines[1].startswith("DC-001-DX1,ok,0.5,320,320,,1")
+    assert lines[2] == "gone,missing,,0,0,its file is not at hand,0,0.0"
+    first, gone = (
+        read_bag(tmp_path / "bags" / f"{n}.h5", model=COLOUR, view="paper-fp32")
+        for n in ("DC-001-DX1", "gone")
+    )
+    assert len(first.features) > 10 and len(gone.features) == 0
+
+
+def test_tables_and_tilings_by_hand(cohort, tmp_path):
+    """The command line takes no slide at all as well."""
+    card = facts(tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify"))
+    words = [
+        "--slide", "--tiles", tmp_path / "t.h5", "--picture", tmp_path / "t.png", "--recipe", recipes.TILES,
+        "--card", card, "--dataset", "d", "--name", "s", "--partial", tmp_path / "partial",
+    ]  # fmt: skip
+    path = ROOT / "workflow" / "scripts" / "tile_slide.py"
+    done = subprocess.run(
+        [sys.executable, path, *map(str, words)], env={"PYTHONPATH": str(ROOT / "workflow")},
+        capture_output=True, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "d, slide s: missing: its file is not at hand" in done.stderr

@@ -1,0 +1,35 @@
+import pytest
+import torch
+
+from cryotome.encoders.layers import AttentionPool, ConvStem, Pooled, Projection
+
+
+def test_the_stem_shrinks_by_four_and_ends_channels_last():
+    stem = ConvStem(img_size=64, embed_dim=16, strict_img_size=True)
+    assert stem(torch.rand(2, 3, 64, 64)).shape == (2, 16, 16, 16)
+    assert stem.grid_size == (16, 16)
+    with pytest.raises(ValueError, match="ConvStem shrinks by 4, not by 16"):
+        ConvStem(patch_size=16)
+
+
+def test_the_stem_of_the_published_width_has_its_parameters():
+    assert sum(p.numel() for p in ConvStem().parameters()) == 3 * 12 * 9 + 24 + 12 * 24 * 9 + 48 + (
+        24 * 96 + 96 + 192
+    )
+
+
+def test_attention_looks_at_every_token_once_whatever_their_order():
+    pool = AttentionPool(8, 6, heads=2).eval()
+    tokens = torch.randn(1, 5, 8)
+    with torch.inference_mode():
+        pooled = pool(tokens)
+        assert torch.allclose(pooled, pool(tokens[:, [4, 2, 0, 1, 3]]), atol=1e-6)
+        assert not torch.allclose(pooled, pool(tokens[:, :4]), atol=1e-3)
+    assert pooled.shape == (1, 6)
+
+
+def test_a_projection_ends_on_the_sphere_and_a_pooled_network_names_its_parts():
+    network = Pooled(torch.nn.Linear(4, 3), "projection", {"dim": 3, "out": 2})
+    assert isinstance(network.pooler, Projection)
+    assert network(torch.randn(5, 4)).norm(dim=1).tolist() == pytest.approx([1] * 5, abs=1e-6)
+    assert sorted(network.state_dict()) == ["pooler.linear.weight", "trunk.bias", "trunk.weight"]

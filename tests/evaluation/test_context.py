@@ -1,0 +1,199 @@
+"""The context study: its table recomputed by hand, its figure, and its splits."""
+
+import filecmp
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from conftest import CONFIG
+from tests.study.test_study import study
+from tests.workflow.test_workflow import SMALL, checkout, plan, snakemake
+
+from cryotome.core.errors import StoreError
+from cryotome.evaluation.context import draw_context, place_of, resolution, tabulate_context
+from cryotome.evaluation.scores import auroc
+from cryotome.evaluation.statistics.comparisons import Rows
+from cryotome.evaluation.statistics.paired_scores import Block
+
+CALIBRATION = pd.read_csv(CONFIG / "calibration.csv")
+KEYS = ("slide_grouped", "1.0", "all")
+
+
+def block(scores: dict[str, np.ndarray], ids: np.ndarray) -> Rows:
+    """One fold of cells on eleven slides, every third cell positive."""
+    fixed = {"id": ids, "slide": (ids % 11).astype(str), "label": (ids % 3 == 0).astype(int)}
+    parts = [pd.DataFrame(fixed | scores)]
+    trained = dict.fromkeys(scores, 100.0)
+    made = Block(parts=parts, folds=[0], trained=trained, places={"slide_grouped"})
+    return Rows(made, draws=200, calibration=CALIBRATION)
+
+
+@pytest.fixture(scope="module")
+def swept() -> dict:
+    """What the demo's context study says of itself."""
+    return json.loads(study("demo_context").sweep)
+
+
+@pytest.fixture(scope="module")
+def blocks(swept) -> dict:
+    rng, ids = np.random.default_rng(0), np.arange(300)
+    label = ids % 3 == 0
+    rows = [f"{model} + ridge" for model in swept["models"]]
+    of = {"demo_rois_16px": 0.4, "demo_rois": 1.2}  # how far the classes lie apart
+    return {
+        (name, *KEYS): block({row: rng.normal(label * gap) for row in rows}, ids)
+        for name, gap in of.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def table(blocks, swept) -> pd.DataFrame:
+    return tabulate_context(blocks, swept, {"demo_rois": 0.25}, 0.05)
+
+
+def test_a_line_is_a_row_under_a_crop_and_a_pooling(table):
+    columns = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "n"]
+    assert table[columns].to_numpy().tolist() == [
+        ["demo_rois_16px", "demo_rois", 16, 4.0, "colour_histogram", "colour_histogram", "none", 300],
+        ["demo_rois_16px", "demo_rois", 16, 4.0, "vit_tiny_random", "vit_tiny_random", "class", 300],
+        ["demo_rois_16px", "demo_rois", 16, 4.0, "vit_tiny_random_pool_mean", "vit_tiny_random", "mean", 300],
+        ["demo_rois", "demo_rois", 32, 8.0, "colour_histogram", "colour_histogram", "none", 300],
+        ["demo_rois", "demo_rois", 32, 8.0, "vit_tiny_random", "vit_tiny_random", "class", 300],
+        ["demo_rois", "demo_rois", 32, 8.0, "vit_tiny_random_pool_mean", "vit_tiny_random", "mean", 300],
+    ]  # fmt: skip
+    assert (table["where"] == "all").all()
+
+
+def test_numbers_are_those_of_the_scores_and_gaps_are_paired(table, blocks):
+    for line in table.to_dict("records"):
+        row = f"{line['model']} + {line['head']}"
+        part = blocks[(line["dataset"], *KEYS)].block.parts[0]
+        whole = blocks[("demo_rois", *KEYS)].block.parts[0]
+        mine, best = (auroc(p["label"].to_numpy(), p[row].to_numpy()) for p in (part, whole))
+        assert line["auroc"] == pytest.approx(mine, abs=1e-12)
+        assert line["low"] < mine < line["high"]
+        assert line["gap"] == pytest.approx(mine - best, abs=1e-12)
+        assert line["gap_low"] <= line["gap"] <= line["gap_high"]
+    small = table[table["side"] == 16]
+    assert (small["gap_high"] < 0).all()  # the classes lie three times as far apart at 32 px
+    assert (table[table["side"] == 32][["gap", "gap_low", "gap_high"]] == 0).all(axis=None)
+
+
+def test_crops_tested_on_other_cells_are_refused(blocks, swept):
+    other = block(dict.fromkeys(["colour_histogram + ridge"], np.arange(300.0)), np.arange(1, 301))
+    mixed = blocks | {("demo_rois_16px", *KEYS): other}
+    said = "demo_rois_16px and demo_rois were not tested on the same cells under slide_grouped"
+    with pytest.raises(StoreError, match=said):
+        tabulate_context(mixed, swept, {"demo_rois": 0.25}, 0.05)
+
+
+def test_each_place_is_told_once():
+    told = [place_of(scheme, tested) for scheme, tested in (
+        ("from_*", "in"), ("from_*", "out"), ("from_lung", "in"), ("except_*", "domains"),
+        ("except_lung", "domains"), ("random", "all"), ("random", "domains"),
+    )]  # fmt: skip
+    assert told == ["in", "out", "", "out", "", "all", ""]
+
+
+def test_the_figure_has_a_panel_a_pooling_and_a_line_a_model(table, swept):
+    about = json.loads(study("demo_context").table_rows)
+    figure = draw_context(table, swept, about)
+    assert [axis.get_title() for axis in figure.axes] == [
+        "Demo regions, whole slides\nall domains; class token",
+        "Demo regions, whole slides\nall domains; mean of tokens",
+    ]
+    for axis in figure.axes:
+        assert len(axis.containers) == 2
+        assert [tick.get_text() for tick in axis.get_xticklabels()] == ["16", "32"]
+        above = [tick.get_text() for tick in axis.child_axes[0].get_xticklabels()]
+        assert above == ["4 µm", "8 µm"]
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == [
+        "Colour histogram + ridge probe",
+        "ViT-Ti/16 (random weights) + ridge probe",
+    ]
+    drawn = figure.axes[1].containers[1][0].get_ydata()
+    mine = table[table["model"] == "vit_tiny_random_pool_mean"].sort_values("side")
+    assert drawn.tolist() == mine["auroc"].tolist()
+    assert figure.texts[0].get_text() == "SYNTHETIC DEMO COHORT"
+
+
+def test_a_crop_measures_what_images_or_card_say_and_nothing_where_neither_does(cohort, demo_card):
+    cells = pd.DataFrame({"image": ["001.tiff", "009.tiff"]})  # 0.23 and 0.25 µm/px
+    assert resolution(cells, cohort / "images", demo_card) == pytest.approx(0.24, abs=1e-6)
+    resampled = demo_card | {"patch": demo_card["patch"] | {"resolution": 0.5}}
+    assert resolution(cells, cohort / "nowhere", resampled) == 0.5
+
+
+def test_a_crop_of_images_that_do_not_say_has_no_microns(shared):
+    card = study("amibr").dataset("amibr")
+    cells = pd.DataFrame({"image": ["Normal/MIDOG21_10.png"]})
+    assert np.isnan(resolution(cells, shared / "amibr", card))
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A clone in which two crops of the demo's regions have been scored on windows that they share."""
+    folder = checkout(tmp_path_factory.mktemp("done"))
+    changes = {
+        "study": "swept", "datasets": ["demo_rois"], "views": ["fit-fp32"], "fractions": [1.0],
+        "rows": [{"model": "colour_histogram", "head": "ridge"}], "folds": 1,
+        "schemes": ["no_overlap"], "context": {"sides": [16, 32], "poolings": ["class"]},
+    }  # fmt: skip
+    (folder / "swept.yaml").write_text(yaml.dump(SMALL | changes), encoding="utf-8")
+    # the border drops cells at 32 px that would stay at 16 px
+    path = folder / "config/datasets/demo_rois.yaml"
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("border: reflect", "border: drop"),
+        encoding="utf-8",
+    )
+    snakemake(folder, "--cores", "1", *ASK)
+    return folder
+
+
+ASK = ["--configfile", "swept.yaml", "--", "results/studies/swept/context.csv"]
+
+
+def test_crops_have_the_same_cells_in_the_same_roles_whatever_their_windows(done):
+    """Even where the border drops cells, and shared pixels decide who may train."""
+    place = "no_overlap/fraction=1.0/fold=0.csv"
+    small, large = (
+        done / "results/splits" / name / place for name in ("demo_rois_16px", "demo_rois")
+    )
+    assert filecmp.cmp(small, large, shallow=False)
+    audit = pd.read_csv(done / "results/audits/demo_rois.csv")
+    left_out = set(audit.loc[audit["finding"] == "border", "id"])
+    assert left_out and not left_out & set(pd.read_csv(small)["id"])
+    assert not (done / "results/audits/demo_rois_16px.csv").exists()
+    table = pd.read_csv(done / "results/studies/swept/context.csv")
+    assert table["side"].tolist() == [16, 32]
+    assert table["um"].tolist() == [4.0, 8.0]
+    assert table["synthetic"].all() and table.columns[0] == "study"
+    assert (done / "results/studies/swept/context.png").stat().st_size > 10_000
+
+
+def test_a_crop_more_plans_its_own_jobs_alone(done):
+    assert plan(done, *ASK) == {}
+    config = yaml.safe_load((done / "swept.yaml").read_text(encoding="utf-8"))
+    (done / "more.yaml").write_text(
+        yaml.dump(config | {"context": config["context"] | {"sides": [16, 24, 32]}}),
+        encoding="utf-8",
+    )
+    assert plan(done, "--configfile", "more.yaml", *ASK[2:]) == {
+        "read_cells": 1, "cut_patches": 1, "split": 1, "embed": 1, "probe": 1, "context": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["ganz2024_context", "amibr_context"])
+def test_the_studies_that_sweep_plan(tmp_path, data_root, name):
+    folder = checkout(tmp_path)
+    ask = ["--configfile", f"config/{name}.yaml", "--config", "device=job"]
+    planned = plan(folder, *ask, CRYOTOME_DATA_ROOT=data_root)
+    ours = study(name)
+    assert planned["context"] == 1
+    assert planned["cut_patches"] == len(ours.datasets)
+    assert planned["embed"] == len(ours.datasets) * len({row.model for row in ours.rows})
+    assert planned["split"] == ours.runs_per_row

@@ -1,0 +1,76 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cryotome.evaluation.ranks import block_values, order_models, ranks, read_notes
+
+ABOUT = {"probed": [["uni", "probe"], ["uni", "ridge"], ["phikon", "probe"], ["phikon", "ridge"]]}
+
+
+def table2(**means) -> pd.DataFrame:
+    lines = [("s", "d", *name.split("__"), value, value - 0.1) for name, value in means.items()]
+    return pd.DataFrame(lines, columns=["study", "dataset", "model", "head", "in_mean", "out_mean"])
+
+
+TURNED = table2(uni__probe=0.6, phikon__probe=0.7, uni__ridge=0.9, phikon__ridge=0.8, net__e2e=1.0)
+
+
+def test_models_are_ranked_under_each_head_and_end_to_end_is_not():
+    table = order_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ABOUT)
+    inside = table[table["where"] == "in"].set_index(["head", "model"])
+    assert inside["rank"].to_dict() == {
+        ("probe", "uni"): 2, ("probe", "phikon"): 1, ("ridge", "uni"): 1, ("ridge", "phikon"): 2,
+    }  # fmt: skip
+    assert inside.loc["ridge", "tau"].tolist() == [-1, -1]  # the order turns round
+    assert inside.loc["probe", "tau"].tolist() == [1, 1]
+    assert len(table) == 8
+
+
+def test_what_the_fits_noted_stands_beside_their_rank(tmp_path):
+    paths = []
+    for fold, (sd, c, zero) in enumerate([(0.5, 10.0, True), (0.7, 20.0, False)]):
+        path = (
+            tmp_path
+            / f"predictions/d/from_a/view=v/model=uni/head=probe/fraction=1.0/fold={fold}.csv"
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        said = {"feature_sd": sd, "effective_c": c, "zero": zero}
+        path.with_suffix(".json").write_text(json.dumps(said), encoding="utf-8")
+        paths.append(path)
+    notes = read_notes(paths)
+    assert notes.to_dict("records") == [
+        {"dataset": "d", "model": "uni", "head": "probe", "feature_sd": 0.6,
+         "effective_c": 15.0, "zero": 0.5},
+    ]  # fmt: skip
+    table = order_models(TURNED, notes, ABOUT)
+    assert table.query("model == 'uni' and head == 'probe'")["feature_sd"].tolist() == [0.6, 0.6]
+
+
+def measured(domains: int) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    lines = [
+        ("d", f"from_{letter}", tested, row, mean + rng.normal(scale=0.01))
+        for letter in "abcdefg"[:domains]
+        for tested in ("in", "out")
+        for row, mean in (("good", 0.9), ("fair", 0.8), ("bad", 0.6))
+    ]
+    lines.append(("d", "from_*", "in", "good", 0.0))  # pooled lines are no block
+    return pd.DataFrame(lines, columns=["dataset", "scheme", "tested", "row", "auroc"])
+
+
+def test_ranks_over_five_domains_have_a_friedman_test():
+    table = ranks(measured(5), ["good", "fair", "bad"])
+    inside = table[table["tested"] == "in"].set_index("row")
+    assert inside["mean_rank"].to_dict() == {"good": 1, "fair": 2, "bad": 3}
+    assert inside["friedman_p"].iloc[0] == pytest.approx(np.exp(-5))  # chi² of 10, two degrees
+    assert block_values(measured(5), "in").shape == (5, 3)
+
+
+def test_fewer_domains_say_why_there_is_no_critical_difference():
+    table = ranks(measured(4), ["good", "fair", "bad"])
+    assert table["friedman_p"].isna().all()
+    assert table["note"].unique().tolist() == [
+        "4 training domains, 3 rows: a critical difference needs 5 and 3"
+    ]

@@ -1,0 +1,49 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from cryotome.learners.dinov2.sampling import CROPS, MASKS, Order, ahead, numbers, torch_numbers
+
+
+def test_every_image_comes_once_a_pass_and_passes_differ():
+    rows = np.arange(100, 110)
+    order = Order(rows, 0)
+    seen = torch.cat([order.batch(at, 4) for at in range(5)]).numpy()  # 20: two passes
+    assert sorted(seen[:10]) == sorted(seen[10:]) == rows.tolist()
+    assert seen[:10].tolist() != seen[10:].tolist()
+
+
+def test_a_batch_is_known_from_its_number_alone():
+    first, again = Order(np.arange(50), 3), Order(np.arange(50), 3)
+    first.batch(0, 8), first.batch(1, 8)
+    assert first.batch(17, 8).tolist() == again.batch(17, 8).tolist()
+    assert first.batch(17, 8).tolist() != Order(np.arange(50), 4).batch(17, 8).tolist()
+
+
+def test_a_batch_may_be_larger_than_the_set():
+    assert sorted(Order(np.arange(3), 0).batch(0, 6).tolist()) == [0, 0, 1, 1, 2, 2]
+
+
+def test_purposes_and_iterations_have_numbers_of_their_own():
+    drawn = {numbers(1, purpose, at).random() for purpose in (CROPS, MASKS) for at in range(3)}
+    assert len(drawn) == 6
+    first, again = (torch.rand(2, generator=torch_numbers(1, CROPS, 5)) for _ in range(2))
+    assert torch.equal(first, again)
+
+
+def test_work_is_done_ahead_and_comes_in_order():
+    begun = []
+
+    def work(item):
+        begun.append(item)
+        return item * 10
+
+    with ThreadPoolExecutor(1) as pool:
+        results = ahead(work, range(6), pool, depth=2)
+        assert next(results) == 0
+        while len(begun) < 3:
+            time.sleep(0.001)
+        assert begun[:3] == [0, 1, 2]
+        assert list(results) == [10, 20, 30, 40, 50]

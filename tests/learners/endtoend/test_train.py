@@ -1,0 +1,240 @@
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from conftest import CONFIG
+
+from cryotome.core.cards import load_card
+from cryotome.core.errors import SplitError, TrainingError
+from cryotome.encoders.encoder import build_classifier
+from cryotome.learners.endtoend.samplers import Cells
+from cryotome.learners.endtoend.train import train_endtoend
+from cryotome.learners.endtoend.training_data import Material, centred, score_cells
+from cryotome.learners.loop.batches import Supply
+from cryotome.learners.loop.checkpoints import checkpointed
+from cryotome.runtime.devices import multiplies_bf16
+
+CPU = torch.device("cpu")
+
+
+def toy(count=64, seed=0):
+    """Patches whose positive class has a bright bar."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(2, size=count)
+    patches = rng.integers(60, 120, size=(count, 40, 40, 3), dtype=np.uint8)
+    patches[label == 1, 16:24, 10:30] += 90
+    return torch.from_numpy(patches), Cells(
+        np.arange(count), label, np.repeat(np.arange(count // 8), 8)
+    )
+
+
+def part(cells, where):
+    return Cells(cells.rows[where], cells.label[where], cells.slide[where])
+
+
+def material(patches, train, watch):
+    """The patches as one job reads them, the first cells to train on, the next to validate."""
+    roles = ["train"] * len(train.rows) + ["validation"] * len(watch.rows)
+    rows = np.concatenate([train.rows, watch.rows])
+    label = np.concatenate([train.label, watch.label])
+    slide = np.concatenate([train.slide, watch.slide])
+    table = pd.DataFrame({"id": rows, "role": roles, "label": label, "slide": slide, "row": rows})
+    return Material(patches, table, {"seen": 32})
+
+
+def head(steps=40, learning_rate=0.003, every=10, **more):
+    card = load_card(CONFIG, "heads", "e2e_short") | {"batch": 8, "precision": "fp32"}
+    card |= {"steps": steps, "evaluate_every": every, "learning_rate": learning_rate}
+    return card | more
+
+
+def train(seed=1, checkpoint=None, model="resnet10t_random", device=CPU, **settings):
+    patches, cells = toy()
+    encoder = load_card(CONFIG, "models", model)
+    lora = settings.get("lora")
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed, lora=lora)
+    network.to(device)
+    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    how = {"seed": seed, "supply": Supply(patches, device), "checkpoint": checkpoint}
+    fit = train_endtoend(network, both, head(**settings), **how)
+    return network, fit, patches, cells
+
+
+ADAPTED = {"model": "vit_tiny_random", "lora": load_card(CONFIG, "heads", "lora")["lora"]}
+
+
+def logits_of(network, patches, rows):
+    view = lambda stored, _: centred(stored, 32)  # noqa: E731
+    return score_cells(network, Supply(patches, CPU), rows, view=view, precision=torch.float32)
+
+
+def test_it_learns_a_bright_bar():
+    network, fit, patches, cells = train()
+    network.load_state_dict(fit.best)
+    logits = logits_of(network, patches, cells.rows[40:])
+    assert logits[cells.label[40:] == 1].min() > logits[cells.label[40:] == 0].max()
+
+
+def test_the_best_checkpoint_is_a_copy_and_really_the_best():
+    """The public code of paper 001's group keeps a live reference, and so tests the last weights."""
+    network, fit, patches, cells = train(steps=60, learning_rate=0.05, every=5)
+    losses = {}
+    for name, state in (("best", fit.best), ("last", fit.last)):
+        network.load_state_dict(state)
+        logits = logits_of(network, patches, cells.rows[40:])
+        losses[name] = float((np.logaddexp(0, logits) - cells.label[40:] * logits).mean())
+    history = fit.curve["validation_loss"].tolist()
+    assert losses["best"] == pytest.approx(min(history), rel=1e-4)
+    assert losses["last"] == pytest.approx(history[-1], rel=1e-4)
+    assert losses["best"] < losses["last"]
+
+
+def test_one_cycle_reaches_its_maximum_once_and_ends_at_nothing(monkeypatch):
+    rates = []
+
+    class Spied(torch.optim.lr_scheduler.OneCycleLR):
+        def step(self, *arguments):
+            super().step(*arguments)
+            rates.append(self.get_last_lr()[0])
+
+    monkeypatch.setattr(torch.optim.lr_scheduler, "OneCycleLR", Spied)
+    train(steps=20, learning_rate=1e-4, every=20)
+    assert rates[0] == pytest.approx(4e-6)  # torch's own start, a 25th
+    assert max(rates) == pytest.approx(1e-4, rel=1e-3)
+    top = rates.index(max(rates))
+    assert 4 <= top <= 7  # three tenths of the way
+    assert sorted(rates[: top + 1]) == rates[: top + 1]
+    assert rates[19] == pytest.approx(4e-10, rel=1e-2)  # the last step's, a 10,000th of the start
+
+
+@pytest.mark.parametrize("settings", [{}, ADAPTED], ids=["e2e", "lora"])
+def test_equal_seeds_give_equal_weights_and_others_do_not(settings):
+    """Dropout of adapters included, whatever was drawn before."""
+    first, second, other = (train(steps=4, seed=seed, **settings)[1] for seed in (1, 1, 2))
+    assert all(torch.equal(first.last[name], second.last[name]) for name in first.last)
+    assert not all(torch.equal(first.last[name], other.last[name]) for name in first.last)
+
+
+def test_scoring_sees_the_centre_only():
+    network, _, patches, cells = train(steps=1, every=1)
+    noisy = patches.clone()
+    noisy[:, :4] = 255
+    both = [logits_of(network, p, cells.rows) for p in (patches, noisy)]
+    assert (both[0] == both[1]).all()
+
+
+def test_the_curve_has_a_row_a_look_and_says_what_was_seen():
+    curve = train(steps=25, every=10)[1].curve
+    assert curve["step"].tolist() == [10, 20, 25]
+    assert list(curve.columns) == [
+        "step", "learning_rate", "training_loss", "validation_loss", "validation_auroc"
+    ]  # fmt: skip
+    assert curve["learning_rate"].iloc[-1] < curve["learning_rate"].iloc[0]
+    assert curve["training_loss"].iloc[-1] < curve["training_loss"].iloc[0]
+    assert curve["validation_auroc"].between(0, 1).all()
+
+
+def test_the_log_says_device_speed_and_time_left(capsys):
+    train(steps=20)
+    said = capsys.readouterr().err
+    assert "Training 4,9" in said
+    assert "on 40 cells, 24 to validate; processor, " in said
+    assert "fp32; patches in memory, 0.00 GB." in said.replace("float32", "fp32")
+    lines = [line for line in said.splitlines() if line.startswith("Step ")]
+    assert [line.split(":")[0] for line in lines] == ["Step 10 of 20", "Step 20 of 20"]
+    assert all("patches/s, " in line and " to go." in line for line in lines)
+    assert lines[-1].endswith(" 0:00:00 to go.")
+
+
+def test_a_diverged_training_names_step_rate_and_the_last_good_checkpoint(tmp_path):
+    with (
+        pytest.raises(TrainingError) as error,
+        checkpointed(tmp_path / "partial", {}) as checkpoint,
+    ):
+        train(steps=40, every=4, learning_rate=1e30, checkpoint=checkpoint)
+    said = str(error.value)
+    assert re.match(r"The loss is (nan|inf) at step \d+ of 40, at a learning rate of \d", said), (
+        said
+    )
+    assert "learning_rate" in said
+    assert "There is no good checkpoint yet" in said
+
+
+def test_a_training_that_diverges_late_keeps_its_last_good_checkpoint(tmp_path):
+    """The weights become infinite after the second look."""
+    with (
+        pytest.raises(TrainingError, match="; the best look was after step 8. Lower") as error,
+        checkpointed(tmp_path / "partial", {}) as checkpoint,
+    ):
+        breaking(checkpoint, after=8)
+    assert f"The last good checkpoint is {tmp_path / 'partial' / 'checkpoint.pt'}" in str(
+        error.value
+    )
+    assert torch.load(tmp_path / "partial" / "checkpoint.pt")["step"] in (4, 8)
+
+
+def breaking(checkpoint, after):
+    """Train with a network whose weights become infinite after so many steps."""
+    patches, cells = toy()
+    encoder = load_card(CONFIG, "models", "resnet10t_random")
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=1)
+    passes = []
+
+    def spoil(module, inputs):
+        if module.training:
+            passes.append(1)
+            if len(passes) == after + 2:
+                module[1].weight.data.fill_(torch.inf)
+
+    network.register_forward_pre_hook(spoil)
+    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    checkpoint._cost = 0
+    train_endtoend(
+        network,
+        both,
+        head(steps=40, every=4),
+        seed=1,
+        supply=Supply(patches, CPU),
+        checkpoint=checkpoint,
+    )
+
+
+def test_no_validation_cells_is_an_error():
+    patches, cells = toy()
+    both = material(patches, cells, part(cells, slice(0, 0)))
+    with pytest.raises(SplitError, match="No validation cells"):
+        train_endtoend(torch.nn.Linear(1, 1), both, head(), seed=0, supply=Supply(patches, CPU))
+
+
+def test_training_cells_of_one_class_are_refused():
+    patches, cells = toy()
+    one = part(cells, np.flatnonzero(cells.label == 1))
+    with pytest.raises(SplitError, match="training cells are of one class. Raise the fraction"):
+        both = material(patches, one, cells)
+        train_endtoend(torch.nn.Linear(1, 1), both, head(), seed=0, supply=Supply(patches, CPU))
+
+
+def test_frozen_weights_stay_and_are_in_no_checkpoint():
+    patches, cells = toy()
+    encoder = load_card(CONFIG, "models", "resnet10t_random")
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=1)
+    network[0].requires_grad_(False)
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    fit = train_endtoend(network, both, head(steps=5), seed=1, supply=Supply(patches, CPU))
+    moved = [n for n, value in network.named_parameters() if not torch.equal(value, before[n])]
+    assert moved == ["1.weight", "1.bias"]
+    assert {"1.weight", "1.bias"} <= set(fit.best)
+    assert not set(fit.best) & {name for name in before if name.startswith("0.")}
+
+
+@pytest.mark.skipif(not multiplies_bf16(CPU), reason="no bf16 units here")
+def test_bf16_ends_near_fp32():
+    fits = [train(steps=30, precision=precision)[1] for precision in ("fp32", "bf16")]
+    losses = [fit.curve["validation_loss"].to_numpy() for fit in fits]
+    assert losses[0] != pytest.approx(losses[1], rel=1e-6)
+    assert losses[0] == pytest.approx(losses[1], abs=0.15)
+    assert all(value.dtype == torch.float32 for n, value in fits[1].best.items() if "weight" in n)

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+
+from cryotome.learners.probes.objective import Columns, Preconditioner
+
+
+def problem(classes, *, kind=np.float64, device=None):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(50, 4)).astype(kind)
+    label = np.arange(50) % classes
+    weight = (np.arange(100).reshape(50, 2) % 3 > 0).astype(float)
+    weight /= weight.sum(axis=0)
+    return Columns(x if device is None else torch.from_numpy(x), label, weight, classes)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+@pytest.mark.parametrize("device", [None, "cpu"])
+def test_the_gradient_is_that_of_finite_differences(classes, device):
+    columns = problem(classes, device=device)
+    point = np.random.default_rng(1).normal(size=columns.origin().shape)
+    loss, gradient = columns.evaluate(point, np.arange(2))
+    for place in np.ndindex(point.shape[1:]):
+        beside = point.copy()
+        beside[(slice(None), *place)] += 1e-6
+        rise = (columns.evaluate(beside, np.arange(2))[0] - loss) / 1e-6
+        assert rise == pytest.approx(gradient[(slice(None), *place)], abs=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_the_hessian_is_the_change_of_the_gradient_within_a_logit(classes):
+    columns = problem(classes).only(np.array([0]))
+    point = np.random.default_rng(1).normal(size=columns.origin().shape)
+    hessian, gradient = columns.hessian(point), columns.evaluate(point, np.array([0]))[1]
+    for logit, entry in np.ndindex(columns.logits, 5):
+        beside = point.copy()
+        beside[0, logit, entry] += 1e-6
+        rise = (columns.evaluate(beside, np.array([0]))[1] - gradient)[0, logit] / 1e-6
+        assert rise == pytest.approx(hessian[logit][entry], abs=1e-5)
+
+
+def test_without_weights_the_best_loss_is_the_entropy_of_the_labels():
+    columns = problem(2)
+    share = columns.share[:, 0]
+    entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+    assert columns.zero_loss == pytest.approx(entropy)
+    assert columns.gradient[:, :, -1] == pytest.approx(np.zeros((2, 1)), abs=1e-15)
+
+
+def test_float32_passes_near_their_base_are_as_good_as_float64():
+    exact, single = problem(2), problem(2, kind=np.float32)
+    exact.x = single.x.astype(np.float64)
+    point = np.random.default_rng(1).normal(size=(2, 1, 5))
+    single.rebase(point)
+    exact.rebase(point)
+    beside = point + 1e-6
+    errors = abs(single.evaluate(beside, np.arange(2))[1] - exact.evaluate(beside, np.arange(2))[1])
+    assert errors.max() < 1e-12
+
+
+def test_a_preconditioner_solves_and_bears_a_feature_that_is_zero():
+    hessian = np.diag([2.0, 0.0, 4.0])[None]
+    factor = Preconditioner(hessian, np.array([0.0, 0.0]), noise=1e-16)
+    assert factor.solve(np.array([[[2.0, 0.0, 4.0]]])) == pytest.approx(np.array([[[1.0, 0, 1]]]))

@@ -1,0 +1,148 @@
+import json
+import runpy
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import CONFIG, ROOT
+
+from cryotome.core import step_versions as recipes
+from cryotome.core.cards import CardError, load_card
+from cryotome.core.errors import SplitError, StoreError
+from cryotome.core.files import sha256
+from cryotome.core.store import EMBEDDINGS, VERSION, seal
+from cryotome.learners.predictions import read_predictions
+from cryotome.learners.probes.two_datasets import classify, give_roles, join_sets
+
+SETS = ["here", "there"]
+NAMES = ["a", "b", "c"]
+
+
+def script(name: str):
+    return runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"))["main"]
+
+
+def cards() -> dict:
+    classes = [{"name": name, "is": name} for name in NAMES]
+    return {dataset: {"classes": classes} for dataset in SETS}
+
+
+@pytest.fixture
+def sets(tmp_path):
+    """Tables of cells and stores of embeddings of two datasets, 60 and 30 cells of 3 classes."""
+    rng, middles = np.random.default_rng(0), np.random.default_rng(1).normal(size=(3, 8))
+    for dataset, count in zip(SETS, (60, 30), strict=True):
+        label = np.arange(count) % 3
+        cells = pd.DataFrame({"id": np.arange(count) * 2, "image": "i", "slide": "i"})
+        cells = cells.assign(x=0.0, y=0.0, domain="d", label=label)
+        cells.to_csv(tmp_path / f"{dataset}.csv", index=False)
+        store(tmp_path, dataset, middles[label] + 0.5 * rng.normal(size=(count, 8)))
+    return tmp_path
+
+
+def store(folder, dataset: str, x: np.ndarray, weights: str = "w") -> None:
+    about = {"format": EMBEDDINGS, "version": VERSION, "model": "m", "view": "v"}
+    about |= {"weights_sha256": weights, "patches_sha256": f"p {dataset}"}
+    about["cells_sha256"] = sha256(folder / f"{dataset}.csv")
+    path = folder / f"{dataset}.h5"
+    path.unlink(missing_ok=True)
+    with h5py.File(path, "w") as file:
+        file["embedding"], file["id"] = x.astype(np.float32), np.arange(len(x)) * 2
+    seal(path, "embedding", about | {"card": json.dumps({"dim": 8})})
+
+
+def files(folder, ending: str) -> list:
+    return [folder / f"{dataset}.{ending}" for dataset in SETS]
+
+
+def joined(folder):
+    stores, tables = (dict(zip(SETS, files(folder, end), strict=True)) for end in ("h5", "csv"))
+    return join_sets(stores, tables, model="m", view="v")
+
+
+def test_every_cell_of_the_first_set_trains_and_every_one_of_the_second_tests():
+    roles = give_roles({"a": pd.DataFrame({"id": [0, 5]}), "b": pd.DataFrame({"id": [0]})})
+    assert roles.to_dict("list") == {
+        "id": ["a:0", "a:5", "b:0"],
+        "role": ["train", "train", "test"],
+    }
+
+
+def test_both_sets_stand_in_one_matrix_and_the_notes_tell_them_apart(sets):
+    both = joined(sets)
+    assert both.x.shape == (90, 8)
+    assert (both.ids[0], both.ids[59], both.ids[60]) == ("here:0", "here:118", "there:0")
+    assert both.y[58:62].tolist() == [1, 2, 0, 1]
+    assert both.notes["patches_sha256"] == ["p here", "p there"]
+    assert both.notes["cells_sha256"] == [sha256(path) for path in files(sets, "csv")]
+
+
+def test_sets_that_were_embedded_with_different_weights_are_refused(sets):
+    store(sets, "there", np.zeros((30, 8)), weights="others")
+    with pytest.raises(StoreError, match=r"there.h5 were made with different weights"):
+        joined(sets)
+
+
+def test_two_classes_have_a_score_each(sets):
+    both = joined(sets)
+    two = replace(both, y=np.minimum(both.y, 1))
+    tables = {dataset: pd.read_csv(sets / f"{dataset}.csv") for dataset in SETS}
+    got = classify(load_card(CONFIG, "heads", "logreg"), two, give_roles(tables))
+    assert got.scores.shape == (30, 2)
+    assert got.scores.sum(axis=1) == pytest.approx(1)
+    assert (got.scores.argmax(axis=1) == got.label).mean() > 0.8
+    with pytest.raises(SplitError, match=r"lacks 30 cells of the split, first other:0"):
+        classify({}, two, give_roles({"here": tables["here"], "other": tables["there"]}))
+
+
+@pytest.mark.parametrize("head", ["logreg", "knn", "knn_plain", "ridge"])
+def test_two_sets_go_through_split_head_and_scores(sets, head, capsys):
+    split = sets / "splits/here/given/fraction=1.0/fold=0.csv"
+    csvs = files(sets, "csv")
+    script("split_given")(*csvs, split, split.with_suffix(".json"), recipes.SPLITS, *SETS)
+    about = json.loads(split.with_suffix(".json").read_text(encoding="utf-8"))
+    assert (about["drawn"], about["counts"]) == ("given", {"train": 60, "test": 30})
+    place = f"here/given/view=v/model=m/head={head}"
+    predictions = sets / "predictions" / place / "fraction=1.0" / "fold=0.csv"
+    card = load_card(CONFIG, "heads", head)
+    classify = script("classify_patches")
+    classify(files(sets, "h5"), csvs, split, predictions, card, cards(), "m", "v")
+    assert "m: n 60" in capsys.readouterr().err
+    table = read_predictions(predictions, classes=NAMES)
+    assert table["id"].tolist() == [f"there:{2 * n}" for n in range(30)]
+    assert set(table["role"]) == {"test"}
+    assert table.filter(like="score_").sum(axis=1).to_numpy() == pytest.approx(1)
+    scores, confused = sets / "s.csv", sets / "s.confusion.csv"
+    script("score_patches")(csvs, predictions, scores, confused, cards())
+    lines = pd.read_csv(scores).set_index("metric")
+    assert lines.index.tolist() == [
+        "balanced_accuracy", "weighted_f1", "accuracy", "recall_a", "recall_b", "recall_c",
+    ]  # fmt: skip
+    assert lines.loc["balanced_accuracy", "value"] > 0.8
+    assert lines[["train_domain", "test_domain"]].iloc[0].tolist() == SETS
+    assert lines["n"].tolist() == [30, 30, 30, 10, 10, 10]
+    assert lines["note"].str.contains("intervals are too narrow").all()
+    counts = pd.read_csv(confused, index_col="class")
+    assert (counts.columns.tolist(), counts.sum(axis=1).tolist()) == (NAMES, [10] * 3)
+    assert np.trace(counts) / 30 == lines.loc["accuracy", "value"]
+    csvs[1].write_text(
+        csvs[1].read_text(encoding="utf-8").replace(",d,1", ",d,2", 1), encoding="utf-8"
+    )
+    with pytest.raises(StoreError, match="was made from other cells"):
+        script("score_patches")(csvs, predictions, scores, confused, cards())
+
+
+def test_a_scheme_that_is_given_draws_nothing(tmp_path):
+    (tmp_path / "schemes").mkdir()
+    lines = "title: x\nsource: x\n"
+    for text, said in (
+        ("draw: given\ntest: 0.2", "False schema does not allow 0.2"),
+        ("draw: given\nseed: 1", "False schema does not allow 1"),
+        ("draw: cells\ntest: 0.2\nseed: 1", "'validation' is a required property"),
+    ):
+        (tmp_path / "schemes" / "mine.yaml").write_text(lines + text + "\n", encoding="utf-8")
+        with pytest.raises(CardError, match=said):
+            load_card(tmp_path, "schemes", "mine")
+    assert load_card(CONFIG, "schemes", "given")["draw"] == "given"

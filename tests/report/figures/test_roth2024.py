@@ -1,0 +1,74 @@
+import pandas as pd
+import pytest
+from conftest import CONFIG
+
+from cryotome.report.figures.roth2024 import (
+    draw_figure1,
+    draw_figure2,
+    figure1_data,
+    figure2_data,
+    published_hours,
+)
+from cryotome.study.styles import model_looks
+
+ABOUT = {
+    "columns": {
+        "patches": {"balanced_accuracy": ("crc", "balanced_accuracy")},
+        "slides": {"cohort": ("tcga", "auroc"), "external": ("cptac", "auroc")},
+    },
+    "datasets": {"crc": "CRC-VAL", "tcga": "TCGA", "cptac": "CPTAC"},
+    "printed_as": {"tuned": "dinov2_s_nct_published"},
+    "courses": {"patches": {"0": "base", "10": "tuned_at_10", "20": "tuned"}},
+    "notice": "synthetic demo cohort",
+    "synthetic_columns": {"patches": ["balanced_accuracy"], "slides": ["cohort", "external"]},
+    "looks": {m: vars(look) for m, look in model_looks(["base", "tuned"], {}).items()},
+}
+
+
+@pytest.fixture(scope="module")
+def hours() -> dict[str, float]:
+    texts = pd.read_csv(CONFIG / "published/roth2024_text.csv", dtype=str, keep_default_na=False)
+    return published_hours(texts)
+
+
+def test_printed_hours_are_sums_over_gpus(hours):
+    assert hours["ctranspath"] == 12_000
+    assert hours["retccl"] == 32 * 300
+    assert hours["dinov2_s_nct_published"] == 2
+    assert hours["dinov2_s_tcga_published"] == 72
+    assert "dinov2_vits14" not in hours
+
+
+def test_figure1_lays_measured_and_printed_points_beside_each_other(hours):
+    lines = {
+        "model": ["base", "tuned"],
+        "title": ["Base", "Tuned"],
+        "head": "knn",
+        "balanced_accuracy": [0.88, 0.93],
+        "balanced_accuracy_low": [0.87, 0.92],
+        "balanced_accuracy_high": [0.89, 0.94],
+        "balanced_accuracy_published": [None, 0.94],
+    }
+    costs = {"tuned": {"hours": 0.5, "unit": "GPU-hours"}}
+    table = figure1_data([pd.DataFrame(lines)], costs, hours, ABOUT)
+    assert table["title"].tolist() == ["Base", "Tuned", "Tuned, as printed"]
+    assert table["hours"].fillna(-1).tolist() == [-1, 0.5, 2]
+    assert table["source"].tolist() == ["published", "measured", "published"]
+    assert table["value"].tolist() == [0.88, 0.93, 0.94]
+    figure = draw_figure1(table, ABOUT)
+    assert [axis.get_title() for axis in figure.axes] == ["patches: CRC-VAL"]
+    assert figure.texts[0].get_text() == "SYNTHETIC DEMO COHORT"
+
+
+def test_figure2_marks_what_validation_chooses_and_not_the_peak_of_the_test():
+    keys = {"quantity": "balanced_accuracy", "head": "knn", "low": 0.5, "high": 0.99}
+    models = ["base", "tuned_at_10", "tuned"]
+    tested = pd.DataFrame({"model": models, "value": [0.7, 0.8, 0.9], "dataset": "crc", **keys})
+    held = pd.DataFrame({"model": models, "value": [0.7, 0.85, 0.8], "dataset": "train", **keys})
+    table = figure2_data(tested, held, ABOUT)
+    assert table["iteration"].tolist() == [0, 10, 20]
+    assert table["chosen"].tolist() == [False, True, False]
+    own = figure2_data(tested, held.assign(dataset="crc"), ABOUT)  # who validates, tests elsewhere
+    assert not own["chosen"].any()
+    figure = draw_figure2(table, ABOUT)
+    assert figure.axes[0].get_title() == "a) patch classification"

@@ -1,0 +1,88 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from tests.evaluation.statistics.test_comparisons import curve
+from tests.evaluation.test_ranks import ABOUT as ORDERED
+from tests.evaluation.test_ranks import TURNED, measured
+from tests.evaluation.test_leakage_ladder import made
+
+from cryotome.evaluation.ranks import block_values, order_models, ranks
+from cryotome.evaluation.statistics.comparisons import crossings, intervals, learning_curves
+from cryotome.report.figures.statistics import (
+    draw_ladder,
+    draw_learning,
+    draw_orders,
+    draw_ranks,
+    spread_out,
+)
+from cryotome.study.styles import model_looks
+
+ROWS = ["good", "alike", "bad", "worse"]
+NAMED = [*ROWS, "fair", "row", "uni", "phikon"]
+ABOUT = {
+    "labels": {row: row.upper() for row in [*ROWS, "fair", "row"]},
+    "datasets": {"d": "Dataset"},
+    "schemes": {"random": "random cells"},
+    "models": {"uni": "UNI", "phikon": "Phikon"},
+    "heads": {"probe": "linear probe", "ridge": "ridge probe"},
+    "notice": "",
+    "looks": {row: vars(look) for row, look in model_looks(NAMED, {}).items()},
+}
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+def words(figure) -> str:
+    figure.canvas.draw()
+    return " ".join(" ".join(t.get_text() for t in figure.findobj(plt.Text)).split())
+
+
+def test_learning_curves_show_each_row_and_where_the_reference_equals_it():
+    blocks = curve([0.001, 0.01, 0.1, 1.0])
+    table = intervals(blocks, 0.05).assign(fraction=lambda t: t["fraction"].astype(float))
+    figure = draw_learning(table, learning_curves(blocks), crossings(blocks, "good"), about=ABOUT)
+    said = words(figure)
+    assert all(row.upper() in said for row in ROWS)
+    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
+    assert 1 <= len(crosses) <= 3
+
+
+def test_orders_print_the_rank_of_every_model():
+    table = order_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ORDERED)
+    figure = draw_orders(table, ABOUT | {"notice": "synthetic tissue"})
+    assert len(figure.axes) == 2
+    ranks_shown = sorted(text.get_text() for text in figure.axes[0].texts)
+    assert ranks_shown == ["1", "1", "2", "2"]
+    assert "SYNTHETIC TISSUE" in words(figure)
+
+
+def test_ranks_of_models_that_score_alike_do_not_overlap():
+    table = order_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ORDERED)
+    part = table.assign(auroc=0.8)
+    texts = draw_orders(part, ABOUT).axes[0].texts
+    first = [text.xy[1] for text in texts if text.xy[0] == 0]
+    assert len(set(first)) == len(first) == 2
+    assert spread_out(np.array([1.0, 1.0, 1.0]), 1.0).tolist() == [0.0, 1.0, 2.0]
+    assert spread_out(np.array([0.0, 3.0]), 1.0).tolist() == [0.0, 3.0]
+
+
+@pytest.mark.parametrize(("domains", "drawn"), [(5, True), (4, False)])
+def test_a_critical_difference_needs_five_domains(domains, drawn):
+    table = measured(domains)
+    values = {tested: block_values(table, tested) for tested in ("in", "out")}
+    figure = draw_ranks(ranks(table, ["good", "fair", "bad"]), values, ABOUT)
+    assert ("a critical difference needs 5" in words(figure)) is not drawn
+    assert "FAIR" in words(figure)
+
+
+def test_the_ladder_shows_every_rung_and_its_cells():
+    figure = draw_ladder(made(), ABOUT)
+    said = words(figure)
+    assert all(name in said for name in ("apart", "slides", "domains", "500 cells"))
+    line = figure.axes[0].containers[0].lines[0]
+    assert np.diff(line.get_ydata())[1] < -0.1

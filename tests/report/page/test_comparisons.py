@@ -1,0 +1,41 @@
+import pandas as pd
+
+from cryotome.report.page.comparisons import differences, ranks
+
+
+def test_differences_can_be_chosen_by_cells_and_begin_out_of_domain(g):
+    section = differences(g)
+    picture = section.pictures[0]
+    (choice,) = [p for p in picture.spec["params"] if p["name"] == "block"]
+    assert "out of domain" in choice["value"]
+    assert choice["value"] in choice["bind"]["options"]
+    assert len(choice["bind"]["options"]) == len(
+        pd.read_csv(g.folder / "comparisons.csv").groupby(["scheme", "fraction", "tested"])
+    )
+    assert [gap.file for gap in section.missing] == ["ranks.csv"]
+
+
+def test_rows_that_do_not_differ_are_joined_in_the_ranks(g):
+    spans = pd.read_csv(g.folder / "intervals.csv")
+    crossed = spans[spans["scheme"].str.match("from_[a-z]") & (spans["tested"] == "in")]
+    mean = crossed.pivot_table(index="scheme", columns="row", values="auroc")
+    ranked = mean.rank(axis=1, ascending=False).mean().rename("mean_rank").reset_index()
+    ranked = ranked.assign(tested="in", blocks=5, friedman_p=0.01, note="")
+    ranked.to_csv(g.folder / "ranks.csv", index=False)
+    (picture,) = ranks(g)
+    assert "critical difference" in picture.title
+    assert picture.spec["layer"][0]["mark"]["type"] == "rule"  # the bars
+    few = ranked.assign(note="3 training domains: a critical difference needs 5")
+    few.to_csv(g.folder / "ranks.csv", index=False)
+    (picture,) = ranks(g)
+    assert "critical difference" not in picture.title
+    assert "needs 5" in picture.said
+
+
+def test_datasets_without_slides_are_paired_over_images_and_the_page_says_so(g):
+    assert "Paired over slides" in differences(g).said[0]
+    g.about["unknown_slides"] = ["midog2022"]
+    section = differences(g)
+    said = " ".join([*section.said, section.pictures[0].said])
+    assert "over images, slides not known" in said
+    assert "over slides" not in said

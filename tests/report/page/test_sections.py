@@ -1,0 +1,32 @@
+from cryotome.report.page.sections import Section, cells_of, named, panel, row_cell, where_cells
+
+
+def test_every_scheme_is_said_in_words(g):
+    said = [cells_of("midog2022", scheme, g) for scheme in (
+        "random", "from_*", "from_canine_lung", "except_canine_lung", "except_canine_lung_matched",
+    )]  # fmt: skip
+    assert said == [
+        "random cells",
+        "trained on each single domain",
+        "trained on canine lung cancer",
+        "trained on all but canine lung cancer",
+        "trained on all but canine lung cancer, equal training size",
+    ]
+    line = {"dataset": "midog2022", "scheme": "random"}
+    assert [cell.text for cell in where_cells(line, g)] == ["MIDOG 2022", "random cells"]
+
+
+def test_rows_have_their_name_and_their_mark(g):
+    cell = row_cell("gigapath + probe", g)
+    assert cell.text == "Prov-GigaPath + linear probe"
+    assert cell.look.colour == "#0061c7"
+    assert row_cell("unknown + probe", g).look is None
+    table = named(g.table("table2.csv"), g)
+    assert table["key"].iloc[0] == "gigapath + probe"
+    assert table["row"].iloc[0] == "Prov-GigaPath + linear probe"
+
+
+def test_a_part_without_anything_is_left_out(g):
+    assert not Section("a", "A")
+    assert Section("a", "A", ["said"])
+    assert panel("midog2022", g, "more") == "MIDOG 2022, more"

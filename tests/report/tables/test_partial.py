@@ -1,0 +1,156 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cryotome.core.files import sha256
+from cryotome.report.tables.partial import at_hand, table2_partial
+from cryotome.runtime.failures import Failure
+
+ABOUT = {
+    "order": [("uni", "probe"), ("resnet", "e2e"), ("resnet", "e2e_last")],
+    "domains": {"midog": {"a": "A", "b": "B"}, "one": {"a": "A"}},
+    "homes": {"midog": ["a", "b"], "one": []},
+    "synthetic": ["midog"],
+    "folds": [0, 1],
+}
+VIEWS = {"probe": "paper-fp32", "e2e": "patches", "e2e_last": "patches"}
+PUBLISHED = pd.DataFrame(
+    [("midog", "uni", "probe", 0.7, 0.1, 0.6, 0.1, "x")],
+    columns=["dataset", "model", "head", "in_mean", "in_sd", "out_mean", "out_sd", "source"],
+)
+
+
+def path_of(root, model, head, home, fold):
+    folder = root / "predictions" / "midog" / f"from_{home}" / f"view={VIEWS[head]}"
+    return folder / f"model={model}" / f"head={head}" / "fraction=1.0" / f"fold={fold}.csv"
+
+
+def asked(root):
+    return [path_of(root, *row, home, f) for row in ABOUT["order"] for home in "ab" for f in (0, 1)]
+
+
+def write(path: Path, scores, cells):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.read_csv(cells)
+    table = table.assign(role="test", score=scores)[["id", "role", "label", "score"]]
+    table.to_csv(path, index=False)
+    split = cells.parent / "splits" / "midog" / path.parts[-6] / Path(*path.parts[-2:])
+    split.parent.mkdir(parents=True, exist_ok=True)
+    split.write_text("id,role\n", encoding="utf-8")
+    about = {"cells_sha256": sha256(cells), "split_sha256": sha256(split)}
+    about["csv_sha256"] = sha256(path)
+    path.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
+
+
+@pytest.fixture
+def cells(tmp_path):
+    lines = "id,slide,domain,label\n0,s,a,0\n1,s,a,1\n2,s,b,0\n3,s,b,1\n"
+    (tmp_path / "midog.csv").write_text(lines, encoding="utf-8")
+    return tmp_path / "midog.csv"
+
+
+def partial(root, cells, failed=()):
+    scores, why = at_hand(asked(root), {"midog": cells}, list(failed))
+    return table2_partial(scores, PUBLISHED, why, study="s", rows=ABOUT).set_index(
+        ["model", "head"]
+    )
+
+
+def test_what_exists_is_averaged_and_counted(tmp_path, cells):
+    for fold in (0, 1):
+        write(path_of(tmp_path, "uni", "probe", "a", fold), [0, 1, 1, 0], cells)
+    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    assert (row["in_mean"], row["out_mean"]) == (1.0, 0.0)
+    assert (row["in_found"], row["in_expected"]) == (2, 4)
+    assert (row["out_found"], row["out_expected"]) == (2, 4)
+    assert row["published_in"] == 0.7
+    assert row["synthetic"]
+    assert row["why"].startswith("not run yet: snakemake --cores 8 ")
+    assert row["why"].endswith(
+        "from_b/view=paper-fp32/model=uni/head=probe/fraction=1.0/fold=1.csv"
+    )
+
+
+def test_a_whole_row_has_no_reason(tmp_path, cells):
+    for path in asked(tmp_path)[:4]:
+        write(path, [0, 1, 0, 1], cells)
+    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    assert row["why"] == ""
+    assert (row["in_found"], row["out_found"]) == (4, 4)
+
+
+def test_nothing_at_all_still_makes_a_line_for_every_row(tmp_path, cells):
+    table = partial(tmp_path, cells)
+    assert list(table.index) == list(ABOUT["order"])
+    assert table["in_mean"].isna().all()
+    assert (table["in_found"] == 0).all()
+
+
+def test_the_reason_is_that_of_the_job_that_failed(tmp_path, cells):
+    weights = Failure("embed", {"dataset": "midog", "model": "uni"}, "no weights\n of uni", "")
+    training = Failure("train_endtoend", {"model": "resnet", "head": "e2e"}, "killed", "")
+    others = [Failure(rule, {}, "no", "") for rule in ("score", "table1", "publish")]
+    table = partial(tmp_path, cells, [*others, weights, training])
+    assert table.loc[("uni", "probe"), "why"] == "embed: no weights of uni"
+    assert table.loc[("resnet", "e2e"), "why"] == "train_endtoend: killed"
+    assert table.loc[("resnet", "e2e_last"), "why"] == "train_endtoend: killed"
+
+
+def test_predictions_of_other_cells_are_not_used(tmp_path, cells):
+    write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
+    cells.write_text(cells.read_text(encoding="utf-8") + "4,s,b,1\n", encoding="utf-8")
+    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    assert row["in_found"] == 0
+    assert "fold=0.csv was made from other cells or another split: run" in row["why"]
+
+
+def test_predictions_of_another_split_or_below_a_job_that_has_failed_since_are_not_used(
+    tmp_path, cells
+):
+    for path in asked(tmp_path)[:4]:
+        write(path, [0, 1, 0, 1], cells)
+    assert partial(tmp_path, cells).loc[("uni", "probe"), "in_found"] == 4
+    later = Failure("embed", {"dataset": "midog", "model": "uni"}, "no room", "")
+    row = partial(tmp_path, cells, [later]).loc[("uni", "probe")]
+    assert (row["in_found"], row["why"]) == (0, "embed: no room")
+    (tmp_path / "splits/midog/from_a/fraction=1.0/fold=0.csv").write_text(
+        "id,role\n1,test\n", encoding="utf-8"
+    )
+    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    assert row["in_found"] == 3
+    assert "or another split" in row["why"]
+
+
+def test_half_a_prediction_is_missing(tmp_path, cells):
+    write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
+    asked(tmp_path)[0].with_suffix(".json").unlink()
+    assert partial(tmp_path, cells).loc[("uni", "probe"), "in_found"] == 0
+
+
+def test_rows_with_nothing_keep_their_published_numbers(tmp_path, cells):
+    assert partial(tmp_path, cells).loc[("uni", "probe"), "published_in"] == 0.7
+
+
+def test_only_the_domains_that_are_trained_on_are_expected(tmp_path, cells):
+    about = ABOUT | {"homes": {"midog": ["a"]}}
+    scores, why = at_hand(asked(tmp_path), {"midog": cells}, [])
+    table = table2_partial(scores, PUBLISHED, why, study="s", rows=about)
+    assert table["in_expected"].tolist() == [2, 2, 2]
+    assert table["out_expected"].tolist() == [2, 2, 2]
+
+
+def test_without_a_table_of_cells_every_row_is_missing(tmp_path, cells):
+    write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
+    failed = [Failure("read_cells", {"dataset": "midog"}, "wrong counts", "", 1)]
+    scores, why = at_hand(asked(tmp_path), {"midog": tmp_path / "none.csv"}, failed)
+    assert len(scores) == 0
+    assert set(why) == {("midog", *row) for row in ABOUT["order"]}
+
+
+def test_predictions_that_hold_no_numbers_are_missing_with_that_reason(tmp_path, cells):
+    write(asked(tmp_path)[0], [0, float("nan"), 0, 1], cells)
+    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    assert row["in_found"] == 0
+    assert "fold=0.csv has no finite score for 1 cells, first 1" in row["why"]

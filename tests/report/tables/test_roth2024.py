@@ -1,0 +1,189 @@
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from conftest import CONFIG
+
+from cryotome.evaluation.published import read_published
+from cryotome.report.tables.roth2024 import (
+    counted,
+    in_words,
+    judged,
+    read_summaries,
+    slides_of_cohorts,
+    table3,
+    table_of_rows,
+)
+
+PUBLISHED = sorted((CONFIG / "published").glob("*.csv"))
+ABOUT = {
+    "study": "s",
+    "order": {
+        "patches": [("ctranspath", "knn"), ("dinov2_s_nct", "knn")],
+        "slides": [("ctranspath", "transformer_mil"), ("dinov2_s_tcga", "transformer_mil")],
+    },
+    "rows": [
+        ("ctranspath", "knn", "paper-fp32"),
+        ("dinov2_s_nct", "knn", "paper-fp32"),
+        ("ctranspath", "transformer_mil", "paper-fp32"),
+        ("dinov2_s_tcga", "transformer_mil", "paper-fp32"),
+    ],
+    "titles": {
+        "ctranspath": "CTransPath",
+        "dinov2_s_nct": "S on NCT",
+        "dinov2_s_tcga": "S on TCGA",
+    },
+    "datasets": {"tcga_crc": "TCGA-CRC", "cptac_crc": "CPTAC", "crc_val_he_7k": "CRC-VAL-HE-7K"},
+    "columns": {
+        "patches": {name: ("crc_val_he_7k", name) for name in ("balanced_accuracy", "weighted_f1")},
+        "slides": {"cohort": ("tcga_crc", "auroc"), "external": ("cptac_crc", "auroc")},
+    },
+    "synthetic": [],
+    "synthetic_columns": {"patches": [], "slides": []},
+    "notice": "",
+    "random": [],
+    "schemes": ["given", "patient_folds"],
+    "fractions": [1.0],
+    "folds": 5,
+    "printed_as": {
+        "dinov2_s_nct": "dinov2_s_nct_published",
+        "dinov2_s_tcga": "dinov2_s_tcga_published",
+    },
+}
+
+
+def scores(folder: Path, scheme: str, model: str, head: str, lines: list[tuple]) -> Path:
+    path = folder / f"results/scores/d/{scheme}/view=paper-fp32/model={model}/head={head}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = ["fold", "test_domain", "metric", "value", "sd", "low", "high"]
+    table = pd.DataFrame(lines, columns=columns).assign(fraction=1.0)
+    if scheme == "patient_folds":
+        table = table.assign(n_positive=65, n_negative=392)
+    table.to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def measured(tmp_path) -> pd.DataFrame:
+    slides = [
+        ("0", "tcga_crc", "auroc", 0.99, None, None, None),  # one fold is not the mean
+        ("all", "tcga_crc", "auroc", 0.87, 0.04, 0.82, 0.92),
+        ("all", "cptac_crc", "auroc", 0.70, 0.02, 0.66, 0.74),
+        ("validation", "tcga_crc", "auroc", 0.91, 0.01, None, None),
+    ]
+    patches = [
+        ("0", "crc_val_he_7k", "balanced_accuracy", 0.938, None, 0.93, 0.945),
+        ("0", "crc_val_he_7k", "weighted_f1", 0.95, None, 0.94, 0.96),
+    ]
+    return read_summaries(
+        [
+            scores(tmp_path, "patient_folds", "dinov2_s_tcga", "transformer_mil", slides),
+            scores(tmp_path, "given", "dinov2_s_nct", "knn", patches),
+        ]
+    )
+
+
+def test_only_the_mean_over_folds_is_a_summary(measured):
+    auroc = measured[measured["quantity"] == "auroc"]
+    assert auroc["value"].tolist() == [0.87, 0.70]
+    assert set(auroc["scheme"]) == {"patient_folds"}
+
+
+def test_what_is_finetuned_here_answers_to_the_authors_numbers(measured):
+    verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
+    mine = verdicts[verdicts["model"] == "dinov2_s_tcga"].set_index(["table", "dataset"])["verdict"]
+    assert mine["roth2024_table1", "tcga_crc"] == "agrees"  # printed 0.89, within .82 to .92
+    assert mine["roth2024_table1", "cptac_crc"] == "differs"  # printed 0.85
+    patches = verdicts[verdicts["model"] == "dinov2_s_nct"]
+    knn = patches[(patches["head"] == "knn") & (patches["quantity"] == "balanced_accuracy")]
+    said = knn.set_index("table")[["published", "verdict"]]
+    assert said.loc["roth2024_readme"].tolist() == ["93.8%", "agrees"]
+    assert said.loc["roth2024_table2"].tolist() == ["0.94", "agrees"]
+
+
+def test_a_table_has_every_row_and_leaves_empty_what_lacks(measured):
+    verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
+    table = table_of_rows(measured, verdicts, "slides", ABOUT)
+    assert table["title"].tolist() == ["CTransPath", "S on TCGA"]
+    assert table["cohort"].isna().tolist() == [True, False]
+    assert table["cohort_published"].astype(float).tolist() == [0.85, 0.89]
+    assert table.loc[1, ["cohort_low", "cohort_high", "external"]].tolist() == [0.82, 0.92, 0.70]
+    patches = table_of_rows(measured, verdicts, "patches", ABOUT)
+    assert patches.loc[1, "balanced_accuracy"] == 0.938
+    assert len(patches) == 2  # the README's numbers make no second line
+
+
+def test_table3_lays_measured_sizes_beside_printed_slips():
+    cards = {
+        "roth_resnet50": {"title": "ResNet50", "dim": 2048},
+        "colour_histogram": {"title": "colour", "dim": 96},
+    }
+    measured = {"roth_resnet50": {"parameters": 23_508_032, "dim": 2048}}
+    table = table3(cards, measured, read_published(PUBLISHED)).set_index("model")
+    assert table.loc["roth_resnet50", ["features", "published_features"]].tolist() == [2048, "1024"]
+    assert "1024 is the truncated one" in table.loc["roth_resnet50", "note"]
+    assert pd.isna(table.loc["colour_histogram", "parameters"])
+    assert table.loc["colour_histogram", "features"] == 96
+
+
+def test_counts_of_table3_are_judged_too():
+    sizes = pd.DataFrame({"model": ["roth_resnet50"], "parameters": [23_508_032], "features": 2048})
+    about = ABOUT | {"rows": [("roth_resnet50", "knn", "paper-fp32")]}
+    table = judged(counted(sizes), read_published(PUBLISHED), about)
+    said = table[table["table"] == "roth2024_table3"].set_index("quantity")["verdict"].to_dict()
+    assert said == {"parameters": "differs", "features": "differs"}
+
+
+def test_the_page_says_what_is_missing_printed_and_synthetic(measured, tmp_path):
+    verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
+    tables = []
+    for kind in ("slides", "patches"):
+        path = tmp_path / f"{kind}.csv"
+        table_of_rows(measured, verdicts, kind, ABOUT).to_csv(path, index=False)
+        tables.append(pd.read_csv(path))
+    sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
+    text = in_words(*tables, sizes, ABOUT)
+    assert "| CTransPath | transformer_mil | missing | missing |" in text
+    assert "0.87 ± 0.04 (0.82 to 0.92); printed 0.89: agrees" in text
+    assert "65 of 457 positive in the cohort" in text
+    assert "synthetic" not in text
+    invented = {"patches": [], "slides": ["external"]}
+    about = ABOUT | {"notice": "synthetic demo cohort", "synthetic_columns": invented}
+    slides, patches = in_words(*tables, sizes, about).split("Table 2:")
+    assert "Made from the synthetic demo cohort (CPTAC)" in slides
+    assert "synthetic" not in patches
+
+
+def test_a_synthetic_external_cohort_marks_its_own_column_and_not_the_table(measured):
+    verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
+    about = ABOUT | {"synthetic_columns": {"patches": [], "slides": ["external"]}}
+    table = table_of_rows(measured, verdicts, "slides", about)
+    assert table.loc[0, ["cohort_synthetic", "external_synthetic", "synthetic"]].tolist() == [
+        False, True, False,
+    ]  # fmt: skip
+
+
+def test_a_study_of_slides_alone_has_no_second_table(measured):
+    columns = {"patches": {}, "slides": {"cohort": ("tcga_crc", "auroc")}}
+    about = ABOUT | {"columns": columns}
+    verdicts = judged(measured, read_published(PUBLISHED), about)
+    slides = table_of_rows(measured, verdicts, "slides", about)
+    sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
+    text = in_words(slides, None, sizes, about)
+    assert "Table 1:" in text and "Table 2" not in text.replace("roth2024_table2", "")
+    assert "outside" not in text
+
+
+def test_the_caption_of_table_1_says_which_slides_are_enlarged_or_cannot_be_used(
+    measured, tmp_path
+):
+    path = tmp_path / "tcga_crc" / "classify.csv"
+    path.parent.mkdir()
+    path.write_text("slide,status\na,ok\nb,ok\nc,coarse\nnan,unfit\n", encoding="utf-8")
+    said = slides_of_cohorts([path], ABOUT)
+    assert said == ["Slides of TCGA-CRC: 2 ok, 1 coarse, 1 unfit (tcga_crc/classify.csv)."]
+    slides = table_of_rows(
+        measured, judged(measured, read_published(PUBLISHED), ABOUT), "slides", ABOUT
+    )
+    sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
+    assert said[0] in in_words(slides, None, sizes, ABOUT, said)

@@ -1,0 +1,110 @@
+import errno
+
+import pytest
+
+from cryotome.core.errors import WeightsError
+from cryotome.runtime.failures import (
+    Failure,
+    by_kind,
+    described,
+    failures,
+    is_mendable,
+    reason,
+    recorded,
+    without_secrets,
+)
+
+
+def fail(log, error, **wildcards):
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with pytest.raises(type(error)), recorded(log, "embed", wildcards):
+        raise error
+
+
+def test_a_failed_job_leaves_its_reason_and_a_good_one_takes_it_away(tmp_path):
+    log = tmp_path / "embed" / "d.uni.log"
+    fail(log, WeightsError("put the file at weights/uni"), dataset="d", model="uni")
+    (failure,) = failures(tmp_path)
+    assert failure.rule == "embed"
+    assert failure.why == "put the file at weights/uni"
+    assert failure.log == str(log)
+    with recorded(log, "embed", {}):
+        pass
+    assert failures(tmp_path) == []
+
+
+def test_a_killed_job_leaves_a_record_too(tmp_path):
+    (tmp_path / "embed").mkdir()
+    begun = recorded(tmp_path / "embed" / "a.log", "embed", {"dataset": "d"})
+    begun.__enter__()  # and never leaves
+    assert failures(tmp_path)[0].why == "It was killed, or still runs."
+
+
+def test_a_torn_record_hides_no_other(tmp_path):
+    fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d")
+    (tmp_path / "embed" / "b.failed.json").write_text("{", encoding="utf-8")
+    assert [failure.why for failure in failures(tmp_path)] == ["no"]
+
+
+def test_a_failure_explains_what_lies_below_it(tmp_path):
+    fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d", model="uni")
+    (failure,) = failures(tmp_path)
+    assert failure.explains({"dataset": "d", "model": "uni", "head": "probe", "fold": "1"})
+    assert not failure.explains({"dataset": "d", "model": "virchow", "head": "probe"})
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, r"The disk is full"),
+        (errno.EACCES, r"results/a.csv: Permission denied. You may not write"),
+        (errno.EROFS, r"read-only"),
+    ],
+)
+def test_what_a_user_can_mend_on_the_disk_is_said_in_a_sentence(number, said):
+    import os
+    import re
+
+    error = OSError(number, os.strerror(number), "results/a.csv")
+    assert is_mendable(error)
+    assert re.search(said, reason(error))
+
+
+def test_want_of_memory_is_said_in_a_sentence():
+    assert is_mendable(MemoryError())
+    assert reason(MemoryError("8 GiB")).startswith("There is not enough memory (8 GiB). Run again")
+
+
+def test_other_errors_keep_their_type(tmp_path):
+    assert not is_mendable(KeyError("x"))
+    assert reason(KeyError("x")) == "KeyError: 'x'"
+
+
+def test_no_secret_stays_in_a_text(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "plain-token-17")
+    said = "plain-token-17 hf_AbCdEf123 Bearer abc.def-ghi https://me:pw@proxy:80/x?token=q1&a=1"
+    assert without_secrets(said) == "*** *** Bearer *** https://***@proxy:80/x?token=***&a=1"
+    said = "Authorization: Basic bWU6d29yZA== https://host/x?se=2&sig=a%2Fb%3D&sp=r"
+    assert without_secrets(said) == "Authorization: Basic *** https://host/x?se=2&sig=***&sp=r"
+    assert without_secrets("basic training of 3 cells") == "basic training of 3 cells"
+    assert without_secrets("results/a_hf_b.csv of 3 cells") == "results/a_hf_b.csv of 3 cells"
+
+
+def test_failures_of_one_reason_are_one_line_that_lists_what_differs():
+    failed = [
+        Failure(
+            "probe",
+            {"dataset": "d", "model": f"m{n}"},
+            f"results/m{n}.h5 is stale. Rerun.",
+            f"m{n}.log",
+        )
+        for n in range(300)
+    ]
+    other = Failure("probe", {"dataset": "d", "model": "m1"}, "out of memory", "x.log")
+    groups = by_kind([*failed, other])
+    assert [len(alike) for alike in groups] == [300, 1]
+    assert described(groups[0]) == (
+        "probe, 300 jobs (d; model m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 and 288 more): "
+        "results/m0.h5 is stale. Rerun.  [first: m0.log]"
+    )
+    assert described(groups[1]) == "probe d, m1: out of memory  [x.log]"

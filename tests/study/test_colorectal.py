@@ -1,0 +1,133 @@
+import json
+import re
+
+import pytest
+import yaml
+from conftest import CONFIG
+
+from cryotome.core.cards import read_yaml
+from cryotome.core.errors import CardError
+from cryotome.study.colorectal import checkpoint_of, iterations
+from cryotome.study.study import Study
+
+
+def study(name: str, **changes: object) -> Study:
+    return Study(read_yaml(CONFIG / f"{name}.yaml") | changes, CONFIG)
+
+
+def changed(name: str, **changes: object) -> Study:
+    block = read_yaml(CONFIG / f"{name}.yaml")["colorectal"]
+    return study(name, colorectal=block | changes)
+
+
+def test_roth2024_has_twelve_rows_and_the_colour_histogram_below_them():
+    part = study("roth2024").colorectal
+    assert len(part.block["rows"]) == 12
+    assert part.rows[-1].patches == part.rows[-1].slides == "colour_histogram"
+    assert "dinov2_s_nct" in part.patch_models
+    assert "dinov2_s_nct" not in part.slide_models
+    assert [row.slides for row in part.rows[10:12]] == ["dinov2_s_tcga", "dinov2_g_tcga"]
+    assert part.patch_heads == ["knn", "logreg"]
+    assert part.slide_heads == ["transformer_mil", "abmil", "mean_pool"]
+    assert part.folds == [0, 1, 2, 3, 4]
+
+
+def test_the_published_weights_are_the_same_study_without_finetuning():
+    ours, theirs = (study(name).colorectal for name in ("roth2024", "roth2024_published"))
+    named = [
+        re.sub("(dinov2_[sg]_(nct|tcga))", r"\1_published", json.dumps(row))
+        for row in ours.block["rows"]
+    ]
+    assert [json.dumps(row) for row in theirs.block["rows"]] == named
+    assert theirs.finetunings == []
+    assert "colorectal/figure2.csv" not in theirs.products
+    assert set(ours.finetunings) == {
+        "dinov2_s_nct", "dinov2_g_nct", "dinov2_s_tcga", "dinov2_g_tcga", "dinov2_s_nct_curve",
+    }  # fmt: skip
+
+
+def test_a_course_leads_from_the_released_encoder_over_checkpoints_to_the_last():
+    course = study("roth2024").colorectal.courses["patches"]
+    assert list(course)[:3] == [0, 1000, 2000]
+    assert course[0] == "dinov2_vits14_224"
+    assert course[2000] == "dinov2_s_nct_curve_at_2000"
+    assert course[10000] == "dinov2_s_nct_curve"
+    assert iterations({"checkpoint_every": 300, "stop_at": 1000}) == [300, 600, 900, 1000]
+
+
+def test_a_checkpoint_is_a_model_without_a_card():
+    roth = study("roth2024")
+    assert checkpoint_of("dinov2_s_nct_at_200") == ("dinov2_s_nct", 200)
+    card = roth.model("dinov2_s_nct_at_200")
+    assert card["weights"] == {"finetune": "dinov2_s_nct", "iteration": 200}
+    assert card["title"] == "DINOv2 ViT-S/14 finetuned on NCT, iteration 200"
+    with pytest.raises(CardError, match=r"dinov2_s_nct is exported after iterations \[200, 400"):
+        roth.model("dinov2_s_nct_at_7")
+
+
+def test_what_is_finetuned_here_answers_to_the_authors_numbers_and_what_is_random_says_so():
+    about = json.loads(study("roth2024").colorectal.about)
+    assert about["printed_as"]["dinov2_s_tcga"] == "dinov2_s_tcga_published"
+    assert about["random"] == []
+    demo = json.loads(study("config").colorectal.about)
+    assert demo["random"] == ["dinov2_tiny_random", "dinov2_tiny_demo"]
+    assert demo["notice"] == "synthetic demo cohort"
+
+
+def test_figure_2_follows_what_is_finetuned_here_alone():
+    with pytest.raises(CardError, match="uni is not finetuned here"):
+        _ = changed("roth2024", figure2={"patches": "uni", "slides": "dinov2_s_tcga"}).colorectal
+
+
+def test_a_study_that_does_not_say_colorectal_gets_none_of_the_demos(tmp_path):
+    demo = read_yaml(CONFIG / "config.yaml")
+    path = tmp_path / "ganz.yaml"
+    path.write_text((CONFIG / "ganz2024.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    merged = demo | read_yaml(path)  # as Snakemake merges
+    files = (str(CONFIG / "config.yaml"), str(path))
+    assert Study(merged, CONFIG, files=files).colorectal is None
+    assert Study(demo, CONFIG, files=(str(CONFIG / "config.yaml"),)).colorectal is not None
+
+
+def test_a_block_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
+    demo, roth = (read_yaml(CONFIG / f"{name}.yaml") for name in ("config", "roth2024"))
+    del roth["colorectal"]["slides"]["heads"]
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.dump(roth), encoding="utf-8")
+    merged = demo | roth
+    slides = demo["colorectal"]["slides"] | roth["colorectal"]["slides"]
+    merged["colorectal"] = demo["colorectal"] | roth["colorectal"] | {"slides": slides}
+    with pytest.raises(CardError, match="colorectal.slides: 'heads' is a required property"):
+        Study(merged, CONFIG, files=(str(CONFIG / "config.yaml"), str(path)))
+
+
+def test_what_is_embedded_is_every_row_and_checkpoint_of_its_kind():
+    wanted = study("config").colorectal.embedded
+    assert [(rule, name) for rule, _, name in wanted] == [
+        ("embed", "demo_tissue"), ("embed", "demo_tissue_external"),
+        ("embed_slide", "demo_cohort"), ("embed_slide", "demo_external"),
+    ]  # fmt: skip
+    models = {"dinov2_tiny_random", "dinov2_tiny_demo", "dinov2_tiny_demo_at_8", "colour_histogram"}
+    assert all(set(names) == models for _, names, _ in wanted)
+
+
+@pytest.mark.parametrize(
+    ("task", "key", "value"),
+    [
+        ("patches", "heads", ["knn", "abmil"]),
+        ("patches", "heads", ["e2e"]),
+        ("patches", "test", "cptac_crc"),
+        ("slides", "heads", ["logreg"]),
+        ("slides", "external", "crc_val_he_7k"),
+    ],
+)
+def test_heads_and_datasets_in_the_wrong_task_are_named(task, key, value):
+    block = read_yaml(CONFIG / "roth2024.yaml")["colorectal"]
+    named = value[-1] if isinstance(value, list) else value
+    with pytest.raises(CardError, match=f"{named}.*stand in the wrong task"):
+        changed("roth2024", **{task: block[task] | {key: value}})
+
+
+def test_tissue_of_many_classes_belongs_into_the_block():
+    with pytest.raises(CardError, match=r"nct_crc_100k has 9 classes.* into `colorectal`"):
+        study("ganz2024", datasets=["nct_crc_100k"])

@@ -1,0 +1,172 @@
+"""The house itself: layers, sizes, words."""
+
+import ast
+import re
+import statistics
+import subprocess
+from pathlib import Path
+
+from conftest import ROOT
+
+HOME = ROOT / "workflow" / "cryotome"
+LIBRARY = sorted(HOME.rglob("*.py"))
+
+
+def name_of(path):
+    """Return a module's name below `cryotome`, such as `data.splits.cells`."""
+    return ".".join(path.relative_to(HOME).with_suffix("").parts)
+
+
+MODULES = {name_of(path): path for path in LIBRARY if path.stem != "__init__"}
+
+
+def test_every_module_has_its_test_and_its_docstring():
+    for name in MODULES:
+        *packages, module = name.split(".")
+        assert Path(ROOT, "tests", *packages, f"test_{module}.py").exists(), name
+    for path in LIBRARY:
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_the_library_spells_no_results_path_but_one_home():
+    for path in LIBRARY:
+        spelt = re.findall(r'"results[/"]', path.read_text(encoding="utf-8"))
+        assert not spelt or path.parts[-2:] == ("study", "site.py"), path
+
+
+def test_public_functions_and_classes_have_docstrings():
+    for path in LIBRARY:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name[0] != "_":
+                assert ast.get_docstring(node), f"{path.stem}.{node.name}"
+
+
+def test_nine_functions_in_ten_have_at_most_thirty_lines():
+    lines = [
+        node.end_lineno - node.lineno + 1
+        for path in LIBRARY
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert statistics.quantiles(lines, n=10)[-1] <= 30
+
+
+def test_no_path_of_a_machine_and_no_registry_host_is_named():
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
+    ).stdout.split()
+    from pip._internal.models.index import PyPI
+
+    hosts = [PyPI.netloc, PyPI.file_storage_domain]
+    for name in files:
+        if name.endswith((".png", ".pdf")) or not (ROOT / name).is_file():
+            continue
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert not any(host in text for host in hosts), name
+        assert not re.search(r"(^|[\s\"'=])/(work|farm|home|root)/", text), name
+
+
+def opens_text_in_the_locale(call):
+    """Whether a call reads or writes text without its encoding; ruff finds it only where it knows the type."""
+    given = {word.arg: getattr(word.value, "value", "") for word in call.keywords}
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    of = getattr(getattr(call.func, "value", None), "id", "")
+    if "encoding" in given or None in given or of in {"os", "Image", "tarfile", "zipfile"}:
+        return False
+    places = {"read_text": 0, "write_text": 1, "fdopen": 1}
+    places["open"] = 0 if isinstance(call.func, ast.Attribute) else 1  # of the mode
+    if name in ("open", "fdopen"):
+        mode = [getattr(word, "value", "b") for word in call.args[places[name] :]][:1]
+        return "b" not in str(given.get("mode", *mode or ["r"]))
+    if name in places:
+        return len(call.args) <= places[name]
+    return name in ("run", "Popen", "check_output") and given.get("text") is True
+
+
+def test_text_is_opened_as_utf8_whatever_the_locale():
+    folders = [ROOT / name for name in ("workflow", "docs", "benchmarks", "tests")]
+    for path in [path for folder in folders for path in folder.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                assert not opens_text_in_the_locale(node), f"{path}:{node.lineno}"
+
+
+def test_model_names_stand_in_no_python():
+    models = {path.stem for path in (ROOT / "config" / "models").glob("*.yaml")}
+    for path in [*LIBRARY, *(ROOT / "workflow" / "scripts").glob("*.py")]:
+        code = ast.parse(path.read_text(encoding="utf-8"))
+        strings = {
+            n.value
+            for n in ast.walk(code)
+            if isinstance(n, ast.Constant) and isinstance(n.value, str)
+        }
+        assert not (models - {"colour_histogram", "slide_identity"}) & strings, path
+
+
+# what moves no number of a report, or is versioned by a recipe
+PLUMBING = {
+    "core.cards",
+    "core.errors",
+    "core.files",
+    "core.plotting",
+    "core.step_versions",
+    "core.store",
+    "core.tables",
+    "data.annotations.formats",
+    "data.cells",
+    "data.images",
+    "data.overlap",
+    "data.windows",
+    "encoders.colour_histogram",
+    "encoders.embedders",
+    "encoders.embedding_store",
+    "encoders.encoder",
+    "encoders.inference",
+    "encoders.weights",
+    "learners.predictions",
+    "runtime.environment",
+    "runtime.failures",
+    "runtime.job",
+    "runtime.ledger",
+    "runtime.resume",
+    "runtime.watchdog",
+    "study.geometry",
+    "study.site",
+    "study.statistical_unit",
+    "study.study",
+    "study.styles",
+}
+EXPENSIVE = {"check_precision"}  # a new check of the same store would need the GPU again
+
+
+def closure(module: str, known: set[str]) -> set[str]:
+    """Return the library modules that a module imports, directly or not."""
+    found: set[str] = set()
+    waiting = {module}
+    while waiting - PLUMBING:
+        waiting -= PLUMBING
+        text = MODULES[waiting.pop()].read_text(encoding="utf-8")
+        named = set(re.findall(r"^ *from cryotome\.([\w.]+) import", text, re.M)) & known
+        waiting |= named - found
+        found |= named
+    return found
+
+
+def test_rules_that_watch_their_library_watch_all_of_it():
+    """Editing a module that a cheap rule's numbers come from reruns the rule."""
+    modules = set(MODULES)
+    lacking = {}
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        for rule in re.split(r"^rule ", path.read_text(encoding="utf-8"), flags=re.M)[1:]:
+            listed = re.search(r"library\((.*?)\)", rule, re.S)
+            script = re.search(r"scripts/(\w+)\.py", rule)
+            if not listed or not script or script[1] in EXPENSIVE:
+                continue
+            text = (ROOT / "workflow" / "scripts" / f"{script[1]}.py").read_text(encoding="utf-8")
+            used = set(re.findall(r"from cryotome\.([\w.]+) import", text)) & modules
+            used |= {deep for module in used - PLUMBING for deep in closure(module, modules)}
+            named = re.findall(r"cryotome/([\w/]+)", listed[1])
+            missing = used - PLUMBING - {name.replace("/", ".") for name in named}
+            if missing:
+                lacking[rule.split(":")[0]] = sorted(missing)
+    assert lacking == {}

@@ -1,0 +1,66 @@
+import ast
+import importlib.util
+import inspect
+import re
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT
+
+SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda p: p.stem)
+def test_every_script_is_documented_and_knows_nothing_of_snakemake(path):
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text))
+    assert "snakemake" not in text.lower()
+    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert inspect.signature(module.main).return_annotation is None
+
+
+def test_every_script_has_its_rule_and_every_rule_its_script():
+    rules = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk")
+    )
+    named = set(re.findall(r'"\.\./scripts/(\w+)\.py"', rules))
+    assert named == {path.stem for path in SCRIPTS}
+    looped = {"make_demo_slides"}  # one rule an invented cohort, named for it
+    assert named - looped <= set(re.findall(r"^rule (\w+)", rules, re.M))
+
+
+@pytest.mark.parametrize("name", ["split", "score"])
+def test_scripts_explain_themselves_by_hand(name):
+    done = subprocess.run(
+        [sys.executable, ROOT / "workflow" / "scripts" / f"{name}.py", "--help"],
+        capture_output=True, encoding="utf-8", env={"PYTHONPATH": str(ROOT / "workflow")}, check=True,
+    )  # fmt: skip
+    assert "--cells" in done.stdout
+
+
+def test_a_list_of_files_may_be_empty_by_hand(placed, tmp_path):
+    """A split by cells needs no windows, one without shared pixels does."""
+    from conftest import CONFIG, windows_of
+
+    from cryotome.core.cards import facts, load_card
+
+    placed.to_csv(tmp_path / "cells.csv", index=False)
+    windows_of(placed, side=32, margin=4).to_csv(tmp_path / "windows.csv", index=False)
+    (tmp_path / "audit.csv").write_text("id,other,left_out,other_left_out\n", encoding="utf-8")
+    for scheme, windows in (("random", []), ("no_overlap", [tmp_path / "windows.csv"])):
+        split = tmp_path / scheme / "fraction=1.0" / "fold=0.csv"
+        card = facts(load_card(CONFIG, "schemes", scheme))
+        arguments = {
+            "cells": [tmp_path / "cells.csv"], "audit": [tmp_path / "audit.csv"], "windows": windows,
+            "split": [split], "about": [split.with_suffix(".json")], "recipe": ["1"],
+            "card": [card], "drops": [""], "scheme": [scheme], "fraction": ["1.0"], "fold": ["0"],
+        }  # fmt: skip
+        words = [word for name, values in arguments.items() for word in (f"--{name}", *values)]
+        subprocess.run(
+            [sys.executable, ROOT / "workflow" / "scripts" / "split.py", *words],
+            env={"PYTHONPATH": str(ROOT / "workflow")}, check=True, capture_output=True,
+        )  # fmt: skip
+        assert split.read_text(encoding="utf-8").startswith("id,role\n0,")

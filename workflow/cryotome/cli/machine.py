@@ -1,0 +1,245 @@
+"""What a machine has: versions, GPU and driver, locks, Slurm. Each finding says what to do."""
+
+import fcntl
+import os
+import re
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+from cryotome.runtime.slurm import Cluster, ask
+
+OK, MEND, IDLE = "ok", "MEND", "--"  # in order; to be mended; not needed here
+PYTHON = (3, 11)
+# the oldest driver on Linux for each CUDA, by NVIDIA's table of minor version compatibility
+DRIVERS = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
+ASK_SMI = ["nvidia-smi", "--query-gpu=driver_version,name,memory.total", "--format=csv,noheader"]
+ASK_SINFO = ["sinfo", "--noheader", "--format=%P|%a|%D|%G"]
+REMEMBERED = 300  # s that squeue must remember an ended job: looks are up to 180 s apart
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor: a mark, and what was found or what to do."""
+
+    mark: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.mark:<6}{self.text}"
+
+
+def check_python() -> Finding:
+    """Look at the version of this Python."""
+    mine = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < PYTHON:
+        wanted = ".".join(map(str, PYTHON))
+        return Finding(MEND, f"Python {mine}: delete .venv and run `make install PYTHON=…` with "
+                             f"Python {wanted} or newer")  # fmt: skip
+    return Finding(OK, f"Python {mine}")
+
+
+def check_requirements(path: Path) -> Finding:
+    """Hold every installed version against the pinned one."""
+    lines = [line.split(" \\")[0] for line in path.read_text(encoding="utf-8").splitlines()]
+    pinned = [Requirement(line) for line in lines if line[:1].isalnum()]
+    mine = [one for one in pinned if one.marker is None or one.marker.evaluate()]
+    differing = []
+    for one in mine:
+        found = _installed(one.name)
+        if not found or not one.specifier.contains(found, prereleases=True):
+            differing.append(f"{one.name} {found or 'missing'} instead of {one.specifier}")
+    if differing:
+        return Finding(
+            MEND,
+            f"versions: {len(differing)} of {len(mine)} differ from {path.name}: "
+            f"{', '.join(differing)}. Delete .venv/installed and `make install`",
+        )
+    return Finding(OK, f"versions: all {len(mine)} as pinned in {path.name}")
+
+
+def _installed(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def check_torch() -> Finding:
+    """See whether torch and torchvision are built for each other, and load both."""
+    needs = [Requirement(line) for line in requires("torchvision") or []]
+    wanted = next(one.specifier for one in needs if one.name == "torch")
+    pair = f"torch {version('torch')} and torchvision {version('torchvision')}"
+    try:
+        import torchvision.ops  # noqa: F401 — loads its compiled part, which fits one torch only
+    except (ImportError, OSError, RuntimeError) as error:
+        said = str(error).splitlines()[0]
+        return Finding(MEND, f"{pair} do not load together ({said}): `make install` afresh")
+    if not wanted.contains(version("torch"), prereleases=True):
+        return Finding(MEND, f"{pair}: torchvision wants torch {wanted}: `make install` afresh")
+    return Finding(OK, f"{pair}; torch built for {_build()}")
+
+
+def _build() -> str:
+    import torch
+
+    return f"CUDA {torch.version.cuda}" if torch.version.cuda else "the processor alone"
+
+
+def check_openslide() -> Finding:
+    """Name the version of OpenSlide that opens whole slides."""
+    import openslide
+
+    return Finding(OK, f"OpenSlide {openslide.__library_version__}")
+
+
+def check_gpu(devices: int, *, needed: bool) -> Iterator[Finding]:
+    """Hold GPUs and their driver against the torch build.
+
+    Parameters
+    ----------
+    devices
+        How many `/dev/nvidia*` this machine has.
+    needed
+        Whether the study can compute nowhere but on a GPU of this machine.
+    """
+    import torch
+
+    said, why = ask(ASK_SMI)
+    with warnings.catch_warnings():  # of an old driver, which is said here in full
+        warnings.simplefilter("ignore")
+        available = torch.cuda.is_available()
+    if not said and not devices and not available:
+        way = "run with --profile slurm, or on a machine with a GPU; --config device=cpu insists"
+        found = Finding(MEND, f"GPU: none here ({why}): {way}")
+    elif why:
+        found = Finding(MEND, f"GPU: {devices} in /dev, but {why}: install or load its driver")
+    else:
+        found = judge_gpu(said, torch.version.cuda, available=available)
+    if found.mark == MEND and not needed:
+        found = Finding(IDLE, f"{found.text} (the study can do without)")
+    yield found
+    yield _bf16(available)
+
+
+def judge_gpu(said: str, cuda: str | None, *, available: bool) -> Finding:
+    """Judge what `nvidia-smi` says.
+
+    Parameters
+    ----------
+    said
+        A line a GPU: driver, name, memory.
+    cuda
+        The CUDA that torch is built for, None for the processor alone.
+    available
+        Whether torch can use a GPU.
+    """
+    rows = [[part.strip() for part in line.split(",")] for line in said.strip().splitlines()]
+    driver, gpus = rows[0][0], "; ".join(f"{name}, {memory}" for _, name, memory in rows)
+    found = f"GPU: {gpus}; driver {driver}"
+    if cuda is None:
+        return Finding(MEND, f"{found}, but torch is built for the processor alone: delete .venv "
+                             "and `make install`, which takes the CUDA build on Linux")  # fmt: skip
+    least = DRIVERS.get(cuda.split(".")[0])
+    if least and Version(driver) < Version(least):
+        return Finding(
+            MEND, f"{found}, older than {least}, which torch's CUDA {cuda} needs: update the driver"
+        )
+    if not available:
+        return Finding(
+            MEND,
+            f"{found}, torch for CUDA {cuda}, and yet torch sees no GPU: look at "
+            f"CUDA_VISIBLE_DEVICES ({os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}) and at "
+            "the permissions of /dev/nvidia*",
+        )
+    return Finding(OK, f"{found}; torch for CUDA {cuda}")
+
+
+def _bf16(available: bool) -> Finding:
+    import torch
+
+    from cryotome.runtime.devices import describe, multiplies_bf16
+
+    device = torch.device("cuda" if available else "cpu")
+    if multiplies_bf16(device):
+        return Finding(OK, f"bf16: {describe(device)}, multiplies it in units of its own")
+    return Finding(IDLE, f"bf16: {describe(device)}, has no units for it: views in fp32 are faster")
+
+
+def check_locks(folder: Path) -> Finding:
+    """See whether a folder's file system renames over a file and keeps locks."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".doctor-") as place:
+        first, second = Path(place) / "first", Path(place) / "second"
+        for file in (first, second):
+            file.touch()
+        try:
+            first.rename(second)
+        except OSError as error:
+            return Finding(MEND, f"{folder.resolve()} does not rename ({error.strerror}): "
+                                 f"let {folder} be a link to another file system")  # fmt: skip
+        with second.open("r+b") as one, second.open("r+b") as other:  # NFS asks for writing
+            try:
+                fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                text = f"{folder}: may be written, but has no locks ({error.strerror}): "
+                return Finding(IDLE, f"{text}never let two runs work in it at once")
+            try:
+                fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return Finding(OK, f"{folder}: may be written; locks and renames work")
+    return Finding(MEND, f"{folder.resolve()}: two processes get one lock: let {folder} be a link "
+                         "to another file system")  # fmt: skip
+
+
+def ask_slurm() -> tuple[list[list[str]], str]:
+    """Return name, state, nodes and GPUs of each partition, and why they are not known."""
+    said, why = ask(ASK_SINFO)
+    if not why:
+        _, why = ask(["squeue", "--noheader", "--me"])
+    return [line.strip().split("|") for line in said.strip().splitlines()], why
+
+
+def check_slurm(rows: list[list[str]], why: str, cluster: Cluster) -> Finding:
+    """Say what Slurm offers.
+
+    Parameters
+    ----------
+    rows, why
+        From `ask_slurm`.
+    cluster
+        Where this site wants its jobs.
+    """
+    if why:
+        return Finding(IDLE, f"Slurm: {why}; only --profile slurm needs it")
+    names = {name.rstrip("*"): state for name, state, *_ in rows}
+    gpus = sorted({gres.split("(")[0] for *_, gres in rows if "gpu" in gres})
+    text = f"Slurm: partitions {', '.join(sorted(names))}; GPUs {', '.join(gpus) or 'none'}"
+    said = f"{cluster.partition},{cluster.gpu_partition}"
+    chosen = [name for name in said.split(",") if name]
+    for name in chosen:
+        if names.get(name) != "up":
+            return Finding(MEND, f"{text}; partition {name!r} is not up or not there: another one")
+    default = next((name[:-1] for name, *_ in rows if name.endswith("*")), "none")
+    text += f"; jobs go to {' and '.join(chosen) or f'the default ({default})'}"
+    return Finding(OK, text + f", account {cluster.account or 'the default'}")
+
+
+def check_memory_of_jobs() -> Finding:
+    """Say whether Slurm remembers ended jobs until Snakemake has asked for them."""
+    if not ask(["sacct", "--noheader"])[1]:
+        return Finding(OK, "Slurm: sacct tells what became of a job")
+    said, why = ask(["scontrol", "show", "config"])
+    age = re.search(r"MinJobAge\s*=\s*(\d+)", said)
+    if why or not age:
+        return Finding(IDLE, f"Slurm: how long it remembers ended jobs is not known ({why})")
+    text = f"Slurm: no accounting; squeue remembers ended jobs for {age[1]} s"
+    if int(age[1]) >= REMEMBERED:
+        return Finding(OK, text)
+    return Finding(MEND, f"{text}: too short to be seen; ask for MinJobAge={REMEMBERED} or more")

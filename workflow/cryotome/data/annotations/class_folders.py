@@ -1,0 +1,215 @@
+"""Images in one folder per class, one cell an image, with or without metadata."""
+
+import os
+import re
+from collections import Counter
+from pathlib import Path, PurePosixPath
+
+import pandas as pd
+
+from cryotome.core.cards import Card
+from cryotome.core.errors import DataError
+from cryotome.data.annotations.class_names import match_classes
+from cryotome.data.annotations.table import read_csv
+from cryotome.data.file_names import (
+    FLAT,
+    files_below,
+    folder_named,
+    label_of,
+    number,
+    same_spelling,
+    slide_of,
+    walk,
+)
+from cryotome.data.reading_report import report_reading
+
+PLACE = re.compile(r"{([^{}]+)}")  # of a column's value in a card's template
+NAMED = 20  # images that a report names
+
+
+def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd.DataFrame:
+    """Read images that lie in one folder per class or in folders below it, one cell an image.
+
+    A metadata CSV, where the card names one, gives slide, position (columns `x`, `y`)
+    and whatever the domains ask for; cells come in its order. Its key names an image with or
+    without suffix, and with or without the folders that it lies in. Without a CSV no slide is
+    known and the position is (0, 0); with crops, the position never decides where a patch is cut.
+
+    Raises
+    ------
+    DataError
+        A class folder is missing or empty, a key fits several images, or folder and
+        metadata disagree.
+    """
+    cells, passed_over = _list_images(images, card)
+    report_reading(images, read=len(cells), passed_over=passed_over, unit="files")
+    if annotations is None:
+        return cells.assign(x=0.0, y=0.0, **{"class": cells["named"]})
+    table = _read_metadata(annotations, card["reading"])
+    merged = _matched(cells, table, annotations)
+    absent = table.loc[~table.index.isin(merged["line"]), "key"]
+    names = f"without an image ({_first(absent)})"
+    report_reading(annotations, read=len(merged), passed_over={names: len(absent)}, unit="rows")
+    if "class" in card["reading"]:
+        _check_folders(merged, card["reading"], annotations)
+    return merged.assign(**{"class": merged["named"]})
+
+
+def _first(names: pd.Series) -> str:
+    return ", ".join(names.iloc[:NAMED]) + ", …" * (len(names) > NAMED)
+
+
+def _list_images(images: Path, card: Card) -> tuple[pd.DataFrame, dict[str, int]]:
+    """List the images of each class, and count by reason what else lies below `images`."""
+    folders = match_classes(card, [], images, "the folder's name").names
+    rows, passed_over, known = [], Counter[str](), dict[str, str]()
+    at = {folder: folder_named(images, folder) for folder in folders}
+    ours = {folder: f"{path.relative_to(images).as_posix()}/" for folder, path in at.items()}
+    for folder, name in folders.items():
+        inner = tuple(o for o in ours.values() if o.startswith(ours[folder]) and o != ours[folder])
+        below = [p.relative_to(images).as_posix() for p in files_below(at[folder])]
+        below = [p for p in below if not p.startswith(inner)]
+        found = [path for path in below if Path(path).suffix.lower() in FLAT]
+        passed_over.update(_suffix(path) for path in below if path not in set(found))
+        once, again = _each_once(images, found)
+        passed_over.update(again)
+        if not once:
+            raise DataError(f"{images / folder} holds no images of class {name!r}.")
+        both = next((image for image, file in once.items() if file in known), None)
+        if both:
+            raise DataError(
+                f"{images / both} and {images / known[once[both]]} are one file, by a link, in the "
+                "folders of two classes. Remove the wrong one."
+            )
+        known |= {file: image for image, file in once.items()}
+        rows += [(path, name, folder) for path in found if path in once]
+    for file in walk(images):
+        path = file.relative_to(images).as_posix()
+        if file.name[0] == ".":
+            passed_over["hidden"] += 1
+        elif Path(path).suffix.lower() in FLAT and not path.startswith(tuple(ours.values())):
+            top = path.split("/")[0] if "/" in path else "no folder"
+            passed_over[f"images in {top}, which `classes` does not name"] += 1
+    return pd.DataFrame(rows, columns=["image", "named", "folder"]), dict(passed_over)
+
+
+def _each_once(images: Path, found: list[str]) -> tuple[dict[str, str], Counter[str]]:
+    """Return the images that are there, to the file that each is, and count the others.
+
+    Of a file and links to it the file is taken, of links alone the first.
+    """
+    passed_over, once = Counter[str](), dict[str, str]()
+    folders = {path.parent: os.path.realpath(path.parent) for path in map(images.joinpath, found)}
+    for path in sorted(found, key=lambda path: (images / path).is_symlink()):
+        at = images / path
+        linked = at.is_symlink()
+        file = os.path.realpath(at) if linked else f"{folders[at.parent]}/{at.name}"
+        if linked and not at.exists():
+            passed_over["links to nothing"] += 1
+        elif file in once:
+            passed_over["links to images found before"] += 1
+        else:
+            once[file] = path
+    return {path: file for file, path in once.items()}, passed_over
+
+
+def _suffix(path: str) -> str:
+    return f"{Path(path).suffix or 'without a suffix'} (no image)"
+
+
+def _filled(template: str, row: dict[str, str]) -> str:
+    """Put the cells of a row into a card's template; `str.format` would obey more than names."""
+    return PLACE.sub(lambda place: row[same_spelling(place[1])], template)
+
+
+def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
+    """Read the CSV; columns key, x, y, and slide, number where `reading` names slides."""
+    asked = PLACE.findall(reading["key"] + reading.get("slide", ""))
+    needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
+    table = read_csv(path, needed, text=True)
+    spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
+    keys = [same_spelling(_filled(reading["key"], row)) for row in spelt]
+    table["key"] = [key.replace("\\", "/").removeprefix("./") for key in keys]
+    table = table.drop(columns="slide", errors="ignore")
+    if "slide" in reading:
+        table["slide"] = [same_spelling(_filled(reading["slide"], row)) for row in spelt]
+        table["number"] = table["slide"].map(number)
+    places = table.reindex(columns=["x", "y"], fill_value="0")
+    table[["x", "y"]] = places.apply(pd.to_numeric, errors="coerce").astype(float)
+    twice = table[table["key"].duplicated()]
+    if len(twice):
+        raise DataError(
+            f"{path}, line {twice.index[0]}: a second row for the image "
+            f"{twice['key'].iloc[0]} ({len(twice)} such lines). Keep one."
+        )
+    return table.drop(columns=["image", "folder", "named", "line"], errors="ignore")
+
+
+def _spellings(image: str) -> list[str]:
+    """Return the ways in which a key may name an image, the most exact first.
+
+    >>> _spellings("Normal/a/1.png")
+    ['Normal/a/1.png', 'Normal/a/1', 'a/1.png', 'a/1', '1.png', '1']
+    """
+    parts = same_spelling(image).split("/")
+    ends = ["/".join(parts[n:]) for n in range(len(parts))]
+    return [way for end in ends for way in (end, slide_of(end))]
+
+
+def _small(name: str) -> str:
+    """Return a name with its suffix in small letters: the key `1.png` may name `1.PNG`."""
+    suffix = PurePosixPath(name).suffix
+    return name.removesuffix(suffix) + suffix.lower()
+
+
+def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Give each image its row of the metadata, in the order of the rows.
+
+    Raises
+    ------
+    DataError
+        An image has no row or two, or a row has two images.
+    """
+    line = pd.Series(table.index, index=table["key"])
+    of_image, other = {}, dict[str, str]()
+    small: dict[str, list[str]] = {}
+    for key in line.index:
+        small.setdefault(_small(key), []).append(key)
+    for image in cells["image"]:
+        ways = _spellings(image)
+        keys = [way for way in ways if way in line.index]
+        keys = keys or [key for way in map(_small, ways) for key in small.get(way, [])]
+        of_image[image] = line[keys[0]] if keys else None
+        other |= dict.fromkeys(keys, image)
+    used = set(of_image.values())
+    unused = [key for key in other if line[key] not in used]
+    if unused:
+        raise DataError(
+            f"{path}, line {line[unused[0]]}: the key {unused[0]!r} names the image "
+            f"{other[unused[0]]}, which has another row. Keep one."
+        )
+    lost = [image for image, at in of_image.items() if at is None]
+    if lost:
+        raise DataError(f"{path} has no row for {len(lost)} images, first {lost[0]}.")
+    cells = cells.assign(line=cells["image"].map(of_image))
+    twice = cells["line"][cells["line"].duplicated()]
+    if len(twice):
+        at = int(twice.iloc[0])
+        same = cells.loc[cells["line"] == at, "image"]
+        raise DataError(
+            f"{path}, line {at}: the key {table.loc[at, 'key']!r} names {len(same)} images, "
+            f"{same.iloc[0]} and {same.iloc[1]}. Write suffix or folder into it, or rename one."
+        )
+    merged = cells.merge(table, left_on="line", right_index=True, validate="one_to_one")
+    return merged.sort_values("line", kind="stable", ignore_index=True)
+
+
+def _check_folders(merged: pd.DataFrame, reading: Card, path: Path) -> None:
+    due = {label_of(folder): label_of(value) for folder, value in reading["agree"].items()}
+    said = merged[same_spelling(reading["class"])].map(label_of)
+    wrong = merged.loc[said != merged["folder"].map(label_of).map(due), "image"].tolist()
+    if wrong:
+        raise DataError(
+            f"{path}: column {reading['class']!r} contradicts the folder of "
+            f"{len(wrong)} images, first {wrong[0]}. One of the two is wrong."
+        )

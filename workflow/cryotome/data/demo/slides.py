@@ -1,0 +1,110 @@
+"""Invented colorectal slides with a known signal: more lymphocytes in MSI-H. Synthetic.
+
+Pink tissue with pale nuclei lies on glass. Lymphocytes are small, round and dark, and gather in
+some places; their share among the nuclei is the signal. Stain and scanner differ between the
+cohorts, and the bath from slide to slide.
+"""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from scipy.ndimage import gaussian_filter
+
+from cryotome.core.files import written_whole
+from cryotome.data.demo.cohorts import Cohort, DemoSlide, cohort_slides
+from cryotome.data.demo.mitoses import NOTICE, Domain, ground, nucleus, stamp, tags
+
+MPP = 0.5  # µm/px
+LABORATORIES = [
+    Domain(((0.65, 0.70, 0.29), (0.07, 0.99, 0.11)), 0.5, 5, (0.0, 0.0), MPP),
+    Domain(((0.60, 0.72, 0.38), (0.12, 0.88, 0.22)), 0.8, 7, (0.0, 0.0), MPP),
+]
+ROOM = 700  # px² of tissue to a nucleus
+CROWDS = 8  # places along a side that differ in their lymphocytes
+LEVEL = 4  # times that the second level is smaller
+GLASS = 243.0
+COLUMNS = ("Participant", "Project", "MSI Status")  # of the label table
+
+
+def draw_slide(
+    rng: np.random.Generator, laboratory: Domain, *, side: int, share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one slide.
+
+    Parameters
+    ----------
+    share
+        Of lymphocytes among the nuclei, 0 to 1; negative for glass without tissue.
+
+    Returns
+    -------
+    pixels : (side, side, 3) uint8
+    tissue : (side, side) bool
+    """
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    tissue = np.hypot(x, y) < 0.40 + 0.05 * ground(rng, side, side // 8)
+    tissue &= share >= 0
+    grounds = (0.18 + 0.05 * ground(rng, side, 12), 0.30 + 0.08 * ground(rng, side, 25))
+    blue, pink = (np.where(tissue, part, 0).astype(np.float32) for part in grounds)
+    _add_nuclei(rng, blue, tissue, share)
+    strength = rng.uniform(0.85, 1.15, size=2)  # this slide's bath
+    stains = (np.array(laboratory.stains) * strength[:, None]).astype(np.float32)
+    density = np.stack([blue, pink], axis=-1) @ stains
+    blur = (laboratory.blur, laboratory.blur, 0)
+    light = gaussian_filter(GLASS * np.exp(-np.clip(density, 0, None)), blur)
+    light += laboratory.noise * rng.standard_normal(light.shape, dtype=np.float32)
+    return np.clip(light, 0, 255).astype(np.uint8), tissue
+
+
+def _add_nuclei(
+    rng: np.random.Generator, blue: np.ndarray, tissue: np.ndarray, share: float
+) -> None:
+    side = len(tissue)
+    crowd = np.exp(0.6 * rng.normal(size=(CROWDS, CROWDS)))  # where lymphocytes gather
+    for left, top in rng.uniform(0, side, size=(side * side // ROOM, 2)):
+        if not tissue[int(top), int(left)]:
+            continue
+        if rng.uniform() < share * crowd[int(top * CROWDS / side), int(left * CROWDS / side)]:
+            shape, depth = nucleus(rng, rng.uniform(4.5, 6), 1, 0), rng.uniform(1.4, 1.7)
+        else:
+            shape = nucleus(rng, rng.uniform(7, 11), rng.uniform(1, 1.5), 0)
+            depth = rng.uniform(0.4, 0.7)
+        stamp(blue, left, top, shape, depth)
+
+
+def _write_pyramid(path: Path, pixels: np.ndarray, *, says_mpp: bool) -> None:
+    tiles: dict[str, Any] = {"tile": (256, 256), "photometric": "rgb"}
+    tiles |= {"compression": "zlib", "compressionargs": {"level": 1}}
+    side = len(pixels) // LEVEL
+    small = pixels[: side * LEVEL, : side * LEVEL].reshape(side, LEVEL, side, LEVEL, 3)
+    first = tags(MPP) if says_mpp else {"description": NOTICE}
+    with written_whole(path) as beside, tifffile.TiffWriter(beside) as tiff:
+        tiff.write(pixels, **tiles, **first)
+        tiff.write(small.mean(axis=(1, 3)).astype(np.uint8), subfiletype=1, **tiles)
+
+
+def make_slides(cohort: Cohort, folder: Path) -> None:
+    """Write the slides of a cohort as pyramidal tiled TIFF."""
+    for number, slide in enumerate(cohort_slides(cohort)):
+        rng = np.random.default_rng([cohort.seed, number])
+        share = rng.uniform(0.05, 0.25) + cohort.effect * (slide.label == "MSI-H")
+        share = -1.0 if slide.shows == "glass" else share
+        pixels, _ = draw_slide(rng, LABORATORIES[cohort.laboratory], side=cohort.side, share=share)
+        says_mpp = slide.shows != "no mpp"
+        _write_pyramid(folder / f"{slide.name}.tiff", pixels, says_mpp=says_mpp)
+
+
+def _write_rows(path: Path, rows: list[tuple[str, ...]]) -> None:
+    with written_whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
+def write_tables(labels: Path, table: Path, slides: list[DemoSlide]) -> None:
+    """Write the label table, with a project that no card asks for, and the slide table."""
+    known = {slide.patient: slide.label for slide in slides}
+    rows = [(patient, "DEMO", label) for patient, label in known.items()]
+    _write_rows(labels, [COLUMNS, *rows, ("OTHER-001", "OTHER", "MSI-H")])
+    _write_rows(table, [("FILENAME", "PATIENT"), *((s.name, s.patient) for s in slides)])

@@ -1,0 +1,249 @@
+"""The patch store: one patch per cell, cut once; written, gone on with, read."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cryotome.core import step_versions as recipes
+from cryotome.core.cards import Card
+from cryotome.core.errors import DataError, StoreError
+from cryotome.core.files import sha256
+from cryotome.core.store import PATCHES, VERSION, open_hdf5, passport, read_ids, read_rows
+from cryotome.data.cells import load_cells
+from cryotome.data.image_tags import check_resolution
+from cryotome.data.images import Opened, crash, find_image, microns_per_pixel, open_image
+from cryotome.data.windows import cut_patch
+from cryotome.runtime import ledger
+from cryotome.runtime.child_process import Run, children, here
+from cryotome.runtime.resume import STORE, Growing, growing
+from cryotome.study.geometry import stored_side
+
+BATCH = 64  # patches held before they are written
+
+
+def scale_of(image: Opened, path: Path, card: Card) -> float:
+    """Return level-0 px per patch px for an image and a dataset's card.
+
+    Raises
+    ------
+    CardError
+        µm/px are needed, and neither the image nor the card says.
+    UnfitError
+        The image's pixels are not square, or its µm/px contradict the card's.
+    """
+    resolution, rule = card["patch"]["resolution"], card.get("mpp")
+    overrides = card.get("mpp_overrides_file")
+    if resolution == "native":
+        check_resolution((image.mpp, image.aspect), path, rule, overrides)
+        return 1.0
+    return float(resolution / microns_per_pixel(image, path, rule, overrides=overrides))
+
+
+def centres(cells: pd.DataFrame, image: Opened, card: Card) -> list[tuple[float, float]]:
+    """Return where the cells of one image lie in it, level-0 px."""
+    if card["reader"] == "class_folders":  # the image is a crop around its one cell
+        return [(image.size[0] / 2, image.size[1] / 2)] * len(cells)
+    return list(zip(cells["x"], cells["y"], strict=True))
+
+
+def cut_image(cells: pd.DataFrame, path: Path, card: Card) -> Iterator[np.ndarray]:
+    """Open the image of these cells once and yield their patches in order."""
+    image = open_image(path)
+    scale = scale_of(image, path, card)
+    for x, y in centres(cells, image, card):
+        yield cut_patch(
+            image, x, y, side=card["patch"]["side"], scale=scale, border=card["patch"]["border"]
+        )
+
+
+def _stamp(path: Path) -> str:
+    """Name the version of an image file: size and time of change."""
+    about = path.stat()
+    return f"{about.st_size}-{about.st_mtime_ns}"
+
+
+def _cut_into(
+    store: Growing, cells: pd.DataFrame, folder: Path, card: Card, bar: tqdm, run: Run
+) -> None:
+    """Cut the cells of one image that the store does not hold yet."""
+    path = find_image(folder, cells["image"].iloc[0])
+    stamp = _stamp(path) if path.exists() else ""
+    parts = [cells[first : first + BATCH] for first in range(0, len(cells), BATCH)]
+    waiting = [part for part in parts if not store.holds(part.index[0], len(part), stamp)]
+    with bar.get_lock():
+        bar.update(len(cells) - sum(map(len, waiting)))
+    if not waiting:
+        return
+    patches = run(cut_image, pd.concat(waiting), path, card)
+    try:
+        for part in waiting:
+            store.put(part.index[0], np.stack(list(islice(patches, len(part)))), stamp)
+            with bar.get_lock():
+                bar.update(len(part))
+        next(patches, None)  # so that a process that gave them is free again
+    except ChildProcessError as error:
+        raise crash(path, error) from error
+
+
+def write_patches(
+    store: Path,
+    cells_csv: Path,
+    folder: Path,
+    card: Card,
+    *,
+    dataset: str,
+    broken: str,
+    partial: Path,
+    threads: int,
+) -> None:
+    """Cut every cell of a dataset into one HDF5 file, in parallel over images.
+
+    The file holds `patch` (n, stored, stored, 3) uint8, contiguous, and `id` (n,), and
+    carries its passport as attributes. It appears under its name only when complete; what
+    a kill leaves in `partial` is gone on with.
+
+    Parameters
+    ----------
+    broken
+        What to do with images that cannot be cut: `refuse`, or `drop`, which leaves their
+        patches black, names them in the passport, and counts on the audit to leave the
+        cells out.
+
+    Raises
+    ------
+    DataError
+        Images are missing or broken, or their resolution is unknown and needed; each is
+        named, after all others have been cut.
+    """
+    cells = load_cells(cells_csv).sort_values("image", kind="stable", ignore_index=True)
+    side = stored_side(card["patch"]["side"])
+    about = _passport(card, dataset, cells_csv)
+    begun = growing(
+        partial,
+        "patch",
+        shape=(len(cells), side, side, 3),
+        dtype="u1",
+        ids=cells["id"].to_numpy(),
+        passport=about | {"mpp": card.get("mpp")},
+    )
+    with begun as grown:
+        start, due = perf_counter(), len(cells) - grown.finished
+        lost = _cut_all(grown, cells, folder, card, dataset=dataset, threads=threads)
+        ledger.tell(patches=due, seconds=perf_counter() - start)
+        if len(lost) == cells["image"].nunique() or (lost and broken != "drop"):
+            raise DataError(_broken_images(lost, dataset))
+        if lost:
+            print(_broken_images(lost, dataset), file=sys.stderr)
+        for first in cells.index[cells["image"].isin(lost)]:
+            grown.put(first, np.zeros((1, side, side, 3)))
+        content = {"broken": json.dumps(lost), "patches_sha256": _content_hash(partial / STORE)}
+        grown.finish(store, about | content)
+
+
+def _passport(card: Card, dataset: str, cells_csv: Path) -> dict[str, Any]:
+    return {
+        "format": PATCHES,
+        "version": VERSION,
+        "recipe": recipes.PATCHES,
+        "dataset": dataset,
+        "seen": card["patch"]["side"],
+        "patch": json.dumps(card["patch"], sort_keys=True),
+        "cells_sha256": sha256(cells_csv),
+        "versions": json.dumps({name: version(name) for name in ("openslide-bin", "pillow")}),
+    }
+
+
+def _cut_all(
+    store: Growing, cells: pd.DataFrame, folder: Path, card: Card, *, dataset: str, threads: int
+) -> dict[str, str]:
+    """Cut image after image, and return those that gave nothing, with the reason.
+
+    Where an attempt before this one was killed, an image may have crashed it: they are read in
+    child processes, which costs a few seconds and names the image that crashes. Fewer at once,
+    for it may have been want of memory.
+    """
+    groups = {str(name): part for name, part in cells.groupby("image", sort=False)}
+    bar = tqdm(total=len(cells), desc=f"cut {dataset}", unit="patch", mininterval=5)
+
+    def cut(part: pd.DataFrame) -> str:
+        try:
+            _cut_into(store, part, folder, card, bar, run)
+        except DataError as error:
+            return str(error)
+        return ""
+
+    with ExitStack() as stack:
+        stack.enter_context(bar)
+        run = stack.enter_context(children(max(1, threads // 2))) if store.crashed else here
+        pool = stack.enter_context(ThreadPoolExecutor(threads))
+        reasons = dict(zip(groups, pool.map(cut, groups.values()), strict=True))
+    return {name: why for name, why in reasons.items() if why}
+
+
+def _broken_images(lost: dict[str, str], dataset: str) -> str:
+    reasons = "\n".join(f"  {why}" for why in list(lost.values())[:20])
+    more = f"\n  ... and {len(lost) - 20} more" if len(lost) > 20 else ""
+    return (
+        f"{len(lost)} images of {dataset!r} gave no patches; all others are cut and kept:\n"
+        f"{reasons}{more}\nMend them and rerun, or leave their cells out with "
+        "`audit: {broken: drop}` in the dataset's card."
+    )
+
+
+def _content_hash(store: Path) -> str:
+    digest = hashlib.sha256()
+    with open_hdf5(store) as file:
+        for first in range(0, len(file["patch"]), 1024):
+            digest.update(file["patch"][first : first + 1024].tobytes())
+    return digest.hexdigest()
+
+
+def read_patches(path: Path, *, cells: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Read a patch store whole, margins included.
+
+    Returns
+    -------
+    patches : (n, stored, stored, 3) uint8
+    ids : (n,) int
+    passport
+        `seen` is the side that the network sees, px.
+
+    Raises
+    ------
+    StoreError
+        The store was cut from another table of cells, or is damaged.
+    """
+    stamps = passport(path, PATCHES)
+    if stamps["cells_sha256"] != sha256(cells):
+        raise StoreError(f"{path} was cut from another {cells}. Delete it and rerun.")
+    return read_rows(path, "patch"), read_ids(path), stamps
+
+
+def seen_patches(path: Path, rows: dict[str, list[int]]) -> dict[str, np.ndarray]:
+    """Read what the network sees of some cells, given by id.
+
+    Returns
+    -------
+    name to (n, side, side, 3) uint8
+    """
+    seen = passport(path, PATCHES)["seen"]
+    place = {int(id_): row for row, id_ in enumerate(read_ids(path))}
+
+    def one(id_: int) -> np.ndarray:
+        whole = read_rows(path, "patch", slice(place[id_], place[id_] + 1))[0]
+        edge = (len(whole) - seen) // 2
+        return whole[edge : edge + seen, edge : edge + seen]
+
+    return {name: np.stack([one(id_) for id_ in ids]) for name, ids in rows.items()}

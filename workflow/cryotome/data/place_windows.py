@@ -1,0 +1,63 @@
+"""Where the network looks for each cell: windows as they were cut, in px of their image."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cryotome.core.cards import Card
+from cryotome.core.store import PATCHES, passport
+from cryotome.data.images import find_image, open_image
+from cryotome.data.patches import centres, scale_of
+from cryotome.data.windows import margin_of, placed_window
+
+COLUMNS = ["id", "left", "top", "side", "margin", "place"]
+
+
+def place_windows(cells: pd.DataFrame, store: Path, folder: Path, card: Card) -> pd.DataFrame:
+    """Say where the network looks for each cell: its patch as it was cut, level-0 px.
+
+    Crops of one slide lie in the slide's coordinates, so that what two of them share is
+    found; where a crop's position is not known (x = y = 0), it lies alone in its own.
+
+    Parameters
+    ----------
+    cells
+        The table of cells.
+    store
+        The patch store cut from it, which names the images that could not be read.
+    folder
+        Folder of the images.
+
+    Returns
+    -------
+    data frame with columns id, left, top, side, margin, place
+        left, top, side: what is seen; margin: how far the stored patch reaches beyond it on
+        each side; place: the image or slide whose coordinates these are. Cells on broken
+        images, which enter no split, have a place and no numbers.
+    """
+    broken = json.loads(passport(store, PATCHES)["broken"])
+    parts = [
+        _windows_of(part, None if name in broken else find_image(folder, str(name)), card)
+        for name, part in cells.groupby("image", sort=False)
+    ]
+    return pd.concat(parts).sort_values("id", ignore_index=True)
+
+
+def _windows_of(cells: pd.DataFrame, path: Path | None, card: Card) -> pd.DataFrame:
+    """Place the windows of one image's cells; `path` is None where it cannot be read."""
+    crops = card["reader"] == "class_folders"
+    known = crops & (cells[["x", "y"]] != 0).any(axis=1)
+    table = cells[["id"]].assign(place=cells["slide"].where(known, cells["image"]))
+    if path is None:
+        return table.reindex(columns=COLUMNS)
+    image, side = open_image(path), card["patch"]["side"]
+    scale = scale_of(image, path, card)
+    where = centres(cells, image, card)
+    how = {"side": side, "scale": scale, "border": card["patch"]["border"], "size": image.size}
+    seen = [placed_window(x, y, **how) for x, y in where]
+    corners = np.array([(window.left, window.top) for window in seen])
+    shift = cells[["x", "y"]].to_numpy(dtype=float) - np.array(where)  # from a crop to its slide
+    table[["left", "top"]] = corners + np.where(known, 1, 0)[:, None] * shift
+    return table.assign(side=side * scale, margin=margin_of(side, scale))[COLUMNS]

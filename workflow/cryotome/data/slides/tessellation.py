@@ -1,0 +1,171 @@
+"""The tiles that one slide gives, or why it gives none."""
+
+import math
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from cryotome.core.cards import Card
+from cryotome.core.errors import DataError, UnfitError
+from cryotome.data.image_tags import ENLARGED, contradiction
+from cryotome.data.images import Opened, crash, microns_per_pixel, open_image
+from cryotome.data.slides.histobistro import keeps
+from cryotome.data.slides.tissue_mask import (
+    jpeg_of,
+    read_thumbnail,
+    read_tile,
+    seen_side,
+    thumbnail_resolution,
+    tile_grid,
+    tissue_mask,
+    tissue_shares,
+)
+from cryotome.runtime.child_process import children
+
+WAITING = 64  # tiles that are read ahead
+
+
+@dataclass(frozen=True)
+class Tessellation:
+    """What a slide gives.
+
+    Attributes
+    ----------
+    status
+        `ok`, `coarse` where its tiles are enlarged, or why there are none: `missing`, `broken`,
+        `unfit`, `no mpp`, `no tissue`.
+    reason
+        The same as a sentence; for `ok`, what is odd, or nothing.
+    size, mpp, side
+        Width and height, level-0 px; µm per level-0 px; side of a tile, level-0 px.
+    thumbnail, mask
+        (h, w, 3) uint8 and (h, w) bool; empty where no pixel was read.
+    coords, tissue
+        Upper left corners (n, 2), level-0 px, and shares of tissue (n,).
+    jpegs
+        The tiles, for a tiling that stores them.
+    """
+
+    status: str
+    reason: str = ""
+    size: tuple[int, int] = (0, 0)
+    mpp: float = math.nan
+    side: float = math.nan
+    thumbnail: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 3), np.uint8))
+    mask: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), bool))
+    coords: np.ndarray = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    tissue: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    jpegs: list[np.ndarray] = field(default_factory=list)
+
+
+def tessellate(path: Path | None, tiling: Card, mpp: float | None) -> Tessellation:
+    """Find the tiles of one slide, whatever state it is in.
+
+    Parameters
+    ----------
+    path
+        None where the cohort names a slide that is not at hand.
+    tiling
+        An entry of `tiles` in the dataset's card, as `cards.tiling_of` gives it.
+    mpp
+        µm per level-0 px for slides that do not say.
+
+    Raises
+    ------
+    OSError
+        The disk fails, which is not the slide's fault.
+    """
+    if path is None or not path.exists():
+        return Tessellation("missing", f"{path or 'its file'} is not at hand")
+    try:
+        image = open_image(path)
+        if not (image.mpp or mpp):
+            why = f"{path} does not say how many µm a pixel measures; write `mpp:` in the card"
+            return Tessellation("no mpp", why, size=image.size)
+        overrides = tiling.get("mpp_overrides_file")
+        known = microns_per_pixel(image, path, mpp, overrides=bool(overrides))
+        found = _tessellated(image, tiling, known)
+        odd = contradiction(image.mpp, path, mpp) if overrides is None else ""
+        return replace(found, reason=". ".join(filter(None, (found.reason, odd))))
+    except UnfitError as error:
+        return Tessellation("unfit", str(error))
+    except DataError as error:
+        return Tessellation("broken", str(error))
+
+
+def _tessellated(image: Opened, tiling: Card, mpp: float) -> Tessellation:
+    tile = tiling["side"] * tiling["mpp"]  # µm
+    side, microns = tile / mpp, thumbnail_resolution(tile)
+    thumbnail = read_thumbnail(image, microns / mpp)
+    mask = tissue_mask(thumbnail, microns)
+    coords = tile_grid(image.size, side)
+    shares = tissue_shares(mask, coords, side=side, size=image.size)
+    kept = shares >= tiling["least_tissue"]
+    jpegs: list[np.ndarray] = []
+    if "filter" in tiling or "stored" in tiling:
+        passed, jpegs = _looked_at(image, coords[kept], tiling, side)
+        kept[np.flatnonzero(kept)[~passed]] = False
+    found = {"size": image.size, "mpp": mpp, "side": side, "thumbnail": thumbnail, "mask": mask}
+    if not kept.any():
+        return Tessellation("no tissue", _why_none(len(kept), tile, tiling), **found)
+    found |= {"coords": coords[kept], "tissue": shares[kept], "jpegs": jpegs}
+    times = seen_side(tiling) / side
+    if times > ENLARGED:
+        why = f"its {mpp:.4g} µm/px are too coarse, and its tiles are enlarged {times:.3g} times"
+        return Tessellation("coarse", why, **found)
+    return Tessellation("ok", **found)
+
+
+def _why_none(count: int, tile: float, tiling: Card) -> str:
+    if not count:
+        return f"no tile of {tile:g} µm fits into it"
+    least = f"tissue fills none of its {count:,} tiles of {tile:g} µm to {tiling['least_tissue']:g}"
+    return least + ", or its filter keeps none of those" * ("filter" in tiling)
+
+
+def _looked_at(
+    image: Opened, coords: np.ndarray, tiling: Card, side: float
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Read every tile: say which pass the filter, and encode those where they are stored."""
+    passed, jpegs = np.ones(len(coords), bool), []
+    pixels = tile_pixels(image, coords, side=side, seen=seen_side(tiling))
+    for row, tile in enumerate(tqdm(pixels, total=len(coords), unit="tile", mininterval=5)):
+        passed[row] = "filter" not in tiling or keeps(tile)
+        if passed[row] and "stored" in tiling:
+            jpegs.append(jpeg_of(tile, tiling["quality"]))
+    return passed, jpegs
+
+
+def tile_pixels(
+    image: Opened, coords: np.ndarray, *, side: float, seen: int, threads: int = 1
+) -> Iterator[np.ndarray]:
+    """Yield tiles (seen, seen, 3) uint8 in order; threads share one open slide."""
+
+    def one(corner: np.ndarray) -> np.ndarray:
+        return read_tile(image, *corner, reach=side, side=seen)
+
+    with ThreadPoolExecutor(threads) as pool:
+        for first in range(0, len(coords), WAITING):
+            yield from pool.map(one, coords[first : first + WAITING])
+
+
+def _yielded(*arguments: Any) -> Iterator[Tessellation]:
+    yield tessellate(*arguments)
+
+
+def tessellate_apart(path: Path | None, tiling: Card, mpp: float | None) -> Tessellation:
+    """Tessellate in a child process: this slide may have crashed the one before.
+
+    Parameters, result and errors as of `tessellate`.
+    """
+    try:
+        with children(1) as run:
+            return next(run(_yielded, path, tiling, mpp))
+    except ChildProcessError as error:
+        assert path
+        return Tessellation("broken", str(crash(path, error)))

@@ -1,0 +1,79 @@
+"""A slide as it was tessellated, for people: the tissue outlined, the kept tiles framed."""
+
+from pathlib import Path
+from textwrap import wrap
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+
+from cryotome.core.files import written_whole
+from cryotome.data.slides.tessellation import Tessellation
+
+LONGEST, NARROWEST = 768, 440  # px of the picture; of what its caption needs
+LARGER = 8  # times at most that a thumbnail is blown up
+TISSUE, TILE, FRAME = (20, 130, 40), (20, 70, 200), (190, 190, 190)
+NOTICE, INK = (178, 34, 34), (40, 40, 40)
+SMALL, LETTER, LINE, MARGIN = 13, 7, 18, 8  # px: font, width of its letters, line, around
+LINES = 4  # of each part of the caption at most
+
+
+def draw_tiles(found: Tessellation, title: str, notice: str) -> Image.Image:
+    """Draw the thumbnail of a slide, the outline of its tissue and its tiles, over a caption.
+
+    Parameters
+    ----------
+    title
+        Names the slide.
+    notice
+        That its tissue is synthetic, empty where it is not.
+    """
+    picture = _drawn(found)
+    width = max(picture.width, NARROWEST)
+    said = [(notice.upper(), NOTICE), (title, INK), (_summary(found), INK), (found.reason, INK)]
+    lines = [  # Pillow's own font has no µ
+        (line.replace("µ", "u"), ink)
+        for text, ink in said
+        for line in wrap(text, (width - 2 * MARGIN) // LETTER)[:LINES]
+    ]
+    page = Image.new("RGB", (width, picture.height + 2 * MARGIN + LINE * len(lines)), "white")
+    page.paste(picture, ((width - picture.width) // 2, 0))
+    pen = ImageDraw.Draw(page)
+    for row, (line, ink) in enumerate(lines):
+        at = (MARGIN, picture.height + MARGIN + row * LINE)
+        pen.text(at, line, fill=ink, font=ImageFont.load_default(SMALL))
+    return page
+
+
+def _drawn(found: Tessellation) -> Image.Image:
+    height, width = found.mask.shape
+    if not found.mask.size:
+        return Image.new("RGB", (NARROWEST, 0))
+    times = min(LONGEST / max(height, width), LARGER)
+    size = (max(1, round(width * times)), max(1, round(height * times)))
+    picture = Image.fromarray(found.thumbnail).resize(size, Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(picture)
+    scale = np.array(size) / found.size  # px of the picture per level-0 px
+    for corner in found.coords:
+        (left, top), (right, bottom) = corner * scale, (corner + found.side) * scale - 1
+        pen.rectangle((left, top, max(left, right), max(top, bottom)), outline=TILE)
+    inside = np.asarray(Image.fromarray(found.mask).resize(size, Image.Resampling.NEAREST))
+    pen.rectangle((0, 0, size[0] - 1, size[1] - 1), outline=FRAME)
+    edge = inside & ~ndimage.binary_erosion(inside, np.ones((3, 3)), iterations=2)
+    picture.paste(TISSUE, mask=Image.fromarray(edge))
+    return picture
+
+
+def _summary(found: Tessellation) -> str:
+    if not found.mask.size:
+        return f"{found.status}: no tiles"
+    return (
+        f"{found.status}: {len(found.coords):,} tiles of {found.side * found.mpp:g} µm (blue), "
+        f"{100 * found.mask.mean():.0f} % tissue (green), {found.mpp:.4g} µm/px"
+    )
+
+
+def save_tiles(picture: Path, found: Tessellation, title: str, notice: str) -> None:
+    """Write the picture as a PNG of at most 256 colours."""
+    with written_whole(picture) as beside:
+        draw_tiles(found, title, notice).quantize(256).save(beside, "PNG", optimize=True)

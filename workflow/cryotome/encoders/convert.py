@@ -1,0 +1,195 @@
+"""A published checkpoint becomes the parameters of a network, as its card's `checkpoint` says."""
+
+import inspect
+import re
+from fnmatch import fnmatchcase
+from math import isqrt
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cryotome.core.cards import Card
+from cryotome.core.errors import WeightsError
+from cryotome.encoders.weights import read_file
+
+State = dict[str, Tensor]
+SHOWN = 8  # names of a kind that a message spells out
+
+
+def convert(content: dict[str, Any], how: dict[str, Any], network: State) -> State:
+    """Unwrap, rename and reshape the parameters of a file.
+
+    Parameters
+    ----------
+    content
+        What the file holds: parameters by name, or entries of which one holds them.
+    how
+        `checkpoint` of the model's card; its keys are explained in its schema.
+    network
+        The parameters of the network that is to take them; asked for the size of its grid.
+
+    Raises
+    ------
+    WeightsError
+        The file lacks something that `how` speaks of.
+    """
+    state = _unwrapped(content, how)
+    state = {_renamed(name, how.get("rename", [])): value for name, value in state.items()}
+    state = _joined(state, how.get("join", {}))
+    for name, axis in how.get("sum", {}).items():
+        state[name] = _of(state, name).sum(axis)
+    if "class_position" in how:
+        position = _of(state, "pos_embed")
+        state["cls_token"] = _of(state, "cls_token") + position[:, :1]
+        state["pos_embed"] = position[:, 1:]
+    if "grid" in how:
+        name = how["grid"]["parameter"]
+        count = network[name].shape[1]
+        state[name] = resize_grid(_of(state, name), count=count, offset=how["grid"]["offset"])
+    return state
+
+
+def _unwrapped(content: dict[str, Any], how: dict[str, Any]) -> State:
+    if "inside" in how:
+        content = _of(content, how["inside"])
+    start, out = how.get("keep", ""), how.get("drop", [])
+    named = {name.removeprefix(start): v for name, v in content.items() if name.startswith(start)}
+    if not named:
+        raise WeightsError(f"no name in it begins {start!r}; it has {_listed(list(content))}")
+    return {
+        name: value
+        for name, value in named.items()
+        if not any(fnmatchcase(name, pattern) for pattern in out)
+    }
+
+
+def _of(state: dict[str, Any], name: str) -> Any:
+    if name not in state:
+        raise WeightsError(f"it has no {name!r}, but {_listed(list(state))}")
+    return state[name]
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(map(repr, names[:SHOWN])) + more if names else "nothing"
+
+
+def _renamed(name: str, pairs: list[list[str]]) -> str:
+    for pattern, replacement in pairs:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _joined(state: State, joins: dict[str, list[str]]) -> State:
+    """Join parameters that the network keeps as one; `{}` stands for the same text in all names."""
+    for whole, parts in joins.items():
+        first = re.compile(re.escape(parts[0]).replace(r"\{\}", "(.+)"))
+        for fill in [found[1] for name in state if (found := first.fullmatch(name))]:
+            values = [_of(state, part.replace("{}", fill)) for part in parts]
+            state[whole.replace("{}", fill)] = torch.cat(values)
+            for part in parts:
+                del state[part.replace("{}", fill)]
+    return state
+
+
+def resize_grid(position: Tensor, *, count: int, offset: float) -> Tensor:
+    """Resize position embeddings, bicubic without antialias, prefix tokens kept.
+
+    Parameters
+    ----------
+    position : (1, prefix + old * old, dim)
+    count
+        prefix + new * new, the tokens of the network.
+    offset
+        The factor is (new + offset) / old: 0.1 in the code of DINOv2 (Oquab et al. 2023).
+
+    Returns
+    -------
+    (1, count, dim)
+    """
+    old, new = isqrt(position.shape[1]), isqrt(count)
+    prefix = position.shape[1] - old * old
+    if old == new:
+        return position
+    grid = position[:, prefix:].unflatten(1, (old, old)).permute(0, 3, 1, 2).float()
+    factor = (new + offset) / old
+    how: dict[str, Any] = {"scale_factor": (factor, factor)} if offset else {"size": (new, new)}
+    grid = functional.interpolate(grid, mode="bicubic", **how)
+    resized = grid.flatten(2).transpose(1, 2).to(position.dtype)  # (1, new * new, dim)
+    return torch.cat([position[:, :prefix], resized], dim=1)
+
+
+def check_fit(state: State, network: State, unused: list[str]) -> State:
+    """Return the state, completed where the embedding does not need a parameter.
+
+    Raises
+    ------
+    WeightsError
+        Parameters are missing, unexpected or of another shape; their names are given.
+    """
+    spare = {name for name in network if any(fnmatchcase(name, p) for p in unused)}
+    state = {name: network[name] for name in spare} | state
+    odd = {
+        "missing": [name for name in network if name not in state],
+        "unexpected": [name for name in state if name not in network],
+        "misshapen": [
+            f"{name} {tuple(value.shape)} for {tuple(network[name].shape)}"
+            for name, value in state.items()
+            if name in network and value.shape != network[name].shape
+        ],
+    }
+    if any(odd.values()):
+        said = "; ".join(f"{kind}: {_listed(names)}" for kind, names in odd.items() if names)
+        raise WeightsError(said)
+    return state
+
+
+def load_state(network: nn.Module, path: Path, card: Card, name: str) -> None:
+    """Load a checkpoint strictly, converted as its card says.
+
+    Raises
+    ------
+    WeightsError
+        The file is no checkpoint, or a parameter is missing, unexpected or of another
+        shape; its name is given.
+    """
+    content, how = read_file(path, name), card.get("checkpoint", {})
+    try:
+        state = convert(content, how, network.state_dict())
+        if card["loader"] == "transformers":
+            state = _renamed_by_transformers(network, state)
+        state = check_fit(state, network.state_dict(), how.get("unused", []))
+    except WeightsError as error:
+        raise WeightsError(
+            f"{path} does not fit the card of {name}: {error}. It may be the file of another "
+            f"model, or config/models/{name}.yaml is wrong."
+        ) from error
+    network.load_state_dict(state, strict=True)
+
+
+def _renamed_by_transformers(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Let transformers give the parameters of published checkpoints their present names."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # what does not fit is said by `check_fit`
+    logging.disable_progress_bar()
+    loaded, report = type(network).from_pretrained(
+        None, config=network.config, state_dict=state, output_loading_info=True,
+        ignore_mismatched_sizes=True, **without_pooler(type(network)),
+    )  # fmt: skip
+    result = dict(loaded.state_dict())
+    for name in report["missing_keys"]:
+        result.pop(name)
+    result |= {name: state[name] for name in sorted(report["unexpected_keys"])}
+    for name, found, _ in report["mismatched_keys"]:
+        result[name] = torch.empty(found)
+    return result
+
+
+def without_pooler(network: type[nn.Module]) -> dict[str, bool]:
+    """Return what keeps a class of transformers from adding a layer that no embedding passes."""
+    takes = "add_pooling_layer" in inspect.signature(network.__init__).parameters
+    return {"add_pooling_layer": False} if takes else {}

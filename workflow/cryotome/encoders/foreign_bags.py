@@ -1,0 +1,195 @@
+"""Bags that other programs wrote: what they hold, and what they say of themselves."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from cryotome.core.cards import Card
+from cryotome.core.errors import StoreError, blame_place
+from cryotome.core.store import UNREADABLE, open_hdf5
+
+FORMS = (("feats", "coords"), ("features", "coords"))  # HistoBistro and STAMP; CLAM and TRIDENT
+OURS = "cryotome"  # begins the `format` of our own stores
+# what names the model: STAMP's `extractor`, HistoBistro's `model_name`, and what others may say
+MODEL = {"extractor", "extractor_name", "model_name", "model", "encoder", "encoder_name"}
+MODEL |= {"patch_encoder", "feature_extractor"}
+MICRONS = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers")
+UNITS = {**dict.fromkeys(MICRONS, "um"), **dict.fromkeys(("px", "pixel", "pixels"), "px")}
+# what says how large a tile is, and in which unit (none: `unit` says it)
+SIZES = {"tile_size_um": "um", "tile_size_px": "px", "patch_size": "px", "tile_size": ""}
+RESOLUTIONS = ("mpp", "resolution_in_mpp", "target_mpp")
+POWERS = ("target_magnification", "magnification")
+SAID = (*MODEL, "feat_type", "unit", *SIZES, *RESOLUTIONS, *POWERS, "name")
+# shares by which numbers may differ: rounding; scanners' 20x measure 0.46 to 0.55 µm/px
+EXACT, NOMINAL = 0.01, 0.15
+
+
+def has_passport(path: Path) -> bool:
+    """Whether a file is a store of this workflow; False for whatever cannot be read, too."""
+    try:
+        with open_hdf5(path) as file:
+            return str(_plain(file.attrs.get("format"))).startswith(OURS)
+    except UNREADABLE:
+        return False
+
+
+def may_be_ours(path: Path) -> bool:
+    """Whether a file has our passport, or cannot be read: then its reader says what is wrong."""
+    return not h5py.is_hdf5(path) or has_passport(path)
+
+
+def read_foreign(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Read a bag that another program wrote, and hold what it says of itself against the card.
+
+    Parameters
+    ----------
+    card
+        `where` the dataset's card lies, `model`, its `names` and `dim`; `tiling` of the dataset
+        (`mpp`, `side`) where it has one; `says`: what the files may say besides.
+
+    Returns
+    -------
+    features (n, dim) float32; coords (n, 2) int64 in whatever unit its maker counts; what it says
+
+    Raises
+    ------
+    StoreError
+        It holds no bag, has another number of features than the model, or says that it was made
+        by another model or from other tiles.
+    """
+    try:
+        with open_hdf5(path) as file:
+            names = next((names for names in FORMS if set(names) <= set(file)), None)
+            if names is None:
+                raise StoreError(
+                    f"{path} is no bag that is known: it holds {sorted(file)}, where HistoBistro "
+                    "and STAMP write feats and coords, CLAM and TRIDENT features and coords."
+                )
+            for name in names:
+                if getattr(file[name], "dtype", np.dtype(object)).kind not in "iuf":
+                    raise StoreError(
+                        f"{path}: {name} holds no plain numbers. Write the file anew with arrays "
+                        "of numbers."
+                    )
+            features, coords = (_without_first(np.asarray(file[name][()])) for name in names)
+            said = _said(file, names)
+    except UNREADABLE as error:
+        blame_place(error, path)
+        raise StoreError(f"{path} cannot be read: {error}.") from error
+    _check_form(path, names[0], features, coords)
+    _check_said(path, said, card)
+    if features.shape[1] != card["dim"]:
+        raise StoreError(
+            f"{path}: {names[0]} has {features.shape[1]} features a tile, but the model "
+            f"{card['model']}, whose bags {card['where']} says they are, has {card['dim']}. Name "
+            "the model that made them in `bags:` there."
+        )
+    return features.astype(np.float32), coords[:, -2:].astype(np.int64), said
+
+
+def _check_form(path: Path, name: str, features: np.ndarray, coords: np.ndarray) -> None:
+    if features.ndim != 2 or features.dtype.kind != "f" or not np.isfinite(features).all():
+        raise StoreError(f"{path}: {name} is no finite (n, dim), but {features.shape}.")
+    shapes = {(len(features), 2), (len(features), 3)}
+    if coords.shape not in shapes or coords.dtype.kind not in "iuf":
+        raise StoreError(
+            f"{path}: coords is {coords.shape} where {name} is {features.shape}; it must be "
+            f"(n, 2), x and y, or (n, 3), scene, x and y."
+        )
+
+
+def _without_first(values: np.ndarray) -> np.ndarray:
+    """Drop a leading dimension of one, which CLAM and TRIDENT may write."""
+    return values[0] if values.ndim == 3 and len(values) == 1 else values
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as text or number; of several equal values one, of none None."""
+    if value is None or isinstance(value, h5py.Empty):
+        return None
+    values = list(dict.fromkeys(np.asarray(value).ravel().tolist()))
+    texts = [v.decode(errors="replace") if isinstance(v, bytes) else v for v in values]
+    return None if not texts else texts[0] if len(texts) == 1 else str(texts)
+
+
+def _said(file: h5py.File, names: tuple[str, str]) -> dict[str, Any]:
+    """Return what a bag says of itself: attributes of file and datasets, and scalar datasets."""
+    found: dict[str, Any] = {}
+    scalars = {
+        key: file[key][()]
+        for key in file
+        if key not in names and isinstance(file[key], h5py.Dataset) and file[key].size == 1
+    }
+    features, coords = (file[name].attrs for name in names)
+    args = _plain(scalars.pop("args", file.attrs.get("args")))
+    # `name` is the encoder on TRIDENT's features, and the slide anywhere else
+    for source in (_args(args), scalars, file.attrs, coords, features):
+        found |= {
+            key.lower(): _plain(source[key])
+            for key in source
+            if key.lower() in SAID and (key.lower() != "name" or source is features)
+        }
+    return {key: value for key, value in found.items() if value not in (None, "")}
+
+
+def _args(text: Any) -> dict[str, Any]:
+    """Return the arguments that HistoBistro keeps as JSON; a resolution of 0 is none."""
+    try:
+        args = json.loads(text)
+        kept = {key: args[key] for key in ("patch_size", *RESOLUTIONS) if args.get(key)}
+    except (TypeError, ValueError, AttributeError):
+        return {}
+    return kept
+
+
+def _check_said(path: Path, said: dict[str, Any], card: Card) -> None:
+    for name, value in said.items():
+        allowed = card.get("says", {}).get(name)
+        if allowed is not None and (str(allowed) == str(value) or _near(value, allowed, 1e-9)):
+            continue
+        due = _contradicted(name, value, said, card)
+        if due:
+            raise StoreError(
+                f"{path} says {name} {value!r}, but {card['where']} says {due}. Correct `bags:` or "
+                f"`tiles:` there; if both mean the same, add `says: {{{name}: {value}}}` to the "
+                f"entry {card['model']} of `bags:`."
+            )
+
+
+def _contradicted(name: str, value: Any, said: dict[str, Any], card: Card) -> str:
+    """Return what the card says instead, nothing where it agrees or says nothing."""
+    tiling = card.get("tiling") or {}
+    if name in {*MODEL, "name"}:
+        known = {_letters(one) for one in card["names"]}
+        return "" if _letters(value) in known else f"that these are bags of {card['model']}"
+    if name == "feat_type":
+        tile = str(value).lower() in ("tile", "patch")
+        return "" if tile else "that these are bags, with features of each tile"
+    if name == "unit":
+        return "" if str(value).lower() in UNITS else "sizes in µm and px alone"
+    if not tiling:
+        return ""
+    mpp, side = tiling["mpp"], tiling["side"]
+    sizes, shown = {"um": mpp * side, "px": side}, f"tiles of {side} px at {mpp} µm/px"
+    if name in SIZES:
+        unit = SIZES[name] or UNITS.get(str(said.get("unit", "")).lower(), "")
+        dues = [sizes[unit]] if unit else list(sizes.values())
+        agrees = any(_near(value, due, EXACT) for due in dues)
+        return "" if agrees else f"{shown}, {mpp * side:g} µm"
+    due, reach = (mpp, EXACT) if name in RESOLUTIONS else (10 / mpp, NOMINAL)
+    return "" if _near(value, due, reach) else f"{shown}, about {10 / mpp:g}x"
+
+
+def _near(value: Any, due: Any, reach: float) -> bool:
+    try:
+        return abs(float(str(value).strip().rstrip("xX")) / float(due) - 1) <= reach
+    except (ValueError, ZeroDivisionError):
+        return False
+
+
+def _letters(name: Any) -> str:
+    """Return a model's name without case and punctuation: `UNI2-h` and `uni2_h` are one."""
+    return "".join(letter for letter in str(name).lower() if letter.isalnum())

@@ -1,0 +1,54 @@
+"""What an encoder is, measured on its architecture: parameters, dimension, tokens, arithmetic."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from cryotome.core.cards import Card
+from cryotome.encoders.encoder import Encoder, build_network, patch_side
+from cryotome.study.geometry import input_side
+
+
+def _tokens(network: nn.Module, x: Tensor) -> Tensor:
+    """Return what a network gives before it pools: (n, tokens, dim), or a map."""
+    network = getattr(network, "trunk", network)
+    output: Any = getattr(network, "forward_features", network)(x)
+    output = output[-1] if isinstance(output, list) else output
+    return getattr(output, "last_hidden_state", output)
+
+
+def measure(card: Card) -> dict[str, float]:
+    """Build a card's network without weights and count.
+
+    Returns
+    -------
+    parameters
+        Of the network with the card's arguments, before its position grid is resized.
+    dim
+        Length of one embedding.
+    prefix_tokens
+        Tokens that stand for no part of the image.
+    gflops
+        GFLOP (2 x multiply-add) of one image of side `input`, forward.
+    """
+    side = input_side(card)
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in build_network(card).parameters())
+        network = build_network(card, side)
+        encoder = Encoder(network, card).eval()
+    # made outside the context: what a library caches in a forward must not be without numbers
+    x = torch.empty(1, 3, side, side, device="meta")
+    # attention is counted as two matrix products, which the fused kernels of a device hide
+    with torch.no_grad(), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
+        with FlopCounterMode(display=False) as counter:
+            embedding = encoder(x)
+        tokens = _tokens(network, x)
+    count = tokens.shape[1] - (side // patch_side(network)) ** 2 if tokens.ndim == 3 else 0
+    return {
+        "parameters": parameters,
+        "dim": embedding.shape[1],
+        "prefix_tokens": count,
+        "gflops": round(counter.get_total_flops() / 1e9, 1),
+    }

@@ -1,0 +1,337 @@
+"""Weights files: where they lie, how they get there, what is in them."""
+
+import re
+import shutil
+import zipfile
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlparse
+from urllib.request import HTTPRedirectHandler, Request, build_opener
+
+import httpx2
+
+from cryotome.core.cards import Card, below
+from cryotome.core.errors import TORN, WeightsError, blame_place
+from cryotome.core.files import sha256, written_whole
+from cryotome.study.variants import model_of
+
+HUB = "https://huggingface.co"
+SAFETENSORS = "safetensors"
+MOST_HEADER = 100_000_000  # bytes of the header of safetensors, as its library bounds it
+PRINTABLE = bytes(range(32, 127)) + b"\t\r\n"
+# first bytes of what lies where a checkpoint should
+MAGIC = {
+    b"version https://git-lfs": "a Git-LFS pointer; `git lfs pull` fetches the file it stands for",
+    b"\x89HDF\r\n": "HDF5, perhaps a network of Keras",
+    b"\x93NUMPY": "a NumPy array",
+    b"GGUF": "a GGUF file",
+    b"\x1f\x8b": "packed with gzip: unpack it",
+    b"BZh": "packed with bzip2: unpack it",
+    b"\xfd7zXZ": "packed with xz: unpack it",
+    b"\x28\xb5\x2f\xfd": "packed with zstd: unpack it",
+    b"7z\xbc\xaf": "packed with 7-Zip: unpack it",
+}
+MAGIC |= {
+    bytes([128, protocol]): "a Python pickle, which is not loaded because it could run code"
+    for protocol in (3, 4, 5)  # torch's own is 2
+}
+GATES = {True: " [gated]", None: " [gate not known]"}
+
+
+def needs_file(card: Card) -> bool:
+    """Whether a model's weights are a file from elsewhere: not drawn or made here, not none."""
+    weights = card["weights"]
+    return isinstance(weights, dict) and "file" in weights and "finetune" not in weights
+
+
+def _source(weights: Card) -> str:
+    """Return where a person sees the file: a page of the hub, or an address."""
+    if "hub" in weights:
+        kind = "spaces/" if weights.get("space") else ""
+        return f"{HUB}/{kind}{weights['hub']}"
+    return weights.get("url") or weights["page"]
+
+
+def places(card: Card, name: str, weights_dir: Path) -> list[Path]:
+    """Return the local paths of a model's weights, in the order in which they are tried.
+
+    The first is the model's own. The second is that of its source, shared by all cards of
+    that file: `{hub}` or `{hub}@{revision}`, else host and path of the address. Weights that a
+    rule of this workflow makes lie where the rule says.
+
+    Raises
+    ------
+    CardError
+        One of them leads out of `weights_dir`.
+    """
+    weights = card["weights"]
+    if "finetune" in weights:
+        return [Path(weights["file"])]
+    if "hub" in weights:
+        at = f"@{weights['revision']}" if "revision" in weights else ""
+        shared = weights["hub"] + at
+    else:
+        address = urlparse(_source(weights))
+        folder = PurePosixPath(address.path)
+        folder = folder.parent if "url" in weights else folder
+        shared = f"{address.netloc}{folder}"
+    inner = f"{shared}/{weights['file']}"
+    below(weights_dir / shared, weights["file"])
+    return [below(weights_dir, path) for path in (f"{model_of(name)}/{weights['file']}", inner)]
+
+
+def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
+    """Return the weights file that is at hand: in `weights_dir`, or in the hub's own cache.
+
+    Raises
+    ------
+    WeightsError
+        It is not; the text says how to get it.
+    """
+    weights = card["weights"]
+    for place in places(card, name, weights_dir):
+        if place.exists():
+            return place
+    if "hub" in weights:
+        from huggingface_hub import try_to_load_from_cache
+
+        kind = "space" if weights.get("space") else None
+        cached = try_to_load_from_cache(
+            weights["hub"], weights["file"], revision=weights.get("revision"), repo_type=kind
+        )
+        if isinstance(cached, str):
+            return Path(cached)
+    if "finetune" in weights:
+        raise WeightsError(
+            f"The weights of {name} are not at hand. `finetune_dinov2` makes "
+            f"{places(card, name, weights_dir)[0]}; ask Snakemake for it."
+        )
+    raise WeightsError(
+        f"The weights of {name} are not at hand. {_way(card, name)} Or put {weights['file']} at "
+        f"{places(card, name, weights_dir)[1]}."
+    )
+
+
+def _way(card: Card, name: str) -> str:
+    weights, name = card["weights"], model_of(name)
+    if "page" in weights:
+        return f"Download them by hand from {weights['page']}."
+    if weights.get("gated"):
+        return (
+            f"{name} is gated: accept its terms at {_source(weights)}, set HF_TOKEN, and run "
+            f"`make weights MODELS={name}` where there is network."
+        )
+    return f"Run `make weights MODELS={name}` where there is network."
+
+
+def check_known(path: Path, card: Card) -> str:
+    """Return the sha256 of a weights file.
+
+    Raises
+    ------
+    WeightsError
+        The card knows the file's sha256, and it is another.
+    """
+    found, known = sha256(path), card["weights"].get("sha256")
+    if known and found != known:
+        raise WeightsError(
+            f"{path} is not the file that its card knows: its sha256 is {found}, the card's "
+            f"{known}. Delete it and fetch it again, or correct the card. If it was replaced while "
+            "the workflow ran, run it again."
+        )
+    return found
+
+
+def read_file(path: Path, name: str) -> dict[str, Any]:
+    """Read a checkpoint: parameters by name, or entries that hold them. It runs no code.
+
+    Its first bytes say whether it is safetensors or torch's, whatever its suffix.
+
+    Raises
+    ------
+    WeightsError
+        The file is broken, truncated, or no checkpoint.
+    OSError, MemoryError
+        The disk or the memory fails; the file may be whole.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    what = _kind(path)
+    if what and what != SAFETENSORS:
+        raise WeightsError(_unreadable(path, name, f"it is {what}"))
+    try:
+        if what:
+            return load_file(path)
+        with open(path, "rb") as file:  # given a path, torch goes by its suffix
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except (*TORN, SafetensorError) as error:  # type: ignore[misc]
+        blame_place(error, path)
+        raise WeightsError(_unreadable(path, name, str(error))) from error
+    if not isinstance(content, dict):
+        raise WeightsError(_unreadable(path, name, f"it holds a {type(content).__name__}"))
+    return content
+
+
+def _kind(path: Path) -> str:
+    """Name by its first bytes what a file is; nothing for torch's own, and for what is not known.
+
+    Raises
+    ------
+    OSError
+        The disk fails.
+    """
+    with open(path, "rb") as file:
+        start = file.read(300)
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    said = re.sub(r"\s+", " ", text[:60].decode(errors="replace"))
+    if not start:
+        return "an empty file"
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MOST_HEADER:
+        return SAFETENSORS
+    for magic, what in MAGIC.items():
+        if start.startswith(magic):
+            return what
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")):
+        return f"a page of HTML or XML in place of the file, {said!r}: its server wants a login"
+    if text.startswith((b"{", b"[")):
+        return f"JSON in place of the file, an error of its server or an index of parts: {said!r}"
+    if start.startswith(b"PK\x03\x04"):
+        return _archive(path)
+    if start[:1] == b"\x08" and start[2:3] == b"\x12":
+        return "an ONNX network"
+    return "" if set(start) - set(PRINTABLE) else f"text: {said!r}"
+
+
+def _archive(path: Path) -> str:
+    """Name what kind of zip archive a file is; nothing for torch's own, and for a truncated one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {PurePosixPath(name).name for name in archive.namelist()}
+    except (zipfile.BadZipFile, EOFError, ValueError):
+        return ""
+    if "constants.pkl" in names:
+        return "a TorchScript program, which is not loaded because it could run code"
+    if "data.pkl" in names:
+        return ""
+    return "NumPy arrays" if any(name.endswith(".npy") for name in names) else "a zip archive"
+
+
+def _unreadable(path: Path, name: str, why: str) -> str:
+    if found := re.search(r"GLOBAL ([\w.]*\w)", why):
+        return (
+            f"{path} holds Python objects ({found[1]}) beside parameters, which are not loaded "
+            "because they could run code. Save its parameters alone, under the same name."
+        )
+    said = (why.strip().splitlines() or ["it ends too early"])[0][:160].rstrip(".")
+    return (
+        f"{path} is broken, cut short or no checkpoint ({said}). Delete it and fetch it again: "
+        f"`make weights MODELS={name}`."
+    )
+
+
+def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
+    """Download a model's weights into `weights_dir`, unless they are at hand.
+
+    Raises
+    ------
+    WeightsError
+        They cannot be had, or are not what the card knows; the text says what to do.
+    """
+    weights = card["weights"]
+    try:
+        return find_weights(card, name, weights_dir)
+    except WeightsError:
+        if "page" in weights:
+            raise
+    from huggingface_hub import constants
+
+    target = places(card, name, weights_dir)[1]
+    if constants.HF_HUB_OFFLINE:
+        raise WeightsError(f"HF_HUB_OFFLINE is set, so {target.name} is not fetched.")
+    try:
+        _download(weights, target)
+    except (httpx2.HTTPError, HTTPException, OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(_refused(error, card, name, target)) from error
+    try:
+        check_known(target, card)
+    except WeightsError:
+        target.unlink()
+        raise
+    return target
+
+
+def _refused(error: BaseException, card: Card, name: str, target: Path) -> str:
+    """Say why a download failed and what helps against that."""
+    source = _source(card["weights"])
+    cause = error.__cause__ or error  # the hub's own says only that there is no local file
+    answer = getattr(cause, "response", None)
+    status = getattr(answer, "status_code", None) or getattr(cause, "code", None)
+    if status in (401, 403):
+        return (
+            f"{source} does not let you have {target.name} ({status}). Accept the terms there, and "
+            f"set HF_TOKEN to a token of yours; then run `make weights MODELS={name}` again."
+        )
+    if status == 404:
+        return f"{source} has no {target.name} (404). Correct `weights:` in the card of {name}."
+    said = (str(cause).strip().splitlines() or ["no reason given"])[0][:120].rstrip(". ")
+    return (
+        f"{target.name} did not come from {source} ({type(cause).__name__}: {said}). Mend that, or "
+        f"try again: `make weights MODELS={name}`."
+    )
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Go where an address leads, but not from https to http, where anyone may answer."""
+
+    def __init__(self, weights: Card) -> None:
+        self.weights = weights
+
+    def redirect_request(self, req: Request, *answer: Any) -> Request | None:
+        onward = super().redirect_request(req, *answer)
+        if onward and req.type == "https" != onward.type and "sha256" not in self.weights:
+            raise ValueError(f"it leads from https to {onward.type}; write a sha256 in the card")
+        return onward
+
+
+def _download(weights: Card, target: Path) -> None:
+    if "hub" in weights:
+        from huggingface_hub import hf_hub_download
+
+        folder = target.parents[len(Path(weights["file"]).parts) - 1]
+        kind, revision = "space" if weights.get("space") else None, weights.get("revision")
+        hf_hub_download(
+            weights["hub"], weights["file"], local_dir=folder, repo_type=kind, revision=revision
+        )
+        return
+    from tqdm import tqdm
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    opener = build_opener(_Redirects(weights))
+    with opener.open(weights["url"], timeout=60) as answer, written_whole(target) as beside:
+        size = int(answer.headers.get("Content-Length") or 0)
+        bar = tqdm.wrapattr(answer, "read", total=size or None, desc=target.name)
+        with bar as stream, beside.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+        if size and beside.stat().st_size != size:
+            raise OSError(f"{beside.stat().st_size:,} of {size:,} bytes came")
+
+
+def state_of_weights(card: Card, name: str, weights_dir: Path, *, fetch: bool = False) -> str:
+    """Return one line: `have` and where, or `LACK` and what to do; gates are shown.
+
+    Parameters
+    ----------
+    fetch
+        Download what is not at hand.
+    """
+    gate = GATES.get(card["weights"].get("gated", False), "")
+    try:
+        path = (fetch_weights if fetch else find_weights)(card, name, weights_dir)
+        if "sha256" in card["weights"]:
+            check_known(path, card)
+    except WeightsError as error:
+        return f"LACK  {name}{gate}: {error}"
+    return f"have  {name}{gate}: {path}"

@@ -1,0 +1,174 @@
+"""Whether a score of 0.8 is right eight times in ten: reliability, Brier score, slope."""
+
+from functools import lru_cache
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit, logit
+
+from cryotome.evaluation.scores import BINS
+from cryotome.evaluation.statistics.clustered_auroc import effective_number, gap_interval
+from cryotome.evaluation.statistics.slide_pairs import draw_slides_in_parts
+
+EDGE = 1e-6  # how near to 0 and 1 a score may lie where its logit is taken
+STEPS, ENOUGH = 50, 1e-8  # of Newton's method
+STEEP = 1e3  # a slope beyond means that the scores part the classes
+
+
+@lru_cache(maxsize=8)
+def draws_of(count: int, *, draws: int, seed: int) -> tuple[np.ndarray, ...]:
+    """Return `pairs.draw_slides` in parts (some draws, count), small whole numbers."""
+    parts = draw_slides_in_parts(count, draws=draws, seed=seed)
+    return tuple(part.astype(np.min_scalar_type(int(part.max()))) for part in parts)
+
+
+def bins_of(score: np.ndarray) -> np.ndarray:
+    """Return the bin of each score, 15 of equal width, each with its upper end.
+
+    >>> bins_of(np.array([0.0, 1 / 15, 0.07, 1.0])).tolist()
+    [0, 0, 1, 14]
+    """
+    return np.clip(np.ceil(score * BINS) - 1, 0, BINS - 1).astype(int)
+
+
+def slide_mean(value: np.ndarray, slide: np.ndarray) -> tuple[float, float, float]:
+    """Return the mean of cells, and its 95 % interval with the slide as the unit.
+
+    The mean is a ratio of sums over slides; its variance is that of the ratio's linear part,
+    m / (m - 1) of m slides; Student's t has the effective number of slides less one.
+
+    Parameters
+    ----------
+    value, slide : (n,)
+
+    Returns
+    -------
+    mean, low, high between 0 and 1; the interval is NaN where slides do not differ
+    """
+    mean = float(value.mean())
+    _, place = np.unique(slide, return_inverse=True)
+    sizes, moves = np.bincount(place), np.bincount(place, value - mean)
+    if len(sizes) < 2 or not np.any(moves):
+        return mean, float("nan"), float("nan")
+    error = float(np.sqrt((moves**2).sum() * len(sizes) / (len(sizes) - 1)) / len(value))
+    low, high = gap_interval(mean, error, freedom=effective_number(sizes) - 1)
+    return mean, max(low, 0.0), min(high, 1.0)
+
+
+def calibration_interval(
+    label: np.ndarray, score: np.ndarray, slide: np.ndarray, draws: int
+) -> tuple[float, float, float]:
+    """Return the expected calibration error, 15 bins of equal width, and its 95 % interval.
+
+    Slides are drawn with replacement. The error of a draw holds the noise of the sample and of
+    the draw, so that the interval of percentiles lies too high; it is reflected at the error
+    of the sample. It begins at 0 where perfect calibration would give as large an error in
+    one of forty studies or more.
+
+    Returns
+    -------
+    ece, low, high; the interval is NaN with one slide
+    """
+    slides, place = np.unique(slide, return_inverse=True)
+    count = len(slides)
+    gaps = np.bincount(place * BINS + bins_of(score), label - score, count * BINS)
+    gaps, sizes = gaps.reshape(count, BINS), np.bincount(place)
+    found = float(np.abs(gaps.sum(axis=0)).sum() / len(label))
+    if count < 2:
+        return found, float("nan"), float("nan")
+    parts = draws_of(count, draws=draws, seed=0)
+    drawn, cells = (
+        np.concatenate([part.astype(np.float64) @ sums for part in parts]) for sums in (gaps, sizes)
+    )
+    expected = np.outer(cells / len(label), gaps.sum(axis=0))
+    noise = np.abs(drawn - expected).sum(axis=1) / cells * np.sqrt(count / (count - 1))
+    low, high = 2 * found - np.quantile(np.abs(drawn).sum(axis=1) / cells, [0.975, 0.025])
+    low = 0.0 if found <= np.quantile(noise, 0.975) else min(max(float(low), 0.0), found)
+    return found, low, max(float(high), found)
+
+
+def recalibrate(label: np.ndarray, score: np.ndarray) -> tuple[float, float]:
+    """Return the calibration slope and the calibration intercept (Van Calster et al. 2019).
+
+    slope
+        b of logit P = a + b logit(score): 1 is right, less is overconfident.
+    intercept
+        a of logit P = a + logit(score): 0 is right, below 0 says that too much is called.
+
+    NaN where there is no optimum: one class only, scores that are all equal (slope), or that
+    part the classes (slope).
+    """
+    nothing = float("nan")
+    if len(np.unique(label)) < 2:
+        return nothing, nothing
+    x = logit(np.clip(score, EDGE, 1 - EDGE))
+    (intercept,) = _fitted(np.ones((len(x), 1)), label, x)
+    if np.ptp(x) == 0:
+        return nothing, intercept
+    slope = _fitted(np.column_stack([np.ones(len(x)), x]), label, np.zeros(len(x)))[1]
+    return slope if abs(slope) < STEEP else nothing, intercept
+
+
+def _fitted(columns: np.ndarray, label: np.ndarray, offset: np.ndarray) -> list[float]:
+    """Fit logit P = columns @ w + offset by Newton's method; NaN where it does not converge."""
+    weights = np.zeros(columns.shape[1])
+    for _ in range(STEPS):
+        chance = expit(columns @ weights + offset)
+        curve = (columns * (chance * (1 - chance))[:, None]).T @ columns
+        if not np.linalg.det(curve) > 0:
+            break
+        step = np.linalg.solve(curve, columns.T @ (label - chance))
+        weights += step / max(1.0, float(np.abs(step).max()))
+        if np.abs(step).max() < ENOUGH:
+            return weights.tolist()
+    return [float("nan")] * len(weights)
+
+
+def calibrate(parts: list[pd.DataFrame], draws: int) -> dict[str, float | str]:
+    """Say how far scores are probabilities.
+
+    Parameters
+    ----------
+    parts
+        Of each fold, columns label, score (P of label 1), slide; a cell that several folds test
+        counts in each.
+
+    Returns
+    -------
+    n, positives, brier, brier_low, brier_high, ece, ece_low, ece_high, slope, intercept, note
+        No slope where no fold tells one cell from another.
+    """
+    tested = pd.concat(parts)
+    label, score = tested["label"].to_numpy(), tested["score"].to_numpy()
+    slide = tested["slide"].cat.codes.to_numpy()
+    spans = {
+        "brier": slide_mean((score - label) ** 2, slide),
+        "ece": calibration_interval(label, score, slide, draws),
+    }
+    found: dict[str, float | str] = {"n": len(label), "positives": int(label.sum())}
+    for name, span in spans.items():
+        found |= dict(zip((name, f"{name}_low", f"{name}_high"), span, strict=True))
+    slope, intercept = recalibrate(label, score)
+    equal = sum(part["score"].nunique() == 1 for part in parts)
+    slope = float("nan") if equal == len(parts) else slope
+    note = f"all scores are equal in {equal} of {len(parts)} folds" if equal else ""
+    return found | {"slope": slope, "intercept": intercept, "note": note}
+
+
+def reliability(tested: pd.DataFrame) -> pd.DataFrame:
+    """Hold the share of positives of each bin of scores against their mean.
+
+    Returns
+    -------
+    data frame with columns bin, low, high (ends of the bin), n, mean_score, share_positive,
+    share_low, share_high (95 %, slides as the unit); bins without a cell have no line
+    """
+    lines = []
+    places = bins_of(tested["score"].to_numpy())
+    for place in np.unique(places):
+        part = tested[places == place]
+        share = slide_mean(part["label"].to_numpy(), part["slide"].cat.codes.to_numpy())
+        ends = (place / BINS, (place + 1) / BINS)
+        lines.append((place, *ends, len(part), part["score"].mean(), *share))
+    columns = ["bin", "low", "high", "n", "mean_score", "share_positive"]
+    return pd.DataFrame(lines, columns=[*columns, "share_low", "share_high"])

@@ -1,0 +1,150 @@
+"""How far the embeddings of a store in lower precision are from those in fp32."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from cryotome.core.cards import Card
+from cryotome.core.errors import StoreError
+from cryotome.core.files import sha256
+from cryotome.core.store import PATCHES, passport, read_ids, read_rows
+from cryotome.core.tables import read_csv
+from cryotome.encoders.embedders import make_embedder
+from cryotome.encoders.embedding_store import read_embeddings
+from cryotome.evaluation.scores import auroc
+from cryotome.learners.probes.linear import fit_linear
+
+FULL = "fp32"
+PIECE = 64  # patches read at once
+PENALTY = 0.01  # C = M K / 100, as the head `ridge`
+
+
+def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the cosine of each pair of rows, (n,) float64.
+
+    >>> cosines(np.array([[1.0, 0.0]]), np.array([[3.0, 4.0]])).tolist()
+    [0.6]
+    """
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return (one * other).sum(axis=1) / np.maximum(lengths, np.finfo(float).tiny)
+
+
+def crossed_auroc(x: np.ndarray, y: np.ndarray) -> float:
+    """Return the AUROC of a ridge probe fitted on every second cell and tested on the others.
+
+    Every second of either class, both ways, averaged; NaN where a half has one class only.
+    """
+    halves, values = np.empty(len(y), int), []
+    for label in (0, 1):
+        halves[y == label] = np.arange((y == label).sum()) % 2
+    for half in (0, 1):
+        train, test = halves == half, halves != half
+        if len(set(y[train])) < 2 or len(set(y[test])) < 2:
+            return float("nan")
+        fit = fit_linear(x[train], y[train], penalty=PENALTY, squared=True)
+        values.append(auroc(y[test], fit.score(x[test])))
+    return float(np.mean(values))
+
+
+def compare(full: np.ndarray, lower: np.ndarray, labels: np.ndarray, limits: Card) -> pd.DataFrame:
+    """Compare the embeddings of the same patches in two precisions.
+
+    Parameters
+    ----------
+    full, lower : (n, dim) float32
+    labels : (n,) of 0 and 1
+    limits
+        `cosine`: the least that is allowed; `auroc`: the largest difference that is.
+
+    Returns
+    -------
+    data frame with columns measure, value, limit
+        limit is empty where there is none. `centred_cosine_mean` is over embeddings less
+        their mean in fp32, which networks whose embeddings share a large part need.
+    """
+    cosine, mean = cosines(full, lower), full.mean(axis=0)
+    centred = cosines(full - mean, lower - mean)  # without what all patches share
+    both = [crossed_auroc(x, labels) for x in (full, lower)]
+    return pd.DataFrame(
+        [
+            ("patches", len(full), np.nan),
+            ("cosine_least", cosine.min(), limits["cosine"]),
+            ("cosine_mean", cosine.mean(), np.nan),
+            ("centred_cosine_mean", centred.mean(), np.nan),
+            ("auroc_fp32", both[0], np.nan),
+            ("auroc_lower", both[1], np.nan),
+            ("auroc_difference", abs(both[0] - both[1]), limits["auroc"]),
+        ],
+        columns=["measure", "value", "limit"],
+    )
+
+
+def check_parity(
+    store: Path,
+    patch_store: Path,
+    cells: Path,
+    card: Card,
+    *,
+    model: str,
+    view: str,
+    limits: Card,
+    seed: int = 0,
+    **how: Any,
+) -> pd.DataFrame:
+    """Embed a sample of a store's patches again in fp32 and compare.
+
+    The sample has as many cells of either class as there are, up to half of it each.
+
+    Parameters
+    ----------
+    limits
+        `patches`: size of the sample; `cosine` and `auroc` as in `compare`.
+    how
+        As `make_embedder` takes it.
+
+    Returns
+    -------
+    data frame as of `compare`
+
+    Raises
+    ------
+    StoreError
+        A limit is exceeded, or the stores are not what is asked for.
+    """
+    lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=sha256(cells))
+    labels = read_csv(cells).set_index("id")["label"].reindex(ids).to_numpy()
+    rows = _sample(labels, limits["patches"], seed)
+    seen = passport(patch_store, PATCHES)["seen"]
+    policy = view.split("-")[0]
+    embedder = make_embedder(card, model, side=seen, view=f"{policy}-{FULL}", cells=[cells], **how)
+    if not np.array_equal(read_ids(patch_store), ids):
+        raise StoreError(f"{store} and {patch_store} differ in their cells. Delete {store}.")
+    pieces = [rows[i : i + PIECE] for i in range(0, len(rows), PIECE)]
+    bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {PIECE} patches", mininterval=5)
+    full = np.concatenate([embedder.embed(read_rows(patch_store, "patch", piece)) for piece in bar])
+    report = compare(full, lower[rows], labels[rows], limits)
+    _judge(report, store, view)
+    return report
+
+
+def _sample(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+    """Draw rows, sorted, half of them of either class where there are enough."""
+    rng = np.random.default_rng(seed)
+    by_class = [rng.permutation(np.flatnonzero(labels == label)) for label in (0, 1)]
+    return np.sort(np.concatenate([rows[: size // 2] for rows in by_class]))
+
+
+def _judge(report: pd.DataFrame, store: Path, view: str) -> None:
+    value, limit = (report.set_index("measure")[name] for name in ("value", "limit"))
+    far = value["cosine_least"] < limit["cosine_least"]
+    if far or value["auroc_difference"] > limit["auroc_difference"]:
+        figures = ", ".join(f"{name} {value[name]:.6g}" for name in value.index)
+        raise StoreError(
+            f"{store} is too far from {FULL} ({figures}; allowed: cosine {limit['cosine_least']}, "
+            f"AUROC difference {limit['auroc_difference']}). Take the view "
+            f"`{view.split('-')[0]}-{FULL}`, another precision, or wider limits under `parity`."
+        )

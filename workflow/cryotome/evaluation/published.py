@@ -1,0 +1,224 @@
+"""Numbers that papers print, and whether a study agrees with them (decision 021)."""
+
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from cryotome.core.cards import Card
+
+# what a study measures of a published number; counts depend on no cells, splits or weights
+COUNTS = ["parameters", "features"]
+QUANTITIES = ["auroc", "auroc_in", "auroc_out", "balanced_accuracy", "weighted_f1", *COUNTS]
+KEYS = ["dataset", "scheme", "model", "head", "quantity", "fraction"]
+COLUMNS = ["study", "table", "dataset", "model", "head", "quantity", "fraction", "published"]
+COLUMNS += ["published_sd", "measured", "low", "high", "verdict", "why", "source"]
+SCALES = {"": 0, "%": -2, "K": 3, "M": 6, "B": 9}  # powers of ten
+# columns of the wide files: what they hold, and the name of their SD
+WIDE = {"in_mean": ("auroc_in", "in_sd"), "out_mean": ("auroc_out", "out_sd")}
+WIDE |= {"mean": ("auroc", "sd"), "size": ("parameters", "")}
+
+
+class Printed(NamedTuple):
+    """A number as papers print it: 93.8% has the value 0.938, half 0.0005 and one decimal."""
+
+    value: Decimal
+    half: Decimal  # of the unit of its last printed digit
+    decimals: int
+    suffix: str
+
+
+def parse_printed(text: str) -> Printed:
+    """Read a number as papers print it: 0.79, 93.8%, 9,501, 632M, 25.6 M.
+
+    Raises
+    ------
+    ValueError
+        The text is not one number with at most one of the suffixes %, K, M and B.
+
+    >>> parse_printed("1.1B").value == 1_100_000_000, parse_printed("1.1B").half == 50_000_000
+    (True, True)
+    """
+    found = re.fullmatch(r"([\d,]+(?:\.(\d+))?) ?([%KMB]?)", text)
+    if not found:
+        raise ValueError(f"{text!r} is no printed number; write it as in 0.79, 93.8% or 25.6 M.")
+    digits, decimals, suffix = found[1].replace(",", ""), len(found[2] or ""), found[3]
+    half = Decimal("0.5").scaleb(SCALES[suffix] - decimals)
+    return Printed(Decimal(digits).scaleb(SCALES[suffix]), half, decimals, suffix)
+
+
+def verdict(
+    published: str, measured: float, *, low: float, high: float, against: list[str]
+) -> tuple[str, str]:
+    """Judge one measured number.
+
+    Parameters
+    ----------
+    published
+        As printed: its last digit says how exact it is.
+    measured
+        NaN where there is none.
+    low, high
+        The slide-clustered 95 % interval; of a count, the count itself.
+    against
+        Why the two numbers must not be compared; empty where they may be.
+
+    Returns
+    -------
+    verdict
+        `not comparable`, `not measured`, `agrees` (the published number, which may be half
+        its last digit more or less, meets the interval) or `differs`.
+    why
+        The reasons, or the signed difference, measured minus published.
+    """
+    if against:
+        return "not comparable", "; ".join(against)
+    if pd.isna(measured):
+        return "not measured", ""
+    if pd.isna(low) or pd.isna(high):
+        return "not comparable", "no interval was measured"
+    value, half, decimals, suffix = parse_printed(published)
+    if Decimal(str(low)) <= value + half and value - half <= Decimal(str(high)):
+        return "agrees", "equal as printed" if low == high else "within the 95 % interval"
+    gap = (Decimal(str(measured)) - value).scaleb(-SCALES[suffix])
+    said = f"{gap:+.{decimals + 1}f}".rstrip("0").rstrip(".")
+    return "differs", f"measured minus published: {said}{suffix}"
+
+
+def read_published(files: list[Path]) -> pd.DataFrame:
+    """Read every published number of a model, one a line.
+
+    Parameters
+    ----------
+    files
+        Those of `config/published/`; `protocols.csv`, which says how the numbers of each table
+        were made, must be among them.
+
+    Returns
+    -------
+    data frame with columns table, dataset, scheme, model, head, quantity, fraction, value, sd,
+    status, note, policy, precision, folds, source
+        All text as printed, empty where nothing is said; `table` is the name of the file.
+    """
+    tables = {path.stem: pd.read_csv(path, dtype=str, keep_default_na=False) for path in files}
+    protocols = tables.pop("protocols").drop(columns="source")
+    columns = ["table", *KEYS, "value", "sd", "status", "note"]
+    parts = [_long(table).assign(table=name) for name, table in sorted(tables.items())]
+    numbers = pd.concat(parts, ignore_index=True)
+    numbers = numbers.merge(protocols, on="table", how="left").fillna("")
+    numbers["status"] = numbers["status"].replace("", "printed")
+    return numbers[[*columns, "policy", "precision", "folds", "source"]]
+
+
+def _long(table: pd.DataFrame) -> pd.DataFrame:
+    wide = [column for column in WIDE if column in table]
+    if not wide:
+        return table
+    parts = []
+    for column in wide:
+        quantity, sd = WIDE[column]
+        sds = table[sd] if sd else ""
+        parts.append(table.assign(quantity=quantity, value=table[column], sd=sds))
+    return pd.concat(parts).sort_index(kind="stable")  # in beside out
+
+
+def read_measured(intervals: pd.DataFrame, encoders: pd.DataFrame) -> pd.DataFrame:
+    """Turn a study's intervals.csv and table1.csv into the long form that `compare` takes.
+
+    Returns
+    -------
+    data frame with columns dataset, scheme, model, head, quantity, fraction, value, low, high
+        Scheme `from_*` pools single domains, as Table 2 does; the interval of a count is the
+        count.
+    """
+    named = {"all": "auroc", "in": "auroc_in", "out": "auroc_out"}
+    row = intervals["row"].str.split(" + ", n=1, regex=False)
+    scores = intervals.rename(columns={"auroc": "value"}).assign(
+        model=row.str[0], head=row.str[1], quantity=intervals["tested"].map(named)
+    )
+    parts = [scores.astype({"fraction": float})]
+    for quantity, column in (("parameters", "measured_parameters"), ("features", "measured_dim")):
+        count = encoders[column].astype(float)
+        sizes = {"value": count, "low": count, "high": count, "model": encoders["model"]}
+        parts.append(pd.DataFrame(sizes).assign(dataset="", scheme="", head="", quantity=quantity))
+    return pd.concat(parts, ignore_index=True)[[*KEYS, "value", "low", "high"]]
+
+
+def _against(number: dict[Any, Any], about: Card) -> list[str]:
+    """Say why a published number and this study's must not be compared."""
+    why = ["the published number is second-hand"] if number["status"] == "second-hand" else []
+    if number["quantity"] in COUNTS:
+        return why
+    dataset, scheme, model, head = (number[key] for key in KEYS[:4])
+    if dataset in about["synthetic"]:
+        why.append("the tissue is synthetic")
+    if model in about["random"]:
+        why.append("the weights are random")
+    views = {other: view for name, other, view in about["rows"] if name == model}
+    if head not in views:
+        why.append(f"the head is {' or '.join(views)} here, {head} there")
+    policy, _, precision = views.get(head, "").partition("-")
+    if precision:  # heads that read patches have none
+        here = {"policy": policy, "precision": precision}
+        why += [
+            f"the {name} is {said} here, {number[name]} there"
+            for name, said in here.items()
+            if number[name] not in ("", said)
+        ]
+    if scheme not in about["schemes"]:
+        why.append(f"the scheme {scheme} is not run here")
+    elif scheme != "from_*" and number["fraction"] not in about["fractions"]:
+        why.append(f"the fraction {number['fraction']:g} is not run here")
+    if number["folds"] and about["folds"] < int(number["folds"]):
+        why.append(f"the folds are {about['folds']} here, {number['folds']} there")
+    return why
+
+
+def compare(published: pd.DataFrame, measured: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Put a verdict beside every published number of a study's datasets and models.
+
+    Parameters
+    ----------
+    published
+        From `read_published`.
+    measured
+        Columns dataset, scheme, model, head, quantity, fraction, value, low, high; see
+        `read_measured`.
+    about
+        `Study.comparability`: study, datasets, synthetic (of them), random (models with random
+        weights), rows (model, head, view), schemes, fractions, folds.
+
+    Returns
+    -------
+    data frame with columns study, table, dataset, model, head, quantity, fraction, published,
+    published_sd, measured, low, high, verdict, why, source
+        One line per published number; `published` is text as printed.
+
+    Raises
+    ------
+    pandas.errors.MergeError
+        A number was measured twice.
+    """
+    models = {model for model, _, _ in about["rows"]}
+    mine = published["model"].isin(models) & published["quantity"].isin(QUANTITIES)
+    mine &= published["dataset"].isin([*about["datasets"], ""])
+    numbers = published[mine].rename(columns={"value": "published", "sd": "published_sd"})
+    for name in ("fraction", "published_sd"):
+        numbers[name] = pd.to_numeric(numbers[name])
+    values = measured[[*KEYS, "value", "low", "high"]].rename(columns={"value": "measured"})
+    numbers = numbers.merge(values, on=KEYS, how="left", validate="many_to_one")
+    lines = []
+    for number in numbers.to_dict("records"):
+        said, why = verdict(
+            number["published"],
+            number["measured"],
+            low=number["low"],
+            high=number["high"],
+            against=_against(number, about),
+        )
+        if said == "differs" and number["note"]:
+            why += f"; {number['note']}"
+        lines.append(number | {"study": about["study"], "verdict": said, "why": why})
+    return pd.DataFrame(lines, columns=COLUMNS)

@@ -1,0 +1,118 @@
+"""The order of rows: under each probe, and over domains."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from cryotome.core.cards import Card
+from cryotome.core.files import key
+
+BLOCKS = 5  # fewer give no critical difference
+NOTED = ["feature_sd", "effective_c", "zero"]  # of a linear fit, in the metadata of predictions
+
+
+def read_notes(predictions: list[Path]) -> pd.DataFrame:
+    """Read what the fits noted of themselves, beside each file of predictions.
+
+    Returns
+    -------
+    data frame with columns dataset, model, head, feature_sd (root mean square of the
+    per-dimension SD of the training embeddings as the head saw them), effective_c
+    (scikit-learn's C of the ridge that has the same optimum; of `ridge_cv` on its
+    standardised features, which no other head's compares with), zero (share of folds whose
+    optimum is W = 0), medians and means over folds; empty where a head notes none
+    """
+    lines = []
+    for path in predictions:
+        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        place = (path.parts[-7], key(path, "model"), key(path, "head"))
+        lines.append((*place, *(said.get(name, np.nan) for name in NOTED)))
+    table = pd.DataFrame(lines, columns=["dataset", "model", "head", *NOTED])
+    table = table.astype(dict.fromkeys(NOTED, float))
+    how = {"feature_sd": "median", "effective_c": "median", "zero": "mean"}
+    return table.groupby(["dataset", "model", "head"]).agg(how).reset_index()
+
+
+def order_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Rank the models of Table 2 under each head that reads their embeddings.
+
+    Parameters
+    ----------
+    table2
+        The study's Table 2.
+    notes
+        From `read_notes`.
+    about
+        `probed`: (model, head) of the rows whose model several heads read.
+
+    Returns
+    -------
+    data frame with columns study, dataset, head, model, where (`in`, `out`), auroc, rank
+    (1 is best; within dataset, head and where), feature_sd, effective_c, zero, tau
+        tau: Kendall's rank correlation of the head's order with the first head's.
+    """
+    wanted = [pair in about["probed"] for pair in table2[["model", "head"]].to_numpy().tolist()]
+    parts = []
+    for where in ("in", "out"):
+        part = table2.loc[wanted, ["study", "dataset", "head", "model"]].assign(where=where)
+        part["auroc"] = table2.loc[wanted, f"{where}_mean"]
+        parts.append(part.dropna(subset="auroc"))
+    table = pd.concat(parts, ignore_index=True)
+    groups = table.groupby(["dataset", "where", "head"])["auroc"]
+    table["rank"] = groups.rank(ascending=False)
+    table = table.merge(notes, on=["dataset", "model", "head"], how="left")
+    table["tau"] = np.nan
+    for _, part in table.groupby(["dataset", "where"]):
+        wide = part.pivot(index="model", columns="head", values="auroc")
+        first = wide[part["head"].iloc[0]]
+        for head in wide:
+            both = wide[head].notna() & first.notna()
+            tau = stats.kendalltau(wide[head][both], first[both]).statistic
+            table.loc[part.index[part["head"] == head], "tau"] = tau
+    return table
+
+
+def ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+    """Rank the rows in every training domain, in domain and out of domain.
+
+    Parameters
+    ----------
+    intervals
+        The study's intervals.csv.
+    order
+        Names of the rows.
+
+    Returns
+    -------
+    data frame with columns tested, row, blocks, mean_rank (1 is best), friedman_p, note
+        A block is a training domain of a dataset. Descriptive: blocks share slides.
+    """
+    crossed = intervals[intervals["scheme"].str.fullmatch(r"from_[a-z0-9_]+")]
+    lines = []
+    for tested, part in crossed.groupby("tested"):
+        wide = part.pivot_table(index=["dataset", "scheme"], columns="row", values="auroc")
+        wide = wide[[row for row in order if row in wide]].dropna()
+        means = wide.rank(axis=1, ascending=False).mean()
+        enough = len(wide) >= BLOCKS and wide.shape[1] > 2
+        p = stats.friedmanchisquare(*wide.to_numpy().T).pvalue if enough else np.nan
+        note = "" if enough else too_few(len(wide), wide.shape[1])
+        lines += [(tested, row, len(wide), mean, p, note) for row, mean in means.items()]
+    return pd.DataFrame(
+        lines, columns=["tested", "row", "blocks", "mean_rank", "friedman_p", "note"]
+    )
+
+
+def too_few(blocks: int, rows: int) -> str:
+    """Say why no critical difference is drawn."""
+    return f"{blocks} training domains, {rows} rows: a critical difference needs {BLOCKS} and 3"
+
+
+def block_values(intervals: pd.DataFrame, tested: str) -> pd.DataFrame:
+    """Return AUROCs, one line per block and one column per row, for a post-hoc test."""
+    part = intervals[
+        intervals["scheme"].str.fullmatch(r"from_[a-z0-9_]+") & (intervals["tested"] == tested)
+    ]
+    return part.pivot_table(index=["dataset", "scheme"], columns="row", values="auroc").dropna()

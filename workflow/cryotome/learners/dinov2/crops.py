@@ -1,0 +1,211 @@
+"""Views for DINOv2: two global and some local crops of each image, made on the device.
+
+As the released code of DINOv2 makes them (Oquab et al. 2023), with the vertical flips of Roth
+et al. 2024, section 2.2. Parameters are drawn on the processor, per image and crop. A crop is
+cut, resized and flipped by two matrix products that hold Pillow's antialiased bicubic kernel,
+so that it is as exact at any scale as torchvision's `resized_crop`, a batch at once.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from cryotome.core.cards import Card
+from cryotome.learners.loop.augment import FLIP, SIGMA, draw_uniform, draws_of, grey, jitter_colour
+
+TRIES = 10  # to find a box that fits, as torchvision
+BLUR_REACH = 4  # px: a 9 x 9 kernel
+BLUR = {  # share of blurred crops: first global, second global, local
+    "as_published": (1.0, 0.1, 0.5),
+    "as_released": (0.0, 0.9, 0.5),  # the code takes p for the share that it keeps sharp
+}
+STILL = {"rotation_share": 0, "shift": 0}
+# columns of the draws of a crop, after the 14 of `augment.draws_of`
+BOX, GREY, SOLARIZE = slice(14, 18), 18, 19
+
+
+def draw_boxes(
+    count: int, stored: int, scale: list[float], ratio: list[float], rng: torch.Generator
+) -> Tensor:
+    """Draw boxes as torchvision's `RandomResizedCrop` does.
+
+    Parameters
+    ----------
+    stored
+        Side of the images, px.
+    scale
+        Least and largest area, as a share of the image.
+    ratio
+        Least and largest width by height.
+
+    Returns
+    -------
+    (count, 4) float
+        Top, left, height, width, whole px.
+    """
+    share, shape = torch.rand(2, count, TRIES, generator=rng)
+    area = stored**2 * (scale[0] + (scale[1] - scale[0]) * share)
+    low, high = map(math.log, ratio)
+    aspect = torch.exp(low + (high - low) * shape)
+    sizes = torch.stack([area / aspect, area * aspect], dim=-1).sqrt().round()  # (count, TRIES, 2)
+    fits = ((sizes > 0) & (sizes <= stored)).all(-1)
+    first = fits.float().argmax(1)
+    size = sizes[torch.arange(count), first]
+    size = torch.where(fits.any(1, keepdim=True), size, stored)
+    corner = (torch.rand(count, 2, generator=rng) * (stored - size + 1)).floor()
+    return torch.cat([corner, size], dim=1)
+
+
+def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) -> Tensor:
+    """Draw the parameters of all crops of so many images.
+
+    Parameters
+    ----------
+    stored
+        Side of the images, px.
+    settings
+        `crops` of the finetune card.
+
+    Returns
+    -------
+    (2 + locals, count, 20) float
+        The columns of `augment.draws_of`; top, left, height and width of the box, px; 1 where
+        the crop is grey, 1 where it is solarized.
+    """
+    shares = BLUR[settings["blur"]]
+    drawn: list[Tensor] = []
+    for blurred, kind, crops in zip(
+        shares, ("global", "global", "local"), (1, 1, settings["locals"]), strict=True
+    ):
+        how, n = settings[kind], crops * count
+        solarized = settings["solarize_share"] * (len(drawn) == 1)  # the second global only
+        uniform = draw_uniform(n, rng)
+        view = draws_of(uniform, how["side"], settings | STILL | {"blur_share": blurred})
+        box = draw_boxes(n, stored, how["scale"], settings["ratio"], rng)
+        share = torch.tensor([settings["grey_share"], solarized])
+        on = (torch.rand(n, 2, generator=rng) < share).float()
+        drawn.append(torch.cat([view, box, on], dim=1).view(crops, count, -1))
+    return torch.cat(drawn)
+
+
+def _cubic(distance: Tensor) -> Tensor:
+    """Return the bicubic kernel with a = -1/2, as Pillow's and torch's antialiased one."""
+    near = (1.5 * distance - 2.5) * distance**2 + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return torch.where(distance < 1, near, far) * (distance < 2)
+
+
+def resize_matrix(start: Tensor, length: Tensor, flip: Tensor, *, stored: int, side: int) -> Tensor:
+    """Return what a line of px is multiplied by to be cut, resized and flipped.
+
+    Parameters
+    ----------
+    start, length, flip : (n,) float
+        Of the box, px; -1 where the line is turned round, else 1.
+
+    Returns
+    -------
+    (n, side, stored) float
+        Rows sum to one, and take nothing from beyond the box.
+    """
+    start, length, flip = (value.view(-1, 1, 1) for value in (start, length, flip))
+    ratio = length / side
+    at = torch.arange(stored, device=start.device) + 0.5 - start  # (n, 1, stored), from its edge
+    place = (torch.arange(side, device=start.device) + 0.5 - side / 2).view(1, -1, 1)
+    middle = (place * flip + side / 2) * ratio  # (n, side, 1)
+    weight = _cubic((at - middle).abs() / ratio.clamp(min=1)) * ((at > 0) & (at < length))
+    return weight / weight.sum(-1, keepdim=True)
+
+
+def cut_crops(rows: Tensor, draws: Tensor, side: int) -> Tensor:
+    """Cut one crop out of each image.
+
+    Parameters
+    ----------
+    rows : (n, stored, 3, stored) float in [0, 1]
+        Row, colour, column.
+    draws : (n, 20) float
+
+    Returns
+    -------
+    (n, 3, side, side) float in [0, 1]
+    """
+    n, stored = rows.shape[:2]
+    top, left, height, width = draws[:, BOX].unbind(1)
+    flip_x, flip_y = draws[:, FLIP].unbind(1)
+    size = {"stored": stored, "side": side}
+    down = resize_matrix(top, height, flip_y, **size) @ rows.flatten(2)  # (n, side, 3 * stored)
+    across = resize_matrix(left, width, flip_x, **size).transpose(1, 2)
+    crops = down.view(n, side * 3, stored) @ across
+    return crops.view(n, side, 3, side).transpose(1, 2).clamp(0, 1)  # bicubic overshoots
+
+
+def whole_images(images: Tensor, side: int) -> Tensor:
+    """Resize images (n, stored, stored, 3) uint8, nothing else: (n, 3, side, side) float."""
+    n, stored = images.shape[:2]
+    draws = torch.ones(n, 20, device=images.device)
+    draws[:, BOX] = torch.tensor([0.0, 0, stored, stored], device=images.device)
+    return cut_crops(_rows(images), draws, side)
+
+
+def _rows(images: Tensor) -> Tensor:
+    return images.permute(0, 1, 3, 2).contiguous().float() / 255
+
+
+def blur(crops: Tensor, sigma: Tensor) -> Tensor:
+    """Blur with a 9 x 9 Gaussian, reflected at the edges, by two matrix products.
+
+    Parameters
+    ----------
+    crops : (n, 3, side, side) float
+    sigma : (n,) float
+        SD, px; 0 for none.
+    """
+    if crops.device.type == "cpu":  # the others are left out; a GPU would have to be waited for
+        blurred = sigma.nonzero()[:, 0]
+        return crops.index_copy(0, blurred, _blurred(crops[blurred], sigma[blurred]))
+    return _blurred(crops, sigma)
+
+
+def _blurred(crops: Tensor, sigma: Tensor) -> Tensor:
+    side, reach = crops.shape[-1], torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=crops.device)
+    line = torch.exp(-(reach**2) / (2 * sigma.clamp(min=1e-3)[:, None] ** 2))  # (n, 9)
+    at = (torch.arange(side, device=crops.device)[:, None] + reach).abs()
+    at = (side - 1 - (side - 1 - at).abs()).expand(len(crops), -1, -1)  # reflected
+    weight = (line / line.sum(1, keepdim=True))[:, None].expand_as(at)
+    matrix = torch.zeros(len(crops), 1, side, side, device=crops.device)
+    matrix.squeeze(1).scatter_add_(2, at, weight)
+    return matrix @ crops @ matrix.transpose(2, 3)
+
+
+def _coloured(crops: Tensor, draws: Tensor) -> Tensor:
+    """Jitter, grey, blur and solarize, in the order of the released code."""
+    crops = jitter_colour(crops, draws)
+    is_grey, inverted = (draws[:, at].view(-1, 1, 1, 1) > 0 for at in (GREY, SOLARIZE))
+    crops = blur(torch.where(is_grey, grey(crops), crops), draws[:, SIGMA])
+    return torch.where(inverted & (crops >= 128 / 255), 1 - crops, crops)
+
+
+def make_crops(images: Tensor, draws: Tensor, settings: Card) -> tuple[Tensor, Tensor]:
+    """Make the views of a batch; the network normalises them.
+
+    Parameters
+    ----------
+    images : (n, stored, stored, 3) uint8
+    draws : (2 + locals, n, 20) float
+        Of `draw_crops`, on the device of the images.
+    settings
+        `crops` of the finetune card.
+
+    Returns
+    -------
+    global : (2 * n, 3, side, side) float in [0, 1]
+        The first crop of every image, then the second.
+    local : (locals * n, 3, side, side) float in [0, 1]
+    """
+    rows, views = _rows(images), []
+    for kind, part in (("global", draws[:2]), ("local", draws[2:])):
+        crops = [cut_crops(rows, drawn, settings[kind]["side"]) for drawn in part]
+        views.append(_coloured(torch.cat(crops), part.flatten(0, 1)))
+    return views[0], views[1]

@@ -1,0 +1,123 @@
+"""The images that are learned from: a patch store, or the tiles of many slides."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from cryotome.core.errors import SplitError, StoreError
+from cryotome.core.files import sha256
+from cryotome.core.store import PATCHES, passport, read_ids, read_rows
+from cryotome.data.cells import load_cells
+from cryotome.learners.dinov2.tiles import Tiles, holds_tiles, trained_slides
+from cryotome.learners.loop.batches import Supply
+
+SLAB = 4096  # patches read at once
+
+
+@dataclass(frozen=True)
+class Images:
+    """What is learned from.
+
+    Attributes
+    ----------
+    supply
+        Gives batches of (n, side, side, 3) uint8 on the device.
+    rows : (n,) int
+        Which of its images may be used.
+    label : (n,) int or None
+        Of these, where they have labels: by them the finetuning is watched, never taught.
+    side
+        Of an image, px.
+    about
+        What the images are, for passports.
+    """
+
+    supply: Supply | Tiles
+    rows: np.ndarray
+    label: np.ndarray | None
+    side: int
+    about: dict[str, str]
+
+
+def read_images(
+    stores: list[Path], cells: list[Path], split: list[Path], device: torch.device, threads: int
+) -> Images:
+    """Read a patch store, or get ready to read tile stores, one a slide.
+
+    Parameters
+    ----------
+    cells
+        None or one: the table of cells of the patch store, or of the slides of a cohort with
+        columns FILENAME and PATIENT.
+    split
+        None or one: images of the role `train` alone are used.
+
+    Raises
+    ------
+    DataError
+        No store has an image.
+    SplitError
+        The split leaves none.
+    StoreError
+        A store is damaged, or was made from other cells.
+    """
+    kinds = [holds_tiles(path) for path in stores]
+    if all(kinds) and kinds:
+        return _read_tiles(stores, cells, split, device, threads)
+    if len(stores) != 1:
+        raise StoreError(
+            f"{len(stores)} stores are given, of which {kinds.count(False)} hold no tiles, first "
+            f"{stores[kinds.index(False)] if kinds else 'none'}. Give one patch store, or tile "
+            "stores of the tiling that a dataset's card calls `finetune`."
+        )
+    return _read_patches(stores[0], cells, split, device)
+
+
+def _read_patches(path: Path, cells: list[Path], split: list[Path], device: torch.device) -> Images:
+    stamps, ids = passport(path, PATCHES), read_ids(path)
+    seen, label = stamps["seen"], None
+    pixels = torch.empty(len(ids), seen, seen, 3, dtype=torch.uint8)
+    for first in range(0, len(ids), SLAB):
+        some = torch.from_numpy(read_rows(path, "patch", slice(first, first + SLAB)))
+        edge = (some.shape[1] - seen) // 2
+        pixels[first : first + SLAB] = some[:, edge : edge + seen, edge : edge + seen]
+    if cells:
+        if stamps["cells_sha256"] != sha256(cells[0]):
+            raise StoreError(f"{path} was cut from another {cells[0]}. Delete it and rerun.")
+        label = load_cells(cells[0]).set_index("id")["label"].loc[ids].to_numpy()
+    rows = np.arange(len(ids))
+    if split:
+        rows = np.flatnonzero(np.isin(ids, _trained_cells(split[0], stamps["dataset"])))
+        _check_left(rows, split[0])
+    about = {"patches_sha256": stamps["patches_sha256"], "dataset": stamps["dataset"]}
+    label = label[rows] if label is not None else None
+    return Images(Supply(pixels, device), rows, label, seen, about)
+
+
+def _trained_cells(split: Path, dataset: str) -> np.ndarray:
+    """Return the ids of training cells; a split of several datasets says `dataset:id`."""
+    ids = pd.read_csv(split, dtype=str, keep_default_na=False).query("role == 'train'")["id"]
+    of, _, number = (ids.str.rpartition(":")[part] for part in range(3))
+    return number[of.isin(["", dataset])].astype(int).to_numpy()
+
+
+def _check_left(rows: np.ndarray, split: Path) -> None:
+    if not len(rows):
+        raise SplitError(
+            f"{split} has no image of these stores in the role 'train'. Give the split of this "
+            "dataset, or write `split: all` in the finetune card."
+        )
+
+
+def _read_tiles(
+    paths: list[Path], cells: list[Path], split: list[Path], device: torch.device, threads: int
+) -> Images:
+    if split:
+        paths = trained_slides(paths, cells, split[0])
+        _check_left(np.array(paths), split[0])
+    tiles = Tiles(paths, device, threads)
+    side = tiles.take(torch.zeros(1, dtype=torch.int64)).shape[1]
+    return Images(tiles, np.arange(tiles.ends[-1]), None, side, {"tiles_sha256": tiles.sha256})

@@ -1,0 +1,120 @@
+"""Watch a finetuning on the way, and stop it where its embeddings collapse.
+
+At the usual learning rates, continuing DINOv2 without its heads loses it: its k-NN fell from
+80 % to 10 % (facebookresearch/dinov2, issue 204). A look is no result: its images are drawn
+from those that are learned from, so that no test image chooses a checkpoint.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.preprocessing import normalize
+
+from cryotome.core.cards import Card
+from cryotome.core.errors import TrainingError
+from cryotome.learners.dinov2.backbone import MaskedViT
+from cryotome.learners.dinov2.crops import whole_images
+from cryotome.learners.dinov2.images import Images
+from cryotome.learners.dinov2.sampling import SAMPLE, numbers
+from cryotome.learners.loop.step import computing
+from cryotome.learners.probes.linear import fit_linear
+from cryotome.learners.probes.neighbours import score_knn
+
+AT_ONCE = {"cpu": 64, "cuda": 256}  # images embedded at once
+SURE = 0.1  # lead over chance at the start, below which a fall would be noise
+SCORES = {"knn": "k-NN", "probe": "linear probe"}
+Seen = dict[str, float]
+
+
+def _balanced(label: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw as many of each class, shuffled; (classes, each), an even number of each."""
+    places = [np.flatnonzero(label == one) for one in np.unique(label)]
+    each = min(count // len(places), *map(len, places)) // 2 * 2
+    return np.stack([rng.permutation(place)[:each] for place in places])
+
+
+class Watch:
+    """The images of every look: where there are labels, half to fit on and half held out."""
+
+    def __init__(self, images: Images, card: Card, side: int) -> None:
+        self.images, self.side, self.settings = images, side, card["looks"]
+        rng, count = numbers(card["seed"], SAMPLE), card["looks"]["images"]
+        self.label = images.label
+        if images.label is not None and len(np.unique(images.label)) < 2:
+            self.label = None
+        if self.label is None:
+            place = rng.permutation(len(images.rows))[:count]
+        else:
+            drawn = _balanced(self.label, count, rng)
+            place = np.concatenate(np.split(drawn, 2, axis=1), axis=None)
+            self.label = self.label[place]
+        self.rows = images.rows[place]
+
+    @property
+    def chance(self) -> float:
+        """Balanced accuracy of a guess."""
+        return 1 / len(np.unique(self.label)) if self.label is not None else np.nan
+
+    def embed(self, backbone: MaskedViT, precision: torch.dtype) -> np.ndarray:
+        """Return the class tokens of its images, nothing augmented, (n, dim) float32."""
+        parts, device = [], backbone.mean.device
+        with torch.inference_mode(), computing(device, precision):
+            for rows in torch.from_numpy(self.rows).split(AT_ONCE[device.type]):
+                views = whole_images(self.images.supply.take(rows), self.side)
+                parts.append(backbone(views)[0].float())
+        return torch.cat(parts).cpu().numpy()
+
+    def look(self, backbone: MaskedViT, precision: torch.dtype) -> Seen:
+        """Return balanced accuracy of k-NN and linear probe, and the spread of the embeddings.
+
+        Without labels the first two are NaN. The spread is the SD of embeddings of length one,
+        0 where all are alike, at most 1.
+        """
+        x = self.embed(backbone, precision)
+        if not np.isfinite(x).all():
+            return {"knn": np.nan, "probe": np.nan, "spread": np.nan}
+        spread = float(np.sqrt(normalize(x).var(axis=0).sum()))
+        if self.label is None:
+            return {"knn": np.nan, "probe": np.nan, "spread": spread}
+        half = len(x) // 2
+        fit, fit_label, held = x[:half], self.label[:half], x[half:]
+        votes, _ = score_knn(fit, fit_label, held, neighbours=self.settings["neighbours"])
+        linear = fit_linear(fit, fit_label, penalty=self.settings["penalty"], squared=True)
+        scores = {"knn": self._accuracy(votes), "probe": self._accuracy(linear.score(held))}
+        return scores | {"spread": spread}
+
+    def _accuracy(self, scores: np.ndarray) -> float:
+        both = np.stack([1 - scores, scores], axis=1) if scores.ndim == 1 else scores
+        label = self.label[len(self.rows) // 2 :]  # type: ignore[index]
+        return float(balanced_accuracy_score(label, np.unique(label)[both.argmax(axis=1)]))
+
+
+def check_look(looks: list[dict[str, Any]], chance: float, card: Card) -> None:
+    """Stop where the last look has lost what the first one had.
+
+    Raises
+    ------
+    TrainingError
+        k-NN and linear probe both keep too little of their lead over chance, or the
+        embeddings have become alike, or are no numbers.
+    """
+    first, last, limits = looks[0], looks[-1], card["looks"]
+    leads = {name: first[name] - chance for name in SCORES if first[name] - chance >= SURE}
+    least = limits["least_lead"]
+    fallen = [name for name in leads if last[name] - chance < least * leads[name]]
+    lost = [f"{SCORES[name]} from {first[name]:.3f} to {last[name]:.3f}" for name in fallen]
+    lost = lost if len(fallen) == len(leads) else []
+    if not last["spread"] >= limits["least_spread"] * first["spread"]:  # NaN too
+        lost.append(
+            f"the spread of the embeddings from {first['spread']:.3g} to {last['spread']:.3g}"
+        )
+    if lost:
+        best = max(looks, key=lambda look: look["knn" if leads else "spread"])
+        raise TrainingError(
+            f"The finetuning collapsed at iteration {last['iteration']:,.0f}: {', '.join(lost)}; "
+            f"chance is {chance:.3f}. The best look was at {best['iteration']:,.0f}. Lower "
+            "`learning_rate` in the finetune card, or set `stop_at` before the fall; `looks: "
+            "{least_lead: 0, least_spread: 0}` goes on whatever happens."
+        )

@@ -1,0 +1,156 @@
+"""Student and teacher, and one iteration of theirs."""
+
+from copy import deepcopy
+
+import torch
+from timm.layers import Attention
+from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
+
+from cryotome.core.cards import Card
+from cryotome.learners.dinov2.backbone import MaskedViT
+from cryotome.learners.dinov2.crops import make_crops
+from cryotome.learners.dinov2.head import Head, compare
+from cryotome.learners.dinov2.losses import cross_entropy, dino_targets, koleo, sinkhorn_knopp
+from cryotome.learners.dinov2.masks import Masks
+from cryotome.learners.dinov2.schedule import Rates, build_optimizer, set_rates
+from cryotome.learners.loop.step import computing
+
+LOSSES = ["dino_global", "dino_local", "ibot", "koleo"]
+
+
+class Network(nn.Module):
+    """A backbone and its head: what student and teacher both are."""
+
+    def __init__(self, backbone: MaskedViT, head: Head) -> None:
+        super().__init__()
+        self.backbone, self.head = backbone, head
+
+
+class Learner(nn.Module):
+    """A student, its moving average, and what moves it.
+
+    The teacher begins as the student, head included. Weights and averages are fp32.
+    """
+
+    def __init__(self, backbone: MaskedViT, card: Card, precision: torch.dtype) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(card["seed"])
+            head = Head(backbone.dim, card["head"])
+        self.student = Network(backbone, head)
+        self.teacher = deepcopy(self.student).requires_grad_(False).eval()
+        self.card, self.precision = card, precision
+        self.grid, self.blocks = backbone.grid, len(backbone.network.blocks)
+
+    def begin(self, device: torch.device) -> None:
+        """Move to the device and build the optimiser there.
+
+        On a processor, attention in bf16 written out takes half the time of the fused kernel. On a
+        GPU, what is fp32 is multiplied in TF32, which has the ten bits of the authors' fp16.
+        """
+        if device.type == "cuda" and self.precision == torch.bfloat16:
+            torch.set_float32_matmul_precision("high")
+        self.to(device).student.train()
+        for one in (self.student, self.teacher):
+            for part in one.modules():
+                if isinstance(part, Attention) and device.type == "cpu":
+                    part.fused_attn = self.precision != torch.bfloat16  # type: ignore[misc]
+        self.optimizer = build_optimizer(self.student, self.blocks, self.card)
+
+    @torch.no_grad()
+    def assign(self, views: Tensor, masks: Masks, temperature: float) -> tuple[Tensor, Tensor]:
+        """Let the teacher assign class tokens, and the tokens that the student does not see.
+
+        Parameters
+        ----------
+        views : (2 * n, 3, side, side) float
+            Global crops.
+
+        Returns
+        -------
+        (2 * n, K) and (m, K) float32
+        """
+        teacher = self.teacher
+        with computing(views.device, self.precision):
+            whole, tokens = teacher.backbone(views)
+            hidden = tokens.flatten(0, 1).index_select(0, masks.place)
+            points = teacher.head(torch.cat([whole, hidden]))
+        prototypes = teacher.head.prototypes
+        parts = points.split([len(whole), len(hidden)])
+        first, second = (sinkhorn_knopp(compare(p, prototypes), temperature) for p in parts)
+        return first, second
+
+    def losses(self, views: tuple[Tensor, Tensor], masks: Masks, temperature: float) -> Tensor:
+        """Return the four losses by which the student learns, weighted, (4,) float32.
+
+        Each of the 18 pairs of two global and eight local crops weighs as much as any other;
+        each masked crop weighs the same, however many tokens it hides.
+
+        Parameters
+        ----------
+        views
+            Global crops (2 * n, 3, side, side) and local ones.
+        temperature
+            Of the teacher.
+        """
+        card, student = self.card, self.student
+        assigned, assigned_hidden = self.assign(views[0], masks, temperature)
+        with computing(views[0].device, self.precision):
+            whole, tokens = student.backbone(views[0], masks.hidden)
+            local = student.backbone(views[1])[0]
+            hidden = tokens.flatten(0, 1).index_select(0, masks.place)
+            points = student.head(torch.cat([whole, local, hidden]))
+        images, crops = len(whole) // 2, (len(whole) + len(local)) * 2 // len(whole)
+        pairs = images * (2 + 2 * (crops - 2))
+        target, rows = dino_targets(assigned, crops)
+        how = {"temperature": card["student_temperature"]}
+        prototypes = student.head.prototypes
+        seen, unseen = points[: crops * images], points[crops * images :]
+        told = cross_entropy(seen, prototypes, target, rows, **how)
+        every = torch.arange(len(unseen), device=points.device)
+        guessed = cross_entropy(unseen, prototypes, assigned_hidden, every, **how)
+        spread = sum(koleo(part, card["koleo_epsilon"]) for part in whole.chunk(2))
+        first, second = told.split([2 * images, len(local)])
+        dino, ibot, koleo_ = (card["loss_weights"][name] for name in ("dino", "ibot", "koleo"))
+        terms = [dino * first.sum() / pairs, dino * second.sum() / pairs]
+        terms += [ibot * (guessed * masks.weight).sum(), koleo_ * spread]
+        return torch.stack(terms)
+
+    def learn(self, images: Tensor, draws: Tensor, masks: Masks, rates: Rates) -> Tensor:
+        """Take one step, and let the teacher follow; nothing in it waits for a GPU.
+
+        Parameters
+        ----------
+        images : (n, stored, stored, 3) uint8
+        draws : (2 + locals, n, 20) float
+            Of `draw_crops`. All on the device.
+
+        Returns
+        -------
+        (4,) float
+            The losses, in the order of `LOSSES`.
+        """
+        set_rates(self.optimizer, rates)
+        self.optimizer.zero_grad(set_to_none=True)
+        views = make_crops(images, draws, self.card["crops"])
+        losses = self.losses(views, masks, rates.temperature)
+        losses.sum().backward()
+        for part in self.student.children():
+            clip_grad_norm_(part.parameters(), self.card["clip"])
+        self.optimizer.step()
+        self.follow(rates.momentum)
+        return losses.detach()
+
+    @torch.no_grad()
+    def follow(self, momentum: float) -> None:
+        """Move the teacher: momentum * teacher + (1 - momentum) * student."""
+        mine: list[Tensor] = list(self.teacher.parameters())
+        its: list[Tensor] = list(self.student.parameters())
+        torch._foreach_mul_(mine, momentum)
+        torch._foreach_add_(mine, its, alpha=1 - momentum)
+
+    def export(self) -> dict[str, Tensor]:
+        """Return the teacher as a state dict of timm, on the processor."""
+        state = self.teacher.backbone.network.state_dict()
+        return {name: value.cpu().clone() for name, value in state.items()}

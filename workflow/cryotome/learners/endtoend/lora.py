@@ -1,0 +1,177 @@
+"""Low-rank adaptation (Hu et al. 2022): a frozen network learns by small additions.
+
+A layer W x becomes W x + (alpha / rank) B A x, with A (rank, in) and B (out, rank), which alone
+are trained. The adapters are peft's, whose import costs seconds: it is done where it is used.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from cryotome.core.cards import Card
+from cryotome.core.errors import CardError, WeightsError, blame_place
+from cryotome.core.files import written_whole
+
+ADAPTER = "default"  # peft's name for the only one here
+LOGIT = "logit."  # begins the names of what is saved beside the adapters
+SHOWN = 5  # names of layers in an error message
+
+
+def add_lora(network: nn.Module, settings: Card, *, name: str) -> nn.Module:
+    """Give a network adapters and freeze all else, statistics of batch normalisation included.
+
+    A is drawn from torch's generator of the processor: seed it for equal adapters. B is zero,
+    so that nothing changes before the first step.
+
+    Parameters
+    ----------
+    network
+        `network` of an `Encoder`, with its weights; it is changed.
+    settings
+        `lora` of a head card: `rank`, `alpha`, `dropout`, and `targets`, a regular expression
+        that whole dotted names of linear layers and ungrouped convolutions match.
+    name
+        The model, for messages.
+
+    Returns
+    -------
+    The network in peft's wrapper, called as before.
+
+    Raises
+    ------
+    CardError
+        `targets` matches no such layer, or is no regular expression.
+    """
+    from peft import LoraConfig, LoraModel
+
+    config = LoraConfig(
+        r=settings["rank"],
+        lora_alpha=settings["alpha"],
+        lora_dropout=settings["dropout"],
+        target_modules="|".join(map(re.escape, _targets(network, settings["targets"], name))),
+        bias="none",
+    )
+    adapted = LoraModel(network, config, ADAPTER)
+    adapted.register_forward_pre_hook(_keep_statistics)
+    return adapted
+
+
+def _keep_statistics(network: nn.Module, _: Any) -> None:
+    """Let batch normalisation use what the weights came with: adapters are saved without it."""
+    for layer in network.modules():
+        if isinstance(layer, _BatchNorm):
+            layer.eval()
+
+
+def _adaptable(layer: nn.Module) -> bool:
+    """Whether a layer is nothing but W x; a subclass may do more with its weight.
+
+    peft copies neither groups nor dilation of a convolution.
+    """
+    if type(layer) is nn.Conv2d:
+        return layer.groups == 1 and set(layer.dilation) == {1}
+    return type(layer) is nn.Linear
+
+
+def _targets(network: nn.Module, targets: str, name: str) -> list[str]:
+    adaptable = [path for path, layer in network.named_modules() if _adaptable(layer)]
+    if not adaptable:
+        raise CardError(
+            f"{name} has no linear layer and no ungrouped convolution that LoRA could adapt. "
+            "Choose another model, or a head without `lora`."
+        )
+    try:
+        matched = [path for path in adaptable if re.fullmatch(targets, path)]
+    except re.error as error:
+        raise CardError(f"lora.targets {targets!r} is no regular expression: {error}.") from None
+    if not matched:
+        raise CardError(
+            f"{name} has no layer whose whole name matches lora.targets {targets!r} of the head "
+            f"card. Its {len(adaptable)} layers begin with {', '.join(adaptable[:SHOWN])}. Write a "
+            "head card (`like: lora`) with an expression that matches those to adapt."
+        )
+    return matched
+
+
+def trained_parameters(network: nn.Module) -> int:
+    """Count the parameters that training changes."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def save_lora(path: Path, network: nn.Module, logit: nn.Module | None = None) -> None:
+    """Write adapters, their settings and the logit that reads the encoder to a safetensors file."""
+    configs: Any = network.peft_config
+    config = configs[ADAPTER]
+    settings = {"rank": config.r, "alpha": config.lora_alpha, "dropout": config.lora_dropout}
+    settings |= {"targets": config.target_modules}
+    with written_whole(path) as beside:
+        save_file(
+            _adapters(network) | _named(logit), beside, metadata={"lora": json.dumps(settings)}
+        )
+
+
+def _named(logit: nn.Module | None) -> dict[str, Tensor]:
+    state = logit.state_dict() if logit else {}
+    return {LOGIT + name: value.contiguous() for name, value in state.items()}
+
+
+def _adapters(network: nn.Module) -> dict[str, Tensor]:
+    from peft import get_peft_model_state_dict
+
+    state = get_peft_model_state_dict(network, save_embedding_layers=False)
+    return {key: value.contiguous() for key, value in state.items()}
+
+
+def load_lora(path: Path, network: nn.Module, *, name: str) -> nn.Module:
+    """Give a network as it was before `add_lora` the adapters of a file of `save_lora`.
+
+    Raises
+    ------
+    WeightsError
+        The file holds something else, or adapters of another network.
+    """
+    from peft import set_peft_model_state_dict
+
+    try:
+        with safe_open(path, "pt") as file:
+            said = (file.metadata() or {}).get("lora")
+            keys = [key for key in file.keys() if not key.startswith(LOGIT)]  # noqa: SIM118
+            saved = {key: file.get_tensor(key) for key in keys}
+    except (SafetensorError, OSError, ValueError) as error:
+        blame_place(error, path)
+        raise WeightsError(f"{path} cannot be read ({error}). Train the adapters again.") from error
+    if said is None:
+        raise WeightsError(f"{path} holds no adapters with their settings. Train them again.")
+    try:
+        with torch.random.fork_rng(devices=[]):  # what is drawn is replaced at once
+            adapted = add_lora(network, json.loads(said), name=name)
+    except CardError:
+        raise WeightsError(f"{path} holds adapters of another network than {name}.") from None
+    shapes, wanted = ({k: v.shape for k, v in d.items()} for d in (saved, _adapters(adapted)))
+    if shapes != wanted:
+        first = min(k for k in shapes | wanted if shapes.get(k) != wanted.get(k))
+        raise WeightsError(f"{path} holds adapters of another network than {name}: see {first}.")
+    set_peft_model_state_dict(adapted, saved)
+    return adapted
+
+
+def load_logit(path: Path) -> nn.Linear:
+    """Return the layer of a file of `save_lora` that makes a logit of the adapted embedding."""
+    with safe_open(path, "pt") as file:
+        weight, bias = (file.get_tensor(LOGIT + name) for name in ("weight", "bias"))
+    logit = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
+    logit.load_state_dict({"weight": weight, "bias": bias})
+    return logit
+
+
+def merge_lora(network: nn.Module) -> nn.Module:
+    """Add the adapters to the weights and return the plain network, without a wrapper."""
+    merge: Any = network.merge_and_unload
+    return merge()

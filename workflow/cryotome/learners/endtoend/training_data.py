@@ -1,0 +1,195 @@
+"""What one training learns from and is judged by: patches, roles, labels; and looking at them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.special import expit
+from torch import Tensor, nn
+
+from cryotome.core.cards import Card
+from cryotome.core.errors import SplitError, StoreError
+from cryotome.core.tables import read_csv
+from cryotome.data.cells import load_cells
+from cryotome.data.patches import read_patches
+from cryotome.data.splits.cells import rows_of
+from cryotome.learners.endtoend.samplers import SAMPLERS, Cells
+from cryotome.learners.loop.augment import draw_uniform, draws_of, make_views
+from cryotome.learners.loop.batches import Supply
+from cryotome.learners.loop.step import computing
+from cryotome.learners.predictions import SCORED
+
+AT_ONCE = {"cpu": 32, "cuda": 512}  # patches scored at once
+STILL = {"rotation_share": 0, "flip_share": 0, "jitter_share": 0, "blur_share": 0}
+
+
+@dataclass(frozen=True)
+class Material:
+    """What one job trains and scores on.
+
+    Attributes
+    ----------
+    pixels : (N, stored, stored, 3) uint8
+        The whole patch store, margins included.
+    roles : data frame with columns id, role, label, slide, row
+        The cells of the split; `row` is where a cell's patch stands in `pixels`.
+    stamps
+        The patch store's passport.
+    """
+
+    pixels: Tensor
+    roles: pd.DataFrame
+    stamps: dict[str, Any]
+
+    @property
+    def side(self) -> int:
+        """Side that the network sees, px."""
+        return self.stamps["seen"]
+
+    def cells(self, *roles: str) -> Cells:
+        """Return the cells in any of these roles, in the order of the split."""
+        mine = self.roles[self.roles["role"].isin(roles)]
+        row, label = (mine[name].to_numpy(copy=True) for name in ("row", "label"))
+        return Cells(row, label, mine["slide"].to_numpy())
+
+
+def read_material(patches: Path, cells: Path, split: Path) -> Material:
+    """Read a patch store, the table of cells it was cut from, and one split.
+
+    Raises
+    ------
+    StoreError
+        The store was cut from other cells.
+    SplitError
+        The split names a cell that the store lacks.
+    """
+    pixels, ids, stamps = read_patches(patches, cells=cells)
+    roles = read_csv(split)
+    about = load_cells(cells)[["id", "label", "slide"]]
+    roles = roles.merge(about, on="id", how="left", validate="one_to_one")
+    return Material(torch.from_numpy(pixels), roles.assign(row=rows_of(ids, roles["id"])), stamps)
+
+
+def centred(patches: Tensor, side: int) -> Tensor:
+    """Cut the middle out of stored patches (n, stored, stored, 3) uint8, nothing augmented.
+
+    Returns
+    -------
+    (n, 3, side, side) float in [0, 1]
+    """
+    edge = (patches.shape[1] - side) // 2
+    seen = patches[:, edge : edge + side, edge : edge + side]
+    return seen.permute(0, 3, 1, 2).float() / 255
+
+
+class Watch:
+    """The validation cells as every look sees them, and their labels.
+
+    Centred, each once. With `validation_draws` of a head's card, as many draws by the sampler,
+    shifted, the same at every look (Ammeling et al. 2025, code).
+    """
+
+    def __init__(self, material: Material, card: Card, seed: int) -> None:
+        cells = material.cells("validation")
+        if not len(cells.rows):
+            raise SplitError(
+                "No validation cells: the fraction is too small to select a checkpoint."
+            )
+        self.rows, self.label, self._draws = cells.rows, cells.label, None
+        self._side, self._settings = material.side, card["augment"] | STILL
+        if count := card.get("validation_draws"):
+            rng = np.random.default_rng([seed, 1])  # not the draws of the training
+            draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
+            picked = SAMPLERS[card["sampler"]](cells)(rng, count)
+            self.rows, self.label = cells.rows[picked], cells.label[picked]
+            self._draws = draws_of(draw_uniform(count, draws), self._side, self._settings)
+
+    def view(self, patches: Tensor, part: slice) -> Tensor:
+        """Return the views of a part of its patches, (n, 3, side, side) float."""
+        if self._draws is None:
+            return centred(patches, self._side)
+        draws = self._draws[part].to(patches.device)
+        return make_views(patches, draws, self._side, self._settings)
+
+
+def score_cells(
+    network: nn.Module,
+    supply: Supply,
+    rows: np.ndarray,
+    *,
+    view: Callable[[Tensor, slice], Tensor],
+    precision: torch.dtype,
+) -> np.ndarray:
+    """Return the logits of cells, shape (n,) float32.
+
+    Parameters
+    ----------
+    rows : (n,) int
+        Where their patches stand in the store.
+    view
+        Makes (n, 3, side, side) float of stored patches and their part of `rows`.
+    """
+    network.eval()
+    size, places, logits = AT_ONCE[supply.device.type], torch.from_numpy(rows), []
+    with torch.inference_mode(), computing(supply.device, precision):
+        for first in range(0, len(rows), size):
+            part = slice(first, first + size)
+            logits.append(network(view(supply.take(places[part]), part)).float().flatten())
+    return torch.cat(logits).cpu().numpy()
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """Copy trained weights and running statistics; a state dict would follow the training."""
+    frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
+    state = network.state_dict()
+    return {name: value.clone() for name, value in state.items() if name not in frozen}
+
+
+def load_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Put back what `weights_of` copied; frozen weights stay as they are.
+
+    Raises
+    ------
+    StoreError
+        They are the weights of another network.
+    """
+    wanted = weights_of(network).keys()
+    if differing := sorted(wanted ^ state.keys()):
+        raise StoreError(
+            f"These weights are of another network: {len(differing)} names differ, first "
+            f"{differing[0]}. Delete the checkpoint and rerun."
+        )
+    network.load_state_dict(state, strict=False)
+
+
+def score_material(
+    network: nn.Module,
+    state: dict[str, Tensor],
+    material: Material,
+    *,
+    supply: Supply,
+    precision: torch.dtype,
+) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Score the cells of a split that are not trained on, centred, with these weights.
+
+    Returns
+    -------
+    roles : data frame with columns id, role
+    label : (n,) 0 or 1
+    score : (n,) float64, the sigmoid of the logit
+    """
+    load_weights(network, state)
+    cells = material.cells(*SCORED)
+    logits = score_cells(
+        network,
+        supply,
+        cells.rows,
+        view=lambda patches, _: centred(patches, material.side),
+        precision=precision,
+    )
+    roles = material.roles.loc[material.roles["role"].isin(SCORED), ["id", "role"]]
+    return roles, cells.label, expit(logits.astype(float))  # in float32, sure cells would tie at 1

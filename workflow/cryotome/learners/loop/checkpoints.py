@@ -1,0 +1,71 @@
+"""Where a training stands, on disk: written as it goes, read back after a kill."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from cryotome.core.errors import TORN, blame_place
+from cryotome.core.files import written_whole
+from cryotome.runtime.resume import claim, clear, only_worker
+
+SHARE = 20  # a checkpoint waits until the training has run this many times as long as it costs
+
+
+class Checkpoint:
+    """One file that holds the whole state of a training, replaced as the training goes."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.step = path, 0  # the step that it holds; 0 while there is none
+        self._last, self._cost = perf_counter(), 0.0
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the state as it was saved, on the processor; None where there is none.
+
+        Raises
+        ------
+        OSError
+            The disk fails; the checkpoint may be whole.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+            self.step = int(state["step"])
+        except TORN as error:
+            blame_place(error, self.path)
+            why = str(error).split(". ")[0][:200]
+            print(f"{self.path} is broken ({why}); beginning anew.", file=sys.stderr)
+            return None
+        return state
+
+    def save_if_due(self, state: Callable[[], dict[str, Any]]) -> None:
+        """Save the state, unless that would cost more than a twentieth of the time."""
+        start = perf_counter()
+        if start - self._last < SHARE * self._cost:
+            return
+        # given a path, torch would not say that the disk is full
+        with written_whole(self.path) as beside, open(beside, "wb") as file:
+            torch.save(saved := state(), file)
+        self.step = saved["step"]
+        self._last = perf_counter()
+        self._cost = self._last - start
+
+
+@contextmanager
+def checkpointed(folder: Path, passport: dict[str, Any]) -> Iterator[Checkpoint]:
+    """Hold a folder of partial work alone; clear it away when the block succeeds.
+
+    Parameters
+    ----------
+    passport
+        All that decides the training; a checkpoint of another one is never used.
+    """
+    with only_worker(folder):
+        claim(folder, passport)
+        yield Checkpoint(folder / "checkpoint.pt")
+        clear(folder)

@@ -1,1 +1,0 @@
-"""One page that holds what a study found: tables, figures, errors, cost."""

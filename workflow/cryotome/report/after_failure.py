@@ -1,0 +1,134 @@
+"""What a run says, and leaves, when some of its jobs failed."""
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cryotome.core.errors import StoreError
+from cryotome.core.files import written_whole
+from cryotome.core.store import PATCHES, passport
+from cryotome.core.tables import read_csv, write_csv
+from cryotome.report.tables.partial import at_hand, table2_partial
+from cryotome.runtime.failures import by_kind, described, failures
+from cryotome.study.study import Study
+
+MOST = 20  # slides that are listed
+
+
+def write_partial(
+    cells: list[Path],
+    predictions: list[Path],
+    published: Path,
+    table: Path,
+    *,
+    logs: Path,
+    **how: Any,
+) -> None:
+    """Write `table2_partial.csv` from the predictions that exist.
+
+    Parameters
+    ----------
+    cells, predictions
+        All that the study asks for, whether they exist or not.
+    logs
+        The folder of logs, with the records of failed jobs.
+    how
+        `study` and `rows`, as `table2_partial` takes them.
+    """
+    scores, why = at_hand(predictions, {path.stem: path for path in cells}, failures(logs))
+    result = table2_partial(scores, read_csv(published), why, **how)
+    with written_whole(table) as beside:
+        write_csv(result, beside)
+
+
+def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False) -> Path | None:
+    """Write the partial table of a study anew, where there is one or `always`.
+
+    Parameters
+    ----------
+    inputs
+        Of the rule `table2_partial`: cells, predictions, published.
+
+    Returns
+    -------
+    path of the table, or None where the study has none
+    """
+    table = logs.parent / "studies" / study.name / "table2_partial.csv"
+    if not study.crossing or not (always or table.exists()):
+        return None
+    cells, predictions = (list(map(Path, part)) for part in (inputs.cells, inputs.predictions))
+    about = {"study": study.name, "rows": json.loads(study.table_rows)}
+    write_partial(cells, predictions, Path(inputs.published), table, logs=logs, **about)
+    return table
+
+
+def clear_partial_page(study: Study, results: Path) -> None:
+    """Remove the page of an unfinished study once a later one is finished."""
+    finished = results / "studies" / study.name / "index.html"
+    partial = finished.with_name("index_partial.html")
+    both = finished.exists() and partial.exists()
+    if both and partial.stat().st_mtime_ns <= finished.stat().st_mtime_ns:
+        partial.unlink()
+
+
+def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> None:
+    """List the images that gave no patches and whose cells the datasets' cards leave out.
+
+    Stores that cannot be read are passed over: the jobs that need them say so.
+
+    Parameters
+    ----------
+    results
+        The folder that holds `patches`.
+    """
+    for name in study.datasets:
+        store = results / "patches" / f"{name}.h5"
+        broken: dict[str, str] = {}
+        with suppress(StoreError, OSError):
+            broken = json.loads(passport(store, PATCHES)["broken"]) if store.exists() else {}
+        if broken:
+            lines = [f"{len(broken)} images of {name} are left out, as its card says:"]
+            say("\n".join([*lines, *(f"  {why}" for why in broken.values())]))
+
+
+def say_odd_slides(study: Study, results: Path, *, say: Callable[..., None]) -> None:
+    """List the slides of the study's cohorts that give no tiles, or say other µm/px than the card.
+
+    Parameters
+    ----------
+    results
+        The folder that holds `tiles`.
+    """
+    for name in study.colorectal.cohorts if study.colorectal else []:
+        table = results / "tiles" / name / "classify.csv"
+        listed = pd.read_csv(table, dtype=str, keep_default_na=False) if table.exists() else None
+        odd = [] if listed is None else listed.loc[listed["reason"] != "", "reason"].tolist()
+        if odd:
+            more = [f"  ... and {len(odd) - MOST} more"] * (len(odd) > MOST)
+            lines = [f"  {why}" for why in odd[:MOST]] + more
+            say("\n".join([f"{len(odd)} slides of {name} are odd, see {table}:", *lines]))
+
+
+def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]) -> None:
+    """List the jobs that failed, grouped by reason; write what there is of Table 2.
+
+    Parameters
+    ----------
+    inputs
+        Of the rule `table2_partial`.
+    run
+        The run that has ended; records of others are not listed.
+    """
+    failed = [failure for failure in failures(logs) if failure.run == run]
+    lines = ["Jobs failed; what does not need them was made, and stays."]
+    lines += [f"  {described(alike)}" for alike in by_kind(failed)]
+    say("\n".join([*lines, "Fix what is named and run the same command again."]))
+    # a download that failed says nothing of Table 2
+    always = {failure.rule for failure in failed} != {"download"}
+    table = renew_partial(study, inputs, logs, always=always)
+    if table:
+        say(f"{table} holds what there is of Table 2, and why the rest is missing.")

@@ -1,0 +1,149 @@
+"""The tested cells of each slide as GeoJSON (RFC 7946) that opens in QuPath over the slide."""
+
+import json
+import re
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from cryotome.core.files import written_whole
+from cryotome.report.atlas.errors import Atlas
+
+BOX = 50  # side of a cell's box, level-0 px, as MIDOG annotates
+COLOURS = ([0, 114, 178], [213, 94, 0])  # of the two classes, told apart by the colour-blind
+IDS = uuid.UUID("6f9d2f0a-3c1e-5d53-9a55-0f4f7a1c2b6e")  # QuPath wants UUIDs; these stay the same
+
+
+def box(x: float, y: float, side: float = BOX) -> list[list[list[float]]]:
+    """Return the square around a centre as a polygon's one ring, closed, anticlockwise as y grows.
+
+    >>> box(10, 20, side=4)
+    [[[8.0, 18.0], [12.0, 18.0], [12.0, 22.0], [8.0, 22.0], [8.0, 18.0]]]
+    """
+    left, top, right, bottom = x - side / 2, y - side / 2, x + side / 2, y + side / 2
+    return [[[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]]
+
+
+def feature(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str) -> dict[str, Any]:
+    """Return one cell as a feature with QuPath's properties.
+
+    Parameters
+    ----------
+    cell
+        A line of `Atlas.table`, and `at`: its centre in the image that the file opens over.
+    page, sheets
+        Where the cell is shown, as links relative to the file.
+    """
+    scores = {n: v for n, v in cell.items() if n.startswith("score ") and not pd.isna(v)}
+    wrong = [row for row, error in atlas.errors.loc[cell["id"]].items() if error]
+    measured = scores | {"rows that err": len(wrong)}
+    if not pd.isna(cell["disagreement"]):
+        measured["disagreement"] = cell["disagreement"]
+    about = {"cell": str(cell["id"]), "label": atlas.classes[cell["label"]]}
+    about |= {name: str(cell[name]) for name in ("slide", "image", "domain", "scanner")}
+    about |= {"errs": ", ".join(map(str, wrong)), "page": page, "sheets": sheets}
+    about |= {"holds figure": "yes"} if cell["holds_figure"] else {}
+    about |= {"synthetic": atlas.notice}
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(IDS, f"{atlas.dataset}/{cell['id']}")),
+        "geometry": {"type": "Polygon", "coordinates": box(*cell["at"])},
+        "properties": {
+            "objectType": "detection",
+            "name": f"cell {cell['id']}",
+            "classification": {
+                "name": atlas.classes[cell["label"]],
+                "color": COLOURS[cell["label"]],
+            },
+            "measurements": measured,
+            "metadata": {name: text for name, text in about.items() if text},
+        },
+    }
+
+
+def centres(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
+    """Return where each cell lies in the image that its file opens over, level-0 px.
+
+    Cells of images that are crops without a known position lie in the middle of their window.
+
+    Parameters
+    ----------
+    cells
+        Columns id, x, y.
+    windows
+        Columns id, left, top, side, place.
+
+    Returns
+    -------
+    data frame with columns place, at_x, at_y, indexed as `cells`
+    """
+    found = windows.set_index("id").loc[cells["id"]]
+    middle = found[["left", "top"]].add(found["side"] / 2, axis=0)
+    known = (cells[["x", "y"]] != 0).any(axis=1).to_numpy()[:, None]
+    at = np.where(known, cells[["x", "y"]], middle)
+    table = pd.DataFrame(at, columns=["at_x", "at_y"], index=cells.index)
+    return table.assign(place=found["place"].to_numpy())
+
+
+def file_names(places: list[str]) -> dict[str, str]:
+    """Return a file name for each image or slide, no two alike.
+
+    >>> list(file_names(["001.tiff", "MIDOG21/7", "MIDOG21_7"]).values())
+    ['001.tiff.geojson', 'MIDOG21_7.geojson', 'MIDOG21_7.2.geojson']
+    """
+    names: dict[str, str] = {}
+    taken: dict[str, int] = {}
+    for place in places:
+        plain = re.sub(r"[^\w.-]", "_", place)
+        taken[plain.lower()] = count = taken.get(plain.lower(), 0) + 1
+        names[place] = f"{plain}{f'.{count}' if count > 1 else ''}.geojson"
+    return names
+
+
+def write_slides(
+    atlas: Atlas, windows: pd.DataFrame, folder: Path, sheets: pd.DataFrame
+) -> pd.DataFrame:
+    """Write a file for each slide that has a tested cell, with all of them.
+
+    Parameters
+    ----------
+    sheets
+        As `make_sheets` returns them; the folder of the sheets lies beside that of the slides.
+
+    Returns
+    -------
+    data frame with columns slide, place, file, cells, errors
+        place: the image whose coordinates the file's are; file: its name within the folder;
+        errors: wrong calls, summed over the rows.
+    """
+    table = atlas.table()
+    table = table.join(centres(table, windows))
+    page = f"../../../index.html#atlas-{atlas.dataset}"
+    shown = sheets[["file", "shown"]].explode("shown").groupby("shown")["file"].agg(list)
+    parts, lines = table.groupby("place"), []
+    names = file_names(sorted(table["place"].unique()))
+    folder.mkdir(parents=True, exist_ok=True)
+    for place, file in names.items():
+        part, features = parts.get_group(place), []
+        for line in part.to_dict("records"):
+            cell = {str(name): value for name, value in line.items()}
+            cell["at"] = (cell.pop("at_x"), cell.pop("at_y"))
+            links = " ".join(f"../sheets/{file}" for file in shown.get(cell["id"], []))
+            features.append(feature(atlas, cell, page, links))
+        with written_whole(folder / file) as beside:
+            beside.write_text(
+                json.dumps(_collection(atlas, place, features), allow_nan=False), encoding="utf-8"
+            )
+        wrong = int((atlas.errors.loc[part["id"]] != 0).to_numpy().sum())
+        lines.append((part["slide"].iloc[0], place, file, len(part), wrong))
+    return pd.DataFrame(lines, columns=["slide", "place", "file", "cells", "errors"])
+
+
+def _collection(atlas: Atlas, place: str, features: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return features as a collection that says in members of its own what it is."""
+    about = {"dataset": atlas.dataset, "image": place, "scores": atlas.judged}
+    about |= {"synthetic": atlas.notice} if atlas.notice else {}
+    return {"type": "FeatureCollection", **about, "features": features}

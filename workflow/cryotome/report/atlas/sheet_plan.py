@@ -1,0 +1,112 @@
+"""What stands on the sheets of the error atlas: chosen by row, domain and scanner.
+
+A sheet has a fixed number of tiles, and there is at most one per row, domain and scanner, and
+one of disagreement per domain and scanner, so that their number is bounded.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cryotome.report.atlas.errors import Atlas, most_confident
+
+TILES = 12  # patches of a sheet
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A cell on a sheet: the number that it is there for, and its class's place."""
+
+    cell: int
+    number: str
+    label: int
+    lines: tuple[str, ...]
+    flag: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What stands on a sheet."""
+
+    kind: str
+    row: str
+    domain: str
+    scanner: str
+    heading: tuple[str, ...]
+    sections: tuple[tuple[str, tuple[Tile, ...]], ...]
+
+    @property
+    def cells(self) -> list[int]:
+        """Ids of the cells shown."""
+        return [tile.cell for _, tiles in self.sections for tile in tiles]
+
+    @property
+    def file(self) -> str:
+        """The name of its picture."""
+        parts = [self.kind, self.domain, self.scanner, *self.row.split(" + ")]
+        return ".".join(filter(None, parts)) + ".jpg"
+
+    @property
+    def what(self) -> str:
+        """Say in one line what it shows, for those who cannot see it."""
+        return "; ".join([*self.heading, *(title for title, _ in self.sections)])
+
+
+def plan_sheets(atlas: Atlas) -> Iterator[Sheet]:
+    """Yield the sheets of an atlas by domain and scanner: disagreement first, then a row each.
+
+    A row without an error there, and a disagreement of fewer than two rows, have none.
+    """
+    for (domain, scanner), part in atlas.cells.groupby(["domain", "scanner"]):
+        where = {"domain": str(domain), "scanner": str(scanner)}
+        place = _place(atlas, **where)
+        odd = atlas.disagreement[part.index].dropna()
+        if len(odd):
+            heading = (place, "Where the models disagree most", atlas.judged)
+            most = (_disagreed(atlas, odd),)
+            yield Sheet("disagreement", "", **where, heading=heading, sections=most)
+        for row in atlas.rows:
+            sections = tuple(_section(atlas, row, part.index, sign) for sign in (1, -1))
+            heading = (place, f"{atlas.labels[row]}: most confident errors", atlas.judged)
+            if any(tiles for _, tiles in sections):
+                yield Sheet("errors", row, **where, heading=heading, sections=sections)
+
+
+def _place(atlas: Atlas, domain: str, scanner: str) -> str:
+    card = atlas.card
+    known = card["scanners"][scanner]["title"] if scanner else ""
+    unknown = "scanner not known" if "scanners" in card else ""
+    names = [card["title"], card["domains"][domain]["title"], known or unknown]
+    return ", ".join(filter(None, names))
+
+
+def _tile(atlas: Atlas, cell: int, number: str, *more: str) -> Tile:
+    about = atlas.cells.loc[cell].to_dict()
+    lines = (*more, str(about["slide"] or about["image"]), f"x {about['x']:g}  y {about['y']:g}")
+    flag = f"holds {atlas.classes[1]}" if about["holds_figure"] else ""
+    return Tile(cell, number, int(about["label"]), lines, flag)
+
+
+def _section(atlas: Atlas, row: str, cells: pd.Index, sign: int) -> tuple[str, tuple[Tile, ...]]:
+    """Choose the most confident errors of one sign among some cells."""
+    scores, errors = atlas.scores.loc[cells, row], atlas.errors.loc[cells, row]
+    shown = most_confident(scores, errors, sign, TILES // 2)
+    tiles = tuple(_tile(atlas, cell, f"score {scores[cell]:.3f}") for cell in shown)
+    negative, positive = atlas.classes
+    kind, called, is_ = ("False positives", positive, negative)
+    if sign < 0:
+        kind, called, is_ = ("False negatives", negative, positive)
+    found = int((errors == sign).sum())
+    return f"{kind}, {len(tiles)} of {found:,}: {is_} called {called}", tiles
+
+
+def _disagreed(atlas: Atlas, odd: pd.Series) -> tuple[str, tuple[Tile, ...]]:
+    shown = [int(id_) for id_ in odd.sort_index().sort_values(kind="stable", ascending=False).index]
+    wrong, asked = atlas.errors.ne(0).sum(axis=1), atlas.scores.notna().sum(axis=1)
+    tiles = tuple(
+        _tile(atlas, cell, f"SD {odd[cell]:.3f}", f"{wrong[cell]} of {asked[cell]} wrong")
+        for cell in shown[:TILES]
+    )
+    measure = "SD of the models' scores: 0 all alike, 0.5 half against half"
+    return f"{len(tiles)} of {len(odd):,} cells. {measure}", tiles

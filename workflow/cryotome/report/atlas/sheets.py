@@ -1,0 +1,177 @@
+"""Image sheets of the error atlas: patches as the network sees them, what they are, their score."""
+
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFont
+
+from cryotome.core.files import written_whole
+from cryotome.core.store import PATCHES, passport, read_ids, read_rows
+from cryotome.report.atlas.errors import Atlas
+from cryotome.report.atlas.sheet_plan import Sheet, Tile, plan_sheets
+
+ACROSS = 3  # patches side by side
+SIDE, GAP, MARGIN = 168, 9, 10  # px: a patch as shown, between two, around
+LARGE, NORMAL, LEAST = 17, 14, 11  # px of text
+LINE = 1.32  # height of a line, of its text's
+BYTES = 80_000  # that a sheet is squeezed to, as far as the least quality allows
+QUALITIES = (84, 76, 68, 60, 52, 46, 40)
+INK, PALE, NOTICE = (25, 25, 25), (85, 85, 85), (178, 34, 34)
+CLASSES = ((0, 90, 160), (170, 65, 0))  # of the two classes, dark enough to read
+FLAG = (255, 214, 0)
+
+
+@cache
+def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
+
+
+def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+    """Break a text into lines of at most `width` px, a longer word cut in its middle."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and font.getlength(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(_shortened(word, font, width))
+    return lines
+
+
+def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """Cut a text in its middle until it fits."""
+    kept, short = len(text), text
+    while font.getlength(short) > width and kept > 2:
+        kept -= 1
+        short = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+    return short
+
+
+class Page:
+    """A white page that grows downwards."""
+
+    width = ACROSS * SIDE + (ACROSS - 1) * GAP + 2 * MARGIN
+
+    def __init__(self) -> None:
+        self.image = Image.new("RGB", (self.width, 4000), "white")
+        self.pen = ImageDraw.Draw(self.image)
+        self.y = MARGIN
+
+    def write(self, text: str, ink: tuple, size: int = NORMAL, bold: bool = False) -> None:
+        """Write a paragraph over the whole width."""
+        font = _font(size, bold)
+        for line in wrapped(text, font, self.width - 2 * MARGIN):
+            self.pen.text((MARGIN, self.y), line, fill=ink, font=font)
+            self.y += round(size * LINE)
+
+    def fitted(self, at: tuple[int, int], text: str, ink: tuple, bold: bool = False) -> None:
+        """Write a line under a tile, smaller or shortened where it would be too long."""
+        size = NORMAL
+        while size > LEAST and _font(size, bold).getlength(text) > SIDE:
+            size -= 1
+        font = _font(size, bold)
+        self.pen.text(at, _shortened(text, font, SIDE), fill=ink, font=font)
+
+    def lay(
+        self, tiles: tuple[Tile, ...], patches: dict[int, np.ndarray], classes: list[str]
+    ) -> None:
+        """Lay out tiles, some side by side."""
+        for first in range(0, len(tiles), ACROSS):
+            together, under = tiles[first : first + ACROSS], self.y + SIDE + 4
+            for place, tile in enumerate(together):
+                left = MARGIN + place * (SIDE + GAP)
+                self._show(tile, patches[tile.cell], left)
+                said = [(tile.number, INK), (classes[tile.label], CLASSES[tile.label])]
+                said += [(line, PALE) for line in tile.lines]
+                for n, (text, ink) in enumerate(said):
+                    at = (left, under + n * round(NORMAL * LINE))
+                    self.fitted(at, text, ink, bold=n < 2)
+            self.y = under + (2 + len(together[0].lines)) * round(NORMAL * LINE) + GAP
+
+    def _show(self, tile: Tile, patch: np.ndarray, left: int) -> None:
+        picture = Image.fromarray(patch).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+        self.image.paste(picture, (left, self.y))
+        font, step = _font(NORMAL, bold=True), round(NORMAL * LINE)
+        lines = wrapped(tile.flag, font, SIDE - 8)
+        for n, line in enumerate(reversed(lines)):
+            foot = self.y + SIDE - n * step
+            self.pen.rectangle((left, foot - step, left + SIDE - 1, foot - 1), fill=FLAG)
+            self.pen.text((left + 4, foot - step), line, fill=INK, font=font)
+
+    def cut(self) -> Image.Image:
+        """Return what is written."""
+        return self.image.crop((0, 0, self.width, self.y + MARGIN))
+
+
+def draw_sheet(sheet: Sheet, patches: dict[int, np.ndarray], atlas: Atlas) -> Image.Image:
+    """Draw one sheet.
+
+    Parameters
+    ----------
+    patches
+        Id to what the network sees of the cell, (side, side, 3) uint8.
+    """
+    page = Page()
+    place, title, judged = sheet.heading
+    page.write(atlas.notice.upper(), NOTICE, bold=True)
+    page.write(place, INK, LARGE, bold=True)
+    page.write(title, INK, LARGE)
+    page.write(judged, PALE)
+    for heading, tiles in sheet.sections:
+        page.y += GAP
+        page.write(heading, INK, bold=True)
+        page.y += 4
+        page.lay(tiles, patches, atlas.classes)
+    return page.cut()
+
+
+def save_sheet(picture: Image.Image, path: Path) -> None:
+    """Write a JPEG of at most 80 kB, or of the least quality where that is larger still."""
+    for quality in QUALITIES:
+        with written_whole(path) as beside:
+            picture.save(beside, "JPEG", quality=quality, progressive=True)
+        if path.stat().st_size <= BYTES:
+            return
+
+
+class Seen:
+    """What the network sees of each cell, read from a patch store as it is asked for."""
+
+    def __init__(self, store: Path) -> None:
+        self.store, self.side = store, passport(store, PATCHES)["seen"]
+        self.places = pd.Series(np.arange(len(ids := read_ids(store))), index=ids)
+
+    def read(self, cells: list[int]) -> dict[int, np.ndarray]:
+        """Return the patches of some cells by id, (side, side, 3) uint8."""
+        places = self.places[sorted(set(cells))].sort_values()
+        whole = read_rows(self.store, "patch", places.to_numpy())
+        edge = (whole.shape[1] - self.side) // 2
+        seen = whole[:, edge : edge + self.side, edge : edge + self.side]
+        return dict(zip(places.index, seen, strict=True))
+
+
+def make_sheets(atlas: Atlas, store: Path, folder: Path) -> pd.DataFrame:
+    """Draw every sheet of an atlas into a folder.
+
+    Returns
+    -------
+    data frame with columns kind, model, head, domain, scanner, file, cells, what, bytes, shown
+        file: the name within the folder; cells: how many are shown; shown: a list of their ids
+    """
+    seen, lines = Seen(store), []
+    folder.mkdir(parents=True, exist_ok=True)
+    for sheet in plan_sheets(atlas):
+        path = folder / sheet.file
+        save_sheet(draw_sheet(sheet, seen.read(sheet.cells), atlas), path)
+        model, _, head = sheet.row.partition(" + ")
+        row = {"kind": sheet.kind, "model": model, "head": head}
+        where = {"domain": sheet.domain, "scanner": sheet.scanner, "file": sheet.file}
+        count = {"cells": len(sheet.cells), "what": sheet.what}
+        count |= {"bytes": path.stat().st_size, "shown": sheet.cells}
+        lines.append(row | where | count)
+    columns = ["kind", "model", "head", "domain", "scanner", "file", "cells", "what"]
+    return pd.DataFrame(lines, columns=[*columns, "bytes", "shown"])

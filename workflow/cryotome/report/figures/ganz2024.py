@@ -1,0 +1,206 @@
+"""Figures 1 and 2 of paper 001, drawn with seaborn: PDF, PNG, and the CSV behind them."""
+
+import textwrap
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from cryotome.core import plotting as drawing  # noqa: F401  # text as written
+from cryotome.core.cards import Card
+from cryotome.core.files import written_whole
+from cryotome.study.styles import Look
+
+ROW = ["dataset", "model", "head"]
+
+
+def _ordered(table: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Sort by dataset and row as the study lists them, and name the rows for people."""
+    order = {f"{model} + {head}": place for place, (model, head) in enumerate(about["order"])}
+    names = table["model"] + " + " + table["head"]
+    places = table["dataset"].map(list(about["datasets"]).index) * len(order) + names.map(order)
+    return table.assign(row=names.map(about["labels"])).loc[places.sort_values(kind="stable").index]
+
+
+def looks_of(about: Card) -> dict[str, Look]:
+    """Return the look of every row, by `model + head`."""
+    return {row: Look(**look) for row, look in about["looks"].items()}
+
+
+def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Average the AUROC over folds at each training fraction.
+
+    Returns
+    -------
+    data frame with columns scheme, dataset, model, head, row, fraction, mean, sd, folds,
+    published_mean, published_sd
+        SD is the population SD over folds; published only where the paper prints a number.
+    """
+    whole = scores[scores["test_domain"] == "all"]
+    grouped = whole.groupby(["scheme", *ROW, "fraction"], sort=False)["value"]
+    table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
+    names, keys = {"mean": "published_mean", "sd": "published_sd"}, ["scheme", *ROW, "fraction"]
+    table = table.merge(published[[*keys, *names]].rename(columns=names), on=keys, how="left")
+    return _ordered(table, about)
+
+
+def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
+    """Draw AUROC against training fraction, a panel for each dataset and scheme."""
+    sns.set_theme(style="whitegrid", context="paper")
+    titles, schemes = about["datasets"], about["schemes"]
+    panels = list(dict.fromkeys(zip(table["dataset"], table["scheme"], strict=True)))
+    rows = list(dict.fromkeys(table["row"]))
+    looks = {about["labels"][row]: look for row, look in looks_of(about).items()}
+    figure, axes = plt.subplots(
+        1,
+        len(panels),
+        layout="constrained",
+        figsize=(4.2 * len(panels) + 2.4, 3.8),
+        sharey=True,
+        squeeze=False,
+    )
+    for axis, (dataset, scheme) in zip(axes[0], panels, strict=True):
+        part = table[(table["dataset"] == dataset) & (table["scheme"] == scheme)]
+        for place, row in enumerate(rows):
+            line = part[part["row"] == row].sort_values("fraction")
+            # beside each other, so that error bars do not hide each other
+            x = 100 * line["fraction"] * 1.04 ** (place - (len(rows) - 1) / 2)
+            look = looks[row].line | {"ax": axis, "label": row, "legend": False}
+            sns.lineplot(x=x, y=line["mean"], markersize=5, **look)
+            bars = {"color": looks[row].colour, "linestyle": "", "capsize": 2}
+            axis.errorbar(x, line["mean"], yerr=line["sd"], **bars)
+            printed = {"marker": "D", "markersize": 8, "markerfacecolor": "none"} | bars
+            axis.errorbar(x, line["published_mean"], yerr=line["published_sd"], **printed)
+        axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
+        ticks = sorted(100 * part["fraction"].unique())
+        axis.set(
+            xscale="log",
+            title=f"{titles[dataset]}\n{schemes[scheme]}",
+            xlabel="share of the training pool, %",
+        )
+        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        axis.minorticks_off()
+    axes[0, 0].set_ylabel("AUROC, mean and SD over folds")
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    if table["published_mean"].notna().any():
+        handles.append(
+            plt.Line2D([], [], marker="D", color="0.3", markerfacecolor="none", linestyle="")
+        )
+        names.append("published (Ganz et al. 2024)")
+    figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return noticed(figure, about["notice"])
+
+
+def figure2_data(scores: pd.DataFrame, about: Card) -> pd.DataFrame:
+    """Average the AUROC over folds for each pair of training and test domain.
+
+    Returns
+    -------
+    data frame with columns dataset, model, head, row, train_domain, test_domain, mean, sd, folds
+    """
+    crossed = scores[scores["scheme"].str.startswith("from_")]
+    wanted = [
+        list(pair) in about["figure2"]
+        for pair in zip(crossed["model"], crossed["head"], strict=True)
+    ]
+    grouped = crossed[wanted].groupby([*ROW, "train_domain", "test_domain"], sort=False)["value"]
+    table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
+    return _ordered(table, about)
+
+
+def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
+    """Draw one matrix per dataset and row: training domain down, test domain across.
+
+    Parameters
+    ----------
+    table
+        From `figure2_data`.
+    about
+        The study's `table_rows`: rows of the figure, labels, domain titles, notice.
+    """
+    rows, labels = about["figure2"], about["labels"]
+    domains = {name: about["domains"][name] for name in table["dataset"].unique()}
+    sns.set_theme(style="white", context="paper")
+    side = 0.75 * max(map(len, domains.values())) + 1.8  # inches: cells, and room for names
+    figure, axes = plt.subplots(
+        len(domains), len(rows), squeeze=False, sharey="row", layout="constrained",
+        figsize=((side + 0.6) * len(rows) + 1, side * len(domains)),
+    )  # fmt: skip
+    low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
+    for line, (dataset, titles) in zip(axes, domains.items(), strict=True):
+        for axis, (model, head) in zip(line, rows, strict=True):
+            mine = (
+                (table["dataset"] == dataset) & (table["model"] == model) & (table["head"] == head)
+            )
+            part = table[mine]
+            square = part.pivot(index="train_domain", columns="test_domain", values="mean")
+            square = square.reindex(index=list(titles), columns=list(titles))
+            spread = part.pivot(index="train_domain", columns="test_domain", values="sd")
+            spread = spread.reindex(index=list(titles), columns=list(titles))
+            text = square.map("{:.2f}".format) + "\n± " + spread.map("{:.2f}".format)
+            sns.heatmap(
+                square, annot=text, fmt="", vmin=low, vmax=1, cmap="viridis", square=True, ax=axis,
+                cbar=False, linewidths=0.5, annot_kws={"size": "small"},
+            )  # fmt: skip
+            names = list(titles.values())
+            axis.set_xticklabels(names, rotation=35, ha="right")
+            axis.set_yticklabels(names, rotation=0)
+            title = "\n".join(textwrap.wrap(labels[f"{model} + {head}"], 34))
+            axis.set(title=title, xlabel="tested on", ylabel="trained on")
+        figure.colorbar(
+            line[-1].collections[0], ax=line, label="AUROC, mean ± SD over folds", shrink=0.8
+        )
+    return noticed(figure, about["notice"])
+
+
+def noticed(figure: Figure, notice: str) -> Figure:
+    """Write over a figure that its tissue is synthetic, where it is; `notice` is empty else."""
+    if notice:
+        figure.text(
+            0.5, 1.02, notice.upper(), ha="center", va="bottom", color="firebrick", weight="bold"
+        )
+    return figure
+
+
+def draw_sheet(pictures: dict[str, np.ndarray], title: str, notice: str) -> Figure:
+    """Lay out rows of patches to look at.
+
+    Parameters
+    ----------
+    pictures
+        Name of a row to (n, side, side, 3) uint8.
+    """
+    columns = max(map(len, pictures.values()))
+    size = (columns + 1.8, 1.05 * len(pictures) + 0.4)
+    figure, axes = plt.subplots(
+        len(pictures), columns, layout="constrained", figsize=size, squeeze=False
+    )
+    for line, (name, patches) in zip(axes, pictures.items(), strict=True):
+        for axis in line[len(patches) :]:
+            axis.set_axis_off()
+        for axis, patch in zip(line, patches, strict=False):
+            axis.imshow(patch)
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_color("lightgrey")
+        at = {"transform": line[0].transAxes, "ha": "right", "va": "center"}
+        line[0].text(-0.12, 0.5, textwrap.fill(name, 20), **at)
+    figure.suptitle(title)
+    return noticed(figure, notice)
+
+
+def save_figure(figure: Figure, *paths: Path) -> None:
+    """Write a figure as PDF or PNG without dates, so that equal figures are equal files."""
+    undated = {".pdf": "CreationDate", ".png": "Software"}
+    for path in paths:
+        with written_whole(path) as beside:
+            figure.savefig(
+                beside,
+                format=path.suffix[1:],
+                dpi=160,
+                bbox_inches="tight",
+                metadata={undated[path.suffix]: None},
+            )
+    plt.close(figure)

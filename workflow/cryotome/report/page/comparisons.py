@@ -1,0 +1,122 @@
+"""Every row against the reference, and the ranks over training domains."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from cryotome.report.page.charts import LABEL, Picture, finish, of_rows, spans, tips
+from cryotome.report.page.grids import Grid, number, p_value, parted, plain, span, text_of, words
+from cryotome.report.page.results import Gathered
+from cryotome.report.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
+from cryotome.study.statistical_unit import unit_of
+
+
+def differences(g: Gathered) -> Section:
+    """Draw every row against the reference, and the ranks over training domains."""
+    table = g.table("comparisons.csv")
+    title = "Differences"
+    missing = g.missing("comparisons.csv", "ranks.csv")
+    if table is None:
+        return Section("differences", title, missing=missing)
+    source, table = g.source("comparisons.csv"), named(table, g)
+    table["block"] = [
+        f"{panel(d, g)}: {cells_of(d, s, g)}, {100 * float(f):g} %, {PLACES[t]}"
+        for d, s, f, t in table[["dataset", "scheme", "fraction", "tested"]].to_numpy()
+    ]
+    blocks = list(dict.fromkeys(table["block"]))
+    first = next((b for b in blocks if "each single" in b and "out" in b), blocks[0])
+    bind = alt.binding_select(options=blocks, name="Cells: ")
+    chosen = alt.param(name="block", value=first, bind=bind)
+    tip = tips(Row="row", Reference="reference", Difference="difference:.3f", From="low:.3f",
+               To="high:.3f", p_Holm="p_slides_holm:.2g", Verdict="verdict",
+               Note="note")  # fmt: skip
+    margin = float(table["margin"].iloc[0])
+    chart = spans(table, g.looks, value="difference", tip=tip, zero=0.0, band=margin,
+                  title="AUROC of the reference minus the row's", only="datum.block == block",
+                  order=[g.labels[r] for r in g.looks if r in set(table["key"])])  # fmt: skip
+    chart = chart.add_params(chosen)
+    reference = g.labels.get(table["reference"].iloc[0], table["reference"].iloc[0])
+    height = 40 + 24 * table["row"].nunique()
+    unit = unit_of(g.about)
+    heads = ["Row", "Cells", "Difference", "95 % interval", f"p ({unit})", "p (Holm)", "Verdict"]
+    rows = [
+        [row_cell(line["key"], g), words(line["block"]), number(line["difference"], source),
+         span(line["low"], line["high"], source), p_value(line["p_slides"], source),
+         p_value(line["p_slides_holm"], source), words(line["verdict"], why=text_of(line["note"]))]
+        for line in table.to_dict("records")
+    ]  # fmt: skip
+    grid = Grid("All differences from the reference", heads, rows, source, folded=True)
+    said = f"{reference} minus every row, with 95 % intervals over {unit}."
+    name, spec = f"{reference} minus each row", finish(chart, height=height)
+    picture = Picture("differences-all", name, spec, said, grid, wide=True)
+    text = [
+        f"Above 0 the reference has the higher AUROC. Paired over {unit}, Holm-corrected over the "
+        f"rows of a block. The grey band is what counts as equivalent, ± {margin:g}.",
+        *units(g),
+    ]
+    return Section("differences", title, text, [], [picture, *ranks(g)], missing)
+
+
+def ranks(g: Gathered) -> list[Picture]:
+    """Draw mean ranks over training domains, with bars over rows that do not differ."""
+    table = g.table("ranks.csv")
+    if table is None:
+        return []
+    table, source, intervals = named(table, g), g.source("ranks.csv"), g.table("intervals.csv")
+    pictures = []
+    for tested, part in parted(table, "tested"):
+        part = part.sort_values("mean_rank")
+        order, note = list(part["row"]), text_of(part["note"].iloc[0])
+        base = alt.Chart(part).encode(y=alt.Y("row:N", sort=order, title=None,
+                                              axis=alt.Axis(labelLimit=LABEL)))  # fmt: skip
+        tip = tips(
+            Row="row", Mean_rank="mean_rank:.2f", Blocks="blocks", Friedman_p="friedman_p:.2g"
+        )
+        x = alt.X("mean_rank:Q", title="mean rank, 1 is best", scale=alt.Scale(zero=False))
+        chart: Any = base.mark_point(filled=True, size=80, opacity=1).encode(
+            x=x, tooltip=tip, color=of_rows(g.looks, "colour"), shape=of_rows(g.looks, "mark")
+        )
+        groups = [] if note or intervals is None else _alike(intervals, str(tested))
+        named_ = dict(zip(part["key"], part["row"], strict=True))
+        ranks_ = dict(zip(part["key"], part["mean_rank"], strict=True))
+        bars = [
+            {"row": named_[key], "from": ranks_[group[0]], "to": ranks_[group[-1]], "group": n}
+            for n, group in enumerate(groups)
+            for key in group
+        ]
+        if bars:
+            drawn = alt.Chart(pd.DataFrame(bars)).mark_rule(
+                strokeWidth=5, opacity=0.25, color="#888"
+            )
+            chart = drawn.encode(y=alt.Y("row:N", sort=order), x="from:Q", x2="to:Q") + chart
+        joined = f" Grey bars join rows that do not differ ({len(groups)} groups)." * bool(groups)
+        title = f"Mean ranks over training domains, {PLACES[str(tested)]}"
+        said = f"{title}: {order[0]} ranks first.{joined} {note}".strip()
+        behind = plain(part[["row", "mean_rank", "blocks", "friedman_p", "note"]], title, source)
+        spec = finish(chart, height=40 + 24 * len(order), rows=False)
+        caption = f"{title} (critical difference, Nemenyi)" if groups else title
+        pictures.append(Picture(f"ranks-{tested}", caption, spec, said, behind, wide=True))
+    return pictures
+
+
+def _alike(intervals: pd.DataFrame, tested: str) -> list[list[str]]:
+    """Return the largest groups of rows that Nemenyi's test does not part, each by rank."""
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    from cryotome.evaluation.ranks import block_values
+
+    values = block_values(intervals, tested)
+    apart = posthoc_nemenyi_friedman(values)
+    order = list(values.rank(axis=1, ascending=False).mean().sort_values().index)
+    groups: list[list[str]] = []
+    for first in range(len(order)):
+        last = first
+        while last + 1 < len(order) and bool(
+            (apart.loc[order[first : last + 2], order[first : last + 2]] >= 0.05).to_numpy().all()
+        ):
+            last += 1
+        group = order[first : last + 1]
+        if len(group) > 1 and not any(set(group) <= set(known) for known in groups):
+            groups.append(group)
+    return groups

@@ -1,0 +1,59 @@
+"""The context study: how much of the slide around a cell, pooled how."""
+
+from typing import Any
+
+import altair as alt
+
+from cryotome.report.page.charts import Picture, finish, lines, tips
+from cryotome.report.page.grids import Grid, number, parted, plain, span, text_of, words
+from cryotome.report.page.results import Gathered
+from cryotome.report.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
+
+
+def context(g: Gathered) -> Section:
+    """Draw AUROC against the side of the crop."""
+    table, missing = g.table("context.csv"), g.missing("context.csv")
+    title, source = "How much context", g.source("context.csv")
+    if table is None:
+        return Section("context", title, missing=missing)
+    table = named(table, g)
+    pictures: list[Picture] = []
+    blocks = ["base_dataset", "scheme", "fraction", "where"]
+    for (dataset, scheme, fraction, where), part in parted(table, *blocks):
+        x = alt.X("side:Q", title="side of the crop, px of the slide", scale=alt.Scale(zero=False),
+                  axis=alt.Axis(values=sorted(set(part["side"]))))  # fmt: skip
+        tip = tips(Row="row", Side="side:.0f", Pooling="pooling", AUROC="auroc:.3f", From="low:.3f",
+                   To="high:.3f", Cells="n:,")  # fmt: skip
+        chart: Any = lines(part, g.looks, x=x, tip=tip, floor=0.5)
+        cells = f"{cells_of(str(dataset), str(scheme), g)}, {100 * fraction:g} %"
+        name = panel(str(dataset), g, cells, PLACES[str(where)])
+        columns = ["row", "side", "um", "pooling", "auroc", "low", "high", "n"]
+        behind = plain(part[columns], name, source)
+        said = f"AUROC over the side of the crop, {name}, {part['key'].nunique()} rows."
+        pictures.append(Picture(f"context-{len(pictures)}", name, finish(chart), said, behind))
+    rows = [
+        [row_cell(line["key"], g), words(panel(line["base_dataset"], g)),
+         words(cells_of(line["base_dataset"], line["scheme"], g)),
+         number(100 * line["fraction"], source, text=f"{100 * line['fraction']:g} %"),
+         words(PLACES[line["where"]]), number(line["side"], source, digits=0),
+         number(line["um"], source, digits=1), words(line["pooling"]),
+         number(line["auroc"], source), span(line["low"], line["high"], source),
+         number(line["gap"], source), span(line["gap_low"], line["gap_high"], source),
+         words(text_of(line["note"]))]
+        for line in table.to_dict("records")
+    ]  # fmt: skip
+    heads = [
+        "Row",
+        "Dataset",
+        "Training",
+        "Share",
+        "Tested",
+        "Side, px",
+        "Side, µm",
+        "Pooling",
+        "AUROC",
+    ]
+    heads += ["95 % interval", "Less the largest crop", "That: 95 % interval", "Note"]
+    text = ["Crops of the same cells, enlarged to the network's input. Enlarging blurs.", *units(g)]
+    grid = Grid("Context", heads, rows, source, folded=True)
+    return Section("context", title, text, [grid], pictures)

@@ -1,0 +1,151 @@
+"""The page's figures of paper 001, and the leakage ladder."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from cryotome.report.page.charts import SHOWN, Picture, finish, lines, matrix, of_rows, tips
+from cryotome.report.page.grids import Grid, number, p_value, parted, plain, span, words
+from cryotome.report.page.results import Gathered
+from cryotome.report.page.sections import Section, named, panel, row_cell, units
+
+
+def figure1(g: Gathered) -> Section:
+    """Draw AUROC against the share of the training pool."""
+    table, missing = g.table("figure1.csv"), g.missing("figure1.csv")
+    title = "Figure 1: how much training data"
+    if table is None:
+        return Section("figure1", title, missing=missing)
+    table = table.drop(columns="row").pipe(named, g)
+    table["low"], table["high"] = table["mean"] - table["sd"], table["mean"] + table["sd"]
+    table = table.merge(_spans_of(g), on=["dataset", "scheme", "key", "fraction"], how="left")
+    table["share"] = 100 * table["fraction"]
+    table["printed"] = table["published_mean"].map("{:g}".format, na_action="ignore")
+    table["n"] = [_trained_on(g, *k) for k in table[["dataset", "scheme", "fraction"]].to_numpy()]
+    pictures = []
+    for (dataset, scheme), part in parted(table, "dataset", "scheme"):
+        ticks = sorted(part["share"].unique())
+        x = alt.X("share:Q", title="share of the training pool, %",
+                  scale=alt.Scale(type="log"), axis=alt.Axis(values=ticks, grid=False))  # fmt: skip
+        tip = tips(Row="row", Share="share:,.3g", Training_cells="n:,", Mean="mean:.3f",
+                   SD_over_folds="sd:.3f", Interval="interval", Published="printed")  # fmt: skip
+        chart = lines(part, g.looks, x=x, y="mean", tip=tip, floor=0.5,
+                      title="AUROC, mean and SD over folds",
+                      also=part["published_mean"])  # fmt: skip
+        printed = part.dropna(subset="published_mean")
+        if len(printed):
+            base = alt.Chart(printed).encode(x=x, color=of_rows(g.looks, "colour"))
+            chart += base.mark_point(shape="diamond", size=140).encode(
+                y="published_mean:Q", opacity=alt.OpacityValue(alt.expr(SHOWN))
+            )
+        columns = ["row", "fraction", "n", "mean", "sd", "interval", "published_mean"]
+        title_ = panel(dataset, g, g.about["schemes"].get(scheme, scheme))
+        known = f"{title_}; n: training cells of fold 0's split; interval: intervals.csv"
+        split = g.elsewhere(g.results / "splits" / str(dataset) / str(scheme), "split")
+        behind = plain(part[columns], known, g.source("figure1.csv"), others={"n": split})
+        said = f"AUROC over the share of training cells, {title_}: {_best(part)}"
+        pictures.append(Picture(f"figure1-{dataset}-{scheme}", title_, finish(chart), said, behind))
+    text = ["Mean and SD over folds. Hollow diamonds: published. Hover for the clustered interval."]
+    text += units(g)
+    return Section("figure1", title, text, [], pictures)
+
+
+def _best(part: pd.DataFrame) -> str:
+    top = part[part["fraction"] == part["fraction"].max()].sort_values("mean")
+    if top.empty or top["mean"].isna().all():
+        return "no values."
+    best = top.iloc[-1]
+    return (
+        f"{part['key'].nunique()} rows; on all cells {best['row']} is highest, {best['mean']:.2f}."
+    )
+
+
+def _spans_of(g: Gathered) -> pd.DataFrame:
+    """Return the clustered interval in words, of every row and share."""
+    table, keys = g.table("intervals.csv"), ["dataset", "scheme", "key", "fraction", "interval"]
+    if table is None:
+        return pd.DataFrame(columns=keys).astype({"fraction": float})
+    mine = table[table["tested"] == "all"].rename(columns={"row": "key"})
+    ends = zip(mine["low"], mine["high"], strict=True)
+    return mine.assign(interval=[f"{low:.3f} to {high:.3f}" for low, high in ends],
+                       fraction=mine["fraction"].astype(float))[keys]  # fmt: skip
+
+
+def _trained_on(g: Gathered, dataset: str, scheme: str, fraction: float) -> float:
+    """Return the training cells of the first fold."""
+    folder = g.results / "splits" / dataset / scheme
+    for path in folder.glob("fraction=*/fold=0.csv"):
+        if float(path.parent.name.removeprefix("fraction=")) == fraction:
+            return float((pd.read_csv(path, usecols=["role"])["role"] == "train").sum())
+    return np.nan
+
+
+def figure2(g: Gathered) -> Section:
+    """Draw the matrices of training domain against test domain."""
+    table, missing = g.table("figure2.csv"), g.missing("figure2.csv")
+    title = "Figure 2: from one domain to another"
+    if table is None:
+        return Section("figure2", title, missing=missing)
+    table = table.drop(columns="row").pipe(named, g)
+    low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
+    pictures = []
+    for (dataset, row), part in parted(table, "dataset", "row"):
+        names = g.about["domains"][dataset]
+        part = part.assign(
+            trained=part["train_domain"].map(names).fillna(part["train_domain"]),
+            tested=part["test_domain"].map(names).fillna(part["test_domain"]),
+        )
+        order = list(names.values())
+        tip = tips(Row="row", Trained_on="trained", Tested_on="tested", Mean="mean:.3f",
+                   SD_over_folds="sd:.3f", Folds="folds")  # fmt: skip
+        chart = matrix(part, down="trained", across="tested", value="mean", tip=tip,
+                       titles=("trained on", "tested on", "AUROC"), domain=(low, 1.0),
+                       orders=(order, order))  # fmt: skip
+        title_ = panel(dataset, g, row)
+        columns = ["trained", "tested", "mean", "sd", "folds"]
+        behind = plain(part[columns], title_, g.source("figure2.csv"))
+        home = part["train_domain"] == part["test_domain"]
+        said = (
+            f"AUROC of {title_}: {part.loc[home, 'mean'].mean():.2f} on the own domain, "
+            f"{part.loc[~home, 'mean'].mean():.2f} on others, on average."
+        )
+        name = f"figure2-{dataset}-{part['key'].iloc[0]}".replace(" + ", "-")
+        height = 60 + 34 * len(order)
+        spec = finish(chart, height=height, rows=False)
+        pictures.append(Picture(name, title_, spec, said, behind))
+    return Section("figure2", title, ["AUROC, mean over folds."], [], pictures)
+
+
+def ladder(g: Gathered) -> Section:
+    """Draw what each rung of the leakage ladder costs."""
+    table, missing = g.table("ladder.csv"), g.missing("ladder.csv")
+    title, source = "The leakage ladder", g.source("ladder.csv")
+    if table is None:
+        return Section("ladder", title, missing=missing)
+    table = named(table, g)
+    pictures, rows = [], []
+    for dataset, part in parted(table, "dataset"):
+        x = alt.X("title:N", sort=list(dict.fromkeys(part["title"])), title=None,
+                  axis=alt.Axis(labelAngle=0, labelLimit=110))  # fmt: skip
+        tip = tips(Row="row", Rung="title", Training_cells="n_train:,.0f", AUROC="auroc:.3f",
+                   From="low:.3f", To="high:.3f", Lost_since_the_first_rung="cost:.3f")  # fmt: skip
+        chart = lines(part, g.looks, x=x, tip=tip, floor=0.5, title="AUROC within domains")
+        behind = plain(part[["row", "title", "auroc", "low", "high", "cost"]], str(dataset), source)
+        said = f"AUROC from rung to rung on {panel(dataset, g)}: {part['title'].nunique()} rungs."
+        pictures.append(
+            Picture(f"ladder-{dataset}", panel(dataset, g), finish(chart), said, behind)
+        )
+    for line in table.to_dict("records"):
+        rows.append([
+            row_cell(line["key"], g), words(panel(line["dataset"], g)), words(line["title"]),
+            number(line["auroc"], source), span(line["low"], line["high"], source),
+            number(line["cost"], source), span(line["cost_low"], line["cost_high"], source),
+            p_value(line["cost_p"], source), number(line["within_slide"], source),
+        ])  # fmt: skip
+    heads = ["Row", "Dataset", "Rung", "AUROC", "95 % interval", "Cost", "Cost: 95 % interval"]
+    heads += ["Cost: p", "Within slides"]
+    text = [
+        "AUROC within domains at equal training size, from splits that leak to splits that do not. "
+        "Cost: what the first rung gives more than this one."
+    ]
+    return Section("ladder", title, text, [Grid("Ladder", heads, rows, source)], pictures)

@@ -1,0 +1,118 @@
+"""The page of a study: one file that needs no network."""
+
+import datetime
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from cryotome.core.cards import Card
+from cryotome.core.files import written_whole
+from cryotome.report.page.atlas import Sheet, atlas
+from cryotome.report.page.clinical import pathologist
+from cryotome.report.page.comparisons import differences
+from cryotome.report.page.context import context
+from cryotome.report.page.costs import cost
+from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
+from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
+from cryotome.report.page.results import Gathered
+from cryotome.report.page.roth2024 import colorectal
+from cryotome.report.page.sections import Section
+from cryotome.report.page.summary import answer, run
+from cryotome.study.statistical_unit import unit_of
+from cryotome.study.styles import COLOURS, MARKS, Look
+
+PARTS: list[Callable[[Gathered], Section]] = [
+    run,
+    answer,
+    table2,
+    figure1,
+    figure2,
+    ladder,
+    differences,
+    learning,
+    pathologist,
+    atlas,
+    context,
+    cost,
+    colorectal,
+    encoders,
+    published,
+]
+# a mark in a square of 12, centre (6, 6)
+SHAPES = {
+    "circle": '<circle cx="6" cy="6" r="4.5"/>',
+    "square": '<rect x="2" y="2" width="8" height="8"/>',
+    "triangle-up": '<path d="M6 1.5 11 10.5H1z"/>',
+    "diamond": '<path d="M6 .8 11.2 6 6 11.2.8 6z"/>',
+    "cross": '<path d="M4.2 1h3.6v3.2H11v3.6H7.8V11H4.2V7.8H1V4.2h3.2z"/>',
+    "triangle-down": '<path d="M6 10.5 1 1.5h10z"/>',
+    "triangle-right": '<path d="M10.5 6 1.5 1v10z"/>',
+    "triangle-left": '<path d="M1.5 6 10.5 1v10z"/>',
+}
+assert set(SHAPES) == set(MARKS)
+BUNDLE = "window.drawn = (place, spec, options) => vegaEmbed(place, spec, options);"
+
+
+def mark(look: Look | Card | None) -> str:
+    """Return a row's mark as SVG, hidden from screen readers: its name stands beside it."""
+    if look is None:
+        return ""
+    look = look if isinstance(look, Look) else Look(**look)
+    names = {value: name for name, value in COLOURS.items()}
+    return (
+        f'<svg class="mark {names[look.colour]}" viewBox="0 0 12 12" aria-hidden="true">'
+        f"{SHAPES[look.mark]}</svg>"
+    )
+
+
+def grouped(sheets: list[Sheet]) -> list[tuple[str, list[Sheet]]]:
+    """Return the sheets of each group, in their order."""
+    groups: dict[str, list[Sheet]] = {}
+    for sheet in sheets:
+        groups.setdefault(sheet.group, []).append(sheet)
+    return list(groups.items())
+
+
+def compose(g: Gathered) -> str:
+    """Return the page as HTML."""
+    loader = PackageLoader("cryotome.report.page", "parts")
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"mark": mark, "grouped": grouped}
+    parts = [part for section in PARTS if (part := section(g))]
+    specs = {picture.name: picture.spec for part in parts for picture in part.pictures}
+    script = environment.get_template("page.js").module  # no values in it
+    return environment.get_template("page.html").render(
+        about=g.about,
+        parts=parts,
+        looks=g.looks,
+        # no text of a table may end or begin a script
+        specs=json.dumps(specs, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        vega=vl_convert.javascript_bundle(BUNDLE).replace("</script", "<\\/script"),
+        script=str(script),
+        style=str(environment.get_template("page.css").module),
+        unit=unit_of(g.about),
+        versions={name: version(name) for name in ("snakemake", "torch", "timm", "scikit-learn")},
+    )
+
+
+def write_page(page: Path, about: Card) -> None:
+    """Write the page of a study from whatever lies beside it.
+
+    Parameters
+    ----------
+    page
+        results/studies/{study}/index.html; its tables are beside it, cells and scores in the
+        folders above.
+    about
+        Of `page_about`.
+    """
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+    with written_whole(page) as beside:
+        beside.write_text(compose(Gathered(page.parent, about | {"made": now})), encoding="utf-8")

@@ -1,0 +1,179 @@
+"""What a study has made so far, and for what is missing the job and the command that make it."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+
+from cryotome.core.cards import Card
+from cryotome.core.tables import read_csv
+from cryotome.runtime.failures import Failure, failures
+from cryotome.runtime.ledger import attempts, is_alive, place_of
+from cryotome.study.styles import Look
+
+# the rule that makes each file of a study
+RULES = {
+    "table1.csv": "table1",
+    "table2.csv": "table2",
+    "table2_sd.csv": "table2",
+    "table2_partial.csv": "table2_partial",
+    "intervals.csv": "compare",
+    "comparisons.csv": "compare",
+    "variances.csv": "compare",
+    "learning.csv": "compare",
+    "crossings.csv": "compare",
+    "published.csv": "judge",
+    "ranks.csv": "ranks",
+    "orders.csv": "orders",
+    "ladder.csv": "price_ladder",
+    "figure1.csv": "figure1",
+    "figure2.csv": "figure2",
+    "reliability.csv": "for_pathologist",
+    "calibration.csv": "for_pathologist",
+    "counts.csv": "for_pathologist",
+    "agreement.csv": "for_pathologist",
+    "operating.csv": "for_pathologist",
+    "context.csv": "context",
+    "ledger.csv": "tally",
+    "costs.csv": "tally",
+    "colorectal/table1.csv": "tabulate_slides",
+    "colorectal/table2.csv": "tabulate_patches",
+    "colorectal/table3.csv": "count_parameters",
+    "colorectal/published.csv": "judge_colorectal",
+    "colorectal/figure1.csv": "draw_cost",
+    "colorectal/figure2.csv": "draw_course",
+}
+
+
+OWN = {"page", "publish_page"}  # which fail where the page is not
+
+
+def _named(value: str) -> str:
+    """Return the model whose checkpoint a name is, else the name."""
+    return value.partition("_at_")[0]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a number came from.
+
+    Attributes
+    ----------
+    href
+        From the page to the file.
+    """
+
+    file: str
+    rule: str
+    href: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A file that is not there, why, and what makes it."""
+
+    file: str
+    rule: str
+    why: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The files of a study as they lie on disk.
+
+    Attributes
+    ----------
+    folder
+        results/studies/{study}; results is two above it.
+    about
+        `page_about` of the study: rows and their looks, cards, config files.
+    """
+
+    folder: Path
+    about: Card
+
+    @property
+    def results(self) -> Path:
+        return self.folder.parents[1]
+
+    @cached_property
+    def failed(self) -> list[Failure]:
+        """The study's jobs that have failed since their last success; what still runs has not."""
+        known = {"study": [self.about["study"]], "dataset": self.about["all_datasets"]}
+        known["model"] = list(self.about["model_looks"])
+        return [
+            failure
+            for failure in failures(self.results / "logs")
+            if failure.rule not in OWN
+            and all(_named(v) in known.get(k, [_named(v)]) for k, v in failure.wildcards.items())
+            and not self._runs(failure)
+        ]
+
+    def _runs(self, failure: Failure) -> bool:
+        path = place_of(self.results.parent / failure.log)  # logs are named from beside results
+        return any(is_alive(path, attempt) for attempt in attempts(path)[-1:])
+
+    def table(self, name: str) -> pd.DataFrame | None:
+        """Return what a table says of the study's datasets, None where it says nothing.
+
+        Lines of a dataset that the study had before and has no more are left out.
+        """
+        path = self.folder / name
+        if not path.exists():
+            return None
+        table = read_csv(path)
+        if "dataset" in table:
+            named = table["dataset"].isin(self.about["all_datasets"])
+            table = table[named | table["dataset"].isna()]  # an encoder's numbers have none
+        return None if table.empty else table.reset_index(drop=True)
+
+    def expects(self, name: str) -> bool:
+        """Whether the study makes this file."""
+        return name in self.about["products"]
+
+    def source(self, name: str) -> Source:
+        """Return where a file of the study lies, and its rule."""
+        return Source(name, RULES[name], quote(f"../../studies/{self.folder.name}/{name}"))
+
+    def elsewhere(self, path: Path, rule: str) -> Source:
+        """Return where another file below results lies."""
+        beside = path.relative_to(self.results).as_posix()
+        return Source(beside, rule, quote(f"../../{beside}", safe="/="))
+
+    def missing(self, *names: str) -> list[Missing]:
+        """Return those of the study's files that it should have and has not."""
+        wanted = (name for name in names if self.expects(name))
+        return [self._missing(name) for name in wanted if not (self.folder / name).exists()]
+
+    def _missing(self, name: str) -> Missing:
+        rule = RULES[name]
+        why = next((f.why for f in self.failed if f.rule == rule), "")
+        return Missing(name, rule, why or "not made yet", self.command(name))
+
+    def command(self, name: str) -> str:
+        """Return the command that makes a file of the study."""
+        config = f"--configfile {self.about['file']} " if self.about["file"] else ""
+        return f"snakemake {config}--cores 8 {self.folder / name}"
+
+    @cached_property
+    def labels(self) -> dict[str, str]:
+        """The name of every row for people, by `model + head`."""
+        return self.about["labels"]
+
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        """The look of every row, by `model + head`."""
+        return {name: Look(**look) for name, look in self.about["looks"].items()}
+
+    def notes(self, dataset: str, model: str, head: str) -> Card:
+        """Return what stands beside the first predictions of a row; nothing where it has none."""
+        below = self.results / "predictions" / dataset
+        for path in below.glob(f"*/view=*/model={model}/head={head}/fraction=*/fold=*.json"):
+            found: Any = json.loads(path.read_text(encoding="utf-8"))
+            return found
+        return {}

@@ -1,0 +1,184 @@
+"""The page's part for paper 002: patches, slides, encoders, hours, the course of a finetuning."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from cryotome.report.page.charts import Picture, finish, of_rows, tips
+from cryotome.report.page.grids import (
+    Cell,
+    Grid,
+    lacking,
+    number,
+    parted,
+    plain,
+    span,
+    verdict,
+    words,
+)
+from cryotome.report.page.results import Gathered, Source
+from cryotome.report.page.sections import Section
+from cryotome.report.tables.roth2024 import slides_of_cohorts
+from cryotome.study.colorectal import notice_of
+from cryotome.study.statistical_unit import UNKNOWN
+from cryotome.study.styles import COLOURS, Look
+
+TABLES = {
+    "colorectal/table1.csv": "Table 1: a label of the patient from slides",
+    "colorectal/table2.csv": "Table 2: tissue in patches",
+}
+LINES = list(COLOURS.values())
+NAMES = {"cohort": "cohort", "external": "external", "balanced_accuracy": "balanced accuracy",
+         "weighted_f1": "weighted F1"}  # fmt: skip
+FIGURES = ["colorectal/table3.csv", "colorectal/figure1.csv", "colorectal/figure2.csv"]
+
+
+def looks(g: Gathered) -> dict[str, Look]:
+    """Return every model's look."""
+    return {name: Look(**look) for name, look in g.about["colorectal"]["looks"].items()}
+
+
+def colorectal(g: Gathered) -> Section:
+    """Show the tables and figures of paper 002."""
+    part = g.about["colorectal"]
+    if not part:
+        return Section("colorectal", "")
+    names = [name for name in (*TABLES, *FIGURES) if name in g.about["products"]]
+    grids = [grid for name in names if name in TABLES and (grid := _table(g, name)) is not None]
+    grids += _sizes(g)
+    said = [f"Roth et al. 2024 on {', '.join(part['datasets'].values())}."]
+    notice = notice_of(part)
+    said += [f"{notice[:1].upper()}{notice[1:]}: says nothing of real tissue."] * bool(notice)
+    cohorts = dict.fromkeys(dataset for dataset, _ in part["columns"]["slides"].values())
+    lists = [g.results / "tiles" / dataset / "classify.csv" for dataset in cohorts]
+    said += slides_of_cohorts([path for path in lists if path.exists()], part)
+    title = "Paper 002: colorectal tissue, in patches and slides"
+    pictures = [*_hours(g), *_course(g)]
+    return Section("colorectal", title, said, grids, pictures, g.missing(*names))
+
+
+def _table(g: Gathered, name: str) -> Grid | None:
+    partial = name.replace(".csv", "_partial.csv")
+    table = g.table(name)
+    beside = g.source(name)
+    if table is None:
+        if (table := g.table(partial)) is None:
+            return None
+        beside = Source(partial, "(a run that failed)", beside.href.replace(name, partial))
+    kind = "slides" if name.endswith("table1.csv") else "patches"
+    columns = list(g.about["colorectal"]["columns"][kind])
+    rows, heads = [], ["Encoder", "Head"]
+    for column in columns:
+        dataset, _ = g.about["colorectal"]["columns"][kind][column]
+        several = f"external: {g.about['colorectal']['datasets'][dataset]}"
+        shown = NAMES.get(column, several)
+        shown = shown[0].upper() + shown[1:]
+        heads += [shown, f"{shown}: 95 % interval", f"{shown}: published", f"{shown}: verdict"]
+    for line in table.to_dict("records"):
+        cells = [words(line["title"], looks(g).get(line["model"])), words(line["head"])]
+        for column in columns:
+            cells += _measured(g, line, column, beside, name)
+        rows.append(cells)
+    unknown = kind == "patches" and g.about["colorectal"].get("unknown_slides")
+    return Grid(TABLES[name] + f" (unit: {UNKNOWN})" * bool(unknown), heads, rows, beside)
+
+
+def _measured(g: Gathered, line: dict, column: str, source: Source, name: str) -> list[Cell]:
+    """Return value, interval, published value and verdict."""
+    value = number(line[column], source, sd=line.get(f"{column}_sd"))
+    if not value.text:
+        why = line.get("why")
+        value = lacking(why if isinstance(why, str) else "not made yet", g.command(name))
+    printed, sd = line.get(f"{column}_published"), line.get(f"{column}_published_sd")
+    shown = "" if pd.isna(printed) else f"{printed}" + ("" if pd.isna(sd) else f" ± {sd}")
+    ends = span(line.get(f"{column}_low"), line.get(f"{column}_high"), source)
+    return [value, ends, words(shown), verdict(line.get(f"{column}_verdict"))]
+
+
+def _sizes(g: Gathered) -> list[Grid]:
+    name = "colorectal/table3.csv"
+    table, source = g.table(name), g.source(name)
+    if table is None:
+        return []
+    rows = [
+        [words(line["title"], looks(g).get(line["model"])),
+         number(line["parameters"], source, digits=0), words(line["published_parameters"]),
+         number(line["features"], source, digits=0), words(line["published_features"]),
+         words(line["note"])]
+        for line in table.to_dict("records")
+    ]  # fmt: skip
+    heads = ["Encoder", "Parameters", "Parameters, published", "Features", "Features, published"]
+    return [Grid("Table 3: the networks as built", [*heads, "Note"], rows, source)]
+
+
+def _hours(g: Gathered) -> list[Picture]:
+    name = "colorectal/figure1.csv"
+    table = g.table(name)
+    if table is None:
+        return []
+    table["key"] = table["model"]
+    models = looks(g)
+    pictures: list[Picture] = []
+    for panel, part in parted(table, "panel"):
+        known = part.dropna(subset="hours")
+        floor = known["hours"].min() / 10 if len(known) else 0.1
+        trained = part["hours"].map("{:,.3g}".format, na_action="ignore")
+        part = part.assign(at=part["hours"].fillna(floor), trained=trained)
+        printed = part["title"].str.endswith("as printed").map({True: "printed", False: "measured"})
+        where = part["source"].where(part["hours"].notna())
+        part = part.assign(number=printed, source=where)
+        tip = tips(Encoder="title", Head="head", Value="value:.3f", From="low:.3f", To="high:.3f",
+                   Number="number", Hours="trained", Unit="unit",
+                   Source_of_the_hours="source")  # fmt: skip
+        x = alt.X(
+            "at:Q",
+            scale=alt.Scale(type="log"),
+            title=f"{' or '.join(sorted(set(part['unit'])))} of training on tissue; left: none",
+        )
+        y = alt.Y("value:Q", title=NAMES.get(part["quantity"].iloc[0], "AUROC"),
+                  scale=alt.Scale(zero=False))  # fmt: skip
+        base = alt.Chart(part).encode(x=x, color=of_rows(models, "colour"))
+        chart: Any = base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
+        chart += base.mark_point(size=80, opacity=1).encode(
+            y=y, shape=of_rows(models, "mark"), tooltip=tip,
+            fill=of_rows(models, "fill"),
+            fillOpacity=alt.condition("datum.number == 'printed'", alt.value(0), alt.value(1)),
+        )  # fmt: skip
+        part = part.rename(columns={"source": "source of the hours"})
+        shown = ["title", "head", "number", "hours", "unit", "source of the hours", "value", "low"]
+        behind = plain(part[[*shown, "high"]],
+                       str(panel), g.source(name))  # fmt: skip
+        best = part.sort_values("value").iloc[-1]
+        said = f"{panel} over hours of training; highest is {best['title']}, {best['value']:.2f}."
+        said += " Encoders without training on tissue stand at the left edge; hollow: printed."
+        pictures.append(Picture(f"hours-{len(pictures)}", f"Figure 1, {panel}",
+                                finish(chart, rows=False), said, behind))  # fmt: skip
+    return pictures
+
+
+def _course(g: Gathered) -> list[Picture]:
+    name = "colorectal/figure2.csv"
+    table = g.table(name)
+    if table is None:
+        return []
+    pictures = []
+    for panel, part in parted(table, "panel"):
+        part = part.assign(line=part["dataset"] + ", " + part["head"])
+        tip = tips(Tested_on="dataset", Head="head", Iteration="iteration:,", Value="value:.3f",
+                   From="low:.3f", To="high:.3f", Chosen_by_validation="chosen")  # fmt: skip
+        base = alt.Chart(part).encode(
+            x=alt.X("iteration:Q", title="iterations of finetuning"),
+            color=alt.Color("line:N", scale=alt.Scale(range=LINES),
+                            legend=alt.Legend(orient="top", columns=1, title=None, labelLimit=300)),
+        )  # fmt: skip
+        y = alt.Y("value:Q", title=NAMES.get(part["quantity"].iloc[0], "AUROC"),
+                  scale=alt.Scale(zero=False))  # fmt: skip
+        chart: Any = base.mark_line().encode(y=y) + base.mark_rule().encode(y="low:Q", y2="high:Q")
+        chart += base.mark_point(filled=True, size=70, opacity=1).encode(y=y, tooltip=tip)
+        behind = plain(part[["line", "iteration", "value", "low", "high", "chosen"]], str(panel),
+                       g.source(name))  # fmt: skip
+        said = f"{panel} over the iterations of finetuning, {part['line'].nunique()} lines."
+        pictures.append(Picture(f"course-{panel}", f"Figure 2, {panel}",
+                                finish(chart, rows=False), said, behind))  # fmt: skip
+    return pictures

@@ -1,0 +1,253 @@
+"""Tidy scores become the tables as printed, beside the published numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from cryotome.core.cards import MATCHED, Card
+from cryotome.core.tables import in_latex, in_markdown, read_csv
+from cryotome.study.statistical_unit import as_unit
+
+KEYS = ["dataset", "model", "head"]
+COUNTED = ["parameters", "dim", "prefix_tokens", "gflops"]  # of an encoder
+
+
+def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.DataFrame:
+    """Read one metric of score files, keep a study's draws, add what the paths say.
+
+    Parameters
+    ----------
+    about
+        The study's `fractions` and `folds`; a score file may hold other studies' draws too.
+
+    Returns
+    -------
+    data frame
+        The files' columns and dataset, scheme, view, model, head.
+    """
+    parts = []
+    for path in paths:
+        dataset, scheme, *keys = path.with_suffix("").parts[-5:]
+        named = dict(part.split("=", 1) for part in keys)
+        part = read_csv(path)
+        part = part[part["metric"] == metric]
+        parts.append(part.assign(dataset=dataset, scheme=scheme, **named))
+    scores = pd.concat(parts, ignore_index=True)
+    says = scores["scheme"].str  # some know the fraction 1.0 only
+    whole = says.startswith(("from_", "except_")) | says.endswith(MATCHED)
+    mine = (scores["fraction"].isin(about["fractions"]) | whole) & scores["fold"].isin(
+        about["folds"]
+    )
+    return scores[mine].reset_index(drop=True)
+
+
+def in_or_out(scores: pd.DataFrame) -> pd.DataFrame:
+    """Keep the cross-domain scores and say whether the test domain was trained on."""
+    crossed = scores[scores["scheme"].str.startswith("from_")]
+    return crossed.assign(inside=crossed["train_domain"] == crossed["test_domain"])
+
+
+def with_published(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Put the numbers that the paper prints beside the rows of a table."""
+    names = {"in_mean": "published_in", "in_sd": "published_in_sd"}
+    names |= {"out_mean": "published_out", "out_sd": "published_out_sd"}
+    return table.merge(published[[*KEYS, *names]].rename(columns=names), on=KEYS, how="left")
+
+
+def table2(
+    scores: pd.DataFrame, published: pd.DataFrame, *, study: str, rows: Card
+) -> pd.DataFrame:
+    """Average the AUROC in domain and out of domain (paper 001, Table 2).
+
+    Mean and population SD are over the pooled values: 25 in domain (5 domains x 5 folds),
+    100 out of domain (20 pairs x 5 folds) in the paper's study. That reading fits the
+    printed SDs; repeats alone cannot give them.
+
+    Parameters
+    ----------
+    scores
+        From `read_scores`.
+    published
+        Columns dataset, model, head, in_mean, in_sd, out_mean, out_sd.
+    rows
+        `order`: (model, head) pairs in table order; `synthetic`: names of the synthetic datasets.
+
+    Returns
+    -------
+    data frame with columns study, dataset, model, head, in_mean, in_sd, out_mean, out_sd,
+    published_in, published_in_sd, published_out, published_out_sd, synthetic
+    """
+    values = in_or_out(scores).dropna(subset="value")
+    grouped = values.groupby([*KEYS, "inside"])["value"].agg(
+        mean="mean", sd=lambda v: v.std(ddof=0)
+    )
+    tested = grouped.index.get_level_values("inside").astype(bool)
+    inside, outside = (grouped[tested == where].droplevel("inside") for where in (True, False))
+    table = inside.add_prefix("in_").join(outside.add_prefix("out_"), how="outer").reset_index()
+    table = with_published(table, published)
+    table["synthetic"] = table["dataset"].isin(rows["synthetic"])
+    order = {tuple(pair): place for place, pair in enumerate(rows["order"])}
+    place = [order[pair] for pair in zip(table["model"], table["head"], strict=True)]
+    table = table.assign(study=study, place=place).sort_values(["dataset", "place"])
+    columns = ["study", *KEYS, "in_mean", "in_sd", "out_mean", "out_sd", "published_in"]
+    columns += ["published_in_sd", "published_out", "published_out_sd", "synthetic"]
+    return table[columns].reset_index(drop=True)
+
+
+def table2_sd(scores: pd.DataFrame, *, study: str) -> pd.DataFrame:
+    """Give every reading of the paper's "standard deviation" (Table 2's caption is inexact).
+
+    Returns
+    -------
+    data frame with columns study, dataset, model, head, where, reading, sd
+        Population SDs; reading is `pooled`, `repeats_of_mean` (over folds, of the mean over
+        domains), `mean_over_pairs` (mean of each pair's SD over folds), `pair_means`, or
+        `train_domain_means`.
+    """
+    rows = []
+    values = in_or_out(scores).dropna(subset="value")
+    for (*row, inside), part in values.groupby([*KEYS, "inside"]):
+        cube = part.pivot_table(
+            index=["train_domain", "test_domain"], columns="fold", values="value"
+        )
+        readings = {
+            "pooled": part["value"].std(ddof=0),
+            "repeats_of_mean": cube.mean(axis=0).std(ddof=0),
+            "mean_over_pairs": cube.std(axis=1, ddof=0).mean(),
+            "pair_means": cube.mean(axis=1).std(ddof=0),
+            "train_domain_means": cube.mean(axis=1).groupby("train_domain").mean().std(ddof=0),
+        }
+        where = "in" if inside else "out"
+        rows += [(study, *row, where, reading, sd) for reading, sd in readings.items()]
+    return pd.DataFrame(rows, columns=["study", *KEYS, "where", "reading", "sd"])
+
+
+def table1(cards: dict[str, Card], measured: dict[str, Card], *, study: str) -> pd.DataFrame:
+    """List the encoders of a study: what is printed of them, their cards, what is measured.
+
+    Parameters
+    ----------
+    measured
+        Model to what `measure` counts; models without a network are absent.
+
+    Returns
+    -------
+    data frame with columns study, model, title, algorithm, slides, tiles, type,
+    published_size (paper 001, Table 1 and text), published_size_002 (paper 002, Table 3),
+    authors_size, then parameters, dim, prefix_tokens, gflops of the card and each again as
+    measured_*, random_weights, licence, source
+    """
+    rows = []
+    for model, card in cards.items():
+        row, printed = card.get("table1", {}), card.get("printed", {})
+        sizes: Card = {}
+        for name in COUNTED:
+            sizes |= {name: card.get(name), f"measured_{name}": measured.get(model, {}).get(name)}
+        rows.append(
+            {
+                "study": study,
+                "model": model,
+                "title": card["title"],
+                **{name: row.get(name, "") for name in ("algorithm", "slides", "tiles", "type")},
+                "published_size": row.get("size") or printed.get("ganz2024", ""),
+                "published_size_002": printed.get("roth2024", ""),
+                "authors_size": printed.get("authors", ""),
+                **sizes,
+                "random_weights": isinstance(card["weights"], dict) and "random" in card["weights"],
+                "licence": card["licence"],
+                "source": card["source"],
+            }
+        )
+    counts = [name for name in COUNTED if name != "gflops"]  # whole numbers, which may lack
+    counts += [f"measured_{name}" for name in counts]
+    return pd.DataFrame(rows).astype(dict.fromkeys(counts, "Int64"))
+
+
+def _cell(mean: float, sd: float, low: float, high: float) -> str:
+    reach = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
+    return "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f}{reach}"
+
+
+def printed(
+    table: pd.DataFrame, labels: dict[str, str], intervals: pd.DataFrame, verdicts: pd.DataFrame
+) -> pd.DataFrame:
+    """Turn table2.csv into the cells that Markdown and LaTeX print.
+
+    Parameters
+    ----------
+    labels
+        `model + head` to the row's name for people.
+    intervals, verdicts
+        The study's intervals.csv and published.csv.
+    """
+    pooled = intervals[intervals["scheme"] == "from_*"].set_index(["dataset", "row", "tested"])
+    keys = ["dataset", "model", "head", "quantity"]
+    said = verdicts.drop_duplicates(keys).set_index(keys)["verdict"].to_dict()
+    rows = []
+    for line in table.to_dict("records"):
+        pair = (line["model"], line["head"])
+        cells = {"Dataset": line["dataset"], "Row": labels[" + ".join(pair)]}
+        for where, name in (("in", "In domain"), ("out", "Out of domain")):
+            span = pooled.loc[(line["dataset"], " + ".join(pair), where), ["low", "high"]]
+            cells[name] = _cell(line[f"{where}_mean"], line[f"{where}_sd"], *span.astype(float))
+            mean, sd = line[f"published_{where}"], line[f"published_{where}_sd"]
+            verdict = said.get((line["dataset"], *pair, f"auroc_{where}"), "")
+            cells[f"Published {where}"] = (
+                "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f}: {verdict}"
+            )
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def caption(study: str, about: Card) -> str:
+    """Return the sentences under Table 2.
+
+    Parameters
+    ----------
+    about
+        `datasets`: name to title and task; `notice`: empty unless tissue is synthetic.
+    """
+    text = (
+        f"Study {study}: AUROC in domain and out of domain, mean ± population SD over pooled folds "
+        f"and domains (95 % interval, {as_unit(about)}). Published: Ganz et al. 2024, Table 2, "
+        "and whether it agrees; published.csv says why. "
+    )
+    return text + _tissue(about)
+
+
+def ladder_caption(study: str, about: Card) -> str:
+    """Return the sentences under the leakage ladder; `about` as of `caption`."""
+    text = (
+        f"Study {study}: AUROC within domains at equal training size, rung by rung (95 % interval, "
+        "slides as the unit). Cost: what the first rung gives more. Within slides: AUROC over "
+        "pairs of one slide. "
+    )
+    return text + _tissue(about)
+
+
+def _tissue(about: Card) -> str:
+    text = " ".join(f"{name}: {title}." for name, title in about["datasets"].items())
+    notice = about["notice"]
+    return f"{text} Made from the {notice}: it says nothing about real tissue." if notice else text
+
+
+def to_markdown(cells: pd.DataFrame, text: str) -> str:
+    """Write cells as a Markdown table above its caption; text is shown as written."""
+    head = [list(cells.columns), ["---"] * cells.shape[1]]
+    rows = head + cells.to_numpy().tolist()
+    lines = ["| " + " | ".join(map(in_markdown, row)) + " |" for row in rows]
+    return "\n".join(lines) + f"\n\n{in_markdown(text)}\n"
+
+
+def to_latex(cells: pd.DataFrame, text: str) -> str:
+    """Write cells as a LaTeX table with booktabs rules."""
+    body = [" & ".join(map(in_latex, row)) + r" \\" for row in cells.to_numpy().tolist()]
+    rule = " & ".join(map(in_latex, cells.columns)) + r" \\"
+    columns = "ll" + "c" * (cells.shape[1] - 2)
+    inner = "\n".join([r"\toprule", rule, r"\midrule", *body, r"\bottomrule"])
+    return (
+        "\\begin{table}\n\\centering\n"
+        f"\\begin{{tabular}}{{{columns}}}\n{inner}\n\\end{{tabular}}\n"
+        f"\\caption{{{in_latex(text)}}}\n\\end{{table}}\n"
+    )

@@ -1,0 +1,273 @@
+"""Which GPUs a job computes on: leased on this machine, so that no two jobs meet unasked.
+
+A lease is a lock of the kernel, flock(2), which ends with its process however that ends.
+"""
+
+import errno
+import fcntl
+import os
+import pwd
+import re
+import stat
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from cryotome.core.errors import CryotomeError
+from cryotome.runtime.watchdog import waiting
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+SHARED_BY = "CRYOTOME_JOBS_PER_GPU"
+# one place for every user, run and TMPDIR of this machine, unless the variable names another
+FOLDER, PLACE = Path("/tmp/cryotome-gpus"), "CRYOTOME_LEASES"
+GATE = "gate"
+PAUSE, GLANCE = 1.0, 0.05  # seconds between two tries: for a GPU, for the gate
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+
+
+def visible_devices(environ: Mapping[str, str], nodes: Path = Path("/dev")) -> list[str]:
+    """Return the names of the GPUs that jobs may use, as CUDA reads them.
+
+    Parameters
+    ----------
+    environ
+        `CUDA_VISIBLE_DEVICES` of it where it is set: numbers, UUIDs, MIG instances, up to the
+        first that is none of these. Else CUDA counts what it finds from 0.
+    nodes
+        Where the device files lie.
+    """
+    if VISIBLE not in environ:
+        found = [path for path in nodes.glob("nvidia*") if path.name[6:].isdigit()]
+        return [str(number) for number in range(len(found))]
+    names: list[str] = []
+    for name in map(str.strip, environ[VISIBLE].split(",")):
+        if not re.fullmatch(r"\d+|(GPU|MIG)-\S+", name):
+            break
+        names.append(name)
+    return list(dict.fromkeys(names))
+
+
+@dataclass(frozen=True)
+class _Locks:
+    """The folder of one file per device, and per job that may share it."""
+
+    folder: int  # its descriptor
+
+    def lock(self, name: str, how: int) -> int | None:
+        """Return a descriptor that holds the lock of a file, or None where another has it."""
+        while True:
+            file = self._open(name)
+            try:
+                fcntl.flock(file, how | fcntl.LOCK_NB)
+                os.utime(file)  # who tidies up /tmp takes away what nobody used for days
+                if self._is_still(file, name):
+                    return file
+            except BlockingIOError:
+                os.close(file)
+                return None
+            except OSError:
+                os.close(file)
+                raise
+            os.close(file)  # it was removed meanwhile, and the next job would not see its lock
+
+    def _is_still(self, file: int, name: str) -> bool:
+        with suppress(FileNotFoundError):
+            there = os.stat(name, dir_fd=self.folder, follow_symlinks=False)
+            return os.path.samestat(os.fstat(file), there)
+        return False
+
+    def holders(self, names: list[str]) -> str:
+        """Say which processes hold locks of files, as far as the kernel shows them."""
+        inodes = set()
+        for name in names:
+            with suppress(OSError):
+                inodes.add(str(os.stat(name, dir_fd=self.folder).st_ino))
+        found = set()
+        with suppress(OSError):
+            for line in Path("/proc/locks").read_text(encoding="utf-8").splitlines():
+                part = line.split()
+                if part[1] == "FLOCK" and part[5].split(":")[-1] in inodes:
+                    found.add(int(part[4]))
+        return ", ".join(map(_who, sorted(found))) or "a process that is not seen from here"
+
+    def _open(self, name: str) -> int:
+        """Open a file of this folder that anyone may open, and make it where it is not there.
+
+        Without O_CREAT where it is: `fs.protected_regular` forbids that on files of others.
+        """
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+        while True:
+            with suppress(FileNotFoundError):
+                return os.open(name, flags, dir_fd=self.folder)
+            with suppress(FileExistsError), _open_to_all():
+                return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self.folder)
+
+    def free(self, device: str, jobs: int) -> list[int]:
+        """Lock what is free of a device: itself and as many places as nobody has, else nothing.
+
+        A device that several jobs may share is not given to one that wants it alone.
+        """
+        name = _file_of(device)
+        whole = self.lock(name, fcntl.LOCK_EX if jobs == 1 else fcntl.LOCK_SH)
+        if whole is None:
+            return []
+        places = (self.lock(f"{name}.{k}", fcntl.LOCK_EX) for k in range(jobs))
+        taken = [place for place in places if place is not None]
+        if not taken:
+            os.close(whole)
+            return []
+        return [whole, *taken]
+
+    def take(self, devices: list[str], count: int, jobs: int) -> dict[str, list[int]] | None:
+        """Lock a place on `count` devices, the least busy first, or none at all.
+
+        One job at a time looks, or two would take half: None where another looks right now.
+        """
+        gate = self.lock(GATE, fcntl.LOCK_EX)
+        if gate is None:
+            return None
+        free = {device: self.free(device, jobs) for device in devices}
+        best = sorted((d for d in devices if free[d]), key=lambda device: -len(free[device]))
+        chosen = best[:count] if len(best) >= count else []
+        for device, files in free.items():
+            for file in files[2:] if device in chosen else files:
+                os.close(file)
+        os.close(gate)
+        return {device: free[device][:2] for device in devices if device in chosen}
+
+
+def _file_of(device: str) -> str:
+    # the numbers that Slurm shows to a job count the devices of that job
+    return quote(os.environ.get("SLURM_JOB_ID", "") + device, safe="")
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return str(user)
+
+
+def _who(pid: int) -> str:
+    try:
+        return f"process {pid} of user {_name_of(Path(f'/proc/{pid}').stat().st_uid)}"
+    except OSError:
+        return f"process {pid}"
+
+
+@contextmanager
+def _open_to_all() -> Iterator[None]:
+    before = os.umask(0)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+def _open_folder(folder: Path) -> int:
+    with suppress(FileExistsError), _open_to_all():
+        folder.mkdir(0o1777)
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    about = os.fstat(opened)
+    if about.st_mode & stat.S_ISVTX:
+        return opened
+    if about.st_uid == os.getuid():
+        if about.st_mode & 0o022:  # others may use it, so none may remove another's locks
+            os.fchmod(opened, about.st_mode & 0o7777 | stat.S_ISVTX)
+        return opened
+    if about.st_uid == 0 and not about.st_mode & 0o022:
+        return opened
+    os.close(opened)
+    raise CryotomeError(
+        f"{folder} belongs to user {_name_of(about.st_uid)} and is not sticky (mode "
+        f"{about.st_mode & 0o7777:o}): others may remove the locks in it, and two jobs would "
+        f"compute on one GPU. Ask its owner for `chmod +t {folder}`, or name another folder, the "
+        f"same for all jobs, by {PLACE}."
+    )
+
+
+def _wait(devices: list[str], count: int, jobs: int, folder: Path) -> dict[str, list[int]]:
+    """Take devices as soon as there are enough; say that this has to wait, then for whom."""
+    locks, tries, began = _Locks(_open_folder(folder)), 0, time.monotonic()
+    try:
+        while not (taken := locks.take(devices, count, jobs)):
+            at_gate = taken is None  # held for an instant, or something is wrong
+            if not at_gate or time.monotonic() - began > PAUSE:
+                tries += 1
+            if tries == 1:
+                what = f"{folder / GATE}" if at_gate else f"{count} of the GPUs {','.join(devices)}"
+                _say(f"Waiting for {what}: other jobs hold {'it' if at_gate else 'them'}.")
+            if tries == 2:
+                files = [GATE] if at_gate else [_file_of(device) for device in devices]
+                _say(f"Held by {locks.holders(files)}.")
+            with waiting():
+                time.sleep(PAUSE if tries else GLANCE)
+        return taken
+    finally:
+        os.close(locks.folder)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _lease(count: int, folder: Path) -> dict[str, list[int]]:
+    devices, jobs = visible_devices(os.environ), int(os.environ.get(SHARED_BY, "1"))
+    count = min(count, len(devices))
+    if not count:
+        return {}
+    try:
+        taken = _wait(devices, count, jobs, folder)
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            _say(f"{folder} knows no locks ({error.strerror}): jobs may meet on a GPU.")
+            return {device: [] for device in devices}
+        raise CryotomeError(
+            f"{folder} cannot hold the leases of this machine's GPUs ({error.strerror}). When "
+            "no job runs, delete it: it is to be a folder that everyone may write to, mode 1777, "
+            f"without links in it. Or name another, the same for all jobs, by {PLACE}."
+        ) from error
+    shared = f", shared by up to {jobs} jobs" if jobs > 1 else ""
+    _say(f"GPU {','.join(taken)} of {','.join(devices)} is this job's{shared}.")
+    return taken
+
+
+@contextmanager
+def leased(count: int, folder: Path | None = None) -> Iterator[None]:
+    """Give this process so many GPUs of its own, by CUDA_VISIBLE_DEVICES, for the block.
+
+    Waits while there are none. Must begin before CUDA does. A job that asks for no GPU sees
+    none; where a scheduler chose the devices, nothing is changed.
+
+    Parameters
+    ----------
+    count
+        GPUs; fewer are given where fewer are visible.
+    folder
+        Where the locks are, shared by all who use the machine; else what `CRYOTOME_LEASES`
+        says, else `/tmp/cryotome-gpus`.
+
+    Raises
+    ------
+    CryotomeError
+        Something else lies where the locks should be, or others may remove them.
+    """
+    if os.environ.get("CRYOTOME_DEVICE") == "job":
+        yield
+        return
+    before = os.environ.get(VISIBLE)
+    with ExitStack() as held:
+        taken = _lease(count, folder or Path(os.environ.get(PLACE) or FOLDER))
+        for file in (file for files in taken.values() for file in files):
+            held.callback(os.close, file)
+        os.environ[VISIBLE] = ",".join(taken)
+        try:
+            yield
+        finally:
+            del os.environ[VISIBLE]
+            if before is not None:
+                os.environ[VISIBLE] = before

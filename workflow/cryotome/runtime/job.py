@@ -1,0 +1,198 @@
+"""The one door between Snakemake and the library: `run(main)`."""
+
+import argparse
+import faulthandler
+import inspect
+import json
+import os
+import sys
+import traceback
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TextIO
+
+from cryotome.core.errors import CryotomeError
+from cryotome.runtime import ledger
+from cryotome.runtime.environment import confined
+from cryotome.runtime.failures import ENDING, KEPT, is_mendable, reason, recorded, without_secrets
+from cryotome.runtime.gpu_lease import leased
+from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.watchdog import LOG, watched
+
+# Where things lie and what computes them: never part of a rule, so that it reruns nothing.
+SITE = {
+    "data_root": "CRYOTOME_DATA_ROOT",
+    "weights_dir": "CRYOTOME_WEIGHTS_DIR",
+    "device": "CRYOTOME_DEVICE",
+}
+NEXT = "-- another attempt --"
+LOG_ONLY = "CRYOTOME_LOG_ONLY"  # set where a view of the run draws on the terminal
+
+
+def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the site's arguments, from environment variables that the workflow sets."""
+    return {name: os.environ[SITE[name]] for name in wanted if os.environ.get(SITE.get(name, ""))}
+
+
+class _Tee:
+    """Write to the log and to the terminal, so that progress is seen and kept.
+
+    Not to the terminal where a view such as `--logger rich` draws there.
+
+    Bars redraw their line on a terminal; elsewhere each state is a line of its own.
+    """
+
+    def __init__(self, log: TextIO, terminal: TextIO) -> None:
+        self.log, self.terminal = log, terminal
+
+    def write(self, text: str) -> int:
+        text = without_secrets(text)
+        lines = text.replace("\r", "\n")
+        with suppress(OSError):  # a full disk: no work is lost for want of a log
+            self.log.write(lines)
+        if LOG_ONLY in os.environ:
+            return len(text)
+        return self.terminal.write(text if self.isatty() else lines)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self.log.flush()
+        self.terminal.flush()
+
+    def isatty(self) -> bool:
+        return self.terminal.isatty()
+
+
+def cast(value: Any, annotation: Any) -> Any:
+    """Cast a value from a rule or a command line to what `main` declares.
+
+    >>> cast("cells/midog2022.csv", Path)
+    PosixPath('cells/midog2022.csv')
+    >>> cast('{"side": 224}', dict)
+    {'side': 224}
+    >>> cast(["a.csv", "b.csv"], list[Path])
+    [PosixPath('a.csv'), PosixPath('b.csv')]
+    """
+    origin = typing.get_origin(annotation) or annotation
+    if origin is list:
+        (inner,) = typing.get_args(annotation)
+        many = [value] if isinstance(value, (str, Path)) else list(value)
+        return [cast(item, inner) for item in many]
+    if origin is dict:
+        return json.loads(value) if isinstance(value, str) else dict(value)
+    if origin is bool and isinstance(value, str):
+        return {"true": True, "false": False}[value.lower()]
+    return origin(value)
+
+
+def _from_rule(job: Any, wanted: dict[str, Any]) -> dict[str, Any]:
+    given = _from_site(wanted) | ({"threads": job.threads} if "threads" in wanted else {})
+    for source in (job.input, job.output, job.params):
+        given.update(source.items())
+    extra, lacking = sorted(set(given) - set(wanted)), sorted(set(wanted) - set(given))
+    if extra or lacking:
+        raise CryotomeError(
+            f"rule {job.rule!r} and its script disagree: only in the rule: {extra}, "
+            f"only in the script: {lacking}. Give both the same names."
+        )
+    return {name: cast(given[name], wanted[name]) for name in wanted}
+
+
+def _from_command_line(main: Callable[..., None], wanted: dict[str, Any]) -> dict[str, Any]:
+    parser = argparse.ArgumentParser(description=main.__globals__["__doc__"])
+    site = _from_site(wanted)
+    for name, annotation in wanted.items():
+        many = "*" if typing.get_origin(annotation) is list else None
+        parser.add_argument(
+            f"--{name}", required=name not in site, default=site.get(name), nargs=many
+        )
+    given = vars(parser.parse_args())
+    return {name: cast(given[name], wanted[name]) for name in wanted}
+
+
+def run(main: Callable[..., None]) -> None:
+    """Call `main` with what the rule says, or with the command line where there is no rule.
+
+    Under Snakemake the rule's named inputs, outputs, params and threads must be the
+    arguments of `main`; standard error also goes to the rule's log, and a failure leaves a
+    record beside it. Any error ends the process: one that a user can mend with its sentence,
+    others with a traceback, without secrets.
+
+    Raises
+    ------
+    CryotomeError
+        The rule and `main` do not have the same names.
+    """
+    job = main.__globals__.get("snakemake")
+    wanted = typing.get_type_hints(main)
+    wanted.pop("return", None)
+    assert list(wanted) == list(inspect.signature(main).parameters)
+    if job is None:
+        if main.__module__ == "__main__":
+            restart_in_utf8()
+        with confined():
+            main(**_from_command_line(main, wanted))
+        return
+    path, keys = Path(job.log[0]), dict(job.wildcards.items())
+    with _logging(path) as log:
+        try:
+            gpus = job.resources.get("gpu", 0)
+            about = path, job.rule, keys
+            with confined(), recorded(*about) as tell, ledger.kept(*about, job.threads) as attempt:
+
+                def last_words(why: str) -> None:
+                    tell(why)
+                    attempt.end(ledger.FAILED)
+
+                with watched(last_words, log), leased(gpus):
+                    attempt.hold(gpus)
+                    main(**_from_rule(job, wanted))
+        except BaseException as error:
+            said = f"\n{type(error).__name__}: {reason(error)}\n"
+            print(said if is_mendable(error) else traceback.format_exc(), file=sys.stderr)
+            sys.exit(1)
+
+
+def _open(path: Path) -> TextIO:
+    """Open a log anew, or behind those of attempts that failed since the last success."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kept, failed = path.with_suffix(KEPT), path.with_suffix(ENDING).exists()
+    if not failed:
+        path.unlink(missing_ok=True)
+        kept.unlink(missing_ok=True)
+    with suppress(OSError):  # both are there, or neither
+        os.link(kept, path)
+    log = open(path, "a", encoding="utf-8")  # noqa: SIM115
+    with suppress(OSError):  # it is, or the file system has no links
+        os.link(path, kept)
+    if failed:
+        log.write(f"{NEXT}\n")
+    return log
+
+
+@contextmanager
+def _logging(path: Path) -> Iterator[TextIO]:
+    """Let standard error go to a log as well, and the stacks of a native crash."""
+    try:
+        log = _open(path)
+    except OSError as error:
+        sys.exit(reason(error))
+    crashes = not faulthandler.is_enabled()
+    if crashes:
+        faulthandler.enable(log)
+    os.environ[LOG] = str(path.absolute())
+    sys.stderr = _Tee(log, sys.__stderr__)  # type: ignore[assignment,arg-type]
+    try:
+        yield log
+    finally:
+        sys.stderr = sys.__stderr__
+        del os.environ[LOG]
+        if not path.with_suffix(ENDING).exists():
+            with suppress(OSError):
+                path.with_suffix(KEPT).unlink(missing_ok=True)
+        if crashes:
+            faulthandler.disable()
+        with suppress(OSError):  # as above
+            log.close()

@@ -1,0 +1,197 @@
+"""What every attempt of a job took, written by the job itself: `results/ledger/{rule}/….jsonl`.
+
+An attempt writes a line as it begins and another as it ends. One that was killed leaves its
+first line alone: what it took is not known.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from cryotome.runtime.failures import RUN
+from cryotome.runtime.gpu_lease import SHARED_BY
+from cryotome.runtime.usage import (
+    age,
+    cpu_seconds,
+    energy_counters,
+    gpu_used,
+    host_kind,
+    peak_mb,
+    processor,
+)
+
+FOLDER, ENDING = "ledger", ".jsonl"
+OK, FAILED, KILLED = "ok", "failed", "killed"
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # tells machines apart without their names
+MILLIJOULES = 1e6  # of a kilojoule
+
+_told: dict[str, list[float]] = {}  # unit to how many, and in how many seconds
+
+
+def tell(*, seconds: float, **items: int) -> None:
+    """Say how many patches, tiles or folds this job has worked on, and in how many seconds.
+
+    Called again, it adds up. Outside of a job it does nothing that anyone sees.
+    """
+    for unit, count in items.items():
+        before = _told.setdefault(unit, [0, 0.0])
+        _told[unit] = [before[0] + count, before[1] + seconds]
+
+
+def place_of(log: Path) -> Path:
+    """Return where the attempts of a job with this log are written.
+
+    >>> place_of(Path("x/logs/embed/d.uni.log")).as_posix()
+    'x/ledger/embed/d.uni.jsonl'
+    """
+    return log.parent.parent.parent / FOLDER / log.parent.name / f"{log.stem}{ENDING}"
+
+
+def attempts(path: Path) -> list[dict[str, Any]]:
+    """Read the attempts of a job, the first one first; `ended` is `ok`, `failed` or `killed`.
+
+    One that still runs looks killed: see `is_alive`. Torn lines are passed over.
+    """
+    found: dict[tuple, dict[str, Any]] = {}
+    with suppress(FileNotFoundError):
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError, KeyError, TypeError):
+                said = json.loads(line)
+                one = found.setdefault((said["started"], said["run"]), {"ended": KILLED})
+                one.update(said)
+    return list(found.values())
+
+
+def since_success(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the attempts after the last one that ended well."""
+    ends = [n for n, one in enumerate(made) if one["ended"] == OK]
+    return made[ends[-1] + 1 :] if ends else made
+
+
+def behind_result(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the attempts that the present result took: the last good one, and those it mended."""
+    ends = [n for n, one in enumerate(made) if one["ended"] == OK]
+    return made[ends[-2] + 1 if len(ends) > 1 else 0 : ends[-1] + 1] if ends else []
+
+
+def _boot() -> str:
+    with suppress(OSError):
+        return BOOT.read_text(encoding="utf-8").strip()
+    return ""
+
+
+def is_alive(path: Path, attempt: dict[str, Any]) -> bool | None:
+    """Whether an attempt without an end still runs; None where that cannot be known from here.
+
+    A job locks its file for as long as it runs, and the kernel frees the lock however it ends.
+    Where it is free, an attempt of this machine has ended; one of another machine may live on a
+    file system whose locks do not reach here.
+    """
+    with suppress(OSError), open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False if attempt.get("boot") == _boot() != "" else None
+    return None
+
+
+def _stamp(when: datetime) -> str:
+    return when.isoformat(timespec="milliseconds")
+
+
+class Attempt:
+    """One attempt of a job, from the start of its process.
+
+    Nothing here may break a job: what cannot be written is not.
+    """
+
+    def __init__(self, log: Path, rule: str, wildcards: dict[str, str], threads: int) -> None:
+        _told.clear()
+        self._age, self._clock = age(), time.monotonic()
+        self._gpus, self._held, self._energy = 0, self._clock, dict[str, int]()
+        path, self._file = place_of(log), -1
+        self._about: dict[str, Any] = {"rule": rule, "wildcards": wildcards}
+        self._about |= {"run": os.environ.get(RUN, ""), "attempt": 1}
+        with suppress(OSError):
+            self._about["attempt"] += len(since_success(attempts(path)))
+        started = datetime.now(UTC) - timedelta(seconds=self._age)
+        self._about |= {"started": _stamp(started), "threads": threads}
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+            self._file = os.open(path, flags, 0o666)
+            self._write(self._about | self._lock())
+
+    def _lock(self) -> dict[str, str]:
+        with suppress(OSError):
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return {"boot": _boot()}
+        return {}
+
+    def _write(self, line: dict[str, Any]) -> None:
+        """Append a line at once, behind whatever an attempt before could not finish."""
+        with suppress(OSError):
+            size = os.fstat(self._file).st_size
+            torn = size and os.pread(self._file, 1, size - 1) != b"\n"
+            os.write(self._file, b"\n" * bool(torn) + json.dumps(line).encode() + b"\n")
+
+    def hold(self, gpus: int) -> None:
+        """Note that so many GPUs are this job's from now on."""
+        self._gpus, self._held = gpus, time.monotonic()
+        self._energy = energy_counters() if gpus else {}
+
+    def end(self, ended: str) -> None:
+        """Write what the attempt took, the first time that this is called."""
+        if self._file < 0:
+            return
+        now, used = time.monotonic(), gpu_used()
+        line = self._about | {"ended": ended, "stopped": _stamp(datetime.now(UTC))}
+        line["wall_s"] = round(self._age + now - self._clock, 3)
+        line["cpu_s"] = round(cpu_seconds(), 3)
+        line["gpu_s"] = round(max(self._gpus, bool(used)) * (now - self._held), 3)
+        line["peak_mb"] = round(peak_mb(), 1)
+        line |= {"device": processor(), "host_kind": host_kind()}
+        line |= self._energy_since(used.pop("uuid", "")) | used
+        for unit, (count, seconds) in list(_told.items())[:1]:
+            line |= {"items": count, "unit": unit}
+            line |= {"per_s": round(count / seconds, 2)} if seconds else {}
+        self._write(line)
+        with suppress(OSError):
+            os.close(self._file)
+        self._file = -1
+
+    def _energy_since(self, uuid: str) -> dict[str, float]:
+        """Return what a GPU has counted since `hold`, and how many jobs it may have been."""
+        now = energy_counters() if uuid in self._energy else {}
+        if uuid not in now:
+            return {}
+        jobs = int(os.environ.get(SHARED_BY, "1"))
+        spent = round((now[uuid] - self._energy[uuid]) / MILLIJOULES, 3)
+        return {"energy_kj": spent} | ({"gpu_shared_by": jobs} if jobs > 1 else {})
+
+
+@contextmanager
+def kept(log: Path, rule: str, wildcards: dict[str, str], threads: int) -> Iterator[Attempt]:
+    """Write down what the block takes, whether it ends well or not.
+
+    Parameters
+    ----------
+    log
+        Of the job; the ledger lies beside the folder of logs.
+    threads
+        That the scheduler granted.
+    """
+    attempt = Attempt(log, rule, wildcards, threads)
+    try:
+        yield attempt
+    except BaseException:
+        attempt.end(FAILED)
+        raise
+    attempt.end(OK)

@@ -1,0 +1,297 @@
+"""Long work that survives a kill: stores that grow row by row, and one worker at a time.
+
+What is finished lies below `results/partial/` and is never a declared output, which Snakemake
+would delete with the failed job.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import re
+import shutil
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import IO, Any
+
+import h5py
+import numpy as np
+
+from cryotome.core.errors import StoreError, blame_place
+from cryotome.core.files import written_whole
+from cryotome.core.store import LAYOUT, SUMS, UNREADABLE, open_hdf5, row_sums, seal
+from cryotome.runtime.watchdog import waiting
+
+LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
+STORE, JOURNAL, PASSPORT, LOCK = "store.h5", "journal", "passport.json", "lock"
+AT_WORK = "at_work"  # lies there while a process works, and when it was killed
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def only_worker(folder: Path) -> Iterator[None]:
+    """Make a folder of partial work and hold it alone; wait while another process has it.
+
+    The kernel frees the lock however a process ends. A job outlives a Snakemake that was
+    killed, and the next run starts the same job again: it waits here for the first.
+    """
+    lock = _locked(folder)
+    while not _is(lock, folder / LOCK):  # the one waited for has cleared the folder away
+        lock.close()
+        lock = _locked(folder)
+    with lock:
+        yield
+
+
+def _locked(folder: Path) -> IO[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = open(folder / LOCK, "w", encoding="utf-8")  # noqa: SIM115
+    except FileNotFoundError:  # the folder went in between
+        return _locked(folder)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"{folder}: another process works on this; waiting for it to end.")
+            with waiting():
+                fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:  # some shared file systems have no locks
+        _say(f"{folder} cannot be locked ({error}); see that no second run works on it.")
+    return lock
+
+
+def _is(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+@contextmanager
+def attempt(folder: Path) -> Iterator[bool]:
+    """Do work that cannot be gone on with, alone; say whether an attempt before was killed."""
+    with only_worker(folder):
+        at_work = folder / AT_WORK
+        crashed = at_work.exists()
+        at_work.touch()
+        try:
+            yield crashed
+        finally:
+            clear(folder)
+
+
+def clear(folder: Path) -> None:
+    """Remove partial work that is no longer needed, the lock last."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            path.unlink()
+    (folder / LOCK).unlink()
+    with suppress(OSError):  # another worker has come meanwhile
+        folder.rmdir()
+
+
+def claim(folder: Path, passport: dict[str, Any]) -> bool:
+    """Say whether partial work was begun under this passport; clear it away if under another.
+
+    Parameters
+    ----------
+    passport
+        All that decides the result, as plain JSON values.
+    """
+    path, mine = folder / PASSPORT, json.dumps(passport, sort_keys=True, indent=1)
+    if path.exists() and path.read_bytes() == mine.encode():
+        return True
+    for old in folder.iterdir():
+        if old.name != LOCK:
+            old.unlink()
+            if old == path:
+                _say(f"{folder} was begun from other inputs or settings; beginning anew.")
+    with written_whole(path) as beside:
+        beside.write_text(mine, encoding="utf-8")
+    return False
+
+
+class Growing:
+    """An HDF5 store in the making, whose finished rows outlive the process.
+
+    One array (n, ...) lies contiguous in the file and is written in place; a journal names
+    the rows that are finished, with their checksum. A kill loses the rows in hand and
+    nothing else, and no row is trusted that its checksum contradicts.
+
+    Attributes
+    ----------
+    crashed
+        Whether an attempt before this one was killed, or crashed in native code.
+    """
+
+    def __init__(self, folder: Path, name: str, *, crashed: bool) -> None:
+        self.folder, self.crashed = folder, crashed
+        with open_hdf5(folder / STORE) as file:
+            self._offset, self.shape = file[name].id.get_offset(), file[name].shape
+            self._dtype = file[name].dtype
+        self._name, self._sums = name, np.zeros(self.shape[0], np.uint32)
+        self._stride = int(np.prod(self.shape[1:])) * self._dtype.itemsize  # bytes a row
+        self._file = os.open(folder / STORE, os.O_RDWR)
+        self._done = self._read_journal()  # finished rows to the stamp they were made under
+        self._journal = open(folder / JOURNAL, "a", encoding="utf-8")  # noqa: SIM115
+        self._turn = Lock()
+        if self.finished:
+            _say(f"{folder}: going on after {self.finished:,} of {self.shape[0]:,} rows.")
+
+    def _read_journal(self) -> dict[int, str]:
+        done: dict[int, str] = {}
+        path = self.folder / JOURNAL
+        lines = path.read_bytes().split(b"\n") if path.exists() else []
+        for line in lines:
+            found = LINE.fullmatch(line)
+            if not found:  # torn by the kill
+                continue
+            start, length, checksum = map(int, found.groups()[:3])
+            stamp = found[4].decode()
+            at, end = self._offset + start * self._stride, start + length
+            if not 0 < length <= self.shape[0] or end > self.shape[0]:  # torn, too
+                continue
+            content = os.pread(self._file, length * self._stride, at)
+            if zlib.crc32(content) == checksum:
+                self._sums[start:end] = row_sums(np.frombuffer(content, "u1").reshape(length, -1))
+                done.update(dict.fromkeys(range(start, end), stamp))
+        return done
+
+    @property
+    def finished(self) -> int:
+        """How many rows are finished."""
+        return len(self._done)
+
+    def holds(self, first: int, count: int, stamp: str = "") -> bool:
+        """Whether these rows were finished under this stamp."""
+        return all(self._done.get(row) == stamp for row in range(first, first + count))
+
+    def missing(self, most: int) -> Iterator[tuple[int, int]]:
+        """Yield what is to be made yet: first row and number of rows, at most so many at once."""
+        first, count = 0, self.shape[0]
+        while first < count:
+            end = first
+            while end < min(first + most, count) and not self.holds(end, 1):
+                end += 1
+            if end > first:
+                yield first, end - first
+            first = max(end, first + 1)
+
+    def put(self, first: int, values: np.ndarray, stamp: str = "") -> None:
+        """Write finished rows, from any thread, under what they were made from."""
+        rows = np.ascontiguousarray(values, dtype=self._dtype)
+        self._sums[first : first + len(rows)] = row_sums(rows)
+        left = memoryview(rows.tobytes())
+        checksum, at = zlib.crc32(left), self._offset + first * self._stride
+        while left:
+            try:
+                written = os.pwrite(self._file, left, at)
+            except OSError as error:  # which does not say where
+                raise OSError(error.errno, error.strerror, str(self.folder / STORE)) from error
+            left, at = left[written:], at + written
+        with self._turn:
+            self._journal.write(f"\n{first} {len(values)} {checksum} {stamp}\n")
+            self._journal.flush()
+        self._done.update(dict.fromkeys(range(first, first + len(values)), stamp))
+
+    def close(self) -> None:
+        """Let go of the files; the partial work stays."""
+        os.close(self._file)
+        self._journal.close()
+
+    def finish(self, store: Path, attributes: dict[str, Any]) -> None:
+        """Give the store its passport and its name, and clear the partial work away."""
+        seal(self.folder / STORE, self._name, attributes, self._sums)
+        os.fsync(self._file)  # a name must not outlive a power cut that its bytes did not
+        store.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            (self.folder / STORE).replace(store)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with written_whole(store) as beside:  # `results` spans two disks
+                shutil.copyfile(self.folder / STORE, beside)
+        clear(self.folder)
+
+
+def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.ndarray) -> None:
+    needed = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise StoreError(
+            f"{path} will have {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there. "
+            "Make room, or let `results` be a link to a larger disk."
+        )
+    with written_whole(path) as beside, open_hdf5(beside, "w", libver=LAYOUT) as file:
+        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # the array has its place from the start
+        how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # and is written once
+        kind = h5py.h5t.py_create(np.dtype(dtype))
+        h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), how)
+        file["id"], file[SUMS] = ids, np.zeros(len(ids), np.uint32)
+
+
+def _is_begun(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.ndarray) -> bool:
+    try:
+        with open_hdf5(path) as file:
+            same = file[name].shape == shape and file[name].dtype == dtype
+            same = same and file[SUMS].shape == shape[:1] and not len(file.attrs)
+            return same and np.array_equal(file["id"][:], ids)
+    except FileNotFoundError:
+        return False
+    except UNREADABLE as error:  # torn by a power cut; but what a disk holds back is not lost
+        blame_place(error, path)
+        return False
+
+
+@contextmanager
+def growing(
+    folder: Path,
+    name: str,
+    *,
+    shape: tuple[int, ...],
+    dtype: str,
+    ids: np.ndarray,
+    passport: dict[str, Any],
+) -> Iterator[Growing]:
+    """Begin a store, or go on with one that was begun under the same passport.
+
+    Parameters
+    ----------
+    folder
+        Where the partial work lies, alone.
+    name, shape, dtype
+        The array of the store, (n, ...).
+    ids : (n,) int
+        Written beside it as `id`.
+    passport
+        All that decides the rows.
+
+    Raises
+    ------
+    StoreError
+        The disk has no room for it.
+    """
+    with only_worker(folder):
+        path = folder / STORE
+        if not (claim(folder, passport) and _is_begun(path, name, shape, dtype, ids)):
+            (folder / JOURNAL).unlink(missing_ok=True)
+            _create(path, name, shape, dtype, ids)
+        at_work = folder / AT_WORK
+        store = Growing(folder, name, crashed=at_work.exists())
+        at_work.touch()
+        try:
+            yield store
+        except BaseException:
+            at_work.unlink(missing_ok=True)  # it ends, but in order
+            raise
+        finally:
+            store.close()

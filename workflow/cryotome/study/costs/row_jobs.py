@@ -1,0 +1,94 @@
+"""Which jobs a study's numbers come from, and which of them each row of Table 2 hangs on.
+
+A row's own jobs are its embedding, or its finetuning, and its probes or trainings. What every row
+of a dataset needs, such as its patches, is shared and belongs to none.
+"""
+
+import json
+import re
+from typing import Any
+
+from cryotome.study.colorectal import GIVEN
+from cryotome.study.study import LAST, WHOLE, Row, Study
+
+Key = tuple[str, dict[str, str]]  # a rule and the wildcards of one of its jobs
+
+
+def counted(study: Study, dataset: str) -> list[str]:
+    """Return the schemes whose AUROC stands beside the cost of a row.
+
+    Those of Table 2 where the dataset is in it, else the first of the study.
+    """
+    crossed = [scheme for name, scheme in study.crossing if name == dataset]
+    pooled = [scheme for name, scheme in study.pooled if name == dataset]
+    return crossed or pooled[:1] or study.schemes(dataset)[:1]
+
+
+def own_jobs(study: Study, row: Row, dataset: str) -> list[Key]:
+    """Return the jobs that a row needs for the counted schemes of a dataset, beyond shared ones."""
+    encoder = {"model": row.model}
+    drawn = [(s, f, str(k)) for s in counted(study, dataset)
+             for f in study.fractions(s) for k in study.folds]  # fmt: skip
+    weights = study.model(row.model)["weights"]
+    jobs: list[Key] = []
+    if isinstance(weights, dict) and "finetune" in weights:
+        jobs.append(("finetune_dinov2", {"finetune": weights["finetune"]}))
+    if study.trains(row.head):
+        encoder |= {"dataset": dataset, "head": row.head.removesuffix(LAST)}
+        trained = ({"scheme": s, "fraction": f, "fold": k} for s, f, k in drawn)
+        return jobs + [("train_endtoend", encoder | one) for one in trained]
+    encoder |= {"dataset": dataset, "view": row.view}
+    jobs.append(("embed", encoder))
+    if study.is_lower(row.model, row.view):
+        jobs.append(("check_precision", encoder))
+    for scheme in counted(study, dataset):
+        rule = "probe_whole" if re.fullmatch(WHOLE, scheme) else "probe"
+        jobs.append((rule, encoder | {"scheme": scheme, "head": row.head}))
+    return jobs
+
+
+def shared_jobs(study: Study, dataset: str) -> list[Key]:
+    """Return the jobs that every row of a dataset needs for its counted schemes."""
+    rules = ["read_cells", "cut_patches", "audit"]
+    schemes = counted(study, dataset)
+    rules += ["place_windows"] * any(map(study.needs_windows, schemes))
+    drawn = [("split", {"dataset": dataset, "scheme": s, "fraction": f, "fold": str(k)})
+             for s in schemes for f in study.fractions(s) for k in study.folds]  # fmt: skip
+    return [(rule, {"dataset": dataset}) for rule in rules] + drawn
+
+
+def accounts(study: Study) -> str:
+    """Return, as JSON, what `tally` must know of a study.
+
+    `named` says which wildcards its jobs have, `rows` the jobs of each row and dataset,
+    `shared` those of each dataset, `schemes` what the AUROC beside is of, `synthetic` the
+    datasets that are invented.
+    """
+    part = study.colorectal
+    rows = study.rows if study.blocks else []
+    heads = [row.head.removesuffix(LAST) for row in rows]
+    named: dict[str, list[str]] = {
+        "dataset": study.all_datasets,
+        "scheme": [scheme for _, scheme in study.blocks],
+        "fraction": [*study.shares, "1.0"],
+        "fold": [str(fold) for fold in study.folds],
+        "record": study.records,
+    }
+    models = list(study.models)
+    if part:
+        heads += [*part.patch_heads, *part.slide_heads]
+        named["scheme"] = [*named["scheme"], GIVEN, part.scheme]
+        named["finetune"] = part.finetunings
+        models += [model for course in part.courses.values() for model in course.values()]
+    about: dict[str, Any] = {
+        "named": named | {"head": heads, "model": models},
+        "rows": [
+            {"dataset": dataset, "model": row.model, "head": row.head,
+             "jobs": own_jobs(study, row, dataset)}
+            for dataset in study.datasets for row in rows
+        ],
+        "shared": {name: shared_jobs(study, name) for name in study.datasets},
+        "schemes": {name: counted(study, name) for name in study.datasets},
+        "synthetic": [n for n in study.all_datasets if "synthetic" in study.dataset(n)],
+    }  # fmt: skip
+    return json.dumps(about)

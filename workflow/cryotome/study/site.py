@@ -1,0 +1,252 @@
+"""Where things lie at this site, and what a run says before it plans."""
+
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryotome.core.cards import Card, below, read_yaml
+from cryotome.core.errors import CardError, CryotomeError
+from cryotome.encoders.weights import needs_file, state_of_weights
+from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
+from cryotome.runtime.slurm import KEYS, SCHEDULER, Cluster, cluster_of
+from cryotome.study.costs.prices import CORE_GFLOPS, study_gflop
+from cryotome.study.study import Study
+
+SITE_KEYS = {"data_root": "data", "weights_dir": "weights"}  # key to its default
+SHARDS = 4
+RESULTS = Path("results")
+PLAN = "CRYOTOME_PLAN"  # set by `make plan`, which needs no data to be at hand
+
+
+@dataclass(frozen=True)
+class Site:
+    """The config proper, without the keys that only say where things lie."""
+
+    study: Card
+    data_root: Path
+    weights_dir: Path
+    shards: int  # parts of a store that several jobs make, when asked for
+    cluster: Cluster
+    gpu_jobs: int  # how many jobs this machine's GPUs bear at once
+
+
+def settle(config: Card, folder: Path) -> Site:
+    """Take the site's keys out of a config and put them into the environment for the scripts.
+
+    An environment variable (`CRYOTOME_DATA_ROOT`, `CRYOTOME_WEIGHTS_DIR`) wins over the
+    config, the config over `config/site.yaml`.
+
+    Raises
+    ------
+    CardError
+        `config/site.yaml` has a key that is not one of the site's.
+    """
+    path = folder / "site.yaml"
+    said = read_yaml(path) if path.exists() else {}
+    known = [*SITE_KEYS, "shards", "jobs_per_gpu", *KEYS]
+    if set(said) - set(known):
+        raise CardError(f"{path}: unknown keys {sorted(set(said) - set(known))}; it has {known}.")
+    places = {}
+    for key, default in SITE_KEYS.items():
+        variable = f"CRYOTOME_{key.upper()}"
+        chosen = os.environ.get(variable) or config.get(key) or said.get(key) or default
+        places[key] = Path(chosen).expanduser()
+        os.environ[variable] = str(places[key])
+    study = {key: value for key, value in config.items() if key not in known}
+    if config.get("device") == "auto" and os.environ.get(SCHEDULER):
+        study["device"] = "job"  # this host need not have what the jobs will find
+    os.environ["CRYOTOME_DEVICE"] = str(study.get("device", "auto"))
+    shards, jobs_per_gpu = (
+        _number_of_jobs(key, config.get(key, said.get(key, default)))
+        for key, default in (("shards", SHARDS), ("jobs_per_gpu", 1))
+    )
+    os.environ[SHARED_BY] = str(jobs_per_gpu)
+    gpu_jobs = len(visible_devices(os.environ)) * jobs_per_gpu
+    cluster = cluster_of(said | config)
+    return Site(study, shards=shards, gpu_jobs=gpu_jobs, cluster=cluster, **places)
+
+
+def _number_of_jobs(key: str, value: object) -> int:
+    if not isinstance(value, int) or value < 1:
+        raise CardError(f"{key} is {value!r}; it is a number of jobs, 1 or more.")
+    return value
+
+
+def folder_of(card: Card, data_root: Path) -> Path:
+    """Return the folder of a dataset's paths: `results` where the tissue is made here."""
+    return RESULTS if "synthetic" in card else data_root
+
+
+def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
+    """Return a dataset's annotation file, or none where its images say all.
+
+    Where only a plan is made, also none that is not at hand yet.
+
+    Raises
+    ------
+    CryotomeError
+        A real dataset's file is not at hand.
+    """
+    card = study.dataset(dataset)
+    if "annotations" not in card:
+        return []
+    path = below(folder_of(card, site.data_root), card["annotations"])
+    if "synthetic" not in card and not path.exists():
+        if PLAN in os.environ:
+            return []
+        raise CryotomeError(
+            f"{path} does not exist, so dataset {dataset!r} cannot be read. "
+            f"`make data STUDY={study.name}` says what to fetch and where to put it; or set "
+            "`data_root` in config/site.yaml."
+        )
+    return [str(path)]
+
+
+def images_at_hand(study: Study, site: Site, dataset: str) -> list[str]:
+    """Return no file, once it is sure that a real dataset's image folder is there.
+
+    Raises
+    ------
+    CryotomeError
+        It is not.
+    """
+    card = study.dataset(dataset)
+    folder = below(folder_of(card, site.data_root), card["images"])
+    if "synthetic" not in card and not folder.is_dir() and PLAN not in os.environ:
+        raise CryotomeError(
+            f"{folder} does not exist, so no patch of {dataset!r} can be cut. "
+            f"`make data STUDY={study.name}` says what to fetch and where to put it."
+        )
+    return []
+
+
+def refuse_plan() -> None:
+    """Stop a run in the environment of a plan, before its first job.
+
+    Raises
+    ------
+    CryotomeError
+        It is one: nobody has looked whether the data are at hand.
+    """
+    if PLAN in os.environ:
+        raise CryotomeError(
+            f"{PLAN} is set, so nobody has looked whether the data are at hand. It is for "
+            "`make plan` alone: unset it and run again."
+        )
+
+
+def check_writable(folder: Path) -> None:
+    """Stop before planning what could not be written.
+
+    Raises
+    ------
+    CryotomeError
+        The user may not write to the folder, or to the place where it would be made.
+    """
+    place = folder if folder.exists() else folder.parent
+    try:
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        raise CryotomeError(
+            f"You may not write to {place.resolve()} ({error.strerror}). Mend its permissions, or "
+            f"let {folder} be a link to a folder of your own."
+        ) from error
+
+
+# what no network makes; a path that names a model is asked by its card
+NO_NETWORK = {"audits", "cells", "demo", "patches", "splits", "tiles"}
+
+
+def needs_network(study: Study, targets: list[str]) -> bool:
+    """Whether a network computes on the way to these targets; to none: to the whole study."""
+    if not study_gflop(study):
+        return False
+    return not targets or any(_is_made_by_network(study, Path(target)) for target in targets)
+
+
+def _is_made_by_network(study: Study, path: Path) -> bool:
+    if path.parts[:1] != RESULTS.parts or path.parts[1:2] in {(name,) for name in NO_NETWORK}:
+        return path.parts[:1] != RESULTS.parts
+    named = set(re.findall(r"model=(\w+)", str(path)))
+    named |= {path.stem} if path.parts[1:2] == ("embeddings",) else set()
+    return not named or any("gflops" in study.model(name) for name in named)
+
+
+def announce(
+    study: Study, site: Site, *, say: Callable[[str], None], targets: list[str] | None = None
+) -> None:
+    """Say what this study is and makes, before anything is planned.
+
+    Parameters
+    ----------
+    targets
+        Paths that are asked for; none: the whole study.
+
+    Raises
+    ------
+    CryotomeError
+        A real study has `device: auto`, this machine has no GPU, and a network computes.
+    """
+    check_writable(RESULTS)
+    tables = sum(name.endswith(".csv") for name in study.products)
+    made = f"makes results/index.html, {tables} tables and their figures"
+    say(f"cryotome: study {study.name!r}, {study.summary}; {made}")
+    if study.synthetic:
+        say(
+            "This is the synthetic demo cohort. The papers' studies: "
+            "snakemake --configfile config/ganz2024.yaml, or config/roth2024.yaml"
+        )
+        return
+    needs_gpu = study.config["device"] == "auto" and not site.gpu_jobs
+    if needs_gpu and needs_network(study, targets or []):
+        days = study_gflop(study) / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
+        lasts = f"about {days:,.0f} days" if days >= 1 else "less than a day"
+        raise CryotomeError(
+            f"Study {study.name!r} is real, and this machine has no GPU: {lasts} on "
+            f"its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with "
+            "--profile slurm, or on a machine with a GPU; plan only with --config device=job -n; "
+            "--config device=cpu insists."
+        )
+
+
+def _state(path: Path, images: int) -> str:
+    """Say whether a file or a folder is there, and of a folder whether it has so many files."""
+    if not path.is_dir():
+        return f"{'have' if path.exists() else 'LACK'}  {path}"
+    found = sum(file.is_file() and file.name[0] != "." for file in path.rglob("*"))
+    if not found and not images:
+        return f"LACK  {path}: it is empty"
+    return f"PART  {path}: {found:,} of {images:,} images" if found < images else f"have  {path}"
+
+
+def shopping_list(study: Study, site: Site) -> str:
+    """Say where datasets and weights must lie, what is there, and which records can be fetched."""
+    lines = []
+    for name in dict.fromkeys(map(study.home, study.all_datasets)):
+        card = study.dataset(name)
+        lines.append(f"{name}: {card['title']}. {card['source']}")
+        for key, where in (card | card.get("labels", {})).items():
+            if key in ("annotations", "images", "slide_table", "table"):
+                path = below(folder_of(card, site.data_root), where)
+                lines.append(f"  {_state(path, card.get('expect', {}).get('images', 0))}")
+        for model, given in card.get("bags", {}).items():
+            path = below(site.data_root, given["folder"])
+            lines.append(f"  {_state(path, 0)}: bags of {model}")
+    for name in study.records:
+        card = study.record(name)
+        lines.append(
+            f"record {name}: {card['title']}, about {card['gigabytes']:g} GB, {card['source']}. "
+            f"Licence: {card['licence']}"
+        )
+    if study.records:
+        lines.append(
+            f"`make data STUDY={study.name} FETCH=1` fetches what lacks of these records into "
+            f"{site.data_root}; files put there by hand are kept."
+        )
+    for model in study.models:
+        if needs_file(study.model(model)):
+            lines.append(state_of_weights(study.model(model), model, site.weights_dir))
+    return "\n".join(lines)

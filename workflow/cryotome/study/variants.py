@@ -1,0 +1,108 @@
+"""Cards that need no file: another crop of a dataset, another pooling of a model.
+
+`{dataset}_{n}px` shows n px of the slide around each cell. `{model}_pool_{pooling}` pools what the
+same network returns in another way; `_` stands for the `+` of a pooling's name.
+"""
+
+import re
+
+from cryotome.core.cards import Card, check
+from cryotome.core.errors import CardError
+
+CROP = re.compile(r"([a-z0-9_]+)_([0-9]+)px")
+POOLED = re.compile(r"([a-z0-9_]+)_pool_(class|mean|centre|class_mean|class_rest)")
+# poolings of tokens: in words, and how many times as long as a token their embedding is
+TOKENS = {"class": ("class token", 1), "mean": ("mean of tokens", 1)}
+TOKENS |= {"centre": ("centre tokens", 1), "mean_before_norm": ("mean of tokens, no norm", 1)}
+TOKENS |= {"class+mean": ("class token + mean", 2), "class+rest": ("class token + all others", 2)}
+NONE = "none"  # the pooling of what is no network
+
+
+def crop_of(name: str) -> tuple[str, int] | None:
+    """Return the dataset and the side in px that a crop's name says, None for other names.
+
+    >>> crop_of("midog2022_64px"), crop_of("midog2022")
+    (('midog2022', 64), None)
+    """
+    found = CROP.fullmatch(name)
+    return (found[1], int(found[2])) if found else None
+
+
+def pooling_of(name: str) -> tuple[str, str] | None:
+    """Return the model and the pooling that a variant's name says, None for other names.
+
+    >>> pooling_of("uni_pool_class_mean"), pooling_of("uni")
+    (('uni', 'class+mean'), None)
+    """
+    found = POOLED.fullmatch(name)
+    return (found[1], found[2].replace("_", "+")) if found else None
+
+
+def model_of(name: str) -> str:
+    """Return the model whose weights a name stands for.
+
+    >>> model_of("uni_pool_class_mean"), model_of("uni")
+    ('uni', 'uni')
+    """
+    return (pooling_of(name) or (name, ""))[0]
+
+
+def cropped(card: Card, side: int, name: str) -> Card:
+    """Return the card of a dataset with patches of another side, px; `name` is for messages.
+
+    Raises
+    ------
+    CardError
+        The card's own patches have that side, or no patch may have it.
+    """
+    own = card.get("patch", {}).get("side")
+    if own in (side, None):
+        why = f"its own patches have {own} px" if own else "it has no patches"
+        raise CardError(f"Dataset {name!r}: {why}. Name it without `_{side}px`.")
+    title = f"{card['title']}, {side} px"
+    return check(card | {"title": title, "patch": card["patch"] | {"side": side}}, "dataset", name)
+
+
+def returns_tokens(card: Card) -> bool:
+    """Whether a model's network returns a class token and one token for each part of the image."""
+    return card.get("prefix_tokens", 0) > 0 and card.get("pooling") in TOKENS
+
+
+def pooled(card: Card, how: str, name: str) -> Card:
+    """Return the card of a model with another pooling; `name` is for messages.
+
+    Raises
+    ------
+    CardError
+        The card pools so itself, or its network returns no tokens.
+    """
+    if not returns_tokens(card) or card["pooling"] == how:
+        said = card.get("pooling", NONE)
+        raise CardError(f"Model {name!r}: its card says `pooling: {said}`, which stays.")
+    words, times = TOKENS[how]
+    width = card["dim"] // TOKENS[card["pooling"]][1]
+    tokens = {"global_pool": ""} if card["loader"] == "timm" else {}
+    change = {"title": f"{card['title']}, {words}", "pooling": how, "dim": times * width}
+    return card | change | {"arguments": card["arguments"] | tokens}
+
+
+def crops(name: str, card: Card, sides: list[int]) -> list[str]:
+    """Return the names of a dataset's crops.
+
+    >>> crops("midog2022", {"patch": {"side": 224}}, [64, 224])
+    ['midog2022_64px', 'midog2022']
+    """
+    own = card.get("patch", {}).get("side")
+    return [name if side == own else f"{name}_{side}px" for side in sides]
+
+
+def poolings(name: str, card: Card, hows: list[str]) -> list[str]:
+    """Return the names of a model under several poolings; itself where it returns no tokens.
+
+    >>> poolings("uni", {"pooling": "class", "prefix_tokens": 1}, ["class", "class+mean"])
+    ['uni', 'uni_pool_class_mean']
+    """
+    if not returns_tokens(card):
+        return [name]
+    other = {how: f"{name}_pool_{how.replace('+', '_')}" for how in hows}
+    return [name if card["pooling"] == how else other[how] for how in hows]
