@@ -38,6 +38,7 @@ check: install ## lint, format check, types
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
 	$(SNAKEMAKE) --lint
+	PYTHONPATH=workflow $(BIN)/lint-imports --no-cache
 	$(BIN)/mypy
 
 format: install ## format everything

@@ -30,15 +30,9 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.evaluation.statistics.clustered_auroc import (  # noqa: E402
-    corrected_t,
-    effective_number,
-    influence,
-    interval,
-    quantiles,
-    t_test,
-)
-from cryotome.evaluation.statistics.slide_pairs import count_wins, draw_slides, resample  # noqa: E402
+from cryotome.evaluation.statistics.clustered_auroc import effective_number, influence, interval
+from cryotome.evaluation.statistics.fold_tests import corrected_t, quantiles, t_test
+from cryotome.evaluation.statistics.slide_pairs import count_wins, draw_slides, resample
 
 FOLDS, TEST, RATIO = 5, 0.2, 0.2 / 0.64
 PLANTED = 0.03  # difference of AUROC that the tests are to find, stated before

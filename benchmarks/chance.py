@@ -22,10 +22,10 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
 from cryotome.core.cards import load_card
+from cryotome.core.metrics import auroc
 from cryotome.data.cohorts import load_patients, load_slides
 from cryotome.data.splits.patients import draw_patients
 from cryotome.encoders.bag_store import read_bag
-from cryotome.evaluation.scores import auroc
 from cryotome.learners.mil.train import gather_bags, patients_with_bags, score_patients
 from cryotome.runtime.devices import use_threads
 

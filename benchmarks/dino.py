@@ -34,16 +34,16 @@ from torchvision import transforms
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.core.cards import Card, load_card  # noqa: E402
-from cryotome.learners.dinov2.backbone import build_backbone  # noqa: E402
-from cryotome.learners.dinov2.crops import make_crops  # noqa: E402
-from cryotome.learners.dinov2.images import Images  # noqa: E402
-from cryotome.learners.dinov2.masks import Masks, draw_masks  # noqa: E402
-from cryotome.learners.dinov2.state import Course  # noqa: E402
-from cryotome.learners.dinov2.student_teacher import Learner  # noqa: E402
-from cryotome.learners.loop.batches import Supply  # noqa: E402
-from cryotome.learners.loop.step import computing, precision_of  # noqa: E402
-from cryotome.runtime.devices import describe, peak_memory, pick_device, use_threads  # noqa: E402
+from cryotome.core.cards import Card, load_card
+from cryotome.learners.dinov2.backbone import build_backbone
+from cryotome.learners.dinov2.crops import make_crops
+from cryotome.learners.dinov2.images import Images
+from cryotome.learners.dinov2.masks import Masks, draw_masks
+from cryotome.learners.dinov2.state import Course
+from cryotome.learners.dinov2.student_teacher import Learner
+from cryotome.learners.loop.batches import Supply
+from cryotome.learners.loop.step import computing, precision_of
+from cryotome.runtime.devices import describe, peak_memory, pick_device, use_threads
 
 REPEATS, WORKERS = 5, 4
 CROPS = {"global": {"side": 98, "scale": [0.32, 1.0]}, "local": {"side": 42, "scale": [0.05, 0.32]}}

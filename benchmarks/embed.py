@@ -28,11 +28,11 @@ from torchvision import transforms
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.core.cards import Card, load_card  # noqa: E402
-from cryotome.core.store import PATCHES, VERSION, seal  # noqa: E402
-from cryotome.encoders.embedding_store import fill_store  # noqa: E402
-from cryotome.encoders.encoder import Encoder  # noqa: E402
-from cryotome.encoders.inference import PRECISIONS, Runner  # noqa: E402
+from cryotome.core.cards import Card, load_card
+from cryotome.core.store import PATCHES, VERSION, seal
+from cryotome.encoders.embedding_store import fill_store
+from cryotome.encoders.encoder import Encoder
+from cryotome.encoders.inference import PRECISIONS, Runner
 
 STORED, SEEN = 272, 224  # px: what the store holds and what the network sees
 PAPER = ("midog2022", "ccmct")  # the datasets of paper 001

@@ -33,7 +33,7 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[1:1] = [str(ROOT / "workflow")]
 
-from steps import (  # noqa: E402
+from steps import (
     IDENTITY,
     MODELS,
     Dataset,
@@ -43,10 +43,10 @@ from steps import (  # noqa: E402
     studies,
     write_cards,
 )
-from truth import ASKED, ask_worlds, covered, seeds_of  # noqa: E402
-from worlds import WORLDS, embed, invent_ccmct, read_midog2022  # noqa: E402
+from truth import ASKED, ask_worlds, covered, seeds_of
+from worlds import WORLDS, embed, invent_ccmct, read_midog2022
 
-from cryotome.study.study import Study  # noqa: E402
+from cryotome.study.study import Study
 
 NARROW = 64  # the width of everything with --quick
 

@@ -42,8 +42,9 @@ def score(count: int) -> None:
 
 def compare(count: int) -> None:
     """Intervals and the comparison of two rows over five folds that share the cells."""
-    from cryotome.evaluation.statistics.comparisons import comparisons, intervals, read_blocks
+    from cryotome.evaluation.statistics.comparisons import comparisons, intervals
     from cryotome.evaluation.statistics.paired_scores import Block
+    from cryotome.evaluation.statistics.rows import read_blocks
 
     cells = _cells(count)
     cells["other"] = cells["score"].sample(frac=1, random_state=0).to_numpy()

@@ -16,9 +16,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
-import vl_convert  # noqa: E402
-from page_study import make_page  # noqa: E402
-from playwright.sync_api import sync_playwright  # noqa: E402
+import vl_convert
+from page_study import make_page
+from playwright.sync_api import sync_playwright
 
 REPEATS = 5
 EMPTY = "<!doctype html><body data-ready=all><script>{}</script>"

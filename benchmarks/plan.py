@@ -28,12 +28,12 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[1:1] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
-from accidents import checkout  # noqa: E402
+from accidents import checkout
 
-from cryotome.cli.plan import read_jobs  # noqa: E402
-from cryotome.core import step_versions as recipes  # noqa: E402
-from cryotome.core.cards import facts, load_card  # noqa: E402
-from cryotome.study.site import PLAN  # noqa: E402
+from cryotome.cli.plan import read_jobs
+from cryotome.core import step_versions as recipes
+from cryotome.core.cards import facts, load_card
+from cryotome.study.site import PLAN
 
 STUDIES = ["ganz2024", "ammeling2025", "ganz2024_ladder", "roth2024"]
 SCHEMES = ["random", "random_independent", "no_overlap", "slide_grouped", "from_*", "except_*"]

@@ -42,13 +42,13 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.core.cards import facts, load_card  # noqa: E402
-from cryotome.core.files import sha256  # noqa: E402
-from cryotome.core.store import EMBEDDINGS, VERSION, seal  # noqa: E402
-from cryotome.data.splits.cells import draw_split  # noqa: E402
-from cryotome.evaluation.scores import auroc  # noqa: E402
-from cryotome.learners.probes.linear import fit_folds  # noqa: E402
-from cryotome.learners.probes.objective import Columns  # noqa: E402
+from cryotome.core.cards import facts, load_card
+from cryotome.core.files import sha256
+from cryotome.core.metrics import auroc
+from cryotome.core.store import EMBEDDINGS, VERSION, seal
+from cryotome.data.splits.cells import draw_split
+from cryotome.learners.probes.linear import fit_folds
+from cryotome.learners.probes.objective import Columns
 
 WIDTHS = [1536, 1536, 2560, 2560, 1024, 768, 1280, 2048]  # of the eight models of paper 001
 CELLS = {"midog2022": 20552, "ccmct": 72845}

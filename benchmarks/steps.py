@@ -16,27 +16,27 @@ ROOT = Path(__file__).resolve().parents[1]
 # before this folder, which has a probe.py of its own
 sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
 
-import audit_splits  # noqa: E402
-import compare  # noqa: E402
-import figure1  # noqa: E402
-import figure2  # noqa: E402
-import judge  # noqa: E402
-import learning  # noqa: E402
-import orders  # noqa: E402
-import price_ladder  # noqa: E402
-import print_table2  # noqa: E402
-import probe  # noqa: E402
-import ranks  # noqa: E402
-import score  # noqa: E402
-import split  # noqa: E402
-import table1  # noqa: E402
-import table2  # noqa: E402
+import audit_splits
+import compare
+import figure1
+import figure2
+import judge
+import learning
+import orders
+import price_ladder
+import print_table2
+import probe
+import ranks
+import score
+import split
+import table1
+import table2
 
-from cryotome.core import step_versions as recipes  # noqa: E402
-from cryotome.core.cards import facts  # noqa: E402
-from cryotome.core.files import sha256  # noqa: E402
-from cryotome.data.audit import COLUMNS, near_pairs  # noqa: E402
-from cryotome.study.study import Study  # noqa: E402
+from cryotome.core import step_versions as recipes
+from cryotome.core.cards import facts
+from cryotome.core.files import sha256
+from cryotome.data.audit import COLUMNS, near_pairs
+from cryotome.study.study import Study
 
 VIEW = "paper-fp32"
 NOTICE = "synthetic embeddings with planted effects"

@@ -27,7 +27,8 @@ from cryotome.data.demo.slides import LABORATORIES, draw_slide
 from cryotome.data.images import open_image
 from cryotome.data.slides.histobistro import keeps
 from cryotome.data.slides.tessellation import tessellate, tile_pixels
-from cryotome.data.slides.tissue_mask import read_thumbnail, read_tile, thumbnail_resolution
+from cryotome.data.slides.thumbnail import read_thumbnail, thumbnail_resolution
+from cryotome.data.slides.tile_grid import read_tile
 
 MPP, TILE = 0.5, 512  # µm/px; side of a tile of the TIFF
 TILING = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}

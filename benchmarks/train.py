@@ -31,13 +31,13 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.core.cards import Card, load_card  # noqa: E402
-from cryotome.encoders.encoder import build_classifier  # noqa: E402
-from cryotome.learners.endtoend.train import Course  # noqa: E402
-from cryotome.learners.endtoend.training_data import Material, centred, score_cells  # noqa: E402
-from cryotome.learners.loop.batches import Supply  # noqa: E402
-from cryotome.learners.loop.step import computing, precision_of  # noqa: E402
-from cryotome.runtime.devices import describe, pick_device, repeat_exactly, use_threads  # noqa: E402
+from cryotome.core.cards import Card, load_card
+from cryotome.learners.endtoend.classifier import build_classifier
+from cryotome.learners.endtoend.train import Course
+from cryotome.learners.endtoend.training_data import Material, centred, score_cells
+from cryotome.learners.loop.batches import Supply
+from cryotome.learners.loop.step import computing, precision_of
+from cryotome.runtime.devices import describe, pick_device, repeat_exactly, use_threads
 
 CELLS, REPEATS, WORKERS = 600, 5, 4
 SIZES = {"resnet50_imagenet": (272, 224), "resnet10t_random": (78, 64)}  # px: stored, seen

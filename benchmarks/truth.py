@@ -12,8 +12,8 @@ from worlds import WORLDS, embed
 from cryotome.core.cards import facts
 from cryotome.data.splits.cells import rows_of
 from cryotome.evaluation.leakage_ladder import price_ladder, read_leaks
-from cryotome.evaluation.statistics.comparisons import read_blocks
 from cryotome.evaluation.statistics.paired_scores import gather_blocks
+from cryotome.evaluation.statistics.rows import read_blocks
 from cryotome.learners.predictions import write_predictions
 from cryotome.learners.probes.probe import Fold, fit_and_score_folds
 

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.cards import Card, facts, load_card  # noqa: E402
-from cryotome.encoders.encoder import LOADERS, build_network  # noqa: E402
+from cryotome.encoders.network import LOADERS, build_network  # noqa: E402
 from cryotome.learners.endtoend.lora import add_lora, trained_parameters  # noqa: E402
 from cryotome.study.geometry import input_side  # noqa: E402
 

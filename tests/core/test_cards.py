@@ -7,7 +7,7 @@ from conftest import CONFIG, ROOT
 
 from cryotome.core.cards import KINDS, below, check, facts, load_card, tiling_of, titles_apart
 from cryotome.core.errors import CardError
-from cryotome.encoders.encoder import LOADERS
+from cryotome.encoders.network import LOADERS
 from cryotome.encoders.profile import measure
 from cryotome.study.geometry import geometry_of
 from cryotome.study.study import Study

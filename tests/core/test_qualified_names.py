@@ -13,15 +13,15 @@ def test_equal_names_of_two_datasets_are_two():
 
 # maps by the name of a file alone, and why no two datasets meet in them
 OF_ONE = {
-    "audits": "fractions of one scheme of one dataset",
-    "comparisons": "tables of cells, each named as its dataset",
-    "ending": "tables of cells, each named as its dataset",
-    "for_pathologist": "tables of cells, each named as its dataset",
-    "draw_cost": "notes of finetunings, each named as its recipe",
-    "page": "pictures of the page",
-    "published": "tables of published numbers",
-    "slide_lists": "invented slides of one cohort",
-    "slide_names": "files of one folder",
+    "report/page/audits": "fractions of one scheme of one dataset",
+    "evaluation/statistics/rows": "tables of cells, each named as its dataset",
+    "report/after_failure": "tables of cells, each named as its dataset",
+    "scripts/for_pathologist": "tables of cells, each named as its dataset",
+    "scripts/draw_cost": "notes of finetunings, each named as its recipe",
+    "report/page/page": "pictures of the page",
+    "evaluation/published": "tables of published numbers",
+    "data/slides/slide_list": "invented slides of one cohort",
+    "data/file_names": "files of one folder",
 }
 
 
@@ -49,7 +49,8 @@ def test_no_map_has_a_bare_file_name_as_key_where_datasets_may_meet():
     found = set()
     for path in sorted((ROOT / "workflow").rglob("*.py")):
         if any(map(bare, keys_of(ast.parse(path.read_text(encoding="utf-8"))))):
-            found.add(path.stem)
+            place = path.relative_to(ROOT / "workflow").with_suffix("").as_posix()
+            found.add(place.removeprefix("cryotome/"))
     assert found == set(OF_ONE)
 
 

@@ -19,7 +19,8 @@ from cryotome.data.place_windows import place_windows
 from cryotome.data.slides.tile_store import read_tiles, write_tiles
 from cryotome.data.splits.cells import draw_split
 from cryotome.data.windows import cut_patch
-from cryotome.encoders.bag_store import read_bag, write_bag
+from cryotome.encoders.bag_store import read_bag
+from cryotome.encoders.embed_slide import write_bag
 from cryotome.encoders.embedding_store import write_embeddings
 
 HINT = "If the change of numbers is intended, bump {} in workflow/cryotome/core/step_versions.py and this test."
@@ -172,8 +173,8 @@ def test_bags(slide):
 
 
 def test_cohorts(tmp_path):
-    from tests.data.test_cohorts import OWN, labels_csv
     from tests.data.splits.test_patients import card, people
+    from tests.data.test_cohorts import OWN, labels_csv
 
     from cryotome.data.cohorts import join_cohort, read_labels, read_slides
     from cryotome.data.splits.patients import draw_patients

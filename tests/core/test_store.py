@@ -235,7 +235,7 @@ NO_LOCKS = '#include <errno.h>\n#include <stdlib.h>\nint flock(int f, int o) { e
 READ = """
 import sys
 from pathlib import Path
-from cryotome.runtime.resume import only_worker
+from cryotome.runtime.worker_lock import only_worker
 from cryotome.core.store import open_hdf5, read_ids, seal
 path = Path(sys.argv[1])
 with only_worker(path.parent / "partial"):

@@ -8,7 +8,7 @@ from conftest import ROOT
 
 from cryotome.core.tables import harmless, in_latex, in_markdown, read_csv, write_csv
 from cryotome.data.downloads.receipts import Held, write_receipt
-from cryotome.report.tables.ganz2024 import to_latex, to_markdown
+from cryotome.report.tables.markup import to_latex, to_markdown
 
 FORMULAS = [
     "=cmd|' /C calc'!A0",

@@ -7,6 +7,7 @@ from conftest import CONFIG, SHARED
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, DataError
+from cryotome.data.cohort_tables import read_table
 from cryotome.data.cohorts import (
     NOBODY,
     check_counts,
@@ -15,7 +16,6 @@ from cryotome.data.cohorts import (
     load_slides,
     read_labels,
     read_slides,
-    read_table,
 )
 
 OWN = {"patient": "PATIENT", "target": "TARGET", "positive": ["MSIH"], "negative": ["nonMSIH"]}

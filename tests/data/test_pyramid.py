@@ -5,7 +5,7 @@ from PIL import Image
 
 from cryotome.data.images import open_image
 from cryotome.data.pyramid import level_factors, span
-from cryotome.data.slides.tissue_mask import read_tile, tile_grid
+from cryotome.data.slides.tile_grid import read_tile, tile_grid
 from cryotome.data.windows import cut_patch
 
 WIDTH, HEIGHT = 1003, 701

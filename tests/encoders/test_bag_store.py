@@ -17,10 +17,11 @@ from cryotome.core.errors import CardError, DataError, StoreError
 from cryotome.data.demo.cohorts import Cohort
 from cryotome.data.demo.slides import make_slides
 from cryotome.data.images import open_image
+from cryotome.data.slides.tile_grid import read_tile
 from cryotome.data.slides.tile_store import read_tiles, write_tiles
-from cryotome.data.slides.tissue_mask import read_tile
-from cryotome.encoders.bag_store import read_bag, write_bag
+from cryotome.encoders.bag_store import read_bag
 from cryotome.encoders.colour_histogram import colour_histogram
+from cryotome.encoders.embed_slide import write_bag
 
 COLOUR, NETWORK = "colour_histogram", "resnet10t_random"
 

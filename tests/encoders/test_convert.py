@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 from cryotome.core.cards import load_card
 from cryotome.core.errors import WeightsError
 from cryotome.encoders.convert import check_fit, convert, resize_grid
-from cryotome.encoders.encoder import Encoder, build_encoder, build_network
+from cryotome.encoders.encoder import Encoder, build_encoder
+from cryotome.encoders.network import build_network
 
 
 def small(name: str, *, dim: int, **arguments: object) -> dict:

@@ -6,15 +6,9 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError
-from cryotome.encoders.encoder import (
-    Encoder,
-    build_classifier,
-    build_encoder,
-    build_network,
-    check_side,
-    patch_side,
-    state_hash,
-)  # fmt: skip
+from cryotome.encoders.encoder import Encoder, build_encoder, state_hash
+from cryotome.encoders.network import build_network, check_side, patch_side  # fmt: skip
+from cryotome.learners.endtoend.classifier import build_classifier
 
 CPU = torch.device("cpu")
 NOWHERE = Path("nowhere")

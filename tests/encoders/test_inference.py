@@ -9,7 +9,8 @@ from conftest import CONFIG
 from cryotome.core.cards import load_card
 from cryotome.core.errors import StoreError
 from cryotome.core.store import seal
-from cryotome.encoders.inference import PatchReader, Runner, processor_batch
+from cryotome.encoders.inference import Runner, processor_batch
+from cryotome.encoders.patch_reader import PatchReader
 
 
 @pytest.fixture

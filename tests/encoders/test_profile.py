@@ -3,7 +3,7 @@ import torch
 from conftest import CONFIG
 
 from cryotome.core.cards import load_card
-from cryotome.encoders.encoder import build_network
+from cryotome.encoders.network import build_network
 from cryotome.encoders.profile import measure
 
 

@@ -23,14 +23,15 @@ from safetensors.torch import save_file
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, WeightsError
 from cryotome.core.files import sha256
-from cryotome.encoders.encoder import build_encoder, build_network
+from cryotome.encoders.convert import read_file
+from cryotome.encoders.encoder import build_encoder
+from cryotome.encoders.network import build_network
 from cryotome.encoders.weights import (
     _Redirects,
     fetch_weights,
     find_weights,
     needs_file,
     places,
-    read_file,
     state_of_weights,
 )
 

@@ -13,10 +13,11 @@ from tests.study.test_study import study
 from tests.workflow.test_workflow import SMALL, checkout, plan, snakemake
 
 from cryotome.core.errors import StoreError
-from cryotome.evaluation.context import draw_context, place_of, resolution, tabulate_context
-from cryotome.evaluation.scores import auroc
-from cryotome.evaluation.statistics.comparisons import Rows
+from cryotome.core.metrics import auroc
+from cryotome.evaluation.context import place_of, resolution, tabulate_context
 from cryotome.evaluation.statistics.paired_scores import Block
+from cryotome.evaluation.statistics.rows import Rows
+from cryotome.report.figures.context import draw_context
 
 CALIBRATION = pd.read_csv(CONFIG / "calibration.csv")
 KEYS = ("slide_grouped", "1.0", "all")

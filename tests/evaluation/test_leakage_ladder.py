@@ -4,8 +4,8 @@ import pytest
 from tests.evaluation.statistics.test_comparisons import NONE
 
 from cryotome.evaluation.leakage_ladder import LEAKS, RUNGS, price_ladder, printed, read_leaks
-from cryotome.evaluation.statistics.comparisons import read_blocks
 from cryotome.evaluation.statistics.paired_scores import Block
+from cryotome.evaluation.statistics.rows import read_blocks
 
 TITLES = dict(zip(RUNGS, ["random", "apart", "slides", "domains"], strict=True))
 ABOUT = {"rungs": TITLES}

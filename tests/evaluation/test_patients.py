@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from cryotome.core.metrics import auroc
 from cryotome.evaluation.patients import (
     ensemble,
     measure_patients,
@@ -10,7 +11,7 @@ from cryotome.evaluation.patients import (
     patient_interval,
     score_cohort,
 )
-from cryotome.evaluation.scores import THRESHOLD, auroc
+from cryotome.evaluation.scores import THRESHOLD
 from cryotome.evaluation.statistics.clustered_auroc import influence
 
 

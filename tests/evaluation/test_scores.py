@@ -3,17 +3,19 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
-from cryotome.evaluation.scores import (
-    THRESHOLD,
+from cryotome.core.metrics import (
     auroc,
     average_precision,
     calibration_error,
-    choose_threshold,
     f1_scores,
-    measure_auroc,
-    measure_scores,
     precision_recall,
     recalls,
+)
+from cryotome.evaluation.scores import (
+    THRESHOLD,
+    choose_threshold,
+    measure_auroc,
+    measure_scores,
     score_folds,
 )
 

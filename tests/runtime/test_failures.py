@@ -3,6 +3,7 @@ import errno
 import pytest
 
 from cryotome.core.errors import WeightsError
+from cryotome.core.redact import without_secrets
 from cryotome.runtime.failures import (
     Failure,
     by_kind,
@@ -11,7 +12,6 @@ from cryotome.runtime.failures import (
     is_mendable,
     reason,
     recorded,
-    without_secrets,
 )
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from cryotome.core.errors import StoreError
-from cryotome.runtime.resume import attempt, claim, growing, only_worker
+from cryotome.runtime.resume import attempt, growing
+from cryotome.runtime.worker_lock import claim, only_worker
 
 
 def begin(folder, rows=6, **passport):

@@ -6,7 +6,8 @@ from PIL import Image
 from torchvision import transforms as reference
 
 from cryotome.core.cards import load_card
-from cryotome.study.geometry import geometry_of, side_after, transform_patches
+from cryotome.encoders.transforms import transform_patches
+from cryotome.study.geometry import geometry_of, side_after
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import yaml
 from conftest import CONFIG
 
 from cryotome.core.errors import CardError, CryotomeError
+from cryotome.cli import data
 from cryotome.study import site
 from cryotome.study.study import Study
 
@@ -93,7 +94,7 @@ def test_the_shopping_list_says_what_is_there(tmp_path):
     (tmp_path / "midogpp").mkdir()
     (tmp_path / "midogpp" / "MIDOG++.json").write_text("{}", encoding="utf-8")
     settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = site.shopping_list(Study(config("ganz2024"), CONFIG), settled)
+    text = data.shopping_list(Study(config("ganz2024"), CONFIG), settled)
     assert f"have  {tmp_path}/midogpp/MIDOG++.json" in text
     assert f"LACK  {tmp_path}/midog2022/images" in text
 
@@ -141,12 +142,12 @@ def test_a_folder_with_some_of_its_images_is_there_in_part(tmp_path):
     for name in ("001.tiff", "002.tiff", "._001.tiff"):
         (folder / name).touch()
     settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = site.shopping_list(Study(config("ganz2024"), CONFIG), settled)
+    text = data.shopping_list(Study(config("ganz2024"), CONFIG), settled)
     assert f"PART  {folder}: 2 of 354 images" in text
 
 
 def test_an_empty_folder_is_missing(tmp_path):
-    assert site._state(tmp_path, 0) == f"LACK  {tmp_path}: it is empty"
-    assert site._state(tmp_path, 2) == f"PART  {tmp_path}: 0 of 2 images"
+    assert data._state(tmp_path, 0) == f"LACK  {tmp_path}: it is empty"
+    assert data._state(tmp_path, 2) == f"PART  {tmp_path}: 0 of 2 images"
     (tmp_path / "a.png").touch()
-    assert site._state(tmp_path, 0) == f"have  {tmp_path}"
+    assert data._state(tmp_path, 0) == f"have  {tmp_path}"

@@ -16,10 +16,12 @@ from cryotome.core.cards import facts, load_card
 from cryotome.core.errors import CardError
 from cryotome.data.cells import read_cells
 from cryotome.data.patches import seen_patches
-from cryotome.encoders.encoder import Encoder, build_network
+from cryotome.encoders.encoder import Encoder
+from cryotome.encoders.network import build_network
 from cryotome.encoders.pooling import pool_tokens
+from cryotome.encoders.transforms import transform_patches
 from cryotome.encoders.weights import places
-from cryotome.study.geometry import geometry_of, input_side, transform_patches
+from cryotome.study.geometry import geometry_of, input_side
 from cryotome.study.study import Study
 from cryotome.study.variants import pooled, poolings, returns_tokens
 

@@ -171,7 +171,7 @@ def _yaml(path: Path) -> object:
 
 
 def _weights(path: Path) -> object:
-    from cryotome.encoders.weights import read_file
+    from cryotome.encoders.convert import read_file
 
     return read_file(path, "m")
 

@@ -26,7 +26,7 @@ from cryotome.core.errors import CardError, DataError, StoreError, WeightsError
 from cryotome.core.files import sha256
 from cryotome.data.cells import read_cells
 from cryotome.data.images import open_image
-from cryotome.encoders.weights import read_file
+from cryotome.encoders.convert import read_file
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.learners.predictions import read_predictions, write_predictions
 

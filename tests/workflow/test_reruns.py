@@ -16,7 +16,7 @@ from conftest import CONFIG, ROOT
 from tests.workflow.test_workflow import SMALL, changed, checkout, jobs, plan, snakemake
 
 from cryotome.core.cards import load_card
-from cryotome.encoders.encoder import build_network
+from cryotome.encoders.network import build_network
 
 STUDY = SMALL | {
     "datasets": ["demo_slides", "demo_rois"],

@@ -47,14 +47,7 @@ from cryotome.study.facts import page_about
 from cryotome.encoders.weights_hash import pinned
 from cryotome.runtime.environment import confine
 from cryotome.evaluation.clinical.regions import areas_of
-from cryotome.study.site import (
-    PLAN,
-    announce,
-    annotation_file,
-    folder_of,
-    images_at_hand,
-    settle,
-)
+from cryotome.study.site import PLAN, announce, annotation_file, folder_of, images_at_hand, settle
 from cryotome.data.file_names import WILDCARD
 from cryotome.study.schemes import strictest
 from cryotome.study.study import PRODUCTS, SHARED, WHOLE, Study

@@ -9,7 +9,7 @@ from cryotome.core.tables import write_csv
 from cryotome.data.audit import example_rows, find, refuse, summarise
 from cryotome.data.cells import load_cells
 from cryotome.data.patches import seen_patches
-from cryotome.report.figures.ganz2024 import draw_sheet, save_figure
+from cryotome.report.figures.canvas import draw_sheet, save_figure
 from cryotome.runtime.job import run
 from cryotome.study.site import folder_of
 from cryotome.study.statistical_unit import is_unknown

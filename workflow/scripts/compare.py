@@ -4,14 +4,9 @@ from pathlib import Path
 
 from cryotome.core.files import written_whole
 from cryotome.core.tables import write_csv
-from cryotome.evaluation.statistics.comparisons import (
-    comparisons,
-    crossings,
-    intervals,
-    learning_curves,
-    load_blocks,
-    variances,
-)
+from cryotome.evaluation.statistics.comparisons import comparisons, intervals, variances
+from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
+from cryotome.evaluation.statistics.rows import load_blocks
 from cryotome.runtime.job import run
 from cryotome.study.statistical_unit import noted
 

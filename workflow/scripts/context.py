@@ -5,9 +5,10 @@ from pathlib import Path
 from cryotome.core.files import written_whole
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
-from cryotome.evaluation.context import draw_context, resolution, tabulate_context
-from cryotome.evaluation.statistics.comparisons import load_blocks
-from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.evaluation.context import resolution, tabulate_context
+from cryotome.evaluation.statistics.rows import load_blocks
+from cryotome.report.figures.canvas import save_figure
+from cryotome.report.figures.context import draw_context
 from cryotome.runtime.job import run
 from cryotome.study.site import folder_of
 from cryotome.study.statistical_unit import noted

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cryotome.core.files import written_whole
 from cryotome.core.tables import read_csv, write_csv
-from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.roth2024 import draw_figure1, figure1_data, published_hours, spent_of
 from cryotome.runtime.job import run
 

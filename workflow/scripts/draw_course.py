@@ -6,7 +6,7 @@ import pandas as pd
 
 from cryotome.core.files import written_whole
 from cryotome.core.tables import read_csv, write_csv
-from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.roth2024 import draw_figure2, figure2_data, held_out
 from cryotome.report.tables.roth2024 import VALIDATION, read_summaries
 from cryotome.runtime.job import run

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.core import step_versions as recipes
-from cryotome.encoders.bag_store import write_bag
+from cryotome.encoders.embed_slide import write_bag
 from cryotome.runtime.job import run
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from cryotome.core.files import written_whole
 from cryotome.core.tables import write_csv
-from cryotome.report.figures.ganz2024 import draw_figure2, figure2_data, save_figure
+from cryotome.report.figures.canvas import save_figure
+from cryotome.report.figures.ganz2024 import draw_figure2, figure2_data
 from cryotome.report.tables.ganz2024 import read_scores
 from cryotome.runtime.job import run
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from cryotome.core.files import written_whole
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.clinical.row_summary import of_rows, read_dataset
+from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
-from cryotome.report.figures.ganz2024 import save_figure
 from cryotome.runtime.job import run
 from cryotome.study.statistical_unit import noted
 

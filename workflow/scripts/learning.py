@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.core.tables import read_csv
-from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_learning
 from cryotome.runtime.job import run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from cryotome.core.files import written_whole
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.evaluation.ranks import order_models, read_notes
-from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_orders
 from cryotome.runtime.job import run
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from cryotome.core.files import written_whole
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.leakage_ladder import price_ladder, printed, read_leaks
-from cryotome.evaluation.statistics.comparisons import load_blocks
-from cryotome.report.figures.ganz2024 import save_figure
+from cryotome.evaluation.statistics.rows import load_blocks
+from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_ladder
-from cryotome.report.tables.ganz2024 import ladder_caption, to_markdown
+from cryotome.report.tables.markup import ladder_caption, to_markdown
 from cryotome.runtime.job import run
 
 

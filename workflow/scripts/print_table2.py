@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core.files import written_whole
 from cryotome.core.tables import read_csv
-from cryotome.report.tables.ganz2024 import caption, printed, to_latex, to_markdown
+from cryotome.report.tables.markup import caption, printed, to_latex, to_markdown
 from cryotome.runtime.job import run
 
 

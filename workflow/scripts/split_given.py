@@ -7,7 +7,7 @@ from cryotome.core import step_versions as recipes
 from cryotome.core.files import sha256, written_whole
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
-from cryotome.learners.probes.two_datasets import give_roles
+from cryotome.data.splits.predefined import give_roles
 from cryotome.runtime.job import run
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from cryotome.core.files import written_whole
 from cryotome.core.tables import read_csv, write_csv
+from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.costs import draw_costs
-from cryotome.report.figures.ganz2024 import save_figure
 from cryotome.report.tables.costs import JOBS, costs, read_jobs, with_auroc
 from cryotome.runtime.job import run
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cryotome.core import step_versions as recipes
 from cryotome.core.files import sha256
-from cryotome.encoders.encoder import build_classifier
+from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.lora import save_lora
 from cryotome.learners.endtoend.train import train_endtoend
 from cryotome.learners.endtoend.training_data import read_material, score_material

@@ -7,7 +7,7 @@ from PIL import Image
 
 from cryotome.data.images import open_image
 from cryotome.data.slides.tessellation import tessellate, tile_pixels
-from cryotome.data.slides.tissue_mask import read_tile
+from cryotome.data.slides.tile_grid import read_tile
 
 TENFOLD = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}
 STORED = {"mpp": 0.5, "side": 512, "least_tissue": 0.5, "stored": 256, "quality": 90}

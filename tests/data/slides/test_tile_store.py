@@ -16,8 +16,8 @@ from cryotome.core.cards import load_card, tiling_of
 from cryotome.core.errors import CryotomeError, DataError, StoreError
 from cryotome.data.demo.cohorts import Cohort
 from cryotome.data.demo.slides import make_slides
+from cryotome.data.slides.tile_grid import read_tile
 from cryotome.data.slides.tile_store import _jpegs, listed, read_tiles, stamp_of, write_tiles
-from cryotome.data.slides.tissue_mask import read_tile
 
 TENFOLD = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}
 STORED = {"mpp": 0.5, "side": 512, "least_tissue": 0.5, "stored": 256, "quality": 90}

@@ -8,16 +8,9 @@ from PIL import Image
 import cryotome.data.slides.tissue_mask
 from cryotome.data.demo.slides import LABORATORIES, draw_slide
 from cryotome.data.images import open_image
-from cryotome.data.slides.tissue_mask import (
-    jpeg_of,
-    otsu,
-    read_thumbnail,
-    read_tile,
-    thumbnail_resolution,
-    tile_grid,
-    tissue_mask,
-    tissue_shares,
-)
+from cryotome.data.slides.thumbnail import read_thumbnail, thumbnail_resolution
+from cryotome.data.slides.tile_grid import jpeg_of, read_tile, tile_grid, tissue_shares
+from cryotome.data.slides.tissue_mask import otsu, tissue_mask
 
 
 def pyramid(path, pixels, mpp=0.5, levels=(4,)):

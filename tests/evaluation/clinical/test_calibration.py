@@ -5,6 +5,7 @@ import statsmodels.api as sm
 from scipy.special import expit, logit
 from sklearn.metrics import brier_score_loss
 
+from cryotome.core.metrics import calibration_error
 from cryotome.evaluation.clinical.calibration import (
     calibrate,
     calibration_interval,
@@ -12,7 +13,6 @@ from cryotome.evaluation.clinical.calibration import (
     reliability,
     slide_mean,
 )
-from cryotome.evaluation.scores import calibration_error
 
 
 def scored(slides: int = 40, per: int = 50, slope: float = 1.0, spread: float = 0.0, seed: int = 0):

@@ -5,19 +5,20 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from cryotome.evaluation.statistics.clustered_auroc import (
-    corrected_t,
-    crossing,
     effective_number,
-    equivalence,
-    fit_curve,
     gap_interval,
     influence,
     interval,
+)
+from cryotome.evaluation.statistics.fold_tests import (
+    corrected_t,
+    equivalence,
     least_p,
     quantiles,
     t_test,
     variance_parts,
 )
+from cryotome.evaluation.statistics.learning_curves import crossing, fit_curve
 
 
 def cells(count: int = 200, slides: int = 12, seed: int = 0):

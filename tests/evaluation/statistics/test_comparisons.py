@@ -3,15 +3,10 @@ import pandas as pd
 import pytest
 from statsmodels.stats.multitest import multipletests
 
-from cryotome.evaluation.statistics.comparisons import (
-    comparisons,
-    crossings,
-    intervals,
-    learning_curves,
-    read_blocks,
-    variances,
-)
+from cryotome.evaluation.statistics.comparisons import comparisons, intervals, variances
+from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
 from cryotome.evaluation.statistics.paired_scores import Block
+from cryotome.evaluation.statistics.rows import read_blocks
 
 ABOUT = {"draws": 300, "alpha": 0.05, "margin": 0.02}
 

@@ -7,7 +7,7 @@ from torch.nn.functional import interpolate
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError
-from cryotome.encoders.encoder import build_network
+from cryotome.encoders.network import build_network
 from cryotome.learners.dinov2.backbone import MASK, build_backbone
 
 

@@ -13,7 +13,8 @@ from small_dino import CPU, base_card, coloured, finetune_card, small_learner
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import TrainingError
-from cryotome.encoders.encoder import build_encoder, build_network
+from cryotome.encoders.encoder import build_encoder
+from cryotome.encoders.network import build_network
 from cryotome.learners.dinov2.finetune import cost_of, finetune, publish
 from cryotome.learners.loop.checkpoints import checkpointed
 

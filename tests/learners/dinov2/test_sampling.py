@@ -1,10 +1,7 @@
-import time
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import torch
 
-from cryotome.learners.dinov2.sampling import CROPS, MASKS, Order, ahead, numbers, torch_numbers
+from cryotome.learners.dinov2.sampling import CROPS, MASKS, Order, numbers, torch_numbers
 
 
 def test_every_image_comes_once_a_pass_and_passes_differ():
@@ -31,19 +28,3 @@ def test_purposes_and_iterations_have_numbers_of_their_own():
     assert len(drawn) == 6
     first, again = (torch.rand(2, generator=torch_numbers(1, CROPS, 5)) for _ in range(2))
     assert torch.equal(first, again)
-
-
-def test_work_is_done_ahead_and_comes_in_order():
-    begun = []
-
-    def work(item):
-        begun.append(item)
-        return item * 10
-
-    with ThreadPoolExecutor(1) as pool:
-        results = ahead(work, range(6), pool, depth=2)
-        assert next(results) == 0
-        while len(begun) < 3:
-            time.sleep(0.001)
-        assert begun[:3] == [0, 1, 2]
-        assert list(results) == [10, 20, 30, 40, 50]

@@ -7,7 +7,9 @@ from torch import nn
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, WeightsError
-from cryotome.encoders.encoder import Encoder, build_classifier, build_network
+from cryotome.encoders.encoder import Encoder
+from cryotome.encoders.network import build_network
+from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.lora import (
     add_lora,
     load_logit,

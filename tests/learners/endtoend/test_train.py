@@ -9,7 +9,7 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import SplitError, TrainingError
-from cryotome.encoders.encoder import build_classifier
+from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.samplers import Cells
 from cryotome.learners.endtoend.train import train_endtoend
 from cryotome.learners.endtoend.training_data import Material, centred, score_cells

@@ -13,7 +13,7 @@ from tests.learners.endtoend.test_train import ADAPTED, head, material, toy, tra
 from tqdm import tqdm
 
 from cryotome.core.cards import load_card
-from cryotome.encoders.encoder import build_classifier
+from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.train import Course
 from cryotome.learners.loop.batches import Supply
 from cryotome.learners.loop.checkpoints import checkpointed
@@ -77,7 +77,7 @@ from pathlib import Path
 from cryotome.core.cards import load_card
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.runtime.devices import repeat_exactly
-from cryotome.encoders.encoder import build_classifier
+from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.train import Course
 from cryotome.learners.loop.batches import Supply
 from tests.learners.endtoend.test_train import train

@@ -6,7 +6,7 @@ from conftest import CONFIG
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from cryotome.core.cards import load_card
-from cryotome.encoders.encoder import build_classifier
+from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.loop.augment import draw_uniform, draws_of, make_views
 from cryotome.learners.loop.step import Step, precision_of
 from cryotome.runtime.devices import multiplies_bf16

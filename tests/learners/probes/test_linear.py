@@ -4,7 +4,7 @@ from scipy.optimize import brentq, minimize
 from sklearn.linear_model import LogisticRegression
 
 from cryotome.core.errors import ProbeError
-from cryotome.evaluation.scores import auroc
+from cryotome.core.metrics import auroc
 from cryotome.learners.probes.linear import fit_folds, fit_linear
 
 

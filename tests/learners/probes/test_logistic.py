@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from cryotome.core.errors import ProbeError
-from cryotome.evaluation.scores import auroc
+from cryotome.core.metrics import auroc
 from cryotome.learners.probes.linear import fit_linear
 from cryotome.learners.probes.logistic import score_logistic
 

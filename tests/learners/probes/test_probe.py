@@ -10,8 +10,8 @@ from tests.learners.probes.test_linear import features
 
 from cryotome.core.cards import CardError, load_card
 from cryotome.core.files import sha256
+from cryotome.core.metrics import auroc
 from cryotome.core.store import EMBEDDINGS, VERSION, seal
-from cryotome.evaluation.scores import auroc
 from cryotome.learners.probes.linear import fit_linear
 from cryotome.learners.probes.probe import Fold, feature_sd, fit_and_score_folds, said_of
 

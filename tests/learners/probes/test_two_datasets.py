@@ -13,8 +13,9 @@ from cryotome.core.cards import CardError, load_card
 from cryotome.core.errors import SplitError, StoreError
 from cryotome.core.files import sha256
 from cryotome.core.store import EMBEDDINGS, VERSION, seal
+from cryotome.data.splits.predefined import give_roles
 from cryotome.learners.predictions import read_predictions
-from cryotome.learners.probes.two_datasets import classify, give_roles, join_sets
+from cryotome.learners.probes.two_datasets import classify, join_sets
 
 SETS = ["here", "there"]
 NAMES = ["a", "b", "c"]

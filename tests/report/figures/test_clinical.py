@@ -1,9 +1,9 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from tests.report.figures.test_statistics import words
 from tests.evaluation.clinical.test_row_summary import ABOUT as ORDERED
 from tests.evaluation.clinical.test_row_summary import make, read
+from tests.report.figures.test_statistics import words
 
 from cryotome.evaluation.clinical.row_summary import of_rows
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability

@@ -2,13 +2,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from cryotome.report.figures.ganz2024 import (
-    draw_figure1,
-    draw_figure2,
-    figure1_data,
-    figure2_data,
-    save_figure,
-)
+from cryotome.report.figures.canvas import save_figure
+from cryotome.report.figures.ganz2024 import draw_figure1, draw_figure2, figure1_data, figure2_data
 from cryotome.study.styles import model_looks, row_looks
 
 ABOUT = {

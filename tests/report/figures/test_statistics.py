@@ -3,12 +3,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.evaluation.statistics.test_comparisons import curve
+from tests.evaluation.test_leakage_ladder import made
 from tests.evaluation.test_ranks import ABOUT as ORDERED
 from tests.evaluation.test_ranks import TURNED, measured
-from tests.evaluation.test_leakage_ladder import made
 
 from cryotome.evaluation.ranks import block_values, order_models, ranks
-from cryotome.evaluation.statistics.comparisons import crossings, intervals, learning_curves
+from cryotome.evaluation.statistics.comparisons import intervals
+from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
 from cryotome.report.figures.statistics import (
     draw_ladder,
     draw_learning,

@@ -2,17 +2,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryotome.report.tables.ganz2024 import (
+from cryotome.report.tables.ganz2024 import read_scores, table1, table2, table2_sd
+from cryotome.report.tables.markup import (  # fmt: skip
     caption,
     ladder_caption,
     printed,
-    read_scores,
-    table1,
-    table2,
-    table2_sd,
     to_latex,
     to_markdown,
-)  # fmt: skip
+)
 
 ABOUT = {
     "order": [["uni", "probe"], ["r", "e2e"]],

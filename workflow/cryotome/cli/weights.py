@@ -1,4 +1,4 @@
-"""Fetch weights ahead of a run: `python -m cryotome.cli.weights uni virchow2`. Jobs use no network."""
+"""Weights fetched ahead of a run: `python -m cryotome.cli.weights uni`. Jobs use no network."""
 
 import argparse
 import sys
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from cryotome.core.cards import load_card, read_yaml
 from cryotome.core.errors import CryotomeError
+from cryotome.core.redact import without_secrets
 from cryotome.encoders.weights import needs_file, state_of_weights
-from cryotome.runtime.failures import without_secrets
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.study.site import settle
 from cryotome.study.study import Study

@@ -1,21 +1,31 @@
-"""Read the next block while the last one is worked on."""
+"""Prefetch: results are computed in a thread while earlier ones are used."""
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TypeVar
 
 Item = TypeVar("Item")
-Block = TypeVar("Block")
+Result = TypeVar("Result")
 
 
-def ahead(items: Iterable[Item], read: Callable[[Item], Block]) -> Generator[Block]:
-    """Yield `read(item)` for each item while a thread already reads the next."""
-    with ThreadPoolExecutor(1) as reading:
-        upcoming: Future[Block] | None = None
+def prefetch(
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    pool: Executor | None = None,
+    depth: int = 1,
+) -> Generator[Result]:
+    """Yield `work(item)` of each item in order, with the next `depth` of them already begun.
+
+    Without a pool one thread works for this call alone.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with ExitStack() as stack:
+        pool = pool or stack.enter_context(ThreadPoolExecutor(1))
         for item in items:
-            reads = reading.submit(read, item)
-            if upcoming:
-                yield upcoming.result()
-            upcoming = reads
-        if upcoming:
-            yield upcoming.result()
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

@@ -243,3 +243,16 @@ def passport(path: Path, format_: str) -> dict[str, Any]:
                 "written. Delete it and rerun."
             )
     return attributes
+
+
+OURS = "cryotome"  # begins the `format` of our own stores
+
+
+def has_passport(path: Path) -> bool:
+    """Whether a file is a store of this workflow; False for whatever cannot be read, too."""
+    try:
+        with open_hdf5(path) as file:
+            form = file.attrs.get("format")
+            return (form.decode() if isinstance(form, bytes) else str(form)).startswith(OURS)
+    except UNREADABLE:
+        return False

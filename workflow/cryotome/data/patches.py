@@ -27,7 +27,8 @@ from cryotome.data.images import Opened, crash, find_image, microns_per_pixel, o
 from cryotome.data.windows import cut_patch
 from cryotome.runtime import ledger
 from cryotome.runtime.child_process import Run, children, here
-from cryotome.runtime.resume import STORE, Growing, growing
+from cryotome.runtime.resume import Growing, growing
+from cryotome.runtime.worker_lock import STORE
 from cryotome.study.geometry import stored_side
 
 BATCH = 64  # patches held before they are written

@@ -1,48 +1,27 @@
 """A slide becomes a bag: the embeddings of its tiles, read straight from it, and their places."""
 
-import json
-import sys
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from cryotome.core import step_versions as recipes
 from cryotome.core.cards import Card
-from cryotome.core.errors import DataError, StoreError, blame_place
-from cryotome.core.files import written_whole
-from cryotome.core.prefetch import ahead
+from cryotome.core.errors import StoreError, blame_place
 from cryotome.core.qualified_names import within
 from cryotome.core.store import (
-    LAYOUT,
     UNREADABLE,
-    VERSION,
-    Rows,
     check_plain,
     open_hdf5,
     passport,
     read_ids,
     read_rows,
-    seal,
 )
 from cryotome.data.file_names import slide_of
-from cryotome.data.images import crash, open_image
-from cryotome.data.slides.tessellation import tile_pixels
-from cryotome.data.slides.tile_store import Tiles, read_tiles, stamp_of
-from cryotome.encoders.embedders import Embedder, make_embedder
-from cryotome.encoders.embedding_store import NAMED, check_embedding
+from cryotome.data.slides.tile_store import read_tiles
 from cryotome.encoders.foreign_bags import may_be_ours, read_foreign
-from cryotome.runtime import ledger
-from cryotome.runtime.child_process import children, here
-from cryotome.runtime.resume import STORE, attempt, growing
 
 BAGS = "cryotome bags"
 BLOCK = 128  # tiles read at once, more where a processor takes more
@@ -65,139 +44,6 @@ class Bag:
     features: np.ndarray
     coords: np.ndarray
     stamps: dict[str, Any]
-
-
-def write_bag(
-    bag: Path,
-    tile_store: Path,
-    slide: Path | None,
-    card: Card,
-    *,
-    model: str,
-    view: str,
-    partial: Path,
-    threads: int,
-    **how: Any,
-) -> None:
-    """Embed the tiles of one slide; a slide that cannot be used gives an empty bag, aloud.
-
-    The file holds `features` (n, dim) float32 and `coords` (n, 2) int64, and carries its
-    passport as attributes, with the `status` of the slide. What a kill left in `partial` is
-    not embedded again.
-
-    Parameters
-    ----------
-    slide
-        Where its tiles are read; None where it is not at hand.
-    how
-        Weights folder, device and batches, as `make_embedder` takes them.
-
-    Raises
-    ------
-    StoreError
-        The tiles were found on another file, or an embedding is not finite.
-    WeightsError
-        The model's weights cannot be had.
-    CardError
-        The network takes tiles of another size.
-    """
-    tiles = read_tiles(tile_store)
-    about = {
-        "format": BAGS,
-        "version": VERSION,
-        "recipe": recipes.BAGS,
-        "model": model,
-        "view": view,
-        "card": json.dumps(card, sort_keys=True),
-        "coords_crc32": zlib.crc32(tiles.coords.tobytes()),
-        "versions": json.dumps({name: version(name) for name in NAMED}),
-        **{name: tiles.stamps[name] for name in FROM_TILES},
-    }
-    if not len(tiles.coords):
-        _write_empty(bag, about, card["dim"])
-        return
-    if slide is None or stamp_of(slide) != about["slide_stamp"]:
-        raise StoreError(
-            f"{tile_store} was cut from another file than {slide or 'the one that is gone'}. "
-            "Delete it and rerun."
-        )
-    side = tiles.stamps["seen"]
-    embedder = make_embedder(card, model, side=side, view=view, threads=threads, **how)
-    about["weights_sha256"] = embedder.weights_sha256
-    try:
-        _fill(bag, tiles, slide, embedder, about, partial=partial, threads=threads)
-    except DataError as error:
-        with attempt(partial):  # and clear it away
-            broken = {"status": "broken", "reason": str(error), "coords_crc32": 0}
-            _write_empty(bag, about | broken, card["dim"])
-
-
-FROM_TILES = ["dataset", "slide", "slide_stamp", "tiles_sha256", "mpp", "level0_side"]
-FROM_TILES += ["status", "reason"]
-
-
-def _write_empty(bag: Path, about: dict[str, Any], dim: int) -> None:
-    with written_whole(bag) as beside:
-        with open_hdf5(beside, "w", libver=LAYOUT) as file:
-            file["features"], file["coords"] = np.zeros((0, dim), "f4"), np.zeros((0, 2), "i8")
-            file["id"] = np.zeros(0, "i8")
-        seal(beside, "features", {"weights_sha256": "none"} | about)
-    print(
-        f"{about['dataset']}, slide {about['slide']}: an empty bag, {about['status']}: "
-        f"{about['reason']}",
-        file=sys.stderr,
-    )
-
-
-def _fill(
-    bag: Path,
-    tiles: Tiles,
-    slide: Path,
-    embedder: Embedder,
-    about: dict[str, Any],
-    *,
-    partial: Path,
-    threads: int,
-) -> None:
-    card, ids = json.loads(about["card"]), np.arange(len(tiles.coords))
-    decides = about | {"device": embedder.device}
-    shape = (len(ids), card["dim"])
-    with ExitStack() as stack:
-        grown = stack.enter_context(
-            growing(partial, "features", shape=shape, dtype="f4", ids=ids, passport=decides)
-        )
-        bar = stack.enter_context(
-            tqdm(total=len(ids), desc=f"embed {about['slide']}", unit="tile", mininterval=5)
-        )
-        bar.update(grown.finished)
-        blocks = list(grown.missing(max(BLOCK, embedder.step)))
-        run = stack.enter_context(children(1)) if grown.crashed else here
-        rows = np.concatenate([ids[first : first + count] for first, count in blocks] or [ids[:0]])
-        how = (tiles.stamps["level0_side"], tiles.stamps["seen"], threads)
-        start = perf_counter()
-        pixels = run(_pixels, slide, tiles.coords[rows], *how)
-
-        def read(block: Rows) -> tuple[int, np.ndarray]:
-            return block[0], np.stack(list(islice(pixels, block[1])))
-
-        try:
-            for first, seen in stack.enter_context(closing(ahead(blocks, read))):
-                part = embedder.embed(seen)
-                check_embedding(part, ids[first : first + len(part)], card, about["model"])
-                grown.put(first, part)
-                bar.update(len(part))
-        except ChildProcessError as error:
-            raise crash(slide, error) from error
-        ledger.tell(tiles=len(rows), seconds=perf_counter() - start)
-        with open_hdf5(partial / STORE, "r+") as file:
-            file.require_dataset("coords", tiles.coords.shape, "i8")[:] = tiles.coords
-        grown.finish(bag, about)
-
-
-def _pixels(
-    slide: Path, coords: np.ndarray, side: float, seen: int, threads: int
-) -> Iterator[np.ndarray]:
-    yield from tile_pixels(open_image(slide), coords, side=side, seen=seen, threads=threads)
 
 
 def read_bag(
@@ -315,3 +161,7 @@ class BagFolders:
                 f"no rule makes; they say: {'; or '.join(say or 'nothing' for say in says)}. "
                 f"{len(without)} slides have no bag there: {', '.join(without) or '-'}"
             )
+
+
+FROM_TILES = ["dataset", "slide", "slide_stamp", "tiles_sha256", "mpp", "level0_side"]
+FROM_TILES += ["status", "reason"]

@@ -2,9 +2,10 @@
 
 import inspect
 import re
+import zipfile
 from fnmatch import fnmatchcase
 from math import isqrt
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
@@ -12,8 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cryotome.core.cards import Card
-from cryotome.core.errors import WeightsError
-from cryotome.encoders.weights import read_file
+from cryotome.core.errors import TORN, WeightsError, blame_place
 
 State = dict[str, Tensor]
 SHOWN = 8  # names of a kind that a message spells out
@@ -193,3 +193,115 @@ def without_pooler(network: type[nn.Module]) -> dict[str, bool]:
     """Return what keeps a class of transformers from adding a layer that no embedding passes."""
     takes = "add_pooling_layer" in inspect.signature(network.__init__).parameters
     return {"add_pooling_layer": False} if takes else {}
+
+
+MOST_HEADER = 100_000_000  # bytes of the header of safetensors, as its library bounds it
+
+
+PRINTABLE = bytes(range(32, 127)) + b"\t\r\n"
+
+
+# first bytes of what lies where a checkpoint should
+MAGIC = {
+    b"version https://git-lfs": "a Git-LFS pointer; `git lfs pull` fetches the file it stands for",
+    b"\x89HDF\r\n": "HDF5, perhaps a network of Keras",
+    b"\x93NUMPY": "a NumPy array",
+    b"GGUF": "a GGUF file",
+    b"\x1f\x8b": "packed with gzip: unpack it",
+    b"BZh": "packed with bzip2: unpack it",
+    b"\xfd7zXZ": "packed with xz: unpack it",
+    b"\x28\xb5\x2f\xfd": "packed with zstd: unpack it",
+    b"7z\xbc\xaf": "packed with 7-Zip: unpack it",
+}
+
+
+def read_file(path: Path, name: str) -> dict[str, Any]:
+    """Read a checkpoint: parameters by name, or entries that hold them. It runs no code.
+
+    Its first bytes say whether it is safetensors or torch's, whatever its suffix.
+
+    Raises
+    ------
+    WeightsError
+        The file is broken, truncated, or no checkpoint.
+    OSError, MemoryError
+        The disk or the memory fails; the file may be whole.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    what = _kind(path)
+    if what and what != SAFETENSORS:
+        raise WeightsError(_unreadable(path, name, f"it is {what}"))
+    try:
+        if what:
+            return load_file(path)
+        with open(path, "rb") as file:  # given a path, torch goes by its suffix
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except (*TORN, SafetensorError) as error:  # type: ignore[misc]
+        blame_place(error, path)
+        raise WeightsError(_unreadable(path, name, str(error))) from error
+    if not isinstance(content, dict):
+        raise WeightsError(_unreadable(path, name, f"it holds a {type(content).__name__}"))
+    return content
+
+
+def _kind(path: Path) -> str:
+    """Name by its first bytes what a file is; nothing for torch's own, and for what is not known.
+
+    Raises
+    ------
+    OSError
+        The disk fails.
+    """
+    with open(path, "rb") as file:
+        start = file.read(300)
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    said = re.sub(r"\s+", " ", text[:60].decode(errors="replace"))
+    if not start:
+        return "an empty file"
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < MOST_HEADER:
+        return SAFETENSORS
+    for magic, what in MAGIC.items():
+        if start.startswith(magic):
+            return what
+    if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error")):
+        return f"a page of HTML or XML in place of the file, {said!r}: its server wants a login"
+    if text.startswith((b"{", b"[")):
+        return f"JSON in place of the file, an error of its server or an index of parts: {said!r}"
+    if start.startswith(b"PK\x03\x04"):
+        return _archive(path)
+    if start[:1] == b"\x08" and start[2:3] == b"\x12":
+        return "an ONNX network"
+    return "" if set(start) - set(PRINTABLE) else f"text: {said!r}"
+
+
+def _archive(path: Path) -> str:
+    """Name what kind of zip archive a file is; nothing for torch's own, and for a truncated one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {PurePosixPath(name).name for name in archive.namelist()}
+    except (zipfile.BadZipFile, EOFError, ValueError):
+        return ""
+    if "constants.pkl" in names:
+        return "a TorchScript program, which is not loaded because it could run code"
+    if "data.pkl" in names:
+        return ""
+    return "NumPy arrays" if any(name.endswith(".npy") for name in names) else "a zip archive"
+
+
+def _unreadable(path: Path, name: str, why: str) -> str:
+    if found := re.search(r"GLOBAL ([\w.]*\w)", why):
+        return (
+            f"{path} holds Python objects ({found[1]}) beside parameters, which are not loaded "
+            "because they could run code. Save its parameters alone, under the same name."
+        )
+    said = (why.strip().splitlines() or ["it ends too early"])[0][:160].rstrip(".")
+    return (
+        f"{path} is broken, cut short or no checkpoint ({said}). Delete it and fetch it again: "
+        f"`make weights MODELS={name}`."
+    )
+
+
+SAFETENSORS = "safetensors"

@@ -9,10 +9,9 @@ import numpy as np
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError, blame_place
-from cryotome.core.store import UNREADABLE, open_hdf5
+from cryotome.core.store import UNREADABLE, has_passport, open_hdf5
 
 FORMS = (("feats", "coords"), ("features", "coords"))  # HistoBistro and STAMP; CLAM and TRIDENT
-OURS = "cryotome"  # begins the `format` of our own stores
 # what names the model: STAMP's `extractor`, HistoBistro's `model_name`, and what others may say
 MODEL = {"extractor", "extractor_name", "model_name", "model", "encoder", "encoder_name"}
 MODEL |= {"patch_encoder", "feature_extractor"}
@@ -25,15 +24,6 @@ POWERS = ("target_magnification", "magnification")
 SAID = (*MODEL, "feat_type", "unit", *SIZES, *RESOLUTIONS, *POWERS, "name")
 # shares by which numbers may differ: rounding; scanners' 20x measure 0.46 to 0.55 µm/px
 EXACT, NOMINAL = 0.01, 0.15
-
-
-def has_passport(path: Path) -> bool:
-    """Whether a file is a store of this workflow; False for whatever cannot be read, too."""
-    try:
-        with open_hdf5(path) as file:
-            return str(_plain(file.attrs.get("format"))).startswith(OURS)
-    except UNREADABLE:
-        return False
 
 
 def may_be_ours(path: Path) -> bool:

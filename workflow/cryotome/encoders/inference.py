@@ -5,7 +5,6 @@ another longer than its own work takes.
 """
 
 import hashlib
-import os
 import sys
 import time
 from collections import deque
@@ -20,16 +19,16 @@ import torch
 from torch import Tensor
 
 from cryotome.core.cards import Card, facts
-from cryotome.core.errors import StoreError
 from cryotome.core.files import written_whole
-from cryotome.core.prefetch import ahead
-from cryotome.core.store import SUMS, Keep, Rows, check_rows, open_hdf5, row_sums
+from cryotome.core.prefetch import prefetch
+from cryotome.core.store import Keep, Rows
 from cryotome.encoders.encoder import build_encoder
+from cryotome.encoders.patch_reader import PatchReader
+from cryotome.encoders.transforms import transform_patches
 from cryotome.runtime.devices import pick_device, use_threads
-from cryotome.study.geometry import geometry_of, side_after, transform_patches
+from cryotome.study.geometry import geometry_of, side_after
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
-CHECKING = 4  # threads that hold patches against their checksums
 MOST = 512  # patches at once; a GPU is saturated before
 CACHED = 8 * 224**2  # pixels at once on a processor: more do not stay in its caches
 PAYS = 300.0  # seconds of work from which on compiling is tried
@@ -39,47 +38,6 @@ AGREES = 0.9999  # and each embedding has at least this cosine with the one not 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-class PatchReader:
-    """Read rows of a patch store, (n, side, side, 3) uint8, past HDF5 and its lock.
-
-    The array lies contiguous in the file, so that neighbouring rows are one sequential read.
-    """
-
-    def __init__(self, path: Path, *, pinned: bool) -> None:
-        with open_hdf5(path) as file:
-            self._shape, self._offset = file["patch"].shape[1:], file["patch"].id.get_offset()
-            self._sums, self._ids = file[SUMS][:], file["id"][:]
-        self._threads = ThreadPoolExecutor(CHECKING)
-        self._path, self._file, self._pinned = path, os.open(path, os.O_RDONLY), pinned
-        # one is read into, one computed on, and of one the last batch may still be on its way
-        self._buffers = deque([torch.empty(0)] * 3)
-
-    def __call__(self, rows: Rows) -> tuple[int, Tensor]:
-        """Return the first row and the patches, in a buffer that the third read uses again."""
-        first, count = rows
-        if first + count > len(self._sums):
-            raise StoreError(f"{self._path} ends before row {first + count}. Delete it and rerun.")
-        self._buffers.rotate()
-        if len(self._buffers[0]) < count:
-            size = (count, *self._shape)
-            self._buffers[0] = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned)
-        patches = self._buffers[0][:count]
-        stride = patches[0].numel()  # bytes a row
-        left, at = memoryview(patches.numpy().data).cast("B"), self._offset + first * stride
-        while left:
-            got = os.preadv(self._file, [left], at)
-            if not got:
-                raise StoreError(f"{self._path} ends early. Delete it and rerun.")
-            left, at = left[got:], at + got
-        found = row_sums(patches.numpy(), self._threads.map)
-        check_rows(self._path, found, *(a[first : first + count] for a in (self._sums, self._ids)))
-        return first, patches
-
-    def close(self) -> None:
-        self._threads.shutdown()
-        os.close(self._file)
 
 
 class Runner:
@@ -245,7 +203,7 @@ class Runner:
                 while len(written) > behind:
                     written.popleft().result()
 
-            upcoming = stack.enter_context(closing(ahead(blocks, read)))
+            upcoming = stack.enter_context(closing(prefetch(read, blocks)))
             for first, patches in upcoming:
                 whole = self.on.type == "cuda" and len(patches) >= self.batch
                 if whole and not tried:  # on a processor it gains nothing

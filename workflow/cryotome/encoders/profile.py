@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cryotome.core.cards import Card
-from cryotome.encoders.encoder import Encoder, build_network, patch_side
+from cryotome.encoders.encoder import Encoder
+from cryotome.encoders.network import build_network, patch_side
 from cryotome.study.geometry import input_side
 
 

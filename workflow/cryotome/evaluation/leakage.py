@@ -8,8 +8,8 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from cryotome.core.errors import StoreError
+from cryotome.core.metrics import auroc
 from cryotome.data.overlap import pixel_boxes, shared_area, sharing_pairs
-from cryotome.evaluation.scores import auroc
 
 PSEUDO = 1.0  # cells of the overall prevalence that every slide is given beside its own
 HALF = 0.5  # share of the seen area

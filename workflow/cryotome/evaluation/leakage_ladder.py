@@ -8,8 +8,9 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
-from cryotome.evaluation.statistics.clustered_auroc import Influence, gap_interval, interval, t_test
-from cryotome.evaluation.statistics.comparisons import Rows
+from cryotome.evaluation.statistics.clustered_auroc import Influence, gap_interval, interval
+from cryotome.evaluation.statistics.fold_tests import t_test
+from cryotome.evaluation.statistics.rows import Rows
 
 RUNGS = ["random_matched", "no_overlap_matched", "slide_grouped_matched", "except_*_matched"]
 # measures of a split's audit that the table repeats, shares of the test cells

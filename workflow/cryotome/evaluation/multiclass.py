@@ -11,7 +11,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
-from cryotome.evaluation.statistics.clustered_auroc import quantiles
+from cryotome.evaluation.statistics.fold_tests import quantiles
 
 DRAWS = 2000
 SEED = 0

@@ -8,8 +8,9 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from cryotome.core.files import key
+from cryotome.core.metrics import auroc, average_precision, recalls
 from cryotome.core.qualified_names import within
-from cryotome.evaluation.scores import auroc, average_precision, choose_threshold, recalls
+from cryotome.evaluation.scores import choose_threshold
 from cryotome.evaluation.statistics.clustered_auroc import influence, interval
 from cryotome.learners.predictions import read_predictions
 

@@ -10,11 +10,11 @@ from tqdm import tqdm
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
 from cryotome.core.files import sha256
+from cryotome.core.metrics import auroc
 from cryotome.core.store import PATCHES, passport, read_ids, read_rows
 from cryotome.core.tables import read_csv
 from cryotome.encoders.embedders import make_embedder
 from cryotome.encoders.embedding_store import read_embeddings
-from cryotome.evaluation.scores import auroc
 from cryotome.learners.probes.linear import fit_linear
 
 FULL = "fp32"

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cryotome.core.errors import CryotomeError
-from cryotome.runtime.failures import TOKENS
+from cryotome.core.redact import TOKENS
 
 PLACE = "CRYOTOME_CACHE_DIR"  # another place than ~/.cache/cryotome
 # a library's variable to the name of its folder there

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from cryotome.core.errors import CryotomeError
 from cryotome.core.files import written_whole
+from cryotome.core.redact import without_secrets
 
 MOST = 12  # names of a list that are written out
-SHORTEST = 6  # characters of a token; less would star out words
 ENDING = ".failed.json"
 KEPT = ".attempts"  # the log once more, for Snakemake removes logs before a retry
 RUN = "CRYOTOME_RUN"  # names the run of Snakemake that a job belongs to
@@ -93,28 +93,6 @@ def described(alike: list[Failure]) -> str:
         which.append(f"{name} {', '.join(values[:MOST])}{more}" if values[1:] else value)
     jobs = f"{first.rule}, {len(alike)} jobs ({'; '.join(which)})"
     return f"{jobs}: {first.why}  [first: {first.log}]"
-
-
-# what a server or a library may echo: tokens of the hub, headers, addresses with a password
-SECRET = re.compile(
-    r"\bhf_\w{6,}|(?<=earer )[\w.~+/=-]{6,}|(?<=://)[^/\s@]+(?=@)"
-    r"|(?<=[?&]token=)[^&\s\"']+|(?<=[?&]access_token=)[^&\s\"']+|(?<=[?&]key=)[^&\s\"']+"
-    r"|(?<=ignature=)[^&\s\"']+|(?<=[?&]sig=)[^&\s\"']+"
-    r"|(?<=asic )(?=[a-z+/]*[\dA-Z=])[\w+/=-]{6,}"
-)
-TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN", "HUGGINGFACE_TOKEN")
-
-
-def without_secrets(text: str) -> str:
-    """Return a text with tokens and passwords starred out.
-
-    >>> without_secrets("Authorization: Bearer hf_abcdefgh, https://me:word@host/x?token=a1b2")
-    'Authorization: Bearer ***, https://***@host/x?token=***'
-    """
-    for name in TOKENS:
-        if len(os.environ.get(name, "")) >= SHORTEST:
-            text = text.replace(os.environ[name], "***")
-    return SECRET.sub("***", text)
 
 
 def is_mendable(error: BaseException) -> bool:

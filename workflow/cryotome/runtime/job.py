@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from cryotome.core.errors import CryotomeError
+from cryotome.core.redact import without_secrets
 from cryotome.runtime import ledger
 from cryotome.runtime.environment import confined
-from cryotome.runtime.failures import ENDING, KEPT, is_mendable, reason, recorded, without_secrets
+from cryotome.runtime.failures import ENDING, KEPT, is_mendable, reason, recorded
 from cryotome.runtime.gpu_lease import leased
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.runtime.watchdog import LOG, watched

@@ -1,7 +1,7 @@
 """Watch over a job: end it well on a signal, and hard where it hangs.
 
-Partial work is safe at every instant (`cryotome.runtime.resume`), so nothing is unwound: the reason is
-noted and the process ends, however deep in a library its threads are.
+Partial work is safe at every instant (`cryotome.runtime.resume`), so nothing is unwound: the
+reason is noted and the process ends, however deep in a library its threads are.
 """
 
 import faulthandler

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import torch
+    pass
 
 Geometry = dict[str, Any]  # an entry of `transform` in a model's card
 FIT = "fit"  # the policy that resizes the whole patch to what the network is made for
@@ -45,30 +45,6 @@ def side_after(geometry: Geometry | None, side: int) -> int:
         return side
     resized = geometry["resize"]
     return geometry.get("crop") or (resized[0] if isinstance(resized, list) else resized)
-
-
-def transform_patches(batch: "torch.Tensor", geometry: Geometry | None) -> "torch.Tensor":
-    """Resize and crop, and scale to 0 to 1.
-
-    Parameters
-    ----------
-    batch : (n, 3, side, side) uint8
-    geometry
-        `resize` (short side, or height and width), px, `interpolation`, centre `crop`, px,
-        and `divide`, a second division of the values.
-
-    Returns
-    -------
-    (n, 3, seen, seen) float32
-    """
-    if geometry is None:
-        return batch.float() / 255
-    from torchvision.transforms.v2 import functional
-
-    mode = functional.InterpolationMode(geometry["interpolation"])
-    batch = functional.resize(batch, geometry["resize"], interpolation=mode, antialias=True)
-    batch = functional.center_crop(batch, geometry["crop"]) if geometry["crop"] else batch
-    return batch.float() / 255 / geometry.get("divide", 1)
 
 
 def stored_side(side: int) -> int:

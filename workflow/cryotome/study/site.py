@@ -9,7 +9,6 @@ from pathlib import Path
 
 from cryotome.core.cards import Card, below, read_yaml
 from cryotome.core.errors import CardError, CryotomeError
-from cryotome.encoders.weights import needs_file, state_of_weights
 from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
 from cryotome.runtime.slurm import KEYS, SCHEDULER, Cluster, cluster_of
 from cryotome.study.costs.prices import CORE_GFLOPS, study_gflop
@@ -210,43 +209,3 @@ def announce(
             "--profile slurm, or on a machine with a GPU; plan only with --config device=job -n; "
             "--config device=cpu insists."
         )
-
-
-def _state(path: Path, images: int) -> str:
-    """Say whether a file or a folder is there, and of a folder whether it has so many files."""
-    if not path.is_dir():
-        return f"{'have' if path.exists() else 'LACK'}  {path}"
-    found = sum(file.is_file() and file.name[0] != "." for file in path.rglob("*"))
-    if not found and not images:
-        return f"LACK  {path}: it is empty"
-    return f"PART  {path}: {found:,} of {images:,} images" if found < images else f"have  {path}"
-
-
-def shopping_list(study: Study, site: Site) -> str:
-    """Say where datasets and weights must lie, what is there, and which records can be fetched."""
-    lines = []
-    for name in dict.fromkeys(map(study.home, study.all_datasets)):
-        card = study.dataset(name)
-        lines.append(f"{name}: {card['title']}. {card['source']}")
-        for key, where in (card | card.get("labels", {})).items():
-            if key in ("annotations", "images", "slide_table", "table"):
-                path = below(folder_of(card, site.data_root), where)
-                lines.append(f"  {_state(path, card.get('expect', {}).get('images', 0))}")
-        for model, given in card.get("bags", {}).items():
-            path = below(site.data_root, given["folder"])
-            lines.append(f"  {_state(path, 0)}: bags of {model}")
-    for name in study.records:
-        card = study.record(name)
-        lines.append(
-            f"record {name}: {card['title']}, about {card['gigabytes']:g} GB, {card['source']}. "
-            f"Licence: {card['licence']}"
-        )
-    if study.records:
-        lines.append(
-            f"`make data STUDY={study.name} FETCH=1` fetches what lacks of these records into "
-            f"{site.data_root}; files put there by hand are kept."
-        )
-    for model in study.models:
-        if needs_file(study.model(model)):
-            lines.append(state_of_weights(study.model(model), model, site.weights_dir))
-    return "\n".join(lines)

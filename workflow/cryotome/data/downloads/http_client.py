@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import httpx2
 
 from cryotome.core.errors import DownloadError
-from cryotome.runtime.failures import without_secrets
+from cryotome.core.redact import without_secrets
 
 T = TypeVar("T")
 LISTING = 2**25  # bytes of a listing, four times the most that GitHub gives at once

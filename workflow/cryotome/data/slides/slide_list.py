@@ -134,7 +134,7 @@ def refuse_foreign(bag: str) -> None:
     """
     if not os.path.lexists(bag):
         return
-    from cryotome.encoders.foreign_bags import has_passport  # h5py, seldom needed
+    from cryotome.core.store import has_passport  # h5py, seldom needed
 
     if not has_passport(Path(bag)):
         raise StoreError(

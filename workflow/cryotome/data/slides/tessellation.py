@@ -15,16 +15,9 @@ from cryotome.core.errors import DataError, UnfitError
 from cryotome.data.image_tags import ENLARGED, contradiction
 from cryotome.data.images import Opened, crash, microns_per_pixel, open_image
 from cryotome.data.slides.histobistro import keeps
-from cryotome.data.slides.tissue_mask import (
-    jpeg_of,
-    read_thumbnail,
-    read_tile,
-    seen_side,
-    thumbnail_resolution,
-    tile_grid,
-    tissue_mask,
-    tissue_shares,
-)
+from cryotome.data.slides.thumbnail import read_thumbnail, thumbnail_resolution
+from cryotome.data.slides.tile_grid import jpeg_of, read_tile, seen_side, tile_grid, tissue_shares
+from cryotome.data.slides.tissue_mask import tissue_mask
 from cryotome.runtime.child_process import children
 
 WAITING = 64  # tiles that are read ahead

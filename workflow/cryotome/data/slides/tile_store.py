@@ -32,7 +32,7 @@ from cryotome.core.store import (
     seal,
 )
 from cryotome.data.slides.tessellation import Tessellation, tessellate, tessellate_apart
-from cryotome.data.slides.tissue_mask import seen_side
+from cryotome.data.slides.tile_grid import seen_side
 from cryotome.runtime import ledger
 from cryotome.runtime.resume import attempt
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, logit
 
-from cryotome.evaluation.scores import BINS
+from cryotome.core.metrics import BINS
 from cryotome.evaluation.statistics.clustered_auroc import effective_number, gap_interval
 from cryotome.evaluation.statistics.slide_pairs import draw_slides_in_parts
 

@@ -108,7 +108,7 @@ class Block:
 
     def by_fold(self, row: str) -> np.ndarray:
         """Return the AUROC of a row in each fold, its domains averaged, (folds,)."""
-        from cryotome.evaluation.scores import auroc
+        from cryotome.core.metrics import auroc
 
         values = [auroc(part["label"].to_numpy(), part[row].to_numpy()) for part in self.parts]
         return pd.Series(values).groupby(self.folds).mean().to_numpy()

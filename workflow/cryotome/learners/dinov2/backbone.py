@@ -11,9 +11,10 @@ from torch.utils.checkpoint import checkpoint
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
-from cryotome.encoders.convert import convert, resize_grid
-from cryotome.encoders.encoder import build_encoder, patch_side
-from cryotome.encoders.weights import find_weights, read_file
+from cryotome.encoders.convert import convert, read_file, resize_grid
+from cryotome.encoders.encoder import build_encoder
+from cryotome.encoders.network import patch_side
+from cryotome.encoders.weights import find_weights
 
 LOCAL_OFFSET = 0.1  # of the position grid of local crops, in DINOv2's own code
 MASK = "mask_token"

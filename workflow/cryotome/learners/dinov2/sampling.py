@@ -4,9 +4,6 @@ Nothing random is carried from one iteration to the next, so that a finetuning t
 goes on from its weights and its number.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
 from functools import lru_cache
 from typing import TypeVar
 
@@ -46,16 +43,3 @@ class Order:
             np.arange(iteration * size, (iteration + 1) * size), len(self.rows)
         )
         return torch.from_numpy(np.array([self._pass(p)[at] for p, at in zip(which, place)]))
-
-
-def ahead(
-    work: Callable[[Item], Result], items: Iterable[Item], pool: Executor, depth: int = 2
-) -> Iterator[Result]:
-    """Yield what `work` makes of each item, so many of them made ahead in the pool."""
-    waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > depth:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()

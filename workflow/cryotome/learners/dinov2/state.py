@@ -16,11 +16,12 @@ from tqdm import tqdm
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, TrainingError
 from cryotome.core.files import written_whole
+from cryotome.core.prefetch import prefetch
 from cryotome.learners.dinov2.crops import draw_crops
 from cryotome.learners.dinov2.images import Images
 from cryotome.learners.dinov2.masks import Masks, draw_masks
 from cryotome.learners.dinov2.monitor import Watch, check_look
-from cryotome.learners.dinov2.sampling import CROPS, MASKS, Order, ahead, numbers, torch_numbers
+from cryotome.learners.dinov2.sampling import CROPS, MASKS, Order, numbers, torch_numbers
 from cryotome.learners.dinov2.schedule import rates_at
 from cryotome.learners.dinov2.student_teacher import LOSSES, Learner
 from cryotome.learners.loop.batches import sent
@@ -76,7 +77,7 @@ class Course:
         """Take so many steps and return their losses, (count, 4) on the device."""
         steps = range(self.iteration, self.iteration + count)
         rows = torch.stack([self.order.batch(at, self.card["batch"]) for at in steps])
-        drawn = ahead(self._drawn, steps, self._ahead)
+        drawn = prefetch(self._drawn, steps, self._ahead, depth=2)
         losses = []
         for at, batch, (crops, masks) in zip(steps, self.images.supply.batches(rows), drawn):
             torch.manual_seed(self.card["seed"] + at)  # of drop path

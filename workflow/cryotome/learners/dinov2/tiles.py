@@ -13,10 +13,10 @@ from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from cryotome.core.errors import DataError, SplitError, StoreError, blame_place
+from cryotome.core.prefetch import prefetch
 from cryotome.core.qualified_names import within
 from cryotome.core.store import UNREADABLE, check_plain, open_hdf5
 from cryotome.data.file_names import slide_of
-from cryotome.learners.dinov2.sampling import ahead
 from cryotome.learners.loop.batches import sent
 
 OPEN = 512  # tile stores held open at once
@@ -95,7 +95,7 @@ class Tiles:
 
     def batches(self, rows: Tensor) -> Iterator[Tensor]:
         """Yield the tiles of each row of `rows` (steps, batch), two batches ahead."""
-        yield from ahead(self.take, rows, self._next)
+        yield from prefetch(self.take, rows, self._next, depth=2)
 
 
 def trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[Path]:

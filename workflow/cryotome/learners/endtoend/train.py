@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import SplitError, TrainingError
-from cryotome.evaluation.scores import auroc
+from cryotome.core.metrics import auroc
 from cryotome.learners.endtoend.samplers import SAMPLERS
 from cryotome.learners.endtoend.training_data import (
     Material,

@@ -11,7 +11,7 @@ import torch
 
 from cryotome.core.errors import TORN, blame_place
 from cryotome.core.files import written_whole
-from cryotome.runtime.resume import claim, clear, only_worker
+from cryotome.runtime.worker_lock import claim, clear, only_worker
 
 SHARE = 20  # a checkpoint waits until the training has run this many times as long as it costs
 

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import SplitError, StoreError, TrainingError
-from cryotome.evaluation.scores import auroc
+from cryotome.core.metrics import auroc
 from cryotome.learners.loop.batches import SHARE, sent
 from cryotome.learners.mil.aggregators import build_aggregator
 from cryotome.learners.predictions import SCORED

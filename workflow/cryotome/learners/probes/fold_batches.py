@@ -225,21 +225,3 @@ def _prepare_alone(
         which, classes, columns, first + mean, scale, basis, (spread / scale**2)[None], sd,
         standardised,
     )  # fmt: skip
-
-
-# copies of the embeddings that a fit holds at its peak, itself among them: benchmarks/load.py
-# (steps probe, logreg); all others: 4
-COPIES = {"knn": 5, "logreg": 6, "prevalence": 6.5}
-MARGINS = 120  # bytes of a cell in each fold and class: margins, weights, and their steps
-
-
-def fit_mb(learner: str, cells: int, dim: int, *, folds: int, classes: int = 2) -> float:
-    """Return the memory that a fit on embeddings takes at its peak, MB; libraries left out.
-
-    Parameters
-    ----------
-    folds
-        Fits of one job, which share their passes over the embeddings.
-    """
-    columns = folds * (classes if classes > 2 else 1)
-    return (COPIES.get(learner, 4) * dim * 4 + MARGINS * columns) * cells / 1e6

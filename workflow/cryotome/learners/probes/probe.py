@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from cryotome.core.cards import Card
-from cryotome.learners.probes.fold_batches import check_numbers, fit_mb
+from cryotome.learners.probes.fold_batches import check_numbers
 from cryotome.learners.probes.linear import LinearFit, Told, fit_folds, probabilities
 from cryotome.learners.probes.logistic import score_logistic
 from cryotome.learners.probes.neighbours import score_knn, score_prevalence
 from cryotome.learners.probes.ridge_cv import fit_chosen_folds
+from cryotome.study.costs.resources import fit_mb
 
 CHUNK = 4096  # rows that are scored at once, in float64
 UNSCALED = ("knn", "prevalence", "logreg")  # learners of one fold each, without `sd`

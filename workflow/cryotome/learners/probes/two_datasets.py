@@ -1,7 +1,6 @@
 """Two datasets as their authors part them: one trains, another tests."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,9 @@ from cryotome.core.files import sha256
 from cryotome.core.qualified_names import across
 from cryotome.data.cells import load_cells
 from cryotome.data.splits.cells import rows_of
+from cryotome.data.splits.predefined import Sets
 from cryotome.encoders.embedding_store import read_embeddings
 from cryotome.learners.probes.probe import Fold, fit_and_score_folds, said_of
-
-Sets = dict[str, Path]  # dataset to file, the training set first
 
 
 @dataclass(frozen=True)
@@ -55,19 +53,6 @@ class Joined:
     y: np.ndarray
     ids: np.ndarray
     notes: dict[str, Any]
-
-
-def give_roles(cells: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the role of every cell of two datasets, of which the first trains.
-
-    Returns
-    -------
-    data frame with columns id, role
-    """
-    (train, learns), (test, tests) = cells.items()
-    ids = across(train, learns["id"]), across(test, tests["id"])
-    roles = np.repeat(["train", "test"], [len(learns), len(tests)])
-    return pd.DataFrame({"id": np.concatenate(ids), "role": roles})
 
 
 def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> Joined:

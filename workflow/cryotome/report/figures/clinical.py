@@ -14,7 +14,7 @@ from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
 from cryotome.evaluation.clinical.mitotic_counts import once_each
 from cryotome.evaluation.clinical.regions import pools
-from cryotome.report.figures.ganz2024 import noticed
+from cryotome.report.figures.canvas import noticed
 from cryotome.study.statistical_unit import UNKNOWN, unit_of
 
 ACROSS = 6  # panels beside each other

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.ganz2024 import looks_of, noticed
+from cryotome.report.figures.canvas import looks_of, noticed
 
 WHERE = {"in_mean": "in domain", "out_mean": "out of domain"}
 ALONE = {"in_mean": "all test cells"}  # of a dataset that is not in Table 2

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.ganz2024 import looks_of, noticed
+from cryotome.report.figures.canvas import looks_of, noticed
 from cryotome.study.colorectal import notice_of
 from cryotome.study.styles import COLOURS
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.ganz2024 import looks_of, noticed
+from cryotome.report.figures.canvas import looks_of, noticed
 from cryotome.study.statistical_unit import unit_of
 
 GAP = 0.04  # between two ranks that are written beside points, of the height of a panel

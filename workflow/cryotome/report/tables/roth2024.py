@@ -9,7 +9,7 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.evaluation.published import KEYS, compare
-from cryotome.report.tables.ganz2024 import to_markdown
+from cryotome.report.tables.markup import to_markdown
 from cryotome.study.colorectal import GIVEN, notice_of
 from cryotome.study.statistical_unit import UNKNOWN
 

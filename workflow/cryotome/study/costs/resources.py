@@ -4,7 +4,6 @@ A first attempt asks for what the work should take on a slow machine, a retry fo
 (`workflow/rules/common.smk`).
 """
 
-from cryotome.learners.probes.fold_batches import fit_mb
 from cryotome.study.costs.prices import (
     CORE_GFLOPS,
     PIXELS,
@@ -91,3 +90,23 @@ def slide_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> f
 def bag_mb(study: Study, dataset: str, model: str) -> float:
     """Return the size of a slide's bag, MB; half as many tiles again as most have."""
     return 1.5 * tiles_of(study, dataset) * study.model(model)["dim"] * 4 / MB
+
+
+# copies of the embeddings that a fit holds at its peak, itself among them: benchmarks/load.py
+# (steps probe, logreg); all others: 4
+COPIES = {"knn": 5, "logreg": 6, "prevalence": 6.5}
+
+
+MARGINS = 120  # bytes of a cell in each fold and class: margins, weights, and their steps
+
+
+def fit_mb(learner: str, cells: int, dim: int, *, folds: int, classes: int = 2) -> float:
+    """Return the memory that a fit on embeddings takes at its peak, MB; libraries left out.
+
+    Parameters
+    ----------
+    folds
+        Fits of one job, which share their passes over the embeddings.
+    """
+    columns = folds * (classes if classes > 2 else 1)
+    return (COPIES.get(learner, 4) * dim * 4 + MARGINS * columns) * cells / 1e6

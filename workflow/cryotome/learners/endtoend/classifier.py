@@ -1,0 +1,38 @@
+"""Classifiers: an encoder's network with an output layer, trained end to end or with adapters."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cryotome.core.cards import Card
+from cryotome.encoders.encoder import build_encoder
+from cryotome.learners.endtoend.lora import add_lora
+
+
+def build_classifier(
+    card: Card, name: str, weights_dir: Path, *, side: int, seed: int, lora: Card | None = None
+) -> tuple[nn.Sequential, str]:
+    """Build an encoder with one logit on its embedding (2048 to 1 for a ResNet50).
+
+    What is new is drawn from `seed`; with random weights, so is the whole network:
+    folds then differ in their start, as they do in their data. Patches of `side` px come
+    as they are, whatever the card's transforms.
+
+    Parameters
+    ----------
+    lora
+        `lora` of the head's card: the encoder is frozen and gets adapters.
+
+    Returns and raises as `build_encoder`.
+    """
+    if isinstance(card["weights"], dict) and "random" in card["weights"]:
+        card = card | {"weights": {"random": card["weights"]["random"] + seed}}
+    encoder, weights_sha256 = build_encoder(card, name, weights_dir, view="patches", side=side)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if lora:
+            encoder.network = add_lora(encoder.network, lora, name=name)
+        network = nn.Sequential(encoder, nn.Linear(card["dim"], 1))
+    network.to(memory_format=torch.channels_last)
+    return network, weights_sha256

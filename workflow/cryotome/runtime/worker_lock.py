@@ -1,0 +1,97 @@
+"""Locks of partial work: one process at a time, and only for the same inputs."""
+
+import fcntl
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from cryotome.core.files import written_whole
+from cryotome.runtime.watchdog import waiting
+
+LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
+
+
+AT_WORK = "at_work"  # lies there while a process works, and when it was killed
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def only_worker(folder: Path) -> Iterator[None]:
+    """Make a folder of partial work and hold it alone; wait while another process has it.
+
+    The kernel frees the lock however a process ends. A job outlives a Snakemake that was
+    killed, and the next run starts the same job again: it waits here for the first.
+    """
+    lock = _locked(folder)
+    while not _is(lock, folder / LOCK):  # the one waited for has cleared the folder away
+        lock.close()
+        lock = _locked(folder)
+    with lock:
+        yield
+
+
+def _locked(folder: Path) -> IO[str]:
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = open(folder / LOCK, "w", encoding="utf-8")  # noqa: SIM115
+    except FileNotFoundError:  # the folder went in between
+        return _locked(folder)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _say(f"{folder}: another process works on this; waiting for it to end.")
+            with waiting():
+                fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError as error:  # some shared file systems have no locks
+        _say(f"{folder} cannot be locked ({error}); see that no second run works on it.")
+    return lock
+
+
+def _is(file: IO[str], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def claim(folder: Path, passport: dict[str, Any]) -> bool:
+    """Say whether partial work was begun under this passport; clear it away if under another.
+
+    Parameters
+    ----------
+    passport
+        All that decides the result, as plain JSON values.
+    """
+    path, mine = folder / PASSPORT, json.dumps(passport, sort_keys=True, indent=1)
+    if path.exists() and path.read_bytes() == mine.encode():
+        return True
+    for old in folder.iterdir():
+        if old.name != LOCK:
+            old.unlink()
+            if old == path:
+                _say(f"{folder} was begun from other inputs or settings; beginning anew.")
+    with written_whole(path) as beside:
+        beside.write_text(mine, encoding="utf-8")
+    return False
+
+
+STORE, JOURNAL, PASSPORT, LOCK = "store.h5", "journal", "passport.json", "lock"
+
+
+def clear(folder: Path) -> None:
+    """Remove partial work that is no longer needed, the lock last."""
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            path.unlink()
+    (folder / LOCK).unlink()
+    with suppress(OSError):  # another worker has come meanwhile
+        folder.rmdir()
