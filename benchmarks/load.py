@@ -91,13 +91,19 @@ def knn(count: int) -> None:
     score_knn(x[:train], label[:train], x[train:], neighbours=20)
 
 
+def knn_sklearn(count: int) -> None:
+    """The same by scikit-learn's search, which takes every product in float64."""
+    from cryotome.learners.probes import neighbours
+
+    neighbours.WIDE = 1 + 1536
+    knn(count)
+
+
 def knn_limit(count: int) -> None:
-    """The products that any such search computes, in blocks, in float64 as scikit-learn does."""
-    x = _embedded(count)[0].astype(np.float64)
-    train, block = count * 4 // 5, 1024
-    for first in range(train, count, block):
-        for begin in range(0, train, block):
-            x[first : first + block] @ x[begin : min(begin + block, train)].T
+    """The products that any such search computes, in blocks, in float32."""
+    (x, _), train = _embedded(count), count * 4 // 5
+    for first in range(train, count, 1024):
+        x[first : first + 1024] @ x[:train].T
 
 
 def _fit(learner: str, count: int) -> None:
@@ -135,8 +141,9 @@ STEPS: dict[str, tuple[Callable[[int], None], list[int]]] = {
     "score": (score, [40_000, 200_000, 1_000_000]),
     "compare": (compare, [40_000, 200_000, 1_000_000]),
     "clinic": (clinic, [2_000, 10_000, 50_000]),
-    "knn": (knn, [5_000, 10_000, 20_000]),
-    "knn_limit": (knn_limit, [5_000, 10_000, 20_000]),
+    "knn": (knn, [10_000, 20_000, 40_000]),
+    "knn_sklearn": (knn_sklearn, [10_000, 20_000, 40_000]),
+    "knn_limit": (knn_limit, [10_000, 20_000, 40_000]),
     "probe": (probe, [10_000, 40_000, 160_000]),
     "logreg": (logreg, [5_000, 10_000, 20_000]),
     "slides": (slides, [2_000, 8_000, 50_000]),

@@ -1,13 +1,15 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from cryotome.core.errors import ProbeError
 from cryotome.evaluation.multiclass import called_classes
 from cryotome.evaluation.scores import measure_scores
-from cryotome.learners.probes.neighbours import score_knn, score_prevalence
+from cryotome.learners.probes.neighbours import _search, score_knn, score_prevalence
 from cryotome.report.atlas.errors import find_errors
 
 
@@ -52,6 +54,73 @@ def test_votes_are_scikit_learns_also_where_distances_tie(classes, width):
     plain, _ = score_knn(x, y, wanted.astype(np.float32), neighbours=20, normalised=False)
     there = KNeighborsClassifier(20).fit(x, y).predict_proba(wanted.astype(np.float32))
     assert (plain == (there[:, 1] if classes == 2 else there)).all()
+
+
+def drawn(seed, kind, *, cells=300, width=24):
+    """Training and wanted embeddings (n, width) float32, with ties of a kind."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(cells, width))
+    match kind:
+        case "whole numbers":
+            x = np.round(x)
+        case "repeated":
+            x = x[rng.integers(cells // 3, size=cells)]
+        case "within rounding":
+            x = x[rng.integers(cells // 50, size=cells)] * (1 + 1e-7 * rng.normal(size=x.shape))
+        case "far off":
+            x += 1e4
+        case "of all lengths":
+            x *= 10.0 ** rng.uniform(-30, 18, size=(cells, 1))
+    return np.split(x.astype(np.float32), [cells * 4 // 5])
+
+
+KINDS = ["plain", "whole numbers", "repeated", "within rounding", "far off", "of all lengths"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    kind=st.sampled_from(KINDS),
+    classes=st.integers(2, 9),
+    neighbours=st.sampled_from([1, 2, 20, 239, 240, 500]),
+)
+def test_votes_are_scikit_learns_for_any_embeddings(seed, kind, classes, neighbours):
+    x, wanted = drawn(seed, kind)
+    y = np.arange(len(x)) % classes
+    scores, used = score_knn(x, y, wanted, neighbours=neighbours, normalised=False)
+    there = KNeighborsClassifier(used).fit(x, y).predict_proba(wanted)
+    assert (scores == (there[:, 1] if classes == 2 else there)).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "neighbours", "labels", "settled"),
+    [
+        ("plain", 20, 2, True),
+        ("plain", 240, 2, True),
+        ("repeated", 20, 2, False),
+        ("repeated", 20, 1, True),
+        ("far off", 20, 2, False),
+    ],
+)
+def test_scikit_learn_is_asked_where_ties_or_rounding_decide(kind, neighbours, labels, settled):
+    x, wanted = drawn(0, kind)
+    shares = _search(x, np.arange(len(x)) % labels, wanted, neighbours)
+    assert (shares is not None) == settled
+
+
+def test_the_order_of_equal_distances_that_float64_rounds_apart_is_scikit_learns():
+    one = np.random.default_rng(0).normal(size=1536).astype(np.float32)
+    both, wanted = np.stack([one, one[::-1]]), np.ones((1, 1536), np.float32)
+    assert _search(both, np.array([0, 1]), wanted, 1) is None
+    assert _search(np.stack([one, -one]), np.array([0, 1]), wanted, 1) is not None
+
+
+def test_blocks_of_wanted_cells_do_not_change_votes(monkeypatch):
+    x, wanted = drawn(0, "plain")
+    label = np.arange(len(x)) % 3
+    whole = _search(x, label, wanted, 20)
+    monkeypatch.setattr("cryotome.neighbours.PRODUCTS", 7 * len(x))
+    assert (_search(x, label, wanted, 20) == whole).all()
 
 
 def test_balanced_accuracy_and_f1_of_votes_are_scikit_learns():
