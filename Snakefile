@@ -40,31 +40,31 @@ include: "workflow/rules/cluster.smk"
 
 
 onstart:
-    from cryotome.study.site import refuse_plan
+    from cryotome.study.site import forbid_run_in_plan_mode
 
-    refuse_plan()
+    forbid_run_in_plan_mode()
 
 
 onsuccess:
     from cryotome.report.after_failure import (
         clear_partial_page,
-        renew_partial,
-        say_dropped,
-        say_odd_slides,
+        refresh_partial_tables,
+        report_excluded_images,
+        report_odd_slides,
     )
 
-    renew_partial(STUDY, rules.table2_partial.input, LOGS)
+    refresh_partial_tables(STUDY, rules.table2_partial.input, LOGS)
     clear_partial_page(STUDY, LOGS.parent)
-    say_dropped(STUDY, LOGS.parent, say=logger.warning)
-    say_odd_slides(STUDY, LOGS.parent, say=logger.warning)
+    report_excluded_images(STUDY, LOGS.parent, say=logger.warning)
+    report_odd_slides(STUDY, LOGS.parent, say=logger.warning)
 
 
 onerror:
     from cryotome.report.tables.partial_roth2024 import write_partials
-    from cryotome.report.after_failure import conclude, say_dropped, say_odd_slides
+    from cryotome.report.after_failure import report_failed_jobs, report_excluded_images, report_odd_slides
     from cryotome.cli.page import write_partial_page
 
-    conclude(
+    report_failed_jobs(
         STUDY,
         rules.table2_partial.input,
         LOGS,
@@ -74,8 +74,8 @@ onerror:
     scores = {kind: of_rows(kind) for kind in ("slides", "patches")}
     write_partials(STUDY, scores, LOGS, say=logger.error)
     write_partial_page(STUDY, LOGS.parent, say=logger.error)
-    say_dropped(STUDY, LOGS.parent, say=logger.warning)
-    say_odd_slides(STUDY, LOGS.parent, say=logger.warning)
+    report_excluded_images(STUDY, LOGS.parent, say=logger.warning)
+    report_odd_slides(STUDY, LOGS.parent, say=logger.warning)
 
 
 localrules:

@@ -30,9 +30,13 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.evaluation.statistics.clustered_auroc import effective_number, influence, interval
+from cryotome.evaluation.statistics.clustered_auroc import (
+    auroc_interval,
+    effective_number,
+    influence,
+)
 from cryotome.evaluation.statistics.fold_tests import corrected_t, quantiles, t_test
-from cryotome.evaluation.statistics.slide_pairs import count_wins, draw_slides, resample
+from cryotome.evaluation.statistics.slide_pairs import count_wins, resample, resample_slides
 
 FOLDS, TEST, RATIO = 5, 0.2, 0.2 / 0.64
 PLANTED = 0.03  # difference of AUROC that the tests are to find, stated before
@@ -104,16 +108,16 @@ def judge(slides: pd.DataFrame, design: Design, seed: int) -> dict[str, float]:
     one, other = (influence(cells, labels, s, count) for s in of_part)
     patches = influence([c for _, c in tests], labels, of_part[0], len(slide))
     names = np.sort(np.arange(count).astype(str))
-    counts = draw_slides(count, draws=1000, seed=seed)
+    counts = resample_slides(count, draws=1000, seed=seed)
     wins = [[count_wins(*f) for f in zip(cells, labels, s, strict=True)] for s in of_part]
     draws = [resample(row, names, [counts]) for row in wins]
     gap, spread = one.minus(other), float(np.nanstd(draws[0] - draws[1]))
     apart = [a.auroc - b.auroc for a, b in zip(*wins, strict=True)]
     folds = pd.Series(apart).groupby([k for k, _ in tests]).mean().to_numpy()
     reaches = [
-        interval(one.auroc, one.error, freedom=one.freedom),
+        auroc_interval(one.auroc, one.error, freedom=one.freedom),
         quantiles(draws[0]),
-        interval(one.auroc, patches.error, freedom=np.inf),
+        auroc_interval(one.auroc, patches.error, freedom=np.inf),
     ]
     found = {"auroc": one.auroc}
     for name, (low, high) in zip(INTERVALS, reaches, strict=True):

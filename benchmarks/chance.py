@@ -26,7 +26,7 @@ from cryotome.core.metrics import auroc
 from cryotome.data.cohorts import load_patients, load_slides
 from cryotome.data.splits.patients import draw_patients
 from cryotome.encoders.bag_store import read_bag
-from cryotome.learners.mil.train import gather_bags, patients_with_bags, score_patients
+from cryotome.learners.mil.train import load_bags, patients_with_bags, score_patients
 from cryotome.runtime.devices import use_threads
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"
@@ -62,7 +62,7 @@ def main() -> None:
     folder = given.results / "bags" / given.cohort / given.bags
     view, model = given.bags.split("/")
     read = lambda name: read_bag(folder / f"{name}.h5", model=model, view=view).features  # noqa: E731
-    bags, _ = gather_bags(slides, read, which="all")
+    bags, _ = load_bags(slides, read, which="all")
     for name in ("mean_pool", "abmil_short", "transformer_mil_short"):
         head, values = load_card(CONFIG, "heads", name), []
         for seed in tqdm(range(given.permutations), desc=name, mininterval=5):

@@ -39,10 +39,10 @@ from cryotome.learners.dinov2.backbone import build_backbone
 from cryotome.learners.dinov2.crops import make_crops
 from cryotome.learners.dinov2.images import Images
 from cryotome.learners.dinov2.masks import Masks, draw_masks
-from cryotome.learners.dinov2.state import Course
+from cryotome.learners.dinov2.state import TrainingState
 from cryotome.learners.dinov2.student_teacher import Learner
-from cryotome.learners.loop.batches import Supply
-from cryotome.learners.loop.step import computing, precision_of
+from cryotome.learners.loop.batches import BatchLoader
+from cryotome.learners.loop.step import autocast_for, precision_of
 from cryotome.runtime.devices import describe, peak_memory, pick_device, use_threads
 
 REPEATS, WORKERS = 5, 4
@@ -82,7 +82,7 @@ def learner_of(card: Card, base: Card, device: torch.device) -> Learner:
 def invented(count: int, side: int, device: torch.device) -> Images:
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.integers(0, 255, (count, side, side, 3), dtype=np.uint8))
-    return Images(Supply(pixels, device), np.arange(count), None, side, {})
+    return Images(BatchLoader(pixels, device), np.arange(count), None, side, {})
 
 
 CLOCK = [time.perf_counter]  # `--processor` counts processor seconds instead
@@ -140,7 +140,7 @@ class Bare:
 
     def _logits(self, network: nn.ModuleDict, tokens: Tensor) -> Tensor:
         """Compare in fp32, as ours and as the authors' code does."""
-        with computing(self.device, self.precision):
+        with autocast_for(self.device, self.precision):
             points = network["points"](tokens)
         return network["prototypes"](points.float())
 
@@ -148,11 +148,11 @@ class Bare:
         self.optimizer.zero_grad(set_to_none=True)
         n, place = self.card["batch"], self.masks.place
         with torch.no_grad():
-            with computing(self.device, self.precision):
+            with autocast_for(self.device, self.precision):
                 whole, tokens = teacher(self.views[0])
             hidden = tokens.flatten(0, 1).index_select(0, place)
             target = torch.softmax(self._logits(self.teacher, torch.cat([whole, hidden])), 1)
-        with computing(self.device, self.precision):
+        with autocast_for(self.device, self.precision):
             whole, tokens = student(self.views[0], self.masks.hidden)
             local, _ = student(self.views[1])
         hidden = tokens.flatten(0, 1).index_select(0, place)
@@ -265,7 +265,7 @@ def measure(size: str, given: Any) -> None:
         f"{card['batch']}, {card['head']['prototypes']:,} prototypes, {given.precision}; "
         f"{describe(device)}"
     )
-    course = Course(learner_of(card, base, device), images, card, Path())
+    course = TrainingState(learner_of(card, base, device), images, card, Path())
     course.learn(3, lambda: None)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -300,7 +300,7 @@ def measure(size: str, given: Any) -> None:
     print(f"  obvious {slow:.3f} s; ours is {faster:.1f} times as fast", flush=True)
 
 
-def parts(course: Course, device: torch.device) -> None:
+def parts(course: TrainingState, device: torch.device) -> None:
     """Print what the data path of a step costs."""
     crops, _ = course._drawn(0)
     batch = course.images.supply.take(course.order.batch(0, course.card["batch"]))

@@ -29,10 +29,10 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.cards import Card, load_card
-from cryotome.core.store import PATCHES, VERSION, seal
-from cryotome.encoders.embedding_store import fill_store
+from cryotome.core.store import PATCHES, VERSION, finalise_store
+from cryotome.encoders.embedding_store import embed_missing_patches
 from cryotome.encoders.encoder import Encoder
-from cryotome.encoders.inference import PRECISIONS, Runner
+from cryotome.encoders.inference import PRECISIONS, InferenceRunner
 
 STORED, SEEN = 272, 224  # px: what the store holds and what the network sees
 PAPER = ("midog2022", "ccmct")  # the datasets of paper 001
@@ -45,7 +45,7 @@ def invented_patches(path: Path, count: int) -> None:
     with h5py.File(path, "w") as file:
         file["patch"], file["id"] = pixels, np.arange(count)
     said = {"format": PATCHES, "version": VERSION, "seen": SEEN}
-    seal(path, "patch", said | {"patches_sha256": "none", "cells_sha256": "none"})
+    finalise_store(path, "patch", said | {"patches_sha256": "none", "cells_sha256": "none"})
 
 
 def paper_patches() -> int:
@@ -163,7 +163,9 @@ def measure(name: str, view: str, count: int, threads: int, folder: Path) -> flo
     if not patches.exists():
         invented_patches(patches, count)
     how = {"weights_dir": folder, "device": "auto", "threads": threads}
-    runner = Runner(card, name, view=view, side=SEEN, batches=folder / "batches" / name, **how)
+    runner = InferenceRunner(
+        card, name, view=view, side=SEEN, batches=folder / "batches" / name, **how
+    )
     dtype = PRECISIONS.get(view.split("-")[1])
     print(f"{name} (random weights), {view}, {count} patches, {runner.on}")
     bare = Bare(runner._eager, runner.on, dtype)
@@ -175,7 +177,10 @@ def measure(name: str, view: str, count: int, threads: int, folder: Path) -> flo
         torch.set_num_threads(threads)
         store, partial = folder / f"{name}.{repeat}.h5", folder / "partial"
         stored = {"model": name, "view": view, "partial": partial}
-        taken = seconds(lambda: fill_store(store, patches, card, runner, **stored), runner.on)  # noqa: B023
+        taken = seconds(
+            lambda: embed_missing_patches(store, patches, card, runner, **stored),  # noqa: B023
+            runner.on,
+        )
         embeds.append(count / taken)
         store.unlink()
         peaks.append(matrix_rate(runner.on, dtype or torch.float32))

@@ -43,7 +43,7 @@ def score(count: int) -> None:
 def compare(count: int) -> None:
     """Intervals and the comparison of two rows over five folds that share the cells."""
     from cryotome.evaluation.statistics.comparisons import comparisons, intervals
-    from cryotome.evaluation.statistics.paired_scores import Block
+    from cryotome.evaluation.statistics.paired_scores import PairedScores
     from cryotome.evaluation.statistics.rows import read_blocks
 
     cells = _cells(count)
@@ -52,7 +52,9 @@ def compare(count: int) -> None:
     cells = cells.drop(columns="domain").rename(columns=names)
     folds = np.array_split(np.random.default_rng(1).permutation(count), FOLDS)
     parts = [cells.iloc[fold].reset_index(drop=True) for fold in folds]
-    block = Block(parts, list(range(FOLDS)), dict.fromkeys(names.values(), 1000.0), {"random"})
+    block = PairedScores(
+        parts, list(range(FOLDS)), dict.fromkeys(names.values(), 1000.0), {"random"}
+    )
     about = {"draws": DRAWS, "alpha": 0.05, "margin": 0.02}
     calibration = pd.read_csv(Path(__file__).resolve().parents[1] / "config" / "calibration.csv")
     rows = read_blocks({("d", "random", "1.0", "all"): block}, about, calibration)
@@ -129,11 +131,11 @@ def logreg(count: int) -> None:
 def clinic(count: int) -> None:
     """Operating points and calibration of one row, one fold, all slides drawn again."""
     from cryotome.evaluation.clinical.calibration import calibrate
-    from cryotome.evaluation.clinical.operating_points import Part, operate
+    from cryotome.evaluation.clinical.operating_points import Half, operating_points
 
     cells = _cells(count).assign(mm2=1e-3)
     cells["slide"] = cells["slide"].astype("category")
-    operate([Part(cells, cells.head(1000))])
+    operating_points([Half(cells, cells.head(1000))])
     calibrate([cells], DRAWS)
 
 

@@ -32,7 +32,7 @@ from accidents import checkout
 
 from cryotome.cli.plan import read_jobs
 from cryotome.core import step_versions as recipes
-from cryotome.core.cards import facts, load_card
+from cryotome.core.cards import load_card, without_notes
 from cryotome.study.site import PLAN
 
 STUDIES = ["ganz2024", "ammeling2025", "ganz2024_ladder", "roth2024"]
@@ -152,7 +152,7 @@ def by_hand(folder: Path) -> list[str]:
         "split": f"{made}.csv",
         "about": f"{made}.json",
         "recipe": str(recipes.SPLITS),
-        "card": facts(load_card(folder / "config", "schemes", "random")),
+        "card": without_notes(load_card(folder / "config", "schemes", "random")),
         "drops": "",
         "scheme": "random",
         "fraction": "0.1",

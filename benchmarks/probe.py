@@ -42,13 +42,13 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.core.cards import facts, load_card
+from cryotome.core.cards import load_card, without_notes
 from cryotome.core.files import sha256
 from cryotome.core.metrics import auroc
-from cryotome.core.store import EMBEDDINGS, VERSION, seal
+from cryotome.core.store import EMBEDDINGS, VERSION, finalise_store
 from cryotome.data.splits.cells import draw_split
 from cryotome.learners.probes.linear import fit_folds
-from cryotome.learners.probes.objective import Columns
+from cryotome.learners.probes.objective import Objective
 
 WIDTHS = [1536, 1536, 2560, 2560, 1024, 768, 1280, 2048]  # of the eight models of paper 001
 CELLS = {"midog2022": 20552, "ccmct": 72845}
@@ -65,21 +65,21 @@ class Counter:
 
     def __init__(self) -> None:
         self.flops, self.bytes, self.bent = 0.0, 0.0, 0.0
-        whole = {name: getattr(Columns, name) for name in ("evaluate", "rebase", "_gram")}
+        whole = {name: getattr(Objective, name) for name in ("evaluate", "rebase", "_gram")}
 
-        def evaluate(columns: Columns, points: np.ndarray, folds: np.ndarray) -> tuple:
+        def evaluate(columns: Objective, points: np.ndarray, folds: np.ndarray) -> tuple:
             self.add(columns.x, 4 * points.shape[0] * points.shape[1], 2)
             return whole["evaluate"](columns, points, folds)
 
-        def rebase(columns: Columns, points: np.ndarray) -> tuple:
+        def rebase(columns: Objective, points: np.ndarray) -> tuple:
             self.add(columns.x, 8 * points.shape[0] * points.shape[1], 1)  # float64: half the rate
             return whole["rebase"](columns, points)
 
-        def gram(columns: Columns, x: torch.Tensor, curve: float) -> torch.Tensor:
+        def gram(columns: Objective, x: torch.Tensor, curve: float) -> torch.Tensor:
             self.bent += 2 * x.shape[0] * x.shape[1] ** 2 * x.itemsize / 4
             return whole["_gram"](columns, x, curve)
 
-        Columns.evaluate, Columns.rebase, Columns._gram = evaluate, rebase, gram
+        Objective.evaluate, Objective.rebase, Objective._gram = evaluate, rebase, gram
 
     def add(self, x: torch.Tensor, flops: int, reads: int) -> None:
         self.flops += flops * x.shape[0] * x.shape[1]
@@ -314,7 +314,7 @@ def store_of(path: Path, x: np.ndarray, cells: Path) -> None:
     about |= {"weights_sha256": "", "patches_sha256": "", "cells_sha256": sha256(cells)}
     with h5py.File(path, "w") as file:
         file["embedding"], file["id"] = x, np.arange(len(x))
-    seal(path, "embedding", about | {"card": json.dumps({"dim": x.shape[1]})})
+    finalise_store(path, "embedding", about | {"card": json.dumps({"dim": x.shape[1]})})
 
 
 def run_jobs(jobs: list[list[str]], workers: int) -> tuple[float, float]:
@@ -340,7 +340,7 @@ def run_jobs(jobs: list[list[str]], workers: int) -> tuple[float, float]:
 def study(folder: Path, shrink: float, workers: int) -> None:
     """Print part (b)."""
     print(f"\n(b) the whole study, from HDF5 to prediction files, {workers} jobs at once")
-    card = facts(load_card(ROOT / "config", "heads", "probe"))
+    card = without_notes(load_card(ROOT / "config", "heads", "probe"))
     total, probes = np.zeros(2), 0
     for number, width in enumerate(tqdm(WIDTHS, desc="models", unit="model", mininterval=5)):
         jobs = []

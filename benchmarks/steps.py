@@ -33,7 +33,7 @@ import table1
 import table2
 
 from cryotome.core import step_versions as recipes
-from cryotome.core.cards import facts
+from cryotome.core.cards import without_notes
 from cryotome.core.files import sha256
 from cryotome.data.audit import COLUMNS, near_pairs
 from cryotome.study.study import Study
@@ -149,7 +149,7 @@ def fit_model(asked: list[Study], of: Dataset, model: str, x: np.ndarray) -> int
     """Write the store of one model, fit it in every study that has it, delete the store."""
     store = Path(f"results/embeddings/{of.name}/{VIEW}/{model}.h5")
     stamps = {"cells_sha256": sha256(of.table), "model": model, "view": VIEW}
-    card = facts(asked[0].model(model))
+    card = without_notes(asked[0].model(model))
     write_store(store, x, of.cells["id"].to_numpy(), stamps | {"card": card})
     jobs = {
         (scheme, row.head): study
@@ -161,7 +161,9 @@ def fit_model(asked: list[Study], of: Dataset, model: str, x: np.ndarray) -> int
     fitted = 0
     for (scheme, head), study in jobs.items():
         splits, out = of.splits(study, scheme), of.predictions(study, scheme, model, head)
-        probe.main(store, of.table, splits, out, json.loads(facts(study.head(head))), model, VIEW)
+        probe.main(
+            store, of.table, splits, out, json.loads(without_notes(study.head(head))), model, VIEW
+        )
         scores = Path(
             f"results/scores/{of.name}/{scheme}/view={VIEW}/model={model}/head={head}.csv"
         )

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
 
 from cryotome.data.demo.slides import LABORATORIES, draw_slide
 from cryotome.data.images import open_image
-from cryotome.data.slides.histobistro import keeps
+from cryotome.data.slides.histobistro import passes_filter
 from cryotome.data.slides.tessellation import tessellate, tile_pixels
 from cryotome.data.slides.thumbnail import read_thumbnail, thumbnail_resolution
 from cryotome.data.slides.tile_grid import read_tile
@@ -68,7 +68,7 @@ def whole_first(path: Path) -> int:
                 image, 2 * left, 2 * top, reach=512, side=256
             )
     grid = range(0, side, TILING["side"])
-    return sum(keeps(ten[y : y + 256, x : x + 256]) for y in grid for x in grid)
+    return sum(passes_filter(ten[y : y + 256, x : x + 256]) for y in grid for x in grid)
 
 
 def decoded(path: Path, level: int, tiles: set[tuple[int, int]] | None = None) -> None:

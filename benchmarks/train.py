@@ -33,10 +33,10 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.cards import Card, load_card
 from cryotome.learners.endtoend.classifier import build_classifier
-from cryotome.learners.endtoend.train import Course
-from cryotome.learners.endtoend.training_data import Material, centred, score_cells
-from cryotome.learners.loop.batches import Supply
-from cryotome.learners.loop.step import computing, precision_of
+from cryotome.learners.endtoend.train import TrainingState
+from cryotome.learners.endtoend.training_data import TrainingData, centre_crops, score_cells
+from cryotome.learners.loop.batches import BatchLoader
+from cryotome.learners.loop.step import autocast_for, precision_of
 from cryotome.runtime.devices import describe, pick_device, repeat_exactly, use_threads
 
 CELLS, REPEATS, WORKERS = 600, 5, 4
@@ -53,7 +53,7 @@ def waited(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def invented(stored: int, seen: int) -> Material:
+def invented(stored: int, seen: int) -> TrainingData:
     """Return patches of noise on 20 slides, half of them to train on."""
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.integers(0, 255, (CELLS, stored, stored, 3), dtype=np.uint8))
@@ -61,7 +61,7 @@ def invented(stored: int, seen: int) -> Material:
     role = np.where(at % 2, "train", "validation")
     label, slide = rng.integers(2, size=CELLS), at % 20
     roles = pd.DataFrame({"id": at, "role": role, "label": label, "slide": slide, "row": at})
-    return Material(pixels, roles, {"seen": seen})
+    return TrainingData(pixels, roles, {"seen": seen})
 
 
 def classifier(model: str, seen: int, device: torch.device) -> nn.Module:
@@ -94,7 +94,7 @@ class Bare:
 
         def gradients() -> None:
             optimizer.zero_grad(set_to_none=True)
-            with computing(self.device, self.precision):
+            with autocast_for(self.device, self.precision):
                 logits = network(x)
             binary_cross_entropy_with_logits(logits.float().flatten(), y).backward()
 
@@ -157,7 +157,7 @@ def some(transform: nn.Module, share: float) -> nn.Module:
 class Views(torch.utils.data.Dataset):
     """The obvious data path: a PIL image through torchvision's transforms, one at a time."""
 
-    def __init__(self, material: Material, settings: Card) -> None:
+    def __init__(self, material: TrainingData, settings: Card) -> None:
         reach = int(settings["shift"] * material.side)
         edge = (material.pixels.shape[1] - material.side) // 2 - reach
         self.pixels, self.rows = material.pixels, material.cells("train")
@@ -185,7 +185,9 @@ class Views(torch.utils.data.Dataset):
 class Obvious:
     """A training as a first version does it: a DataLoader, fp32, one launch at a time."""
 
-    def __init__(self, model: str, material: Material, card: Card, device: torch.device) -> None:
+    def __init__(
+        self, model: str, material: TrainingData, card: Card, device: torch.device
+    ) -> None:
         network = classifier(model, material.side, device)
         self.network = network.to(memory_format=torch.contiguous_format).train()
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4)
@@ -246,12 +248,12 @@ def measure(model: str, batch: int, precision: str, steps: int, threads: int) ->
     use_threads(threads)
     card = load_card(ROOT / "config", "heads", "e2e") | {"batch": batch, "precision": precision}
     material = invented(stored, seen)
-    supply = Supply(material.pixels, device)
+    supply = BatchLoader(material.pixels, device)
     print(f"{model}, {seen} px, batch {batch}, {precision}; {describe(device)}; {supply.where}")
     free_choice(device)
     size, bare = sweep(Bare(model, seen, card, device), batch, steps, threads)
     network = classifier(model, seen, device)
-    course = Course(network, material, card, seed=0, supply=supply, checkpoint=None)
+    course = TrainingState(network, material, card, seed=0, supply=supply, checkpoint=None)
     first, bar = Obvious(model, material, card, device), tqdm(disable=True)
     repeat_exactly(device)
     course.learn(5, bar)
@@ -266,7 +268,7 @@ def measure(model: str, batch: int, precision: str, steps: int, threads: int) ->
     limit, speed, slow = map(statistics.median, (limits, ours, plain))
     spread = ", ".join(f"{a / b:.3f}" for a, b in zip(ours, limits, strict=True))
     rows = np.tile(material.cells("validation").rows, 2 if device.type == "cpu" else 20)
-    view = lambda patches, _: centred(patches, seen)  # noqa: E731
+    view = lambda patches, _: centre_crops(patches, seen)  # noqa: E731
     how = {"view": view, "precision": course.pass_.precision}
     score_cells(network, supply, rows[:64], **how)
     rows = rows[: 8 * batch] if device.type == "cpu" else rows

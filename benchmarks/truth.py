@@ -9,10 +9,10 @@ from steps import Dataset, Report
 from tqdm import tqdm
 from worlds import WORLDS, embed
 
-from cryotome.core.cards import facts
-from cryotome.data.splits.cells import rows_of
-from cryotome.evaluation.leakage_ladder import price_ladder, read_leaks
-from cryotome.evaluation.statistics.paired_scores import gather_blocks
+from cryotome.core.cards import without_notes
+from cryotome.data.splits.cells import indices_of
+from cryotome.evaluation.leakage_ladder import measure_ladder, read_leaks
+from cryotome.evaluation.statistics.paired_scores import load_paired_scores
 from cryotome.evaluation.statistics.rows import read_blocks
 from cryotome.learners.predictions import write_predictions
 from cryotome.learners.probes.probe import Fold, fit_and_score_folds
@@ -30,12 +30,13 @@ def ask_world(report: Report, of: Dataset, world: str, width: int, seed: int) ->
     tables = [pd.read_csv(path) for path in paths]
     ids, tested = of.cells["id"].to_numpy(), [t[t["role"] == "test"] for t in tables]
     rows = [
-        [rows_of(ids, t.loc[t["role"] == role, "id"]) for t in tables] for role in ("train", "test")
+        [indices_of(ids, t.loc[t["role"] == role, "id"]) for t in tables]
+        for role in ("train", "test")
     ]
     folds = [Fold(train, train[:0], test) for train, test in zip(*rows, strict=True)]
     files = []
     for head in ("probe", "ridge"):
-        fitted = fit_and_score_folds(json.loads(facts(study.head(head))), x, y, folds)
+        fitted = fit_and_score_folds(json.loads(without_notes(study.head(head))), x, y, folds)
         made = [p for s in study.schemes(of.name) for p in of.predictions(study, s, "asked", head)]
         for path, roles, drawn, fold, (scores, _) in zip(
             made, tested, paths, folds, fitted, strict=True
@@ -43,10 +44,10 @@ def ask_world(report: Report, of: Dataset, world: str, width: int, seed: int) ->
             notes = {"n_train": len(fold.train)}
             write_predictions(path, roles, y[fold.scored], scores, split=drawn, notes=notes)
         files += made
-    blocks = gather_blocks(files, {of.name: of.cells.set_index("id")})
+    blocks = load_paired_scores(files, {of.name: of.cells.set_index("id")})
     known = read_blocks(blocks, report.rows["statistics"], pd.read_csv(report.calibration))
     leaks = read_leaks([path.with_suffix(".leakage.csv") for path in paths])
-    told = price_ladder(known, leaks, report.rows)
+    told = measure_ladder(known, leaks, report.rows)
     return told[told["rung"] != "random_matched"].assign(world=world, seed=seed)
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.sparse import csr_array
 
 from cryotome.core.cards import Card
-from cryotome.core.store import EMBEDDINGS, VERSION, seal
+from cryotome.core.store import EMBEDDINGS, VERSION, finalise_store
 from cryotome.data.cells import read_cells
 from cryotome.data.overlap import pixel_boxes, shared_area, sharing_pairs
 from cryotome.data.windows import margin_of
@@ -153,4 +153,4 @@ def write_store(path: Path, x: np.ndarray, ids: np.ndarray, about: Card) -> None
         file["embedding"], file["id"] = x, ids
     said = {"format": EMBEDDINGS, "version": VERSION, "recipe": 0}
     said |= {"weights_sha256": "invented", "patches_sha256": "invented"}
-    seal(path, "embedding", said | about)
+    finalise_store(path, "embedding", said | about)

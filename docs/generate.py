@@ -17,7 +17,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.core.cards import Card, facts, load_card  # noqa: E402
+from cryotome.core.cards import Card, load_card, without_notes  # noqa: E402
 from cryotome.encoders.network import LOADERS, build_network  # noqa: E402
 from cryotome.learners.endtoend.lora import add_lora, trained_parameters  # noqa: E402
 from cryotome.study.geometry import input_side  # noqa: E402
@@ -189,10 +189,10 @@ def trained_by_lora(card: Card, settings: Card) -> int | None:
     """Return what a head with `lora` trains: adapters and one logit; None without a network."""
     if card["loader"] not in LOADERS:
         return None
-    network = facts(
+    network = without_notes(
         card, "loader", "architecture", "arguments", "pooling", "pooler", "prefix_tokens"
     )
-    return _adapters(network, facts(settings)) + card["dim"] + 1
+    return _adapters(network, without_notes(settings)) + card["dim"] + 1
 
 
 def models_page() -> str:

@@ -16,7 +16,7 @@ from cryotome.data.demo.mitoses import make_rois
 from cryotome.data.patches import write_patches
 
 if TYPE_CHECKING:
-    from cryotome.report.page.results import Gathered
+    from cryotome.report.page.results import StudyResults
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config"
@@ -175,20 +175,20 @@ def page_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def g(page_tables: Path, tmp_path: Path) -> "Gathered":
+def g(page_tables: Path, tmp_path: Path) -> "StudyResults":
     """What the page knows of that study; change a copy of its files."""
     from page_study import study_of
 
-    from cryotome.report.page.results import Gathered
+    from cryotome.report.page.results import StudyResults
     from cryotome.study.facts import page_about
 
     folder = shutil.copytree(page_tables, tmp_path / "results") / "studies" / "invented"
     about = json.loads(page_about(study_of(4, ["midog2022"]))) | {"made": "today"}
-    return Gathered(folder, about)
+    return StudyResults(folder, about)
 
 
 @pytest.fixture
-def more(g: "Gathered") -> "Gathered":
+def more(g: "StudyResults") -> "StudyResults":
     """The same with counts, calibration, cost and atlas."""
     from page_study import study_of, write_more
 

@@ -14,7 +14,7 @@ from cryotome.cli import doctor
 from cryotome.cli.machine import MEND, OK
 from cryotome.core.cards import load_card
 from cryotome.study.costs.prices import Job
-from cryotome.study.site import Site, settle
+from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
 
 TOKEN = "hf_" + "secret" * 6
@@ -34,7 +34,7 @@ def study(name: str, **changes: object) -> Study:
 
 
 def at(data_root: Path) -> Site:
-    return replace(settle({}, CONFIG), data_root=data_root, weights_dir=data_root / "weights")
+    return replace(resolve_site({}, CONFIG), data_root=data_root, weights_dir=data_root / "weights")
 
 
 @pytest.fixture

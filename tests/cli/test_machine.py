@@ -30,7 +30,7 @@ def only(tmp_path, monkeypatch):
 
 def test_this_python_is_new_enough():
     found = machine.check_python()
-    assert found == machine.Finding(OK, "Python " + ".".join(map(str, sys.version_info[:3])))
+    assert found == machine.Check(OK, "Python " + ".".join(map(str, sys.version_info[:3])))
     assert str(found).startswith("ok    Python 3.")
 
 
@@ -109,7 +109,7 @@ def test_what_nvidia_smi_says_is_held_against_this_torch(only):
 )  # fmt: skip
 def test_driver_and_torch_build_are_judged_together(cuda, available, mark, said, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
-    found = machine.judge_gpu(SMI, cuda, available=available)
+    found = machine.assess_gpu(SMI, cuda, available=available)
     assert (found.mark, said in found.text) == (mark, True), found.text
 
 
@@ -189,7 +189,7 @@ def test_partitions_and_their_gpus_are_listed(only, wanted, mark, said):
 
 def test_slurm_that_is_absent_or_silent_is_not_needed(only):
     found = machine.check_slurm(*machine.ask_slurm(), ANYWHERE)
-    assert found == machine.Finding(IDLE, "Slurm: no sinfo on PATH; only --profile slurm needs it")
+    assert found == machine.Check(IDLE, "Slurm: no sinfo on PATH; only --profile slurm needs it")
     cluster(only)
     program(only, "squeue", "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
     found = machine.check_slurm(*machine.ask_slurm(), ANYWHERE)

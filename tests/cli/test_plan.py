@@ -13,7 +13,7 @@ from tests.workflow.test_workflow import snakemake
 from cryotome.cli import plan
 from cryotome.core.errors import CryotomeError
 from cryotome.study.costs.prices import Job
-from cryotome.study.site import Site, settle
+from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
 
 
@@ -35,7 +35,7 @@ def study(name: str) -> Study:
 
 
 def bare(folder: Path) -> Site:
-    return replace(settle({}, CONFIG), data_root=folder, weights_dir=folder / "weights")
+    return replace(resolve_site({}, CONFIG), data_root=folder, weights_dir=folder / "weights")
 
 
 def said(name: str, folder: Path, monkeypatch, capsys) -> dict[str, list[str]]:
@@ -224,5 +224,5 @@ def test_weights_count_once_a_file(tmp_path):
 
 def test_a_study_of_which_all_is_made_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = plan.plan(study("config"), settle({}, tmp_path), [])
+    text = plan.plan(study("config"), resolve_site({}, tmp_path), [])
     assert text.endswith("Everything is made already.")

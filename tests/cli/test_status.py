@@ -12,9 +12,9 @@ from conftest import CONFIG, ROOT
 from tests.workflow.test_workflow import snakemake
 
 from cryotome.cli import status
-from cryotome.cli.status import Past, report, stand
+from cryotome.cli.status import JobHistory, measure_progress, report
 from cryotome.runtime.failures import Failure
-from cryotome.study.costs.prices import Job, Prices
+from cryotome.study.costs.prices import CostModel, Job
 from cryotome.study.study import Study
 
 NOW = datetime.now(UTC)
@@ -61,19 +61,21 @@ def key(fold: int) -> tuple[str, ...]:
     return status.key_of("split", {"fold": str(fold), "dataset": "demo_rois"})
 
 
-def standing(past: dict, *, planned: list[int], count: int = 6) -> status.Standing:
+def standing(past: dict, *, planned: list[int], count: int = 6) -> status.Progress:
     jobs = [job(fold) for fold in range(count)]
-    found = stand(jobs, [job(fold) for fold in planned], past, NOW - timedelta(seconds=5))
+    found = measure_progress(
+        jobs, [job(fold) for fold in planned], past, NOW - timedelta(seconds=5)
+    )
     return replace(found, now=NOW)
 
 
 def test_every_state_a_job_may_be_in():
     failed = Failure("split", {}, "no", "x.log")
     past = {
-        key(1): Past([made("ok", ago=1)]),  # ended since Snakemake was asked
-        key(2): Past([made("killed", ago=9)], alive=True),
-        key(3): Past([made("failed")], failure=failed),
-        key(4): Past([made("killed")], alive=False, failure=failed),
+        key(1): JobHistory([made("ok", ago=1)]),  # ended since Snakemake was asked
+        key(2): JobHistory([made("killed", ago=9)], alive=True),
+        key(3): JobHistory([made("failed")], failure=failed),
+        key(4): JobHistory([made("killed")], alive=False, failure=failed),
     }
     found = standing(past, planned=[1, 2, 3, 4, 5])
     assert list(found.states.values()) == ["done", "done", "running", "failed", "failed", "to do"]
@@ -82,8 +84,8 @@ def test_every_state_a_job_may_be_in():
 
 
 def test_a_job_of_another_machine_lives_as_long_as_its_log_is_written():
-    def one(silent: float) -> Past:
-        return Past([made("killed", ago=9000)], alive=None, silent=silent)
+    def one(silent: float) -> JobHistory:
+        return JobHistory([made("killed", ago=9000)], alive=None, silent=silent)
 
     found = standing({key(0): one(60.0), key(1): one(7200.0)}, planned=[0, 1], count=2)
     assert list(found.states.values()) == ["running", "failed"]
@@ -91,14 +93,14 @@ def test_a_job_of_another_machine_lives_as_long_as_its_log_is_written():
 
 
 def test_a_job_that_was_mended_is_no_failure_any_more():
-    past = {key(0): Past([made("failed", ago=100), made("ok", ago=50)])}
+    past = {key(0): JobHistory([made("failed", ago=100), made("ok", ago=50)])}
     assert list(standing(past, planned=[], count=1).states.values()) == ["done"]
     assert list(standing(past, planned=[0], count=1).states.values()) == ["to do"]
 
 
 def test_the_rate_is_that_of_the_last_minutes():
-    past = {key(n): Past([made("ok", ago=60.0 * n, wall=60.0)]) for n in range(1, 5)}
-    past[key(5)] = Past([made("ok", ago=7200)])
+    past = {key(n): JobHistory([made("ok", ago=60.0 * n, wall=60.0)]) for n in range(1, 5)}
+    past[key(5)] = JobHistory([made("ok", ago=7200)])
     count, span = standing(past, planned=[]).rate()
     assert count == 4
     assert span == pytest.approx(300, abs=1)
@@ -109,9 +111,12 @@ def study() -> Study:
 
 
 def test_the_time_left_is_that_of_the_jobs_that_are_not_done():
-    past = {key(0): Past([made("ok", wall=100.0)]), key(1): Past([made("ok", wall=200.0)])}
-    past[key(2)] = Past([made("killed", ago=60.0)], alive=True)
-    prices = Prices(study(), on_gpu=False)
+    past = {
+        key(0): JobHistory([made("ok", wall=100.0)]),
+        key(1): JobHistory([made("ok", wall=200.0)]),
+    }
+    past[key(2)] = JobHistory([made("killed", ago=60.0)], alive=True)
+    prices = CostModel(study(), on_gpu=False)
     seconds, assumed = standing(past, planned=[2, 3, 4], count=5).seconds_left(prices)
     assert seconds == pytest.approx(150 - 60 + 2 * 150, abs=1)
     assert assumed == 0
@@ -119,15 +124,15 @@ def test_the_time_left_is_that_of_the_jobs_that_are_not_done():
 
 def test_rules_without_a_record_are_projected_as_a_plan_does():
     jobs = [Job("read_cells", {"dataset": "demo_rois"}), Job("publish", {"product": "table1.csv"})]
-    found = stand(jobs, jobs, {}, NOW)
-    seconds, assumed = found.seconds_left(Prices(study(), on_gpu=False))
+    found = measure_progress(jobs, jobs, {}, NOW)
+    seconds, assumed = found.seconds_left(CostModel(study(), on_gpu=False))
     assert seconds == pytest.approx(1.0 + 3 * 512 / 5000 + 0.1)
     assert assumed == 1
     assert found.mean_seconds() == {}
 
 
 def test_a_finished_study_says_so():
-    text = report(study(), standing({}, planned=[]), Prices(study(), on_gpu=False), locked=False)
+    text = report(study(), standing({}, planned=[]), CostModel(study(), on_gpu=False), locked=False)
     assert text.endswith("Everything is made.")
     assert [line.split() for line in text.splitlines() if line.startswith("split")] == [
         ["split", "6", "-", "-", "-", "-"]
@@ -136,15 +141,15 @@ def test_a_finished_study_says_so():
 
 def test_colours_are_for_terminals_alone(monkeypatch):
     found = standing({}, planned=[0])
-    plain = report(study(), found, Prices(study(), on_gpu=False), locked=True)
+    plain = report(study(), found, CostModel(study(), on_gpu=False), locked=True)
     assert "\033" not in plain
     assert "none of its jobs runs" in plain
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    coloured = report(study(), found, Prices(study(), on_gpu=False), locked=True)
+    coloured = report(study(), found, CostModel(study(), on_gpu=False), locked=True)
     assert "\033[32m        5\033[0m" in coloured
     monkeypatch.setenv("NO_COLOR", "1")
-    assert report(study(), found, Prices(study(), on_gpu=False), locked=True) == plain
+    assert report(study(), found, CostModel(study(), on_gpu=False), locked=True) == plain
 
 
 @pytest.fixture(scope="module")

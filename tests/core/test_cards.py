@@ -5,10 +5,18 @@ import pytest
 import yaml
 from conftest import CONFIG, ROOT
 
-from cryotome.core.cards import KINDS, below, check, facts, load_card, tiling_of, titles_apart
+from cryotome.core.cards import (
+    KINDS,
+    below,
+    load_card,
+    tiling_of,
+    titles_apart,
+    validate,
+    without_notes,
+)
 from cryotome.core.errors import CardError
 from cryotome.encoders.network import LOADERS
-from cryotome.encoders.profile import measure
+from cryotome.encoders.profile import profile_encoder
 from cryotome.study.geometry import geometry_of
 from cryotome.study.study import Study
 
@@ -26,7 +34,7 @@ def test_every_card_fits_its_schema_and_names_its_source(kind, name):
 def test_every_network_is_what_its_card_says(name):
     """Parameters, dimension, prefix tokens and arithmetic, counted on the architecture."""
     card = load_card(CONFIG, "models", name)
-    counted = measure(card)
+    counted = profile_encoder(card)
     assert counted.pop("gflops") == pytest.approx(card["gflops"], abs=0.06)
     assert counted == {key: card[key] for key in counted}
 
@@ -164,7 +172,7 @@ def test_a_misspelt_key_is_named_with_its_file(tmp_path):
 def test_whatever_is_wrong_in_a_card_is_named(kind, name, change, said):
     card = load_card(CONFIG, kind, name) | change
     with pytest.raises(CardError, match=said):
-        check(card, KINDS[kind], f"{name}.yaml")
+        validate(card, KINDS[kind], f"{name}.yaml")
 
 
 def test_a_missing_card_names_those_that_exist():
@@ -178,7 +186,7 @@ def test_swiglu_without_its_gate_is_refused():
     card = load_card(CONFIG, "models", "virchow2")
     card["arguments"].pop("act_layer")
     with pytest.raises(CardError, match="'act_layer' is a required property"):
-        check(card, "model", "virchow2.yaml")
+        validate(card, "model", "virchow2.yaml")
 
 
 def test_like_takes_a_card_and_changes_some_keys(tmp_path):
@@ -220,26 +228,30 @@ def test_weights_of_a_variant_are_said_whole(tmp_path):
 def test_weights_have_exactly_one_source(weights):
     card = load_card(CONFIG, "models", "uni") | {"weights": weights}
     with pytest.raises(CardError, match=r"mine.yaml, weights: "):
-        check(card, "model", "mine.yaml")
+        validate(card, "model", "mine.yaml")
 
 
 def test_facts_leave_prose_out_and_do_not_depend_on_order():
     card = load_card(CONFIG, "models", "uni")
     reworded = dict(reversed((card | {"title": "another", "notes": "other"}).items()))
-    assert facts(card) == facts(reworded)
-    assert facts(card | {"dim": 5}) != facts(card)
-    assert "source" not in json.loads(facts(card))
-    assert facts({"download": "midog2022"}) == facts({}), "where files come from reruns nothing"
+    assert without_notes(card) == without_notes(reworded)
+    assert without_notes(card | {"dim": 5}) != without_notes(card)
+    assert "source" not in json.loads(without_notes(card))
+    assert without_notes({"download": "midog2022"}) == without_notes({}), (
+        "where files come from reruns nothing"
+    )
     midog = load_card(CONFIG, "datasets", "midog2022")
-    assert "expect" in json.loads(facts(midog)), "the rule that reads cells must know the counts"
-    assert "human breast cancer" not in facts(midog), "a domain's title is prose"
+    assert "expect" in json.loads(without_notes(midog)), (
+        "the rule that reads cells must know the counts"
+    )
+    assert "human breast cancer" not in without_notes(midog), "a domain's title is prose"
 
 
 def test_a_misspelt_required_key_is_shown_as_it_was_written():
     card = load_card(CONFIG, "datasets", "midog2022")
     card["anotations"] = card.pop("annotations")
     with pytest.raises(CardError, match=r"'annotations' is a required .* You wrote 'anotations'"):
-        check(card, "dataset", "card.yaml")
+        validate(card, "dataset", "card.yaml")
 
 
 @pytest.mark.parametrize(
@@ -263,18 +275,18 @@ def test_a_misspelt_required_key_is_shown_as_it_was_written():
 def test_a_cohort_of_slides_has_keys_of_its_own(change, said, tmp_path):
     card = load_card(CONFIG, "datasets", "demo_cohort") | change
     with pytest.raises(CardError, match=re.escape(said)):
-        check(card, "dataset", tmp_path / "a.yaml")
+        validate(card, "dataset", tmp_path / "a.yaml")
 
 
 def test_a_cohort_of_slides_may_leave_its_resolution_open(tmp_path):
     card = load_card(CONFIG, "datasets", "demo_cohort")
     for mpp in (None, 0.25):
-        assert check(card | {"mpp": mpp}, "dataset", tmp_path / "a.yaml")["mpp"] == mpp
+        assert validate(card | {"mpp": mpp}, "dataset", tmp_path / "a.yaml")["mpp"] == mpp
     cells = load_card(CONFIG, "datasets", "demo_rois")
     with pytest.raises(CardError, match="'tiles' should not be valid"):
-        check(cells | {"tiles": card["tiles"]}, "dataset", tmp_path / "a.yaml")
+        validate(cells | {"tiles": card["tiles"]}, "dataset", tmp_path / "a.yaml")
     with pytest.raises(CardError, match="'patch' is a required property"):
-        check({k: v for k, v in cells.items() if k != "patch"}, "dataset", tmp_path / "a.yaml")
+        validate({k: v for k, v in cells.items() if k != "patch"}, "dataset", tmp_path / "a.yaml")
 
 
 OUTSIDE = [
@@ -314,7 +326,7 @@ def test_no_path_of_a_card_leads_out_of_its_folder(schema, where, path):
         inner = inner[key]
     inner[where[-1]] = path
     with pytest.raises(CardError, match=rf"mine.yaml, {where[0]}"):
-        check(card, schema, "mine.yaml")
+        validate(card, schema, "mine.yaml")
 
 
 @pytest.mark.parametrize("name", ["../../../etc/x", "/etc/x", "a/../../x"])
@@ -346,10 +358,10 @@ def test_plain_http_needs_a_sha256():
     ):
         changed = card | {"weights": weights | {"file": "w.pth"}}
         if fits:
-            assert check(changed, "model", "mine.yaml")
+            assert validate(changed, "model", "mine.yaml")
         else:
             with pytest.raises(CardError, match=r"mine.yaml, weights"):
-                check(changed, "model", "mine.yaml")
+                validate(changed, "model", "mine.yaml")
 
 
 @pytest.mark.parametrize(
@@ -379,21 +391,21 @@ def test_no_argument_of_a_card_loads_a_file_or_asks_the_network(arguments):
     card = load_card(CONFIG, "models", "uni")
     card["arguments"] |= arguments
     with pytest.raises(CardError, match=r"mine.yaml, arguments"):
-        check(card, "model", "mine.yaml")
+        validate(card, "model", "mine.yaml")
 
 
 def test_arguments_that_only_sound_like_files_stay():
     card = load_card(CONFIG, "models", "uni")
     harmless = {"drop_path": 0.1, "drop_path_rate": 0.1, "class_token": True, "weight_init": ""}
     card["arguments"] |= harmless | {"use_mask_token": False, "fix_init": True}
-    assert check(card, "model", "mine.yaml")
+    assert validate(card, "model", "mine.yaml")
 
 
 @pytest.mark.parametrize("name", ["hf-hub:someone/vit", "hf_hub:a/b", "local-dir:x", "a/b", "a\n"])
 def test_no_architecture_is_an_address(name):
     card = load_card(CONFIG, "models", "uni") | {"architecture": name}
     with pytest.raises(CardError, match=r"mine.yaml, architecture: .* does not match"):
-        check(card, "model", "mine.yaml")
+        validate(card, "model", "mine.yaml")
 
 
 @pytest.mark.parametrize(
@@ -403,18 +415,18 @@ def test_no_architecture_is_an_address(name):
 def test_what_people_read_is_one_printable_line_and_no_formula(key, said):
     card = load_card(CONFIG, "models", "uni") | {key: said}
     with pytest.raises(CardError, match=f"mine.yaml, {key}: .* one line of printable text"):
-        check(card, "model", "mine.yaml")
-    assert check(card | {key: "ResNet50 + e2e (-0.5)"}, "model", "mine.yaml")
+        validate(card, "model", "mine.yaml")
+    assert validate(card | {key: "ResNet50 + e2e (-0.5)"}, "model", "mine.yaml")
 
 
 def test_the_key_that_lets_a_card_overrule_its_files_needs_a_resolution(tmp_path):
     card = load_card(CONFIG, "datasets", "demo_cohort")
     decided = card | {"mpp": 0.25, "mpp_overrides_file": True}
-    assert check(decided, "dataset", tmp_path / "a.yaml") == decided
+    assert validate(decided, "dataset", tmp_path / "a.yaml") == decided
     assert tiling_of(decided, "classify")["tiling"]["mpp_overrides_file"]
     for wrong in (card | {"mpp_overrides_file": True}, decided | {"mpp": None}):
         with pytest.raises(CardError, match=r"a.yaml.*mpp"):
-            check(wrong, "dataset", tmp_path / "a.yaml")
+            validate(wrong, "dataset", tmp_path / "a.yaml")
 
 
 def test_datasets_of_one_title_are_told_apart():

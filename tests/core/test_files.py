@@ -4,28 +4,28 @@ import subprocess
 
 import pytest
 
-from cryotome.core.files import key, sha256, written_whole
+from cryotome.core.files import atomic_write, path_field, sha256
 
 
 def test_key_reads_folders_and_file_names():
     path = "results/predictions/d/random/view=paper-fp32/model=uni/head=probe/fraction=0.001/fold=3.csv"
-    assert [key(path, name) for name in ("view", "model", "fraction", "fold")] == [
+    assert [path_field(path, name) for name in ("view", "model", "fraction", "fold")] == [
         "paper-fp32",
         "uni",
         "0.001",
         "3",
     ]
     with pytest.raises(KeyError, match="carries no key 'scheme'"):
-        key(path, "scheme")
+        path_field(path, "scheme")
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):
     path = tmp_path / "a" / "b.csv"
-    with pytest.raises(ZeroDivisionError), written_whole(path) as beside:
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as beside:
         beside.write_text("half", encoding="utf-8")
         raise ZeroDivisionError
     assert list(path.parent.iterdir()) == []
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text("whole", encoding="utf-8")
     assert path.read_text(encoding="utf-8") == "whole"
     assert [p.name for p in path.parent.iterdir()] == ["b.csv"]
@@ -34,7 +34,7 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
 def test_an_old_file_survives_a_failed_rewrite(tmp_path):
     path = tmp_path / "b.csv"
     path.write_text("old", encoding="utf-8")
-    with pytest.raises(ZeroDivisionError), written_whole(path):
+    with pytest.raises(ZeroDivisionError), atomic_write(path):
         raise ZeroDivisionError
     assert path.read_text(encoding="utf-8") == "old"
 
@@ -50,7 +50,7 @@ def test_what_a_killed_process_left_is_cleared_away_and_what_a_living_one_writes
     host = socket.gethostname()
     for name in (f"{host}.{dead.pid}", f"{host}.{os.getppid()}", f"elsewhere.{dead.pid}"):
         (tmp_path / f".b.csv.{name}.part").write_text("half", encoding="utf-8")
-    with written_whole(tmp_path / "b.csv") as beside:
+    with atomic_write(tmp_path / "b.csv") as beside:
         beside.write_text("whole", encoding="utf-8")
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == sorted(
@@ -65,7 +65,7 @@ def test_what_is_written_beside_a_file_follows_no_link_and_has_no_name_to_guess(
     (tmp_path / f".b.csv.{socket.gethostname()}.{os.getpid()}.part").symlink_to(precious)
     names = set()
     for _ in range(2):
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             assert beside.is_file()
             names.add(beside.name)
             beside.write_text("whole", encoding="utf-8")
@@ -82,6 +82,6 @@ def test_a_place_that_a_link_takes_is_refused(tmp_path, monkeypatch):
     precious.write_text("kept", encoding="utf-8")
     start = f".b.csv.{socket.gethostname()}"
     (tmp_path / f"{start}.guessed.{os.getpid()}.part").symlink_to(precious)
-    with pytest.raises(FileExistsError), written_whole(tmp_path / "b.csv") as beside:
+    with pytest.raises(FileExistsError), atomic_write(tmp_path / "b.csv") as beside:
         beside.write_text("whole", encoding="utf-8")
     assert precious.read_text(encoding="utf-8") == "kept"

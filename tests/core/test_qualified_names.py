@@ -2,13 +2,13 @@ import ast
 
 from conftest import ROOT
 
-from cryotome.core.qualified_names import across, within
+from cryotome.core.qualified_names import qualify, split_qualified
 
 
 def test_equal_names_of_two_datasets_are_two():
-    names = [*across("ca", ["P1", "P2"]), *across("cb", ["P1"])]
+    names = [*qualify("ca", ["P1", "P2"]), *qualify("cb", ["P1"])]
     assert names == ["ca:P1", "ca:P2", "cb:P1"]
-    assert [within(name) for name in names] == [("ca", "P1"), ("ca", "P2"), ("cb", "P1")]
+    assert [split_qualified(name) for name in names] == [("ca", "P1"), ("ca", "P2"), ("cb", "P1")]
 
 
 # maps by the name of a file alone, and why no two datasets meet in them

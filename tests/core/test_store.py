@@ -16,16 +16,16 @@ from cryotome.core.store import (
     PATCHES,
     VERSION,
     check_plain,
-    passport,
+    finalise_store,
+    provenance,
     read_ids,
     read_rows,
-    seal,
 )
-from cryotome.runtime.resume import growing
+from cryotome.runtime.resume import resumable_store
 
 
 def test_a_passport_is_plain(store):
-    stamps = passport(store, PATCHES)
+    stamps = provenance(store, PATCHES)
     assert stamps["seen"] == 32
     assert type(stamps["seen"]) is int
 
@@ -35,7 +35,7 @@ def test_foreign_stores_are_refused_by_name(store):
         StoreError,
         match=r"patches.h5 says it is 'cryotome patches', version 2, not 'other', version 2",
     ):
-        passport(store, "other")
+        provenance(store, "other")
 
 
 def test_half_written_stores_are_refused_by_name(store, tmp_path):
@@ -43,14 +43,14 @@ def test_half_written_stores_are_refused_by_name(store, tmp_path):
     with pytest.raises(
         StoreError, match=r"half.h5 is not a readable HDF5 file.*Delete it and rerun"
     ):
-        passport(tmp_path / "half.h5", PATCHES)
+        provenance(tmp_path / "half.h5", PATCHES)
 
 
 def test_stores_without_a_passport_are_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["features"] = [1.0]
     with pytest.raises(StoreError, match="says it is None"):
-        passport(tmp_path / "x.h5", PATCHES)
+        provenance(tmp_path / "x.h5", PATCHES)
 
 
 NUMBERS = np.arange(12, dtype="f4").reshape(4, 3)
@@ -59,7 +59,7 @@ NUMBERS = np.arange(12, dtype="f4").reshape(4, 3)
 @pytest.fixture
 def small(tmp_path):
     about = {"format": EMBEDDINGS, "version": VERSION, "card": '{"dim": 3}', "model": "uni"}
-    begun = growing(
+    begun = resumable_store(
         tmp_path / "partial", "embedding", shape=(4, 3), dtype="f4", ids=np.arange(4), passport={}
     )
     with begun as store:
@@ -71,7 +71,7 @@ def small(tmp_path):
 
 def whole(path):
     return (
-        passport(path, EMBEDDINGS),
+        provenance(path, EMBEDDINGS),
         read_rows(path, "embedding").tolist(),
         read_ids(path).tolist(),
     )
@@ -95,7 +95,7 @@ def test_no_bit_of_a_store_flips_unseen(small):
 
 
 def test_a_store_that_was_never_finished_is_no_store(tmp_path):
-    begun = growing(
+    begun = resumable_store(
         tmp_path / "partial", "embedding", shape=(4, 3), dtype="f4", ids=np.arange(4), passport={}
     )
     with begun as store:
@@ -128,14 +128,16 @@ def test_references_and_text_are_no_numbers(tmp_path):
 def test_a_seal_counts_what_the_file_holds(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["embedding"], file["id"] = NUMBERS, np.arange(4)
-    seal(tmp_path / "x.h5", "embedding", {"format": EMBEDDINGS, "version": VERSION})
+    finalise_store(tmp_path / "x.h5", "embedding", {"format": EMBEDDINGS, "version": VERSION})
     assert whole(tmp_path / "x.h5")[1] == NUMBERS.tolist()
 
 
 def test_a_passport_may_name_thousands_of_broken_images(small):
-    said = passport(small, EMBEDDINGS) | {f"more{n}": n for n in range(6)} | {"broken": "ä" * 10**5}
-    seal(small, "embedding", said)
-    assert passport(small, EMBEDDINGS) == said
+    said = (
+        provenance(small, EMBEDDINGS) | {f"more{n}": n for n in range(6)} | {"broken": "ä" * 10**5}
+    )
+    finalise_store(small, "embedding", said)
+    assert provenance(small, EMBEDDINGS) == said
 
 
 def test_text_of_variable_length_is_not_read(small):
@@ -143,7 +145,7 @@ def test_text_of_variable_length_is_not_read(small):
     with h5py.File(small, "r+") as file:
         file.attrs["format"] = EMBEDDINGS
     with pytest.raises(StoreError, match=r"e.h5 says it is None, version 2"):
-        passport(small, EMBEDDINGS)
+        provenance(small, EMBEDDINGS)
 
 
 def written(path, make):
@@ -217,7 +219,7 @@ def test_plain_arrays_pass_chunked_and_packed_too(tmp_path):
     check_plain(written(tmp_path / "f.h5", make))
 
 
-@pytest.mark.parametrize("read", [check_plain, lambda path: passport(path, "any")])
+@pytest.mark.parametrize("read", [check_plain, lambda path: provenance(path, "any")])
 def test_a_pipe_is_not_waited_for(tmp_path, read):
     os.mkfifo(tmp_path / "f.h5")
     with pytest.raises(StoreError, match=r"f.h5 is no regular file. Put the file itself there"):

@@ -7,7 +7,7 @@ import pytest
 from conftest import ROOT
 
 from cryotome.core.tables import harmless, in_latex, in_markdown, read_csv, write_csv
-from cryotome.data.downloads.receipts import Held, write_receipt
+from cryotome.data.downloads.receipts import VerifiedFile, write_receipt
 from cryotome.report.tables.markup import to_latex, to_markdown
 
 FORMULAS = [
@@ -74,7 +74,7 @@ def test_a_table_of_numbers_and_names_is_written_as_pandas_writes_it(tmp_path):
 
 
 def test_a_servers_file_names_are_no_formulas_in_a_receipt(tmp_path):
-    held = [Held("=cmd|' /C calc'!A0\n.png", 5, "md5:0", "md5", "fetched", "@SUM(1)")]
+    held = [VerifiedFile("=cmd|' /C calc'!A0\n.png", 5, "md5:0", "md5", "fetched", "@SUM(1)")]
     write_receipt(held, tmp_path / "r.csv")
     line = (tmp_path / "r.csv").read_text(encoding="utf-8").splitlines()[1]
     assert line == "'=cmd|' /C calc'!A0 .png,5,md5:0,md5,fetched,'@SUM(1)"

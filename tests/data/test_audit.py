@@ -12,13 +12,13 @@ from cryotome.data.audit import (
     COLUMNS,
     equal_patches,
     example_rows,
-    find,
+    find_oddities,
     near_pairs,
-    refuse,
+    raise_if_refused,
     summarise,
 )
 from cryotome.data.cells import read_cells
-from cryotome.data.splits.cells import without_dropped
+from cryotome.data.splits.cells import drop_audited
 from cryotome.study.study import POLICIES
 
 KEEP = POLICIES | {"border": "keep"}
@@ -41,7 +41,7 @@ def image(tmp_path):
 def findings(folder, table, card, broken="refuse", **policies):
     table.to_csv(folder / "cells.csv", index=False)
     cut(folder / "p.h5", folder / "cells.csv", folder, card, broken=broken)
-    return find(table, folder / "p.h5", folder, card, KEEP | {"broken": broken} | policies)
+    return find_oddities(table, folder / "p.h5", folder, card, KEEP | {"broken": broken} | policies)
 
 
 def listed(found, kind):
@@ -88,7 +88,7 @@ def test_policies_take_cells_out(image, demo_card):
     )
     drop = dict.fromkeys(("duplicate", "conflict", "near", "outside", "border"), "drop")
     found = findings(image, table, demo_card, **drop)
-    assert without_dropped(table, found)["id"].tolist() == [2, 6]
+    assert drop_audited(table, found)["id"].tolist() == [2, 6]
     assert "2 cells enter the splits" in summarise(table, found, KEEP | drop, "d")
 
 
@@ -101,19 +101,19 @@ def test_of_equal_patches_under_two_labels_none_stays(image, demo_card):
     table = cells(*equal, ("a.tiff", 60, 150, 1))
     found = findings(image, table, demo_card, conflict="drop")
     assert sorted(listed(found, "conflict")) == [[0, 2], [1, 2], [2, 0]]
-    assert without_dropped(table, found)["id"].tolist() == [3]
+    assert drop_audited(table, found)["id"].tolist() == [3]
 
 
 def test_of_a_chain_of_near_cells_every_second_stays(image, demo_card):
     table = cells(*[("a.tiff", 60 + 20 * i, 100, 1) for i in range(4)])
     found = findings(image, table, demo_card, near="drop")
-    assert without_dropped(table, found)["id"].tolist() == [0, 2]
+    assert drop_audited(table, found)["id"].tolist() == [0, 2]
 
 
 def test_both_cells_of_a_contradiction_are_left_out_of_the_splits(image, demo_card):
     table = cells(("a.tiff", 100, 100, 0), ("b.tiff", 100, 100, 1), ("a.tiff", 60, 150, 1))
     found = findings(image, table, demo_card, conflict="drop")
-    assert without_dropped(table, found)["id"].tolist() == [2]
+    assert drop_audited(table, found)["id"].tolist() == [2]
 
 
 @pytest.mark.parametrize("finding", ["outside", "conflict"])
@@ -125,8 +125,8 @@ def test_what_is_surely_wrong_is_refused_with_the_way_out(image, demo_card, find
     with pytest.raises(
         DataError, match=rf"(?s)'mine' has [12] .*{where}.*audit: {{{finding}: drop}}"
     ):
-        refuse(found, KEEP, "mine")
-    refuse(found, KEEP | {finding: "keep"}, "mine")
+        raise_if_refused(found, KEEP, "mine")
+    raise_if_refused(found, KEEP | {finding: "keep"}, "mine")
 
 
 def test_a_broken_image_is_a_finding_where_it_may_be_dropped(image, demo_card):
@@ -155,7 +155,7 @@ def test_crops_of_one_slide_share_its_coordinates(shared, tmp_path):
     some = some.assign(id=some.index)
     some.to_csv(tmp_path / "cells.csv", index=False)
     cut(tmp_path / "p.h5", tmp_path / "cells.csv", shared / "amibr", card)
-    found = find(some, tmp_path / "p.h5", shared / "amibr", card, KEEP | {"near_px": 5000})
+    found = find_oddities(some, tmp_path / "p.h5", shared / "amibr", card, KEEP | {"near_px": 5000})
     pairs = len(some) * (len(some) - 1) // 2
     assert 0 < len(listed(found, "near")) <= pairs
 
@@ -199,5 +199,5 @@ def test_patches_that_are_enlarged_from_a_coarser_image_are_counted(tmp_path, de
     said = summarise(table, found, KEEP, "mine")
     assert "2 patches enlarged from a coarser image; 3 cells enter" in said
     assert "Warning: enlarged patches hold no detail" in said
-    refuse(found, KEEP, "mine")
+    raise_if_refused(found, KEEP, "mine")
     assert not found["left_out"].any()

@@ -13,9 +13,9 @@ from PIL import Image
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CryotomeError, DataError, StoreError
-from cryotome.core.store import PATCHES, passport
+from cryotome.core.store import PATCHES, provenance
 from cryotome.data.images import open_image
-from cryotome.data.patches import cut_image, read_patches, seen_patches
+from cryotome.data.patches import cut_image, patch_view, read_patches
 from cryotome.data.windows import cut_patch
 
 
@@ -41,8 +41,8 @@ def test_the_store_holds_every_cell_in_order(store, cohort, demo_card):
 def test_threads_do_not_change_the_store(cohort, demo_card, store, tmp_path):
     cut(tmp_path / "p.h5", cohort / "cells.csv", cohort / "images", demo_card, threads=1)
     assert (
-        passport(tmp_path / "p.h5", PATCHES)["patches_sha256"]
-        == passport(store, PATCHES)["patches_sha256"]
+        provenance(tmp_path / "p.h5", PATCHES)["patches_sha256"]
+        == provenance(store, PATCHES)["patches_sha256"]
     )
 
 
@@ -119,7 +119,7 @@ def apart(cohort, tmp_path, monkeypatch):
 def test_an_image_that_crashes_its_reader_is_left_black(apart, demo_card, tmp_path):
     cells, images = apart(demo_card, signal.SIGSEGV)
     cut(tmp_path / "p.h5", cells, images, demo_card, broken="drop")
-    lost = json.loads(passport(tmp_path / "p.h5", PATCHES)["broken"])
+    lost = json.loads(provenance(tmp_path / "p.h5", PATCHES)["broken"])
     assert "002.tiff crashes what reads it (SIGSEGV)" in lost["002.tiff"]
 
 
@@ -154,7 +154,7 @@ def test_what_is_cut_is_not_cut_again(cohort, demo_card, tmp_path, monkeypatch):
     assert opened == ["999.tiff"]
     shutil.rmtree(tmp_path / "partial", ignore_errors=True)
     cut(tmp_path / "whole.h5", cells, images, demo_card)
-    stores = [passport(tmp_path / name, PATCHES) for name in ("p.h5", "whole.h5")]
+    stores = [provenance(tmp_path / name, PATCHES) for name in ("p.h5", "whole.h5")]
     assert stores[0] == stores[1]
 
 
@@ -183,7 +183,7 @@ def test_cells_need_not_be_sorted_by_image(cohort, demo_card, tmp_path):
 
 
 def test_seen_patches_are_centres_by_id(store):
-    rows = seen_patches(store, {"odd": [41, 3]})
+    rows = patch_view(store, {"odd": [41, 3]})
     with h5py.File(store) as file:
         assert (rows["odd"][0] == file["patch"][41, 4:36, 4:36]).all()
     assert rows["odd"].shape == (2, 32, 32, 3)

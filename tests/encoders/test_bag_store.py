@@ -12,7 +12,7 @@ from conftest import CONFIG, ROOT
 
 import cryotome.encoders.bag_store
 from cryotome.core import step_versions as recipes
-from cryotome.core.cards import facts, load_card, tiling_of
+from cryotome.core.cards import load_card, tiling_of, without_notes
 from cryotome.core.errors import CardError, DataError, StoreError
 from cryotome.data.demo.cohorts import Cohort
 from cryotome.data.demo.slides import make_slides
@@ -260,7 +260,7 @@ def test_the_scripts_go_from_a_slide_to_its_bag_and_the_list(cohort, tmp_path):
 
 def test_tables_and_tilings_by_hand(cohort, tmp_path):
     """The command line takes no slide at all as well."""
-    card = facts(tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify"))
+    card = without_notes(tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify"))
     words = [
         "--slide", "--tiles", tmp_path / "t.h5", "--picture", tmp_path / "t.png", "--recipe", recipes.TILES,
         "--card", card, "--dataset", "d", "--name", "s", "--partial", tmp_path / "partial",

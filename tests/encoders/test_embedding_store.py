@@ -7,11 +7,11 @@ from conftest import CONFIG
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, StoreError
 from cryotome.core.files import sha256
-from cryotome.core.store import seal
+from cryotome.core.store import finalise_store
 from cryotome.encoders import embedding_store as embeddings
 from cryotome.encoders.embedding_store import read_embeddings, write_embeddings
 from cryotome.encoders.encoder import build_encoder
-from cryotome.encoders.inference import Runner
+from cryotome.encoders.inference import InferenceRunner
 
 
 def write(path, store, name="resnet10t_random", view="paper-fp32", **changes):
@@ -140,7 +140,7 @@ def test_a_spoilt_store_is_refused_by_name_with_the_way_out(written, cohort, spo
     with h5py.File(written, "r+") as file:
         spoil(file)
     if spoil not in (spoil_passport, spoil_array):
-        seal(written, "embedding", {})
+        finalise_store(written, "embedding", {})
     with pytest.raises(StoreError, match=rf"{said}.*Delete it and rerun"):
         asked_for(written, cohort)
 
@@ -179,7 +179,7 @@ def test_rows_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, m
     monkeypatch.setattr("cryotome.encoders.inference.CACHED", 8 * 32**2)  # batches of 8
     monkeypatch.setattr("cryotome.encoders.embedding_store.BLOCK", 16)
     write(tmp_path / "whole" / "e.h5", store)
-    launch, made = Runner.launch, []
+    launch, made = InferenceRunner.launch, []
 
     def dying(self, patches):
         if len(made) == wanted:
@@ -187,7 +187,7 @@ def test_rows_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, m
         made.append(len(patches))
         return launch(self, patches)
 
-    monkeypatch.setattr(Runner, "launch", dying)
+    monkeypatch.setattr(InferenceRunner, "launch", dying)
     wanted = 3
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "e.h5", store)
@@ -211,7 +211,7 @@ def test_a_store_of_shards_is_the_store_of_one_job(store, tmp_path, monkeypatch,
     for part in range(1, parts + 1):
         shard = folder / f"{part}of{parts}.h5"
         embeddings.write_shard(shard, store, card, part=(part, parts), **how)
-    monkeypatch.setattr(Runner, "launch", None)  # nothing is left to embed
+    monkeypatch.setattr(InferenceRunner, "launch", None)  # nothing is left to embed
     write(tmp_path / "e.h5", store)
     with h5py.File(tmp_path / "e.h5") as mine, h5py.File(tmp_path / "whole" / "e.h5") as whole:
         assert (mine["embedding"][:] == whole["embedding"][:]).all()
@@ -238,7 +238,7 @@ def test_a_shard_of_other_cells_is_refused_and_order_of_ids_does_not_matter(stor
     mixed = tmp_path / "mixed.h5"
     with h5py.File(mixed, "w") as file:
         file["patch"], file["id"] = patches, np.roll(np.arange(48), 7)
-    seal(mixed, "patch", stamps)
+    finalise_store(mixed, "patch", stamps)
     card = load_card(CONFIG, "models", "colour_histogram")
     how = {"model": "colour_histogram", "view": "paper-fp32", "partial": tmp_path / "p"}
     for part in (1, 2):
@@ -251,7 +251,7 @@ def test_a_shard_of_other_cells_is_refused_and_order_of_ids_does_not_matter(stor
     embeddings.write_shard(tmp_path / "shards" / "1of2.h5", mixed, card, part=(1, 2), **how)
     with h5py.File(tmp_path / "shards" / "1of2.h5", "r+") as file:
         file["id"][3] = 5
-    seal(tmp_path / "shards" / "1of2.h5", "embedding", {})
+    finalise_store(tmp_path / "shards" / "1of2.h5", "embedding", {})
     with pytest.raises(StoreError, match=r"1of2.h5 holds other cells than its store. Delete it"):
         write(tmp_path / "e.h5", mixed, "colour_histogram")
 

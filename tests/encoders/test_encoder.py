@@ -7,7 +7,7 @@ from conftest import CONFIG
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError
 from cryotome.encoders.encoder import Encoder, build_encoder, state_hash
-from cryotome.encoders.network import build_network, check_side, patch_side  # fmt: skip
+from cryotome.encoders.network import build_network, patch_side, require_input_side  # fmt: skip
 from cryotome.learners.endtoend.classifier import build_classifier
 
 CPU = torch.device("cpu")
@@ -56,28 +56,28 @@ def test_folds_start_from_different_weights_and_the_same_fold_from_the_same():
 def test_patches_that_a_network_cannot_take_are_refused_before_it_is_loaded(name, side, said):
     card = load_card(CONFIG, "models", name)
     with pytest.raises(CardError, match=said):
-        check_side(card, name, side, view="paper-fp32")
-    check_side(card, name, 224, view="paper-fp32")
+        require_input_side(card, name, side, view="paper-fp32")
+    require_input_side(card, name, 224, view="paper-fp32")
     assert "a view" not in refusal(card, name, side, view="patches"), "heads resize nothing"
 
 
 def refusal(card: dict, name: str, side: int, *, view: str) -> str:
     with pytest.raises(CardError) as error:
-        check_side(card, name, side, view=view)
+        require_input_side(card, name, side, view=view)
     return str(error.value)
 
 
 def test_networks_whose_grid_is_resized_take_multiples_of_their_patch_only():
     for name in ("midnight_12k", "dinov2_vits14"):
         card = load_card(CONFIG, "models", name)
-        check_side(card, name, 70, view="paper-fp32")
+        require_input_side(card, name, 70, view="paper-fp32")
         assert "takes multiples of 14 px, not 64" in refusal(card, name, 64, view="card-fp32")
         assert "{side: 14}" in refusal(card, name, 9, view="paper-fp32")
 
 
 def test_networks_that_take_any_size_are_let_through():
     for name in ("vit_tiny_random", "resnet10t_random", "resnet50_imagenet"):
-        check_side(load_card(CONFIG, "models", name), name, 50, view="paper-fp32")
+        require_input_side(load_card(CONFIG, "models", name), name, 50, view="paper-fp32")
 
 
 def small(name: str, **changes: object) -> dict:

@@ -8,8 +8,8 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import StoreError
-from cryotome.core.store import seal
-from cryotome.encoders.inference import Runner, processor_batch
+from cryotome.core.store import finalise_store
+from cryotome.encoders.inference import InferenceRunner, processor_batch
 from cryotome.encoders.patch_reader import PatchReader
 
 
@@ -19,18 +19,20 @@ def patches(tmp_path) -> Path:
     with h5py.File(tmp_path / "p.h5", "w") as file:
         file["id"] = np.arange(50)
         file["patch"] = rng.integers(0, 255, (50, 40, 40, 3), dtype=np.uint8)
-    seal(tmp_path / "p.h5", "patch", {})
+    finalise_store(tmp_path / "p.h5", "patch", {})
     return tmp_path / "p.h5"
 
 
-def runner(folder: Path, name: str = "resnet10t_random", view: str = "paper-fp32") -> Runner:
-    return Runner(
+def runner(
+    folder: Path, name: str = "resnet10t_random", view: str = "paper-fp32"
+) -> InferenceRunner:
+    return InferenceRunner(
         load_card(CONFIG, "models", name), name, view=view, side=32, weights_dir=folder,
         device="cpu", threads=2, batches=folder / "batches" / name,
     )  # fmt: skip
 
 
-def everything(run: Runner, patches: Path, blocks: list[tuple[int, int]]) -> np.ndarray:
+def everything(run: InferenceRunner, patches: Path, blocks: list[tuple[int, int]]) -> np.ndarray:
     got: dict[int, np.ndarray] = {}
     run.run(patches, blocks, lambda first, part: got.update({first: part.copy()}), count=50)
     assert list(got) == sorted(got), "rows come in order"
@@ -93,14 +95,14 @@ def test_out_of_memory_halves_the_batch_and_is_remembered(patches, tmp_path, mon
     """No processor runs out as a GPU does: the forward is made to, above ten patches."""
     run = runner(tmp_path)
     whole = everything(run, patches, [(0, 50)])
-    forward = Runner._forward
+    forward = InferenceRunner._forward
 
     def tight(self, part):
         if len(part) > 10:
             raise torch.OutOfMemoryError
         return forward(self, part)
 
-    monkeypatch.setattr(Runner, "_forward", tight)
+    monkeypatch.setattr(InferenceRunner, "_forward", tight)
     run._find_batch(tmp_path / "batch")
     assert run.batch == 8
     assert (tmp_path / "batch").read_text(encoding="utf-8") == "8"
@@ -121,7 +123,7 @@ def test_one_patch_that_does_not_fit_is_an_error(tmp_path, monkeypatch):
         raise torch.OutOfMemoryError
 
     run = runner(tmp_path)
-    monkeypatch.setattr(Runner, "_forward", none)
+    monkeypatch.setattr(InferenceRunner, "_forward", none)
     with pytest.raises(torch.OutOfMemoryError):
         run.launch(torch.zeros(4, 32, 32, 3, dtype=torch.uint8))
 
@@ -152,7 +154,7 @@ def test_the_faster_of_eager_and_compiled_is_kept_if_it_agrees(tmp_path, monkeyp
     near, far = torch.eye(8), torch.eye(8).roll(1, 0)
     for seconds, said, kept in ((0.5, near, True), (0.99, near, False), (0.5, far, False)):
         timed = iter([(1.0, near), (seconds, said)])
-        monkeypatch.setattr(Runner, "_timed", lambda self, part, timed=timed: next(timed))
+        monkeypatch.setattr(InferenceRunner, "_timed", lambda self, part, timed=timed: next(timed))
         run.compile_if_it_pays(some, count=10**9)
         assert (run._network is not run._eager) == kept
         assert run._compiled_for == (8 if kept else 0)

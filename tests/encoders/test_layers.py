@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cryotome.encoders.layers import AttentionPool, ConvStem, Pooled, Projection
+from cryotome.encoders.layers import AttentionPool, ConvStem, PooledNetwork, Projection
 
 
 def test_the_stem_shrinks_by_four_and_ends_channels_last():
@@ -29,7 +29,7 @@ def test_attention_looks_at_every_token_once_whatever_their_order():
 
 
 def test_a_projection_ends_on_the_sphere_and_a_pooled_network_names_its_parts():
-    network = Pooled(torch.nn.Linear(4, 3), "projection", {"dim": 3, "out": 2})
+    network = PooledNetwork(torch.nn.Linear(4, 3), "projection", {"dim": 3, "out": 2})
     assert isinstance(network.pooler, Projection)
     assert network(torch.randn(5, 4)).norm(dim=1).tolist() == pytest.approx([1] * 5, abs=1e-6)
     assert sorted(network.state_dict()) == ["pooler.linear.weight", "trunk.bias", "trunk.weight"]

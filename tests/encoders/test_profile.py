@@ -4,7 +4,7 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.encoders.network import build_network
-from cryotome.encoders.profile import measure
+from cryotome.encoders.profile import profile_encoder
 
 
 def test_a_small_vit_is_counted_by_hand():
@@ -15,7 +15,7 @@ def test_a_small_vit_is_counted_by_hand():
     stem = 3 * 16 * 16 * dim + dim
     parameters = stem + dim + tokens * dim + block + 2 * dim
     multiplied = 196 * 3 * 256 * dim + tokens * 12 * dim**2 + 2 * tokens**2 * dim
-    assert measure(card) == {
+    assert profile_encoder(card) == {
         "parameters": parameters,
         "dim": 12,
         "prefix_tokens": 1,
@@ -24,16 +24,16 @@ def test_a_small_vit_is_counted_by_hand():
 
 
 def test_registers_are_prefix_tokens_and_maps_have_none():
-    assert measure(load_card(CONFIG, "models", "dinov3_vits16"))["prefix_tokens"] == 5
-    assert measure(load_card(CONFIG, "models", "hibou_b"))["prefix_tokens"] == 5
-    assert measure(load_card(CONFIG, "models", "resnet10t_random"))["prefix_tokens"] == 0
+    assert profile_encoder(load_card(CONFIG, "models", "dinov3_vits16"))["prefix_tokens"] == 5
+    assert profile_encoder(load_card(CONFIG, "models", "hibou_b"))["prefix_tokens"] == 5
+    assert profile_encoder(load_card(CONFIG, "models", "resnet10t_random"))["prefix_tokens"] == 0
 
 
 def test_measuring_leaves_nothing_behind_that_a_forward_would_use():
     """BEiT caches the index of its positions; one without numbers gives embeddings of garbage."""
     sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4}
     card = load_card(CONFIG, "models", "beit_vit_b")
-    measure(card)
+    profile_encoder(card)
     card["arguments"] |= sizes
     network = build_network(card).eval()
     cached = next(

@@ -28,11 +28,11 @@ from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.network import build_network
 from cryotome.encoders.weights import (
     _Redirects,
+    candidate_paths,
     fetch_weights,
     find_weights,
-    needs_file,
-    places,
-    state_of_weights,
+    has_weights_file,
+    weights_status,
 )
 
 LARGE = {"view": "paper-fp32", "side": 224}
@@ -63,7 +63,7 @@ def saved(card: dict, path: Path) -> torch.nn.Module:
 def test_a_local_file_gives_the_embeddings_of_the_network_in_memory(tmp_path, name, place):
     """A timm model of the hub, a transformers model and a plain .pth; own folder and the hub's."""
     card = small(name)
-    path = places(card, name, tmp_path)[place]
+    path = candidate_paths(card, name, tmp_path)[place]
     network = saved(card, path)
     encoder, known = build_encoder(card, name, tmp_path, **LARGE)
     assert known == sha256(path)
@@ -77,14 +77,17 @@ def test_a_local_file_gives_the_embeddings_of_the_network_in_memory(tmp_path, na
 
 def test_the_two_places_are_the_models_own_and_the_one_of_its_source():
     card = load_card(CONFIG, "models", "virchow2_class")
-    own, shared = places(card, "virchow2_class", Path("w"))
+    own, shared = candidate_paths(card, "virchow2_class", Path("w"))
     assert str(own) == "w/virchow2_class/model.safetensors"
     assert str(shared) == "w/paige-ai/Virchow2/model.safetensors"
     url = load_card(CONFIG, "models", "kaiko_vitb8")
     release = "kaiko-ai/towards_large_pathology_fms/releases/download/0.0.1"
-    assert str(places(url, "kaiko_vitb8", Path("w"))[1]) == f"w/github.com/{release}/vitb8.pth"
+    assert (
+        str(candidate_paths(url, "kaiko_vitb8", Path("w"))[1])
+        == f"w/github.com/{release}/vitb8.pth"
+    )
     card["weights"]["revision"] = "315864"
-    pinned = places(card, "virchow2_class", Path("w"))[1]
+    pinned = candidate_paths(card, "virchow2_class", Path("w"))[1]
     assert str(pinned) == "w/paige-ai/Virchow2@315864/model.safetensors"
 
 
@@ -92,8 +95,8 @@ def test_no_two_cards_share_a_place_without_sharing_a_source():
     sources: dict[Path, str] = {}
     for path in sorted(CONFIG.glob("models/*.yaml")):
         card = load_card(CONFIG, "models", path.stem)
-        if needs_file(card):
-            place = places(card, path.stem, Path("w"))[1]
+        if has_weights_file(card):
+            place = candidate_paths(card, path.stem, Path("w"))[1]
             assert sources.setdefault(place, str(card["weights"])) == str(card["weights"])
     assert len(sources) > 40
 
@@ -139,7 +142,7 @@ def test_a_missing_file_says_how_to_get_it(name, said, tmp_path, no_cache):
 @pytest.mark.parametrize("name", SMALL)
 def test_a_truncated_file_is_one_clear_sentence(tmp_path, name, share):
     card = small(name)
-    path = places(card, name, tmp_path)[0]
+    path = candidate_paths(card, name, tmp_path)[0]
     saved(card, path)
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
@@ -152,7 +155,7 @@ def test_a_truncated_file_is_one_clear_sentence(tmp_path, name, share):
 @pytest.mark.parametrize("content", [b"<!DOCTYPE html><html>Sign in</html>", b"\x80\x02K\x01."])
 def test_a_page_or_a_pickle_of_something_else_is_no_checkpoint(tmp_path, content):
     card = small("uni")
-    path = places(card, "uni", tmp_path)[0]
+    path = candidate_paths(card, "uni", tmp_path)[0]
     path.parent.mkdir()
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="is broken, cut short or no checkpoint"):
@@ -168,7 +171,7 @@ def test_a_disk_that_fails_does_not_advise_to_delete_the_file(tmp_path):
 
 def test_python_objects_beside_parameters_are_said_and_not_run(tmp_path):
     card = small("uni")
-    path = places(card, "uni", tmp_path)[0]
+    path = candidate_paths(card, "uni", tmp_path)[0]
     path.parent.mkdir()
     torch.save({"args": Namespace(lr=1), "model": {"a": torch.zeros(1)}}, path)
     with pytest.raises(WeightsError, match=r"holds Python objects \(argparse.Namespace\) beside"):
@@ -178,7 +181,7 @@ def test_python_objects_beside_parameters_are_said_and_not_run(tmp_path):
 @pytest.mark.parametrize("name", SMALL)
 def test_a_file_of_another_model_is_named_with_what_does_not_fit(tmp_path, name):
     card = small(name)
-    path = places(card, name, tmp_path)[0]
+    path = candidate_paths(card, name, tmp_path)[0]
     state = {"layers.0.weight": torch.zeros(3), "norm.extra": torch.zeros(2)}
     path.parent.mkdir()
     (save_file if path.suffix == ".safetensors" else torch.save)(state, path)
@@ -193,7 +196,7 @@ def test_a_file_of_another_model_is_named_with_what_does_not_fit(tmp_path, name)
 @pytest.mark.parametrize("name", SMALL)
 def test_a_parameter_of_another_shape_is_named(tmp_path, name):
     card = small(name)
-    path = places(card, name, tmp_path)[0]
+    path = candidate_paths(card, name, tmp_path)[0]
     state = dict(saved(card, path).state_dict())
     key = next(name for name in state if name.endswith("norm.bias"))
     state[key] = torch.zeros(33)
@@ -204,7 +207,7 @@ def test_a_parameter_of_another_shape_is_named(tmp_path, name):
 
 def test_a_file_whose_sha256_the_card_does_not_know_is_refused(tmp_path):
     card = small("uni")
-    path = places(card, "uni", tmp_path)[0]
+    path = candidate_paths(card, "uni", tmp_path)[0]
     saved(card, path)
     card["weights"]["sha256"] = sha256(path)
     build_encoder(card, "uni", tmp_path, **LARGE)
@@ -215,10 +218,10 @@ def test_a_file_whose_sha256_the_card_does_not_know_is_refused(tmp_path):
 
 def test_a_file_at_hand_that_the_card_does_not_know_lacks(tmp_path):
     card = load_card(CONFIG, "models", "ctranspath")
-    path = places(card, "ctranspath", tmp_path)[1]
+    path = candidate_paths(card, "ctranspath", tmp_path)[1]
     path.parent.mkdir(parents=True)
     path.write_bytes(b"CHIEF")
-    said = state_of_weights(card, "ctranspath", tmp_path)
+    said = weights_status(card, "ctranspath", tmp_path)
     assert said.startswith("LACK  ctranspath: ")
     assert "is not the file that its card knows" in said
 

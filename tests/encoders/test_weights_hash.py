@@ -5,8 +5,8 @@ import pytest
 
 from cryotome.core.errors import WeightsError
 from cryotome.core.files import sha256
-from cryotome.encoders.weights import check_known
-from cryotome.encoders.weights_hash import pinned
+from cryotome.encoders.weights import verify_sha256
+from cryotome.encoders.weights_hash import weights_hash
 
 CARD = {"weights": {"hub": "someone/net", "file": "w.pt"}, "dim": 2}
 
@@ -20,7 +20,9 @@ def put(folder, text, place="someone/net"):
 
 def pin(folder, card=CARD, name="net", said=None):
     say = (said if said is not None else []).append
-    return pinned(card, name, folder / "weights", memory=folder / "m.json", say=say)["weights"]
+    return weights_hash(card, name, folder / "weights", memory=folder / "m.json", say=say)[
+        "weights"
+    ]
 
 
 def test_the_card_gets_the_content_of_the_file_at_hand(tmp_path):
@@ -95,7 +97,7 @@ def test_large_files_are_said_before_they_are_hashed(tmp_path, monkeypatch):
 def test_a_file_that_is_replaced_after_planning_is_refused(tmp_path):
     path = put(tmp_path, "one")
     planned = CARD | {"weights": pin(tmp_path)}
-    assert check_known(path, planned) == planned["weights"]["sha256"]
+    assert verify_sha256(path, planned) == planned["weights"]["sha256"]
     put(tmp_path, "two")
     with pytest.raises(WeightsError, match="If it was replaced while the workflow ran, run it"):
-        check_known(path, planned)
+        verify_sha256(path, planned)

@@ -14,8 +14,8 @@ from tests.workflow.test_workflow import SMALL, checkout, plan, snakemake
 
 from cryotome.core.errors import StoreError
 from cryotome.core.metrics import auroc
-from cryotome.evaluation.context import place_of, resolution, tabulate_context
-from cryotome.evaluation.statistics.paired_scores import Block
+from cryotome.evaluation.context import context_table, crop_extent, resolution
+from cryotome.evaluation.statistics.paired_scores import PairedScores
 from cryotome.evaluation.statistics.rows import Rows
 from cryotome.report.figures.context import draw_context
 
@@ -28,7 +28,7 @@ def block(scores: dict[str, np.ndarray], ids: np.ndarray) -> Rows:
     fixed = {"id": ids, "slide": (ids % 11).astype(str), "label": (ids % 3 == 0).astype(int)}
     parts = [pd.DataFrame(fixed | scores)]
     trained = dict.fromkeys(scores, 100.0)
-    made = Block(parts=parts, folds=[0], trained=trained, places={"slide_grouped"})
+    made = PairedScores(parts=parts, folds=[0], trained=trained, places={"slide_grouped"})
     return Rows(made, draws=200, calibration=CALIBRATION)
 
 
@@ -52,7 +52,7 @@ def blocks(swept) -> dict:
 
 @pytest.fixture(scope="module")
 def table(blocks, swept) -> pd.DataFrame:
-    return tabulate_context(blocks, swept, {"demo_rois": 0.25}, 0.05)
+    return context_table(blocks, swept, {"demo_rois": 0.25}, 0.05)
 
 
 def test_a_line_is_a_row_under_a_crop_and_a_pooling(table):
@@ -88,11 +88,11 @@ def test_crops_tested_on_other_cells_are_refused(blocks, swept):
     mixed = blocks | {("demo_rois_16px", *KEYS): other}
     said = "demo_rois_16px and demo_rois were not tested on the same cells under slide_grouped"
     with pytest.raises(StoreError, match=said):
-        tabulate_context(mixed, swept, {"demo_rois": 0.25}, 0.05)
+        context_table(mixed, swept, {"demo_rois": 0.25}, 0.05)
 
 
 def test_each_place_is_told_once():
-    told = [place_of(scheme, tested) for scheme, tested in (
+    told = [crop_extent(scheme, tested) for scheme, tested in (
         ("from_*", "in"), ("from_*", "out"), ("from_lung", "in"), ("except_*", "domains"),
         ("except_lung", "domains"), ("random", "all"), ("random", "domains"),
     )]  # fmt: skip

@@ -3,8 +3,14 @@ import pandas as pd
 import pytest
 from tests.evaluation.statistics.test_comparisons import NONE
 
-from cryotome.evaluation.leakage_ladder import LEAKS, RUNGS, price_ladder, printed, read_leaks
-from cryotome.evaluation.statistics.paired_scores import Block
+from cryotome.evaluation.leakage_ladder import (
+    LEAKS,
+    RUNGS,
+    markdown_table,
+    measure_ladder,
+    read_leaks,
+)
+from cryotome.evaluation.statistics.paired_scores import PairedScores
 from cryotome.evaluation.statistics.rows import read_blocks
 
 TITLES = dict(zip(RUNGS, ["random", "apart", "slides", "domains"], strict=True))
@@ -12,9 +18,9 @@ ABOUT = {"rungs": TITLES}
 NO_LEAKS = pd.DataFrame(columns=["dataset", "rung", *LEAKS])
 
 
-def rung(separation: float, seed: int) -> Block:
+def rung(separation: float, seed: int) -> PairedScores:
     rng = np.random.default_rng(seed)
-    block = Block()
+    block = PairedScores()
     for fold in range(2):
         slide, label = np.repeat(np.arange(30), 30), rng.integers(2, size=900)
         part = pd.DataFrame({"id": np.arange(900), "slide": slide.astype(str), "label": label})
@@ -32,7 +38,7 @@ def made(**tested) -> pd.DataFrame:
         ("d", name, "1.0", tested.get(name.split("_")[0], "domains")): rung(value, seed)
         for seed, (name, value) in enumerate(separations.items())
     }
-    return price_ladder(read_blocks(blocks, {"draws": 200}, NONE), NO_LEAKS, ABOUT)
+    return measure_ladder(read_blocks(blocks, {"draws": 200}, NONE), NO_LEAKS, ABOUT)
 
 
 def test_a_rung_costs_what_the_first_has_more():
@@ -53,7 +59,7 @@ def test_one_domain_is_taken_whole():
 
 
 def test_the_ladder_is_printed_for_people():
-    cells = printed(made(), {"row": "A row"})
+    cells = markdown_table(made(), {"row": "A row"})
     assert cells["Cost"].iloc[0] == ""
     assert cells["Rung"].tolist() == ["random", "apart", "slides", "domains"]
     assert cells["Cells"].iloc[0] == "500"

@@ -6,12 +6,12 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from cryotome.core.cards import CardError, load_card
 from cryotome.evaluation.multiclass import (
-    called_classes,
+    argmax_classes,
     class_names,
     confusion,
     difference,
     measure,
-    measures,
+    metrics,
 )
 
 NAMES = ["fat", "mucus", "tumour"]
@@ -44,7 +44,7 @@ def test_sets_with_other_classes_are_refused():
 
 def test_measures_are_those_of_scikit_learn():
     table = predictions(1, right=0.7)
-    label, called = table["label"], called_classes(table)
+    label, called = table["label"], argmax_classes(table)
     got = values(measure(table, NAMES))
     assert got["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(label, called))
     assert got["weighted_f1"] == pytest.approx(f1_score(label, called, average="weighted"))
@@ -57,7 +57,7 @@ def test_a_class_that_is_never_called_has_f1_zero_as_in_scikit_learn():
     label, called = np.repeat(np.indices((3, 3)).reshape(2, -1), counts.ravel(), axis=1)
     assert (confusion(label, called, 3) == counts).all()
     f1 = f1_score(label, called, average="weighted", zero_division=0)
-    assert measures(counts)["weighted_f1"] == pytest.approx(f1)
+    assert metrics(counts)["weighted_f1"] == pytest.approx(f1)
 
 
 def test_a_class_without_patches_has_no_recall_and_is_left_out_of_the_mean():
@@ -75,7 +75,7 @@ def test_intervals_are_those_of_patches_drawn_again_within_their_class():
     lines = measure(table, NAMES).set_index("metric")
     assert measure(table, NAMES).equals(lines.reset_index())  # one seed
     rng, draws = np.random.default_rng(5), []
-    label, called = table["label"].to_numpy(), called_classes(table)
+    label, called = table["label"].to_numpy(), argmax_classes(table)
     parts = [np.flatnonzero(label == k) for k in range(3)]
     for _ in range(1000):
         rows = np.concatenate([rng.choice(part, len(part)) for part in parts])

@@ -5,7 +5,7 @@ from scipy.stats import norm
 
 from cryotome.core.metrics import auroc
 from cryotome.evaluation.patients import (
-    ensemble,
+    mean_over_folds,
     measure_patients,
     newcombe_interval,
     patient_interval,
@@ -60,7 +60,7 @@ def test_equal_names_in_several_external_cohorts_are_apart(folds):
 
 
 def test_the_ensemble_scores_the_mean_of_the_models(folds):
-    mean = ensemble(folds)
+    mean = mean_over_folds(folds)
     external = mean[mean["role"] == "external"]
     assert external["score"].tolist() == pytest.approx([0.75, 0.45, 0.2])
     assert (mean["role"] == "validation").sum() == 4

@@ -6,7 +6,7 @@ from conftest import CONFIG
 from cryotome.core.cards import load_card
 from cryotome.core.errors import StoreError
 from cryotome.encoders.embedding_store import write_embeddings
-from cryotome.evaluation.precision_check import check_parity, compare, crossed_auroc
+from cryotome.evaluation.precision_check import check_parity, cross_auroc, measure_precision_loss
 
 LIMITS = {"patches": 20, "cosine": 0.99, "auroc": 0.01}
 MODEL = "resnet10t_random"
@@ -52,16 +52,21 @@ def test_a_limit_that_is_exceeded_stops_with_every_figure(lower, store, cohort):
 def test_equal_embeddings_are_at_cosine_one_and_difference_zero():
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(40, 5)).astype(np.float32), np.arange(40) % 2
-    report = compare(x, x * 3, y, LIMITS).set_index("measure")["value"]
+    report = measure_precision_loss(x, x * 3, y, LIMITS).set_index("measure")["value"]
     assert report["cosine_least"] == pytest.approx(1)
-    assert compare(x, x, y, LIMITS).set_index("measure")["value"]["auroc_difference"] == 0
+    assert (
+        measure_precision_loss(x, x, y, LIMITS).set_index("measure")["value"]["auroc_difference"]
+        == 0
+    )
 
 
 def test_centring_shows_what_a_common_part_hides():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 5)).astype(np.float32) + 1000
     noisy = x + rng.normal(size=x.shape).astype(np.float32)
-    report = compare(x, noisy, np.arange(40) % 2, LIMITS).set_index("measure")["value"]
+    report = measure_precision_loss(x, noisy, np.arange(40) % 2, LIMITS).set_index("measure")[
+        "value"
+    ]
     assert report["cosine_least"] > 0.999
     assert report["centred_cosine_mean"] < 0.9
 
@@ -70,12 +75,12 @@ def test_the_crossed_auroc_finds_a_signal_and_needs_both_classes():
     rng = np.random.default_rng(0)
     y = (rng.random(80) < 0.5).astype(int)
     signal = rng.normal(size=(80, 4)) + 4 * y[:, None]
-    assert crossed_auroc(signal, y) > 0.99
-    assert abs(crossed_auroc(rng.normal(size=(80, 4)), y) - 0.5) < 0.25
-    assert np.isnan(crossed_auroc(signal, np.zeros(80, int)))
+    assert cross_auroc(signal, y) > 0.99
+    assert abs(cross_auroc(rng.normal(size=(80, 4)), y) - 0.5) < 0.25
+    assert np.isnan(cross_auroc(signal, np.zeros(80, int)))
 
 
 def test_a_report_without_both_classes_is_judged_by_the_cosine_alone():
     x = np.eye(8, dtype=np.float32)
-    report = compare(x, x, np.zeros(8, int), LIMITS)
+    report = measure_precision_loss(x, x, np.zeros(8, int), LIMITS)
     assert pd.isna(report.set_index("measure").loc["auroc_difference", "value"])

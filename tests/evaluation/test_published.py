@@ -11,11 +11,11 @@ from cryotome.core.cards import load_card
 from cryotome.evaluation.published import (
     COLUMNS,
     KEYS,
-    compare,
+    agreement,
+    compare_with_published,
     parse_printed,
     read_measured,
     read_published,
-    verdict,
 )
 
 FOLDER = CONFIG / "published"
@@ -78,7 +78,7 @@ def measured(low=0.77, high=0.81, value=0.79, **changes: object) -> pd.DataFrame
 
 
 def judged(numbers: pd.DataFrame, values: pd.DataFrame, **changes: object) -> tuple[str, str]:
-    (line,) = compare(numbers, values, ABOUT | changes).to_dict("records")
+    (line,) = compare_with_published(numbers, values, ABOUT | changes).to_dict("records")
     return line["verdict"], line["why"]
 
 
@@ -195,7 +195,7 @@ def test_what_is_no_number_is_named():
     [(0.70, 0.785, "agrees"), (0.70, 0.7849, "differs"), (0.795, 0.9, "agrees"), (0.7951, 0.9, "differs")],
 )  # fmt: skip
 def test_half_the_last_printed_digit_decides_at_the_edge(low, high, said):
-    assert verdict("0.79", (low + high) / 2, low=low, high=high, against=[])[0] == said
+    assert agreement("0.79", (low + high) / 2, low=low, high=high, against=[])[0] == said
 
 
 def test_a_difference_has_its_sign_and_the_unit_as_printed():
@@ -203,7 +203,7 @@ def test_a_difference_has_its_sign_and_the_unit_as_printed():
         "differs",
         "measured minus published: -0.056",
     )
-    assert verdict("93.8%", 0.95, low=0.94, high=0.96, against=[])[1].endswith(": +1.2%")
+    assert agreement("93.8%", 0.95, low=0.94, high=0.96, against=[])[1].endswith(": +1.2%")
     why = judged(number(note="of the last checkpoint"), measured(0.80, 0.84, 0.82))[1]
     assert why == "measured minus published: +0.03; of the last checkpoint"
 
@@ -292,7 +292,7 @@ def test_intervals_become_measured_numbers():
 
 def test_a_study_is_compared_with_what_is_published_of_its_datasets_and_models(published):
     about = json.loads(study("ganz2024").comparability)
-    table = compare(published, measured().iloc[:0], about)
+    table = compare_with_published(published, measured().iloc[:0], about)
     assert table.columns.tolist() == COLUMNS
     assert table["table"].value_counts().to_dict() == {
         "ganz2024_table2": 18, "ammeling2025_second_hand": 13, "ganz2024_table1": 6,
@@ -304,12 +304,12 @@ def test_a_study_is_compared_with_what_is_published_of_its_datasets_and_models(p
 
 def test_a_number_that_was_measured_twice_is_refused():
     with pytest.raises(pd.errors.MergeError):
-        compare(number(), pd.concat([measured(), measured()]), ABOUT)
+        compare_with_published(number(), pd.concat([measured(), measured()]), ABOUT)
 
 
 def test_the_demo_has_nothing_published_and_says_what_it_is(published):
     about = json.loads(study("config").comparability)
-    assert compare(published, measured().iloc[:0], about).empty
+    assert compare_with_published(published, measured().iloc[:0], about).empty
     assert about["synthetic"] == ["demo_rois", "demo_slides"]
     assert about["random"] == ["vit_tiny_random", "resnet10t_random"]
     assert about["schemes"] == ["random", "from_*"]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryotome.evaluation.ranks import block_values, order_models, ranks, read_notes
+from cryotome.evaluation.ranks import rank_models, ranks, read_notes, values_by_block
 
 ABOUT = {"probed": [["uni", "probe"], ["uni", "ridge"], ["phikon", "probe"], ["phikon", "ridge"]]}
 
@@ -18,7 +18,7 @@ TURNED = table2(uni__probe=0.6, phikon__probe=0.7, uni__ridge=0.9, phikon__ridge
 
 
 def test_models_are_ranked_under_each_head_and_end_to_end_is_not():
-    table = order_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ABOUT)
+    table = rank_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ABOUT)
     inside = table[table["where"] == "in"].set_index(["head", "model"])
     assert inside["rank"].to_dict() == {
         ("probe", "uni"): 2, ("probe", "phikon"): 1, ("ridge", "uni"): 1, ("ridge", "phikon"): 2,
@@ -44,7 +44,7 @@ def test_what_the_fits_noted_stands_beside_their_rank(tmp_path):
         {"dataset": "d", "model": "uni", "head": "probe", "feature_sd": 0.6,
          "effective_c": 15.0, "zero": 0.5},
     ]  # fmt: skip
-    table = order_models(TURNED, notes, ABOUT)
+    table = rank_models(TURNED, notes, ABOUT)
     assert table.query("model == 'uni' and head == 'probe'")["feature_sd"].tolist() == [0.6, 0.6]
 
 
@@ -65,7 +65,7 @@ def test_ranks_over_five_domains_have_a_friedman_test():
     inside = table[table["tested"] == "in"].set_index("row")
     assert inside["mean_rank"].to_dict() == {"good": 1, "fair": 2, "bad": 3}
     assert inside["friedman_p"].iloc[0] == pytest.approx(np.exp(-5))  # chi² of 10, two degrees
-    assert block_values(measured(5), "in").shape == (5, 3)
+    assert values_by_block(measured(5), "in").shape == (5, 3)
 
 
 def test_fewer_domains_say_why_there_is_no_critical_difference():

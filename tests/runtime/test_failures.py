@@ -9,15 +9,15 @@ from cryotome.runtime.failures import (
     by_kind,
     described,
     failures,
-    is_mendable,
+    is_user_error,
     reason,
-    recorded,
+    record_failure,
 )
 
 
 def fail(log, error, **wildcards):
     log.parent.mkdir(parents=True, exist_ok=True)
-    with pytest.raises(type(error)), recorded(log, "embed", wildcards):
+    with pytest.raises(type(error)), record_failure(log, "embed", wildcards):
         raise error
 
 
@@ -28,14 +28,14 @@ def test_a_failed_job_leaves_its_reason_and_a_good_one_takes_it_away(tmp_path):
     assert failure.rule == "embed"
     assert failure.why == "put the file at weights/uni"
     assert failure.log == str(log)
-    with recorded(log, "embed", {}):
+    with record_failure(log, "embed", {}):
         pass
     assert failures(tmp_path) == []
 
 
 def test_a_killed_job_leaves_a_record_too(tmp_path):
     (tmp_path / "embed").mkdir()
-    begun = recorded(tmp_path / "embed" / "a.log", "embed", {"dataset": "d"})
+    begun = record_failure(tmp_path / "embed" / "a.log", "embed", {"dataset": "d"})
     begun.__enter__()  # and never leaves
     assert failures(tmp_path)[0].why == "It was killed, or still runs."
 
@@ -66,17 +66,17 @@ def test_what_a_user_can_mend_on_the_disk_is_said_in_a_sentence(number, said):
     import re
 
     error = OSError(number, os.strerror(number), "results/a.csv")
-    assert is_mendable(error)
+    assert is_user_error(error)
     assert re.search(said, reason(error))
 
 
 def test_want_of_memory_is_said_in_a_sentence():
-    assert is_mendable(MemoryError())
+    assert is_user_error(MemoryError())
     assert reason(MemoryError("8 GiB")).startswith("There is not enough memory (8 GiB). Run again")
 
 
 def test_other_errors_keep_their_type(tmp_path):
-    assert not is_mendable(KeyError("x"))
+    assert not is_user_error(KeyError("x"))
     assert reason(KeyError("x")) == "KeyError: 'x'"
 
 

@@ -9,7 +9,7 @@ from conftest import ROOT
 
 from cryotome.core.errors import CryotomeError
 from cryotome.core.files import sha256
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 LOG = "results/logs/split/d.log"
 
@@ -29,7 +29,7 @@ def job(tmp_path, **changes):
 def call(main, snakemake):
     main.__globals__["snakemake"] = snakemake
     try:
-        run(main)
+        run_script(main)
     finally:
         del main.__globals__["snakemake"]
 

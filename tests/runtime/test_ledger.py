@@ -69,9 +69,9 @@ def test_a_job_that_fails_and_one_that_mends_it_are_two_attempts(tmp_path):
     assert start(tmp_path, "pass").wait() == 0  # made again, for an input has changed
     made = ledger.attempts(tmp_path / LEDGER)
     assert [(one["ended"], one["attempt"]) for one in made] == [("failed", 1), ("ok", 2), ("ok", 1)]
-    assert ledger.behind_result(made) == made[2:]
-    assert ledger.behind_result(made[:2]) == made[:2]
-    assert ledger.behind_result(made[:1]) == []
+    assert ledger.attempts_for_result(made) == made[2:]
+    assert ledger.attempts_for_result(made[:2]) == made[:2]
+    assert ledger.attempts_for_result(made[:1]) == []
 
 
 def test_a_killed_job_is_known_to_have_been_and_nothing_is_said_of_what_it_took(tmp_path):
@@ -142,7 +142,7 @@ def test_an_attempt_costs_a_job_less_than_5_ms(tmp_path):
 
     def once() -> float:
         start = time.process_time()
-        with ledger.kept(log, "embed", {"dataset": "d"}, 1) as attempt:
+        with ledger.record_attempt(log, "embed", {"dataset": "d"}, 1) as attempt:
             attempt.hold(0)
         return time.process_time() - start
 
@@ -150,7 +150,7 @@ def test_an_attempt_costs_a_job_less_than_5_ms(tmp_path):
 
 
 def test_a_gpu_is_held_from_its_lease_on_and_not_while_it_is_waited_for(tmp_path):
-    with ledger.kept(tmp_path / "results/logs/embed/d.log", "embed", {}, 1) as attempt:
+    with ledger.record_attempt(tmp_path / "results/logs/embed/d.log", "embed", {}, 1) as attempt:
         time.sleep(1)  # waits for its turn
         attempt.hold(1)
         time.sleep(0.1)

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from cryotome.core.errors import StoreError
-from cryotome.runtime.resume import attempt, growing
-from cryotome.runtime.worker_lock import claim, only_worker
+from cryotome.runtime.resume import exclusive_attempt, resumable_store
+from cryotome.runtime.worker_lock import claim_partial_folder, only_worker
 
 
 def begin(folder, rows=6, **passport):
-    return growing(
+    return resumable_store(
         folder, "x", shape=(rows, 3), dtype="f4", ids=np.arange(rows) + 10, passport=passport
     )
 
@@ -99,9 +99,9 @@ def test_a_disk_without_room_is_said_before_the_work(tmp_path, monkeypatch):
 
 
 def test_the_same_passport_is_recognised_and_another_is_not(tmp_path):
-    assert not claim(tmp_path, {"seed": 1, "model": "a"})
-    assert claim(tmp_path, {"model": "a", "seed": 1})
-    assert not claim(tmp_path, {"model": "a", "seed": 2})
+    assert not claim_partial_folder(tmp_path, {"seed": 1, "model": "a"})
+    assert claim_partial_folder(tmp_path, {"model": "a", "seed": 1})
+    assert not claim_partial_folder(tmp_path, {"model": "a", "seed": 2})
 
 
 def hold(folder, inside, leave):
@@ -153,13 +153,13 @@ def test_what_is_missing_is_said_in_blocks_between_what_is_there(tmp_path):
 
 
 def test_an_attempt_knows_of_one_that_was_killed_and_leaves_nothing(tmp_path):
-    with attempt(tmp_path / "partial") as crashed:
+    with exclusive_attempt(tmp_path / "partial") as crashed:
         assert not crashed
-    with pytest.raises(OSError, match="torn"), attempt(tmp_path / "partial"):
+    with pytest.raises(OSError, match="torn"), exclusive_attempt(tmp_path / "partial"):
         raise OSError("torn")  # it ends in order
     assert not (tmp_path / "partial").exists()
     (tmp_path / "partial").mkdir()
     (tmp_path / "partial" / "at_work").touch()
-    with attempt(tmp_path / "partial") as crashed:
+    with exclusive_attempt(tmp_path / "partial") as crashed:
         assert crashed
     assert not (tmp_path / "partial").exists()

@@ -5,7 +5,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from cryotome.runtime.slurm import ANYTHING, KEYS, Cluster, Granted, cluster_of, granted, limits
+from cryotome.runtime.slurm import (
+    ANYTHING,
+    KEYS,
+    Cluster,
+    Granted,
+    clamp_resources,
+    cluster_of,
+    partition_limits,
+)
 
 WHOLE = Cluster("lab", "cpu", "gpu", "a100", "--qos=long")
 NOWHERE = Cluster("", "", "", "", "")
@@ -65,17 +73,17 @@ def test_limits_are_minutes_and_memory_and_the_default_partition_has_no_name_too
         "echo 'gpu 12:30:00 192000'",
     )
     cpu, gpu = Granted(10080, 512_000), Granted(750, 192_000)
-    assert limits() == {"cpu": cpu, "": cpu, "gpu": gpu}
-    assert granted(NOWHERE) == {False: cpu, True: cpu}
-    assert granted(WHOLE) == {False: cpu, True: gpu}
-    both = granted(Cluster("", "cpu,gpu", "", "", ""))
+    assert partition_limits() == {"cpu": cpu, "": cpu, "gpu": gpu}
+    assert clamp_resources(NOWHERE) == {False: cpu, True: cpu}
+    assert clamp_resources(WHOLE) == {False: cpu, True: gpu}
+    both = clamp_resources(Cluster("", "cpu,gpu", "", "", ""))
     assert both == {False: cpu, True: cpu}
-    assert granted(Cluster("", "elsewhere", "", "", ""))[True] == ANYTHING
+    assert clamp_resources(Cluster("", "elsewhere", "", "", ""))[True] == ANYTHING
 
 
 def test_a_slurm_that_does_not_answer_limits_nothing(sinfo, tmp_path, monkeypatch):
     sinfo("exit 1")
-    assert limits() == {}
+    assert partition_limits() == {}
     monkeypatch.setenv("PATH", str(Path(tmp_path) / "empty"))
-    assert limits() == {}
-    assert granted(NOWHERE) == {False: ANYTHING, True: ANYTHING}
+    assert partition_limits() == {}
+    assert clamp_resources(NOWHERE) == {False: ANYTHING, True: ANYTHING}

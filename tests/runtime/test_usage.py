@@ -46,8 +46,8 @@ def test_memory_of_a_child_counts_where_it_is_the_larger():
 def test_the_machine_is_described_without_its_name():
     import socket
 
-    assert socket.gethostname() not in meters.host_kind().split()
-    assert meters.host_kind().endswith(" processors")
+    assert socket.gethostname() not in meters.machine_kind().split()
+    assert meters.machine_kind().endswith(" processors")
     assert meters.processor()
 
 

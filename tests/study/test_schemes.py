@@ -1,6 +1,6 @@
 import pytest
 
-from cryotome.study.schemes import kind, strictest
+from cryotome.study.schemes import scheme_kind, strictest_scheme
 
 # from the strictest; every list without its head has the next as its strictest
 ORDER = ["slide_grouped", "no_overlap", "random_independent", "random", "except_a", "from_a"]
@@ -9,22 +9,22 @@ ORDER += [f"{scheme}_matched" for scheme in ("slide_grouped", "no_overlap", "ran
 
 @pytest.mark.parametrize("place", range(len(ORDER)))
 def test_the_strictest_is_taken_whatever_the_order(place):
-    assert strictest(ORDER[place:][::-1]) == [ORDER[place]]
+    assert strictest_scheme(ORDER[place:][::-1]) == [ORDER[place]]
 
 
 def test_all_domains_are_taken_where_each_has_a_scheme():
-    assert strictest(["from_a", "random_matched", "from_b"]) == ["from_a", "from_b"]
-    assert strictest(["except_a_matched", "except_b_matched"]) == [
+    assert strictest_scheme(["from_a", "random_matched", "from_b"]) == ["from_a", "from_b"]
+    assert strictest_scheme(["except_a_matched", "except_b_matched"]) == [
         "except_a_matched",
         "except_b_matched",
     ]
 
 
 def test_of_two_pooled_schemes_that_nobody_ranked_the_first_is_taken():
-    assert strictest(["mine", "yours", "random"]) == ["mine"]
+    assert strictest_scheme(["mine", "yours", "random"]) == ["mine"]
 
 
 def test_kinds():
-    assert [kind(s) for s in ("random", "from_a", "except_a", "except_a_matched")] == [
+    assert [scheme_kind(s) for s in ("random", "from_a", "except_a", "except_a_matched")] == [
         "random", "from_*", "except_*", "except_*_matched",
     ]  # fmt: skip

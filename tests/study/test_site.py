@@ -5,8 +5,8 @@ import pytest
 import yaml
 from conftest import CONFIG
 
-from cryotome.core.errors import CardError, CryotomeError
 from cryotome.cli import data
+from cryotome.core.errors import CardError, CryotomeError
 from cryotome.study import site
 from cryotome.study.study import Study
 
@@ -23,10 +23,10 @@ def config(name: str, **changes: object) -> dict:
 
 
 def test_the_number_of_shards_is_the_sites(tmp_path):
-    assert site.settle({}, tmp_path).shards == 4
+    assert site.resolve_site({}, tmp_path).shards == 4
     (tmp_path / "site.yaml").write_text("shards: 2\n", encoding="utf-8")
-    assert site.settle({}, tmp_path).shards == 2
-    settled = site.settle({"shards": 3, "study": "s"}, tmp_path)
+    assert site.resolve_site({}, tmp_path).shards == 2
+    settled = site.resolve_site({"shards": 3, "study": "s"}, tmp_path)
     assert (settled.shards, settled.study) == (3, {"study": "s"})
 
 
@@ -34,26 +34,28 @@ def test_the_number_of_shards_is_the_sites(tmp_path):
 @pytest.mark.parametrize("jobs", ["two", 0, -1])
 def test_a_number_of_jobs_that_is_none_is_refused(tmp_path, key, jobs):
     with pytest.raises(CardError, match=f"{key} is {jobs!r}; it is a number of jobs, 1 or more"):
-        site.settle({key: jobs}, tmp_path)
+        site.resolve_site({key: jobs}, tmp_path)
 
 
 def test_gpus_bear_as_many_jobs_as_the_site_says(tmp_path):
     os.environ["CUDA_VISIBLE_DEVICES"] = "0,2"
-    assert site.settle({}, tmp_path).gpu_jobs == 2
+    assert site.resolve_site({}, tmp_path).gpu_jobs == 2
     (tmp_path / "site.yaml").write_text("jobs_per_gpu: 3\n", encoding="utf-8")
-    settled = site.settle({"study": "s"}, tmp_path)
+    settled = site.resolve_site({"study": "s"}, tmp_path)
     assert (settled.gpu_jobs, settled.study) == (6, {"study": "s"})
     assert os.environ["CRYOTOME_JOBS_PER_GPU"] == "3"
-    assert site.settle({"jobs_per_gpu": 1}, tmp_path).gpu_jobs == 2
+    assert site.resolve_site({"jobs_per_gpu": 1}, tmp_path).gpu_jobs == 2
 
 
 def test_environment_wins_over_config_over_site_yaml(tmp_path):
     (tmp_path / "site.yaml").write_text("data_root: /c\nweights_dir: /d\n", encoding="utf-8")
-    assert site.settle(config("config"), tmp_path).data_root.as_posix() == "/c"
+    assert site.resolve_site(config("config"), tmp_path).data_root.as_posix() == "/c"
     os.environ.clear()
-    assert site.settle(config("config", data_root="/b"), tmp_path).data_root.as_posix() == "/b"
+    assert (
+        site.resolve_site(config("config", data_root="/b"), tmp_path).data_root.as_posix() == "/b"
+    )
     os.environ["CRYOTOME_DATA_ROOT"] = "/a"
-    settled = site.settle(config("config", data_root="/b"), tmp_path)
+    settled = site.resolve_site(config("config", data_root="/b"), tmp_path)
     assert (settled.data_root.as_posix(), settled.weights_dir.as_posix()) == ("/a", "/d")
     assert "data_root" not in settled.study
 
@@ -61,7 +63,7 @@ def test_environment_wins_over_config_over_site_yaml(tmp_path):
 def test_a_misspelt_site_key_is_named(tmp_path):
     (tmp_path / "site.yaml").write_text("dataroot: /c\n", encoding="utf-8")
     with pytest.raises(CardError, match=r"site.yaml: unknown keys \['dataroot'\]"):
-        site.settle(config("config"), tmp_path)
+        site.resolve_site(config("config"), tmp_path)
 
 
 def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_path):
@@ -70,20 +72,22 @@ def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_pat
     with pytest.raises(
         CryotomeError, match=r"no GPU: about [\d,]+ days .*--config device=cpu insists"
     ):
-        site.announce(ganz, site.settle(config("ganz2024"), tmp_path), say=print)
+        site.print_study_summary(ganz, site.resolve_site(config("ganz2024"), tmp_path), say=print)
 
 
 def test_the_demo_says_how_to_start_the_papers_study(tmp_path):
     said: list[str] = []
-    site.announce(
-        Study(config("config"), CONFIG), site.settle(config("config"), tmp_path), say=said.append
+    site.print_study_summary(
+        Study(config("config"), CONFIG),
+        site.resolve_site(config("config"), tmp_path),
+        say=said.append,
     )
     assert said[0].startswith("cryotome: study 'demo', 5 rows")
     assert said[1].endswith("--configfile config/ganz2024.yaml, or config/roth2024.yaml")
 
 
 def test_missing_annotations_name_the_way_out(tmp_path):
-    settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
+    settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
     with pytest.raises(
         CryotomeError, match=r"ODAEL.sqlite does not exist.*make data STUDY=ganz2024"
     ):
@@ -93,8 +97,8 @@ def test_missing_annotations_name_the_way_out(tmp_path):
 def test_the_shopping_list_says_what_is_there(tmp_path):
     (tmp_path / "midogpp").mkdir()
     (tmp_path / "midogpp" / "MIDOG++.json").write_text("{}", encoding="utf-8")
-    settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = data.shopping_list(Study(config("ganz2024"), CONFIG), settled)
+    settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
+    text = data.describe_required_data(Study(config("ganz2024"), CONFIG), settled)
     assert f"have  {tmp_path}/midogpp/MIDOG++.json" in text
     assert f"LACK  {tmp_path}/midog2022/images" in text
 
@@ -126,8 +130,8 @@ def test_a_target_without_a_network_asks_for_no_device(monkeypatch, tmp_path, ta
     assert site.needs_network(ganz, [target]) == network
     assert site.needs_network(ganz, ["results/cells/ccmct.csv", target]) == network
     if not network:
-        settled = site.settle(config("ganz2024"), tmp_path)
-        site.announce(ganz, settled, say=print, targets=[target])
+        settled = site.resolve_site(config("ganz2024"), tmp_path)
+        site.print_study_summary(ganz, settled, say=print, targets=[target])
 
 
 def test_a_study_without_a_network_asks_for_no_device():
@@ -141,8 +145,8 @@ def test_a_folder_with_some_of_its_images_is_there_in_part(tmp_path):
     folder.mkdir(parents=True)
     for name in ("001.tiff", "002.tiff", "._001.tiff"):
         (folder / name).touch()
-    settled = site.settle(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = data.shopping_list(Study(config("ganz2024"), CONFIG), settled)
+    settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
+    text = data.describe_required_data(Study(config("ganz2024"), CONFIG), settled)
     assert f"PART  {folder}: 2 of 354 images" in text
 
 

@@ -6,7 +6,7 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError
-from cryotome.study.styles import COLOURS, MARKS, Look, model_looks, row_looks
+from cryotome.study.styles import COLOURS, MARKS, Style, model_styles, row_styles
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB
 BLINDNESS = {
@@ -56,25 +56,25 @@ def test_no_two_cards_look_alike():
 
 
 def test_a_model_added_at_the_end_changes_no_other():
-    before = model_looks(["a", "b"], {"b": ["vermilion", "circle"]})
-    after = model_looks(["a", "b", "c"], {"b": ["vermilion", "circle"]})
+    before = model_styles(["a", "b"], {"b": ["vermilion", "circle"]})
+    after = model_styles(["a", "b", "c"], {"b": ["vermilion", "circle"]})
     assert {name: after[name] for name in before} == before
-    assert after["c"] == Look(COLOURS["green"], "circle", [])
+    assert after["c"] == Style(COLOURS["green"], "circle", [])
 
 
 def test_sixty_four_models_all_look_different():
-    looks = model_looks([str(n) for n in range(64)], {})
+    looks = model_styles([str(n) for n in range(64)], {})
     assert len({(look.colour, look.mark) for look in looks.values()}) == 64
     assert len(COLOURS) * len(MARKS) == 64
 
 
 def test_two_cards_with_one_look_are_named():
     with pytest.raises(CardError, match="'a' and 'b' both look 'blue circle'"):
-        model_looks(["a", "b"], {key: ["blue", "circle"] for key in "ab"})
+        model_styles(["a", "b"], {key: ["blue", "circle"] for key in "ab"})
 
 
 def test_heads_of_a_model_share_its_colour():
-    looks = row_looks([("a", "x"), ("a", "y"), ("b", "y")], model_looks("ab", {}))
+    looks = row_styles([("a", "x"), ("a", "y"), ("b", "y")], model_styles("ab", {}))
     assert looks["a + x"].colour == looks["a + y"].colour != looks["b + y"].colour
     assert looks["a + x"].dash == []
     assert looks["a + y"].dash == looks["b + y"].dash != []

@@ -12,18 +12,18 @@ import yaml
 from conftest import CONFIG, cut
 from tests.study.test_study import study
 
-from cryotome.core.cards import facts, load_card
+from cryotome.core.cards import load_card, without_notes
 from cryotome.core.errors import CardError
 from cryotome.data.cells import read_cells
-from cryotome.data.patches import seen_patches
+from cryotome.data.patches import patch_view
 from cryotome.encoders.encoder import Encoder
 from cryotome.encoders.network import build_network
 from cryotome.encoders.pooling import pool_tokens
 from cryotome.encoders.transforms import transform_patches
-from cryotome.encoders.weights import places
+from cryotome.encoders.weights import candidate_paths
 from cryotome.study.geometry import geometry_of, input_side
 from cryotome.study.study import Study
-from cryotome.study.variants import pooled, poolings, returns_tokens
+from cryotome.study.variants import pooling_variants, returns_tokens, with_pooling
 
 
 def test_a_crop_is_the_card_that_one_would_write(tmp_path):
@@ -90,7 +90,7 @@ def test_a_pooling_that_changes_nothing_or_cannot_be_is_refused(name):
 
 def test_the_weights_of_a_pooling_are_those_of_its_model():
     card = study("config").model("uni_pool_mean")
-    mine, shared = places(card, "uni_pool_mean", Path("w"))
+    mine, shared = candidate_paths(card, "uni_pool_mean", Path("w"))
     assert mine == Path("w/uni/pytorch_model.bin")
     assert shared == Path("w/MahmoodLab/UNI/pytorch_model.bin")
 
@@ -110,8 +110,8 @@ def test_every_pooling_of_every_architecture_gives_what_its_card_says(name, monk
     monkeypatch.setattr("cryotome.encoders.encoder.pool_tokens", lambda output, **_: output)
     card = load_card(CONFIG, "models", name)
     side, hows = input_side(card), ["class", "mean", "class+mean", "class+rest", "centre"]
-    cards = {how: pooled(card, how, name) for how in hows if how != card["pooling"]}
-    assert len({facts(one, "architecture", "arguments") for one in cards.values()}) == 1
+    cards = {how: with_pooling(card, how, name) for how in hows if how != card["pooling"]}
+    assert len({without_notes(one, "architecture", "arguments") for one in cards.values()}) == 1
     with torch.device("meta"), torch.inference_mode():  # what timm keeps may be made in one
         one = next(iter(cards.values()))
         encoder = Encoder(build_network(one, side), one).eval()
@@ -124,7 +124,7 @@ def test_every_pooling_of_every_architecture_gives_what_its_card_says(name, monk
 def test_the_mean_of_a_network_is_over_its_parts_alone():
     """The class token of the variant is that of the card; the mean leaves it out."""
     card = load_card(CONFIG, "models", "vit_tiny_random")
-    both = pooled(card, "class+mean", "both")
+    both = with_pooling(card, "class+mean", "both")
     torch.manual_seed(0)
     plain = Encoder(build_network(card), card).eval()
     torch.manual_seed(0)
@@ -189,7 +189,7 @@ def test_what_sees_patches_as_they_are_cut_cannot_be_swept():
 
 def test_models_that_return_no_tokens_pool_as_their_cards_say():
     card = load_card(CONFIG, "models", "resnet50_imagenet")
-    assert poolings("resnet50_imagenet", card, ["class", "mean"]) == ["resnet50_imagenet"]
+    assert pooling_variants("resnet50_imagenet", card, ["class", "mean"]) == ["resnet50_imagenet"]
 
 
 def test_a_smaller_crop_is_the_middle_of_a_larger_one(cohort, demo_card, tmp_path):
@@ -202,7 +202,7 @@ def test_a_smaller_crop_is_the_middle_of_a_larger_one(cohort, demo_card, tmp_pat
         tables[name].to_csv(tmp_path / f"{name}.csv", index=False)
         cut(tmp_path / f"{name}.h5", tmp_path / f"{name}.csv", cohort / "images", card)
         some = {"all": tables[name]["id"].tolist()}
-        seen[name] = seen_patches(tmp_path / f"{name}.h5", some)["all"]
+        seen[name] = patch_view(tmp_path / f"{name}.h5", some)["all"]
     pd.testing.assert_frame_equal(*tables.values())
     small, large = seen["demo_rois_16px"], seen["demo_rois"]
     assert len(small) > 20

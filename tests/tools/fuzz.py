@@ -130,9 +130,9 @@ def _image(path: Path) -> object:
 
 
 def _store(path: Path, name: str) -> object:
-    from cryotome.core.store import EMBEDDINGS, PATCHES, passport, read_ids, read_rows
+    from cryotome.core.store import EMBEDDINGS, PATCHES, provenance, read_ids, read_rows
 
-    passport(path, PATCHES if name == "patch" else EMBEDDINGS)
+    provenance(path, PATCHES if name == "patch" else EMBEDDINGS)
     values = read_rows(path, name), read_ids(path)
     due = [np.load(path.parent / f"{part}.npy") for part in (name, "id")]
     assert all(np.array_equal(*pair) for pair in zip(values, due, strict=True)), "wrong numbers"
@@ -141,14 +141,14 @@ def _store(path: Path, name: str) -> object:
 
 def _journal(path: Path) -> object:
     """Go on with partial work of which one file is damaged: no row may be wrong."""
-    from cryotome.runtime.resume import growing
+    from cryotome.runtime.resume import resumable_store
 
     folder = path.parent / "partial"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(path.parent / "whole", folder)
     shutil.copy(path, folder / path.name.split("-", 1)[1])
     values, how = np.load(path.parent / "embedding.npy"), {"passport": {}, "dtype": "f4"}
-    with growing(folder, "embedding", shape=(30, 8), ids=np.arange(30), **how) as store:
+    with resumable_store(folder, "embedding", shape=(30, 8), ids=np.arange(30), **how) as store:
         for row in range(30):
             if not store.holds(row, 1):
                 store.put(row, values[row : row + 1])
@@ -163,11 +163,11 @@ def _predictions(path: Path) -> object:
 
 
 def _yaml(path: Path) -> object:
-    from cryotome.core.cards import KINDS, check, read_yaml
+    from cryotome.core.cards import KINDS, read_yaml, validate
 
     card = read_yaml(path)
     kind = next((schema for folder, schema in KINDS.items() if folder in path.name), "config")
-    return check(card, kind, path)
+    return validate(card, kind, path)
 
 
 def _weights(path: Path) -> object:
@@ -265,13 +265,13 @@ def _made_cells(folder: Path) -> list[Path]:
 
 
 def _h5(folder: Path, name: str, values: np.ndarray, format_: str) -> list[Path]:
-    from cryotome.runtime.resume import growing
+    from cryotome.runtime.resume import resumable_store
 
     np.save(folder / f"{name}.npy", values)
     np.save(folder / "id.npy", np.arange(len(values)))
     shape, ids = values.shape, np.arange(len(values))
     how: dict[str, Any] = {"dtype": values.dtype.str, "passport": {}}
-    with growing(folder / "work", name, shape=shape, ids=ids, **how) as store:
+    with resumable_store(folder / "work", name, shape=shape, ids=ids, **how) as store:
         for first in range(0, len(values), 10):
             store.put(first, values[first : first + 10])
         shutil.copytree(folder / "work", folder / "whole")

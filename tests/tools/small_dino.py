@@ -10,7 +10,7 @@ from cryotome.core.cards import load_card
 from cryotome.learners.dinov2.backbone import build_backbone
 from cryotome.learners.dinov2.images import Images
 from cryotome.learners.dinov2.student_teacher import Learner
-from cryotome.learners.loop.batches import Supply
+from cryotome.learners.loop.batches import BatchLoader
 
 CPU = torch.device("cpu")
 SMALL = {"patch_size": 7, "embed_dim": 32, "depth": 2, "num_heads": 2, "img_size": 28}
@@ -46,5 +46,5 @@ def coloured(count=36, side=28, labelled=True):
     """Patches of noise, brighter by class."""
     rng, label = np.random.default_rng(0), np.arange(count) % 3
     pixels = rng.integers(0, 120, size=(count, side, side, 3)) + 60 * label[:, None, None, None]
-    supply = Supply(torch.from_numpy(pixels.astype(np.uint8)), CPU)
+    supply = BatchLoader(torch.from_numpy(pixels.astype(np.uint8)), CPU)
     return Images(supply, np.arange(count), label if labelled else None, side, {})

@@ -45,14 +45,14 @@ def test_a_list_of_files_may_be_empty_by_hand(placed, tmp_path):
     """A split by cells needs no windows, one without shared pixels does."""
     from conftest import CONFIG, windows_of
 
-    from cryotome.core.cards import facts, load_card
+    from cryotome.core.cards import load_card, without_notes
 
     placed.to_csv(tmp_path / "cells.csv", index=False)
     windows_of(placed, side=32, margin=4).to_csv(tmp_path / "windows.csv", index=False)
     (tmp_path / "audit.csv").write_text("id,other,left_out,other_left_out\n", encoding="utf-8")
     for scheme, windows in (("random", []), ("no_overlap", [tmp_path / "windows.csv"])):
         split = tmp_path / scheme / "fraction=1.0" / "fold=0.csv"
-        card = facts(load_card(CONFIG, "schemes", scheme))
+        card = without_notes(load_card(CONFIG, "schemes", scheme))
         arguments = {
             "cells": [tmp_path / "cells.csv"], "audit": [tmp_path / "audit.csv"], "windows": windows,
             "split": [split], "about": [split.with_suffix(".json")], "recipe": ["1"],

@@ -16,7 +16,7 @@ from accidents import checkout
 from conftest import ROOT
 from PIL import Image
 
-from cryotome.data.patches import seen_patches
+from cryotome.data.patches import patch_view
 from cryotome.study.study import COSTS
 
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
@@ -691,7 +691,7 @@ def test_a_table_of_points_on_real_slides_at_native_and_at_a_quarter_micron(shar
         file.write("mpp: 0.5\n")
     snakemake(folder, *ask, **root)
     native, quarter = (
-        seen_patches(folder / "results/patches" / f"{name}.h5", {"all": list(range(10))})["all"]
+        patch_view(folder / "results/patches" / f"{name}.h5", {"all": list(range(10))})["all"]
         for name in ("native", "quarter")
     )
     slide = openslide.OpenSlide(shared / "slides" / "cmu_small_region.svs")

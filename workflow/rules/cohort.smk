@@ -35,7 +35,7 @@ rule read_cohort:
         runtime=lasts(10),
     params:
         recipe=recipes.COHORTS,
-        card=lambda w: facts(
+        card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "images", "slide_table", "labels", "patient", "expect"],
         ),
@@ -66,7 +66,7 @@ rule split_patients:
         runtime=lasts(10),
     params:
         recipe=recipes.COHORTS,
-        card=lambda w: facts(STUDY.scheme(w.scheme)),
+        card=lambda w: without_notes(STUDY.scheme(w.scheme)),
         datasets=lambda w: cohorts(w.dataset),
         separate=lambda w: STUDY.separate(cohorts(w.dataset)),
         scheme="{scheme}",
@@ -101,14 +101,14 @@ rule train_mil:
     resources:
         gpu=trains_on_gpu,
         mem_mb=grows(
-            lambda w: 4000 + len(bags_of(w)) * bag_mb(STUDY, w.dataset, w.model),
+            lambda w: 4000 + len(bags_of(w)) * estimate_bag_mb(STUDY, w.dataset, w.model),
             on=trains_on_gpu,
         ),
         runtime=lasts(120, on=trains_on_gpu),
     params:
         recipe=recipes.MIL,
         folders=bag_folders,
-        card=lambda w: facts(STUDY.head(w.head)),
+        card=lambda w: without_notes(STUDY.head(w.head)),
         model="{model}",
         view="{view}",
         fold="{fold}",

@@ -25,35 +25,35 @@ quote_executable()
 
 from cryotome.core import step_versions as recipes
 from cryotome.data.slides import slide_list as slide_lists
-from cryotome.core.cards import below, facts, tiling_of
-from cryotome.runtime.slurm import ANYTHING, SCHEDULER, granted
+from cryotome.core.cards import below, without_notes, tiling_of
+from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources
 from cryotome.study.costs.resources import (
-    bag_mb,
-    embed_minutes,
-    embeddings_mb,
-    finetune_mb,
-    finetune_minutes,
-    network_mb,
-    patches_mb,
-    probe_mb,
-    slide_minutes,
-    train_minutes,
+    estimate_bag_mb,
+    estimate_embed_minutes,
+    estimate_embeddings_mb,
+    estimate_finetune_mb,
+    estimate_finetune_minutes,
+    estimate_network_mb,
+    estimate_patches_mb,
+    estimate_probe_mb,
+    estimate_slide_minutes,
+    estimate_train_minutes,
 )
 from cryotome.data.demo.cohorts import COHORTS, cohort_slides
 from cryotome.core.errors import CryotomeError
 from cryotome.runtime.failures import RUN
 from cryotome.runtime.job import LOG_ONLY
 from cryotome.study.facts import page_about
-from cryotome.encoders.weights_hash import pinned
+from cryotome.encoders.weights_hash import weights_hash
 from cryotome.runtime.environment import confine
 from cryotome.evaluation.clinical.regions import areas_of
-from cryotome.study.site import PLAN, announce, annotation_file, folder_of, images_at_hand, settle
+from cryotome.study.site import PLAN, print_study_summary, annotation_file, folder_of, require_images, resolve_site
 from cryotome.data.file_names import WILDCARD
-from cryotome.study.schemes import strictest
+from cryotome.study.schemes import strictest_scheme
 from cryotome.study.study import PRODUCTS, SHARED, WHOLE, Study
 
 confine(os.environ)  # the jobs inherit it, before their first import
-SITE = settle(config, BASE / "config")
+SITE = resolve_site(config, BASE / "config")
 STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
 
 if workflow.is_main_process:
@@ -62,7 +62,7 @@ if workflow.is_main_process:
     if any(view.writes_to_stream for view in workflow.logger_manager.plugin_handlers):
         os.environ[LOG_ONLY] = "1"
     asked = [word for word in sys.argv[1:] if word.startswith("results/")]
-    announce(STUDY, SITE, say=logger.info, targets=asked)
+    print_study_summary(STUDY, SITE, say=logger.info, targets=asked)
 
 DEVICE = STUDY.config["device"]
 USES_GPU = DEVICE == "job" or (DEVICE == "auto" and SITE.gpu_jobs > 0)
@@ -100,14 +100,14 @@ def encoder_card(model):
     for path in made(model):
         iteration = card["weights"].get("iteration")
         file = os.path.join(path, f"{iteration}.pt") if iteration else path
-        return facts(card | {"weights": card["weights"] | {"file": file}})
-    return facts(pinned(card, model, SITE.weights_dir, **known))
+        return without_notes(card | {"weights": card["weights"] | {"file": file}})
+    return without_notes(weights_hash(card, model, SITE.weights_dir, **known))
 
 
 PLACED = SCHEDULER in os.environ
 GRANTED = {False: ANYTHING, True: ANYTHING}
 if PLACED and workflow.is_main_process:
-    GRANTED = granted(SITE.cluster)
+    GRANTED = clamp_resources(SITE.cluster)
 
 
 def on_gpu(w):

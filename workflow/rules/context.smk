@@ -23,7 +23,7 @@ rule context:
         lambda w: [
             file
             for dataset in STUDY.datasets
-            for file in images_at_hand(STUDY, SITE, dataset)
+            for file in require_images(STUDY, SITE, dataset)
         ],
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(

@@ -44,7 +44,7 @@ rule read_cells:
         runtime=lasts(30),
     params:
         recipe=recipes.CELLS,
-        card=lambda w: facts(
+        card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "reader", "images", "reading", "classes", "domains"],
             *["expect", "permute_labels", "slides"],
@@ -57,7 +57,7 @@ rule read_cells:
 rule cut_patches:
     """Decode every cell's patch once."""
     input:
-        lambda w: images_at_hand(STUDY, SITE, w.dataset),
+        lambda w: require_images(STUDY, SITE, w.dataset),
         annotations=lambda w: annotation_file(STUDY, SITE, w.dataset),
         cells="results/cells/{dataset}.csv",
     output:
@@ -76,7 +76,7 @@ rule cut_patches:
         runtime=lasts(240),
     params:
         recipe=recipes.PATCHES,
-        card=lambda w: facts(
+        card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
             *["reading", "classes"],
@@ -91,7 +91,7 @@ rule cut_patches:
 rule audit:
     """Find what is odd about a dataset's cells before any split is drawn."""
     input:
-        lambda w: images_at_hand(STUDY, SITE, w.dataset),
+        lambda w: require_images(STUDY, SITE, w.dataset),
         cells="results/cells/{dataset}.csv",
         patches="results/patches/{dataset}.h5",
     output:
@@ -106,7 +106,7 @@ rule audit:
         runtime=lasts(60),
     params:
         recipe=recipes.AUDIT,
-        card=lambda w: facts(
+        card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
             *["classes", "slides"],
@@ -120,7 +120,7 @@ rule audit:
 rule place_windows:
     """Say where the network looks for each cell, in px of its image."""
     input:
-        lambda w: images_at_hand(STUDY, SITE, w.dataset),
+        lambda w: require_images(STUDY, SITE, w.dataset),
         cells="results/cells/{dataset}.csv",
         patches="results/patches/{dataset}.h5",
     output:
@@ -134,7 +134,7 @@ rule place_windows:
         runtime=lasts(60),
     params:
         recipe=recipes.WINDOWS,
-        card=lambda w: facts(
+        card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
         ),

@@ -197,7 +197,7 @@ def whole(scheme):
 
 def judging(w):
     """Return what the atlas judges the rows by: the strictest scheme at its largest fraction."""
-    schemes = strictest(STUDY.schemes(w.dataset))
+    schemes = strictest_scheme(STUDY.schemes(w.dataset))
     return expand(
         "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
         dataset=w.dataset,

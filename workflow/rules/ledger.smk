@@ -7,7 +7,7 @@ OUTPUT    results/studies/{study}/ledger.csv                        a line per j
           results/studies/{study}/cost_auroc.pdf, cost_auroc.png    AUROC against hours
 """
 
-from cryotome.study.costs.row_jobs import accounts
+from cryotome.study.costs.row_jobs import jobs_per_row
 
 
 rule tally:
@@ -38,7 +38,7 @@ rule tally:
         runtime=lasts(20, share=4),
     params:
         ledger="results/ledger",
-        about=lambda w: accounts(STUDY),
+        about=lambda w: jobs_per_row(STUDY),
         rows=lambda w: STUDY.table_rows,
         study="{study}",
     script:

@@ -55,10 +55,10 @@ rule probe:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(lambda w: 1000 + probe_mb(STUDY, [w.dataset], dict(w.items()))),
+        mem_mb=grows(lambda w: 1000 + estimate_probe_mb(STUDY, [w.dataset], dict(w.items()))),
         runtime=lasts(20, share=2),
     params:
-        card=lambda w: facts(STUDY.head(w.head)),
+        card=lambda w: without_notes(STUDY.head(w.head)),
         model="{model}",
         view="{view}",
     script:
@@ -101,14 +101,14 @@ rule train_endtoend:
         "../../envs/cryotome.yaml"
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 2 * patches_mb(STUDY, w.dataset), on=on_gpu),
+        mem_mb=grows(lambda w: 6000 + 2 * estimate_patches_mb(STUDY, w.dataset), on=on_gpu),
         runtime=lasts(
-            lambda w: train_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
+            lambda w: estimate_train_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
         ),
     params:
         recipe=recipes.ENDTOEND,
-        card=lambda w: facts(STUDY.head(w.head)),
+        card=lambda w: without_notes(STUDY.head(w.head)),
         encoder=lambda w: encoder_card(w.model),
         model="{model}",
         fold="{fold}",

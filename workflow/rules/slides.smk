@@ -28,7 +28,7 @@ rule tile_slide:
         runtime=lasts(60),
     params:
         recipe=recipes.TILES,
-        card=lambda w: facts(tiling_of(STUDY.dataset(w.dataset), w.tiling)),
+        card=lambda w: without_notes(tiling_of(STUDY.dataset(w.dataset), w.tiling)),
         dataset="{dataset}",
         name="{slide}",
         partial="results/partial/tile_slide/{dataset}.{tiling}.{slide}",
@@ -88,9 +88,9 @@ rule embed_slide:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 4000 + 3 * network_mb(STUDY, w.model), on=on_gpu),
+        mem_mb=grows(lambda w: 4000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu),
         runtime=lasts(
-            lambda w: slide_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
+            lambda w: estimate_slide_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
         ),
     params:

@@ -97,12 +97,12 @@ rule classify_patches:
         # both sets, one below the other, and what a head makes of them
         mem_mb=grows(
             lambda w: 1000
-            + probe_mb(STUDY, [w.dataset, PART.test], dict(w.items()))
-            + embeddings_mb(STUDY, PART.test, w.model)
+            + estimate_probe_mb(STUDY, [w.dataset, PART.test], dict(w.items()))
+            + estimate_embeddings_mb(STUDY, PART.test, w.model)
         ),
         runtime=lasts(120),
     params:
-        card=lambda w: facts(STUDY.head(w.head)),
+        card=lambda w: without_notes(STUDY.head(w.head)),
         datasets=given_classes,
         model="{model}",
         view="{view}",

@@ -3,15 +3,15 @@
 import sys
 from pathlib import Path
 
-from cryotome.core.files import sha256, written_whole
+from cryotome.core.files import atomic_write, sha256
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
-from cryotome.report.atlas.agreement import compare_rows, save_agreement
+from cryotome.report.atlas.agreement import pairwise_agreement, save_agreement
 from cryotome.report.atlas.errors import read_atlas
 from cryotome.report.atlas.qupath import write_slides
 from cryotome.report.atlas.sheets import make_sheets
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -22,7 +22,7 @@ def main(
     seen = load_windows(windows)
     about = {"dataset": dataset, "labels": labels, "cells_sha256": sha256(cells)}
     atlas = read_atlas(load_cells(cells), seen, predictions, card, about)
-    pairs, shown = compare_rows(atlas), make_sheets(atlas, patches, sheets)
+    pairs, shown = pairwise_agreement(atlas), make_sheets(atlas, patches, sheets)
     opened = write_slides(atlas, seen, slides, shown)
     megabytes = shown["bytes"].sum() / 1e6
     print(f"{len(shown):,} sheets, {megabytes:.1f} MB; {len(opened):,} slides", file=sys.stderr)
@@ -33,9 +33,9 @@ def main(
     results = {table: atlas.table()} | {path: atlas.stamped(one) for path, one in stamped.items()}
     for path, result in results.items():
         result.insert(0, "study", study)
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             write_csv(result.assign(synthetic=bool(atlas.notice)), beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -4,13 +4,13 @@ import sys
 from pathlib import Path
 
 from cryotome.core import step_versions as recipes
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
-from cryotome.data.audit import example_rows, find, refuse, summarise
+from cryotome.data.audit import example_rows, find_oddities, raise_if_refused, summarise
 from cryotome.data.cells import load_cells
-from cryotome.data.patches import seen_patches
+from cryotome.data.patches import patch_view
 from cryotome.report.figures.canvas import draw_sheet, save_figure
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 from cryotome.study.site import folder_of
 from cryotome.study.statistical_unit import is_unknown
 
@@ -28,19 +28,21 @@ def main(
 ) -> None:
     assert recipe == recipes.AUDIT
     of_cells = load_cells(cells)
-    findings = find(of_cells, patches, folder_of(card, data_root) / card["images"], card, policies)
-    refuse(findings, policies, dataset)
+    findings = find_oddities(
+        of_cells, patches, folder_of(card, data_root) / card["images"], card, policies
+    )
+    raise_if_refused(findings, policies, dataset)
     known = not is_unknown(card)
     print(summarise(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr)
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         write_csv(findings, beside)
     classes = [entry["name"] for entry in card["classes"]]
     named = of_cells.assign(label=of_cells["label"].map(dict(enumerate(classes))))
-    pictures = seen_patches(patches, example_rows(named, findings, columns=8))
+    pictures = patch_view(patches, example_rows(named, findings, columns=8))
     side, scale = card["patch"]["side"], card["patch"]["resolution"]
     title = f"{dataset}: {side} px, {scale}{'' if scale == 'native' else ' µm/px'}"
     save_figure(draw_sheet(pictures, title, card.get("synthetic", "")), sheet)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

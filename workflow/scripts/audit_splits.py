@@ -5,12 +5,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cryotome.core.files import key, written_whole
+from cryotome.core.files import atomic_write, path_field
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
 from cryotome.evaluation.leakage import gather_evidence, measure_leakage, summarise
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -28,12 +28,14 @@ def main(
     for path, audited in zip(bar, leakage, strict=True):
         split = read_csv(path)
         tables.append(measure_leakage(split, evidence, slides_known=slides != "unknown"))
-        where = f"{scheme}, fraction {key(path, 'fraction')}, fold {key(path, 'fold')}"
+        where = (
+            f"{scheme}, fraction {path_field(path, 'fraction')}, fold {path_field(path, 'fold')}"
+        )
         print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)
-        with written_whole(audited) as beside:
+        with atomic_write(audited) as beside:
             write_csv(tables[-1], beside, float_format="%.6g")
     print(f"{scheme}, {len(tables)} folds: {summarise(tables)}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.precision_check import check_parity
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -35,9 +35,9 @@ def main(
         device=device,
         threads=threads,
     )
-    with written_whole(report) as beside:
+    with atomic_write(report) as beside:
         write_csv(found, beside, float_format="%.6g")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

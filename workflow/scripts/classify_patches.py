@@ -9,7 +9,7 @@ from cryotome.evaluation.multiclass import class_names
 from cryotome.learners.predictions import write_predictions
 from cryotome.learners.probes.probe import said_of_memory
 from cryotome.learners.probes.two_datasets import classify, join_sets
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -36,4 +36,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

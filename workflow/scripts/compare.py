@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.statistics.comparisons import comparisons, intervals, variances
 from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
 from cryotome.evaluation.statistics.rows import load_blocks
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 from cryotome.study.statistical_unit import noted
 
 
@@ -36,9 +36,9 @@ def main(
         result = noted(result, rows)
         result.insert(0, "study", study)
         result["synthetic"] = result["dataset"].isin(rows["synthetic"])
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             write_csv(result, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

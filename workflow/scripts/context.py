@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
-from cryotome.evaluation.context import resolution, tabulate_context
+from cryotome.evaluation.context import context_table, resolution
 from cryotome.evaluation.statistics.rows import load_blocks
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.context import draw_context
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 from cryotome.study.site import folder_of
 from cryotome.study.statistical_unit import noted
 
@@ -33,13 +33,13 @@ def main(
         for name, (card, folder) in bases.items()
     }
     blocks = load_blocks(cells, predictions, calibration, rows)
-    result = noted(tabulate_context(blocks, sweep, um, rows["statistics"]["alpha"]), rows)
+    result = noted(context_table(blocks, sweep, um, rows["statistics"]["alpha"]), rows)
     result.insert(0, "study", study)
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         synthetic = result["dataset"].isin(rows["synthetic"])
         write_csv(result.assign(synthetic=synthetic), beside)
     save_figure(draw_context(result, sweep, rows), pdf, png)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -2,20 +2,22 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
-from cryotome.encoders.profile import measure
+from cryotome.encoders.profile import profile_encoder
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.roth2024 import table3
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(published: list[Path], table: Path, cards: dict, study: str) -> None:
-    measured = {name: measure(card) for name, card in cards.items() if "architecture" in card}
-    with written_whole(table) as beside:
+    measured = {
+        name: profile_encoder(card) for name, card in cards.items() if "architecture" in card
+    }
+    with atomic_write(table) as beside:
         result = table3(cards, measured, read_published(published))
         write_csv(result.assign(study=study), beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -5,7 +5,7 @@ from pathlib import Path
 from cryotome.core import step_versions as recipes
 from cryotome.data.cells import check_images
 from cryotome.data.patches import write_patches
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 from cryotome.study.site import folder_of
 
 
@@ -37,4 +37,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

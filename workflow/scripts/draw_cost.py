@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.report.figures.canvas import save_figure
-from cryotome.report.figures.roth2024 import draw_figure1, figure1_data, published_hours, spent_of
-from cryotome.runtime.job import run
+from cryotome.report.figures.roth2024 import (
+    cumulative_hours,
+    draw_figure1,
+    figure1_data,
+    published_hours,
+)
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -22,15 +27,17 @@ def main(
     png: Path,
     about: dict,
 ) -> None:
-    notes = {path.stem: spent_of(json.loads(path.read_text(encoding="utf-8"))) for path in costs}
+    notes = {
+        path.stem: cumulative_hours(json.loads(path.read_text(encoding="utf-8"))) for path in costs
+    }
     spent = {model: notes[made] for model, made in about["finetuned"].items() if made in notes}
     hours = published_hours(pd.read_csv(published, dtype=str, keep_default_na=False))
     tables = [read_csv(path) for path in (*slides, *patches)]
     result = figure1_data(tables, spent, hours, about)
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         write_csv(result.assign(study=about["study"]), beside)
     save_figure(draw_figure1(result, about), pdf, png)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

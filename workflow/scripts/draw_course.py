@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.report.figures.canvas import save_figure
-from cryotome.report.figures.roth2024 import draw_figure2, figure2_data, held_out
+from cryotome.report.figures.roth2024 import draw_figure2, figure2_data, is_held_out
 from cryotome.report.tables.roth2024 import VALIDATION, read_summaries
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -18,12 +18,12 @@ def main(
     tested, held = read_summaries(scores), [read_summaries(scores, fold=VALIDATION)]
     for path in curve:  # of patches; slides are validated on patients
         heads = sorted({head for _, head in about["order"]["patches"]})
-        held.append(held_out(read_csv(path), about["courses"]["patches"], heads))
+        held.append(is_held_out(read_csv(path), about["courses"]["patches"], heads))
     result = figure2_data(tested, pd.concat(held), about)
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         write_csv(result.assign(study=about["study"]), beside)
     save_figure(draw_figure2(result, about), pdf, png)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core import step_versions as recipes
 from cryotome.encoders.embedding_store import write_embeddings
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -40,4 +40,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from cryotome.core import step_versions as recipes
-from cryotome.core.files import sha256, written_whole
+from cryotome.core.files import atomic_write, sha256
 from cryotome.learners.dinov2.backbone import build_backbone
 from cryotome.learners.dinov2.curve import draw_finetuning
-from cryotome.learners.dinov2.finetune import cost_of, finetune, publish
+from cryotome.learners.dinov2.finetune import cost_of, export_encoder, finetune
 from cryotome.learners.dinov2.images import read_images
 from cryotome.learners.dinov2.student_teacher import Learner
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.learners.loop.curves import write_curve
 from cryotome.learners.loop.step import precision_of
 from cryotome.runtime.devices import pick_device, use_threads
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -53,14 +53,14 @@ def main(
     learner.begin(on)
     with checkpointed(partial, decides | {"device": on.type}) as checkpoint:
         fit = finetune(learner, images, card, partial, checkpoint)
-        publish(partial, fit, weights, checkpoints)
+        export_encoder(partial, fit, weights, checkpoints)
         title, draw = model, draw_finetuning
         write_curve(fit.curve, curve, picture, title=title, synthetic=synthetic, draw=draw)
         told = decides | cost_of(fit, card, on, threads) | {"synthetic": synthetic}
-        with written_whole(about) as beside:
+        with atomic_write(about) as beside:
             told |= {"of_images": len(images.rows), "sha256": sha256(weights)}
             beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
-from cryotome.evaluation.clinical.row_summary import of_rows, read_dataset
+from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 from cryotome.study.statistical_unit import noted
 
 
@@ -28,18 +28,18 @@ def main(
     for path, audit in zip(cells, audits, strict=True):
         mine = [split for split in splits if split.parts[-4] == path.stem]
         datasets[path.stem] = read_dataset(path, audit, mine, areas[path.stem])
-    found = of_rows(datasets, predictions, rows)
+    found = summarise_rows(datasets, predictions, rows)
     for path in tables:
         table = noted(found[path.stem], rows)
         print(f"{path.stem}: {len(table)} lines", file=sys.stderr)
         synthetic = table["dataset"].isin(rows["synthetic"])
         table = table.assign(synthetic=synthetic)
         table.insert(0, "study", study)
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             write_csv(table, beside, float_format="%.10g")
     save_figure(draw_reliability(found, rows), *reliability)
     save_figure(draw_bland_altman(found, rows), *bland_altman)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
-from cryotome.evaluation.published import compare, read_measured, read_published
-from cryotome.runtime.job import run
+from cryotome.evaluation.published import compare_with_published, read_measured, read_published
+from cryotome.runtime.job import run_script
 
 
 def main(
     intervals: Path, encoders: Path, published: list[Path], verdicts: Path, about: dict
 ) -> None:
     measured = read_measured(read_csv(intervals), read_csv(encoders))
-    with written_whole(verdicts) as beside:
-        write_csv(compare(read_published(published), measured, about), beside)
+    with atomic_write(verdicts) as beside:
+        write_csv(compare_with_published(read_published(published), measured, about), beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

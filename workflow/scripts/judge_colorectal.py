@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.roth2024 import counted, judged, read_summaries
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 from cryotome.study.statistical_unit import noted
 
 
@@ -16,10 +16,10 @@ def main(
     scores: list[Path], sizes: Path, published: list[Path], verdicts: Path, about: dict
 ) -> None:
     measured = pd.concat([read_summaries(scores), counted(read_csv(sizes))])
-    with written_whole(verdicts) as beside:
+    with atomic_write(verdicts) as beside:
         verdicts_ = noted(judged(measured, read_published(published), about), about)
         write_csv(verdicts_, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -5,7 +5,7 @@ from pathlib import Path
 from cryotome.core.tables import read_csv
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_learning
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(intervals: Path, curves: Path, crossed: Path, pdf: Path, png: Path, rows: dict) -> None:
@@ -14,4 +14,4 @@ def main(intervals: Path, curves: Path, crossed: Path, pdf: Path, png: Path, row
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

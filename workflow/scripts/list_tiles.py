@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.slides.tile_store import listed
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(tiles: list[Path], table: Path) -> None:
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         write_csv(pd.DataFrame(map(listed, tiles)), beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core import step_versions as recipes
 from cryotome.data.demo.mitoses import make_rois, make_slides
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(rois: Path, slides: Path, recipe: int) -> None:
@@ -14,4 +14,4 @@ def main(rois: Path, slides: Path, recipe: int) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -5,7 +5,7 @@ from pathlib import Path
 from cryotome.core import step_versions as recipes
 from cryotome.data.demo.cohorts import COHORTS, cohort_slides
 from cryotome.data.demo.slides import make_slides, write_tables
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(slides: list[Path], labels: Path, table: Path, recipe: int, cohort: str) -> None:
@@ -16,4 +16,4 @@ def main(slides: list[Path], labels: Path, table: Path, recipe: int, cohort: str
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

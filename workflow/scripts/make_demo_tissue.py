@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core import step_versions as recipes
 from cryotome.data.demo.tissue import ABROAD, EXTERNAL, HOME, TRAINING, make_tissue
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(training: Path, external: Path, recipe: int) -> None:
@@ -18,4 +18,4 @@ def main(training: Path, external: Path, recipe: int) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

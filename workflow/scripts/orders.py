@@ -2,23 +2,23 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
-from cryotome.evaluation.ranks import order_models, read_notes
+from cryotome.evaluation.ranks import rank_models, read_notes
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_orders
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
     table2: Path, predictions: list[Path], table: Path, pdf: Path, png: Path, rows: dict
 ) -> None:
-    result = order_models(read_csv(table2), read_notes(predictions), rows)
-    with written_whole(table) as beside:
+    result = rank_models(read_csv(table2), read_notes(predictions), rows)
+    with atomic_write(table) as beside:
         synthetic = result["dataset"].isin(rows["synthetic"])
         write_csv(result.assign(synthetic=synthetic), beside)
     save_figure(draw_orders(result, rows), pdf, png)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

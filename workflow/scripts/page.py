@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.report.page.page import write_page
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -18,4 +18,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

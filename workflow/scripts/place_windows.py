@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 from cryotome.core import step_versions as recipes
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.place_windows import place_windows
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 from cryotome.study.site import folder_of
 
 
@@ -20,9 +20,9 @@ def main(
         load_cells(cells), patches, folder_of(card, data_root) / card["images"], card
     )
     print(f"{len(table):,} windows, {table['left'].isna().sum():,} not known", file=sys.stderr)
-    with written_whole(windows) as beside:
+    with atomic_write(windows) as beside:
         write_csv(table, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
-from cryotome.evaluation.leakage_ladder import price_ladder, printed, read_leaks
+from cryotome.evaluation.leakage_ladder import markdown_table, measure_ladder, read_leaks
 from cryotome.evaluation.statistics.rows import load_blocks
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_ladder
 from cryotome.report.tables.markup import ladder_caption, to_markdown
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -25,15 +25,15 @@ def main(
     study: str,
 ) -> None:
     blocks = load_blocks(cells, predictions, calibration, rows)
-    result = price_ladder(blocks, read_leaks(leaks), rows)
-    with written_whole(table) as beside:
+    result = measure_ladder(blocks, read_leaks(leaks), rows)
+    with atomic_write(table) as beside:
         synthetic = result["dataset"].isin(rows["synthetic"])
         write_csv(result.assign(study=study, synthetic=synthetic), beside)
-    with written_whole(markdown) as beside:
-        text = to_markdown(printed(result, rows["labels"]), ladder_caption(study, rows))
+    with atomic_write(markdown) as beside:
+        text = to_markdown(markdown_table(result, rows["labels"]), ladder_caption(study, rows))
         beside.write_text(text, encoding="utf-8")
     save_figure(draw_ladder(result, rows), pdf, png)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv
-from cryotome.report.tables.roth2024 import in_words, slides_of_cohorts
-from cryotome.runtime.job import run
+from cryotome.report.tables.roth2024 import sentence_summary, slides_of_cohorts
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -17,10 +17,10 @@ def main(
     about: dict,
 ) -> None:
     one, two = (read_csv(paths[0]) if paths else None for paths in (slides, patches))
-    with written_whole(markdown) as beside:
-        text = in_words(one, two, read_csv(sizes), about, slides_of_cohorts(tiles, about))
+    with atomic_write(markdown) as beside:
+        text = sentence_summary(one, two, read_csv(sizes), about, slides_of_cohorts(tiles, about))
         beside.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

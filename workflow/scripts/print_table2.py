@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv
-from cryotome.report.tables.markup import caption, printed, to_latex, to_markdown
-from cryotome.runtime.job import run
+from cryotome.report.tables.markup import caption, format_value, to_latex, to_markdown
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -18,12 +18,12 @@ def main(
     study: str,
 ) -> None:
     result, measured, said = (read_csv(path) for path in (table, intervals, verdicts))
-    cells, text = printed(result, rows["labels"], measured, said), caption(study, rows)
-    with written_whole(markdown) as beside:
+    cells, text = format_value(result, rows["labels"], measured, said), caption(study, rows)
+    with atomic_write(markdown) as beside:
         beside.write_text(to_markdown(cells, text), encoding="utf-8")
-    with written_whole(latex) as beside:
+    with atomic_write(latex) as beside:
         beside.write_text(to_latex(cells, text), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -11,12 +11,12 @@ from tqdm import tqdm
 from cryotome.core.files import sha256
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
-from cryotome.data.splits.cells import rows_of
+from cryotome.data.splits.cells import indices_of
 from cryotome.encoders.embedding_store import read_embeddings
 from cryotome.learners.predictions import SCORED, write_predictions
-from cryotome.learners.probes.probe import Fold, fit_and_score_folds, said_of, said_of_memory
+from cryotome.learners.probes.probe import Fold, fit_and_score_folds, fit_log_line, said_of_memory
 from cryotome.runtime import ledger
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 KEPT = ["recipe", "weights_sha256", "patches_sha256", "cells_sha256"]
 
@@ -42,21 +42,21 @@ def main(
         fitted = fit_and_score_folds(card, x, y, folds, told=bar.update)
         for n, (scores, notes) in enumerate(fitted):
             fold, roles = folds[n], tables[n][tables[n]["role"].isin(SCORED)]
-            print(f"{predictions[n]}: {said_of(card, fold, notes)}", file=sys.stderr)
+            print(f"{predictions[n]}: {fit_log_line(card, fold, notes)}", file=sys.stderr)
             notes |= kept | {"n_train": len(fold.train)}
             notes["cost_seconds"] = round(
                 (perf_counter() - start) / len(folds), 3
             )  # a fold's share
             labels = y[fold.scored]
             write_predictions(predictions[n], roles, labels, scores, split=splits[n], notes=notes)
-    ledger.tell(folds=len(folds), seconds=perf_counter() - start)
+    ledger.report_throughput(folds=len(folds), seconds=perf_counter() - start)
 
 
 def _fold(ids: np.ndarray, roles: pd.DataFrame) -> Fold:
-    place, role = rows_of(ids, roles["id"]), roles["role"]
+    place, role = indices_of(ids, roles["id"]), roles["role"]
     parts = role == "train", role == "validation", role.isin(SCORED)
     return Fold(*(place[part.to_numpy()] for part in parts))
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -4,10 +4,10 @@ import sys
 from pathlib import Path
 
 from cryotome.core import step_versions as recipes
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import read_cells
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 from cryotome.study.site import folder_of
 
 
@@ -18,9 +18,9 @@ def main(
     images = folder_of(card, data_root) / card["images"]
     table = read_cells(annotations[0] if annotations else None, images, card, dataset)
     print(f"{dataset}: {len(table)} cells on {table['image'].nunique()} images", file=sys.stderr)
-    with written_whole(cells) as beside:
+    with atomic_write(cells) as beside:
         write_csv(table, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -4,12 +4,12 @@ import sys
 from pathlib import Path
 
 from cryotome.core import step_versions as recipes
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.cohorts import check_counts, join_cohort, read_labels, read_slides
 from cryotome.data.reading_report import report_reading
 from cryotome.data.slides.slide_list import look_for_slides
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -42,9 +42,9 @@ def main(
         file=sys.stderr,
     )
     for path, part in zip((patients, slides, excluded), cohort.tables, strict=True):
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             write_csv(part, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from cryotome.core.cards import MATCHED
 from cryotome.core.errors import StoreError
-from cryotome.core.files import key, sha256, written_whole
+from cryotome.core.files import atomic_write, path_field, sha256
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.scores import score_folds
 from cryotome.learners.predictions import read_predictions
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> None:
@@ -25,13 +25,13 @@ def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> Non
                 raise
             print(f"Not scored, and not asked for: {error}", file=sys.stderr)
             continue
-        tables[key(path, "fraction"), int(key(path, "fold"))] = table
+        tables[path_field(path, "fraction"), int(path_field(path, "fold"))] = table
     domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
     domain = scheme.removesuffix(MATCHED) if scheme.startswith("except_") else domain
     table = score_folds(tables, load_cells(cells), train_domain=domain)
-    with written_whole(scores) as beside:
+    with atomic_write(scores) as beside:
         write_csv(table, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import sha256, written_whole
+from cryotome.core.files import atomic_write, sha256
 from cryotome.core.tables import write_csv
-from cryotome.evaluation.multiclass import NOTE, called_classes, class_names, confusion, measure
+from cryotome.evaluation.multiclass import NOTE, argmax_classes, class_names, confusion, measure
 from cryotome.learners.predictions import read_predictions
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(cells: list[Path], predictions: Path, scores: Path, table: Path, datasets: dict) -> None:
@@ -17,13 +17,13 @@ def main(cells: list[Path], predictions: Path, scores: Path, table: Path, datase
     values = measure(tested, named)
     place = {"fraction": "1.0", "fold": 0, "train_domain": train, "test_domain": test}
     lines = pd.DataFrame([place] * len(values)).join(values).assign(note=NOTE)
-    counts = confusion(tested["label"].to_numpy(), called_classes(tested), len(named))
+    counts = confusion(tested["label"].to_numpy(), argmax_classes(tested), len(named))
     confused = pd.DataFrame(counts, columns=named).set_index(pd.Index(named, name="class"))
-    with written_whole(scores) as beside:
+    with atomic_write(scores) as beside:
         write_csv(lines, beside)
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         write_csv(confused, beside, index=True)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.patients import read_folds, score_cohort
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(predictions: list[Path], scores: Path, cohort: str, external: list[str]) -> None:
     table = score_cohort(read_folds(predictions), cohort=cohort, external=external)
-    with written_whole(scores) as beside:
+    with atomic_write(scores) as beside:
         write_csv(table, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from cryotome.core import step_versions as recipes
 from cryotome.core.cards import MATCHED
-from cryotome.core.files import sha256, written_whole
+from cryotome.core.files import atomic_write, sha256
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
-from cryotome.data.splits.cells import draw_split, without_dropped
-from cryotome.data.splits.matched_size import common_size
-from cryotome.runtime.job import run
+from cryotome.data.splits.cells import draw_split, drop_audited
+from cryotome.data.splits.matched_size import matched_size
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -31,9 +31,9 @@ def main(
 ) -> None:
     assert recipe == recipes.SPLITS
     every = load_cells(cells)
-    table = without_dropped(every, read_csv(audit))
+    table = drop_audited(every, read_csv(audit))
     placed = load_windows(windows[0]) if windows else None
-    common = common_size(table, card["ladder"], placed) if "ladder" in card else None
+    common = matched_size(table, card["ladder"], placed) if "ladder" in card else None
     how: dict = {"scheme": scheme.removesuffix(MATCHED), "size": common.cells if common else None}
     drawn = draw_split(table, card, fraction=fraction, fold=fold, windows=placed, **how)
     counts = drawn.roles["role"].value_counts().to_dict()
@@ -45,11 +45,11 @@ def main(
         "dropped_findings": drops.split(),
         "dropped_cells": len(every) - len(table),
     } | ({"training_size": asdict(common)} if common else {})
-    with written_whole(about) as beside:
+    with atomic_write(about) as beside:
         beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    with written_whole(split) as beside:
+    with atomic_write(split) as beside:
         write_csv(drawn.roles, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

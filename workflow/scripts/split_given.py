@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 from cryotome.core import step_versions as recipes
-from cryotome.core.files import sha256, written_whole
+from cryotome.core.files import atomic_write, sha256
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
-from cryotome.data.splits.predefined import give_roles
-from cryotome.runtime.job import run
+from cryotome.data.splits.predefined import assign_roles
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -21,17 +21,17 @@ def main(
     test: str,
 ) -> None:
     assert recipe == recipes.SPLITS
-    roles = give_roles({train: load_cells(train_cells), test: load_cells(test_cells)})
+    roles = assign_roles({train: load_cells(train_cells), test: load_cells(test_cells)})
     notes = {
         "drawn": "given",
         "counts": roles["role"].value_counts().to_dict(),
         "cells_sha256": [sha256(train_cells), sha256(test_cells)],
     }
-    with written_whole(about) as beside:
+    with atomic_write(about) as beside:
         beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    with written_whole(split) as beside:
+    with atomic_write(split) as beside:
         write_csv(roles, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

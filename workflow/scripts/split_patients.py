@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from cryotome.core import step_versions as recipes
-from cryotome.core.files import sha256, written_whole
+from cryotome.core.files import atomic_write, sha256
 from cryotome.core.tables import write_csv
 from cryotome.data.cohorts import load_patients
 from cryotome.data.splits.patients import draw_patients
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -37,11 +37,11 @@ def main(
         "counts": counts,
         "patients_sha256": [sha256(path) for path in (patients, *external)],
     }
-    with written_whole(about) as beside:
+    with atomic_write(about) as beside:
         beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    with written_whole(split) as beside:
+    with atomic_write(split) as beside:
         write_csv(drawn.roles, beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

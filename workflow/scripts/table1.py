@@ -2,22 +2,22 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.report.tables.ganz2024 import table1
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(table: Path, cards: dict, study: str) -> None:
     networks = {name: card for name, card in cards.items() if "architecture" in card}
     measured = {}
     if networks:
-        from cryotome.encoders.profile import measure
+        from cryotome.encoders.profile import profile_encoder
 
-        measured = {name: measure(card) for name, card in networks.items()}
-    with written_whole(table) as beside:
+        measured = {name: profile_encoder(card) for name, card in networks.items()}
+    with atomic_write(table) as beside:
         write_csv(table1(cards, measured, study=study), beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -2,21 +2,21 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.report.tables.ganz2024 import read_scores, table2, table2_sd
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
     scores: list[Path], published: Path, table: Path, sd: Path, rows: dict, study: str
 ) -> None:
     tidy = read_scores(scores, rows)
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         write_csv(table2(tidy, read_csv(published), study=study, rows=rows), beside)
-    with written_whole(sd) as beside:
+    with atomic_write(sd) as beside:
         write_csv(table2_sd(tidy, study=study), beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

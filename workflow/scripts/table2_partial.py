@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.report.after_failure import write_partial
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -19,4 +19,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

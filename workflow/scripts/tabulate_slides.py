@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.roth2024 import judged, read_summaries, table_of_rows
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(scores: list[Path], published: list[Path], table: Path, about: dict, kind: str) -> None:
     measured = read_summaries(scores)
     verdicts = judged(measured, read_published(published), about)
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         write_csv(table_of_rows(measured, verdicts, kind, about), beside)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

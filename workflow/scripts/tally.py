@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.costs import draw_costs
 from cryotome.report.tables.costs import JOBS, costs, read_jobs, with_auroc
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -35,10 +35,10 @@ def main(
     for path, result in ((jobs, took[[*JOBS, "synthetic"]]), (rows_csv, table)):
         result = result.copy()
         result.insert(0, "study", study)
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             write_csv(result, beside)
     save_figure(draw_costs(table, rows), pdf, png)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

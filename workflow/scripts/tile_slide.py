@@ -5,7 +5,7 @@ from pathlib import Path
 from cryotome.core import step_versions as recipes
 from cryotome.data.slides.tile_overlay import save_tiles
 from cryotome.data.slides.tile_store import write_tiles
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -25,4 +25,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -9,13 +9,13 @@ from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.lora import save_lora
 from cryotome.learners.endtoend.train import train_endtoend
 from cryotome.learners.endtoend.training_data import read_material, score_material
-from cryotome.learners.loop.batches import Supply
+from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.learners.loop.curves import write_curve
 from cryotome.learners.loop.step import precision_of
 from cryotome.learners.predictions import write_predictions
 from cryotome.runtime.devices import peak_memory, pick_device, repeat_exactly, use_threads
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -45,7 +45,7 @@ def main(
     network, weights = build_classifier(
         encoder, model, weights_dir, side=material.side, seed=seed, lora=card.get("lora")
     )
-    network, supply = network.to(on), Supply(material.pixels, on)
+    network, supply = network.to(on), BatchLoader(material.pixels, on)
     precision = precision_of(card, on)
     notes = {"weights_sha256": weights, "model": model, "head": card, "recipe": recipe}
     notes |= {name: material.stamps[name] for name in ("cells_sha256", "patches_sha256")}
@@ -72,4 +72,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -10,10 +10,10 @@ from cryotome.core import step_versions as recipes
 from cryotome.core.files import sha256
 from cryotome.data.cohorts import load_patients, load_slides
 from cryotome.encoders.bag_store import BagFolders
-from cryotome.learners.mil.train import gather_bags, patients_with_bags, score_patients
+from cryotome.learners.mil.train import load_bags, patients_with_bags, score_patients
 from cryotome.learners.predictions import SCORED, write_predictions
 from cryotome.runtime.devices import peak_memory, pick_device, repeat_exactly, use_threads
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 
 def main(
@@ -38,7 +38,7 @@ def main(
     table = pd.concat(map(load_slides, slides, folders), ignore_index=True)
     targets = pd.concat(map(load_patients, patients, folders)).set_index("PATIENT")["TARGET"]
     source = BagFolders(folders, bags, model=model, view=view)
-    gathered, empty = gather_bags(table, source.read, which=card["slides"])
+    gathered, empty = load_bags(table, source.read, which=card["slides"])
     roles = pd.read_csv(split, dtype=str, keep_default_na=False)
     fold_of, lost = patients_with_bags(roles, targets, gathered)
     for line in source.summary():
@@ -59,4 +59,4 @@ def main(
 
 
 if __name__ == "__main__":
-    run(main)
+    run_script(main)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import CONFIG
 
-from cryotome.core.cards import check, load_card
+from cryotome.core.cards import load_card, validate
 from cryotome.core.errors import CardError, DataError
 from cryotome.data.annotations.class_folders import _filled
 from cryotome.data.annotations.formats import READERS, read_midog_json
@@ -388,9 +388,9 @@ def test_a_cards_template_names_columns_and_nothing_else(template):
     for key in ("key", "slide"):
         changed = card | {"reading": card["reading"] | {key: template}}
         with pytest.raises(CardError, match=f"mine.yaml, reading.{key}: .* does not match"):
-            check(changed, "dataset", "mine.yaml")
+            validate(changed, "dataset", "mine.yaml")
     fine = card["reading"] | {"key": "{Slide ID}_{uid}-a"}
-    assert check(card | {"reading": fine}, "dataset", "mine.yaml")
+    assert validate(card | {"reading": fine}, "dataset", "mine.yaml")
 
 
 def test_a_template_is_filled_without_obeying_it():

@@ -20,11 +20,11 @@ from tests.workflow.test_workflow import SMALL, jobs, snakemake
 
 from cryotome.core.errors import DownloadError
 from cryotome.data.downloads import download as downloads
-from cryotome.data.downloads.download import check_space, download
-from cryotome.data.downloads.http_client import Web
-from cryotome.data.downloads.receipts import Held, Memory
+from cryotome.data.downloads.download import check_space, download_record
+from cryotome.data.downloads.http_client import HttpClient
+from cryotome.data.downloads.receipts import Cache, VerifiedFile
 from cryotome.data.downloads.repositories import Remote
-from cryotome.data.downloads.transfer import part_of
+from cryotome.data.downloads.transfer import partial_path
 
 CONTENT = bytes(range(256)) * 40  # 10,240 bytes
 NAMES = ["1.png", "2.png", "3.png", "4.png"]
@@ -46,9 +46,11 @@ def card(server, **changes: object) -> dict:
     return about | {"record": record, "files": {r"(\d\.png)": r"mine/\1"}, "expect": 4} | changes
 
 
-def fetch(card: dict, folder: Path, threads: int = 4) -> list[Held]:
-    memory = Memory(folder / "results" / "mine.jsonl")
-    return download(card, "mine", folder / "data", memory, threads=threads, web=Web(QUICK))
+def fetch(card: dict, folder: Path, threads: int = 4) -> list[VerifiedFile]:
+    memory = Cache(folder / "results" / "mine.jsonl")
+    return download_record(
+        card, "mine", folder / "data", memory, threads=threads, web=HttpClient(QUICK)
+    )
 
 
 def asked(server) -> list[str]:
@@ -62,7 +64,7 @@ def test_a_record_is_fetched_and_its_receipt_says_what_was_checked(server, tmp_p
     for name, content in IMAGES.items():
         assert (tmp_path / "data/mine" / name).read_bytes() == content
     md5 = f"md5:{server.pages['/1.png'].md5}"
-    assert held[0] == Held("mine/1.png", SIZE, md5, "md5", "fetched", f"{server.url}/1.png")
+    assert held[0] == VerifiedFile("mine/1.png", SIZE, md5, "md5", "fetched", f"{server.url}/1.png")
     assert [one.file for one in held] == [f"mine/{name}" for name in NAMES]
 
 
@@ -114,7 +116,9 @@ def test_an_image_brought_in_another_format_counts(server, tmp_path):
     (tmp_path / "data/mine").mkdir(parents=True)
     (tmp_path / "data/mine/1.tiff").write_bytes(b"II*\0")
     held = fetch(card(server), tmp_path)
-    assert held[0] == Held("mine/1.tiff", 4, "", "nothing", "by hand", f"{server.url}/1.png")
+    assert held[0] == VerifiedFile(
+        "mine/1.tiff", 4, "", "nothing", "by hand", f"{server.url}/1.png"
+    )
     assert asked(server) == ["/2.png", "/3.png", "/4.png"]
 
 
@@ -214,7 +218,7 @@ def test_the_space_that_is_needed_leaves_out_what_has_come(tmp_path, monkeypatch
     lacking = [Remote("a", (), 7_000_000_000, target="a"), Remote("b", (), None, target="c/b")]
     with pytest.raises(DownloadError, match="has 6.00 GB free, and 7.00 GB are to come"):
         check_space(lacking, tmp_path)
-    with open(part_of(tmp_path / "a"), "wb") as file:
+    with open(partial_path(tmp_path / "a"), "wb") as file:
         file.truncate(2_000_000_000)
     check_space(lacking, tmp_path)
     with pytest.raises(DownloadError, match="and 12.00 GB are to come"):

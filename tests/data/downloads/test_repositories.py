@@ -9,9 +9,9 @@ from broken_server import says, serving
 from conftest import CONFIG
 from tests.data.downloads.test_http_client import QUICK
 
-from cryotome.core.cards import check, load_card, read_yaml
+from cryotome.core.cards import load_card, read_yaml, validate
 from cryotome.core.errors import CardError, DownloadError
-from cryotome.data.downloads.http_client import Web
+from cryotome.data.downloads.http_client import HttpClient
 from cryotome.data.downloads.repositories import Remote, list_record, wanted
 
 RECORDS = sorted(path.stem for path in CONFIG.glob("downloads/*.yaml"))
@@ -25,7 +25,7 @@ def server():
 
 
 def listed(record: dict) -> list[Remote]:
-    ask = Web(QUICK).json
+    ask = HttpClient(QUICK).json
     return list_record(record, ask, ask)
 
 
@@ -206,7 +206,7 @@ def test_no_file_of_a_record_goes_out_of_the_data(target):
 def test_no_card_of_a_record_leads_out_of_the_data(template):
     card = load_card(CONFIG, "downloads", "midog2022") | {"files": {".*": template}}
     with pytest.raises(CardError, match="files"):
-        check(card, "download", "mine.yaml")
+        validate(card, "download", "mine.yaml")
 
 
 def test_a_file_of_unknown_size_may_have_twice_the_cards_gigabytes():

@@ -28,9 +28,9 @@ from conftest import ROOT
 from tests.data.downloads.test_http_client import QUICK
 
 from cryotome.core.errors import DownloadError
-from cryotome.data.downloads.http_client import Web
+from cryotome.data.downloads.http_client import HttpClient
 from cryotome.data.downloads.repositories import Remote
-from cryotome.data.downloads.transfer import checksum_of, fetch_file, part_of
+from cryotome.data.downloads.transfer import checksum_of, fetch_file, partial_path
 
 CONTENT = bytes(range(256)) * 400  # 102,400 bytes
 OTHER = CONTENT[::-1]
@@ -52,7 +52,7 @@ def fetch(server: Server, tmp_path: Path, *paths: str, **changes: object) -> byt
     """Fetch /a, whole or not at all; return what lies there."""
     target = tmp_path / "deep" / "a.png"
     page = server.pages["/a"]
-    said = fetch_file(remote(server, page, *paths, **changes), target, Web(QUICK))
+    said = fetch_file(remote(server, page, *paths, **changes), target, HttpClient(QUICK))
     assert said == f"md5:{hashlib.md5(target.read_bytes()).hexdigest()}"
     assert [path.name for path in target.parent.iterdir()] == ["a.png"], "no part is left"
     return target.read_bytes()
@@ -121,7 +121,7 @@ def test_what_lasts_is_named_and_nothing_arrives(server, tmp_path, manners, said
     assert said in refused(server, tmp_path)
     assert len(server.requests("/a")) <= 6
     left = {path.suffix for path in (tmp_path / "deep").iterdir()}
-    assert not left or part_of(tmp_path / "deep" / "a.png").stat().st_size, (
+    assert not left or partial_path(tmp_path / "deep" / "a.png").stat().st_size, (
         "an empty part is nothing"
     )
 
@@ -145,7 +145,7 @@ def test_whatever_a_server_does_the_file_is_right_or_absent(server, tmp_path, se
         server.put("/a", CONTENT, *draw.choices(ALL, k=6), well).etag = f'"{draw.randrange(2)}"'
         target = tmp_path / str(run // 2) / "a.png"
         try:
-            fetch_file(remote(server, server.pages["/a"]), target, Web(QUICK))
+            fetch_file(remote(server, server.pages["/a"]), target, HttpClient(QUICK))
         except DownloadError:
             assert not target.exists()
         else:
@@ -157,7 +157,7 @@ def test_a_broken_transfer_goes_on_and_fetches_the_rest_alone(server, tmp_path):
     server.put("/a", CONTENT, breaks(60_000), well)
     told: list[int] = []
     target = tmp_path / "a.png"
-    fetch_file(remote(server, server.pages["/a"]), target, Web(QUICK), told.append)
+    fetch_file(remote(server, server.pages["/a"]), target, HttpClient(QUICK), told.append)
     first, second = server.requests("/a")
     assert first == ["/a", None, 200, 60_000]
     assert second == ["/a", "bytes=60000-", 206, 42_400]
@@ -182,7 +182,7 @@ def test_a_part_of_unknown_edition_is_not_continued_where_no_checksum_would_tell
     server.put("/a", CONTENT)
     target = tmp_path / "deep" / "a.png"
     target.parent.mkdir()
-    part_of(target).write_bytes(OTHER[:5000])
+    partial_path(target).write_bytes(OTHER[:5000])
     assert fetch(server, tmp_path, checksum=None) == CONTENT
     assert [line[1] for line in server.asked] == [None]
 
@@ -192,7 +192,7 @@ def test_a_part_that_is_wrong_is_found_out_by_the_checksum(server, tmp_path):
     target = tmp_path / "deep" / "a.png"
     target.parent.mkdir()
     for wrong in (OTHER[:5000], OTHER, OTHER + b"longer"):
-        part_of(target).write_bytes(wrong)
+        partial_path(target).write_bytes(wrong)
         assert fetch(server, tmp_path) == CONTENT
         target.unlink()
 
@@ -201,7 +201,7 @@ def test_a_part_that_is_complete_is_not_fetched_again(server, tmp_path):
     server.put("/a", CONTENT)
     target = tmp_path / "deep" / "a.png"
     target.parent.mkdir()
-    part_of(target).write_bytes(CONTENT)
+    partial_path(target).write_bytes(CONTENT)
     assert fetch(server, tmp_path) == CONTENT
     assert server.asked == []
 
@@ -225,7 +225,7 @@ def test_a_git_object_id_is_a_checksum(server, tmp_path):
     server.put("/a", b"abc")
     known = {"checksum": "git:f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f", "size": 3}
     page = server.pages["/a"]
-    fetch_file(remote(server, page, **known), tmp_path / "a.png", Web(QUICK))
+    fetch_file(remote(server, page, **known), tmp_path / "a.png", HttpClient(QUICK))
     assert checksum_of(tmp_path / "a.png", remote(server, page, **known)) == known["checksum"]
     assert "twice its checksum was another (git:" in refused(
         server, tmp_path, **known | {"checksum": "git:" + "0" * 40}
@@ -263,14 +263,14 @@ def test_a_killed_process_leaves_what_came_and_the_next_goes_on(server, tmp_path
     first = process(server, target)
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and (
-        not part_of(target).exists() or part_of(target).stat().st_size < 8192
+        not partial_path(target).exists() or partial_path(target).stat().st_size < 8192
     ):
         time.sleep(0.01)
     with pytest.raises(DownloadError, match="another process fetches it right now"):
-        fetch_file(remote(server, server.pages["/a"]), target, Web(QUICK))
+        fetch_file(remote(server, server.pages["/a"]), target, HttpClient(QUICK))
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
-    came = part_of(target).stat().st_size
+    came = partial_path(target).stat().st_size
     assert 8192 <= came < 102_400
     assert not target.exists()
     second = process(server, target)

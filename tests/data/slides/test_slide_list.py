@@ -5,7 +5,7 @@ from conftest import CONFIG
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError, DataError
 from cryotome.data.slides.slide_list import _named, labelled_slides, look_for_slides, slide_files
-from cryotome.study.site import PLAN, settle
+from cryotome.study.site import PLAN, resolve_site
 from cryotome.study.study import Study
 
 
@@ -18,7 +18,7 @@ def roth(tmp_path, monkeypatch):
     for name in ("u/TCGA-3L-AA1B-01Z-00-DX1.8A.svs", "TCGA-4N-A93T-01Z-00-DX1.82.svs", "n.txt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
-    site = settle(config | {"data_root": str(tmp_path)}, tmp_path)
+    site = resolve_site(config | {"data_root": str(tmp_path)}, tmp_path)
     return Study(site.study, CONFIG), site, folder
 
 
@@ -75,7 +75,7 @@ def test_only_slides_of_labelled_patients_are_classified(roth, shared):
 
 def test_invented_slides_are_known_before_they_are_drawn(tmp_path):
     config = read_yaml(CONFIG / "config.yaml")
-    study, site = Study(config, CONFIG), settle(config, tmp_path)
+    study, site = Study(config, CONFIG), resolve_site(config, tmp_path)
     files = slide_files(study, site, "demo_cohort")
     assert files["DC-001-DX1"] == "results/demo/demo_cohort/slides/DC-001-DX1.tiff"
     assert len(files) == 14

@@ -17,7 +17,13 @@ from cryotome.core.errors import CryotomeError, DataError, StoreError
 from cryotome.data.demo.cohorts import Cohort
 from cryotome.data.demo.slides import make_slides
 from cryotome.data.slides.tile_grid import read_tile
-from cryotome.data.slides.tile_store import _jpegs, listed, read_tiles, stamp_of, write_tiles
+from cryotome.data.slides.tile_store import (
+    _jpegs,
+    listed,
+    read_tiles,
+    source_fingerprint,
+    write_tiles,
+)
 
 TENFOLD = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}
 STORED = {"mpp": 0.5, "side": 512, "least_tissue": 0.5, "stored": 256, "quality": 90}
@@ -90,7 +96,7 @@ def test_a_store_says_what_it_was_made_from(cohort, tmp_path):
     }  # fmt: skip
     assert json.loads(stamps["card"])["tiling"] == {"mpp": 1.0, "side": 32, "least_tissue": 0.5}
     assert listed(tmp_path / "s.h5")["tissue_mm2"] == round(tiles.tissue.sum() * 0.032**2, 3)
-    assert stamps["slide_stamp"] == stamp_of(cohort / "DC-001-DX1.tiff")
+    assert stamps["slide_stamp"] == source_fingerprint(cohort / "DC-001-DX1.tiff")
 
 
 def test_the_oddities_of_the_demo_stop_nothing(cohort, tmp_path):

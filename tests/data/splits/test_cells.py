@@ -8,7 +8,7 @@ from conftest import CONFIG, windows_of
 from cryotome.core.cards import load_card
 from cryotome.core.errors import SplitError, StoreError
 from cryotome.data.cells import read_cells
-from cryotome.data.splits.cells import draw_split, rows_of
+from cryotome.data.splits.cells import draw_split, indices_of
 
 
 def draw(cells, scheme="random", fraction="1.0", fold=0, **how):
@@ -314,6 +314,6 @@ def test_midog2022_without_shared_pixels_trains_on_10762_cells(shared):
 
 
 def test_a_store_that_lacks_cells_is_told_how_many():
-    assert rows_of(np.array([5, 3, 9]), pd.Series([9, 5])).tolist() == [2, 0]
+    assert indices_of(np.array([5, 3, 9]), pd.Series([9, 5])).tolist() == [2, 0]
     with pytest.raises(SplitError, match="lacks 2 cells of the split, first 7"):
-        rows_of(np.array([5, 3, 9]), pd.Series([9, 7, 8]))
+        indices_of(np.array([5, 3, 9]), pd.Series([9, 7, 8]))

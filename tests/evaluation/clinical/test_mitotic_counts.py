@@ -7,7 +7,7 @@ from cryotome.evaluation.clinical.mitotic_counts import (
     agreement,
     bland_altman,
     count_regions,
-    once_each,
+    deduplicate_tests,
 )
 
 CELLS = pd.DataFrame(
@@ -70,7 +70,7 @@ def test_one_region_has_a_difference_and_no_limits():
 
 def test_a_region_that_several_folds_test_counts_once_with_its_mean():
     both = pd.concat([counts([2, 6]), counts([4, 0], fold=1)])
-    table = once_each(both)
+    table = deduplicate_tests(both)
     assert len(table) == 2
     assert (table["counted"] - table["annotated"]).tolist() == [1.5, 1.5]  # 3 in 2 mm²
     assert set(table["unit"]) == {"per mm2"}

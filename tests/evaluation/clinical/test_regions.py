@@ -5,7 +5,12 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.data.demo.mitoses import DOMAINS, SLIDE_DOMAIN
-from cryotome.evaluation.clinical.regions import areas_of, read_fold, whole_regions, with_regions
+from cryotome.evaluation.clinical.regions import (
+    areas_of,
+    fully_tested_regions,
+    join_regions,
+    read_fold,
+)
 
 CELLS = pd.DataFrame(
     {
@@ -26,8 +31,8 @@ def split(**roles) -> pd.DataFrame:
 
 
 def whole(cells: pd.DataFrame = CELLS, **roles) -> set[str]:
-    table = with_regions(cells, {})
-    return set(table["region"][whole_regions(table, split(**roles))])
+    table = join_regions(cells, {})
+    return set(table["region"][fully_tested_regions(table, split(**roles))])
 
 
 def test_a_region_of_which_every_cell_is_tested_counts():
@@ -50,19 +55,19 @@ def test_a_fold_of_random_cells_counts_no_region_even_where_chance_tests_one_who
 
 
 def test_where_every_image_is_one_cell_regions_are_slides():
-    table = with_regions(CELLS.assign(image=np.arange(12).astype(str)), {})
+    table = join_regions(CELLS.assign(image=np.arange(12).astype(str)), {})
     assert table["region"].tolist() == list("111111112222")
 
 
 def test_the_cells_of_a_region_add_up_to_its_area():
-    table = with_regions(CELLS, {"lung": 2.0})
+    table = join_regions(CELLS, {"lung": 2.0})
     area = table.groupby("region", observed=True)["mm2"].sum(min_count=1)
     assert area[["a", "b"]].tolist() == [2.0, 2.0]
     assert np.isnan(area["c"])  # no area is known in skin
 
 
 def test_a_fold_knows_the_domains_that_it_trains_on():
-    table = with_regions(CELLS, {})
+    table = join_regions(CELLS, {})
     fold = read_fold("except_skin", 3, table, split(_0="train", _1="validation", _8="validation"))
     assert (fold.scheme, fold.number, fold.trained) == ("except_skin", 3, frozenset({"lung"}))
 

@@ -11,7 +11,12 @@ from cryotome.core.cards import load_card
 from cryotome.core.errors import StoreError
 from cryotome.core.files import sha256
 from cryotome.data.splits.cells import draw_split
-from cryotome.evaluation.clinical.row_summary import COLUMNS, of_rows, read_dataset, read_scored
+from cryotome.evaluation.clinical.row_summary import (
+    COLUMNS,
+    read_dataset,
+    read_scored,
+    summarise_rows,
+)
 from cryotome.evaluation.scores import choose_threshold
 
 ABOUT = {"order": [["m", "good"], ["m", "poor"]], "statistics": {"draws": 50}}
@@ -76,7 +81,7 @@ def study(tmp_path_factory):
     return (
         cells,
         predictions,
-        of_rows({"d": read(folder, {"a": 2.0, "b": 2.0})}, predictions, ABOUT),
+        summarise_rows({"d": read(folder, {"a": 2.0, "b": 2.0})}, predictions, ABOUT),
     )
 
 
@@ -159,7 +164,7 @@ def test_operating_points_name_the_domains_trained_and_tested(study):
 
 def test_one_domain_one_row_and_no_area_leave_out_what_cannot_be_said(tmp_path):
     _, predictions = make(tmp_path, ["random"], domains="a", rows=["good"])
-    tables = of_rows({"d": read(tmp_path)}, predictions, ABOUT)
+    tables = summarise_rows({"d": read(tmp_path)}, predictions, ABOUT)
     assert tables["counts"].empty and list(tables["counts"].columns) == COLUMNS["counts"]
     assert tables["agreement"].empty
     assert tables["calibration"]["where"].tolist() == ["in"]
@@ -171,7 +176,7 @@ def test_one_domain_one_row_and_no_area_leave_out_what_cannot_be_said(tmp_path):
 def test_folds_and_rows_that_lack_are_left_out(tmp_path):
     _, predictions = make(tmp_path, ["slide_grouped"])
     some = [p for p in predictions if "good" in str(p) and p.name == "fold=1.csv"]
-    tables = of_rows({"d": read(tmp_path)}, some, ABOUT)
+    tables = summarise_rows({"d": read(tmp_path)}, some, ABOUT)
     assert set(tables["counts"]["fold"]) == {1}
     assert set(tables["agreement"]["unit"]) == {"per region"}
 

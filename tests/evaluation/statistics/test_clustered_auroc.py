@@ -5,18 +5,18 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from cryotome.evaluation.statistics.clustered_auroc import (
+    auroc_interval,
+    difference_interval,
     effective_number,
-    gap_interval,
     influence,
-    interval,
 )
 from cryotome.evaluation.statistics.fold_tests import (
     corrected_t,
     equivalence,
-    least_p,
     quantiles,
+    smallest_possible_p,
     t_test,
-    variance_parts,
+    variance_components,
 )
 from cryotome.evaluation.statistics.learning_curves import crossing, fit_curve
 
@@ -108,19 +108,19 @@ def test_clustered_errors_are_larger_where_slides_differ():
 
 
 def test_the_interval_is_on_the_logit_scale_and_wider_with_few_slides():
-    low, high = interval(0.8, 0.02, freedom=np.inf)
+    low, high = auroc_interval(0.8, 0.02, freedom=np.inf)
     reach = 1.959964 * 0.02 / 0.16
     assert (low, high) == pytest.approx(
         tuple(1 / (1 + np.exp(-(np.log(4) + s * reach))) for s in (-1, 1)), abs=1e-6
     )
-    few = interval(0.8, 0.02, freedom=5)
+    few = auroc_interval(0.8, 0.02, freedom=5)
     assert few[0] < low < high < few[1]
-    assert np.isnan(interval(1.0, 0.0, freedom=5)).all()
-    assert np.isnan(interval(0.7, np.nan, freedom=5)).all()
+    assert np.isnan(auroc_interval(1.0, 0.0, freedom=5)).all()
+    assert np.isnan(auroc_interval(0.7, np.nan, freedom=5)).all()
 
 
 def test_a_gap_and_its_p_value_agree():
-    low, high = gap_interval(0.05, 0.02, freedom=9)
+    low, high = difference_interval(0.05, 0.02, freedom=9)
     assert (low, high) == pytest.approx((0.05 - 2.262157 * 0.02, 0.05 + 2.262157 * 0.02))
     assert t_test(2.262157 * 0.02, 0.02, 9) == pytest.approx(0.05, abs=1e-6)
     assert np.isnan(t_test(0.0, 0.0, 9))
@@ -145,8 +145,8 @@ def test_corrected_t_by_hand():
 
 def test_five_folds_cannot_reach_significance_by_signs():
     gaps = np.arange(1, 6) / 100
-    assert stats.wilcoxon(gaps).pvalue == least_p(5) == 0.0625
-    assert least_p(6) < 0.05
+    assert stats.wilcoxon(gaps).pvalue == smallest_possible_p(5) == 0.0625
+    assert smallest_possible_p(6) < 0.05
 
 
 @pytest.mark.parametrize(
@@ -161,14 +161,14 @@ def test_equivalence_within_a_stated_margin(value, error, said):
 def test_seed_and_draw_variance_apart():
     """Folds 0.80 and 0.84 in the mean, seeds +-0.01 about it: seed variance 0.0002."""
     values = np.array([[0.79, 0.81], [0.83, 0.85]])
-    parts = variance_parts(values, chance=True)
+    parts = variance_components(values, chance=True)
     assert parts["sd_seed"] == pytest.approx(np.sqrt(0.0002))
     assert parts["sd_draw"] == pytest.approx(np.sqrt(0.0008 - 0.0001))
-    alone = variance_parts(values[:, :1], chance=True)
+    alone = variance_components(values[:, :1], chance=True)
     assert np.isnan(alone["sd_seed"]) and np.isnan(alone["sd_draw"])  # one seed cannot tell
-    unique = variance_parts(values[:, :1], chance=False)
+    unique = variance_components(values[:, :1], chance=False)
     assert unique == {"sd_seed": 0, "sd_draw": pytest.approx(np.std([0.79, 0.83], ddof=1))}
-    assert np.isnan(variance_parts(values[:1], chance=False)["sd_draw"])
+    assert np.isnan(variance_components(values[:1], chance=False)["sd_draw"])
 
 
 def test_a_learning_law_is_recovered_and_three_fractions_are_too_few():

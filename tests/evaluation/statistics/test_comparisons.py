@@ -5,7 +5,7 @@ from statsmodels.stats.multitest import multipletests
 
 from cryotome.evaluation.statistics.comparisons import comparisons, intervals, variances
 from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
-from cryotome.evaluation.statistics.paired_scores import Block
+from cryotome.evaluation.statistics.paired_scores import PairedScores
 from cryotome.evaluation.statistics.rows import read_blocks
 
 ABOUT = {"draws": 300, "alpha": 0.05, "margin": 0.02}
@@ -16,10 +16,12 @@ NONE = pd.DataFrame(columns=KNOWN)
 KEYS = ("d", "random", "1.0", "all")
 
 
-def block(slides: int = 20, folds: int = 3, seed: int = 0, shift: float = 0.0, **trained) -> Block:
+def block(
+    slides: int = 20, folds: int = 3, seed: int = 0, shift: float = 0.0, **trained
+) -> PairedScores:
     """Cells of many slides scored by a good row, the same again, a bad and a worse one."""
     rng = np.random.default_rng(seed)
-    found = Block()
+    found = PairedScores()
     for fold in range(folds):
         slide = np.repeat(np.arange(slides), 20)
         ids = np.arange(len(slide)) + fold  # every fold tests other cells

@@ -7,7 +7,7 @@ import pytest
 
 from cryotome.core.errors import StoreError
 from cryotome.core.files import sha256
-from cryotome.evaluation.statistics.paired_scores import gather_blocks
+from cryotome.evaluation.statistics.paired_scores import load_paired_scores
 
 CELLS = pd.DataFrame(
     {"slide": np.arange(40) // 5, "domain": ["a"] * 20 + ["b"] * 20}, index=pd.RangeIndex(40)
@@ -35,7 +35,7 @@ def write(
 
 def test_rows_of_one_question_stand_beside_each_other(tmp_path):
     paths = [write(tmp_path, h, fold=f, seed=s) for s, h in enumerate("pq") for f in (0, 1)]
-    blocks = gather_blocks(paths, {"d": CELLS})
+    blocks = load_paired_scores(paths, {"d": CELLS})
     assert list(blocks) == [("d", "random", "1.0", "all"), ("d", "random", "1.0", "domains")]
     whole, by_domain = blocks.values()
     assert whole.rows == ["m + p", "m + q"]
@@ -47,7 +47,7 @@ def test_rows_of_one_question_stand_beside_each_other(tmp_path):
 
 
 def test_one_domain_is_not_reported_twice(tmp_path):
-    blocks = gather_blocks([write(tmp_path, "p")], {"d": CELLS.assign(domain="a")})
+    blocks = load_paired_scores([write(tmp_path, "p")], {"d": CELLS.assign(domain="a")})
     assert list(blocks) == [("d", "random", "1.0", "all")]
 
 
@@ -57,7 +57,7 @@ def test_schemes_of_domains_are_pooled_too(tmp_path):
         write(tmp_path, "p", "except_a_matched", ids=range(20)),
         write(tmp_path, "p", "except_b_matched", ids=range(20, 40)),
     ]
-    blocks = gather_blocks(paths, {"d": CELLS})
+    blocks = load_paired_scores(paths, {"d": CELLS})
     counts = {keys[1:]: len(block.parts) for keys, block in blocks.items()}
     assert counts[("from_*", "1.0", "in")] == counts[("from_*", "1.0", "out")] == 2
     assert counts[("from_a", "1.0", "in")] == 1
@@ -68,7 +68,7 @@ def test_schemes_of_domains_are_pooled_too(tmp_path):
 
 def test_the_mean_over_parts_is_what_every_statistic_is_about(tmp_path):
     paths = [write(tmp_path, "p", fold=f, seed=f) for f in (0, 1)]
-    block = gather_blocks(paths, {"d": CELLS})[("d", "random", "1.0", "all")]
+    block = load_paired_scores(paths, {"d": CELLS})[("d", "random", "1.0", "all")]
     mean = block.by_fold("m + p").mean()
     assert block.influence("m + p", clusters=block.slides).auroc == pytest.approx(mean, abs=1e-12)
     draws = block.draws("m + p", slides=block.slides, draws=2000)
@@ -78,24 +78,24 @@ def test_the_mean_over_parts_is_what_every_statistic_is_about(tmp_path):
 def test_rows_scored_on_other_cells_are_refused(tmp_path):
     paths = [write(tmp_path, "p"), write(tmp_path, "q", ids=range(1, 40))]
     with pytest.raises(StoreError, match="head=q.*was not scored on the cells of the other rows"):
-        gather_blocks(paths, {"d": CELLS.assign(domain="a")})
+        load_paired_scores(paths, {"d": CELLS.assign(domain="a")})
 
 
 def test_a_row_that_lacks_a_fold_is_refused(tmp_path):
     paths = [write(tmp_path, "p", fold=0), write(tmp_path, "p", fold=1), write(tmp_path, "q")]
     with pytest.raises(StoreError, match="m . q lacks a fold or domain of d, random, 1.0, all"):
-        gather_blocks(paths, {"d": CELLS})
+        load_paired_scores(paths, {"d": CELLS})
 
 
 def test_cells_of_another_domain_first_are_refused_too(tmp_path):
     paths = [write(tmp_path, "p", ids=range(15, 40)), write(tmp_path, "q", ids=range(20, 40))]
     with pytest.raises(StoreError, match="was not scored on the cells of the other rows"):
-        gather_blocks(paths, {"d": CELLS})
+        load_paired_scores(paths, {"d": CELLS})
 
 
 def test_folds_that_part_the_slides_are_known_as_grouped(tmp_path):
     halves = [write(tmp_path, "p", "slide_grouped", f, range(20 * f, 20 * f + 20)) for f in (0, 1)]
-    blocks = gather_blocks(halves, {"d": CELLS.assign(domain="a")})
+    blocks = load_paired_scores(halves, {"d": CELLS.assign(domain="a")})
     assert blocks[("d", "slide_grouped", "1.0", "all")].grouped
-    both = gather_blocks([write(tmp_path, "p", fold=f) for f in (0, 1)], {"d": CELLS})
+    both = load_paired_scores([write(tmp_path, "p", fold=f) for f in (0, 1)], {"d": CELLS})
     assert not both[("d", "random", "1.0", "all")].grouped

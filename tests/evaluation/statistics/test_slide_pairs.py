@@ -6,9 +6,9 @@ from cryotome.evaluation.statistics import slide_pairs as pairs
 from cryotome.evaluation.statistics.slide_pairs import (
     auroc_within,
     count_wins,
-    draw_slides,
     draw_slides_in_parts,
     resample,
+    resample_slides,
 )
 
 
@@ -48,7 +48,7 @@ def test_weighted_slides_are_weighted_cells(monkeypatch, dense, at_once):
     monkeypatch.setattr(pairs, "DENSE", dense)  # 0: cells are sorted, slides are not paired
     monkeypatch.setattr(pairs, "AT_ONCE", at_once)
     slide, label, score = cells()
-    counts = draw_slides(7, draws=5, seed=1)
+    counts = resample_slides(7, draws=5, seed=1)
     expected = [roc_auc_score(label, score, sample_weight=c[slide]) for c in counts]
     assert count_wins(slide, label, score).weighted(counts) == pytest.approx(expected, abs=1e-12)
 
@@ -57,7 +57,7 @@ def test_many_slides_take_memory_by_cells_and_give_the_same(monkeypatch):
     slide, label, score = cells(400, slides=150)
     names, counts = (
         np.unique(slide.astype(str)),
-        draw_slides(len(np.unique(slide)), draws=9, seed=0),
+        resample_slides(len(np.unique(slide)), draws=9, seed=0),
     )
     dense = count_wins(slide, label, score)
     monkeypatch.setattr(pairs, "DENSE", len(names) - 1)
@@ -69,7 +69,7 @@ def test_many_slides_take_memory_by_cells_and_give_the_same(monkeypatch):
 
 
 def test_draws_in_parts_are_the_draws_at_once(monkeypatch):
-    whole = draw_slides(50, draws=20, seed=3)
+    whole = resample_slides(50, draws=20, seed=3)
     monkeypatch.setattr(pairs, "AT_ONCE", 200)
     parts = list(draw_slides_in_parts(50, draws=20, seed=3))
     assert [len(part) for part in parts] == [4] * 5

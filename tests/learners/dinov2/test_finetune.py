@@ -15,7 +15,7 @@ from cryotome.core.cards import load_card
 from cryotome.core.errors import TrainingError
 from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.network import build_network
-from cryotome.learners.dinov2.finetune import cost_of, finetune, publish
+from cryotome.learners.dinov2.finetune import cost_of, export_encoder, finetune
 from cryotome.learners.loop.checkpoints import checkpointed
 
 SEEN = ["images_per_second", "memory_gb"]  # what differs from run to run
@@ -31,7 +31,7 @@ def whole(tmp_path, **changes):
     folder = tmp_path / "whole"
     with checkpointed(folder, {}) as checkpoint:
         learner, fit = run(folder, checkpoint, **changes)
-        publish(folder, fit, tmp_path / "whole.pt", tmp_path / "whole_all")
+        export_encoder(folder, fit, tmp_path / "whole.pt", tmp_path / "whole_all")
     return learner, fit
 
 
@@ -113,7 +113,7 @@ def test_sigkill_in_another_process_changes_no_bit(tmp_path):
     with checkpointed(folder, {}) as checkpoint:
         assert checkpoint.load()["step"] == 4
         _, fit = run(folder, checkpoint, drop_path=0.2)
-        publish(folder, fit, tmp_path / "again.pt", tmp_path / "again_all")
+        export_encoder(folder, fit, tmp_path / "again.pt", tmp_path / "again_all")
     pd.testing.assert_frame_equal(fit.curve.drop(columns=SEEN), unbroken.curve.drop(columns=SEEN))
     for name in ("4.pt", "8.pt"):
         first, second = (torch.load(tmp_path / f"{of}_all" / name) for of in ("whole", "again"))

@@ -4,7 +4,13 @@ from conftest import CONFIG
 from small_dino import finetune_card, small_learner
 
 from cryotome.core.cards import load_card
-from cryotome.learners.dinov2.schedule import Rates, factors_of, rates_at, set_rates, warmed
+from cryotome.learners.dinov2.schedule import (
+    Schedule,
+    factors_of,
+    schedule_at,
+    set_rates,
+    with_warmup,
+)
 
 S_NCT = load_card(CONFIG, "finetunes", "dinov2_s_nct")
 S_TCGA = load_card(CONFIG, "finetunes", "dinov2_s_tcga")
@@ -12,7 +18,7 @@ S_TCGA = load_card(CONFIG, "finetunes", "dinov2_s_tcga")
 
 def test_rates_at_the_published_checkpoints_are_those_of_the_original_scheduler():
     """training.md, 1.1: stopping early is no short schedule."""
-    nct, tcga = rates_at(1999, S_NCT), rates_at(29999, S_TCGA)
+    nct, tcga = schedule_at(1999, S_NCT), schedule_at(29999, S_TCGA)
     assert nct.learning_rate == pytest.approx(9.7e-5, abs=5e-7)
     assert nct.weight_decay == pytest.approx(0.055, abs=5e-4)
     assert nct.momentum == pytest.approx(0.99457, abs=5e-6)
@@ -29,20 +35,20 @@ def test_rates_at_the_published_checkpoints_are_those_of_the_original_scheduler(
 )
 def test_the_peak_follows_the_root_of_the_batch(name, peak):
     card = load_card(CONFIG, "finetunes", name)
-    assert rates_at(999, card).learning_rate == pytest.approx(peak, rel=1e-3)
-    assert rates_at(1000, card).learning_rate == pytest.approx(peak, rel=1e-3)
-    assert rates_at(0, card).learning_rate == 0
-    assert rates_at(9999, card).learning_rate == pytest.approx(1e-6, rel=1e-4)
+    assert schedule_at(999, card).learning_rate == pytest.approx(peak, rel=1e-3)
+    assert schedule_at(1000, card).learning_rate == pytest.approx(peak, rel=1e-3)
+    assert schedule_at(0, card).learning_rate == 0
+    assert schedule_at(9999, card).learning_rate == pytest.approx(1e-6, rel=1e-4)
 
 
 def test_prototypes_stay_for_a_pseudo_epoch():
-    assert rates_at(99, S_NCT).last_layer == 0
-    assert rates_at(100, S_NCT).last_layer == rates_at(100, S_NCT).learning_rate > 0
+    assert schedule_at(99, S_NCT).last_layer == 0
+    assert schedule_at(100, S_NCT).last_layer == schedule_at(100, S_NCT).learning_rate > 0
 
 
 def test_a_warm_up_of_no_length_is_over():
-    assert warmed(0, 0, start=0, end=1) == 1
-    assert warmed(0, 1, start=0, end=1) == 1
+    assert with_warmup(0, 0, start=0, end=1) == 1
+    assert with_warmup(0, 1, start=0, end=1) == 1
 
 
 def test_multipliers_of_twelve_layers_are_those_of_the_original():
@@ -73,7 +79,7 @@ def test_every_weight_is_in_one_group_with_its_rates():
     groups = learner.optimizer.param_groups
     grouped = [id(weight) for group in groups for weight in group["params"]]
     assert sorted(grouped) == sorted(id(weight) for weight in learner.student.parameters())
-    set_rates(learner.optimizer, Rates(1.0, 0.5, 0.0, 1.0, 0.04))
+    set_rates(learner.optimizer, Schedule(1.0, 0.5, 0.0, 1.0, 0.04))
     rates = {id(weight): (g["lr"], g["weight_decay"]) for g in groups for weight in g["params"]}
     network, head = learner.student.backbone.network, learner.student.head
     assert rates[id(network.blocks[1].mlp.fc1.weight)] == pytest.approx((0.9, 0.5))
@@ -88,6 +94,6 @@ def test_a_weight_moves_as_adamw_moves_it():
     weight = learner.student.head.layers[0].weight
     before = weight.detach().clone()
     weight.grad = torch.full_like(weight, 3.0)
-    set_rates(learner.optimizer, Rates(0.01, 0.5, 0.01, 1.0, 0.04))
+    set_rates(learner.optimizer, Schedule(0.01, 0.5, 0.01, 1.0, 0.04))
     learner.optimizer.step()
     assert torch.allclose(weight, before - 0.01 * (1 + 0.5 * before), atol=1e-6)

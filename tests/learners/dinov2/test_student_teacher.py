@@ -9,15 +9,15 @@ from torch.nn.functional import log_softmax
 from cryotome.learners.dinov2.crops import draw_crops, make_crops
 from cryotome.learners.dinov2.losses import koleo, sinkhorn_knopp
 from cryotome.learners.dinov2.masks import Masks, draw_masks
-from cryotome.learners.dinov2.sampling import CROPS, numbers, torch_numbers
-from cryotome.learners.dinov2.schedule import Rates
+from cryotome.learners.dinov2.sampling import CROPS, generator_for, torch_generator_for
+from cryotome.learners.dinov2.schedule import Schedule
 from cryotome.learners.dinov2.student_teacher import LOSSES
 
 
 def batch(card, count=4, at=0):
     images = coloured(count).supply.pixels
-    draws = draw_crops(count, 28, card["crops"], torch_numbers(0, CROPS, at))
-    return images, draws, Masks.of(draw_masks(2 * count, 4, card["masks"], numbers(0, 2, at)))
+    draws = draw_crops(count, 28, card["crops"], torch_generator_for(0, CROPS, at))
+    return images, draws, Masks.of(draw_masks(2 * count, 4, card["masks"], generator_for(0, 2, at)))
 
 
 def test_the_teacher_begins_as_the_student_head_included():
@@ -82,7 +82,7 @@ def test_the_teacher_follows_by_its_momentum():
 def test_gradients_are_clipped_for_backbone_and_head_apart():
     card = finetune_card(clip=1e-3)
     learner = small_learner(card)
-    learner.learn(*batch(card), Rates(0.0, 0.0, 0.0, 1.0, 0.04))
+    learner.learn(*batch(card), Schedule(0.0, 0.0, 0.0, 1.0, 0.04))
     for part in (learner.student.backbone, learner.student.head):
         norms = [weight.grad.norm() for weight in part.parameters() if weight.grad is not None]
         assert float(torch.stack(norms).norm()) == pytest.approx(1e-3, rel=1e-3)
@@ -92,7 +92,7 @@ def test_a_step_moves_the_student_all_of_it_and_the_teacher_behind_it():
     card = finetune_card()
     learner = small_learner(card)
     before, old = (deepcopy(n.state_dict()) for n in (learner.student, learner.teacher))
-    losses = learner.learn(*batch(card), Rates(1e-3, 0.04, 1e-3, 0.9, 0.04))
+    losses = learner.learn(*batch(card), Schedule(1e-3, 0.04, 1e-3, 0.9, 0.04))
     assert losses.isfinite().all()
     moved = {n for n, w in learner.student.named_parameters() if not torch.equal(w, before[n])}
     assert moved == {name for name, _ in learner.student.named_parameters()}
@@ -108,7 +108,7 @@ def test_one_batch_is_learned_far_below_the_uniform_level():
     images, draws, masks = batch(card)
     sums = []
     for _ in range(120):
-        losses = learner.learn(images, draws, masks, Rates(3e-3, 0, 3e-3, 0.9, 0.04))
+        losses = learner.learn(images, draws, masks, Schedule(3e-3, 0, 3e-3, 0.9, 0.04))
         sums.append(float(losses[:3].sum()))
     uniform = np.log(64) * 1.5  # the masked half of the crops counts half
     assert sums[0] > 0.9 * uniform

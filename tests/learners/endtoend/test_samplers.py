@@ -6,7 +6,7 @@ from cryotome.learners.endtoend.samplers import (
     Cells,
     class_balanced,
     image_balanced,
-    natural,
+    uniform,
 )
 
 
@@ -29,7 +29,7 @@ def test_the_image_balanced_sampler_balances_slides_and_classes():
 def test_the_other_samplers():
     label = np.array([1] * 10 + [0] * 90)
     cells = Cells(np.arange(100), label, np.zeros(100))
-    for sampler, share in ((class_balanced, 0.5), (natural, 0.1)):
+    for sampler, share in ((class_balanced, 0.5), (uniform, 0.1)):
         picked = drawn(sampler(cells))
         assert label[picked].mean() == pytest.approx(share, abs=0.03)
         assert set(picked) == set(range(100))

@@ -12,8 +12,8 @@ from cryotome.core.errors import SplitError, TrainingError
 from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.samplers import Cells
 from cryotome.learners.endtoend.train import train_endtoend
-from cryotome.learners.endtoend.training_data import Material, centred, score_cells
-from cryotome.learners.loop.batches import Supply
+from cryotome.learners.endtoend.training_data import TrainingData, centre_crops, score_cells
+from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.runtime.devices import multiplies_bf16
 
@@ -42,7 +42,7 @@ def material(patches, train, watch):
     label = np.concatenate([train.label, watch.label])
     slide = np.concatenate([train.slide, watch.slide])
     table = pd.DataFrame({"id": rows, "role": roles, "label": label, "slide": slide, "row": rows})
-    return Material(patches, table, {"seen": 32})
+    return TrainingData(patches, table, {"seen": 32})
 
 
 def head(steps=40, learning_rate=0.003, every=10, **more):
@@ -58,7 +58,7 @@ def train(seed=1, checkpoint=None, model="resnet10t_random", device=CPU, **setti
     network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed, lora=lora)
     network.to(device)
     both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
-    how = {"seed": seed, "supply": Supply(patches, device), "checkpoint": checkpoint}
+    how = {"seed": seed, "supply": BatchLoader(patches, device), "checkpoint": checkpoint}
     fit = train_endtoend(network, both, head(**settings), **how)
     return network, fit, patches, cells
 
@@ -67,8 +67,8 @@ ADAPTED = {"model": "vit_tiny_random", "lora": load_card(CONFIG, "heads", "lora"
 
 
 def logits_of(network, patches, rows):
-    view = lambda stored, _: centred(stored, 32)  # noqa: E731
-    return score_cells(network, Supply(patches, CPU), rows, view=view, precision=torch.float32)
+    view = lambda stored, _: centre_crops(stored, 32)  # noqa: E731
+    return score_cells(network, BatchLoader(patches, CPU), rows, view=view, precision=torch.float32)
 
 
 def test_it_learns_a_bright_bar():
@@ -197,7 +197,7 @@ def breaking(checkpoint, after):
         both,
         head(steps=40, every=4),
         seed=1,
-        supply=Supply(patches, CPU),
+        supply=BatchLoader(patches, CPU),
         checkpoint=checkpoint,
     )
 
@@ -206,7 +206,9 @@ def test_no_validation_cells_is_an_error():
     patches, cells = toy()
     both = material(patches, cells, part(cells, slice(0, 0)))
     with pytest.raises(SplitError, match="No validation cells"):
-        train_endtoend(torch.nn.Linear(1, 1), both, head(), seed=0, supply=Supply(patches, CPU))
+        train_endtoend(
+            torch.nn.Linear(1, 1), both, head(), seed=0, supply=BatchLoader(patches, CPU)
+        )
 
 
 def test_training_cells_of_one_class_are_refused():
@@ -214,7 +216,9 @@ def test_training_cells_of_one_class_are_refused():
     one = part(cells, np.flatnonzero(cells.label == 1))
     with pytest.raises(SplitError, match="training cells are of one class. Raise the fraction"):
         both = material(patches, one, cells)
-        train_endtoend(torch.nn.Linear(1, 1), both, head(), seed=0, supply=Supply(patches, CPU))
+        train_endtoend(
+            torch.nn.Linear(1, 1), both, head(), seed=0, supply=BatchLoader(patches, CPU)
+        )
 
 
 def test_frozen_weights_stay_and_are_in_no_checkpoint():
@@ -224,7 +228,7 @@ def test_frozen_weights_stay_and_are_in_no_checkpoint():
     network[0].requires_grad_(False)
     before = {name: value.clone() for name, value in network.named_parameters()}
     both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
-    fit = train_endtoend(network, both, head(steps=5), seed=1, supply=Supply(patches, CPU))
+    fit = train_endtoend(network, both, head(steps=5), seed=1, supply=BatchLoader(patches, CPU))
     moved = [n for n, value in network.named_parameters() if not torch.equal(value, before[n])]
     assert moved == ["1.weight", "1.bias"]
     assert {"1.weight", "1.bias"} <= set(fit.best)

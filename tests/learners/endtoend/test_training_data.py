@@ -6,8 +6,8 @@ from tests.learners.endtoend.test_train import head, material, part, toy
 
 from cryotome.core.errors import SplitError, StoreError
 from cryotome.learners.endtoend.training_data import (
-    Watch,
-    centred,
+    ValidationSet,
+    centre_crops,
     load_weights,
     read_material,
     weights_of,
@@ -29,7 +29,7 @@ def test_material_brings_patches_labels_and_slides_of_a_split_together(store, co
 
 def test_the_centre_is_what_is_seen():
     patches, _ = toy()
-    seen = centred(patches, 32)
+    seen = centre_crops(patches, 32)
     assert seen.shape == (64, 3, 32, 32)
     assert torch.equal((seen * 255).round().byte(), patches[:, 4:36, 4:36].permute(0, 3, 1, 2))
 
@@ -37,14 +37,14 @@ def test_the_centre_is_what_is_seen():
 def watched(**more):
     patches, cells = toy()
     both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
-    return Watch(both, head(**more), seed=1), patches
+    return ValidationSet(both, head(**more), seed=1), patches
 
 
 def test_every_validation_cell_is_looked_at_once_and_centred():
     watch, patches = watched()
     assert watch.rows.tolist() == list(range(40, 64))
     views = watch.view(patches[watch.rows], slice(0, 24))
-    assert torch.equal(views, centred(patches[40:64], 32))
+    assert torch.equal(views, centre_crops(patches[40:64], 32))
 
 
 def test_draws_of_the_validation_cells_are_shifted_balanced_and_the_same_every_time():
@@ -58,7 +58,7 @@ def test_draws_of_the_validation_cells_are_shifted_balanced_and_the_same_every_t
     assert torch.equal(*views)
     moved = [
         not torch.allclose(a, b, atol=1e-4)
-        for a, b in zip(views[0], centred(patches[watch.rows[:50]], 32))
+        for a, b in zip(views[0], centre_crops(patches[watch.rows[:50]], 32))
     ]
     assert 0.8 < np.mean(moved) < 1
     part_views = watch.view(patches[watch.rows[30:50]], slice(30, 50))
@@ -68,7 +68,7 @@ def test_draws_of_the_validation_cells_are_shifted_balanced_and_the_same_every_t
 def test_no_validation_cells_is_an_error():
     patches, cells = toy()
     with pytest.raises(SplitError, match="No validation cells"):
-        Watch(material(patches, cells, part(cells, slice(0, 0))), head(), seed=0)
+        ValidationSet(material(patches, cells, part(cells, slice(0, 0))), head(), seed=0)
 
 
 def test_weights_of_another_network_are_refused():

@@ -6,7 +6,7 @@ from scipy.stats import ks_2samp
 from torchvision.transforms import InterpolationMode, v2
 
 from cryotome.core.cards import load_card
-from cryotome.learners.endtoend.training_data import centred
+from cryotome.learners.endtoend.training_data import centre_crops
 from cryotome.learners.loop.augment import (
     FLIP,
     JITTER,
@@ -317,4 +317,4 @@ def test_reflected_corners_change_the_corners_alone(tissue):
 def test_an_odd_side_sees_whole_pixels_too(side):
     patches = torch.randint(256, (4, 44, 44, 3), dtype=torch.uint8, generator=rng(2))
     views = make_views(patches, drawn(4, side, settings()), side, settings())
-    assert torch.allclose(views, centred(patches, side), atol=1e-4)
+    assert torch.allclose(views, centre_crops(patches, side), atol=1e-4)

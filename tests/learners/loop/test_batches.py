@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from cryotome.learners.loop.batches import Supply, sent
+from cryotome.learners.loop.batches import BatchLoader, to_device
 
 CPU = torch.device("cpu")
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
@@ -20,19 +20,19 @@ def check(supply):
 
 
 def test_batches_come_in_the_order_asked_for():
-    supply = Supply(store(), CPU)
+    supply = BatchLoader(store(), CPU)
     check(supply)
     assert supply.where == "patches in memory, 0.00 GB"
 
 
 def test_nothing_is_copied_to_where_it_is():
     values = torch.ones(3)
-    assert sent(values, CPU) is values
+    assert to_device(values, CPU) is values
 
 
 @GPU
 def test_a_store_that_fits_lies_on_the_gpu():
-    supply = Supply(store(), torch.device("cuda"))
+    supply = BatchLoader(store(), torch.device("cuda"))
     assert supply.pixels.is_cuda
     assert "on the GPU" in supply.where
     check(supply)
@@ -41,7 +41,7 @@ def test_a_store_that_fits_lies_on_the_gpu():
 @GPU
 def test_a_store_that_does_not_fit_comes_batch_by_batch(monkeypatch):
     monkeypatch.setattr("cryotome.learners.loop.batches.SHARE", 0.0)
-    supply = Supply(store(), torch.device("cuda"))
+    supply = BatchLoader(store(), torch.device("cuda"))
     assert not supply.pixels.is_cuda
     assert "in host memory" in supply.where
     check(supply)

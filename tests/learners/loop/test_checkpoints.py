@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from cryotome.core.cards import load_card
 from cryotome.learners.endtoend.classifier import build_classifier
-from cryotome.learners.endtoend.train import Course
-from cryotome.learners.loop.batches import Supply
+from cryotome.learners.endtoend.train import TrainingState
+from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.runtime.devices import repeat_exactly
 
@@ -139,8 +139,8 @@ def test_no_step_waits_for_the_gpu():
     encoder = load_card(CONFIG, "models", "resnet10t_random")
     network = build_classifier(encoder, "r", Path(), side=32, seed=1)[0].to(gpu)
     both = material(patches, cells, cells)
-    supply = Supply(patches, gpu)
-    course = Course(network, both, head(steps=99), seed=1, supply=supply, checkpoint=None)
+    supply = BatchLoader(patches, gpu)
+    course = TrainingState(network, both, head(steps=99), seed=1, supply=supply, checkpoint=None)
     course.learn(6, tqdm(disable=True))  # kernels are chosen, the step is captured
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -17,7 +17,7 @@ from cryotome.evaluation.patients import read_folds, score_cohort
 from cryotome.learners.mil.train import (
     Training,
     _loss,
-    gather_bags,
+    load_bags,
     patients_with_bags,
     score_patients,
 )
@@ -151,7 +151,7 @@ SLIDES = pd.DataFrame({"FILENAME": list(TILES), "PATIENT": ["a", "a", "b", "b", 
 
 
 def test_all_slides_of_a_patient_are_one_bag_and_empty_ones_are_named():
-    bags, empty = gather_bags(SLIDES, TILES.__getitem__, which="all")
+    bags, empty = load_bags(SLIDES, TILES.__getitem__, which="all")
     assert {patient: bag[:, 0].tolist() for patient, bag in bags.items()} == {
         "a": [1, 1, 0],
         "b": [5],
@@ -160,7 +160,7 @@ def test_all_slides_of_a_patient_are_one_bag_and_empty_ones_are_named():
 
 
 def test_the_first_slide_alone_is_the_first_with_tiles():
-    bags, _ = gather_bags(SLIDES, TILES.__getitem__, which="first")
+    bags, _ = load_bags(SLIDES, TILES.__getitem__, which="first")
     assert {patient: bag[:, 0].tolist() for patient, bag in bags.items()} == {"a": [1, 1], "b": [5]}
 
 
@@ -169,7 +169,7 @@ def test_bags_that_differ_or_are_not_finite_are_refused(odd):
     with pytest.raises(
         StoreError, match="The bag of slide b2 has .* features a tile, where others"
     ):
-        gather_bags(SLIDES, (TILES | {"b2": odd}).__getitem__, which="all")
+        load_bags(SLIDES, (TILES | {"b2": odd}).__getitem__, which="all")
 
 
 def test_patients_without_tiles_are_left_out_and_named():

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from cryotome.learners.probes.fold_batches import check_folds, grouped, power_of_two, prepare
+from cryotome.learners.probes.fold_batches import (
+    check_folds,
+    group_equal_features,
+    prepare,
+    round_up_pow2,
+)
 
 
 def features(count=60, width=4):
@@ -12,12 +17,12 @@ def features(count=60, width=4):
 def test_folds_of_many_rows_go_together_and_few_alone():
     y = np.arange(100) % 2
     trains = [np.arange(n) for n in (40, 10, 45, 100)]
-    assert list(grouped(y, trains, width=10)) == [[1], [0, 2], [3]]
+    assert list(group_equal_features(y, trains, width=10)) == [[1], [0, 2], [3]]
 
 
 def test_folds_of_other_classes_do_not_go_together():
     y = np.r_[np.arange(50) % 2, np.arange(50) % 3]
-    assert list(grouped(y, [np.arange(50), np.arange(50, 100)], width=5)) == [[0], [1]]
+    assert list(group_equal_features(y, [np.arange(50), np.arange(50, 100)], width=5)) == [[0], [1]]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +45,7 @@ def test_few_rows_are_reduced_to_their_span():
 
 
 def test_a_power_of_two_changes_no_digit():
-    assert [power_of_two(value) for value in (0.0, 1.0, 3.0, 0.3)] == [1, 1, 4, 0.5]
+    assert [round_up_pow2(value) for value in (0.0, 1.0, 3.0, 0.3)] == [1, 1, 4, 0.5]
 
 
 def test_features_that_sum_to_more_than_a_float_holds_are_no_error():

@@ -1,28 +1,28 @@
 import numpy as np
 import pytest
 
-from cryotome.learners.probes.lbfgs import Descender, Descent, Memory, Penalty, size
-from cryotome.learners.probes.objective import Columns
+from cryotome.learners.probes.lbfgs import LbfgsHistory, LbfgsSolver, LbfgsState, Penalty, size
+from cryotome.learners.probes.objective import Objective
 
 
 def columns():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(200, 3))
     label = (x[:, 0] + rng.normal(size=200) > 0).astype(int)
-    return Columns(x, label, np.full((200, 1), 1 / 200), 2)
+    return Objective(x, label, np.full((200, 1), 1 / 200), 2)
 
 
 @pytest.mark.parametrize("squared", [False, True])
 def test_a_descent_ends_where_the_gradient_is_none(squared):
     problem, penalty = columns(), Penalty(np.array([0.05]), squared)
-    ended = Descender(problem, penalty, problem.gram(), 1e-12).run()
+    ended = LbfgsSolver(problem, penalty, problem.gram(), 1e-12).run()
     assert ended.gap[0] <= 1e-12
     slope = (
         problem.evaluate(ended.points, np.array([0]))[1]
         + penalty.of(ended.points, np.array([0]))[1]
     )
     assert abs(slope).max() < 1e-6
-    again = Descender(problem, penalty, problem.gram(), 1e-12).run(ended.points)
+    again = LbfgsSolver(problem, penalty, problem.gram(), 1e-12).run(ended.points)
     assert again.iterations[0] <= 1
 
 
@@ -30,7 +30,9 @@ def test_a_weight_that_is_penalised_more_gets_smaller():
     problem = columns()
     plain = Penalty(np.array([0.05]), True, np.ones((1, 3)))
     uneven = Penalty(np.array([0.05]), True, np.array([[100.0, 1, 1]]))
-    ends = [Descender(problem, penalty, problem.gram(), 1e-10).run() for penalty in (plain, uneven)]
+    ends = [
+        LbfgsSolver(problem, penalty, problem.gram(), 1e-10).run() for penalty in (plain, uneven)
+    ]
     assert abs(ends[1].points[0, 0, 0]) < abs(ends[0].points[0, 0, 0]) / 10
 
 
@@ -43,7 +45,7 @@ def test_the_gradient_of_a_norm_is_its_strength_in_the_direction_of_the_weights(
 
 
 def test_a_memory_of_one_pair_meets_its_secant():
-    memory = Memory()
+    memory = LbfgsHistory()
     step, change = np.array([[[1.0, 2.0]]]), np.array([[[2.0, 2.0]]])
     memory.put(step, change, np.array([True]))
     assert memory.direction(change, lambda right: right) == pytest.approx(-step)
@@ -51,7 +53,7 @@ def test_a_memory_of_one_pair_meets_its_secant():
 
 def test_no_descent_stands_at_zero():
     problem = columns()
-    none = Descent.none(problem)
+    none = LbfgsState.none(problem)
     assert not size(none.points).any()
-    none.put(np.array([0]), Descent(none.points + 1, none.value, none.gap, none.iterations, 3))
+    none.put(np.array([0]), LbfgsState(none.points + 1, none.value, none.gap, none.iterations, 3))
     assert none.passes == 4

@@ -7,7 +7,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 from sklearn.neighbors import KNeighborsClassifier
 
 from cryotome.core.errors import ProbeError
-from cryotome.evaluation.multiclass import called_classes
+from cryotome.evaluation.multiclass import argmax_classes
 from cryotome.evaluation.scores import measure_scores
 from cryotome.learners.probes.neighbours import _search, score_knn, score_prevalence
 from cryotome.report.atlas.errors import find_errors
@@ -119,7 +119,7 @@ def test_blocks_of_wanted_cells_do_not_change_votes(monkeypatch):
     x, wanted = drawn(0, "plain")
     label = np.arange(len(x)) % 3
     whole = _search(x, label, wanted, 20)
-    monkeypatch.setattr("cryotome.neighbours.PRODUCTS", 7 * len(x))
+    monkeypatch.setattr("cryotome.learners.probes.neighbours.PRODUCTS", 7 * len(x))
     assert (_search(x, label, wanted, 20) == whole).all()
 
 
@@ -137,7 +137,7 @@ def test_balanced_accuracy_and_f1_of_votes_are_scikit_learns():
     assert found["f1_weighted"] == f1_score(label, called, average="weighted")
     assert found["f1_at_validation"] == f1_score(label, called)  # five cells choose nothing
     both = pd.DataFrame({"score_a": 1 - scores, "score_b": scores})
-    assert (called_classes(both) == called).all()
+    assert (argmax_classes(both) == called).all()
     assert (find_errors(tested[["score"]], tested["label"])["score"] == called - label).all()
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cryotome.learners.probes.objective import Columns, Preconditioner
+from cryotome.learners.probes.objective import Objective, Preconditioner
 
 
 def problem(classes, *, kind=np.float64, device=None):
@@ -11,7 +11,7 @@ def problem(classes, *, kind=np.float64, device=None):
     label = np.arange(50) % classes
     weight = (np.arange(100).reshape(50, 2) % 3 > 0).astype(float)
     weight /= weight.sum(axis=0)
-    return Columns(x if device is None else torch.from_numpy(x), label, weight, classes)
+    return Objective(x if device is None else torch.from_numpy(x), label, weight, classes)
 
 
 @pytest.mark.parametrize("classes", [2, 4])

@@ -11,9 +11,9 @@ from tests.learners.probes.test_linear import features
 from cryotome.core.cards import CardError, load_card
 from cryotome.core.files import sha256
 from cryotome.core.metrics import auroc
-from cryotome.core.store import EMBEDDINGS, VERSION, seal
+from cryotome.core.store import EMBEDDINGS, VERSION, finalise_store
 from cryotome.learners.probes.linear import fit_linear
-from cryotome.learners.probes.probe import Fold, feature_sd, fit_and_score_folds, said_of
+from cryotome.learners.probes.probe import Fold, feature_sd, fit_and_score_folds, fit_log_line
 
 HEADS = ["probe", "ridge", "ridge_cv", "knn", "knn_plain", "logreg"]
 
@@ -43,7 +43,7 @@ def test_every_head_scores_every_fold_in_order_and_its_notes_are_json(name):
         assert np.isfinite(scores).all()
         assert 0 <= scores.min() <= scores.max() <= 1
         json.dumps(notes, allow_nan=False)
-        assert said_of(head(name), fold, notes).startswith(f"n {len(fold.train)}")
+        assert fit_log_line(head(name), fold, notes).startswith(f"n {len(fold.train)}")
 
 
 def test_scores_are_those_of_a_fit_of_its_own():
@@ -97,7 +97,7 @@ def test_a_probe_that_is_zero_warns_in_the_log_and_ridge_does_not():
     said = {}
     for name in ("probe", "ridge"):
         _, notes = next(fit_and_score_folds(head(name), x, y, folds()))
-        said[name] = said_of(head(name), folds()[0], notes)
+        said[name] = fit_log_line(head(name), folds()[0], notes)
     assert "Warning: W = 0 is the optimum" in said["probe"]
     assert "AUROC 0.5 by construction; see ridge" in said["probe"]
     assert "Warning" not in said["ridge"]
@@ -109,7 +109,7 @@ def test_fewer_cells_than_neighbours_are_said_and_noted():
     _, notes = next(fit_and_score_folds(head("knn"), x, y, [fold]))
     assert notes == {"neighbours_used": 12}
     assert (
-        said_of(head("knn"), fold, notes)
+        fit_log_line(head("knn"), fold, notes)
         == "n 12; all 12 training cells vote, of 20 neighbours asked for"
     )
 
@@ -121,7 +121,7 @@ def test_a_logistic_regression_that_is_cut_short_warns_in_the_log_and_in_its_not
         card = head("logreg", iterations=iterations)
         _, notes = next(fit_and_score_folds(card, x, y, folds()))
         assert notes["converged"] == (iterations == 1000)
-        said[iterations] = said_of(card, folds()[0], notes)
+        said[iterations] = fit_log_line(card, folds()[0], notes)
     assert said[1000].startswith("n 300, C 0.4, ")
     assert "Warning" not in said[1000]
     assert "Warning: lbfgs failed to converge after 2 iteration(s)" in said[2]
@@ -139,8 +139,8 @@ def test_the_prevalence_of_slides_scores_cells_by_their_slide_alone():
 
 def test_the_log_of_the_slide_alone_says_how_many_cells_train():
     fold = Fold(np.arange(3), np.arange(0), np.arange(2))
-    assert said_of(head("slide_prevalence"), fold, {}) == "n 3"
-    voted = said_of(head("knn"), fold, {"neighbours_used": 3})
+    assert fit_log_line(head("slide_prevalence"), fold, {}) == "n 3"
+    voted = fit_log_line(head("knn"), fold, {"neighbours_used": 3})
     assert voted.startswith("n 3; all 3 training cells vote, of ")
 
 
@@ -191,7 +191,7 @@ def test_the_script_writes_all_fractions_and_folds_of_a_scheme(tmp_path, capsys)
     }
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file["embedding"], file["id"] = x, cells["id"].to_numpy()
-    seal(tmp_path / "m.h5", "embedding", about | {"card": json.dumps({"dim": 8})})
+    finalise_store(tmp_path / "m.h5", "embedding", about | {"card": json.dumps({"dim": 8})})
     splits, predictions = [], []
     for fraction in ("0.1", "1.0"):
         for fold in range(2):

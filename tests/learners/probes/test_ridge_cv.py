@@ -5,7 +5,7 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 from tests.learners.probes.test_linear import features
 
 from cryotome.learners.probes.linear import fit_linear
-from cryotome.learners.probes.ridge_cv import fit_chosen_folds, log_loss
+from cryotome.learners.probes.ridge_cv import fit_ridge_cv_folds, log_loss
 
 GRID = [1e-4, 1e-3, 1e-2, 0.1, 1.0]
 
@@ -32,7 +32,7 @@ def test_the_choice_and_the_scores_are_scikit_learns(count, width, classes):
     x *= np.float32(10.0) ** (np.arange(width) % 4 - 2)  # scales that standardising takes away
     x[:, 1] = 0.1
     train, check = np.arange(count), np.arange(count, count + 200)
-    (fit,) = fit_chosen_folds(x, y, [train], [check], penalty=0.01, strengths=GRID)
+    (fit,) = fit_ridge_cv_folds(x, y, [train], [check], penalty=0.01, strengths=GRID)
     cost, scores = oracle(x, y, (train, check))
     assert fit.c_effective == cost
     assert fit.score(x) == pytest.approx(scores[:, 1] if classes == 2 else scores, abs=2e-4)
@@ -44,9 +44,9 @@ def test_folds_together_choose_as_alone():
     trains = [np.arange(n) for n in (600, 640, 700)]
     checks = [np.arange(700, n) for n in (750, 800, 900)]
     how = {"penalty": 0.01, "strengths": GRID}
-    together = fit_chosen_folds(x, y, trains, checks, **how)
+    together = fit_ridge_cv_folds(x, y, trains, checks, **how)
     for train, check, fit in zip(trains, checks, together, strict=True):
-        (alone,) = fit_chosen_folds(x, y, [train], [check], **how)
+        (alone,) = fit_ridge_cv_folds(x, y, [train], [check], **how)
         assert fit.c_effective == alone.c_effective
         assert fit.score(x) == pytest.approx(alone.score(x), abs=1e-4)
 
@@ -56,10 +56,10 @@ def test_the_edge_of_the_grid_and_a_fold_without_validation_say_so():
     train, check, none = np.arange(60), np.arange(60, 120), np.array([], int)
     noise = np.random.default_rng(0).permutation(y)
     how = {"penalty": 0.01, "strengths": GRID}
-    assert fit_chosen_folds(x, noise, [train], [check], **how)[0].choice == "strongest"
+    assert fit_ridge_cv_folds(x, noise, [train], [check], **how)[0].choice == "strongest"
     clear = features(120, 5, signal=300)
-    assert fit_chosen_folds(*clear, [train], [check], **how)[0].choice == "weakest"
-    both = fit_chosen_folds(x, y, [train, train], [check, none], **how)
+    assert fit_ridge_cv_folds(*clear, [train], [check], **how)[0].choice == "weakest"
+    both = fit_ridge_cv_folds(x, y, [train, train], [check, none], **how)
     assert (both[1].choice, both[1].c_effective) == ("nominal", 0.01 * 5 * 2)
     assert both[0].choice != "nominal"
 

@@ -12,8 +12,8 @@ from cryotome.core import step_versions as recipes
 from cryotome.core.cards import CardError, load_card
 from cryotome.core.errors import SplitError, StoreError
 from cryotome.core.files import sha256
-from cryotome.core.store import EMBEDDINGS, VERSION, seal
-from cryotome.data.splits.predefined import give_roles
+from cryotome.core.store import EMBEDDINGS, VERSION, finalise_store
+from cryotome.data.splits.predefined import assign_roles
 from cryotome.learners.predictions import read_predictions
 from cryotome.learners.probes.two_datasets import classify, join_sets
 
@@ -51,7 +51,7 @@ def store(folder, dataset: str, x: np.ndarray, weights: str = "w") -> None:
     path.unlink(missing_ok=True)
     with h5py.File(path, "w") as file:
         file["embedding"], file["id"] = x.astype(np.float32), np.arange(len(x)) * 2
-    seal(path, "embedding", about | {"card": json.dumps({"dim": 8})})
+    finalise_store(path, "embedding", about | {"card": json.dumps({"dim": 8})})
 
 
 def files(folder, ending: str) -> list:
@@ -64,7 +64,7 @@ def joined(folder):
 
 
 def test_every_cell_of_the_first_set_trains_and_every_one_of_the_second_tests():
-    roles = give_roles({"a": pd.DataFrame({"id": [0, 5]}), "b": pd.DataFrame({"id": [0]})})
+    roles = assign_roles({"a": pd.DataFrame({"id": [0, 5]}), "b": pd.DataFrame({"id": [0]})})
     assert roles.to_dict("list") == {
         "id": ["a:0", "a:5", "b:0"],
         "role": ["train", "train", "test"],
@@ -90,12 +90,12 @@ def test_two_classes_have_a_score_each(sets):
     both = joined(sets)
     two = replace(both, y=np.minimum(both.y, 1))
     tables = {dataset: pd.read_csv(sets / f"{dataset}.csv") for dataset in SETS}
-    got = classify(load_card(CONFIG, "heads", "logreg"), two, give_roles(tables))
+    got = classify(load_card(CONFIG, "heads", "logreg"), two, assign_roles(tables))
     assert got.scores.shape == (30, 2)
     assert got.scores.sum(axis=1) == pytest.approx(1)
     assert (got.scores.argmax(axis=1) == got.label).mean() > 0.8
     with pytest.raises(SplitError, match=r"lacks 30 cells of the split, first other:0"):
-        classify({}, two, give_roles({"here": tables["here"], "other": tables["there"]}))
+        classify({}, two, assign_roles({"here": tables["here"], "other": tables["there"]}))
 
 
 @pytest.mark.parametrize("head", ["logreg", "knn", "knn_plain", "ridge"])

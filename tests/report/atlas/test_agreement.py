@@ -6,12 +6,17 @@ from PIL import Image
 from scipy.stats import spearmanr
 from sklearn.metrics import cohen_kappa_score
 
-from cryotome.report.atlas.agreement import cohen, compare_rows, draw_agreement, save_agreement
+from cryotome.report.atlas.agreement import (
+    cohen_kappa,
+    draw_agreement,
+    pairwise_agreement,
+    save_agreement,
+)
 from cryotome.report.atlas.errors import Atlas
 
 
 def test_the_pairs_of_three_rows_by_hand():
-    table = compare_rows(by_hand()).set_index(["row", "other"])
+    table = pairwise_agreement(by_hand()).set_index(["row", "other"])
     counts = ["both_right", "only_row", "only_other", "both_wrong"]
     assert table[counts].T.to_dict("list") == {
         ("a + h", "b + h"): [2, 1, 3, 0],
@@ -24,14 +29,14 @@ def test_the_pairs_of_three_rows_by_hand():
 
 def test_cells_that_one_row_lacks_do_not_count_for_its_pairs():
     scores = SCORES | {"b + h": [0.1, 0.2, np.nan, 0.9, np.nan, 0.4]}
-    table = compare_rows(by_hand(scores)).set_index(["row", "other"])
+    table = pairwise_agreement(by_hand(scores)).set_index(["row", "other"])
     counts = ["both_right", "only_row", "only_other", "both_wrong"]
     assert table.loc[("a + h", "b + h"), counts].tolist() == [1, 1, 2, 0]
     assert table.loc[("a + h", "c + h"), counts].tolist() == [1, 2, 2, 1]
 
 
 def test_kappa_where_both_call_everything_alike_is_not_known():
-    assert np.isnan(cohen(*(np.array([n]) for n in (6, 0, 0, 0))))
+    assert np.isnan(cohen_kappa(*(np.array([n]) for n in (6, 0, 0, 0))))
 
 
 def test_45_rows_of_40000_cells_agree_with_two_libraries():
@@ -41,7 +46,7 @@ def test_45_rows_of_40000_cells_agree_with_two_libraries():
     atlas = by_hand()
     cells = pd.DataFrame({"label": label})
     large = Atlas("d", cells, scores, atlas.card, {}, "random", "1.0", 1)
-    table = compare_rows(large)
+    table = pairwise_agreement(large)
     assert len(table) == 45 * 44 / 2
     line = table[(table["row"] == "m3 + h") & (table["other"] == "m17 + h")].iloc[0]
     one, other = scores["m3 + h"], scores["m17 + h"]
@@ -51,7 +56,7 @@ def test_45_rows_of_40000_cells_agree_with_two_libraries():
 
 def test_the_matrix_has_kappa_above_and_spearman_below_the_diagonal():
     atlas = by_hand(synthetic="synthetic demo cohort")
-    figure = draw_agreement(compare_rows(atlas), atlas)
+    figure = draw_agreement(pairwise_agreement(atlas), atlas)
     matrix = figure.axes[0].images[0].get_array()
     assert matrix[0, 1] == pytest.approx(-0.2)
     assert matrix[1, 0] == pytest.approx(-0.428571, abs=1e-6)
@@ -61,7 +66,7 @@ def test_the_matrix_has_kappa_above_and_spearman_below_the_diagonal():
 
 def test_a_study_of_one_row_has_a_picture_too(tmp_path):
     atlas = by_hand({"a + h": SCORES["a + h"]})
-    pairs = compare_rows(atlas)
+    pairs = pairwise_agreement(atlas)
     assert pairs.empty
     save_agreement(pairs, atlas, tmp_path / "a.png")
     save_agreement(pairs, atlas, tmp_path / "b.png")

@@ -11,10 +11,10 @@ from cryotome.core.errors import StoreError
 from cryotome.data.cells import read_cells
 from cryotome.learners.predictions import write_predictions
 from cryotome.report.atlas.errors import (
+    contains_mitosis,
     disagreement,
     find_errors,
-    gather_scores,
-    holds_figure,
+    load_scores,
     most_confident,
     read_atlas,
 )
@@ -45,7 +45,7 @@ def test_a_cell_of_several_folds_has_its_mean_score(tmp_path):
         predicted(tmp_path, "random", "b", 0, {0: 0.5, 1: 0.5}),
         predicted(tmp_path, "random", "b", 1, {1: 0.6, 3: 0.7}),
     ]
-    scores, folds = gather_scores(paths, DOMAIN, "of")
+    scores, folds = load_scores(paths, DOMAIN, "of")
     assert scores.round(12).to_dict("list") == {"a + h": [0.2, 0.6, 1.0], "b + h": [0.5, 0.55, 0.7]}
     assert folds.to_dict() == {0: 1, 1: 2, 3: 1}  # cell 2 is tested nowhere
 
@@ -53,7 +53,7 @@ def test_a_cell_of_several_folds_has_its_mean_score(tmp_path):
 def test_validation_is_no_test(tmp_path):
     paths = [predicted(tmp_path, "random", "a", 0, {0: 0.2}, role="validation")]
     with pytest.raises(StoreError, match=r"None of 1 files of predictions tests a cell, first .*h"):
-        gather_scores(paths, DOMAIN, "of")
+        load_scores(paths, DOMAIN, "of")
 
 
 def test_what_trained_on_a_domain_is_judged_on_the_others(tmp_path):
@@ -62,7 +62,7 @@ def test_what_trained_on_a_domain_is_judged_on_the_others(tmp_path):
         predicted(tmp_path, "from_left", "a", 0, every),
         predicted(tmp_path, "from_right", "a", 0, {0: 0.9, 1: 0.8, 2: 0.7}),
     ]
-    scores, folds = gather_scores(paths, DOMAIN, "of")
+    scores, folds = load_scores(paths, DOMAIN, "of")
     assert scores["a + h"].to_dict() == {0: 0.9, 1: 0.8, 2: 0.2, 3: 0.3}
     assert set(folds) == {1}
 
@@ -91,14 +91,14 @@ def test_votes_of_three_folds_that_tie_in_the_mean_tie(tmp_path):
     """11, 18 and 1 of 20 are half, and their floating-point mean is more."""
     votes = [0.55, 0.9, 0.05]
     paths = [predicted(tmp_path, "random", "a", fold, {0: vote}) for fold, vote in enumerate(votes)]
-    scores, _ = gather_scores(paths, DOMAIN, "of")
+    scores, _ = load_scores(paths, DOMAIN, "of")
     assert find_errors(scores, pd.Series([0]))["a + h"].tolist() == [0]
 
 
 def test_predictions_of_other_cells_are_refused(tmp_path):
     paths = [predicted(tmp_path, "random", "a", 0, {0: 0.2})]
     with pytest.raises(StoreError, match="was made from other cells. Delete it and rerun"):
-        gather_scores(paths, DOMAIN, "others")
+        load_scores(paths, DOMAIN, "others")
 
 
 def test_errors_of_six_cells_and_three_rows():
@@ -148,10 +148,10 @@ def test_a_window_that_holds_the_centre_of_a_figure_is_flagged():
         [(0, "1", 100, 0), (1, "1", 116, 1), (2, "1", 132, 0), (3, "1", 133, 0), (4, "2", 116, 0)],
         columns=["id", "image", "x", "label"],
     ).assign(y=50.0)
-    found = holds_figure(cells, windows_of(cells, 32, 4))
+    found = contains_mitosis(cells, windows_of(cells, 32, 4))
     # 0 ends before 116; 2 begins at 116; 3 begins behind it; 4 lies in another image
     assert found.tolist() == [False, False, True, False, False]
-    assert holds_figure(cells, windows_of(cells, 34, 4)).tolist() == [
+    assert contains_mitosis(cells, windows_of(cells, 34, 4)).tolist() == [
         True,
         False,
         True,
@@ -164,7 +164,7 @@ def test_six_in_a_hundred_look_alikes_of_midog_hold_a_figure(shared):
     """658 within less than 112 px along both axes; ten more by the window's whole corner, and 2."""
     card = load_card(CONFIG, "datasets", "midog2022")
     cells = read_cells(shared / "midogpp/MIDOG++.json", shared, card, "midog2022")
-    found = holds_figure(cells, windows_of(cells))
+    found = contains_mitosis(cells, windows_of(cells))
     assert found.sum() == 670
     assert (cells["label"] == 0).sum() == 11051
     assert not found[cells["label"] == 1].any()
@@ -174,4 +174,4 @@ def test_cells_whose_window_is_not_known_hold_nothing():
     atlas = by_hand()
     cells = atlas.cells.reset_index()
     unknown = windows(atlas).assign(left=np.nan, top=np.nan)
-    assert not holds_figure(cells, unknown).any()
+    assert not contains_mitosis(cells, unknown).any()

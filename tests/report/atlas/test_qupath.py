@@ -7,7 +7,7 @@ import pytest
 from atlas_by_hand import SCORES, by_hand, windows
 from jsonschema import Draft202012Validator
 
-from cryotome.report.atlas.qupath import box, centres, file_names, write_slides
+from cryotome.report.atlas.qupath import box, cell_points, file_names, write_slides
 
 POSITION = {"type": "array", "minItems": 2, "maxItems": 3, "items": {"type": "number"}}
 RING = {"type": "array", "minItems": 4, "items": POSITION}
@@ -161,7 +161,7 @@ def test_crops_without_a_position_lie_in_the_middle_of_their_image():
         {"id": [7, 4], "left": [268.0, 32.0], "top": [-32.0, 32.0], "side": 64.0,
          "place": ["MIDOG21/7", "Normal/a.png"]}
     )  # fmt: skip
-    found = centres(cells, seen)
+    found = cell_points(cells, seen)
     assert found.to_numpy().tolist() == [[64, 64, "Normal/a.png"], [300, 0, "MIDOG21/7"]]
 
 

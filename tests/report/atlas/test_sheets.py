@@ -5,7 +5,7 @@ from atlas_by_hand import by_hand
 from PIL import Image
 
 from cryotome.core.errors import StoreError
-from cryotome.data.patches import seen_patches
+from cryotome.data.patches import patch_view
 from cryotome.report.atlas.errors import Atlas
 from cryotome.report.atlas.sheet_plan import plan_sheets
 from cryotome.report.atlas.sheets import (
@@ -14,13 +14,13 @@ from cryotome.report.atlas.sheets import (
     MARGIN,
     NOTICE,
     SIDE,
-    Page,
-    Seen,
+    Canvas,
+    PatchSource,
     _font,
     draw_sheet,
     make_sheets,
     save_sheet,
-    wrapped,
+    wrap_text,
 )
 
 
@@ -68,11 +68,11 @@ def test_every_sheet_of_a_synthetic_dataset_says_so():
 def test_no_text_leaves_the_page():
     font = _font(14)
     long = "a slide called " + "1018715d369dd0df2fc0" * 4 + ".svs"
-    lines = wrapped(long, font, SIDE)
+    lines = wrap_text(long, font, SIDE)
     assert max(font.getlength(line) for line in lines) <= SIDE
     assert lines[0] == "a slide called"
     assert "…" in lines[1] and lines[1].endswith(".svs")
-    assert wrapped("", font, SIDE) == []
+    assert wrap_text("", font, SIDE) == []
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +90,9 @@ def atlas(store) -> Atlas:
 
 def test_sheets_show_the_middle_of_the_stored_patches(atlas, store, tmp_path):
     cells = [5, 17, 5, 2]
-    read = Seen(store).read(cells)
+    read = PatchSource(store).read(cells)
     assert sorted(read) == [2, 5, 17]
-    due = seen_patches(store, {"all": [2, 5, 17]})["all"]
+    due = patch_view(store, {"all": [2, 5, 17]})["all"]
     assert all((read[cell] == patch).all() for cell, patch in zip([2, 5, 17], due, strict=True))
 
 
@@ -108,7 +108,7 @@ def test_all_sheets_are_listed_small_and_made_again_alike(atlas, store, tmp_path
     for name in table["file"]:
         with Image.open(tmp_path / "one" / name) as picture:
             assert picture.format == "JPEG"
-            assert picture.size[0] == Page.width == 542
+            assert picture.size[0] == Canvas.width == 542
         one, two = ((tmp_path / folder / name).read_bytes() for folder in ("one", "two"))
         assert one == two
 
@@ -124,4 +124,4 @@ def test_a_page_of_noise_is_squeezed_no_further_than_the_least_quality(tmp_path)
 def test_a_damaged_store_is_refused(tmp_path):
     (tmp_path / "p.h5").write_bytes(b"nothing")
     with pytest.raises(StoreError, match="is not a readable HDF5 file"):
-        Seen(tmp_path / "p.h5")
+        PatchSource(tmp_path / "p.h5")

@@ -5,7 +5,7 @@ from tests.evaluation.clinical.test_row_summary import ABOUT as ORDERED
 from tests.evaluation.clinical.test_row_summary import make, read
 from tests.report.figures.test_statistics import words
 
-from cryotome.evaluation.clinical.row_summary import of_rows
+from cryotome.evaluation.clinical.row_summary import summarise_rows
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
 
 ABOUT = ORDERED | {
@@ -31,7 +31,7 @@ def close():
 def tables(tmp_path_factory):
     folder = tmp_path_factory.mktemp("charts")
     _, predictions = make(folder)
-    return of_rows({"d": read(folder, {"a": 2.0, "b": 2.0})}, predictions, ABOUT)
+    return summarise_rows({"d": read(folder, {"a": 2.0, "b": 2.0})}, predictions, ABOUT)
 
 
 def panels(figure) -> list:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.report.figures.costs import draw_costs
-from cryotome.study.styles import model_looks, row_looks
+from cryotome.study.styles import model_styles, row_styles
 
 ROWS = [("uni", "ridge"), ("r50", "e2e"), ("hist", "ridge"), ("old", "ridge")]
 ABOUT = {
@@ -10,7 +10,7 @@ ABOUT = {
     "datasets": {"d": "Tissue: figure against look-alike"},
     "notice": "synthetic",
 }
-LOOKS = row_looks(ROWS, model_looks([model for model, _ in ROWS], {}))
+LOOKS = row_styles(ROWS, model_styles([model for model, _ in ROWS], {}))
 ABOUT["looks"] = {row: vars(look) for row, look in LOOKS.items()}
 
 

@@ -4,7 +4,7 @@ from PIL import Image
 
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.ganz2024 import draw_figure1, draw_figure2, figure1_data, figure2_data
-from cryotome.study.styles import model_looks, row_looks
+from cryotome.study.styles import model_styles, row_styles
 
 ABOUT = {
     "order": [["a", "probe"], ["b", "e2e"]], "labels": {"a + probe": "A", "b + e2e": "B"},
@@ -12,7 +12,7 @@ ABOUT = {
     "schemes": {"random": "random cells"},
     "figure2": [["b", "e2e"]], "notice": "synthetic demo cohort",
 }  # fmt: skip
-LOOKS = row_looks(ABOUT["order"], model_looks("ab", {}))
+LOOKS = row_styles(ABOUT["order"], model_styles("ab", {}))
 ABOUT["looks"] = {row: vars(look) for row, look in LOOKS.items()}
 
 

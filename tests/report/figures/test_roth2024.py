@@ -9,7 +9,7 @@ from cryotome.report.figures.roth2024 import (
     figure2_data,
     published_hours,
 )
-from cryotome.study.styles import model_looks
+from cryotome.study.styles import model_styles
 
 ABOUT = {
     "columns": {
@@ -21,7 +21,7 @@ ABOUT = {
     "courses": {"patches": {"0": "base", "10": "tuned_at_10", "20": "tuned"}},
     "notice": "synthetic demo cohort",
     "synthetic_columns": {"patches": ["balanced_accuracy"], "slides": ["cohort", "external"]},
-    "looks": {m: vars(look) for m, look in model_looks(["base", "tuned"], {}).items()},
+    "looks": {m: vars(look) for m, look in model_styles(["base", "tuned"], {}).items()},
 }
 
 

@@ -7,17 +7,17 @@ from tests.evaluation.test_leakage_ladder import made
 from tests.evaluation.test_ranks import ABOUT as ORDERED
 from tests.evaluation.test_ranks import TURNED, measured
 
-from cryotome.evaluation.ranks import block_values, order_models, ranks
+from cryotome.evaluation.ranks import rank_models, ranks, values_by_block
 from cryotome.evaluation.statistics.comparisons import intervals
 from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
 from cryotome.report.figures.statistics import (
+    dodge_labels,
     draw_ladder,
     draw_learning,
     draw_orders,
     draw_ranks,
-    spread_out,
 )
-from cryotome.study.styles import model_looks
+from cryotome.study.styles import model_styles
 
 ROWS = ["good", "alike", "bad", "worse"]
 NAMED = [*ROWS, "fair", "row", "uni", "phikon"]
@@ -28,7 +28,7 @@ ABOUT = {
     "models": {"uni": "UNI", "phikon": "Phikon"},
     "heads": {"probe": "linear probe", "ridge": "ridge probe"},
     "notice": "",
-    "looks": {row: vars(look) for row, look in model_looks(NAMED, {}).items()},
+    "looks": {row: vars(look) for row, look in model_styles(NAMED, {}).items()},
 }
 
 
@@ -54,7 +54,7 @@ def test_learning_curves_show_each_row_and_where_the_reference_equals_it():
 
 
 def test_orders_print_the_rank_of_every_model():
-    table = order_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ORDERED)
+    table = rank_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ORDERED)
     figure = draw_orders(table, ABOUT | {"notice": "synthetic tissue"})
     assert len(figure.axes) == 2
     ranks_shown = sorted(text.get_text() for text in figure.axes[0].texts)
@@ -63,19 +63,19 @@ def test_orders_print_the_rank_of_every_model():
 
 
 def test_ranks_of_models_that_score_alike_do_not_overlap():
-    table = order_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ORDERED)
+    table = rank_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ORDERED)
     part = table.assign(auroc=0.8)
     texts = draw_orders(part, ABOUT).axes[0].texts
     first = [text.xy[1] for text in texts if text.xy[0] == 0]
     assert len(set(first)) == len(first) == 2
-    assert spread_out(np.array([1.0, 1.0, 1.0]), 1.0).tolist() == [0.0, 1.0, 2.0]
-    assert spread_out(np.array([0.0, 3.0]), 1.0).tolist() == [0.0, 3.0]
+    assert dodge_labels(np.array([1.0, 1.0, 1.0]), 1.0).tolist() == [0.0, 1.0, 2.0]
+    assert dodge_labels(np.array([0.0, 3.0]), 1.0).tolist() == [0.0, 3.0]
 
 
 @pytest.mark.parametrize(("domains", "drawn"), [(5, True), (4, False)])
 def test_a_critical_difference_needs_five_domains(domains, drawn):
     table = measured(domains)
-    values = {tested: block_values(table, tested) for tested in ("in", "out")}
+    values = {tested: values_by_block(table, tested) for tested in ("in", "out")}
     figure = draw_ranks(ranks(table, ["good", "fair", "bad"]), values, ABOUT)
     assert ("a critical difference needs 5" in words(figure)) is not drawn
     assert "FAIR" in words(figure)

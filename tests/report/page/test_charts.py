@@ -1,10 +1,10 @@
 import altair as alt
 import pandas as pd
 
-from cryotome.report.page.charts import finish, lines, matrix, of_rows, spans, tips
-from cryotome.study.styles import model_looks, row_looks
+from cryotome.report.page.charts import lines, matrix, row_chart, spans, tips, with_theme
+from cryotome.study.styles import model_styles, row_styles
 
-LOOKS = row_looks([("a", "x"), ("a", "y"), ("b", "x")], model_looks("ab", {}))
+LOOKS = row_styles([("a", "x"), ("a", "y"), ("b", "x")], model_styles("ab", {}))
 TABLE = pd.DataFrame({
     "key": ["a + x", "a + y", "b + x"], "row": ["A", "B", "C"], "share": [1.0, 1.0, 1.0],
     "auroc": [0.7, 0.8, 0.9], "low": [0.6, 0.7, 0.8], "high": [0.8, 0.9, 1.0],
@@ -13,10 +13,10 @@ TIP = tips(Row="row", AUROC="auroc:.3f", Training_cells="n:,")
 
 
 def test_every_figure_gives_a_row_the_same_look():
-    colour = of_rows(LOOKS, "colour").to_dict()["scale"]
+    colour = row_chart(LOOKS, "colour").to_dict()["scale"]
     assert colour["domain"] == ["a + x", "a + y", "b + x"]
     assert colour["range"] == ["#0061c7", "#0061c7", "#ff4719"]
-    assert of_rows(LOOKS, "dash").to_dict()["scale"]["range"] == [[], [6, 2], []]
+    assert row_chart(LOOKS, "dash").to_dict()["scale"]["range"] == [[], [6, 2], []]
 
 
 def test_hovering_says_what_was_asked_for():
@@ -28,7 +28,7 @@ def test_hovering_says_what_was_asked_for():
 
 def test_a_specification_fits_its_place_and_knows_the_switch_of_rows():
     x = alt.X("share:Q")
-    spec = finish(lines(TABLE, LOOKS, x=x, tip=TIP, floor=0.5))
+    spec = with_theme(lines(TABLE, LOOKS, x=x, tip=TIP, floor=0.5))
     assert spec["width"] == "container"
     assert {"name": "shown", "value": []} in spec["params"]
     assert [layer["mark"]["type"] for layer in spec["layer"]] == ["rule", "line", "rule", "point"]
@@ -38,7 +38,7 @@ def test_a_specification_fits_its_place_and_knows_the_switch_of_rows():
 def test_rows_below_each_other_have_a_band_about_zero_and_only_what_is_chosen():
     chart = spans(TABLE, LOOKS, value="auroc", title="t", tip=TIP, zero=0.0, band=0.02,
                   order=["C", "A", "B"], only="datum.key == 'a + x'")  # fmt: skip
-    spec = finish(chart)
+    spec = with_theme(chart)
     marks = [layer["mark"]["type"] for layer in spec["layer"]]
     assert marks == ["rect", "rule", "rule", "point"]
     assert spec["layer"][3]["encoding"]["y"]["sort"] == ["C", "A", "B"]
@@ -52,4 +52,4 @@ def test_a_matrix_writes_its_numbers_where_there_is_room():
         table = pd.DataFrame([(a, b, 0.5) for a in part for b in part], columns=["d", "a", "v"])
         chart = matrix(table, down="d", across="a", value="v", titles=("d", "a", "v"), tip=TIP[:1],
                        domain=(0, 1), orders=(part, part))  # fmt: skip
-        assert len(finish(chart, rows=False)["layer"]) == layers
+        assert len(with_theme(chart, rows=False)["layer"]) == layers

@@ -3,7 +3,7 @@ import pandas as pd
 from cryotome.report.page.comparisons import differences
 from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
 from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
-from cryotome.report.page.summary import answer
+from cryotome.report.page.summary import headline
 
 
 def test_table_2_lays_measured_interval_published_and_verdict_side_by_side(g):
@@ -41,7 +41,7 @@ def test_what_is_missing_of_table_2_says_which_job_and_which_command(g):
 def test_sections_without_their_tables_say_what_makes_them(g):
     for path in g.folder.glob("*.csv"):
         path.unlink()
-    for section in (answer, table2, figure1, figure2, differences, learning, encoders, published):
+    for section in (headline, table2, figure1, figure2, differences, learning, encoders, published):
         found = section(g)
         assert not found.grids, section
         assert found.missing, section

@@ -5,18 +5,18 @@ import pytest
 
 from cryotome.report.page.grids import (
     Grid,
-    lacking,
+    as_text,
+    missing_cell,
     number,
     p_value,
-    parted,
-    plain,
     span,
+    split_columns,
     verdict,
     words,
 )
-from cryotome.report.page.results import Source
+from cryotome.report.page.results import FileLink
 
-SOURCE = Source("table2.csv", "table2", "../../studies/s/table2.csv")
+SOURCE = FileLink("table2.csv", "table2", "../../studies/s/table2.csv")
 
 
 def test_a_number_links_to_its_file_and_names_its_rule():
@@ -40,7 +40,7 @@ def test_verdicts_have_a_sign_that_needs_no_colour():
 
 
 def test_what_is_missing_says_why_and_the_command():
-    cell = lacking("embed: no token", "snakemake --cores 8 results/x.csv")
+    cell = missing_cell("embed: no token", "snakemake --cores 8 results/x.csv")
     assert cell.text == "missing"
     assert cell.why == "embed: no token. snakemake --cores 8 results/x.csv"
 
@@ -54,7 +54,7 @@ def test_columns_in_which_nothing_stands_are_left_out():
 
 def test_the_table_behind_a_figure_keeps_every_number():
     table = pd.DataFrame({"row": ["a", "b"], "n_cells": [12, 1500], "mean": [0.5, 0.8125]})
-    grid = plain(table, "x", SOURCE)
+    grid = as_text(table, "x", SOURCE)
     assert grid.columns == ["row", "n cells", "mean"]
     assert [cell.value for cell in grid.lines[1]] == ["b", 1500.0, 0.8125]
     assert grid.lines[1][1].text == "1,500"
@@ -62,8 +62,8 @@ def test_the_table_behind_a_figure_keeps_every_number():
 
 def test_parts_come_in_the_order_of_the_table():
     table = pd.DataFrame({"a": ["y", "x", "y"], "b": [1, 2, 3]})
-    assert [(name, part["b"].tolist()) for name, part in parted(table, "a")] == [
+    assert [(name, part["b"].tolist()) for name, part in split_columns(table, "a")] == [
         ("y", [1, 3]),
         ("x", [2]),
     ]
-    assert [name for name, _ in parted(table, "a", "b")] == [("y", 1), ("x", 2), ("y", 3)]
+    assert [name for name, _ in split_columns(table, "a", "b")] == [("y", 1), ("x", 2), ("y", 3)]

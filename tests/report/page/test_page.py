@@ -7,13 +7,13 @@ from page_study import make_page, study_of, write_tables
 
 from cryotome.report.page.page import SHAPES, mark, write_page
 from cryotome.study.facts import page_about
-from cryotome.study.styles import COLOURS, MARKS, Look
+from cryotome.study.styles import COLOURS, MARKS, Style
 
 
 def test_every_mark_can_be_drawn():
     assert set(SHAPES) == set(MARKS)
     for shape in MARKS:
-        said = mark(Look(COLOURS["blue"], shape, []))
+        said = mark(Style(COLOURS["blue"], shape, []))
         assert said.startswith('<svg class="mark blue"')
         assert 'aria-hidden="true"' in said
     assert mark(None) == ""

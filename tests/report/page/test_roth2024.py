@@ -6,7 +6,7 @@ import pytest
 from conftest import CONFIG
 
 from cryotome.core.cards import read_yaml
-from cryotome.report.page.results import Gathered
+from cryotome.report.page.results import StudyResults
 from cryotome.report.page.roth2024 import colorectal
 from cryotome.study.facts import page_about
 from cryotome.study.study import Study
@@ -16,7 +16,7 @@ VALUES = {"model": ["dinov2_tiny_random", "colour_histogram"], "head": "transfor
 
 
 @pytest.fixture
-def g(tmp_path) -> Gathered:
+def g(tmp_path) -> StudyResults:
     study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     folder = tmp_path / "results" / "studies" / "demo" / "colorectal"
     folder.mkdir(parents=True)
@@ -26,7 +26,7 @@ def g(tmp_path) -> Gathered:
         parts |= {f"{name}_published": ["0.84", None], f"{name}_published_sd": None}
         parts |= {f"{name}_verdict": ["agrees", None]}
     pd.DataFrame(VALUES | parts).to_csv(folder / "table1.csv", index=False)
-    return Gathered(folder.parent, json.loads(page_about(study)))
+    return StudyResults(folder.parent, json.loads(page_about(study)))
 
 
 def test_slides_have_measured_interval_published_and_verdict_side_by_side(g):
@@ -74,4 +74,4 @@ def test_hours_keep_what_is_printed_apart_and_place_the_untrained_at_the_left(g)
 def test_a_study_without_paper_002_has_no_such_part(g):
     shutil.rmtree(g.folder / "colorectal")
     about = g.about | {"colorectal": None}
-    assert not colorectal(Gathered(g.folder, about))
+    assert not colorectal(StudyResults(g.folder, about))

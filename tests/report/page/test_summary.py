@@ -2,11 +2,11 @@ import json
 
 import pandas as pd
 
-from cryotome.report.page.summary import answer, run
+from cryotome.report.page.summary import headline, run
 
 
 def test_the_answer_holds_the_best_other_row_against_the_reference(g):
-    (grid,) = answer(g).grids
+    (grid,) = headline(g).grids
     table = pd.read_csv(g.folder / "comparisons.csv")
     table = table[(table["scheme"] == "from_*") & (table["tested"] == "out")]
     best = table.loc[table["difference"].idxmin()]

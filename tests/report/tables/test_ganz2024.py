@@ -5,8 +5,8 @@ import pytest
 from cryotome.report.tables.ganz2024 import read_scores, table1, table2, table2_sd
 from cryotome.report.tables.markup import (  # fmt: skip
     caption,
+    format_value,
     ladder_caption,
-    printed,
     to_latex,
     to_markdown,
 )
@@ -99,7 +99,7 @@ def test_markdown_and_latex_print_the_same_cells():
         columns=["dataset", "model", "head", "quantity", "verdict"],
     )
     table = table2(scores(), PUBLISHED, study="s", rows=ABOUT)
-    cells = printed(table, ABOUT["labels"], intervals, verdicts)
+    cells = format_value(table, ABOUT["labels"], intervals, verdicts)
     assert to_markdown(cells, "text").splitlines()[2] == (
         "| d | UNI | 0.75 ± 0.11 (0.70 to 0.80) | 0.76 ± 0.03: agrees "
         "| 0.55 ± 0.09 (0.50 to 0.60) | 0.64 ± 0.05: differs |"

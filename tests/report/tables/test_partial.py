@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from cryotome.core.files import sha256
-from cryotome.report.tables.partial import at_hand, table2_partial
+from cryotome.report.tables.partial import available_values, table2_partial
 from cryotome.runtime.failures import Failure
 
 ABOUT = {
@@ -52,7 +52,7 @@ def cells(tmp_path):
 
 
 def partial(root, cells, failed=()):
-    scores, why = at_hand(asked(root), {"midog": cells}, list(failed))
+    scores, why = available_values(asked(root), {"midog": cells}, list(failed))
     return table2_partial(scores, PUBLISHED, why, study="s", rows=ABOUT).set_index(
         ["model", "head"]
     )
@@ -135,7 +135,7 @@ def test_rows_with_nothing_keep_their_published_numbers(tmp_path, cells):
 
 def test_only_the_domains_that_are_trained_on_are_expected(tmp_path, cells):
     about = ABOUT | {"homes": {"midog": ["a"]}}
-    scores, why = at_hand(asked(tmp_path), {"midog": cells}, [])
+    scores, why = available_values(asked(tmp_path), {"midog": cells}, [])
     table = table2_partial(scores, PUBLISHED, why, study="s", rows=about)
     assert table["in_expected"].tolist() == [2, 2, 2]
     assert table["out_expected"].tolist() == [2, 2, 2]
@@ -144,7 +144,7 @@ def test_only_the_domains_that_are_trained_on_are_expected(tmp_path, cells):
 def test_without_a_table_of_cells_every_row_is_missing(tmp_path, cells):
     write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
     failed = [Failure("read_cells", {"dataset": "midog"}, "wrong counts", "", 1)]
-    scores, why = at_hand(asked(tmp_path), {"midog": tmp_path / "none.csv"}, failed)
+    scores, why = available_values(asked(tmp_path), {"midog": tmp_path / "none.csv"}, failed)
     assert len(scores) == 0
     assert set(why) == {("midog", *row) for row in ABOUT["order"]}
 

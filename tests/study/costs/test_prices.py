@@ -7,8 +7,8 @@ from cryotome.study.costs.prices import (
     DEMO_CELLS,
     TILES,
     Cost,
+    CostModel,
     Job,
-    Prices,
     cells_of,
     gflop_of,
     roles_of,
@@ -76,7 +76,7 @@ def test_a_network_costs_seconds_of_the_device_it_runs_on():
     ganz = study("ganz2024")
     embed = Job("embed", {"dataset": "ccmct", "view": "paper-fp16", "model": "uni"})
     work = 72845 * 123.1  # GFLOP
-    on_gpu, on_cores = (Prices(ganz, on_gpu=it).cost(embed) for it in (True, False))
+    on_gpu, on_cores = (CostModel(ganz, on_gpu=it).cost(embed) for it in (True, False))
     assert on_gpu.gpu == pytest.approx(10 + work / 120_000, rel=0.01)
     assert on_gpu.cores == pytest.approx(2 * on_gpu.gpu)
     assert (on_cores.gpu, on_cores.cores) == (0, pytest.approx(10 + work / 50, rel=0.01))
@@ -86,17 +86,17 @@ def test_a_network_costs_seconds_of_the_device_it_runs_on():
 def test_a_small_network_on_a_gpu_waits_for_its_steps():
     demo = study("config")
     job = training(dataset="demo_rois", model="resnet10t_random", head="e2e_short")
-    assert Prices(demo, on_gpu=True).cost(job).gpu == pytest.approx(10 + 100 * 0.02)
+    assert CostModel(demo, on_gpu=True).cost(job).gpu == pytest.approx(10 + 100 * 0.02)
 
 
 def test_a_measured_rate_wins():
     ganz, name = study("ganz2024"), ("train_endtoend", "resnet50_imagenet", "e2e")
-    prices = Prices(ganz, on_gpu=True, rates={name: 30_000.0})
+    prices = CostModel(ganz, on_gpu=True, rates={name: 30_000.0})
     assert prices.cost(training()).gpu == pytest.approx(10 + gflop_of(ganz, training()) / 30_000)
 
 
 def test_disk_is_pixels_vectors_and_lines():
-    prices = Prices(study("ganz2024"), on_gpu=True)
+    prices = CostModel(study("ganz2024"), on_gpu=True)
     patches = prices.cost(Job("cut_patches", {"dataset": "ccmct"}))
     assert patches.disk == pytest.approx(72845 * 272 * 272 * 3, rel=1e-3)
     names = {"dataset": "ccmct", "scheme": "random", "view": "paper-fp16", "model": "uni"}
@@ -106,7 +106,7 @@ def test_disk_is_pixels_vectors_and_lines():
 
 
 def test_a_checkpoint_is_weights_twice_and_the_two_moments_of_adam():
-    prices = Prices(study("ganz2024"), on_gpu=True)
+    prices = CostModel(study("ganz2024"), on_gpu=True)
     assert prices.in_passing(training()) == 4 * 4 * 23_508_032
 
 
@@ -117,7 +117,7 @@ def test_costs_add_up():
 def test_the_disk_of_stored_tiles_follows_their_side():
     """Of the real slide tried, a tile of 512 px takes 106 kB, one of 256 px 33 kB."""
     roth = study("roth2024")
-    prices, names = Prices(roth, on_gpu=True), {"dataset": "tcga_crc", "slide": "a"}
+    prices, names = CostModel(roth, on_gpu=True), {"dataset": "tcga_crc", "slide": "a"}
     tiling = roth.dataset("tcga_crc")["tiles"]["finetune"]
     assert tiling["stored"] == 512
     finetune = Job("tile_slide", names | {"tiling": "finetune"})

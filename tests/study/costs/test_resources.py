@@ -7,12 +7,12 @@ from cryotome.core.cards import read_yaml
 from cryotome.study.costs.resources import (
     SHORT,
     count_cells,
-    embed_minutes,
-    embeddings_mb,
-    network_mb,
-    patches_mb,
-    probe_mb,
-    train_minutes,
+    estimate_embed_minutes,
+    estimate_embeddings_mb,
+    estimate_network_mb,
+    estimate_patches_mb,
+    estimate_probe_mb,
+    estimate_train_minutes,
 )
 from cryotome.study.study import Study
 
@@ -33,39 +33,43 @@ def test_cells_are_those_that_the_card_expects(ganz, monkeypatch):
 
 def test_a_store_of_patches_is_as_large_as_its_pixels(ganz):
     """272 px where the network sees 224."""
-    assert patches_mb(ganz, "ccmct") == pytest.approx(72_845 * 272 * 272 * 3 / 1e6)
+    assert estimate_patches_mb(ganz, "ccmct") == pytest.approx(72_845 * 272 * 272 * 3 / 1e6)
 
 
 def test_embeddings_are_floats(ganz):
-    assert embeddings_mb(ganz, "midog2022", "uni") == pytest.approx(20_552 * 1024 * 4 / 1e6)
+    assert estimate_embeddings_mb(ganz, "midog2022", "uni") == pytest.approx(
+        20_552 * 1024 * 4 / 1e6
+    )
 
 
 def test_a_fit_asks_for_its_copies_of_the_embeddings_and_for_its_folds(ganz):
     """As measured (docs/performance.md): 4, 5 or 6 copies, and 120 bytes of a cell a fold."""
-    size, w = embeddings_mb(ganz, "ccmct", "uni"), {"model": "uni", "scheme": "random"}
+    size, w = estimate_embeddings_mb(ganz, "ccmct", "uni"), {"model": "uni", "scheme": "random"}
     folds = 120 * 72_845 * 5 * len(ganz.fractions("random")) / 1e6
-    asked = {head: probe_mb(ganz, ["ccmct"], w | {"head": head}) for head in ("probe", "logreg")}
+    asked = {
+        head: estimate_probe_mb(ganz, ["ccmct"], w | {"head": head}) for head in ("probe", "logreg")
+    }
     assert asked["probe"] == pytest.approx(1000 + 4 * size + folds)
     assert asked["logreg"] == pytest.approx(1000 + 6 * size + folds)
-    both = probe_mb(ganz, ["ccmct", "ccmct"], w | {"head": "probe"})
+    both = estimate_probe_mb(ganz, ["ccmct", "ccmct"], w | {"head": "probe"})
     assert both == pytest.approx(2 * asked["probe"] - 1000)
 
 
 def test_a_network_is_as_large_as_its_parameters(ganz):
-    assert network_mb(ganz, "uni") == pytest.approx(1213.4, abs=0.1)
-    assert network_mb(ganz, "colour_histogram") == 0
+    assert estimate_network_mb(ganz, "uni") == pytest.approx(1213.4, abs=0.1)
+    assert estimate_network_mb(ganz, "colour_histogram") == 0
 
 
 def test_embedding_takes_the_arithmetic_of_all_cells_on_a_slow_gpu(ganz):
     """UNI: 123.1 GFLOP a patch (its card), 20,552 cells, 5,000 GFLOP/s."""
     job = {"dataset": "midog2022", "model": "uni", "view": "paper-fp32"}
-    minutes = embed_minutes(ganz, job, on_gpu=True)
+    minutes = estimate_embed_minutes(ganz, job, on_gpu=True)
     assert minutes == pytest.approx(SHORT + 20_552 * 123.1 / 5000 / 60)
-    cores = embed_minutes(ganz, job, on_gpu=False)
+    cores = estimate_embed_minutes(ganz, job, on_gpu=False)
     assert cores - SHORT == pytest.approx(50 * (minutes - SHORT))
-    quarter = embed_minutes(ganz, job | {"parts": "4"}, on_gpu=True)
+    quarter = estimate_embed_minutes(ganz, job | {"parts": "4"}, on_gpu=True)
     assert quarter - SHORT == pytest.approx((minutes - SHORT) / 4)
-    assert embed_minutes(ganz, job | {"model": "colour_histogram"}, on_gpu=True) == SHORT
+    assert estimate_embed_minutes(ganz, job | {"model": "colour_histogram"}, on_gpu=True) == SHORT
 
 
 def test_training_takes_its_steps_at_least(ganz):
@@ -73,5 +77,5 @@ def test_training_takes_its_steps_at_least(ganz):
     job = {"dataset": "midog2022", "scheme": "random", "fraction": "1.0", "head": "e2e"}
     gflops = ganz.model("resnet50_imagenet")["gflops"]
     steps = 3 * head["steps"] * head["batch"] * gflops / 5000 / 60
-    minutes = train_minutes(ganz, job | {"model": "resnet50_imagenet"}, on_gpu=True)
+    minutes = estimate_train_minutes(ganz, job | {"model": "resnet50_imagenet"}, on_gpu=True)
     assert SHORT + steps < minutes < SHORT + 3 * steps

@@ -6,7 +6,7 @@ from accidents import checkout
 from conftest import CONFIG
 
 from cryotome.cli.plan import planned_jobs
-from cryotome.study.costs.row_jobs import accounts, counted, own_jobs, shared_jobs
+from cryotome.study.costs.row_jobs import count_jobs, jobs_of_row, jobs_per_row, shared_jobs
 from cryotome.study.study import Row, Study
 
 
@@ -18,22 +18,22 @@ def study(name: str, **changes: object) -> Study:
 
 def test_what_stands_in_table_2_is_counted_and_else_the_first_scheme():
     demo = study("config")
-    assert counted(demo, "demo_rois") == ["from_breast", "from_lung", "from_lymphoma"]
-    assert counted(demo, "demo_slides") == ["random"]  # it has one domain
+    assert count_jobs(demo, "demo_rois") == ["from_breast", "from_lung", "from_lymphoma"]
+    assert count_jobs(demo, "demo_slides") == ["random"]  # it has one domain
     ladder = study("config", schemes=["except_*"], fractions=[1.0])
-    assert counted(ladder, "demo_rois") == ["except_breast"]
+    assert count_jobs(ladder, "demo_rois") == ["except_breast"]
 
 
 def test_a_probe_hangs_on_its_embedding_and_a_training_on_itself():
     demo = study("config")
-    ridge = own_jobs(demo, Row("vit_tiny_random", "ridge", "paper-fp32"), "demo_rois")
+    ridge = jobs_of_row(demo, Row("vit_tiny_random", "ridge", "paper-fp32"), "demo_rois")
     assert [rule for rule, _ in ridge] == ["embed"] + 3 * ["probe_whole"]
     view = {"model": "vit_tiny_random", "dataset": "demo_rois", "view": "paper-fp32"}
     assert ridge[0][1] == view
     assert ridge[1][1] == view | {"scheme": "from_breast", "head": "ridge"}
-    pooled = own_jobs(demo, Row("vit_tiny_random", "ridge", "paper-fp32"), "demo_slides")
+    pooled = jobs_of_row(demo, Row("vit_tiny_random", "ridge", "paper-fp32"), "demo_slides")
     assert [rule for rule, _ in pooled] == ["embed", "probe"]
-    trained = own_jobs(demo, Row("resnet10t_random", "e2e_short_last", "patches"), "demo_rois")
+    trained = jobs_of_row(demo, Row("resnet10t_random", "e2e_short_last", "patches"), "demo_rois")
     assert len(trained) == 6  # three domains, two folds; the last checkpoint is of the same job
     assert trained[0] == ("train_endtoend", {
         "model": "resnet10t_random", "dataset": "demo_rois", "head": "e2e_short",
@@ -44,7 +44,7 @@ def test_a_probe_hangs_on_its_embedding_and_a_training_on_itself():
 def test_views_in_lower_precision_are_checked_too():
     ganz = study("ganz2024")
     row = next(row for row in ganz.rows if row.model == "uni")
-    rules = [rule for rule, _ in own_jobs(ganz, row, "midog2022")]
+    rules = [rule for rule, _ in jobs_of_row(ganz, row, "midog2022")]
     assert rules == ["embed", "check_precision"] + 5 * ["probe_whole"]
 
 
@@ -64,7 +64,7 @@ def planned(tmp_path_factory):
 
 
 def test_every_job_of_the_accounts_is_one_that_snakemake_plans(planned):
-    about = json.loads(accounts(study("config")))
+    about = json.loads(jobs_per_row(study("config")))
     jobs = {(job.rule, *sorted(job.wildcards.items())) for job in planned}
     said = [job for row in about["rows"] for job in row["jobs"]]
     said += [job for shared in about["shared"].values() for job in shared]
@@ -73,7 +73,7 @@ def test_every_job_of_the_accounts_is_one_that_snakemake_plans(planned):
 
 
 def test_the_wildcards_of_all_that_is_planned_are_the_studys(planned):
-    named = json.loads(accounts(study("config")))["named"]
+    named = json.loads(jobs_per_row(study("config")))["named"]
     strange = {
         (name, value)
         for job in planned

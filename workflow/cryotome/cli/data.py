@@ -5,16 +5,16 @@ from pathlib import Path
 
 from cryotome.core.cards import below, read_yaml
 from cryotome.core.errors import CryotomeError
-from cryotome.encoders.weights import needs_file, state_of_weights
+from cryotome.encoders.weights import has_weights_file, weights_status
 from cryotome.runtime.interpreter import restart_in_utf8
-from cryotome.study.site import Site, folder_of, settle
+from cryotome.study.site import Site, folder_of, resolve_site
 from cryotome.study.study import Study
 
 
 def main(name: str, folder: Path = Path("config")) -> None:
     """Print the shopping list of the study in `config/{name}.yaml`; `demo` is the default."""
-    site = settle(read_yaml(folder / f"{'config' if name == 'demo' else name}.yaml"), folder)
-    print(shopping_list(Study(site.study, folder), site))
+    site = resolve_site(read_yaml(folder / f"{'config' if name == 'demo' else name}.yaml"), folder)
+    print(describe_required_data(Study(site.study, folder), site))
 
 
 if __name__ == "__main__":
@@ -35,7 +35,7 @@ def _state(path: Path, images: int) -> str:
     return f"PART  {path}: {found:,} of {images:,} images" if found < images else f"have  {path}"
 
 
-def shopping_list(study: Study, site: Site) -> str:
+def describe_required_data(study: Study, site: Site) -> str:
     """Say where datasets and weights must lie, what is there, and which records can be fetched."""
     lines = []
     for name in dict.fromkeys(map(study.home, study.all_datasets)):
@@ -60,6 +60,6 @@ def shopping_list(study: Study, site: Site) -> str:
             f"{site.data_root}; files put there by hand are kept."
         )
     for model in study.models:
-        if needs_file(study.model(model)):
-            lines.append(state_of_weights(study.model(model), model, site.weights_dir))
+        if has_weights_file(study.model(model)):
+            lines.append(weights_status(study.model(model), model, site.weights_dir))
     return "\n".join(lines)

@@ -14,7 +14,7 @@ from pathlib import Path
 from cryotome.cli.machine import (
     MEND,
     OK,
-    Finding,
+    Check,
     ask_slurm,
     check_gpu,
     check_locks,
@@ -33,19 +33,19 @@ from cryotome.data.cohorts import check_counts as check_labels
 from cryotome.data.cohorts import read_labels
 from cryotome.data.images import find_image, microns_per_pixel, open_image
 from cryotome.data.slides.slide_list import given_bags, labelled_slides, slide_files
-from cryotome.encoders.weights import HUB, find_weights, needs_file
+from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices
 from cryotome.runtime.interpreter import restart_in_utf8
-from cryotome.study.costs.prices import Job, Prices
-from cryotome.study.site import RESULTS, Site, check_writable, folder_of, settle
+from cryotome.study.costs.prices import CostModel, Job
+from cryotome.study.site import RESULTS, Site, check_writable, folder_of, resolve_site
 from cryotome.study.study import Study
 
 PATIENCE = 5  # s that the hub may take to answer
 
 
-def check_disk(study: Study, site: Site, jobs: list[Job]) -> Iterator[Finding]:
+def check_disk(study: Study, site: Site, jobs: list[Job]) -> Iterator[Check]:
     """Hold what these jobs will write, and what lacks, against what is free, by file system."""
-    prices = Prices(study, uses_gpu(study, site))
+    prices = CostModel(study, uses_gpu(study, site))
     written = sum(prices.cost(job).disk for job in jobs)
     written += max(map(prices.in_passing, jobs), default=0)
     weights = {what: size for what, size in missing_downloads(study, site) if "weights" in what}
@@ -61,7 +61,7 @@ def check_disk(study: Study, site: Site, jobs: list[Job]) -> Iterator[Finding]:
         names = ", ".join(f"{place} {wanted[place] / 1e9:,.1f} GB" for place in group)
         text = f"disk: {free:,.0f} GB free for {needed:,.1f} GB still to come ({names})"
         short = "make room, or let the folders be links to a larger disk"
-        yield Finding(MEND, f"{text}: {short}") if needed > free else Finding(OK, text)
+        yield Check(MEND, f"{text}: {short}") if needed > free else Check(OK, text)
 
 
 def _standing(place: Path) -> Path:
@@ -69,14 +69,14 @@ def _standing(place: Path) -> Path:
     return next(one for one in (place.absolute(), *place.absolute().parents) if one.exists())
 
 
-def check_weights(card: Card, name: str, weights_dir: Path) -> Finding:
+def check_weights(card: Card, name: str, weights_dir: Path) -> Check:
     """Look for a model's weights; for gated ones that lack, ask the hub whether it gives them."""
     try:
-        return Finding(OK, f"weights of {name}: {find_weights(card, name, weights_dir)}")
+        return Check(OK, f"weights of {name}: {find_weights(card, name, weights_dir)}")
     except WeightsError as error:
         if card["weights"].get("gated") and "hub" in card["weights"]:
-            return Finding(MEND, f"weights of {name} [gated]: {_gate(card['weights'], name)}")
-        return Finding(MEND, str(error))
+            return Check(MEND, f"weights of {name} [gated]: {_gate(card['weights'], name)}")
+        return Check(MEND, str(error))
 
 
 def _gate(weights: Card, name: str) -> str:
@@ -107,11 +107,11 @@ def _gate(weights: Card, name: str) -> str:
     return f"{token}, and the hub lets you have it, {size / 1e9:,.1f} GB: {fetch}"
 
 
-def check_dataset(study: Study, site: Site, name: str) -> Finding:
+def check_dataset(study: Study, site: Site, name: str) -> Check:
     """Read a dataset's annotations as the study will, count its cells and images, open one."""
     card = study.dataset(name)
     if "synthetic" in card:
-        return Finding(OK, f"dataset {name}: invented here by the study itself")
+        return Check(OK, f"dataset {name}: invented here by the study itself")
     if card["reader"] == "slides":
         return check_cohort(study, site, name)
     root, way = folder_of(card, site.data_root), f"`make data STUDY={study.name}`"
@@ -120,7 +120,7 @@ def check_dataset(study: Study, site: Site, name: str) -> Finding:
     lacking = [root / card[key] for key in ("annotations", "images")
                if key in card and not (root / card[key]).exists()]  # fmt: skip
     if lacking:
-        return Finding(MEND, f"dataset {name}: {' and '.join(map(str, lacking))} lack: {way}")
+        return Check(MEND, f"dataset {name}: {' and '.join(map(str, lacking))} lack: {way}")
     annotations = below(root, card["annotations"]) if "annotations" in card else None
     try:
         cells = read_cells(annotations, below(root, card["images"]), card, name)
@@ -131,15 +131,13 @@ def check_dataset(study: Study, site: Site, name: str) -> Finding:
         counted = f"{len(cells):,} cells{' as expected' * ('expect' in card)}, "
         counted += f"{len(wanted) - len(gone):,} of {len(wanted):,} images"
         if gone:
-            return Finding(MEND, f"dataset {name}: {counted}, first missing {gone[0]}: {way}")
-        return Finding(
-            OK, f"dataset {name}: {counted}; {_opened(next(iter(wanted.values())), card)}"
-        )
+            return Check(MEND, f"dataset {name}: {counted}, first missing {gone[0]}: {way}")
+        return Check(OK, f"dataset {name}: {counted}; {_opened(next(iter(wanted.values())), card)}")
     except CryotomeError as error:
-        return Finding(MEND, f"dataset {name}: {error}")
+        return Check(MEND, f"dataset {name}: {error}")
 
 
-def check_cohort(study: Study, site: Site, name: str) -> Finding:
+def check_cohort(study: Study, site: Site, name: str) -> Check:
     """Count a cohort's labelled patients and their slides as the study will, open one."""
     card = study.dataset(name)
     try:
@@ -155,12 +153,12 @@ def check_cohort(study: Study, site: Site, name: str) -> Finding:
             bags = given_bags(str(below(site.data_root, given["folder"])), mine, name)
             counted += f"; bags of {model} for {len(bags):,} of them"
         if "images" not in card:
-            return Finding(OK, f"dataset {name}: {counted}")
+            return Check(OK, f"dataset {name}: {counted}")
         image = open_image(Path(next(path for path in map(files.__getitem__, mine) if path)))
     except (CryotomeError, StopIteration) as error:
-        return Finding(MEND, f"dataset {name}: {error or 'none of its slides is on disk'}")
+        return Check(MEND, f"dataset {name}: {error or 'none of its slides is on disk'}")
     mpp = f"{image.mpp:.3f} µm/px" if image.mpp else "no µm/px"
-    return Finding(
+    return Check(
         OK,
         f"dataset {name}: {counted}; one is {image.size[0]:,} x {image.size[1]:,} px, {mpp}",
     )
@@ -177,7 +175,7 @@ def _opened(path: Path, card: Card) -> str:
     return f"{size} at {mpp:.3f} µm/px"
 
 
-def findings(study: Study, site: Site, config: Path) -> Iterator[Finding]:
+def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
     """Yield every line, each as soon as it is known."""
     yield check_python()
     yield check_requirements(Path("requirements.txt"))
@@ -194,10 +192,10 @@ def findings(study: Study, site: Site, config: Path) -> Iterator[Finding]:
         device = ["device=job"] if uses_gpu(study, site) else []
         yield from check_disk(study, site, planned_jobs(config, *device))
     except CryotomeError as error:
-        yield Finding(MEND, str(error))
+        yield Check(MEND, str(error))
     for model in study.models:
         card = study.model(model)
-        if needs_file(card):
+        if has_weights_file(card):
             yield check_weights(card, model, site.weights_dir)
     for name in dict.fromkeys(map(study.home, study.all_datasets)):
         yield check_dataset(study, site, name)
@@ -214,10 +212,10 @@ def main(name: str, folder: Path = Path("config")) -> bool:
     whether nothing is to be mended
     """
     config = folder / f"{'config' if name == 'demo' else name}.yaml"
-    site = settle(read_yaml(config), folder)
+    site = resolve_site(read_yaml(config), folder)
     study = Study(site.study, folder, files=(str(config),))
     marks = []
-    for finding in findings(study, site, config):
+    for finding in run_checks(study, site, config):
         print(finding, flush=True)
         marks.append(finding.mark)
     mend = marks.count(MEND)

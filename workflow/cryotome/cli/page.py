@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError
-from cryotome.report.after_failure import renew_partial
+from cryotome.report.after_failure import refresh_partial_tables
 from cryotome.report.page.page import write_page
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.study.facts import page_about
-from cryotome.study.site import RESULTS, settle
+from cryotome.study.site import RESULTS, resolve_site
 from cryotome.study.study import Study
 
 
@@ -47,9 +47,11 @@ def write_partial_page(study: Study, results: Path, *, say: Callable[..., None])
 def main(name: str, folder: Path = Path("config"), results: Path = RESULTS) -> Path:
     """Write the page of the study in `config/{name}.yaml` from what lies on disk."""
     config = folder / f"{'config' if name == 'demo' else name}.yaml"
-    study = Study(settle(read_yaml(config), folder).study, folder, files=(str(config),))
+    study = Study(resolve_site(read_yaml(config), folder).study, folder, files=(str(config),))
     (results / "studies" / study.name).mkdir(parents=True, exist_ok=True)
-    renew_partial(study, crossed_files(study, results, folder), results / "logs", always=True)
+    refresh_partial_tables(
+        study, crossed_files(study, results, folder), results / "logs", always=True
+    )
     return write_partial_page(study, results, say=print)
 
 

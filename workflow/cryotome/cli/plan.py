@@ -15,7 +15,7 @@ import pandas as pd
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError, WeightsError
-from cryotome.encoders.weights import find_weights, needs_file, places
+from cryotome.encoders.weights import candidate_paths, find_weights, has_weights_file
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.study.costs.prices import (
     CORE_GFLOPS,
@@ -24,13 +24,13 @@ from cryotome.study.costs.prices import (
     STEP,
     TRAINING,
     Cost,
+    CostModel,
     Job,
-    Prices,
     cells_of,
     gflop_of,
-    named,
+    job_name,
 )
-from cryotome.study.site import PLAN, RESULTS, Site, settle
+from cryotome.study.site import PLAN, RESULTS, Site, resolve_site
 from cryotome.study.study import UNKNOWN_PATIENTS, Study
 
 # no two threads of a processor compute faster, and no GPU slower: GFLOP/s
@@ -119,8 +119,8 @@ def measured_rates(study: Study, results: Path, *, on_gpu: bool) -> Rates:
             gflop, took = gflop_of(study, job), float(pd.read_csv(path, sep="\t")["s"].mean())
             bounds = (BETWEEN, FASTEST) if on_gpu else (0, BETWEEN)
             if took and bounds[0] < gflop / took <= bounds[1]:
-                work[named(job)] += gflop
-                seconds[named(job)] += took
+                work[job_name(job)] += gflop
+                seconds[job_name(job)] += took
     return {name: work[name] / seconds[name] for name in work}
 
 
@@ -136,11 +136,11 @@ def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
     sizes: dict[Path, float] = {}
     for model in study.models:
         card = study.model(model)
-        if needs_file(card):
+        if has_weights_file(card):
             try:
                 find_weights(card, model, site.weights_dir)
             except WeightsError:
-                sizes[places(card, model, site.weights_dir)[1]] = card["parameters"] * 4
+                sizes[candidate_paths(card, model, site.weights_dir)[1]] = card["parameters"] * 4
     if sizes:
         what = f"{len(sizes)} files of weights, at 4 bytes a parameter (make weights)"
         yield what, sum(sizes.values())
@@ -157,7 +157,7 @@ def _there(targets: Iterable[str], data_root: Path) -> int:
     return len(found)
 
 
-def table(jobs: list[Job], prices: Prices) -> str:
+def table(jobs: list[Job], prices: CostModel) -> str:
     """Return jobs, time and disk by rule, the dearest first, as a text to read."""
     counts = Counter(job.rule for job in jobs)
     costs = dict.fromkeys(sorted(counts), Cost())
@@ -191,7 +191,7 @@ def _size(count: float) -> str:
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
-def _assumed(study: Study, prices: Prices, jobs: list[Job]) -> Iterator[str]:
+def _assumed(study: Study, prices: CostModel, jobs: list[Job]) -> Iterator[str]:
     """Say what the times rest on."""
     if prices.on_gpu:
         yield (
@@ -211,7 +211,7 @@ def _assumed(study: Study, prices: Prices, jobs: list[Job]) -> Iterator[str]:
         "core-hours: cutting, probes and starts as measured on two Xeon cores "
         "(docs/performance.md), the rest estimated; GPU jobs keep one or two cores."
     )
-    used = {named(job) for job in jobs} & set(prices.rates)
+    used = {job_name(job) for job in jobs} & set(prices.rates)
     for rule, model, head in sorted(used):
         rate = prices.rates[rule, model, head]
         yield f"  {rule} {model} {head}: measured here in earlier jobs, {rate:,.1f} GFLOP/s"
@@ -231,7 +231,7 @@ def plan(study: Study, site: Site, jobs: list[Job]) -> str:
     """Return what a study will take: jobs, hours, disk, downloads."""
     on_gpu = uses_gpu(study, site)
     rates = measured_rates(study, RESULTS, on_gpu=on_gpu)
-    prices = Prices(study, on_gpu, rates)
+    prices = CostModel(study, on_gpu, rates)
     lines = [
         f"Study {study.name!r}: {study.summary}. Nothing has been run.",
     ]
@@ -250,7 +250,7 @@ def plan(study: Study, site: Site, jobs: list[Job]) -> str:
 def main(name: str, folder: Path = Path("config")) -> None:
     """Plan the study in `config/{name}.yaml`, `demo` for the default, and print what it takes."""
     path = folder / f"{'config' if name == 'demo' else name}.yaml"
-    site = settle(read_yaml(path), folder)
+    site = resolve_site(read_yaml(path), folder)
     study = Study(site.study, folder, files=(str(path),))
     device = ["device=job"] if uses_gpu(study, site) else []
     print(plan(study, site, planned_jobs(path, *device)))

@@ -22,8 +22,8 @@ from cryotome.runtime.failures import KEPT, Failure, by_kind, described, failure
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.runtime.watchdog import patience
-from cryotome.study.costs.prices import THREADS, Job, Prices
-from cryotome.study.site import RESULTS, settle
+from cryotome.study.costs.prices import THREADS, CostModel, Job
+from cryotome.study.site import RESULTS, resolve_site
 from cryotome.study.study import Study
 
 DONE, RUNNING, LOST, TO_DO = "done", "running", "failed", "to do"
@@ -42,7 +42,7 @@ def key_of(rule: str, wildcards: dict[str, str]) -> Key:
 
 
 @dataclass(frozen=True)
-class Past:
+class JobHistory:
     """What the ledger and the logs say of one job."""
 
     made: list[dict[str, Any]] = field(default_factory=list)  # its attempts
@@ -78,10 +78,10 @@ class Past:
         return self.failure.why if self.failure else ""
 
 
-def read_past(results: Path) -> dict[Key, Past]:
+def read_past(results: Path) -> dict[Key, JobHistory]:
     """Read what the ledger and the records of failures say, by job."""
     failed = {key_of(f.rule, f.wildcards): f for f in failures(results / "logs")}
-    found = {key: Past(failure=failure) for key, failure in failed.items()}
+    found = {key: JobHistory(failure=failure) for key, failure in failed.items()}
     for path in sorted(results.glob(f"ledger/*/*{ENDING}")):
         made = attempts(path)
         if made and "rule" in made[-1]:
@@ -89,17 +89,17 @@ def read_past(results: Path) -> dict[Key, Past]:
             alive = is_alive(path, made[-1]) if made[-1]["ended"] == KILLED else False
             log = results / "logs" / path.parent.name / f"{path.stem}.log"
             silent = time.time() - log.stat().st_mtime if log.exists() else float("inf")
-            found[key] = Past(made, alive, silent, failed.get(key))
+            found[key] = JobHistory(made, alive, silent, failed.get(key))
     return found
 
 
 @dataclass(frozen=True)
-class Standing:
+class Progress:
     """Where every job of a study stands, and what is known of it."""
 
     states: dict[Key, str]
     jobs: dict[Key, Job]
-    past: dict[Key, Past]
+    past: dict[Key, JobHistory]
     now: datetime
 
     @property
@@ -115,7 +115,7 @@ class Standing:
         return [key for key, one in self.states.items() if one == state]
 
     def _well(self, key: Key) -> list[dict[str, Any]]:
-        return [one for one in self.past.get(key, Past()).made if one["ended"] == OK]
+        return [one for one in self.past.get(key, JobHistory()).made if one["ended"] == OK]
 
     def mean_seconds(self) -> dict[str, float]:
         """Return rule to the mean wall time of the study's jobs that have ended well, seconds."""
@@ -135,7 +135,7 @@ class Standing:
         """Return the seconds since a time of the ledger."""
         return (self.now - datetime.fromisoformat(stamp)).total_seconds()
 
-    def seconds_left(self, prices: Prices) -> tuple[float, int]:
+    def seconds_left(self, prices: CostModel) -> tuple[float, int]:
         """Project the wall time of what is not done, one job at a time.
 
         Returns
@@ -157,7 +157,9 @@ class Standing:
         return seconds, assumed
 
 
-def stand(every: list[Job], planned: list[Job], past: dict[Key, Past], asked: datetime) -> Standing:
+def measure_progress(
+    every: list[Job], planned: list[Job], past: dict[Key, JobHistory], asked: datetime
+) -> Progress:
     """Say where each job stands.
 
     Parameters
@@ -169,8 +171,10 @@ def stand(every: list[Job], planned: list[Job], past: dict[Key, Past], asked: da
     """
     jobs = {key_of(job.rule, job.wildcards): job for job in every}
     waits = {key_of(job.rule, job.wildcards) for job in planned}
-    states = {key: past.get(key, Past()).state(planned=key in waits, asked=asked) for key in jobs}
-    return Standing(states, jobs, past, datetime.now(UTC))
+    states = {
+        key: past.get(key, JobHistory()).state(planned=key in waits, asked=asked) for key in jobs
+    }
+    return Progress(states, jobs, past, datetime.now(UTC))
 
 
 def _time(seconds: float) -> str:
@@ -187,7 +191,7 @@ def _painted(text: str, state: str) -> str:
     return text
 
 
-def _table(standing: Standing) -> Iterator[str]:
+def _table(standing: Progress) -> Iterator[str]:
     mean = standing.mean_seconds()
     yield f"{'rule':<18}" + "".join(f"{state:>9}" for state in STATES) + f"{'each':>10}"
     counts = standing.counts
@@ -197,7 +201,7 @@ def _table(standing: Standing) -> Iterator[str]:
         yield f"{rule:<18}{''.join(cells)}{each if rule != 'total' else '':>10}"
 
 
-def _pace(standing: Standing, prices: Prices) -> Iterator[str]:
+def _pace(standing: Progress, prices: CostModel) -> Iterator[str]:
     """Say how fast it goes, and how long it may take."""
     count, span = standing.rate()
     if count:
@@ -216,7 +220,7 @@ def _named(job: Job) -> str:
     return f"{job.rule} {', '.join(job.wildcards.values())}".rstrip()
 
 
-def _running(standing: Standing) -> Iterator[str]:
+def _running(standing: Progress) -> Iterator[str]:
     for key in standing.of(RUNNING):
         past, name = standing.past[key], _named(standing.jobs[key])
         took = _time(standing.since(past.made[-1]["started"]))
@@ -224,7 +228,7 @@ def _running(standing: Standing) -> Iterator[str]:
         yield f"  {name}: for {took}{here}"
 
 
-def _failed(standing: Standing) -> Iterator[str]:
+def _failed(standing: Progress) -> Iterator[str]:
     """Yield a line for each kind of failure, and the last log lines of the first few."""
     lost = []
     for key in standing.of(LOST):
@@ -246,7 +250,7 @@ def last_lines(log: Path) -> list[str]:
     return []
 
 
-def report(study: Study, standing: Standing, prices: Prices, *, locked: bool) -> str:
+def report(study: Study, standing: Progress, prices: CostModel, *, locked: bool) -> str:
     """Return all of it as a text to read."""
     lines = [f"Study {study.name!r}: {study.summary}.", "", *_table(standing), ""]
     left = len(standing.states) - len(standing.of(DONE))
@@ -265,7 +269,7 @@ def report(study: Study, standing: Standing, prices: Prices, *, locked: bool) ->
 def main(name: str, folder: Path = Path("config")) -> None:
     """Say how far the study in `config/{name}.yaml` is, `demo` for the default."""
     path = folder / f"{'config' if name == 'demo' else name}.yaml"
-    site = settle(read_yaml(path), folder)
+    site = resolve_site(read_yaml(path), folder)
     study = Study(site.study, folder, files=(str(path),))
     on_gpu = uses_gpu(study, site)
     device = ["device=job"] if on_gpu else []
@@ -275,8 +279,8 @@ def main(name: str, folder: Path = Path("config")) -> None:
         every, planned = pool.map(
             lambda flags: planned_jobs(path, *device, flags=flags), [("--forceall",), ()]
         )
-    standing = stand(every, planned, read_past(RESULTS), asked)
-    print(report(study, standing, Prices(study, on_gpu), locked=any(LOCKS.glob("*"))))
+    standing = measure_progress(every, planned, read_past(RESULTS), asked)
+    print(report(study, standing, CostModel(study, on_gpu), locked=any(LOCKS.glob("*"))))
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from pathlib import Path
 from cryotome.core.cards import load_card, read_yaml
 from cryotome.core.errors import CryotomeError
 from cryotome.core.redact import without_secrets
-from cryotome.encoders.weights import needs_file, state_of_weights
+from cryotome.encoders.weights import has_weights_file, weights_status
 from cryotome.runtime.interpreter import restart_in_utf8
-from cryotome.study.site import settle
+from cryotome.study.site import resolve_site
 from cryotome.study.study import Study
 from cryotome.study.variants import model_of
 
@@ -21,7 +21,7 @@ def chosen_models(names: list[str], config: Path) -> list[str]:
         return sorted(path.stem for path in (folder / "models").glob("*.yaml"))
     if names:
         return names
-    study = Study(settle(read_yaml(config), folder).study, folder)
+    study = Study(resolve_site(read_yaml(config), folder).study, folder)
     return list(dict.fromkeys(model_of(name) for name in study.models))
 
 
@@ -33,12 +33,12 @@ def main(names: list[str], config: Path, *, look: bool) -> bool:
     look
         Say what is at hand; fetch nothing.
     """
-    weights_dir = settle(read_yaml(config), config.parent).weights_dir
+    weights_dir = resolve_site(read_yaml(config), config.parent).weights_dir
     complete = True
     for name in chosen_models(names, config):
         card = load_card(config.parent, "models", name)
-        if needs_file(card):
-            line = state_of_weights(card, name, weights_dir, fetch=not look)
+        if has_weights_file(card):
+            line = weights_status(card, name, weights_dir, fetch=not look)
         else:
             line = f"none  {name}: needs no file"
         print(without_secrets(line), flush=True)

@@ -33,7 +33,7 @@ KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "
 KINDS |= {"downloads": "download", "finetunes": "finetune"}
 
 # Keys that a card with `like:` says whole, or not at all: parts of two sources are none.
-WHOLE = {"weights", "checkpoint", "pooler"}
+REPLACED_WHOLE = {"weights", "checkpoint", "pooler"}
 # Keys that are read by people only: editing them must not rerun a job.
 PROSE = {"title", "source", "notes", "licence", "table1", "printed", "trained_mpp"}
 PROSE |= {"parameters", "gflops", "download", "look"}
@@ -139,7 +139,7 @@ def required_keys(schema: str) -> list[str]:
     return list(_validator(schema).schema["required"])  # type: ignore[index,call-overload]
 
 
-def check(content: Card, schema: str, path: Path | str) -> Card:
+def validate(content: Card, schema: str, path: Path | str) -> Card:
     """Return `content` if it fits the schema of that name.
 
     Raises
@@ -179,7 +179,11 @@ def _meant(error: "ValidationError") -> str:
 def _merged(base: Card, change: Card) -> Card:
     result = dict(base)
     for name, value in change.items():
-        both = isinstance(value, dict) and isinstance(base.get(name), dict) and name not in WHOLE
+        both = (
+            isinstance(value, dict)
+            and isinstance(base.get(name), dict)
+            and name not in REPLACED_WHOLE
+        )
         result[name] = _merged(base[name], value) if both else value
     return result
 
@@ -214,7 +218,7 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
         parent = load_card(folder, kind, card["like"])
         parent.pop("look", None)  # no two models look alike
         card = _merged(parent, change)
-    return check(card, KINDS[kind], path)
+    return validate(card, KINDS[kind], path)
 
 
 def below(folder: Path, said: str) -> Path:
@@ -233,12 +237,12 @@ def below(folder: Path, said: str) -> Path:
     return folder / said
 
 
-def facts(card: Card, *only: str) -> str:
+def without_notes(card: Card, *only: str) -> str:
     """Return what decides the numbers of a card as canonical JSON: no prose, keys sorted.
 
-    >>> facts({"title": "UNI", "pooling": "class", "dim": 1024})
+    >>> without_notes({"title": "UNI", "pooling": "class", "dim": 1024})
     '{"dim": 1024, "pooling": "class"}'
-    >>> facts({"title": "UNI", "pooling": "class", "dim": 1024}, "dim")
+    >>> without_notes({"title": "UNI", "pooling": "class", "dim": 1024}, "dim")
     '{"dim": 1024}'
     """
     kept = {key: value for key, value in card.items() if not only or key in only}

@@ -22,9 +22,9 @@ from pathlib import Path
 CHUNK = 2**24  # bytes read at once
 
 # what torch raises on files that are truncated, or that would run code; but see `blame_place`
-TORN: tuple[type[Exception], ...] = (RuntimeError, EOFError, pickle.UnpicklingError, OSError)
-TORN += (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
-TORN += (struct.error,)
+TRUNCATED: tuple[type[Exception], ...] = (RuntimeError, EOFError, pickle.UnpicklingError, OSError)
+TRUNCATED += (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
+TRUNCATED += (struct.error,)
 
 
 # numbers that speak of content: torch seeks to where a truncated file says, an impossible place

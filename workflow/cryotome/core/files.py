@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 
-def key(path: Path | str, name: str) -> str:
+def path_field(path: Path | str, name: str) -> str:
     """Return the value of `name=value` in a path.
 
-    >>> key("view=paper-fp32/model=uni/head=probe/fraction=0.01/fold=3.csv", "fraction")
+    >>> path_field("view=paper-fp32/model=uni/head=probe/fraction=0.01/fold=3.csv", "fraction")
     '0.01'
-    >>> key("view=paper-fp32/model=uni/head=probe/fraction=0.01/fold=3.csv", "fold")
+    >>> path_field("view=paper-fp32/model=uni/head=probe/fraction=0.01/fold=3.csv", "fold")
     '3'
 
     Raises
@@ -59,7 +59,7 @@ def _runs(pid: int) -> bool:
 
 
 @contextmanager
-def written_whole(path: Path | str) -> Iterator[Path]:
+def atomic_write(path: Path | str) -> Iterator[Path]:
     """Give a place beside `path` to write to; rename it to `path` only if the block succeeds.
 
     It is made here, under a name that nobody can guess and that was not there: who may write to

@@ -5,19 +5,19 @@ from collections.abc import Iterable
 import numpy as np
 
 
-def across(dataset: str, names: Iterable[object]) -> np.ndarray:
+def qualify(dataset: str, names: Iterable[object]) -> np.ndarray:
     """Return names that no other dataset has, of cells, slides or patients.
 
-    >>> across("nct_crc_100k", [0, 12]).tolist()
+    >>> qualify("nct_crc_100k", [0, 12]).tolist()
     ['nct_crc_100k:0', 'nct_crc_100k:12']
     """
     return np.array([f"{dataset}:{name}" for name in names], dtype=object)
 
 
-def within(name: str) -> tuple[str, str]:
+def split_qualified(name: str) -> tuple[str, str]:
     """Return the dataset, if a name says it, and the name within it.
 
-    >>> within("ca:P:1")  # a dataset's name holds no colon
+    >>> split_qualified("ca:P:1")  # a dataset's name holds no colon
     ('ca', 'P:1')
     """
     dataset, colon, own = name.partition(":")

@@ -140,7 +140,7 @@ def _check_array(path: Path, found: h5py.Dataset) -> None:
         )
 
 
-def row_sums(values: np.ndarray, each: Callable[..., Iterable[int]] = map) -> np.ndarray:
+def row_checksums(values: np.ndarray, each: Callable[..., Iterable[int]] = map) -> np.ndarray:
     """Return the crc32 of the bytes of each row, (n,) uint32; `each` may map in threads."""
     rows = np.ascontiguousarray(values)
     return np.fromiter(each(zlib.crc32, rows), np.uint32, len(rows))
@@ -153,7 +153,9 @@ def _seal_of(path: Path, file: h5py.File) -> int:
     return zlib.crc32(sums.tobytes(), zlib.crc32(ids.tobytes(), zlib.crc32(text)))
 
 
-def seal(path: Path, name: str, passport: dict[str, Any], sums: np.ndarray | None = None) -> None:
+def finalise_store(
+    path: Path, name: str, passport: dict[str, Any], sums: np.ndarray | None = None
+) -> None:
     """Give a store that is complete its passport, and what tells every bit that flips later.
 
     Parameters
@@ -166,7 +168,7 @@ def seal(path: Path, name: str, passport: dict[str, Any], sums: np.ndarray | Non
     with open_hdf5(path, "r+") as file:
         if SUMS not in file:
             file[SUMS] = np.zeros(len(file[name]), np.uint32)
-        file[SUMS][:] = row_sums(file[name][:]) if sums is None else sums
+        file[SUMS][:] = row_checksums(file[name][:]) if sums is None else sums
         # HDF5 takes texts of more than 64 kB once there are nine attributes: the longest comes last
         for key, value in sorted(passport.items(), key=lambda entry: len(str(entry[1]))):
             file.attrs[key] = np.bytes_(value.encode()) if isinstance(value, str) else value
@@ -210,7 +212,7 @@ def read_rows(path: Path, name: str, rows: slice | np.ndarray = slice(None)) -> 
                 f"{len(arrays[2])} ids. Delete it and rerun."
             )
         values, due, ids = (array[rows] for array in arrays)
-    check_rows(path, row_sums(values), due, ids)
+    check_rows(path, row_checksums(values), due, ids)
     return values
 
 
@@ -220,7 +222,7 @@ def read_ids(path: Path) -> np.ndarray:
         return _array(path, file, "id")[:]
 
 
-def passport(path: Path, format_: str) -> dict[str, Any]:
+def provenance(path: Path, format_: str) -> dict[str, Any]:
     """Return the attributes of a store of that format.
 
     Raises

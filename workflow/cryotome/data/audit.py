@@ -12,11 +12,11 @@ from scipy.spatial import cKDTree
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError
-from cryotome.core.store import PATCHES, passport, read_ids, read_rows
+from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
 from cryotome.data.image_tags import ENLARGED
 from cryotome.data.images import find_image, open_image
-from cryotome.data.patches import centres, scale_of
-from cryotome.data.windows import seen_window
+from cryotome.data.patches import cell_centres, scale_of
+from cryotome.data.windows import network_window
 from cryotome.study.study import MEANING
 
 COLUMNS = ["finding", "id", "other", "image", "x", "y", "label", "other_label"]
@@ -53,7 +53,7 @@ def near_pairs(cells: pd.DataFrame, reach: float, *, place: str = "image") -> np
 
 def equal_patches(store: Path) -> list[list[int]]:
     """Return groups of two or more cells whose seen patches are equal to the last pixel, by id."""
-    seen = passport(store, PATCHES)["seen"]
+    seen = provenance(store, PATCHES)["seen"]
     groups: dict[bytes, list[int]] = {}
     ids = read_ids(store)
     for start in range(0, len(ids), 1024):
@@ -71,16 +71,16 @@ def _odd_windows(cells: pd.DataFrame, folder: Path, card: Card) -> Iterator[tupl
         path = find_image(folder, str(name))
         image = open_image(path)
         scale = scale_of(image, path, card)
-        for id_, (x, y) in zip(part["id"], centres(part, image, card), strict=True):
+        for id_, (x, y) in zip(part["id"], cell_centres(part, image, card), strict=True):
             if not (0 <= x < image.size[0] and 0 <= y < image.size[1]):
                 yield "outside", id_
-            if seen_window(x, y, card["patch"]["side"], scale).leaves(image.size):
+            if network_window(x, y, card["patch"]["side"], scale).leaves(image.size):
                 yield "border", id_
             if scale * ENLARGED < 1:
                 yield "enlarged", id_
 
 
-def find(
+def find_oddities(
     cells: pd.DataFrame, store: Path, folder: Path, card: Card, policies: Card
 ) -> pd.DataFrame:
     """List everything odd, one line a finding.
@@ -103,7 +103,7 @@ def find(
         `other` is the second cell of a pair, -1 where there is none; left out: whether the
         policies take that cell out of every split.
     """
-    broken = json.loads(passport(store, PATCHES)["broken"])
+    broken = json.loads(provenance(store, PATCHES)["broken"])
     lost = cells["image"].isin(broken)
     whole = cells[~lost]
     found = [("broken", id_, -1) for id_ in cells.loc[lost, "id"]]
@@ -114,7 +114,7 @@ def find(
     )
     labels = cells.set_index("id")["label"]
     table["other_label"] = table["other"].map(labels).fillna(-1).astype(int)
-    out = leave_out(table, policies)
+    out = cells_to_drop(table, policies)
     gone = {"left_out": table["id"].isin(out), "other_left_out": table["other"].isin(out)}
     return table.assign(**gone)[COLUMNS]
 
@@ -143,7 +143,7 @@ def _odd_pairs(
         yield "near", other, one
 
 
-def leave_out(findings: pd.DataFrame, policies: Card) -> set[int]:
+def cells_to_drop(findings: pd.DataFrame, policies: Card) -> set[int]:
     """Return the ids that the policies take out of every split.
 
     Of pairs whose labels contradict each other none stays; of equal patches with one label,
@@ -159,7 +159,7 @@ def leave_out(findings: pd.DataFrame, policies: Card) -> set[int]:
     return out
 
 
-def refuse(findings: pd.DataFrame, policies: Card, dataset: str) -> None:
+def raise_if_refused(findings: pd.DataFrame, policies: Card, dataset: str) -> None:
     """Stop where a finding's policy says so.
 
     Raises
@@ -203,7 +203,7 @@ def summarise(
         for kind, text in MEANING.items()
         if kind != "enlarged" or kind in kinds
     ]
-    used = len(cells) - len(leave_out(findings, policies))
+    used = len(cells) - len(cells_to_drop(findings, policies))
     slides = f"{cells['slide'].nunique():,} slides" if slides_known else "slides not known"
     return (
         f"{dataset}: {len(cells):,} cells on {cells['image'].nunique():,} images, "

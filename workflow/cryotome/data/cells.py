@@ -11,7 +11,7 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import DataError, blame_place
 from cryotome.data.annotations.formats import OF_IMAGES, READERS
 from cryotome.data.file_names import label_of, number, same_spelling
-from cryotome.data.images import find_image, size_of, what_is_odd
+from cryotome.data.images import filename_problem, find_image, size_of
 from cryotome.study.statistical_unit import FEW, WAY_OUT, is_unknown
 
 COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label", "source_row"]
@@ -206,7 +206,7 @@ def check_images(annotations: list[Path], images: Path, card: Card, name: str) -
 def _check_names(cells: pd.DataFrame, path: Path | None, name: str) -> None:
     for column in ("image", "slide"):
         for value in cells[column].unique():
-            odd = what_is_odd(value)
+            odd = filename_problem(value)
             if odd:
                 raise DataError(
                     f"Dataset {name!r}, {path or 'file names'}: the {column} {value!r:.300} cannot "

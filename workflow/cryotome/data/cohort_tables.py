@@ -12,7 +12,7 @@ from cryotome.core.errors import DataError
 from cryotome.data.annotations.table import read_csv, spell_columns
 from cryotome.data.file_kinds import begins
 from cryotome.data.file_names import same_spelling, text_of, why_no_wildcard
-from cryotome.data.images import what_is_odd
+from cryotome.data.images import filename_problem
 
 # where a row or a cell of a sheet lies, as its XML says it
 PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]{0,3})(\d{1,9})["']""")
@@ -102,7 +102,7 @@ def read_table(path: Path, needed: list[str], *, sheet: str | None = None) -> pd
 
 def _check_names(table: pd.DataFrame, path: Path | None) -> None:
     for column in table:
-        refuse = why_no_wildcard if column == "FILENAME" else what_is_odd
+        refuse = why_no_wildcard if column == "FILENAME" else filename_problem
         for line, name in table[column].items():
             odd = refuse(name) if name else ""
             if odd:

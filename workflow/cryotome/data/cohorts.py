@@ -10,7 +10,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, DataError
-from cryotome.core.qualified_names import across
+from cryotome.core.qualified_names import qualify
 from cryotome.data.cohort_tables import _check_names, read_table
 from cryotome.data.file_names import label_of, same_spelling, slide_of
 
@@ -43,13 +43,13 @@ class Cohort:
 def load_patients(path: Path, dataset: str) -> pd.DataFrame:
     """Read PATIENT, TARGET as `read_cohort` wrote them; patients are named `dataset:patient`."""
     table = pd.read_csv(path, dtype={"PATIENT": str}, keep_default_na=False)
-    return table.assign(PATIENT=across(dataset, table["PATIENT"]))
+    return table.assign(PATIENT=qualify(dataset, table["PATIENT"]))
 
 
 def load_slides(path: Path, dataset: str) -> pd.DataFrame:
     """Read FILENAME, PATIENT as `read_cohort` wrote them; both are named `dataset:name`."""
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    return table.apply(lambda column: across(dataset, column))
+    return table.apply(lambda column: qualify(dataset, column))
 
 
 def read_labels(path: Path, card: Card) -> pd.DataFrame:

@@ -39,10 +39,10 @@ def plausible(mpp: float | None) -> float | None:
     return mpp if mpp and PLAUSIBLE_MPP[0] <= mpp <= PLAUSIBLE_MPP[1] else None
 
 
-def tag_mpp(resolution: float, unit: int) -> float | None:
+def mpp_from_tags(resolution: float, unit: int) -> float | None:
     """Return µm/px from the TIFF tags XResolution and ResolutionUnit, None if they say nothing.
 
-    >>> round(tag_mpp(102351, 2), 4), tag_mpp(40000, 3), tag_mpp(72, 2), tag_mpp(1, 1)
+    >>> round(tag_mpp(102351, 2), 4), tag_mpp(40000, 3), tag_mpp(72, 2), mpp_from_tags(1, 1)
     (0.2482, 0.25, None, None)
     """
     return plausible(MICRONS[unit] / resolution) if unit in MICRONS and resolution else None
@@ -60,7 +60,7 @@ def tag_scale(x: float, y: float, unit: int) -> Scale:
     ((0.25, 2.0), (0.25, 1.0), (None, 0.5))
     """
     x, y = x or y, y or x
-    return tag_mpp(x, unit), x / y if x > 0 and y > 0 else 1.0
+    return mpp_from_tags(x, unit), x / y if x > 0 and y > 0 else 1.0
 
 
 def described_scale(text: str, x: float, y: float) -> Scale:

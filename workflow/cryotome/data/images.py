@@ -25,7 +25,6 @@ from cryotome.data.image_tags import (
     picture_tags,
     slide_scale,
 )
-from cryotome.data.image_tags import tag_mpp as tag_mpp
 from cryotome.data.pyramid import Levels
 
 MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
@@ -231,12 +230,12 @@ def size_of(path: Path) -> tuple[int, int] | None:
         return None
 
 
-def what_is_odd(name: object) -> str:
+def filename_problem(name: object) -> str:
     """Say why a name from an annotation file names no image or slide, nothing where it may.
 
     A name stays below its folder on every system, and no spreadsheet takes it for a formula.
 
-    >>> what_is_odd("Normal/007.tiff"), what_is_odd("../007.tiff")
+    >>> what_is_odd("Normal/007.tiff"), filename_problem("../007.tiff")
     ('', 'it leads out of the folder')
     """
     if not isinstance(name, str):
@@ -265,7 +264,7 @@ def find_image(folder: Path, name: str) -> Path:
     DataError
         The name is none of an image in that folder, or may mean several.
     """
-    odd = what_is_odd(name)
+    odd = filename_problem(name)
     if odd:
         raise DataError(f"{name!r} names no image of {folder}: {odd}. Correct the annotations.")
     return image_named(folder, name)

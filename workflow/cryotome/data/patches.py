@@ -20,14 +20,14 @@ from cryotome.core import step_versions as recipes
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError, StoreError
 from cryotome.core.files import sha256
-from cryotome.core.store import PATCHES, VERSION, open_hdf5, passport, read_ids, read_rows
+from cryotome.core.store import PATCHES, VERSION, open_hdf5, provenance, read_ids, read_rows
 from cryotome.data.cells import load_cells
 from cryotome.data.image_tags import check_resolution
 from cryotome.data.images import Opened, crash, find_image, microns_per_pixel, open_image
 from cryotome.data.windows import cut_patch
 from cryotome.runtime import ledger
-from cryotome.runtime.child_process import Run, children, here
-from cryotome.runtime.resume import Growing, growing
+from cryotome.runtime.child_process import Run, run_in_process, worker_processes
+from cryotome.runtime.resume import ResumableStore, resumable_store
 from cryotome.runtime.worker_lock import STORE
 from cryotome.study.geometry import stored_side
 
@@ -52,7 +52,7 @@ def scale_of(image: Opened, path: Path, card: Card) -> float:
     return float(resolution / microns_per_pixel(image, path, rule, overrides=overrides))
 
 
-def centres(cells: pd.DataFrame, image: Opened, card: Card) -> list[tuple[float, float]]:
+def cell_centres(cells: pd.DataFrame, image: Opened, card: Card) -> list[tuple[float, float]]:
     """Return where the cells of one image lie in it, level-0 px."""
     if card["reader"] == "class_folders":  # the image is a crop around its one cell
         return [(image.size[0] / 2, image.size[1] / 2)] * len(cells)
@@ -63,7 +63,7 @@ def cut_image(cells: pd.DataFrame, path: Path, card: Card) -> Iterator[np.ndarra
     """Open the image of these cells once and yield their patches in order."""
     image = open_image(path)
     scale = scale_of(image, path, card)
-    for x, y in centres(cells, image, card):
+    for x, y in cell_centres(cells, image, card):
         yield cut_patch(
             image, x, y, side=card["patch"]["side"], scale=scale, border=card["patch"]["border"]
         )
@@ -76,7 +76,7 @@ def _stamp(path: Path) -> str:
 
 
 def _cut_into(
-    store: Growing, cells: pd.DataFrame, folder: Path, card: Card, bar: tqdm, run: Run
+    store: ResumableStore, cells: pd.DataFrame, folder: Path, card: Card, bar: tqdm, run: Run
 ) -> None:
     """Cut the cells of one image that the store does not hold yet."""
     path = find_image(folder, cells["image"].iloc[0])
@@ -131,7 +131,7 @@ def write_patches(
     cells = load_cells(cells_csv).sort_values("image", kind="stable", ignore_index=True)
     side = stored_side(card["patch"]["side"])
     about = _passport(card, dataset, cells_csv)
-    begun = growing(
+    begun = resumable_store(
         partial,
         "patch",
         shape=(len(cells), side, side, 3),
@@ -142,7 +142,7 @@ def write_patches(
     with begun as grown:
         start, due = perf_counter(), len(cells) - grown.finished
         lost = _cut_all(grown, cells, folder, card, dataset=dataset, threads=threads)
-        ledger.tell(patches=due, seconds=perf_counter() - start)
+        ledger.report_throughput(patches=due, seconds=perf_counter() - start)
         if len(lost) == cells["image"].nunique() or (lost and broken != "drop"):
             raise DataError(_broken_images(lost, dataset))
         if lost:
@@ -167,7 +167,13 @@ def _passport(card: Card, dataset: str, cells_csv: Path) -> dict[str, Any]:
 
 
 def _cut_all(
-    store: Growing, cells: pd.DataFrame, folder: Path, card: Card, *, dataset: str, threads: int
+    store: ResumableStore,
+    cells: pd.DataFrame,
+    folder: Path,
+    card: Card,
+    *,
+    dataset: str,
+    threads: int,
 ) -> dict[str, str]:
     """Cut image after image, and return those that gave nothing, with the reason.
 
@@ -187,7 +193,11 @@ def _cut_all(
 
     with ExitStack() as stack:
         stack.enter_context(bar)
-        run = stack.enter_context(children(max(1, threads // 2))) if store.crashed else here
+        run = (
+            stack.enter_context(worker_processes(max(1, threads // 2)))
+            if store.crashed
+            else run_in_process
+        )
         pool = stack.enter_context(ThreadPoolExecutor(threads))
         reasons = dict(zip(groups, pool.map(cut, groups.values()), strict=True))
     return {name: why for name, why in reasons.items() if why}
@@ -226,20 +236,20 @@ def read_patches(path: Path, *, cells: Path) -> tuple[np.ndarray, np.ndarray, di
     StoreError
         The store was cut from another table of cells, or is damaged.
     """
-    stamps = passport(path, PATCHES)
+    stamps = provenance(path, PATCHES)
     if stamps["cells_sha256"] != sha256(cells):
         raise StoreError(f"{path} was cut from another {cells}. Delete it and rerun.")
     return read_rows(path, "patch"), read_ids(path), stamps
 
 
-def seen_patches(path: Path, rows: dict[str, list[int]]) -> dict[str, np.ndarray]:
+def patch_view(path: Path, rows: dict[str, list[int]]) -> dict[str, np.ndarray]:
     """Read what the network sees of some cells, given by id.
 
     Returns
     -------
     name to (n, side, side, 3) uint8
     """
-    seen = passport(path, PATCHES)["seen"]
+    seen = provenance(path, PATCHES)["seen"]
     place = {int(id_): row for row, id_ in enumerate(read_ids(path))}
 
     def one(id_: int) -> np.ndarray:

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.core.store import PATCHES, passport
+from cryotome.core.store import PATCHES, provenance
 from cryotome.data.images import find_image, open_image
-from cryotome.data.patches import centres, scale_of
-from cryotome.data.windows import margin_of, placed_window
+from cryotome.data.patches import cell_centres, scale_of
+from cryotome.data.windows import margin_of, moved_window
 
 COLUMNS = ["id", "left", "top", "side", "margin", "place"]
 
@@ -37,7 +37,7 @@ def place_windows(cells: pd.DataFrame, store: Path, folder: Path, card: Card) ->
         each side; place: the image or slide whose coordinates these are. Cells on broken
         images, which enter no split, have a place and no numbers.
     """
-    broken = json.loads(passport(store, PATCHES)["broken"])
+    broken = json.loads(provenance(store, PATCHES)["broken"])
     parts = [
         _windows_of(part, None if name in broken else find_image(folder, str(name)), card)
         for name, part in cells.groupby("image", sort=False)
@@ -54,9 +54,9 @@ def _windows_of(cells: pd.DataFrame, path: Path | None, card: Card) -> pd.DataFr
         return table.reindex(columns=COLUMNS)
     image, side = open_image(path), card["patch"]["side"]
     scale = scale_of(image, path, card)
-    where = centres(cells, image, card)
+    where = cell_centres(cells, image, card)
     how = {"side": side, "scale": scale, "border": card["patch"]["border"], "size": image.size}
-    seen = [placed_window(x, y, **how) for x, y in where]
+    seen = [moved_window(x, y, **how) for x, y in where]
     corners = np.array([(window.left, window.top) for window in seen])
     shift = cells[["x", "y"]].to_numpy(dtype=float) - np.array(where)  # from a crop to its slide
     table[["left", "top"]] = corners + np.where(known, 1, 0)[:, None] * shift

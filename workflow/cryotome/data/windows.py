@@ -23,7 +23,7 @@ class Window:
         return self.left < 0 or self.top < 0 or right > size[0] or bottom > size[1]
 
 
-def seen_window(x: float, y: float, side: int, scale: float) -> Window:
+def network_window(x: float, y: float, side: int, scale: float) -> Window:
     """Return the window that the network sees around a centre, in level-0 px.
 
     Parameters
@@ -45,7 +45,7 @@ def _moved_inside(window: Window, size: tuple[int, int]) -> Window:
     return Window(left, top, window.side)
 
 
-def placed_window(
+def moved_window(
     x: float, y: float, *, side: int, scale: float, border: str, size: tuple[int, int]
 ) -> Window:
     """Return the window that the network sees, moved inside the image where `border` says so.
@@ -55,13 +55,13 @@ def placed_window(
     x, y
         Centre of the cell, level-0 px.
     side, scale
-        As `seen_window`.
+        As `network_window`.
     border
         `clamp` moves the window inside, all others leave it.
     size
         Width and height of the image, level-0 px.
     """
-    seen = seen_window(x, y, side, scale)
+    seen = network_window(x, y, side, scale)
     return _moved_inside(seen, size) if border == "clamp" else seen
 
 
@@ -132,7 +132,7 @@ def cut_patch(
     -------
     (stored, stored, 3) uint8, stored = `stored_side(side)`
     """
-    seen = placed_window(x, y, side=side, scale=scale, border=border, size=image.size)
+    seen = moved_window(x, y, side=side, scale=scale, border=border, size=image.size)
     stored, margin = stored_side(side), margin_of(side, scale)
     left, top, reach = seen.left - margin, seen.top - margin, stored * scale
     if scale == 1:

@@ -10,12 +10,12 @@ import numpy as np
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError, blame_place
-from cryotome.core.qualified_names import within
+from cryotome.core.qualified_names import split_qualified
 from cryotome.core.store import (
     UNREADABLE,
     check_plain,
     open_hdf5,
-    passport,
+    provenance,
     read_ids,
     read_rows,
 )
@@ -77,7 +77,7 @@ def read_bag(
         check_plain(path)
     if given is not None and not may_be_ours(path):
         return Bag(*read_foreign(path, given))
-    stamps = passport(path, BAGS)
+    stamps = provenance(path, BAGS)
     wanted = {"model": model, "view": view, **(of or {})}
     if tile_store:
         wanted["tiles_sha256"] = read_tiles(tile_store).stamps["tiles_sha256"]
@@ -132,7 +132,7 @@ class BagFolders:
         StoreError
             As `read_bag`; or its bag is not at hand, though this workflow makes it.
         """
-        dataset, slide = within(name)
+        dataset, slide = split_qualified(name)
         about, count = self.folders[dataset], self.given.get(dataset)
         path = self.bags.get((Path(about["folder"]), slide))
         if count is None:

@@ -17,24 +17,24 @@ from tqdm import tqdm
 from cryotome.core import step_versions as recipes
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError, StoreError
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.prefetch import prefetch
 from cryotome.core.store import (
     LAYOUT,
     VERSION,
     Rows,
+    finalise_store,
     open_hdf5,
-    seal,
 )
 from cryotome.data.images import crash, open_image
 from cryotome.data.slides.tessellation import tile_pixels
-from cryotome.data.slides.tile_store import Tiles, read_tiles, stamp_of
+from cryotome.data.slides.tile_store import Tiles, read_tiles, source_fingerprint
 from cryotome.encoders.bag_store import BAGS, BLOCK, FROM_TILES
 from cryotome.encoders.embedders import Embedder, make_embedder
 from cryotome.encoders.embedding_store import NAMED, check_embedding
 from cryotome.runtime import ledger
-from cryotome.runtime.child_process import children, here
-from cryotome.runtime.resume import attempt, growing
+from cryotome.runtime.child_process import run_in_process, worker_processes
+from cryotome.runtime.resume import exclusive_attempt, resumable_store
 from cryotome.runtime.worker_lock import STORE
 
 
@@ -87,7 +87,7 @@ def write_bag(
     if not len(tiles.coords):
         _write_empty(bag, about, card["dim"])
         return
-    if slide is None or stamp_of(slide) != about["slide_stamp"]:
+    if slide is None or source_fingerprint(slide) != about["slide_stamp"]:
         raise StoreError(
             f"{tile_store} was cut from another file than {slide or 'the one that is gone'}. "
             "Delete it and rerun."
@@ -98,17 +98,17 @@ def write_bag(
     try:
         _fill(bag, tiles, slide, embedder, about, partial=partial, threads=threads)
     except DataError as error:
-        with attempt(partial):  # and clear it away
+        with exclusive_attempt(partial):  # and clear it away
             broken = {"status": "broken", "reason": str(error), "coords_crc32": 0}
             _write_empty(bag, about | broken, card["dim"])
 
 
 def _write_empty(bag: Path, about: dict[str, Any], dim: int) -> None:
-    with written_whole(bag) as beside:
+    with atomic_write(bag) as beside:
         with open_hdf5(beside, "w", libver=LAYOUT) as file:
             file["features"], file["coords"] = np.zeros((0, dim), "f4"), np.zeros((0, 2), "i8")
             file["id"] = np.zeros(0, "i8")
-        seal(beside, "features", {"weights_sha256": "none"} | about)
+        finalise_store(beside, "features", {"weights_sha256": "none"} | about)
     print(
         f"{about['dataset']}, slide {about['slide']}: an empty bag, {about['status']}: "
         f"{about['reason']}",
@@ -131,14 +131,14 @@ def _fill(
     shape = (len(ids), card["dim"])
     with ExitStack() as stack:
         grown = stack.enter_context(
-            growing(partial, "features", shape=shape, dtype="f4", ids=ids, passport=decides)
+            resumable_store(partial, "features", shape=shape, dtype="f4", ids=ids, passport=decides)
         )
         bar = stack.enter_context(
             tqdm(total=len(ids), desc=f"embed {about['slide']}", unit="tile", mininterval=5)
         )
         bar.update(grown.finished)
         blocks = list(grown.missing(max(BLOCK, embedder.step)))
-        run = stack.enter_context(children(1)) if grown.crashed else here
+        run = stack.enter_context(worker_processes(1)) if grown.crashed else run_in_process
         rows = np.concatenate([ids[first : first + count] for first, count in blocks] or [ids[:0]])
         how = (tiles.stamps["level0_side"], tiles.stamps["seen"], threads)
         start = perf_counter()
@@ -155,7 +155,7 @@ def _fill(
                 bar.update(len(part))
         except ChildProcessError as error:
             raise crash(slide, error) from error
-        ledger.tell(tiles=len(rows), seconds=perf_counter() - start)
+        ledger.report_throughput(tiles=len(rows), seconds=perf_counter() - start)
         with open_hdf5(partial / STORE, "r+") as file:
             file.require_dataset("coords", tiles.coords.shape, "i8")[:] = tiles.coords
         grown.finish(bag, about)

@@ -14,7 +14,7 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, StoreError
 from cryotome.core.files import sha256
-from cryotome.core.store import PATCHES, Keep, Rows, passport, read_ids, read_rows
+from cryotome.core.store import PATCHES, Keep, Rows, provenance, read_ids, read_rows
 from cryotome.data.cells import load_cells
 from cryotome.encoders.colour_histogram import colour_histogram
 
@@ -75,7 +75,7 @@ class SlideIdentity:
         StoreError
             The patches were cut from another table of cells.
         """
-        if passport(patch_store, PATCHES)["cells_sha256"] != sha256(self._cells):
+        if provenance(patch_store, PATCHES)["cells_sha256"] != sha256(self._cells):
             raise StoreError(f"{patch_store} was cut from another {self._cells}. Delete it.")
         ids = read_ids(patch_store)
         for first, rows in blocks:
@@ -106,6 +106,6 @@ def make_embedder(
         if not cells:
             raise CardError(f"{name} embeds the slide of a cell and needs the table of cells.")
         return SlideIdentity(cells[0])
-    from cryotome.encoders.inference import Runner
+    from cryotome.encoders.inference import InferenceRunner
 
-    return Runner(card, name, side=side, **how)
+    return InferenceRunner(card, name, side=side, **how)

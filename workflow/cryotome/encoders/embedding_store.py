@@ -14,10 +14,10 @@ from tqdm import tqdm
 from cryotome.core import step_versions as recipes
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.store import EMBEDDINGS, PATCHES, VERSION, passport, read_ids, read_rows
+from cryotome.core.store import EMBEDDINGS, PATCHES, VERSION, provenance, read_ids, read_rows
 from cryotome.encoders.embedders import Embedder, make_embedder
 from cryotome.runtime import ledger
-from cryotome.runtime.resume import growing
+from cryotome.runtime.resume import resumable_store
 
 NAMED = ("torch", "timm", "torchvision", "transformers")  # whose versions a passport names
 BLOCK = 512  # patches read at once
@@ -55,10 +55,10 @@ def write_embeddings(
     StoreError
         The patch store is none, or an embedding is not finite or not of the card's dimension.
     """
-    seen = passport(patch_store, PATCHES)["seen"]
+    seen = provenance(patch_store, PATCHES)["seen"]
     embedder = make_embedder(card, model, side=seen, **how)
     view = how["view"]
-    fill_store(
+    embed_missing_patches(
         store, patch_store, card, embedder, model=model, view=view, partial=partial, shards=shards
     )
 
@@ -82,10 +82,10 @@ def write_shard(
     how
         As `write_embeddings`; raises as it does, too.
     """
-    seen = passport(patch_store, PATCHES)["seen"]
+    seen = provenance(patch_store, PATCHES)["seen"]
     embedder = make_embedder(card, model, side=seen, **how)
     rows = _rows_of(part, len(read_ids(patch_store)), embedder.step)
-    fill_store(
+    embed_missing_patches(
         shard,
         patch_store,
         card,
@@ -107,7 +107,7 @@ def _rows_of(part: tuple[int, int], count: int, step: int) -> range:
     return range(ends[0], count if k == n else ends[1])
 
 
-def fill_store(
+def embed_missing_patches(
     store: Path,
     patch_store: Path,
     card: Card,
@@ -120,7 +120,7 @@ def fill_store(
     rows: range | None = None,
 ) -> None:
     """Embed patches with an embedder that is ready, all or some rows; else as above."""
-    source = passport(patch_store, PATCHES)
+    source = provenance(patch_store, PATCHES)
     about = {
         "format": EMBEDDINGS,
         "version": VERSION,
@@ -137,7 +137,9 @@ def fill_store(
     rows = range(len(ids)) if rows is None else rows
     ids = ids[rows.start : rows.stop]
     shape, decides = (len(ids), card["dim"]), about | {"device": embedder.device}
-    begun = growing(partial, "embedding", shape=shape, dtype="f4", ids=ids, passport=decides)
+    begun = resumable_store(
+        partial, "embedding", shape=shape, dtype="f4", ids=ids, passport=decides
+    )
     bar = tqdm(total=len(ids), desc=f"embed {model}", unit="patch", mininterval=5)
     with begun as grown, bar:
 
@@ -152,7 +154,7 @@ def fill_store(
         blocks = [(rows.start + first, count) for first, count in grown.missing(BLOCK)]
         start, count = perf_counter(), sum(count for _, count in blocks)
         embedder.run(patch_store, blocks, keep, count=count)
-        ledger.tell(patches=count, seconds=perf_counter() - start)
+        ledger.report_throughput(patches=count, seconds=perf_counter() - start)
         grown.finish(store, about)
     for shard in taken:
         shard.unlink()
@@ -164,7 +166,7 @@ def _take_over(
     """Put the rows of finished shards into their store; return the shards."""
     taken = []
     for shard in sorted(folder.glob("*.h5")):
-        stamps = passport(shard, EMBEDDINGS)
+        stamps = provenance(shard, EMBEDDINGS)
         other = [name for name, value in about.items() if stamps.get(name) != value]
         if other:
             print(f"{shard} is not used: it has another {', '.join(other)}.", file=sys.stderr)
@@ -218,7 +220,7 @@ def read_embeddings(
         The store is of another model, view or table of cells, or holds what cannot be
         embeddings: NaN, another dimension than its card says, or not one per id.
     """
-    stamps = passport(path, EMBEDDINGS)
+    stamps = provenance(path, EMBEDDINGS)
     wanted = {"model": model, "view": view, "cells_sha256": cells_sha256}
     for name, value in wanted.items():
         if stamps.get(name) != value:

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from cryotome.core.cards import Card
 from cryotome.encoders.convert import load_state
-from cryotome.encoders.network import build_network, check_side
+from cryotome.encoders.network import build_network, require_input_side
 from cryotome.encoders.pooling import pool_tokens
-from cryotome.encoders.weights import check_known, find_weights
+from cryotome.encoders.weights import find_weights, verify_sha256
 from cryotome.study.geometry import geometry_of, side_after
 
 
@@ -76,7 +76,7 @@ def build_encoder(
         The weights are missing, or do not fit the architecture to the last key.
     """
     side = side_after(geometry_of(card, view), side)
-    check_side(card, name, side, view=view)
+    require_input_side(card, name, side, view=view)
     weights = card["weights"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(weights.get("random", 0))
@@ -84,6 +84,6 @@ def build_encoder(
     if "random" in weights:
         return Encoder(network, card).eval(), state_hash(network)
     path = find_weights(card, name, weights_dir)
-    known = check_known(path, card)
+    known = verify_sha256(path, card)
     load_state(network, path, card, name)
     return Encoder(network, card).eval(), known

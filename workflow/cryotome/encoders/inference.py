@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cryotome.core.cards import Card, facts
-from cryotome.core.files import written_whole
+from cryotome.core.cards import Card, without_notes
+from cryotome.core.files import atomic_write
 from cryotome.core.prefetch import prefetch
 from cryotome.core.store import Keep, Rows
 from cryotome.encoders.encoder import build_encoder
@@ -40,7 +40,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-class Runner:
+class InferenceRunner:
     """An encoder on its device: uint8 patches in, embeddings out, computed behind the scenes.
 
     Parameters
@@ -80,7 +80,7 @@ class Runner:
         if self.on.type == "cuda":
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
             torch.backends.cuda.matmul.allow_tf32 = False
-            what = f"{facts(card)} {view} {side} {torch.cuda.get_device_name(self.on)}"
+            what = f"{without_notes(card)} {view} {side} {torch.cuda.get_device_name(self.on)}"
             self._find_batch(batches / hashlib.sha256(what.encode()).hexdigest()[:16])
 
     def _find_batch(self, place: Path) -> None:
@@ -91,7 +91,7 @@ class Runner:
         self.batch = MOST
         while not self._fits(self.batch) and self.batch > 1:
             self.batch //= 2
-        with written_whole(place) as beside:
+        with atomic_write(place) as beside:
             beside.write_text(str(self.batch), encoding="utf-8")
 
     def _fits(self, count: int) -> bool:

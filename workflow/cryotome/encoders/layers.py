@@ -87,7 +87,7 @@ class Projection(nn.Module):
 POOLERS: dict[str, type[nn.Module]] = {"attention": AttentionPool, "projection": Projection}
 
 
-class Pooled(nn.Module):
+class PooledNetwork(nn.Module):
     """A network and the pooler that its card names: parameters `trunk.*` and `pooler.*`."""
 
     def __init__(self, trunk: nn.Module, kind: str, arguments: dict[str, Any]) -> None:

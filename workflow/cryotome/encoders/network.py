@@ -10,7 +10,7 @@ from torch import nn
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.encoders.convert import without_pooler
-from cryotome.encoders.layers import ConvStem, Pooled
+from cryotome.encoders.layers import ConvStem, PooledNetwork
 
 
 def _swiglu_packed() -> Any:
@@ -89,7 +89,7 @@ def build_network(card: Card, side: int | None = None) -> nn.Module:
     _check_gates(network, card)
     _check_class_token(network, card)
     _check_prefix(network, card)
-    return Pooled(network, **card["pooler"]) if "pooler" in card else network
+    return PooledNetwork(network, **card["pooler"]) if "pooler" in card else network
 
 
 def _check_gates(network: nn.Module, card: Card) -> None:
@@ -143,7 +143,7 @@ def patch_side(network: nn.Module) -> int:
     return embed.patch_size[0] if embed is not None else getattr(config, "patch_size", 0)
 
 
-def check_side(card: Card, name: str, side: int, *, view: str) -> None:
+def require_input_side(card: Card, name: str, side: int, *, view: str) -> None:
     """Stop before a network is given patches of a size that it cannot take.
 
     The architecture is built without weights and asked.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from cryotome.core.errors import StoreError
-from cryotome.core.store import SUMS, Rows, check_rows, open_hdf5, row_sums
+from cryotome.core.store import SUMS, Rows, check_rows, open_hdf5, row_checksums
 
 CHECKING = 4  # threads that hold patches against their checksums
 
@@ -46,7 +46,7 @@ class PatchReader:
             if not got:
                 raise StoreError(f"{self._path} ends early. Delete it and rerun.")
             left, at = left[got:], at + got
-        found = row_sums(patches.numpy(), self._threads.map)
+        found = row_checksums(patches.numpy(), self._threads.map)
         check_rows(self._path, found, *(a[first : first + count] for a in (self._sums, self._ids)))
         return first, patches
 

@@ -20,7 +20,7 @@ def _tokens(network: nn.Module, x: Tensor) -> Tensor:
     return getattr(output, "last_hidden_state", output)
 
 
-def measure(card: Card) -> dict[str, float]:
+def profile_encoder(card: Card) -> dict[str, float]:
     """Build a card's network without weights and count.
 
     Returns

@@ -11,7 +11,7 @@ import httpx2
 
 from cryotome.core.cards import Card, below
 from cryotome.core.errors import WeightsError
-from cryotome.core.files import sha256, written_whole
+from cryotome.core.files import atomic_write, sha256
 from cryotome.encoders.convert import MAGIC
 from cryotome.study.variants import model_of
 
@@ -23,7 +23,7 @@ MAGIC |= {
 GATES = {True: " [gated]", None: " [gate not known]"}
 
 
-def needs_file(card: Card) -> bool:
+def has_weights_file(card: Card) -> bool:
     """Whether a model's weights are a file from elsewhere: not drawn or made here, not none."""
     weights = card["weights"]
     return isinstance(weights, dict) and "file" in weights and "finetune" not in weights
@@ -37,7 +37,7 @@ def _source(weights: Card) -> str:
     return weights.get("url") or weights["page"]
 
 
-def places(card: Card, name: str, weights_dir: Path) -> list[Path]:
+def candidate_paths(card: Card, name: str, weights_dir: Path) -> list[Path]:
     """Return the local paths of a model's weights, in the order in which they are tried.
 
     The first is the model's own. The second is that of its source, shared by all cards of
@@ -74,7 +74,7 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
         It is not; the text says how to get it.
     """
     weights = card["weights"]
-    for place in places(card, name, weights_dir):
+    for place in candidate_paths(card, name, weights_dir):
         if place.exists():
             return place
     if "hub" in weights:
@@ -89,11 +89,11 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
     if "finetune" in weights:
         raise WeightsError(
             f"The weights of {name} are not at hand. `finetune_dinov2` makes "
-            f"{places(card, name, weights_dir)[0]}; ask Snakemake for it."
+            f"{candidate_paths(card, name, weights_dir)[0]}; ask Snakemake for it."
         )
     raise WeightsError(
         f"The weights of {name} are not at hand. {_way(card, name)} Or put {weights['file']} at "
-        f"{places(card, name, weights_dir)[1]}."
+        f"{candidate_paths(card, name, weights_dir)[1]}."
     )
 
 
@@ -109,7 +109,7 @@ def _way(card: Card, name: str) -> str:
     return f"Run `make weights MODELS={name}` where there is network."
 
 
-def check_known(path: Path, card: Card) -> str:
+def verify_sha256(path: Path, card: Card) -> str:
     """Return the sha256 of a weights file.
 
     Raises
@@ -143,7 +143,7 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
             raise
     from huggingface_hub import constants
 
-    target = places(card, name, weights_dir)[1]
+    target = candidate_paths(card, name, weights_dir)[1]
     if constants.HF_HUB_OFFLINE:
         raise WeightsError(f"HF_HUB_OFFLINE is set, so {target.name} is not fetched.")
     try:
@@ -151,7 +151,7 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
     except (httpx2.HTTPError, HTTPException, OSError, ValueError, RuntimeError) as error:
         raise WeightsError(_refused(error, card, name, target)) from error
     try:
-        check_known(target, card)
+        verify_sha256(target, card)
     except WeightsError:
         target.unlink()
         raise
@@ -205,7 +205,7 @@ def _download(weights: Card, target: Path) -> None:
 
     target.parent.mkdir(parents=True, exist_ok=True)
     opener = build_opener(_Redirects(weights))
-    with opener.open(weights["url"], timeout=60) as answer, written_whole(target) as beside:
+    with opener.open(weights["url"], timeout=60) as answer, atomic_write(target) as beside:
         size = int(answer.headers.get("Content-Length") or 0)
         bar = tqdm.wrapattr(answer, "read", total=size or None, desc=target.name)
         with bar as stream, beside.open("wb") as file:
@@ -214,7 +214,7 @@ def _download(weights: Card, target: Path) -> None:
             raise OSError(f"{beside.stat().st_size:,} of {size:,} bytes came")
 
 
-def state_of_weights(card: Card, name: str, weights_dir: Path, *, fetch: bool = False) -> str:
+def weights_status(card: Card, name: str, weights_dir: Path, *, fetch: bool = False) -> str:
     """Return one line: `have` and where, or `LACK` and what to do; gates are shown.
 
     Parameters
@@ -226,7 +226,7 @@ def state_of_weights(card: Card, name: str, weights_dir: Path, *, fetch: bool = 
     try:
         path = (fetch_weights if fetch else find_weights)(card, name, weights_dir)
         if "sha256" in card["weights"]:
-            check_known(path, card)
+            verify_sha256(path, card)
     except WeightsError as error:
         return f"LACK  {name}{gate}: {error}"
     return f"have  {name}{gate}: {path}"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import WeightsError
-from cryotome.core.files import sha256, written_whole
-from cryotome.encoders.weights import find_weights, needs_file
+from cryotome.core.files import atomic_write, sha256
+from cryotome.encoders.weights import find_weights, has_weights_file
 
 SLOW = 200_000_000  # bytes whose hashing a user notices
 
 
-def pinned(
+def weights_hash(
     card: Card, name: str, weights_dir: Path, *, memory: Path, say: Callable[[str], None]
 ) -> Card:
     """Return a model's card with the sha256 of the weights at hand, so that no others are used.
@@ -32,7 +32,7 @@ def pinned(
     say
         Told of large files before they are hashed.
     """
-    if not needs_file(card) or "sha256" in card["weights"]:
+    if not has_weights_file(card) or "sha256" in card["weights"]:
         return card
     known = _remembered(memory)
     try:
@@ -65,7 +65,7 @@ def _content(
             say(f"Hashing {path} ({about.st_size / 1e9:.1f} GB), once.")
         entry = {**version, "sha256": sha256(path)}
     if known.get(name) != entry:
-        with written_whole(memory) as beside:
+        with atomic_write(memory) as beside:
             beside.write_text(
                 json.dumps(known | {name: entry}, indent=1, sort_keys=True) + "\n", encoding="utf-8"
             )

@@ -9,7 +9,7 @@ from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, StoreError
 from cryotome.data.images import find_image, microns_per_pixel, open_image
-from cryotome.evaluation.statistics.clustered_auroc import gap_interval, interval
+from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, difference_interval
 from cryotome.evaluation.statistics.rows import Rows
 
 COLUMNS = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "head"]
@@ -41,12 +41,12 @@ def resolution(cells: pd.DataFrame, folder: Path, card: Card) -> float:
     return float(np.median(found))
 
 
-def place_of(scheme: str, tested: str) -> str:
+def crop_extent(scheme: str, tested: str) -> str:
     """Return where a block tests: `in`, `out` or `all` domains; nothing where another block does.
 
-    >>> place_of("from_*", "out"), place_of("except_*", "domains"), place_of("random", "all")
+    >>> place_of("from_*", "out"), place_of("except_*", "domains"), crop_extent("random", "all")
     ('out', 'out', 'all')
-    >>> place_of("from_lung", "out"), place_of("random", "domains")
+    >>> place_of("from_lung", "out"), crop_extent("random", "domains")
     ('', '')
     """
     if scheme.startswith("except_"):
@@ -55,7 +55,7 @@ def place_of(scheme: str, tested: str) -> str:
     return "" if one_domain or tested == "domains" else tested
 
 
-def tabulate_context(blocks: dict, sweep: Card, um: dict[str, float], alpha: float) -> pd.DataFrame:
+def context_table(blocks: dict, sweep: Card, um: dict[str, float], alpha: float) -> pd.DataFrame:
     """Lay out the AUROC of every model under each crop and pooling, on the same cells.
 
     Parameters
@@ -83,7 +83,7 @@ def tabulate_context(blocks: dict, sweep: Card, um: dict[str, float], alpha: flo
     """
     lines = []
     for (dataset, scheme, fraction, tested), rows in blocks.items():
-        where, (base, side) = place_of(scheme, tested), sweep["crops"][dataset]
+        where, (base, side) = crop_extent(scheme, tested), sweep["crops"][dataset]
         if not where:
             continue
         largest = max((size, name) for name, (of, size) in sweep["crops"].items() if of == base)[1]
@@ -93,9 +93,9 @@ def tabulate_context(blocks: dict, sweep: Card, um: dict[str, float], alpha: flo
         for row, slides in rows.influences.items():
             model, head = row.split(" + ")
             place = (dataset, base, side, side * um[base], model, *sweep["models"][model], head)
-            span = interval(slides.auroc, slides.error, freedom=slides.freedom)
+            span = auroc_interval(slides.auroc, slides.error, freedom=slides.freedom)
             gap = slides.minus(whole.influences[row])
-            paired = gap_interval(gap.auroc, gap.error, freedom=gap.freedom)
+            paired = difference_interval(gap.auroc, gap.error, freedom=gap.freedom)
             measured = (slides.auroc, *span, n, gap.auroc, *paired, rows.note(row, alpha))
             lines.append((*place, scheme, float(fraction), where, *measured))
     table = pd.DataFrame(lines, columns=COLUMNS)

@@ -8,7 +8,11 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
-from cryotome.evaluation.statistics.clustered_auroc import Influence, gap_interval, interval
+from cryotome.evaluation.statistics.clustered_auroc import (
+    Influence,
+    auroc_interval,
+    difference_interval,
+)
 from cryotome.evaluation.statistics.fold_tests import t_test
 from cryotome.evaluation.statistics.rows import Rows
 
@@ -41,29 +45,29 @@ def _rungs(blocks: dict, dataset: str) -> dict[str, Rows]:
 
 
 @dataclass(frozen=True)
-class Rung:
+class LadderStep:
     """One row on one rung: its influence on, and its draws over, all slides of the ladder."""
 
     influence: Influence
     draws: np.ndarray
 
-    def cost(self, here: "Rung") -> tuple[float, ...]:
+    def cost(self, here: "LadderStep") -> tuple[float, ...]:
         """Return what is lost from this rung to another, its interval and its p-value.
 
         Slides are resampled, the same for both rungs.
         """
         gap = self.influence.minus(here.influence)
         error = float(np.nanstd(self.draws - here.draws))
-        low, high = gap_interval(gap.auroc, error, freedom=gap.freedom)
+        low, high = difference_interval(gap.auroc, error, freedom=gap.freedom)
         return gap.auroc, low, high, t_test(gap.auroc, error, gap.freedom)
 
 
-def _of_row(rows: Rows, row: str, slides: np.ndarray) -> Rung:
+def _of_row(rows: Rows, row: str, slides: np.ndarray) -> LadderStep:
     draws = rows.block.draws(row, slides=slides, draws=rows.count)
-    return Rung(rows.block.influence(row, clusters=slides), draws)
+    return LadderStep(rows.block.influence(row, clusters=slides), draws)
 
 
-def price_ladder(blocks: dict, leaks: pd.DataFrame, about: Card) -> pd.DataFrame:
+def measure_ladder(blocks: dict, leaks: pd.DataFrame, about: Card) -> pd.DataFrame:
     """Price every rung for every row, slides paired between rungs.
 
     The AUROC is that within domains, averaged over them, because it means the same on every
@@ -94,7 +98,7 @@ def price_ladder(blocks: dict, leaks: pd.DataFrame, about: Card) -> pd.DataFrame
             for rung, rows in rungs.items():
                 here = of[rung].influence
                 place = (dataset, row, rung, about["rungs"][rung], rows.block.trained[row])
-                span = interval(here.auroc, here.error, freedom=here.freedom)
+                span = auroc_interval(here.auroc, here.error, freedom=here.freedom)
                 cost, step = (of[one].cost(of[rung]) for one in (first, before))
                 within = rows.block.within(row)
                 lines.append((*place, here.auroc, *span, within, *cost, *step[:3]))
@@ -105,7 +109,7 @@ def price_ladder(blocks: dict, leaks: pd.DataFrame, about: Card) -> pd.DataFrame
     return table.merge(leaks, on=["dataset", "rung"], how="left")
 
 
-def printed(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+def markdown_table(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     """Turn the ladder into the cells that Markdown prints: one line a row and rung."""
 
     def span(line: dict, name: str, low: str, high: str) -> str:
@@ -116,7 +120,7 @@ def printed(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
         {
             "Dataset": line["dataset"],
             "Row": labels[line["row"]],
-            "Rung": line["title"],
+            "LadderStep": line["title"],
             "Cells": f"{line['n_train']:,.0f}",
             "AUROC": span(line, "auroc", "low", "high"),
             "Within slides": f"{line['within_slide']:.3f}",

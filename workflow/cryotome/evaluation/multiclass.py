@@ -37,7 +37,7 @@ def class_names(cards: dict[str, Card]) -> list[str]:
     return learns
 
 
-def called_classes(table: pd.DataFrame) -> np.ndarray:
+def argmax_classes(table: pd.DataFrame) -> np.ndarray:
     """Return the class of the highest score, (n,) int; of equal scores the first class.
 
     Parameters
@@ -57,7 +57,7 @@ def confusion(label: np.ndarray, called: np.ndarray, classes: int) -> np.ndarray
     return np.bincount(label * classes + called, minlength=classes**2).reshape(classes, classes)
 
 
-def measures(counts: np.ndarray) -> dict[str, np.ndarray]:
+def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Compute accuracy, balanced accuracy and weighted F1, as scikit-learn defines them.
 
     Parameters
@@ -115,10 +115,10 @@ def measure(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         the patches that each is of.
     """
     label = table["label"].to_numpy()
-    counts = confusion(label, called_classes(table), len(classes))
+    counts = confusion(label, argmax_classes(table), len(classes))
     draws = _drawn(counts)
-    many, sizes = measures(draws), counts.sum(1)
-    rows = [(name, len(label), v, *quantiles(many[name])) for name, v in measures(counts).items()]
+    many, sizes = metrics(draws), counts.sum(1)
+    rows = [(name, len(label), v, *quantiles(many[name])) for name, v in metrics(counts).items()]
     each = recalls(draws)
     for place, (name, share) in enumerate(zip(classes, recalls(counts), strict=True)):
         interval = quantiles(each[:, place]) if sizes[place] else (np.nan, np.nan)
@@ -149,7 +149,7 @@ def difference(first: pd.DataFrame, second: pd.DataFrame, classes: list[str]) ->
     if not len(pair) == len(first) == len(second):
         raise ValueError("The two files of predictions are of different patches, or labels.")
     size, label = len(classes), pair["label"].to_numpy()
-    one, other = (called_classes(t.set_index("id").loc[pair["id"]]) for t in (first, second))
+    one, other = (argmax_classes(t.set_index("id").loc[pair["id"]]) for t in (first, second))
     # lines: true class; columns: what the first calls, then what the second calls
     joint = np.bincount((label * size + one) * size + other, minlength=size**3)
     joint = joint.reshape(size, size**2)
@@ -161,5 +161,5 @@ def difference(first: pd.DataFrame, second: pd.DataFrame, classes: list[str]) ->
 def _gap(joint: np.ndarray, size: int) -> dict[str, np.ndarray]:
     """Return the gaps of tables (..., K, K * K) of true class and both called classes."""
     both = joint.reshape(*joint.shape[:-1], size, size)
-    one, other = measures(both.sum(-1)), measures(both.sum(-2))
+    one, other = metrics(both.sum(-1)), metrics(both.sum(-2))
     return {name: one[name] - other[name] for name in one}

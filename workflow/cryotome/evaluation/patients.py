@@ -7,11 +7,11 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from cryotome.core.files import key
+from cryotome.core.files import path_field
 from cryotome.core.metrics import auroc, average_precision, recalls
-from cryotome.core.qualified_names import within
+from cryotome.core.qualified_names import split_qualified
 from cryotome.evaluation.scores import choose_threshold
-from cryotome.evaluation.statistics.clustered_auroc import influence, interval
+from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, influence
 from cryotome.learners.predictions import read_predictions
 
 Folds = dict[int, pd.DataFrame]  # fold to a table id, role, label, score
@@ -30,7 +30,7 @@ def read_folds(paths: list[Path]) -> Folds:
     StoreError
         A file is not what its notes say, or is none of predictions.
     """
-    return {int(key(path, "fold")): read_predictions(path, text_ids=True) for path in paths}
+    return {int(path_field(path, "fold")): read_predictions(path, text_ids=True) for path in paths}
 
 
 def measure_patients(tested: pd.DataFrame, watched: pd.DataFrame) -> dict[str, float]:
@@ -57,15 +57,15 @@ def measure_patients(tested: pd.DataFrame, watched: pd.DataFrame) -> dict[str, f
     }
 
 
-def of_role(table: pd.DataFrame, role: str, dataset: str | None = None) -> pd.DataFrame:
+def with_role(table: pd.DataFrame, role: str, dataset: str | None = None) -> pd.DataFrame:
     """Return the patients of a role, of one dataset alone where it is named."""
     rows = table[table["role"] == role]
     if dataset is None:
         return rows
-    return rows[[within(name)[0] == dataset for name in rows["id"]]]
+    return rows[[split_qualified(name)[0] == dataset for name in rows["id"]]]
 
 
-def ensemble(folds: Folds, external: str | None = None) -> pd.DataFrame:
+def mean_over_folds(folds: Folds, external: str | None = None) -> pd.DataFrame:
     """Return the external patients with the mean score of all folds' models, and all validations.
 
     `external` names one of several external cohorts.
@@ -73,9 +73,9 @@ def ensemble(folds: Folds, external: str | None = None) -> pd.DataFrame:
     A patient who validates in several folds stands there as often: they choose a threshold.
     """
     tables = list(folds.values())
-    tested = pd.concat([of_role(table, "external", external) for table in tables])
+    tested = pd.concat([with_role(table, "external", external) for table in tables])
     mean = tested.groupby(["id", "role", "label"], as_index=False)["score"].mean()
-    return pd.concat([mean, *(of_role(table, "validation") for table in tables)])
+    return pd.concat([mean, *(with_role(table, "validation") for table in tables)])
 
 
 def score_cohort(folds: Folds, *, cohort: str, external: list[str]) -> pd.DataFrame:
@@ -92,12 +92,12 @@ def score_cohort(folds: Folds, *, cohort: str, external: list[str]) -> pd.DataFr
     sets = [(str(fold), cohort, table, "test") for fold, table in folds.items()]
     for other in external:
         sets += [(str(fold), other, table, "external") for fold, table in folds.items()]
-        sets += [(ENSEMBLE, other, ensemble(folds, other), "external")]
+        sets += [(ENSEMBLE, other, mean_over_folds(folds, other), "external")]
     rows = []
     for fold, domain, table, role in sets:
-        tested = of_role(table, role, domain)
+        tested = with_role(table, role, domain)
         counts = [int((tested["label"] == label).sum()) for label in (1, 0)]
-        for metric, value in measure_patients(tested, of_role(table, "validation")).items():
+        for metric, value in measure_patients(tested, with_role(table, "validation")).items():
             reach = patient_interval([tested]) if metric == "auroc" else (np.nan, np.nan)
             rows.append(("1.0", fold, cohort, domain, *counts, metric, value, np.nan, *reach))
     table = pd.DataFrame(rows, columns=COLUMNS)
@@ -109,7 +109,7 @@ def _over_folds(folds: Folds, cohort: str, external: list[str]) -> pd.DataFrame:
     sets = [(ALL, cohort, "test"), *((ALL, other, "external") for other in external)]
     sets += [(VALIDATION, cohort, "validation")]
     summary = pd.DataFrame(
-        _summary([of_role(table, role, domain) for table in folds.values()])
+        _summary([with_role(table, role, domain) for table in folds.values()])
         for _, domain, role in sets
     )
     lines = summary.rename(columns={"mean": "value"}).assign(
@@ -153,7 +153,7 @@ def patient_interval(tables: list[pd.DataFrame], level: float = 0.95) -> tuple[f
         len(people),
     )
     if 0 < moved.auroc < 1:
-        return interval(moved.auroc, moved.error, freedom=moved.freedom, level=level)
+        return auroc_interval(moved.auroc, moved.error, freedom=moved.freedom, level=level)
     shared = len(people) < sum(map(len, known))
     sizes = [((t["label"] == 1).sum(), (t["label"] == 0).sum()) for t in known]
     return newcombe_interval(moved.auroc, [max(sizes)] if shared else sizes, level=level)

@@ -11,7 +11,7 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
 from cryotome.core.files import sha256
 from cryotome.core.metrics import auroc
-from cryotome.core.store import PATCHES, passport, read_ids, read_rows
+from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
 from cryotome.core.tables import read_csv
 from cryotome.encoders.embedders import make_embedder
 from cryotome.encoders.embedding_store import read_embeddings
@@ -22,10 +22,10 @@ PIECE = 64  # patches read at once
 PENALTY = 0.01  # C = M K / 100, as the head `ridge`
 
 
-def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def cosine_similarities(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """Return the cosine of each pair of rows, (n,) float64.
 
-    >>> cosines(np.array([[1.0, 0.0]]), np.array([[3.0, 4.0]])).tolist()
+    >>> cosine_similarities(np.array([[1.0, 0.0]]), np.array([[3.0, 4.0]])).tolist()
     [0.6]
     """
     one, other = one.astype(np.float64), other.astype(np.float64)
@@ -33,7 +33,7 @@ def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return (one * other).sum(axis=1) / np.maximum(lengths, np.finfo(float).tiny)
 
 
-def crossed_auroc(x: np.ndarray, y: np.ndarray) -> float:
+def cross_auroc(x: np.ndarray, y: np.ndarray) -> float:
     """Return the AUROC of a ridge probe fitted on every second cell and tested on the others.
 
     Every second of either class, both ways, averaged; NaN where a half has one class only.
@@ -50,7 +50,9 @@ def crossed_auroc(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.mean(values))
 
 
-def compare(full: np.ndarray, lower: np.ndarray, labels: np.ndarray, limits: Card) -> pd.DataFrame:
+def measure_precision_loss(
+    full: np.ndarray, lower: np.ndarray, labels: np.ndarray, limits: Card
+) -> pd.DataFrame:
     """Compare the embeddings of the same patches in two precisions.
 
     Parameters
@@ -66,9 +68,9 @@ def compare(full: np.ndarray, lower: np.ndarray, labels: np.ndarray, limits: Car
         limit is empty where there is none. `centred_cosine_mean` is over embeddings less
         their mean in fp32, which networks whose embeddings share a large part need.
     """
-    cosine, mean = cosines(full, lower), full.mean(axis=0)
-    centred = cosines(full - mean, lower - mean)  # without what all patches share
-    both = [crossed_auroc(x, labels) for x in (full, lower)]
+    cosine, mean = cosine_similarities(full, lower), full.mean(axis=0)
+    centred = cosine_similarities(full - mean, lower - mean)  # without what all patches share
+    both = [cross_auroc(x, labels) for x in (full, lower)]
     return pd.DataFrame(
         [
             ("patches", len(full), np.nan),
@@ -102,13 +104,13 @@ def check_parity(
     Parameters
     ----------
     limits
-        `patches`: size of the sample; `cosine` and `auroc` as in `compare`.
+        `patches`: size of the sample; `cosine` and `auroc` as in `measure_precision_loss`.
     how
         As `make_embedder` takes it.
 
     Returns
     -------
-    data frame as of `compare`
+    data frame as of `measure_precision_loss`
 
     Raises
     ------
@@ -118,7 +120,7 @@ def check_parity(
     lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=sha256(cells))
     labels = read_csv(cells).set_index("id")["label"].reindex(ids).to_numpy()
     rows = _sample(labels, limits["patches"], seed)
-    seen = passport(patch_store, PATCHES)["seen"]
+    seen = provenance(patch_store, PATCHES)["seen"]
     policy = view.split("-")[0]
     embedder = make_embedder(card, model, side=seen, view=f"{policy}-{FULL}", cells=[cells], **how)
     if not np.array_equal(read_ids(patch_store), ids):
@@ -126,7 +128,7 @@ def check_parity(
     pieces = [rows[i : i + PIECE] for i in range(0, len(rows), PIECE)]
     bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {PIECE} patches", mininterval=5)
     full = np.concatenate([embedder.embed(read_rows(patch_store, "patch", piece)) for piece in bar])
-    report = compare(full, lower[rows], labels[rows], limits)
+    report = measure_precision_loss(full, lower[rows], labels[rows], limits)
     _judge(report, store, view)
     return report
 

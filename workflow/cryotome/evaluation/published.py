@@ -21,7 +21,7 @@ WIDE = {"in_mean": ("auroc_in", "in_sd"), "out_mean": ("auroc_out", "out_sd")}
 WIDE |= {"mean": ("auroc", "sd"), "size": ("parameters", "")}
 
 
-class Printed(NamedTuple):
+class PublishedValue(NamedTuple):
     """A number as papers print it: 93.8% has the value 0.938, half 0.0005 and one decimal."""
 
     value: Decimal
@@ -30,7 +30,7 @@ class Printed(NamedTuple):
     suffix: str
 
 
-def parse_printed(text: str) -> Printed:
+def parse_printed(text: str) -> PublishedValue:
     """Read a number as papers print it: 0.79, 93.8%, 9,501, 632M, 25.6 M.
 
     Raises
@@ -46,10 +46,10 @@ def parse_printed(text: str) -> Printed:
         raise ValueError(f"{text!r} is no printed number; write it as in 0.79, 93.8% or 25.6 M.")
     digits, decimals, suffix = found[1].replace(",", ""), len(found[2] or ""), found[3]
     half = Decimal("0.5").scaleb(SCALES[suffix] - decimals)
-    return Printed(Decimal(digits).scaleb(SCALES[suffix]), half, decimals, suffix)
+    return PublishedValue(Decimal(digits).scaleb(SCALES[suffix]), half, decimals, suffix)
 
 
-def verdict(
+def agreement(
     published: str, measured: float, *, low: float, high: float, against: list[str]
 ) -> tuple[str, str]:
     """Judge one measured number.
@@ -125,7 +125,7 @@ def _long(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_measured(intervals: pd.DataFrame, encoders: pd.DataFrame) -> pd.DataFrame:
-    """Turn a study's intervals.csv and table1.csv into the long form that `compare` takes.
+    """Turn a study's intervals.csv and table1.csv into the rows of `compare_with_published`.
 
     Returns
     -------
@@ -176,7 +176,9 @@ def _against(number: dict[Any, Any], about: Card) -> list[str]:
     return why
 
 
-def compare(published: pd.DataFrame, measured: pd.DataFrame, about: Card) -> pd.DataFrame:
+def compare_with_published(
+    published: pd.DataFrame, measured: pd.DataFrame, about: Card
+) -> pd.DataFrame:
     """Put a verdict beside every published number of a study's datasets and models.
 
     Parameters
@@ -211,7 +213,7 @@ def compare(published: pd.DataFrame, measured: pd.DataFrame, about: Card) -> pd.
     numbers = numbers.merge(values, on=KEYS, how="left", validate="many_to_one")
     lines = []
     for number in numbers.to_dict("records"):
-        said, why = verdict(
+        said, why = agreement(
             number["published"],
             number["measured"],
             low=number["low"],

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from cryotome.core.cards import Card
-from cryotome.core.files import key
+from cryotome.core.files import path_field
 
 BLOCKS = 5  # fewer give no critical difference
 NOTED = ["feature_sd", "effective_c", "zero"]  # of a linear fit, in the metadata of predictions
@@ -28,7 +28,7 @@ def read_notes(predictions: list[Path]) -> pd.DataFrame:
     lines = []
     for path in predictions:
         said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        place = (path.parts[-7], key(path, "model"), key(path, "head"))
+        place = (path.parts[-7], path_field(path, "model"), path_field(path, "head"))
         lines.append((*place, *(said.get(name, np.nan) for name in NOTED)))
     table = pd.DataFrame(lines, columns=["dataset", "model", "head", *NOTED])
     table = table.astype(dict.fromkeys(NOTED, float))
@@ -36,7 +36,7 @@ def read_notes(predictions: list[Path]) -> pd.DataFrame:
     return table.groupby(["dataset", "model", "head"]).agg(how).reset_index()
 
 
-def order_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.DataFrame:
+def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.DataFrame:
     """Rank the models of Table 2 under each head that reads their embeddings.
 
     Parameters
@@ -110,7 +110,7 @@ def too_few(blocks: int, rows: int) -> str:
     return f"{blocks} training domains, {rows} rows: a critical difference needs {BLOCKS} and 3"
 
 
-def block_values(intervals: pd.DataFrame, tested: str) -> pd.DataFrame:
+def values_by_block(intervals: pd.DataFrame, tested: str) -> pd.DataFrame:
     """Return AUROCs, one line per block and one column per row, for a post-hoc test."""
     part = intervals[
         intervals["scheme"].str.fullmatch(r"from_[a-z0-9_]+") & (intervals["tested"] == tested)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from cryotome.core import step_versions as recipes
 from cryotome.core.errors import StoreError, blame_place
-from cryotome.core.files import key, sha256, written_whole
+from cryotome.core.files import atomic_write, path_field, sha256
 
 SCORED = ["validation", "test", "external"]
 
@@ -30,7 +30,7 @@ def _notes(path: Path) -> dict[str, Any]:
     beside = path.with_suffix(".json")
     try:
         said = json.loads(beside.read_text(encoding="utf-8"))
-        keys = {name: key(path, name) for name in ("model", "view")}
+        keys = {name: path_field(path, name) for name in ("model", "view")}
         odd = [name for name, value in keys.items() if said.get(name, value) != value]
         odd += ["content"] if said["csv_sha256"] != sha256(path) else []
         split, drawn_from = split_of(path), said["split_sha256"]
@@ -48,7 +48,7 @@ def _notes(path: Path) -> dict[str, Any]:
         )
     # Snakemake does not see a changed recipe once a rule has other outputs
     now = {"mil_recipe": recipes.MIL}
-    now |= {"recipe": recipes.ENDTOEND} if key(path, "view") == "patches" else {}
+    now |= {"recipe": recipes.ENDTOEND} if path_field(path, "view") == "patches" else {}
     for name, version_now in now.items():
         if said.get(name, version_now) != version_now:
             raise StoreError(
@@ -150,7 +150,7 @@ def write_predictions(
     table = roles.assign(label=labels, **dict(values))
     text = table.to_csv(index=False, float_format="%.17g").encode()
     about["csv_sha256"] = hashlib.sha256(text).hexdigest()
-    with written_whole(path.with_suffix(".json")) as beside:
+    with atomic_write(path.with_suffix(".json")) as beside:
         beside.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_bytes(text)

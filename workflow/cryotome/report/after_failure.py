@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from cryotome.core.errors import StoreError
-from cryotome.core.files import written_whole
-from cryotome.core.store import PATCHES, passport
+from cryotome.core.files import atomic_write
+from cryotome.core.store import PATCHES, provenance
 from cryotome.core.tables import read_csv, write_csv
-from cryotome.report.tables.partial import at_hand, table2_partial
+from cryotome.report.tables.partial import available_values, table2_partial
 from cryotome.runtime.failures import by_kind, described, failures
 from cryotome.study.study import Study
 
@@ -39,13 +39,15 @@ def write_partial(
     how
         `study` and `rows`, as `table2_partial` takes them.
     """
-    scores, why = at_hand(predictions, {path.stem: path for path in cells}, failures(logs))
+    scores, why = available_values(predictions, {path.stem: path for path in cells}, failures(logs))
     result = table2_partial(scores, read_csv(published), why, **how)
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         write_csv(result, beside)
 
 
-def renew_partial(study: Study, inputs: Any, logs: Path, *, always: bool = False) -> Path | None:
+def refresh_partial_tables(
+    study: Study, inputs: Any, logs: Path, *, always: bool = False
+) -> Path | None:
     """Write the partial table of a study anew, where there is one or `always`.
 
     Parameters
@@ -75,7 +77,7 @@ def clear_partial_page(study: Study, results: Path) -> None:
         partial.unlink()
 
 
-def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> None:
+def report_excluded_images(study: Study, results: Path, *, say: Callable[..., None]) -> None:
     """List the images that gave no patches and whose cells the datasets' cards leave out.
 
     Stores that cannot be read are passed over: the jobs that need them say so.
@@ -89,13 +91,13 @@ def say_dropped(study: Study, results: Path, *, say: Callable[..., None]) -> Non
         store = results / "patches" / f"{name}.h5"
         broken: dict[str, str] = {}
         with suppress(StoreError, OSError):
-            broken = json.loads(passport(store, PATCHES)["broken"]) if store.exists() else {}
+            broken = json.loads(provenance(store, PATCHES)["broken"]) if store.exists() else {}
         if broken:
             lines = [f"{len(broken)} images of {name} are left out, as its card says:"]
             say("\n".join([*lines, *(f"  {why}" for why in broken.values())]))
 
 
-def say_odd_slides(study: Study, results: Path, *, say: Callable[..., None]) -> None:
+def report_odd_slides(study: Study, results: Path, *, say: Callable[..., None]) -> None:
     """List the slides of the study's cohorts that give no tiles, or say other µm/px than the card.
 
     Parameters
@@ -113,7 +115,9 @@ def say_odd_slides(study: Study, results: Path, *, say: Callable[..., None]) -> 
             say("\n".join([f"{len(odd)} slides of {name} are odd, see {table}:", *lines]))
 
 
-def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]) -> None:
+def report_failed_jobs(
+    study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]
+) -> None:
     """List the jobs that failed, grouped by reason; write what there is of Table 2.
 
     Parameters
@@ -129,6 +133,6 @@ def conclude(study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[.
     say("\n".join([*lines, "Fix what is named and run the same command again."]))
     # a download that failed says nothing of Table 2
     always = {failure.rule for failure in failed} != {"download"}
-    table = renew_partial(study, inputs, logs, always=always)
+    table = refresh_partial_tables(study, inputs, logs, always=always)
     if table:
         say(f"{table} holds what there is of Table 2, and why the rest is missing.")

@@ -12,7 +12,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from cryotome.core.errors import CryotomeError
-from cryotome.runtime.watchdog import LOG, patience, waiting
+from cryotome.runtime.watchdog import LOG, patience, paused
 
 Item = TypeVar("Item")
 Run = Callable[..., Iterator[Any]]
@@ -25,7 +25,7 @@ LOST = (
 )
 
 
-def here(function: Callable[..., Iterator[Item]], *arguments: Any) -> Iterator[Item]:
+def run_in_process(function: Callable[..., Iterator[Item]], *arguments: Any) -> Iterator[Item]:
     """Yield what a generator yields, run in this process."""
     return function(*arguments)
 
@@ -67,7 +67,7 @@ class _Child:
         kind = "item"
         try:
             self._calls.send((function, arguments))
-            with waiting():
+            with paused():
                 begun = self._calls.poll(patience())
             if not begun:
                 raise CryotomeError(LOST.format(f"did not begin within {patience():,.0f} s"))
@@ -112,7 +112,7 @@ def _how(code: int) -> str:
 
 
 @contextmanager
-def children(count: int) -> Iterator[Run]:
+def worker_processes(count: int) -> Iterator[Run]:
     """Give a function that runs generators in child processes, at most so many at once.
 
     What is handed over and back is pickled. The function may be called in any thread;

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryotome.core.errors import CryotomeError
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.redact import without_secrets
 
 MOST = 12  # names of a list that are written out
@@ -95,7 +95,7 @@ def described(alike: list[Failure]) -> str:
     return f"{jobs}: {first.why}  [first: {first.log}]"
 
 
-def is_mendable(error: BaseException) -> bool:
+def is_user_error(error: BaseException) -> bool:
     """Whether a user can mend what went wrong: its sentence says how."""
     known = isinstance(error, CryotomeError | MemoryError)
     return known or getattr(error, "errno", None) in WAYS_OUT
@@ -115,7 +115,9 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[Callable[[str], None]]:
+def record_failure(
+    log: Path, rule: str, wildcards: dict[str, str]
+) -> Iterator[Callable[[str], None]]:
     """Keep a record beside the log from the start of a job, and take it away if it succeeds.
 
     So a job that was killed leaves one, too. The block gets a function that writes a reason
@@ -126,7 +128,7 @@ def recorded(log: Path, rule: str, wildcards: dict[str, str]) -> Iterator[Callab
     about |= {"run": os.environ.get(RUN, "")}
 
     def write(why: str) -> None:
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text(json.dumps(about | {"why": why}, indent=1) + "\n", encoding="utf-8")
 
     with suppress(OSError):  # a full disk is said where it keeps results away

@@ -18,7 +18,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryotome.core.errors import CryotomeError
-from cryotome.runtime.watchdog import waiting
+from cryotome.runtime.watchdog import paused
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 SHARED_BY = "CRYOTOME_JOBS_PER_GPU"
@@ -204,7 +204,7 @@ def _wait(devices: list[str], count: int, jobs: int, folder: Path) -> dict[str, 
             if tries == 2:
                 files = [GATE] if at_gate else [_file_of(device) for device in devices]
                 _say(f"Held by {locks.holders(files)}.")
-            with waiting():
+            with paused():
                 time.sleep(PAUSE if tries else GLANCE)
         return taken
     finally:

@@ -17,10 +17,10 @@ from cryotome.core.errors import CryotomeError
 from cryotome.core.redact import without_secrets
 from cryotome.runtime import ledger
 from cryotome.runtime.environment import confined
-from cryotome.runtime.failures import ENDING, KEPT, is_mendable, reason, recorded
+from cryotome.runtime.failures import ENDING, KEPT, is_user_error, reason, record_failure
 from cryotome.runtime.gpu_lease import leased
 from cryotome.runtime.interpreter import restart_in_utf8
-from cryotome.runtime.watchdog import LOG, watched
+from cryotome.runtime.watchdog import LOG, watchdog
 
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
 SITE = {
@@ -66,21 +66,21 @@ class _Tee:
         return self.terminal.isatty()
 
 
-def cast(value: Any, annotation: Any) -> Any:
+def parse_argument(value: Any, annotation: Any) -> Any:
     """Cast a value from a rule or a command line to what `main` declares.
 
-    >>> cast("cells/midog2022.csv", Path)
+    >>> parse_argument("cells/midog2022.csv", Path)
     PosixPath('cells/midog2022.csv')
-    >>> cast('{"side": 224}', dict)
+    >>> parse_argument('{"side": 224}', dict)
     {'side': 224}
-    >>> cast(["a.csv", "b.csv"], list[Path])
+    >>> parse_argument(["a.csv", "b.csv"], list[Path])
     [PosixPath('a.csv'), PosixPath('b.csv')]
     """
     origin = typing.get_origin(annotation) or annotation
     if origin is list:
         (inner,) = typing.get_args(annotation)
         many = [value] if isinstance(value, (str, Path)) else list(value)
-        return [cast(item, inner) for item in many]
+        return [parse_argument(item, inner) for item in many]
     if origin is dict:
         return json.loads(value) if isinstance(value, str) else dict(value)
     if origin is bool and isinstance(value, str):
@@ -98,7 +98,7 @@ def _from_rule(job: Any, wanted: dict[str, Any]) -> dict[str, Any]:
             f"rule {job.rule!r} and its script disagree: only in the rule: {extra}, "
             f"only in the script: {lacking}. Give both the same names."
         )
-    return {name: cast(given[name], wanted[name]) for name in wanted}
+    return {name: parse_argument(given[name], wanted[name]) for name in wanted}
 
 
 def _from_command_line(main: Callable[..., None], wanted: dict[str, Any]) -> dict[str, Any]:
@@ -110,10 +110,10 @@ def _from_command_line(main: Callable[..., None], wanted: dict[str, Any]) -> dic
             f"--{name}", required=name not in site, default=site.get(name), nargs=many
         )
     given = vars(parser.parse_args())
-    return {name: cast(given[name], wanted[name]) for name in wanted}
+    return {name: parse_argument(given[name], wanted[name]) for name in wanted}
 
 
-def run(main: Callable[..., None]) -> None:
+def run_script(main: Callable[..., None]) -> None:
     """Call `main` with what the rule says, or with the command line where there is no rule.
 
     Under Snakemake the rule's named inputs, outputs, params and threads must be the
@@ -141,18 +141,22 @@ def run(main: Callable[..., None]) -> None:
         try:
             gpus = job.resources.get("gpu", 0)
             about = path, job.rule, keys
-            with confined(), recorded(*about) as tell, ledger.kept(*about, job.threads) as attempt:
+            with (
+                confined(),
+                record_failure(*about) as tell,
+                ledger.record_attempt(*about, job.threads) as attempt,
+            ):
 
                 def last_words(why: str) -> None:
                     tell(why)
                     attempt.end(ledger.FAILED)
 
-                with watched(last_words, log), leased(gpus):
+                with watchdog(last_words, log), leased(gpus):
                     attempt.hold(gpus)
                     main(**_from_rule(job, wanted))
         except BaseException as error:
             said = f"\n{type(error).__name__}: {reason(error)}\n"
-            print(said if is_mendable(error) else traceback.format_exc(), file=sys.stderr)
+            print(said if is_user_error(error) else traceback.format_exc(), file=sys.stderr)
             sys.exit(1)
 
 

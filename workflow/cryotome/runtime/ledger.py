@@ -17,12 +17,12 @@ from typing import Any
 from cryotome.runtime.failures import RUN
 from cryotome.runtime.gpu_lease import SHARED_BY
 from cryotome.runtime.usage import (
-    age,
     cpu_seconds,
     energy_counters,
     gpu_used,
-    host_kind,
+    machine_kind,
     peak_mb,
+    process_age,
     processor,
 )
 
@@ -34,7 +34,7 @@ MILLIJOULES = 1e6  # of a kilojoule
 _told: dict[str, list[float]] = {}  # unit to how many, and in how many seconds
 
 
-def tell(*, seconds: float, **items: int) -> None:
+def report_throughput(*, seconds: float, **items: int) -> None:
     """Say how many patches, tiles or folds this job has worked on, and in how many seconds.
 
     Called again, it adds up. Outside of a job it does nothing that anyone sees.
@@ -68,13 +68,13 @@ def attempts(path: Path) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def since_success(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def attempts_since_success(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the attempts after the last one that ended well."""
     ends = [n for n, one in enumerate(made) if one["ended"] == OK]
     return made[ends[-1] + 1 :] if ends else made
 
 
-def behind_result(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def attempts_for_result(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the attempts that the present result took: the last good one, and those it mended."""
     ends = [n for n, one in enumerate(made) if one["ended"] == OK]
     return made[ends[-2] + 1 if len(ends) > 1 else 0 : ends[-1] + 1] if ends else []
@@ -114,13 +114,13 @@ class Attempt:
 
     def __init__(self, log: Path, rule: str, wildcards: dict[str, str], threads: int) -> None:
         _told.clear()
-        self._age, self._clock = age(), time.monotonic()
+        self._age, self._clock = process_age(), time.monotonic()
         self._gpus, self._held, self._energy = 0, self._clock, dict[str, int]()
         path, self._file = place_of(log), -1
         self._about: dict[str, Any] = {"rule": rule, "wildcards": wildcards}
         self._about |= {"run": os.environ.get(RUN, ""), "attempt": 1}
         with suppress(OSError):
-            self._about["attempt"] += len(since_success(attempts(path)))
+            self._about["attempt"] += len(attempts_since_success(attempts(path)))
         started = datetime.now(UTC) - timedelta(seconds=self._age)
         self._about |= {"started": _stamp(started), "threads": threads}
         with suppress(OSError):
@@ -157,7 +157,7 @@ class Attempt:
         line["cpu_s"] = round(cpu_seconds(), 3)
         line["gpu_s"] = round(max(self._gpus, bool(used)) * (now - self._held), 3)
         line["peak_mb"] = round(peak_mb(), 1)
-        line |= {"device": processor(), "host_kind": host_kind()}
+        line |= {"device": processor(), "host_kind": machine_kind()}
         line |= self._energy_since(used.pop("uuid", "")) | used
         for unit, (count, seconds) in list(_told.items())[:1]:
             line |= {"items": count, "unit": unit}
@@ -178,7 +178,9 @@ class Attempt:
 
 
 @contextmanager
-def kept(log: Path, rule: str, wildcards: dict[str, str], threads: int) -> Iterator[Attempt]:
+def record_attempt(
+    log: Path, rule: str, wildcards: dict[str, str], threads: int
+) -> Iterator[Attempt]:
     """Write down what the block takes, whether it ends well or not.
 
     Parameters

@@ -18,22 +18,22 @@ import h5py
 import numpy as np
 
 from cryotome.core.errors import StoreError, blame_place
-from cryotome.core.files import written_whole
-from cryotome.core.store import LAYOUT, SUMS, UNREADABLE, open_hdf5, row_sums, seal
+from cryotome.core.files import atomic_write
+from cryotome.core.store import LAYOUT, SUMS, UNREADABLE, finalise_store, open_hdf5, row_checksums
 from cryotome.runtime.worker_lock import (
     AT_WORK,
     JOURNAL,
     LINE,
     STORE,
     _say,
-    claim,
+    claim_partial_folder,
     clear,
     only_worker,
 )
 
 
 @contextmanager
-def attempt(folder: Path) -> Iterator[bool]:
+def exclusive_attempt(folder: Path) -> Iterator[bool]:
     """Do work that cannot be gone on with, alone; say whether an attempt before was killed."""
     with only_worker(folder):
         at_work = folder / AT_WORK
@@ -45,7 +45,7 @@ def attempt(folder: Path) -> Iterator[bool]:
             clear(folder)
 
 
-class Growing:
+class ResumableStore:
     """An HDF5 store in the making, whose finished rows outlive the process.
 
     One array (n, ...) lies contiguous in the file and is written in place; a journal names
@@ -87,7 +87,9 @@ class Growing:
                 continue
             content = os.pread(self._file, length * self._stride, at)
             if zlib.crc32(content) == checksum:
-                self._sums[start:end] = row_sums(np.frombuffer(content, "u1").reshape(length, -1))
+                self._sums[start:end] = row_checksums(
+                    np.frombuffer(content, "u1").reshape(length, -1)
+                )
                 done.update(dict.fromkeys(range(start, end), stamp))
         return done
 
@@ -114,7 +116,7 @@ class Growing:
     def put(self, first: int, values: np.ndarray, stamp: str = "") -> None:
         """Write finished rows, from any thread, under what they were made from."""
         rows = np.ascontiguousarray(values, dtype=self._dtype)
-        self._sums[first : first + len(rows)] = row_sums(rows)
+        self._sums[first : first + len(rows)] = row_checksums(rows)
         left = memoryview(rows.tobytes())
         checksum, at = zlib.crc32(left), self._offset + first * self._stride
         while left:
@@ -135,7 +137,7 @@ class Growing:
 
     def finish(self, store: Path, attributes: dict[str, Any]) -> None:
         """Give the store its passport and its name, and clear the partial work away."""
-        seal(self.folder / STORE, self._name, attributes, self._sums)
+        finalise_store(self.folder / STORE, self._name, attributes, self._sums)
         os.fsync(self._file)  # a name must not outlive a power cut that its bytes did not
         store.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -143,7 +145,7 @@ class Growing:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            with written_whole(store) as beside:  # `results` spans two disks
+            with atomic_write(store) as beside:  # `results` spans two disks
                 shutil.copyfile(self.folder / STORE, beside)
         clear(self.folder)
 
@@ -156,7 +158,7 @@ def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.n
             f"{path} will have {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there. "
             "Make room, or let `results` be a link to a larger disk."
         )
-    with written_whole(path) as beside, open_hdf5(beside, "w", libver=LAYOUT) as file:
+    with atomic_write(path) as beside, open_hdf5(beside, "w", libver=LAYOUT) as file:
         how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
         how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # the array has its place from the start
         how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # and is written once
@@ -179,7 +181,7 @@ def _is_begun(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np
 
 
 @contextmanager
-def growing(
+def resumable_store(
     folder: Path,
     name: str,
     *,
@@ -187,7 +189,7 @@ def growing(
     dtype: str,
     ids: np.ndarray,
     passport: dict[str, Any],
-) -> Iterator[Growing]:
+) -> Iterator[ResumableStore]:
     """Begin a store, or go on with one that was begun under the same passport.
 
     Parameters
@@ -208,11 +210,13 @@ def growing(
     """
     with only_worker(folder):
         path = folder / STORE
-        if not (claim(folder, passport) and _is_begun(path, name, shape, dtype, ids)):
+        if not (
+            claim_partial_folder(folder, passport) and _is_begun(path, name, shape, dtype, ids)
+        ):
             (folder / JOURNAL).unlink(missing_ok=True)
             _create(path, name, shape, dtype, ids)
         at_work = folder / AT_WORK
-        store = Growing(folder, name, crashed=at_work.exists())
+        store = ResumableStore(folder, name, crashed=at_work.exists())
         at_work.touch()
         try:
             yield store

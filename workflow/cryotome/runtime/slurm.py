@@ -24,7 +24,7 @@ SCHEDULER = "CRYOTOME_SCHEDULER"  # set by a profile whose jobs a scheduler plac
 class Granted(NamedTuple):
     """The most that a partition gives a job: minutes, and MB on its largest node."""
 
-    minutes: float
+    parse_minutes: float
     memory: float
 
 
@@ -85,7 +85,7 @@ def cluster_of(said: Card) -> Cluster:
     return Cluster(**{key.removeprefix("slurm_"): value for key, value in chosen.items()})
 
 
-def ask(command: list[str]) -> tuple[str, str]:
+def query_slurm(command: list[str]) -> tuple[str, str]:
     """Return what a program prints, and why it could not: one of the two is empty."""
     if not shutil.which(command[0]):
         return "", f"no {command[0]} on PATH"
@@ -108,10 +108,10 @@ def ask(command: list[str]) -> tuple[str, str]:
     return done.stdout, ""
 
 
-def minutes(limit: str) -> float:
+def parse_minutes(limit: str) -> float:
     """Return the minutes of a time as Slurm writes it.
 
-    >>> minutes("1:00:00"), minutes("7-00:00:00"), minutes("30:00"), minutes("infinite")
+    >>> minutes("1:00:00"), minutes("7-00:00:00"), minutes("30:00"), parse_minutes("infinite")
     (60.0, 10080.0, 30.0, inf)
     """
     if not limit[:1].isdigit():
@@ -122,12 +122,12 @@ def minutes(limit: str) -> float:
     return (int(days or 0) * 24 + hours) * 60 + minute + second / 60
 
 
-def limits() -> dict[str, Granted]:
+def partition_limits() -> dict[str, Granted]:
     """Return what each partition grants a job; nothing where Slurm does not answer.
 
     The default partition is there twice: under its name and under the empty one.
     """
-    said, _ = ask(
+    said, _ = query_slurm(
         ["sinfo", "--noheader", "--exact", "--format=%P %l %m"]
     )  # a line per kind of node
     found: dict[str, Granted] = {}
@@ -135,12 +135,12 @@ def limits() -> dict[str, Granted]:
         name, limit, memory = line.split()
         for key in [name.rstrip("*"), *[""] * name.endswith("*")]:
             kinds = [found[key]] if key in found else []
-            kinds.append(Granted(minutes(limit), float(memory)))
+            kinds.append(Granted(parse_minutes(limit), float(memory)))
             found[key] = Granted(*map(max, zip(*kinds, strict=True)))
     return found
 
 
-def granted(cluster: Cluster) -> dict[bool, Granted]:
+def clamp_resources(cluster: Cluster) -> dict[bool, Granted]:
     """Return what a job of this site may ask for at most, without a GPU and with one.
 
     Slurm refuses a job that asks for more memory than any node has, and lets one wait for ever
@@ -148,7 +148,7 @@ def granted(cluster: Cluster) -> dict[bool, Granted]:
     limit and, tried again, goes on from its checkpoint. Of several partitions, separated by
     commas, Slurm takes one that grants enough.
     """
-    known = limits()
+    known = partition_limits()
     asked = {g: cluster.resources(g).get("slurm_partition", "").split(",") for g in (False, True)}
     return {
         on_gpu: Granted(*map(max, zip(*(known.get(n, ANYTHING) for n in names), strict=True)))

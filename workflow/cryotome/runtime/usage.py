@@ -12,7 +12,7 @@ from typing import Any
 BYTES = 1 if sys.platform == "darwin" else 1024  # of the unit in which memory peaks are counted
 
 
-def age() -> float:
+def process_age() -> float:
     """Return for how long this process has run, seconds; 0 where the system does not say."""
     with suppress(OSError, AttributeError):
         ticks = int(
@@ -56,7 +56,7 @@ def processor() -> str:
     return os.uname().machine
 
 
-def host_kind() -> str:
+def machine_kind() -> str:
     """Return what kind of machine this is, without its name."""
     about = os.uname()
     return f"{about.sysname} {about.machine}, {os.cpu_count()} processors"

@@ -44,7 +44,7 @@ def patience() -> float:
 
 
 @contextmanager
-def waiting() -> Iterator[None]:
+def paused() -> Iterator[None]:
     """Wait in this block as long as it takes: the watch counts it as no hang."""
     global _waits
     with _turn:
@@ -132,7 +132,7 @@ def _watch(heard: int, tell: Callable[[str], None], log: TextIO) -> None:
 
 
 @contextmanager
-def watched(tell: Callable[[str], None], log: TextIO) -> Iterator[None]:
+def watchdog(tell: Callable[[str], None], log: TextIO) -> Iterator[None]:
     """Watch over a block: end the process where a signal or a hang says so, with its reason.
 
     On SIGTERM, SIGINT and SIGHUP the exit code is 128 and the signal's number, after a hang

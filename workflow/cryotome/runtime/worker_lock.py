@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from cryotome.core.files import written_whole
-from cryotome.runtime.watchdog import waiting
+from cryotome.core.files import atomic_write
+from cryotome.runtime.watchdog import paused
 
 LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
 
@@ -49,7 +49,7 @@ def _locked(folder: Path) -> IO[str]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             _say(f"{folder}: another process works on this; waiting for it to end.")
-            with waiting():
+            with paused():
                 fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:  # some shared file systems have no locks
         _say(f"{folder} cannot be locked ({error}); see that no second run works on it.")
@@ -63,7 +63,7 @@ def _is(file: IO[str], path: Path) -> bool:
         return False
 
 
-def claim(folder: Path, passport: dict[str, Any]) -> bool:
+def claim_partial_folder(folder: Path, passport: dict[str, Any]) -> bool:
     """Say whether partial work was begun under this passport; clear it away if under another.
 
     Parameters
@@ -79,7 +79,7 @@ def claim(folder: Path, passport: dict[str, Any]) -> bool:
             old.unlink()
             if old == path:
                 _say(f"{folder} was begun from other inputs or settings; beginning anew.")
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text(mine, encoding="utf-8")
     return False
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from cryotome.core.cards import Card, titles_apart
 from cryotome.core.errors import CardError
 from cryotome.study.statistical_unit import is_unknown
-from cryotome.study.styles import Look
+from cryotome.study.styles import Style
 
 TABLES = ["table1.csv", "table2.csv", "table3.csv", "tables.md", "published.csv"]
 FIGURES = {n: [f"figure{n}.{kind}" for kind in ("csv", "pdf", "png")] for n in (1, 2)}
@@ -35,7 +35,7 @@ def iterations(card: Card) -> list[int]:
             card["stop_at"]]  # fmt: skip
 
 
-def bases(
+def finetune_bases(
     names: Iterable[str], model: Callable[[str], Card], finetuning: Callable[[str], Card]
 ) -> list[str]:
     """Return the models that those of them start from which are finetuned here."""
@@ -93,7 +93,7 @@ class Colorectal:
     view: str
     folds: list[int]
     study: str
-    looks: Callable[[], dict[str, Look]]
+    looks: Callable[[], dict[str, Style]]
     model: Callable[[str], Card]
     dataset: Callable[[str], Card]
     finetuning: Callable[[str], Card]
@@ -205,7 +205,7 @@ class Colorectal:
         """Every encoder of tables and figures, and those that finetuned ones start from."""
         tuned = self._figure2.values()
         named = dict.fromkeys([*self.patch_models, *self.slide_models, *tuned])
-        return list(dict.fromkeys([*named, *bases(named, self.model, self.finetuning)]))
+        return list(dict.fromkeys([*named, *finetune_bases(named, self.model, self.finetuning)]))
 
     @cached_property
     def embedded(self) -> list[tuple[str, list[str], str]]:

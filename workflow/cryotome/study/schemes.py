@@ -7,10 +7,10 @@ OTHER = "other"  # a pooled scheme that is not named below
 ORDER = ["slide_grouped", "no_overlap", OTHER, "random", "except_", "from_"]
 
 
-def kind(scheme: str) -> str:
+def scheme_kind(scheme: str) -> str:
     """Return what schemes that differ in a domain alone have in common, as `from_*`.
 
-    >>> kind("from_lung"), kind("except_lung_matched"), kind("slide_grouped")
+    >>> kind("from_lung"), kind("except_lung_matched"), scheme_kind("slide_grouped")
     ('from_*', 'except_*_matched', 'slide_grouped')
     """
     for prefix in ("from_", "except_"):
@@ -20,12 +20,12 @@ def kind(scheme: str) -> str:
 
 
 def _rank(scheme: str) -> tuple[bool, int]:
-    base = kind(scheme).removesuffix(MATCHED).removesuffix("*")
+    base = scheme_kind(scheme).removesuffix(MATCHED).removesuffix("*")
     place = ORDER.index(base) if base in ORDER else ORDER.index(OTHER)
     return scheme.endswith(MATCHED), place
 
 
-def strictest(schemes: list[str]) -> list[str]:
+def strictest_scheme(schemes: list[str]) -> list[str]:
     """Return the strictest of a dataset's schemes; all of them where there is one per domain.
 
     Parameters
@@ -33,10 +33,10 @@ def strictest(schemes: list[str]) -> list[str]:
     schemes
         At least one, spelt out, as `Study.schemes` gives them.
 
-    >>> strictest(["random", "from_lung", "from_breast", "slide_grouped"])
+    >>> strictest_scheme(["random", "from_lung", "from_breast", "slide_grouped"])
     ['slide_grouped']
-    >>> strictest(["random_matched", "from_lung", "from_breast"])
+    >>> strictest_scheme(["random_matched", "from_lung", "from_breast"])
     ['from_lung', 'from_breast']
     """
-    best = kind(min(schemes, key=_rank))
-    return [scheme for scheme in schemes if kind(scheme) == best]
+    best = scheme_kind(min(schemes, key=_rank))
+    return [scheme for scheme in schemes if scheme_kind(scheme) == best]

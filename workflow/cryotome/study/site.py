@@ -32,7 +32,7 @@ class Site:
     gpu_jobs: int  # how many jobs this machine's GPUs bear at once
 
 
-def settle(config: Card, folder: Path) -> Site:
+def resolve_site(config: Card, folder: Path) -> Site:
     """Take the site's keys out of a config and put them into the environment for the scripts.
 
     An environment variable (`CRYOTOME_DATA_ROOT`, `CRYOTOME_WEIGHTS_DIR`) wins over the
@@ -104,7 +104,7 @@ def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
     return [str(path)]
 
 
-def images_at_hand(study: Study, site: Site, dataset: str) -> list[str]:
+def require_images(study: Study, site: Site, dataset: str) -> list[str]:
     """Return no file, once it is sure that a real dataset's image folder is there.
 
     Raises
@@ -122,7 +122,7 @@ def images_at_hand(study: Study, site: Site, dataset: str) -> list[str]:
     return []
 
 
-def refuse_plan() -> None:
+def forbid_run_in_plan_mode() -> None:
     """Stop a run in the environment of a plan, before its first job.
 
     Raises
@@ -174,7 +174,7 @@ def _is_made_by_network(study: Study, path: Path) -> bool:
     return not named or any("gflops" in study.model(name) for name in named)
 
 
-def announce(
+def print_study_summary(
     study: Study, site: Site, *, say: Callable[[str], None], targets: list[str] | None = None
 ) -> None:
     """Say what this study is and makes, before anything is planned.

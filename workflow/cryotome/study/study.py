@@ -14,20 +14,28 @@ from cryotome.core.cards import (
     MATCHED,
     NAME,
     Card,
-    check,
-    facts,
     load_card,
     read_yaml,
     required_keys,
     titles_apart,
+    validate,
+    without_notes,
 )
 from cryotome.core.errors import CardError
 from cryotome.study import colorectal
 from cryotome.study import statistical_unit as units
-from cryotome.study.colorectal import Colorectal, bases, checkpoint_of, iterations
+from cryotome.study.colorectal import Colorectal, checkpoint_of, finetune_bases, iterations
 from cryotome.study.geometry import geometry_of, input_side, side_after
-from cryotome.study.styles import Look, model_looks, row_looks
-from cryotome.study.variants import NONE, crop_of, cropped, crops, pooled, pooling_of, poolings
+from cryotome.study.styles import Style, model_styles, row_styles
+from cryotome.study.variants import (
+    NO_POOLING,
+    crop_of,
+    crop_variants,
+    pooling_of,
+    pooling_variants,
+    with_crop,
+    with_pooling,
+)
 
 
 def _drawn(name: str) -> list[str]:
@@ -112,7 +120,7 @@ class Study:
     def __post_init__(self) -> None:
         object.__setattr__(self, "config", self._own_colorectal())
         where = f"{' + '.join(self.files)} study {self.config.get('study', '(unnamed)')!r}"
-        check(self.config, "config", where.strip())
+        validate(self.config, "config", where.strip())
         self._check_nothing_leaks_in()
         for name in self.datasets:
             classes = len(self.dataset(name).get("classes", []))
@@ -267,7 +275,7 @@ class Study:
         if not self.context:
             return names
         sides = self.context["sides"]
-        return [crop for name in names for crop in crops(name, self.dataset(name), sides)]
+        return [crop for name in names for crop in crop_variants(name, self.dataset(name), sides)]
 
     @property
     def _drawn(self) -> list[dict[str, str]]:
@@ -295,7 +303,7 @@ class Study:
         """
         pooling = pooling_of(name)
         if pooling and not self._has_card("models", name):
-            return pooled(self.model(pooling[0]), pooling[1], name)
+            return with_pooling(self.model(pooling[0]), pooling[1], name)
         at = checkpoint_of(name)
         if at is None:
             return self._card("models", name)
@@ -330,24 +338,24 @@ class Study:
     def models(self) -> list[str]:
         """Every encoder that the study runs, and those that finetuned ones start from."""
         names = [row.model for row in self.rows]
-        names += bases(names, self.model, self.finetuning)
+        names += finetune_bases(names, self.model, self.finetuning)
         return list(dict.fromkeys(names + (self.colorectal.models if self.colorectal else [])))
 
-    def _model_looks(self) -> dict[str, Look]:
+    def _model_looks(self) -> dict[str, Style]:
         return self.looks
 
     @cached_property
-    def looks(self) -> dict[str, Look]:
+    def looks(self) -> dict[str, Style]:
         """Every model's colour and mark, which no figure gives to another."""
         carded = [name for name in self.models if self._has_card("models", name)]
         said = {name: self.model(name).get("look") for name in carded}
-        return model_looks(self.models, {name: look for name, look in said.items() if look})
+        return model_styles(self.models, {name: look for name, look in said.items() if look})
 
     def dataset(self, name: str) -> Card:
         """Return a dataset card; `{dataset}_{n}px` is another crop of its cells."""
         crop = self._crop(name)
         if crop and ("datasets", name) not in self._cards:
-            self._cards["datasets", name] = cropped(self.dataset(crop[0]), crop[1], name)
+            self._cards["datasets", name] = with_crop(self.dataset(crop[0]), crop[1], name)
         return self._card("datasets", name)
 
     def given_bags(self, dataset: str, model: str) -> Card | None:
@@ -432,9 +440,9 @@ class Study:
         """Return what decides a split as JSON: the card, of a matched scheme every rung's too."""
         card = self.scheme(scheme)
         if not scheme.endswith(MATCHED):
-            return facts(card)
+            return without_notes(card)
         rungs = [*RUNGS[:-1], *(f"except_{domain}" for domain in self.dataset(dataset)["domains"])]
-        return facts(card | {"ladder": {rung: self.scheme(rung) for rung in rungs}})
+        return without_notes(card | {"ladder": {rung: self.scheme(rung) for rung in rungs}})
 
     def needs_windows(self, scheme: str) -> bool:
         """Whether a scheme asks which cells share pixels; a common size asks it of a rung."""
@@ -477,7 +485,7 @@ class Study:
     def _pooled(self, model: str) -> list[str]:
         """Return a model of the config under every pooling that the study sweeps."""
         hows = self.context["poolings"] if self.context else []
-        return poolings(model, self.model(model), hows) if hows else [model]
+        return pooling_variants(model, self.model(model), hows) if hows else [model]
 
     @cached_property
     def sweep(self) -> str:
@@ -488,7 +496,7 @@ class Study:
             "crops": {name: (self.home(name), side) for name, side in crop.items()},
             "bases": {self.home(name): self._geometry(self.home(name)) for name in crop},
             "models": {
-                name: (row["model"], self.model(name).get("pooling", NONE))
+                name: (row["model"], self.model(name).get("pooling", NO_POOLING))
                 for row in self.config["rows"]
                 for name in self._pooled(row["model"])
             },
@@ -592,7 +600,7 @@ class Study:
             f"{row.model} + {row.head}": (
                 row.model,
                 row.head.endswith(LAST),
-                facts({k: v for k, v in self.head(row.head).items() if k != "seed"}),
+                without_notes({k: v for k, v in self.head(row.head).items() if k != "seed"}),
             )
             for row in self.rows
         }
@@ -650,7 +658,7 @@ class Study:
             "heads": {row.head: self.head(row.head)["title"] for row in self.rows},
             "looks": {
                 name: vars(look)
-                for name, look in row_looks(
+                for name, look in row_styles(
                     ((row.model, row.head) for row in self.rows), self.looks
                 ).items()
             },

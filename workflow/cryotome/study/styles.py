@@ -36,7 +36,7 @@ DASHES = [[], [6, 2], [2, 2], [8, 2, 2, 2], [10, 4], [1, 3]]  # points drawn and
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How one row is drawn.
 
     Attributes
@@ -60,7 +60,7 @@ class Look:
         return {"color": self.colour, "marker": MARKS[self.mark], "linestyle": style}
 
 
-def model_looks(models: Iterable[str], said: dict[str, list[str]]) -> dict[str, Look]:
+def model_styles(models: Iterable[str], said: dict[str, list[str]]) -> dict[str, Style]:
     """Give every model a colour and a mark.
 
     Parameters
@@ -75,7 +75,7 @@ def model_looks(models: Iterable[str], said: dict[str, list[str]]) -> dict[str, 
     CardError
         Two cards say the same look.
 
-    >>> looks = model_looks(["a", "b", "c"], {"b": ["blue", "circle"]})
+    >>> looks = model_styles(["a", "b", "c"], {"b": ["blue", "circle"]})
     >>> [(look.colour, look.mark) for look in looks.values()][:2]
     [('#ff4719', 'circle'), ('#0061c7', 'circle')]
     """
@@ -94,21 +94,21 @@ def model_looks(models: Iterable[str], said: dict[str, list[str]]) -> dict[str, 
     chosen = {}
     for model in models:
         colour, mark = said[model] if model in said else next(free, ("grey", "circle"))
-        chosen[model] = Look(COLOURS[colour], mark, [])
+        chosen[model] = Style(COLOURS[colour], mark, [])
     return chosen
 
 
-def row_looks(rows: Iterable[tuple[str, str]], models: dict[str, Look]) -> dict[str, Look]:
+def row_styles(rows: Iterable[tuple[str, str]], models: dict[str, Style]) -> dict[str, Style]:
     """Return `model + head` to its look: the model's, with a dash for each further head.
 
-    >>> looks = row_looks([("a", "probe"), ("a", "e2e")], model_looks(["a"], {}))
+    >>> looks = row_styles([("a", "probe"), ("a", "e2e")], model_styles(["a"], {}))
     >>> [look.dash for look in looks.values()]
     [[], [6, 2]]
     """
     rows = list(rows)
     heads = list(dict.fromkeys(head for _, head in rows))
     return {
-        f"{model} + {head}": Look(
+        f"{model} + {head}": Style(
             models[model].colour, models[model].mark, DASHES[heads.index(head) % len(DASHES)]
         )
         for model, head in rows

@@ -6,7 +6,7 @@ same network returns in another way; `_` stands for the `+` of a pooling's name.
 
 import re
 
-from cryotome.core.cards import Card, check
+from cryotome.core.cards import Card, validate
 from cryotome.core.errors import CardError
 
 CROP = re.compile(r"([a-z0-9_]+)_([0-9]+)px")
@@ -15,7 +15,7 @@ POOLED = re.compile(r"([a-z0-9_]+)_pool_(class|mean|centre|class_mean|class_rest
 TOKENS = {"class": ("class token", 1), "mean": ("mean of tokens", 1)}
 TOKENS |= {"centre": ("centre tokens", 1), "mean_before_norm": ("mean of tokens, no norm", 1)}
 TOKENS |= {"class+mean": ("class token + mean", 2), "class+rest": ("class token + all others", 2)}
-NONE = "none"  # the pooling of what is no network
+NO_POOLING = "none"  # the pooling of what is no network
 
 
 def crop_of(name: str) -> tuple[str, int] | None:
@@ -47,7 +47,7 @@ def model_of(name: str) -> str:
     return (pooling_of(name) or (name, ""))[0]
 
 
-def cropped(card: Card, side: int, name: str) -> Card:
+def with_crop(card: Card, side: int, name: str) -> Card:
     """Return the card of a dataset with patches of another side, px; `name` is for messages.
 
     Raises
@@ -60,7 +60,9 @@ def cropped(card: Card, side: int, name: str) -> Card:
         why = f"its own patches have {own} px" if own else "it has no patches"
         raise CardError(f"Dataset {name!r}: {why}. Name it without `_{side}px`.")
     title = f"{card['title']}, {side} px"
-    return check(card | {"title": title, "patch": card["patch"] | {"side": side}}, "dataset", name)
+    return validate(
+        card | {"title": title, "patch": card["patch"] | {"side": side}}, "dataset", name
+    )
 
 
 def returns_tokens(card: Card) -> bool:
@@ -68,7 +70,7 @@ def returns_tokens(card: Card) -> bool:
     return card.get("prefix_tokens", 0) > 0 and card.get("pooling") in TOKENS
 
 
-def pooled(card: Card, how: str, name: str) -> Card:
+def with_pooling(card: Card, how: str, name: str) -> Card:
     """Return the card of a model with another pooling; `name` is for messages.
 
     Raises
@@ -77,7 +79,7 @@ def pooled(card: Card, how: str, name: str) -> Card:
         The card pools so itself, or its network returns no tokens.
     """
     if not returns_tokens(card) or card["pooling"] == how:
-        said = card.get("pooling", NONE)
+        said = card.get("pooling", NO_POOLING)
         raise CardError(f"Model {name!r}: its card says `pooling: {said}`, which stays.")
     words, times = TOKENS[how]
     width = card["dim"] // TOKENS[card["pooling"]][1]
@@ -86,20 +88,20 @@ def pooled(card: Card, how: str, name: str) -> Card:
     return card | change | {"arguments": card["arguments"] | tokens}
 
 
-def crops(name: str, card: Card, sides: list[int]) -> list[str]:
+def crop_variants(name: str, card: Card, sides: list[int]) -> list[str]:
     """Return the names of a dataset's crops.
 
-    >>> crops("midog2022", {"patch": {"side": 224}}, [64, 224])
+    >>> crop_variants("midog2022", {"patch": {"side": 224}}, [64, 224])
     ['midog2022_64px', 'midog2022']
     """
     own = card.get("patch", {}).get("side")
     return [name if side == own else f"{name}_{side}px" for side in sides]
 
 
-def poolings(name: str, card: Card, hows: list[str]) -> list[str]:
+def pooling_variants(name: str, card: Card, hows: list[str]) -> list[str]:
     """Return the names of a model under several poolings; itself where it returns no tokens.
 
-    >>> poolings("uni", {"pooling": "class", "prefix_tokens": 1}, ["class", "class+mean"])
+    >>> pooling_variants("uni", {"pooling": "class", "prefix_tokens": 1}, ["class", "class+mean"])
     ['uni', 'uni_pool_class_mean']
     """
     if not returns_tokens(card):

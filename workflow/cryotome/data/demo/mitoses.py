@@ -75,7 +75,7 @@ def nucleus(rng: np.random.Generator, radius: float, stretch: float, ragged: flo
     return np.clip((edge - distance) * radius + 0.5, 0, 1)
 
 
-def stamp(layer: np.ndarray, x: float, y: float, shape: np.ndarray, depth: float) -> None:
+def draw_nucleus(layer: np.ndarray, x: float, y: float, shape: np.ndarray, depth: float) -> None:
     """Deepen a layer of dye where a nucleus at a centre (px) covers it."""
     left, top = round(x) - REACH, round(y) - REACH
     x0, y0 = max(left, 0), max(top, 0)
@@ -106,7 +106,7 @@ def draw_tissue(
     pink = 0.30 + 0.08 * ground(rng, side, 25)
     for x, y in rng.uniform(0, side, size=(side * side // 3600, 2)):
         pale = nucleus(rng, rng.uniform(7, 11), rng.uniform(1, 1.25), 0)
-        stamp(blue, x, y, pale, rng.uniform(0.45, 0.8))
+        draw_nucleus(blue, x, y, pale, rng.uniform(0.45, 0.8))
     step = side / np.sqrt(CELLS)
     places = np.stack(np.meshgrid(*[np.arange(int(np.sqrt(CELLS)))] * 2), -1).reshape(-1, 2)
     centres = (
@@ -117,8 +117,8 @@ def draw_tissue(
         ragged = rng.uniform(0.11, 0.28) if label else rng.uniform(0.0, 0.11)
         shape = nucleus(rng, rng.uniform(6, 9.5), rng.uniform(1.0, 1.45), ragged)
         darker, redder = domain.tint if label else (0.0, 0.0)
-        stamp(blue, x, y, shape, rng.normal(1.35, 0.15) + darker)
-        stamp(pink, x, y, shape, max(rng.normal(0.30, 0.08) + redder, 0))
+        draw_nucleus(blue, x, y, shape, rng.normal(1.35, 0.15) + darker)
+        draw_nucleus(pink, x, y, shape, max(rng.normal(0.30, 0.08) + redder, 0))
     return scan(rng, blue, pink, domain), centres, labels
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import tifffile
 from scipy.ndimage import gaussian_filter
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.data.demo.cohorts import Cohort, DemoSlide, cohort_slides
-from cryotome.data.demo.mitoses import NOTICE, Domain, ground, nucleus, stamp, tags
+from cryotome.data.demo.mitoses import NOTICE, Domain, draw_nucleus, ground, nucleus, tags
 
 MPP = 0.5  # µm/px
 LABORATORIES = [
@@ -72,7 +72,7 @@ def _add_nuclei(
         else:
             shape = nucleus(rng, rng.uniform(7, 11), rng.uniform(1, 1.5), 0)
             depth = rng.uniform(0.4, 0.7)
-        stamp(blue, left, top, shape, depth)
+        draw_nucleus(blue, left, top, shape, depth)
 
 
 def _write_pyramid(path: Path, pixels: np.ndarray, *, says_mpp: bool) -> None:
@@ -81,7 +81,7 @@ def _write_pyramid(path: Path, pixels: np.ndarray, *, says_mpp: bool) -> None:
     side = len(pixels) // LEVEL
     small = pixels[: side * LEVEL, : side * LEVEL].reshape(side, LEVEL, side, LEVEL, 3)
     first = tags(MPP) if says_mpp else {"description": NOTICE}
-    with written_whole(path) as beside, tifffile.TiffWriter(beside) as tiff:
+    with atomic_write(path) as beside, tifffile.TiffWriter(beside) as tiff:
         tiff.write(pixels, **tiles, **first)
         tiff.write(small.mean(axis=(1, 3)).astype(np.uint8), subfiletype=1, **tiles)
 
@@ -98,7 +98,7 @@ def make_slides(cohort: Cohort, folder: Path) -> None:
 
 
 def _write_rows(path: Path, rows: list[tuple[str, ...]]) -> None:
-    with written_whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 

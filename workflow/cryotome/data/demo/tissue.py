@@ -14,7 +14,7 @@ import pandas as pd
 import tifffile
 
 from cryotome.core.tables import write_csv
-from cryotome.data.demo.mitoses import NOTICE, Domain, ground, nucleus, scan, stamp, tags
+from cryotome.data.demo.mitoses import NOTICE, Domain, draw_nucleus, ground, nucleus, scan, tags
 
 SIDE = 64  # px
 TRAINING = 24  # patches of each class
@@ -37,7 +37,7 @@ def _nuclei(
 ) -> None:
     for x, y in places:
         shape = nucleus(rng, rng.uniform(*radius), rng.uniform(*stretch), rng.uniform(0, ragged))
-        stamp(layers[0], x, y, shape, rng.normal(0.9, 0.15))
+        draw_nucleus(layers[0], x, y, shape, rng.normal(0.9, 0.15))
 
 
 def _anywhere(rng: np.random.Generator, low: int, high: int) -> np.ndarray:

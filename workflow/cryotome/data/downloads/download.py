@@ -13,18 +13,18 @@ from tqdm import tqdm
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError, DownloadError
 from cryotome.data.downloads.archives import check_unpacked, folder_beside, unpack
-from cryotome.data.downloads.http_client import Web, shown
-from cryotome.data.downloads.receipts import Held, Memory, stamp
+from cryotome.data.downloads.http_client import HttpClient, redacted
+from cryotome.data.downloads.receipts import Cache, VerifiedFile, stat_fingerprint
 from cryotome.data.downloads.repositories import Remote, list_record, wanted
-from cryotome.data.downloads.transfer import checksum_of, fetch_file, part_of
+from cryotome.data.downloads.transfer import checksum_of, fetch_file, partial_path
 from cryotome.data.file_names import IMAGES
 from cryotome.data.images import find_image
 from cryotome.runtime.failures import reason
 
 
-def download(
-    card: Card, record: str, data_root: Path, memory: Memory, *, threads: int, web: Web
-) -> list[Held]:
+def download_record(
+    card: Card, record: str, data_root: Path, memory: Cache, *, threads: int, web: HttpClient
+) -> list[VerifiedFile]:
     """Fetch what lacks of a record, and return all its files in the order of their names.
 
     Parameters
@@ -63,7 +63,9 @@ def download(
     return sorted(job.held.values(), key=lambda held: held.file)
 
 
-def _listed(card: Card, record: str, data_root: Path, memory: Memory, web: Web) -> list[Remote]:
+def _listed(
+    card: Card, record: str, data_root: Path, memory: Cache, web: HttpClient
+) -> list[Remote]:
     try:
         return list_record(card["record"], web.json, memory.once(web.json))
     except DownloadError as error:
@@ -73,7 +75,7 @@ def _listed(card: Card, record: str, data_root: Path, memory: Memory, web: Web) 
         ) from error
 
 
-def _show_licence(card: Card, record: str, memory: Memory) -> None:
+def _show_licence(card: Card, record: str, memory: Cache) -> None:
     if memory.known.get("licence") != card["licence"]:
         said = f"{record}: {card['title']}, {card['source']}\nLicence: {card['licence']}\n"
         print(f"{said}(shown once; {memory.path} remembers it)", file=sys.stderr, flush=True)
@@ -95,7 +97,7 @@ def _verdict(job: "_Job", record: str, count: int) -> str:
 
 
 def _begun(path: Path) -> int:
-    return part_of(path).stat().st_size if part_of(path).exists() else 0
+    return partial_path(path).stat().st_size if partial_path(path).exists() else 0
 
 
 def check_space(lacking: list[Remote], data_root: Path, *, copies: int = 1) -> None:
@@ -133,9 +135,9 @@ class _Job:
 
     bar: tqdm
 
-    def __init__(self, card: Card, data_root: Path, memory: Memory, web: Web) -> None:
+    def __init__(self, card: Card, data_root: Path, memory: Cache, web: HttpClient) -> None:
         self.card, self.data_root, self.memory, self.web = card, data_root, memory, web
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, VerifiedFile] = {}
         self.faults: dict[str, str] = {}
         self.lock = Lock()
 
@@ -149,7 +151,7 @@ class _Job:
         if held:
             self.held[remote.target] = held
 
-    def _at_hand(self, remote: Remote) -> Held | None:
+    def _at_hand(self, remote: Remote) -> VerifiedFile | None:
         path = self.data_root / remote.target
         known = self.memory.known.get(remote.target, {})
         if "unpack" in self.card and folder_beside(path).is_dir() and not path.exists():
@@ -159,7 +161,7 @@ class _Job:
             return None
         if found != path:  # the same image in another format, which readers take first
             return self._receipt(remote, found, "", {})
-        if stamp(path) != {key: known.get(key) for key in ("bytes", "mtime")}:
+        if stat_fingerprint(path) != {key: known.get(key) for key in ("bytes", "mtime")}:
             known = {"how": "by hand", "checksum": _checked(path, remote)}
             self._remember(remote, path, known)
         elif remote.checksum not in (None, known["checksum"]):
@@ -181,9 +183,9 @@ class _Job:
             self.bar.update(came)
 
     def _remember(self, remote: Remote, path: Path, known: dict[str, Any]) -> None:
-        self.memory.put(remote.target, known | stamp(path))
+        self.memory.put(remote.target, known | stat_fingerprint(path))
 
-    def _unpacked(self, remote: Remote, path: Path, known: dict[str, Any]) -> Held:
+    def _unpacked(self, remote: Remote, path: Path, known: dict[str, Any]) -> VerifiedFile:
         if "unpack" not in self.card:
             return self._receipt(remote, path, known["checksum"], known)
         folder = folder_beside(path)
@@ -195,16 +197,18 @@ class _Job:
             path.unlink()
         return self._receipt(remote, folder, known["checksum"], known)
 
-    def _receipt(self, remote: Remote, path: Path, checksum: str, known: dict[str, Any]) -> Held:
+    def _receipt(
+        self, remote: Remote, path: Path, checksum: str, known: dict[str, Any]
+    ) -> VerifiedFile:
         size = (remote.size or 0) if path.is_dir() else path.stat().st_size
         checked = remote.checksum.split(":")[0] if remote.checksum else "size"
-        return Held(
+        return VerifiedFile(
             file=str(path.relative_to(self.data_root)),
             bytes=size,
             checksum=checksum,
             checked=checked if checksum and (remote.checksum or remote.size) else "nothing",
             how=known.get("how", "by hand"),
-            source=shown(remote.urls[0]),
+            source=redacted(remote.urls[0]),
         )
 
 

@@ -16,7 +16,9 @@ from cryotome.core.redact import without_secrets
 
 T = TypeVar("T")
 LISTING = 2**25  # bytes of a listing, four times the most that GitHub gives at once
-ALIKE = 3  # files of a server in a row that failed alike, after which each further one gets one try
+MAX_IDENTICAL_FAILURES = (
+    3  # files of a server in a row that failed alike, after which each further one gets one try
+)
 
 # Answers that may be others a minute later: 202 and 403 are also how figshare says "too many".
 PASSING = {202, 403, 408, 425, 429, 500, 502, 503, 504}
@@ -60,7 +62,7 @@ class PassingError(Exception):
         self.wait = wait
 
 
-class Web:
+class HttpClient:
     """A client with patience, shared by threads; `stop` ends every wait."""
 
     def __init__(self, patience: Patience = Patience()) -> None:  # frozen
@@ -125,7 +127,7 @@ class Web:
                     self._lost.pop(server, None)
                 failed, why = failed + 1, _said(error)
                 last, alike = self._lost.get(server, ("", 0))
-                if alike >= ALIKE and why == last:
+                if alike >= MAX_IDENTICAL_FAILURES and why == last:
                     raise DownloadError(f"{why}, as for the files before it") from error
                 if failed >= self.patience.tries:
                     self._lost[server] = why, alike + 1 if why == last else 1
@@ -156,15 +158,15 @@ class Web:
         try:
             return json.loads(self.patiently(url, attempt))
         except (ValueError, RecursionError) as error:
-            raise DownloadError(f"{shown(url)} says no JSON; a page, perhaps.") from error
+            raise DownloadError(f"{redacted(url)} says no JSON; a page, perhaps.") from error
         except DownloadError as error:
-            raise DownloadError(f"{shown(url)}: {error}.") from error
+            raise DownloadError(f"{redacted(url)}: {error}.") from error
 
 
-def shown(url: str) -> str:
+def redacted(url: str) -> str:
     """Return an address for people: without user, password and query, which may be secrets.
 
-    >>> shown("https://me:word@example.org/a/b.png?signature=1")
+    >>> redacted("https://me:word@example.org/a/b.png?signature=1")
     'https://example.org/a/b.png'
     """
     try:

@@ -8,13 +8,13 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import harmless
-from cryotome.data.downloads.http_client import shown
+from cryotome.data.downloads.http_client import redacted
 
 
 @dataclass(frozen=True)
-class Held:
+class VerifiedFile:
     """A file that is there: one line of a receipt.
 
     Attributes
@@ -37,7 +37,7 @@ class Held:
     source: str
 
 
-class Memory:
+class Cache:
     """What earlier runs found out: lines of JSON, so that a killed run loses nothing."""
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class Memory:
         """Return the same question, asked only where the answer is not known."""
 
         def remembered(url: str) -> Any:
-            name = shown(url)
+            name = redacted(url)
             if name not in self.known:
                 self.put(name, ask(url))
             return self.known[name]
@@ -71,15 +71,15 @@ class Memory:
         return remembered
 
 
-def stamp(path: Path) -> dict[str, int]:
+def stat_fingerprint(path: Path) -> dict[str, int]:
     """Return what tells, without reading it, that a file is still the one that was checked."""
     about = path.stat()
     return {"bytes": about.st_size, "mtime": about.st_mtime_ns}
 
 
-def write_receipt(held: list[Held], path: Path) -> None:
+def write_receipt(held: list[VerifiedFile], path: Path) -> None:
     """Write what is there as a table, one line a file."""
-    with written_whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, [field.name for field in fields(Held)])
+    with atomic_write(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, [field.name for field in fields(VerifiedFile)])
         table.writeheader()
         table.writerows({k: harmless(v) for k, v in asdict(one).items()} for one in held)

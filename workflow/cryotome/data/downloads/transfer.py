@@ -11,7 +11,7 @@ from typing import IO
 import httpx2
 
 from cryotome.core.errors import DownloadError
-from cryotome.data.downloads.http_client import PassingError, Web, shown
+from cryotome.data.downloads.http_client import HttpClient, PassingError, redacted
 from cryotome.data.downloads.repositories import Remote
 
 PIECE = 1 << 20  # bytes read from disk at once
@@ -42,7 +42,7 @@ def checksum_of(path: Path, remote: Remote) -> str:
     return str(digest)
 
 
-def part_of(target: Path) -> Path:
+def partial_path(target: Path) -> Path:
     """Return where the bytes of a file lie that have come so far."""
     return target.with_name(f"{target.name}.part")
 
@@ -51,7 +51,7 @@ class _Part:
     """What has come of a file: its bytes, their checksum, and which edition of it they are of."""
 
     def __init__(self, target: Path, remote: Remote) -> None:
-        self.path, self.remote = part_of(target), remote
+        self.path, self.remote = partial_path(target), remote
         self.edition = target.with_name(f"{target.name}.part.edition")
         target.parent.mkdir(parents=True, exist_ok=True)
         if self.edition.is_symlink() and self.edition.is_file():
@@ -114,7 +114,7 @@ class _Part:
 
 
 def fetch_file(
-    remote: Remote, target: Path, web: Web, tell: Callable[[int], object] = lambda _: None
+    remote: Remote, target: Path, web: HttpClient, tell: Callable[[int], object] = lambda _: None
 ) -> str:
     """Fetch a file from the first of its addresses that gives it whole.
 
@@ -141,7 +141,7 @@ def fetch_file(
             try:
                 _fetch_whole(url, part, web, tell)
             except DownloadError as error:
-                faults.append(f"{shown(url)}: {error}")
+                faults.append(f"{redacted(url)}: {error}")
                 continue
             part.finish(target)
             return str(part.digest)
@@ -153,7 +153,7 @@ def fetch_file(
     raise DownloadError("; ".join(faults))
 
 
-def _fetch_whole(url: str, part: _Part, web: Web, tell: Callable[[int], object]) -> None:
+def _fetch_whole(url: str, part: _Part, web: HttpClient, tell: Callable[[int], object]) -> None:
     """Fetch until all bytes are there and right; wrong ones are fetched anew once."""
     due = part.remote.checksum
     for _ in range(2):
@@ -171,7 +171,7 @@ def _throw_away(part: _Part, tell: Callable[[int], object]) -> None:
     part.begin_again()
 
 
-def _attempt(url: str, part: _Part, web: Web, tell: Callable[[int], object]) -> None:
+def _attempt(url: str, part: _Part, web: HttpClient, tell: Callable[[int], object]) -> None:
     """Ask once for what lacks, and take it as far as it comes."""
     headers, size = part.resumption(url), part.remote.size
     with web.answer(url, headers) as got:

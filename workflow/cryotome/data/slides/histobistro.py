@@ -14,7 +14,7 @@ LEAST_DARK = 0.05  # share from which on a tile is kept whatever else it shows
 WEAK, STRONG = 40, 100  # of Canny's thresholds, on the sum of both slopes
 
 
-def keeps(tile: np.ndarray) -> bool:
+def passes_filter(tile: np.ndarray) -> bool:
     """Say whether a tile (h, w, 3) uint8 is kept."""
     black = (tile == 0).all(axis=2)
     dark = (tile <= DARK).all(axis=2)
@@ -23,10 +23,10 @@ def keeps(tile: np.ndarray) -> bool:
     glass = (tile > np.array(WHITE)).all(axis=2)
     if glass.mean() + black.mean() > MOST_BACKGROUND:
         return False
-    return bool(edges(tile).mean() >= LEAST_EDGES)
+    return bool(canny_edges(tile).mean() >= LEAST_EDGES)
 
 
-def edges(tile: np.ndarray) -> np.ndarray:
+def canny_edges(tile: np.ndarray) -> np.ndarray:
     """Find edges by Canny's method, as OpenCV does for colour: the steepest channel of each px.
 
     Parameters

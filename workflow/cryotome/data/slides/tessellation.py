@@ -14,11 +14,11 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import DataError, UnfitError
 from cryotome.data.image_tags import ENLARGED, contradiction
 from cryotome.data.images import Opened, crash, microns_per_pixel, open_image
-from cryotome.data.slides.histobistro import keeps
+from cryotome.data.slides.histobistro import passes_filter
 from cryotome.data.slides.thumbnail import read_thumbnail, thumbnail_resolution
 from cryotome.data.slides.tile_grid import jpeg_of, read_tile, seen_side, tile_grid, tissue_shares
 from cryotome.data.slides.tissue_mask import tissue_mask
-from cryotome.runtime.child_process import children
+from cryotome.runtime.child_process import worker_processes
 
 WAITING = 64  # tiles that are read ahead
 
@@ -128,7 +128,7 @@ def _looked_at(
     passed, jpegs = np.ones(len(coords), bool), []
     pixels = tile_pixels(image, coords, side=side, seen=seen_side(tiling))
     for row, tile in enumerate(tqdm(pixels, total=len(coords), unit="tile", mininterval=5)):
-        passed[row] = "filter" not in tiling or keeps(tile)
+        passed[row] = "filter" not in tiling or passes_filter(tile)
         if passed[row] and "stored" in tiling:
             jpegs.append(jpeg_of(tile, tiling["quality"]))
     return passed, jpegs
@@ -157,7 +157,7 @@ def tessellate_apart(path: Path | None, tiling: Card, mpp: float | None) -> Tess
     Parameters, result and errors as of `tessellate`.
     """
     try:
-        with children(1) as run:
+        with worker_processes(1) as run:
             return next(run(_yielded, path, tiling, mpp))
     except ChildProcessError as error:
         assert path

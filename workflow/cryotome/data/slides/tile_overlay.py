@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.data.slides.tessellation import Tessellation
 
 LONGEST, NARROWEST = 768, 440  # px of the picture; of what its caption needs
@@ -75,5 +75,5 @@ def _summary(found: Tessellation) -> str:
 
 def save_tiles(picture: Path, found: Tessellation, title: str, notice: str) -> None:
     """Write the picture as a PNG of at most 256 colours."""
-    with written_whole(picture) as beside:
+    with atomic_write(picture) as beside:
         draw_tiles(found, title, notice).quantize(256).save(beside, "PNG", optimize=True)

@@ -19,7 +19,7 @@ import numpy as np
 from cryotome.core import step_versions as recipes
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError, blame_place
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.store import (
     LAYOUT,
     SUMS,
@@ -27,14 +27,14 @@ from cryotome.core.store import (
     VERSION,
     check_plain,
     check_rows,
+    finalise_store,
     open_hdf5,
-    passport,
-    seal,
+    provenance,
 )
 from cryotome.data.slides.tessellation import Tessellation, tessellate, tessellate_apart
 from cryotome.data.slides.tile_grid import seen_side
 from cryotome.runtime import ledger
-from cryotome.runtime.resume import attempt
+from cryotome.runtime.resume import exclusive_attempt
 
 TILES = "cryotome tiles"
 ENDS = 2**20  # bytes at either end of a slide file that name its version
@@ -57,17 +57,19 @@ def write_tiles(
         perhaps: it is then read in a child process.
     """
     tiling, mpp = card["tiling"], card["mpp"]
-    with attempt(partial) as crashed:
+    with exclusive_attempt(partial) as crashed:
         start = perf_counter()
         found = (tessellate_apart if crashed else tessellate)(path, tiling, mpp)
-        ledger.tell(tiles=len(found.coords), seconds=perf_counter() - start)
+        ledger.report_throughput(tiles=len(found.coords), seconds=perf_counter() - start)
         about = {
             "format": TILES,
             "version": VERSION,
             "recipe": recipes.TILES,
             "dataset": dataset,
             "slide": slide,
-            "slide_stamp": stamp_of(path) if path and found.status != "missing" else "none",
+            "slide_stamp": source_fingerprint(path)
+            if path and found.status != "missing"
+            else "none",
             "card": json.dumps(card, sort_keys=True),
             "width": found.size[0],
             "height": found.size[1],
@@ -84,7 +86,7 @@ def write_tiles(
     return found
 
 
-def stamp_of(path: Path) -> str:
+def source_fingerprint(path: Path) -> str:
     """Name the version of a slide file: its size, and a hash of both its ends."""
     size = path.stat().st_size
     with open(path, "rb") as file:
@@ -98,7 +100,7 @@ def _write(store: Path, found: Tessellation, about: dict[str, Any], *, stored: b
     count = len(found.coords)
     decides = [about[name] for name in ("slide_stamp", "mpp", "level0_side", "seen")]
     digest = hashlib.sha256(json.dumps(decides).encode() + found.coords.tobytes())
-    with written_whole(store) as beside:
+    with atomic_write(store) as beside:
         with open_hdf5(beside, "w", libver=LAYOUT) as file:
             file["coords"], file["tissue"], file["id"] = found.coords, found.tissue, range(count)
             if stored:
@@ -106,7 +108,7 @@ def _write(store: Path, found: Tessellation, about: dict[str, Any], *, stored: b
                 for row, content in enumerate(found.jpegs):
                     jpeg[row] = content
         sums = _sums(found.coords, found.tissue, found.jpegs if stored else None)
-        seal(beside, "coords", about | {"tiles_sha256": digest.hexdigest()}, sums)
+        finalise_store(beside, "coords", about | {"tiles_sha256": digest.hexdigest()}, sums)
 
 
 def _sums(coords: np.ndarray, tissue: np.ndarray, jpegs: list[np.ndarray] | None) -> np.ndarray:
@@ -142,7 +144,7 @@ def read_tiles(path: Path, **wanted: str) -> Tiles:
         The store is foreign, half-written, damaged, or of another slide or dataset.
     """
     check_plain(path)
-    stamps = passport(path, TILES)
+    stamps = provenance(path, TILES)
     for name, value in wanted.items():
         if stamps.get(name) != value:
             raise StoreError(

@@ -247,13 +247,13 @@ def _shrunk(train: np.ndarray, size: int, labels: np.ndarray) -> tuple[np.ndarra
     return _keep_classes(train, size, labels)
 
 
-def without_dropped(cells: pd.DataFrame, audit: pd.DataFrame) -> pd.DataFrame:
+def drop_audited(cells: pd.DataFrame, audit: pd.DataFrame) -> pd.DataFrame:
     """Return the cells that the audit leaves for the splits, renumbered from row 0."""
     out = {*audit.loc[audit["left_out"], "id"], *audit.loc[audit["other_left_out"], "other"]}
     return cells[~cells["id"].isin(out)].reset_index(drop=True)
 
 
-def rows_of(ids: np.ndarray, wanted: pd.Series) -> np.ndarray:
+def indices_of(ids: np.ndarray, wanted: pd.Series) -> np.ndarray:
     """Return where each wanted id stands in `ids`.
 
     Raises

@@ -10,7 +10,7 @@ from cryotome.data.splits.cells import draw_split
 
 
 @dataclass(frozen=True)
-class CommonSize:
+class MatchedSize:
     """The training size that all rungs of a dataset's ladder can have.
 
     Attributes
@@ -31,9 +31,9 @@ class CommonSize:
     left_out: dict[str, str]
 
 
-def common_size(
+def matched_size(
     cells: pd.DataFrame, ladder: dict[str, Card], windows: pd.DataFrame | None
-) -> CommonSize:
+) -> MatchedSize:
     """Return the largest training size that every rung has in each of five folds.
 
     Parameters
@@ -61,4 +61,4 @@ def common_size(
         raise SplitError(f"No rung of the ladder can be drawn: {left_out}.")
     smallest = {name: min(v for (one, _), v in sizes.items() if one == name) for name, _ in sizes}
     set_by = min(sizes, key=sizes.__getitem__)
-    return CommonSize(sizes[set_by], set_by, smallest, left_out)
+    return MatchedSize(sizes[set_by], set_by, smallest, left_out)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import SplitError
-from cryotome.core.qualified_names import within
+from cryotome.core.qualified_names import split_qualified
 from cryotome.data.splits.cells import Split
 
 
@@ -89,8 +89,8 @@ def draw_patients(
 def _external(
     patients: pd.DataFrame, external: pd.DataFrame, separate: Collection[str]
 ) -> pd.DataFrame:
-    known = {within(name)[1] for name in patients["PATIENT"]}
-    of = external["PATIENT"].map(within)
+    known = {split_qualified(name)[1] for name in patients["PATIENT"]}
+    of = external["PATIENT"].map(split_qualified)
     for dataset in dict.fromkeys(of.str[0]):
         mine = of[of.str[0] == dataset]
         both = sorted({*mine.str[1]} & known)

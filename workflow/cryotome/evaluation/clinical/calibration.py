@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.special import expit, logit
 
 from cryotome.core.metrics import BINS
-from cryotome.evaluation.statistics.clustered_auroc import effective_number, gap_interval
+from cryotome.evaluation.statistics.clustered_auroc import difference_interval, effective_number
 from cryotome.evaluation.statistics.slide_pairs import draw_slides_in_parts
 
 EDGE = 1e-6  # how near to 0 and 1 a score may lie where its logit is taken
@@ -51,7 +51,7 @@ def slide_mean(value: np.ndarray, slide: np.ndarray) -> tuple[float, float, floa
     if len(sizes) < 2 or not np.any(moves):
         return mean, float("nan"), float("nan")
     error = float(np.sqrt((moves**2).sum() * len(sizes) / (len(sizes) - 1)) / len(value))
-    low, high = gap_interval(mean, error, freedom=effective_number(sizes) - 1)
+    low, high = difference_interval(mean, error, freedom=effective_number(sizes) - 1)
     return mean, max(low, 0.0), min(high, 1.0)
 
 

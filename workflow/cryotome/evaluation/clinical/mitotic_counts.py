@@ -39,7 +39,7 @@ def count_regions(tested: pd.DataFrame, threshold: float) -> pd.DataFrame:
     return table.rename(columns={"region": "image"}).assign(threshold=threshold)
 
 
-def once_each(counts: pd.DataFrame) -> pd.DataFrame:
+def deduplicate_tests(counts: pd.DataFrame) -> pd.DataFrame:
     """Average the counts of a region over the models that count it, so that it stands once.
 
     Returns
@@ -118,7 +118,7 @@ def agreement(counts: pd.DataFrame) -> pd.DataFrame:
     data frame with columns domain, where, rois, bias, bias_low, bias_high, sd, lower,
     lower_low, lower_high, upper, upper_low, upper_high, unit
     """
-    table, lines = once_each(counts), []
+    table, lines = deduplicate_tests(counts), []
     for where, there in table.groupby("where"):
         parts = [*there.groupby("domain", observed=True)]
         parts += [("all", there)] if len(parts) > 1 else []

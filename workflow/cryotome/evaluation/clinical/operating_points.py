@@ -9,7 +9,11 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.evaluation.clinical.calibration import draws_of
 from cryotome.evaluation.scores import choose_threshold
-from cryotome.evaluation.statistics.clustered_auroc import effective_number, gap_interval, interval
+from cryotome.evaluation.statistics.clustered_auroc import (
+    auroc_interval,
+    difference_interval,
+    effective_number,
+)
 from cryotome.evaluation.statistics.slide_pairs import AT_ONCE
 
 # look-alikes called positive per mm²; each is said where it allows one, and not all of them
@@ -22,7 +26,7 @@ MEASURED += ["low", "high", *FALSE, "specificity", *PROMISED]
 
 
 @dataclass(frozen=True)
-class Part:
+class Half:
     """One fold's test cells of one domain, and all its validation cells.
 
     Attributes
@@ -40,7 +44,7 @@ def _budget(rate: float, area: Any) -> Any:
     return rate * area * (1 + 1e-9)
 
 
-def allows(cells: pd.DataFrame, rate: float) -> bool:
+def permits(cells: pd.DataFrame, rate: float) -> bool:
     """Whether a rate lets through a negative of these cells at least, and not all of them."""
     negatives = int((cells["label"] == 0).sum())
     return bool(1 <= _budget(rate, cells["mm2"].sum(skipna=False)) < negatives)
@@ -63,7 +67,7 @@ def threshold_at(cells: pd.DataFrame, rate: float) -> float:
     return float(min(score[score > highest[allowed]], default=np.inf))
 
 
-def reached(cells: pd.DataFrame, threshold: float) -> tuple[float, float]:
+def achieved(cells: pd.DataFrame, threshold: float) -> tuple[float, float]:
     """Return the sensitivity, and negatives called positive per mm², from a threshold on."""
     called, positive = cells["score"] >= threshold, cells["label"] == 1
     counts = np.array([(called & positive).sum(), (called & ~positive).sum()])
@@ -74,7 +78,7 @@ def reached(cells: pd.DataFrame, threshold: float) -> tuple[float, float]:
 class Slides:
     """The slides of several parts, drawn with replacement; the first line of draws is all once."""
 
-    def __init__(self, parts: list[Part], draws: int) -> None:
+    def __init__(self, parts: list[Half], draws: int) -> None:
         of_parts = [part.test["slide"].cat.codes.to_numpy() for part in parts]
         self.slides = np.unique(np.concatenate(of_parts))
         self.places = [np.searchsorted(self.slides, codes) for codes in of_parts]
@@ -92,7 +96,7 @@ class Slides:
         """Return the weighted sum of values of cells in each draw, (1 + draws,)."""
         return np.bincount(place, values, len(self.slides)) @ self.weights
 
-    def at_rates(self, part: Part, place: np.ndarray, rates: list[float]) -> list[np.ndarray]:
+    def at_rates(self, part: Half, place: np.ndarray, rates: list[float]) -> list[np.ndarray]:
         """Count what is called where each draw chooses the threshold that keeps to a rate.
 
         Returns
@@ -119,7 +123,7 @@ class Slides:
                 counts[:, some] = called[0], hits[-1], called[1], false[-1], area[some]
         return found
 
-    def at_threshold(self, part: Part, place: np.ndarray, threshold: float) -> np.ndarray:
+    def at_threshold(self, part: Half, place: np.ndarray, threshold: float) -> np.ndarray:
         """Count the same, (5, 1 + draws), at a threshold that is given."""
         called = (part.test["score"] >= threshold).to_numpy(dtype=float)
         label, mm2 = part.test["label"].to_numpy(dtype=float), part.test["mm2"].to_numpy()
@@ -146,8 +150,8 @@ def _spread(draws: np.ndarray) -> float:
 def measured(counts: np.ndarray, freedom: float) -> Card:
     """Turn counts of all folds, (5, 1 + draws), into rates and their intervals over slides."""
     hits, false = _share(counts[0], counts[1]), _share(counts[2], counts[4])
-    low, high = interval(float(hits[0]), _spread(hits[1:]), freedom=freedom)
-    ends = gap_interval(float(false[0]), _spread(false[1:]), freedom=freedom)
+    low, high = auroc_interval(float(hits[0]), _spread(hits[1:]), freedom=freedom)
+    ends = difference_interval(float(false[0]), _spread(false[1:]), freedom=freedom)
     return {
         "sensitivity": float(hits[0]),
         "false_positives_per_mm2": float(false[0]),
@@ -159,7 +163,7 @@ def measured(counts: np.ndarray, freedom: float) -> Card:
     }
 
 
-def choose(cells: pd.DataFrame, rate: float) -> float:
+def threshold_at_rate(cells: pd.DataFrame, rate: float) -> float:
     """Return the threshold of a rate on these cells; of the largest F1 where the rate is NaN."""
     if np.isfinite(rate):
         return threshold_at(cells, rate)
@@ -172,10 +176,10 @@ def _named(what: str, rate: float, thresholds: list[float]) -> Card:
 
 
 def _kept(cells: list[pd.DataFrame]) -> list[float]:
-    return [rate for rate in RATES if all(allows(part, rate) for part in cells)]
+    return [rate for rate in RATES if all(permits(part, rate) for part in cells)]
 
 
-def operate(parts: list[Part], draws: int = DRAWS) -> pd.DataFrame:
+def operating_points(parts: list[Half], draws: int = DRAWS) -> pd.DataFrame:
     """Measure one row on one test domain.
 
     Parameters
@@ -205,10 +209,10 @@ def operate(parts: list[Part], draws: int = DRAWS) -> pd.DataFrame:
         line |= measured(np.sum(of_folds, axis=0), slides.freedom)
         lines.append(line | dict.fromkeys(FALSE, np.nan))  # they are what was asked for
     for rate in [np.nan, *_kept([part.validation for part in parts])]:
-        chosen = [choose(part.validation, rate) for part in parts]
+        chosen = [threshold_at_rate(part.validation, rate) for part in parts]
         pair = zip(pairs, chosen, strict=True)
         counts = np.sum([slides.at_threshold(*one, t) for one, t in pair], axis=0)
-        home = [reached(p.validation, t) for p, t in zip(parts, chosen, strict=True)]
+        home = [achieved(p.validation, t) for p, t in zip(parts, chosen, strict=True)]
         line = _named("carried", rate, chosen) | dict(zip(PROMISED, np.mean(home, 0), strict=True))
         lines.append(line | measured(counts, slides.freedom))
     return pd.DataFrame(lines, columns=MEASURED)

@@ -42,7 +42,7 @@ def areas_of(card: Card) -> dict[str, float]:
     return said if isinstance(said, dict) else dict.fromkeys(card["domains"], float(said))
 
 
-def with_regions(cells: pd.DataFrame, areas: dict[str, float]) -> pd.DataFrame:
+def join_regions(cells: pd.DataFrame, areas: dict[str, float]) -> pd.DataFrame:
     """Give each cell its region, and its share of the region's area.
 
     Parameters
@@ -56,7 +56,7 @@ def with_regions(cells: pd.DataFrame, areas: dict[str, float]) -> pd.DataFrame:
     -------
     data frame with columns id, slide, region, domain (categories), label, mm2
         A region is an image; where every image is that of one cell, it is a slide, and where
-        the slide is not known either, nobody counts in it (`whole_regions`). mm2 is the region's
+        the slide is not known either, nobody counts in it (`fully_tested_regions`). mm2 is its
         area over its cells, NaN where unknown, so that the cells of a whole region add up to its
         area, and those of a random share of it to that share.
     """
@@ -75,7 +75,7 @@ def with_regions(cells: pd.DataFrame, areas: dict[str, float]) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def whole_regions(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray:
+def fully_tested_regions(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray:
     """Tell of each cell whether every cell of its region is tested, (n,) bool.
 
     A fold that draws cells tests a region of one or two cells whole by chance. Such regions
@@ -85,7 +85,7 @@ def whole_regions(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray:
     Parameters
     ----------
     cells
-        From `with_regions`.
+        From `join_regions`.
     roles
         A split: columns id, role; cells in no role are absent.
     """
@@ -102,15 +102,15 @@ def read_fold(scheme: str, number: int, cells: pd.DataFrame, roles: pd.DataFrame
     """Read from a split what its fold trains on, and which regions it tests whole."""
     train = cells["id"].isin(roles.loc[roles["role"] == "train", "id"])
     trained = frozenset(cells.loc[train, "domain"].astype(str))
-    return Fold(scheme, number, trained, whole_regions(cells, roles))
+    return Fold(scheme, number, trained, fully_tested_regions(cells, roles))
 
 
-def named(trained: frozenset[str], domains: list[str]) -> str:
+def name_domain_set(trained: frozenset[str], domains: list[str]) -> str:
     """Name the domains that a fold trains on: the one, `all`, or all `except_` some.
 
-    >>> named(frozenset({"a", "b"}), ["a", "b", "c"])
+    >>> name_domain_set(frozenset({"a", "b"}), ["a", "b", "c"])
     'except_c'
-    >>> named(frozenset({"a"}), ["a"]), named(frozenset({"a", "b"}), ["a", "b"])
+    >>> named(frozenset({"a"}), ["a"]), name_domain_set(frozenset({"a", "b"}), ["a", "b"])
     ('a', 'all')
     """
     if len(trained) == 1:
@@ -119,10 +119,10 @@ def named(trained: frozenset[str], domains: list[str]) -> str:
     return f"except_{'_'.join(lacking)}" if lacking else "all"
 
 
-def pools(scheme: str) -> list[str]:
+def pooled_schemes(scheme: str) -> list[str]:
     """Return a scheme, and the name under which the schemes of all domains are pooled.
 
-    >>> pools("random"), pools("from_lung"), pools("except_lung_matched")
+    >>> pools("random"), pools("from_lung"), pooled_schemes("except_lung_matched")
     (['random'], ['from_lung', 'from_*'], ['except_lung_matched', 'except_*_matched'])
     """
     prefix = next((one for one in ("from_", "except_") if scheme.startswith(one)), "")

@@ -12,14 +12,20 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import key, sha256
+from cryotome.core.files import path_field, sha256
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
-from cryotome.data.splits.cells import without_dropped
+from cryotome.data.splits.cells import drop_audited
 from cryotome.evaluation.clinical.calibration import calibrate, reliability
 from cryotome.evaluation.clinical.mitotic_counts import AGREEMENT, agreement, count_regions
-from cryotome.evaluation.clinical.operating_points import MEASURED, Part, operate
-from cryotome.evaluation.clinical.regions import Fold, named, pools, read_fold, with_regions
+from cryotome.evaluation.clinical.operating_points import MEASURED, Half, operating_points
+from cryotome.evaluation.clinical.regions import (
+    Fold,
+    join_regions,
+    name_domain_set,
+    pooled_schemes,
+    read_fold,
+)
 from cryotome.evaluation.scores import choose_threshold
 from cryotome.learners.predictions import read_predictions
 
@@ -90,10 +96,10 @@ def read_dataset(cells: Path, audit: Path, splits: list[Path], areas: dict[str, 
     areas
         Domain to mm² of each of its regions.
     """
-    used = with_regions(without_dropped(load_cells(cells), read_csv(audit)), areas)
+    used = join_regions(drop_audited(load_cells(cells), read_csv(audit)), areas)
     folds = {}
     for path in splits:
-        scheme, number = path.parts[-3], int(key(path, "fold"))
+        scheme, number = path.parts[-3], int(path_field(path, "fold"))
         folds[scheme, number] = read_fold(scheme, number, used, read_csv(path))
     return Dataset(used, sha256(cells), folds)
 
@@ -110,7 +116,7 @@ def read_scored(path: Path, dataset: Dataset) -> Scored:
     place = pd.Index(dataset.cells["id"]).get_indexer(table["id"])
     if (place < 0).any():
         raise StoreError(f"{path} scores cells that the audit left out. Delete it and rerun.")
-    fold = dataset.folds[path.parts[-6], int(key(path, "fold"))]
+    fold = dataset.folds[path.parts[-6], int(path_field(path, "fold"))]
     cells = dataset.cells.iloc[place].assign(score=table["score"].to_numpy())
     home = cells["domain"].isin(fold.trained)
     cells = cells.assign(where=np.where(home, "in", "out"), whole=fold.whole[place])
@@ -120,8 +126,8 @@ def read_scored(path: Path, dataset: Dataset) -> Scored:
 
 def _calibrated(scored: list[Scored], draws: int) -> Iterator[tuple[Card, pd.DataFrame]]:
     """Give the calibration of each scheme and pool, in and out of domain, and its bins."""
-    for name in dict.fromkeys(name for one in scored for name in pools(one.fold.scheme)):
-        tested = [one.test for one in scored if name in pools(one.fold.scheme)]
+    for name in dict.fromkeys(name for one in scored for name in pooled_schemes(one.fold.scheme)):
+        tested = [one.test for one in scored if name in pooled_schemes(one.fold.scheme)]
         for where in ("in", "out"):
             parts = [test[test["where"] == where] for test in tested]
             parts = [part for part in parts if len(part)]
@@ -145,7 +151,7 @@ def _counted(scored: list[Scored]) -> pd.DataFrame:
 
 def _agreed(counts: pd.DataFrame) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=["scheme", "domain", "where", *AGREEMENT])]
-    pooled = counts["scheme"].map(pools)
+    pooled = counts["scheme"].map(pooled_schemes)
     for name in dict.fromkeys(name for names in pooled for name in names):
         mine = counts[[name in names for names in pooled]]
         tables.append(agreement(mine).assign(scheme=name))
@@ -158,15 +164,15 @@ def _operated(scored: list[Scored], domains: list[str]) -> pd.DataFrame:
         folds = [one for one in scored if one.fold.scheme == scheme]
         for domain in domains:
             cells = [(one.test[one.test["domain"] == domain], one.validation) for one in folds]
-            parts = [Part(*pair) for pair in cells if len(pair[0])]
+            parts = [Half(*pair) for pair in cells if len(pair[0])]
             if parts:
-                home = named(folds[0].fold.trained, domains)
+                home = name_domain_set(folds[0].fold.trained, domains)
                 place = {"scheme": scheme, "train_domain": home, "test_domain": domain}
-                tables.append(operate(parts).assign(**place))
+                tables.append(operating_points(parts).assign(**place))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def describe(scored: list[Scored], domains: list[str], draws: int) -> Tables:
+def summarise_row(scored: list[Scored], domains: list[str], draws: int) -> Tables:
     """Describe one row on one dataset: name of a table to its lines, without the row's names."""
     lines, bins = zip(*_calibrated(scored, draws), strict=True)
     counts = _counted(scored)
@@ -179,7 +185,7 @@ def describe(scored: list[Scored], domains: list[str], draws: int) -> Tables:
     }
 
 
-def of_rows(datasets: dict[str, Dataset], predictions: list[Path], about: Card) -> Tables:
+def summarise_rows(datasets: dict[str, Dataset], predictions: list[Path], about: Card) -> Tables:
     """Describe every row of a study.
 
     Parameters
@@ -200,12 +206,20 @@ def of_rows(datasets: dict[str, Dataset], predictions: list[Path], about: Card) 
     for dataset, known in datasets.items():
         for model, head in about["order"]:
             row = (dataset, model, head)
-            mine = [p for p in predictions if (p.parts[-7], key(p, "model"), key(p, "head")) == row]
+            mine = [
+                p
+                for p in predictions
+                if (p.parts[-7], path_field(p, "model"), path_field(p, "head")) == row
+            ]
             if not mine:
                 continue
             scored = [read_scored(path, known) for path in mine]
-            fractions = {name: key(p, "fraction") for p in mine for name in pools(p.parts[-6])}
-            tables = describe(scored, known.domains, about["statistics"]["draws"])
+            fractions = {
+                name: path_field(p, "fraction")
+                for p in mine
+                for name in pooled_schemes(p.parts[-6])
+            }
+            tables = summarise_row(scored, known.domains, about["statistics"]["draws"])
             for name, table in tables.items():
                 fraction = table["scheme"].map(fractions)
                 names = {"dataset": dataset, "model": model, "head": head, "fraction": fraction}

@@ -100,7 +100,7 @@ def effective_number(sizes: np.ndarray) -> float:
     return float(sizes.sum() ** 2 / (sizes.astype(float) ** 2).sum())
 
 
-def interval(value: float, error: float, *, freedom: float, level: float = 0.95) -> tuple:
+def auroc_interval(value: float, error: float, *, freedom: float, level: float = 0.95) -> tuple:
     """Return the interval of an AUROC on the logit scale, by Student's t.
 
     Parameters
@@ -120,7 +120,9 @@ def interval(value: float, error: float, *, freedom: float, level: float = 0.95)
     return float(low), float(high)
 
 
-def gap_interval(value: float, error: float, *, freedom: float, level: float = 0.95) -> tuple:
+def difference_interval(
+    value: float, error: float, *, freedom: float, level: float = 0.95
+) -> tuple:
     """Return the interval of a difference of AUROCs, by Student's t."""
     reach = stats.t.ppf((1 + level) / 2, max(freedom, 1)) * error
     return value - reach, value + reach

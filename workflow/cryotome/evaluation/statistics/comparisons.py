@@ -5,17 +5,17 @@ import pandas as pd
 from scipy import stats
 
 from cryotome.core.cards import Card
-from cryotome.evaluation.statistics.clustered_auroc import gap_interval, interval
+from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, difference_interval
 from cryotome.evaluation.statistics.fold_tests import (
     corrected_t,
     equivalence,
-    least_p,
     quantiles,
+    smallest_possible_p,
     t_test,
-    variance_parts,
+    variance_components,
 )
 from cryotome.evaluation.statistics.paired_scores import Keys
-from cryotome.evaluation.statistics.rows import BLOCK, Rows, few_slides
+from cryotome.evaluation.statistics.rows import BLOCK, Rows, too_few_slides
 
 
 def intervals(blocks: dict[Keys, Rows], alpha: float) -> pd.DataFrame:
@@ -34,9 +34,9 @@ def intervals(blocks: dict[Keys, Rows], alpha: float) -> pd.DataFrame:
         cells = np.unique(np.concatenate([part["id"].to_numpy() for part in rows.block.parts]))
         for row, slides in rows.influences.items():
             patches = rows.block.influence(row, by="id", clusters=cells)
-            clustered = interval(slides.auroc, slides.error, freedom=slides.freedom)
+            clustered = auroc_interval(slides.auroc, slides.error, freedom=slides.freedom)
             sampled = quantiles(rows.draws[row])
-            delong = interval(slides.auroc, patches.error, freedom=np.inf)
+            delong = auroc_interval(slides.auroc, patches.error, freedom=np.inf)
             known = (len(rows.slides), rows.block.effective_slides)
             counts = (None, None) if rows.unknown else known
             within = rows.block.within(row)
@@ -55,9 +55,9 @@ def compare_row(rows: Rows, row: str, reference: str, about: Card, fraction: str
     """Compare one row of a block with the reference: difference is reference minus row."""
     gap = rows.influences[reference].minus(rows.influences[row])
     error = float(np.nanstd(rows.draws[reference] - rows.draws[row]))
-    few, how = few_slides(rows, about["alpha"]), {"freedom": gap.freedom}
-    low, high = gap_interval(gap.auroc, error, **how)
-    sums = gap_interval(gap.auroc, gap.error, **how)
+    few, how = too_few_slides(rows, about["alpha"]), {"freedom": gap.freedom}
+    low, high = difference_interval(gap.auroc, error, **how)
+    sums = difference_interval(gap.auroc, gap.error, **how)
     margin, can = about["margin"], not few
     verdict = equivalence(gap.auroc, error, margin=margin, alpha=about["alpha"], **how)
     by_folds = _compare_folds(rows, row, reference, about["alpha"], fraction)
@@ -77,7 +77,7 @@ def _compare_folds(rows: Rows, row: str, reference: str, alpha: float, fraction:
     same = rows.block.tests_the_same
     ratio = rows.block.ratio(row, fraction)
     t, p = (np.nan, np.nan) if same else corrected_t(folds, ratio)
-    least = least_p(len(folds))
+    least = smallest_possible_p(len(folds))
     signed = stats.wilcoxon(folds).pvalue if least < alpha and folds.any() else np.nan
     notes = [_too_few_folds(len(folds), least, alpha), _same(same, folds)]
     return {
@@ -165,7 +165,7 @@ def variances(blocks: dict[Keys, Rows], families: dict[str, list[str]]) -> pd.Da
                 continue
             names = [name for name in family if name in rows.block.rows] or [row]
             values = np.array([rows.block.by_fold(name) for name in names]).T
-            parts = variance_parts(values, chance=bool(family))
+            parts = variance_components(values, chance=bool(family))
             spread = values[:, 0].std(ddof=1) if len(values) > 1 else np.nan
             lines.append(
                 dict(zip(BLOCK, keys, strict=True))

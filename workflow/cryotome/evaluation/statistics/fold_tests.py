@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from cryotome.evaluation.statistics.clustered_auroc import gap_interval
+from cryotome.evaluation.statistics.clustered_auroc import difference_interval
 
 
 def quantiles(draws: np.ndarray, level: float = 0.95) -> tuple[float, float]:
@@ -22,12 +22,12 @@ def t_test(value: float, error: float, freedom: float) -> float:
     return float(2 * stats.t.sf(abs(value) / error, max(freedom, 1)))
 
 
-def least_p(units: int) -> float:
+def smallest_possible_p(units: int) -> float:
     """Return the smallest two-sided p-value that so many units can give, all of one sign.
 
     Folds of a signed-rank test, or slides: with five of them nothing can fall below 0.0625.
 
-    >>> least_p(5), least_p(2)
+    >>> least_p(5), smallest_possible_p(2)
     (0.0625, 0.5)
     """
     return min(1.0, 2.0 ** (1 - units))
@@ -66,13 +66,13 @@ def equivalence(value: float, error: float, *, freedom: float, margin: float, al
     """
     if not np.isfinite(error):
         return "undecided"
-    low, high = gap_interval(value, error, freedom=freedom, level=1 - 2 * alpha)
+    low, high = difference_interval(value, error, freedom=freedom, level=1 - 2 * alpha)
     if -margin < low and high < margin:
         return "equivalent"
     return "different" if low > margin or high < -margin else "undecided"
 
 
-def variance_parts(values: np.ndarray, *, chance: bool) -> dict[str, float]:
+def variance_components(values: np.ndarray, *, chance: bool) -> dict[str, float]:
     """Part the spread of a row into that of the training seed and that of the draw of cells.
 
     Parameters

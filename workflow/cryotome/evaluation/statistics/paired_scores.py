@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.errors import StoreError
-from cryotome.core.files import key
+from cryotome.core.files import path_field
 from cryotome.evaluation.statistics.clustered_auroc import Influence, effective_number, influence
 from cryotome.evaluation.statistics.slide_pairs import (
     auroc_within,
@@ -25,7 +25,7 @@ FIXED = ["id", "slide", "label"]
 
 
 @dataclass
-class Block:
+class PairedScores:
     """One question, such as "MIDOG 2022, random cells, a tenth of the pool".
 
     Attributes
@@ -136,7 +136,9 @@ def _places(
     return [(scheme, "all", table), *within]
 
 
-def gather_blocks(predictions: list[Path], cells: dict[str, pd.DataFrame]) -> dict[Keys, Block]:
+def load_paired_scores(
+    predictions: list[Path], cells: dict[str, pd.DataFrame]
+) -> dict[Keys, PairedScores]:
     """Sort test predictions into blocks.
 
     Parameters
@@ -160,15 +162,15 @@ def gather_blocks(predictions: list[Path], cells: dict[str, pd.DataFrame]) -> di
     StoreError
         Two rows of a block were not scored on the same cells.
     """
-    blocks: dict[Keys, Block] = {}
+    blocks: dict[Keys, PairedScores] = {}
     parts: dict[tuple, pd.DataFrame] = {}
     trained: dict[tuple, list[int]] = {}
     for path in predictions:
         dataset, scheme = path.parts[-7:-5]
         table = read_predictions(path)
         table = table[table["role"] == "test"].join(cells[dataset][["slide", "domain"]], on="id")
-        row = f"{key(path, 'model')} + {key(path, 'head')}"
-        fold, fraction = int(key(path, "fold")), key(path, "fraction")
+        row = f"{path_field(path, 'model')} + {path_field(path, 'head')}"
+        fold, fraction = int(path_field(path, "fold")), path_field(path, "fraction")
         n_train = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["n_train"]
         many = cells[dataset]["domain"].nunique() > 1
         for name, tested, part in _places(scheme, table, many):
@@ -177,7 +179,7 @@ def gather_blocks(predictions: list[Path], cells: dict[str, pd.DataFrame]) -> di
             place = (keys, scheme, fold, "" if tested == "all" else part["domain"].iloc[0])
             if place not in parts:
                 parts[place] = part[FIXED].reset_index(drop=True)
-                block = blocks.setdefault(keys, Block())
+                block = blocks.setdefault(keys, PairedScores())
                 block.parts.append(parts[place])
                 block.folds.append(fold)
                 block.places.add(scheme)

@@ -10,8 +10,8 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
-from cryotome.evaluation.statistics.fold_tests import least_p
-from cryotome.evaluation.statistics.paired_scores import Block, Keys, gather_blocks
+from cryotome.evaluation.statistics.fold_tests import smallest_possible_p
+from cryotome.evaluation.statistics.paired_scores import Keys, PairedScores, load_paired_scores
 from cryotome.study.statistical_unit import UNKNOWN
 
 BLOCK = ["dataset", "scheme", "fraction", "tested"]
@@ -30,7 +30,7 @@ class Rows:
     """The rows of one block and what their comparison needs, each computed once."""
 
     def __init__(
-        self, block: Block, *, draws: int, calibration: pd.DataFrame, unknown: bool = False
+        self, block: PairedScores, *, draws: int, calibration: pd.DataFrame, unknown: bool = False
     ) -> None:
         self.block, self.count, self._calibration = block, draws, calibration
         self.slides, self.unknown = block.slides, unknown  # images, where slides are not known
@@ -67,7 +67,7 @@ class Rows:
         slides = self.influences[row]
         what = "image" if self.unknown else "slide"
         one = f"a part has one {what} of a label: no interval" if slides.single else ""
-        few = few_slides(self, alpha) or self.coverage_note
+        few = too_few_slides(self, alpha) or self.coverage_note
         unit = f"{self.named}: too narrow where images share a slide" if self.unknown else ""
         return "; ".join(filter(None, [unit, self.block.constant(row), one, few]))
 
@@ -96,13 +96,16 @@ def load_blocks(
         The file, and the study's facts, that `read_blocks` takes its own from.
     """
     of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
-    gathered = gather_blocks(predictions, of_cells)
+    gathered = load_paired_scores(predictions, of_cells)
     unknown = about.get("unknown_slides", [])
     return read_blocks(gathered, about["statistics"], read_csv(calibration), unknown)
 
 
 def read_blocks(
-    blocks: dict[Keys, Block], about: Card, calibration: pd.DataFrame, unknown: Sequence[str] = ()
+    blocks: dict[Keys, PairedScores],
+    about: Card,
+    calibration: pd.DataFrame,
+    unknown: Sequence[str] = (),
 ) -> dict[Keys, Rows]:
     """Prepare the blocks of a study.
 
@@ -119,9 +122,9 @@ def read_blocks(
     return {keys: Rows(block, **how, unknown=keys[0] in unknown) for keys, block in blocks.items()}
 
 
-def few_slides(rows: Rows, alpha: float) -> str:
+def too_few_slides(rows: Rows, alpha: float) -> str:
     """Say where a block has too few slides for any statement about slides, else nothing."""
-    least = least_p(len(rows.slides))
+    least = smallest_possible_p(len(rows.slides))
     if least < alpha:
         return ""
     return f"{rows.named}: no test can reach {alpha} (least p {least:.3g})"

@@ -16,7 +16,7 @@ DENSE = 2048  # slides up to which their pairs are counted: a matrix of 34 MB
 
 
 @dataclass(frozen=True)
-class Wins:
+class WinMatrix:
     """The won pairs of one set of cells, by slide.
 
     Attributes
@@ -101,7 +101,7 @@ def auroc_within(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> flo
     return float((sums - up * (up + 1) / 2).sum() / pairs) if pairs else float("nan")
 
 
-def count_wins(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> Wins | SortedCells:
+def count_wins(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> WinMatrix | SortedCells:
     """Count the won pairs of cells by slide; on very many slides, sort the cells instead.
 
     Parameters
@@ -142,16 +142,16 @@ def count_wins(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> Wins 
             won[rows, first:last] = np.add.reduceat(beaten, starts, axis=0)
     size = len(slides)
     sides = (np.bincount(place[part], minlength=size).astype(float) for part in (up, ~up))
-    return Wins(slides, won, *sides)
+    return WinMatrix(slides, won, *sides)
 
 
-def draw_slides(count: int, *, draws: int, seed: int) -> np.ndarray:
+def resample_slides(count: int, *, draws: int, seed: int) -> np.ndarray:
     """Draw `count` slides with replacement, again and again: (draws, count) how often each."""
     return np.concatenate(list(draw_slides_in_parts(count, draws=draws, seed=seed)))
 
 
 def draw_slides_in_parts(count: int, *, draws: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield the draws of `draw_slides`, (some draws, count) float64 each, in bounded memory."""
+    """Yield the draws of `resample_slides`, (some draws, count) float64 each, in bounded memory."""
     rng, step = np.random.default_rng(seed), max(1, AT_ONCE // count)
     for begun in range(0, draws, step):
         size = min(step, draws - begun)
@@ -159,7 +159,7 @@ def draw_slides_in_parts(count: int, *, draws: int, seed: int) -> Iterator[np.nd
 
 
 def resample(
-    parts: Iterable[Wins | SortedCells], slides: np.ndarray, counts: Iterable[np.ndarray]
+    parts: Iterable[WinMatrix | SortedCells], slides: np.ndarray, counts: Iterable[np.ndarray]
 ) -> np.ndarray:
     """Return the mean AUROC over parts for each draw of slides.
 
@@ -180,7 +180,7 @@ def resample(
 
 
 def _resampled(
-    placed: list[tuple[Wins | SortedCells, np.ndarray]], counts: np.ndarray
+    placed: list[tuple[WinMatrix | SortedCells, np.ndarray]], counts: np.ndarray
 ) -> np.ndarray:
     total, known = np.zeros(len(counts)), np.zeros(len(counts))
     for part, place in placed:

@@ -15,9 +15,9 @@ import torch
 from tqdm import tqdm
 
 from cryotome.core.cards import Card
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.learners.dinov2.images import Images
-from cryotome.learners.dinov2.state import Course
+from cryotome.learners.dinov2.state import TrainingState
 from cryotome.learners.dinov2.student_teacher import LOSSES, Learner
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.runtime import ledger
@@ -64,7 +64,7 @@ def finetune(
     TrainingError
         The loss is not finite, or the embeddings collapse.
     """
-    course, stop = Course(learner, images, card, folder), card["stop_at"]
+    course, stop = TrainingState(learner, images, card, folder), card["stop_at"]
     if saved := checkpoint.load():
         course.restore(saved)
     print(
@@ -87,7 +87,7 @@ def finetune(
                 course.export()
             checkpoint.save_if_due(course.state)
     taken = (course.iteration - before[0]) * card["batch"]
-    ledger.tell(patches=taken, seconds=course.stepping - before[1])
+    ledger.report_throughput(patches=taken, seconds=course.stepping - before[1])
     curve = pd.DataFrame(course.looks)
     kept = stop
     if card["select"] == "knn":
@@ -96,7 +96,7 @@ def finetune(
     return Finetuned(curve, kept, course.seconds, stop * card["batch"] / course.stepping)
 
 
-def publish(folder: Path, fit: Finetuned, weights: Path, checkpoints: Path) -> None:
+def export_encoder(folder: Path, fit: Finetuned, weights: Path, checkpoints: Path) -> None:
     """Give the exported teachers their places: the one that is kept, and all of them.
 
     Parameters
@@ -104,7 +104,7 @@ def publish(folder: Path, fit: Finetuned, weights: Path, checkpoints: Path) -> N
     folder
         Where `finetune` left them.
     """
-    with written_whole(weights) as beside:
+    with atomic_write(weights) as beside:
         shutil.copyfile(folder / f"{fit.kept}.pt", beside)
     beside_all = checkpoints.with_name(f".{checkpoints.name}.part")
     shutil.rmtree(beside_all, ignore_errors=True)

@@ -45,7 +45,7 @@ class Head(nn.Module):
         return normalize(self.layers(tokens).float(), dim=-1)
 
 
-def compare(points: Tensor, prototypes: Tensor) -> Tensor:
+def head_logits(points: Tensor, prototypes: Tensor) -> Tensor:
     """Return logits (n, prototypes) float32, also where all else is multiplied in bf16.
 
     They are divided by temperatures as low as 0.04; eight bits would show.

@@ -9,10 +9,10 @@ import torch
 
 from cryotome.core.errors import SplitError, StoreError
 from cryotome.core.files import sha256
-from cryotome.core.store import PATCHES, passport, read_ids, read_rows
+from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
 from cryotome.data.cells import load_cells
 from cryotome.learners.dinov2.tiles import Tiles, holds_tiles, trained_slides
-from cryotome.learners.loop.batches import Supply
+from cryotome.learners.loop.batches import BatchLoader
 
 SLAB = 4096  # patches read at once
 
@@ -35,7 +35,7 @@ class Images:
         What the images are, for passports.
     """
 
-    supply: Supply | Tiles
+    supply: BatchLoader | Tiles
     rows: np.ndarray
     label: np.ndarray | None
     side: int
@@ -77,7 +77,7 @@ def read_images(
 
 
 def _read_patches(path: Path, cells: list[Path], split: list[Path], device: torch.device) -> Images:
-    stamps, ids = passport(path, PATCHES), read_ids(path)
+    stamps, ids = provenance(path, PATCHES), read_ids(path)
     seen, label = stamps["seen"], None
     pixels = torch.empty(len(ids), seen, seen, 3, dtype=torch.uint8)
     for first in range(0, len(ids), SLAB):
@@ -94,7 +94,7 @@ def _read_patches(path: Path, cells: list[Path], split: list[Path], device: torc
         _check_left(rows, split[0])
     about = {"patches_sha256": stamps["patches_sha256"], "dataset": stamps["dataset"]}
     label = label[rows] if label is not None else None
-    return Images(Supply(pixels, device), rows, label, seen, about)
+    return Images(BatchLoader(pixels, device), rows, label, seen, about)
 
 
 def _trained_cells(split: Path, dataset: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, pairwise_distance
 from torch.utils.checkpoint import checkpoint
 
-from cryotome.learners.dinov2.head import compare
+from cryotome.learners.dinov2.head import head_logits
 
 ROUNDS = 3  # of Sinkhorn-Knopp
 AT_ONCE = 2**27  # logits held at once: 0.5 GB
@@ -42,7 +42,7 @@ def sinkhorn_knopp(logits: Tensor, temperature: float) -> Tensor:
 def _part(
     points: Tensor, prototypes: Tensor, target: Tensor, rows: Tensor, temperature: float
 ) -> Tensor:
-    logits, target = compare(points, prototypes) / temperature, target[rows]
+    logits, target = head_logits(points, prototypes) / temperature, target[rows]
     return target.sum(1) * logits.logsumexp(1) - (target * logits).sum(1)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cryotome.core.cards import Card
-from cryotome.learners.loop.batches import sent
+from cryotome.learners.loop.batches import to_device
 
 LEAST, MOST = 4, 0.5  # tokens of a block; share of the grid that a block may cover
 ASPECT = 0.3  # least height by width; the largest is its inverse
@@ -110,4 +110,6 @@ class Masks:
 
     def on(self, device: torch.device) -> "Masks":
         """Send them to a device without waiting."""
-        return Masks(*(sent(value, device) for value in (self.hidden, self.place, self.weight)))
+        return Masks(
+            *(to_device(value, device) for value in (self.hidden, self.place, self.weight))
+        )

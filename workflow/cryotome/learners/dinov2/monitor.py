@@ -17,8 +17,8 @@ from cryotome.core.errors import TrainingError
 from cryotome.learners.dinov2.backbone import MaskedViT
 from cryotome.learners.dinov2.crops import whole_images
 from cryotome.learners.dinov2.images import Images
-from cryotome.learners.dinov2.sampling import SAMPLE, numbers
-from cryotome.learners.loop.step import computing
+from cryotome.learners.dinov2.sampling import SAMPLE, generator_for
+from cryotome.learners.loop.step import autocast_for
 from cryotome.learners.probes.linear import fit_linear
 from cryotome.learners.probes.neighbours import score_knn
 
@@ -35,12 +35,12 @@ def _balanced(label: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
     return np.stack([rng.permutation(place)[:each] for place in places])
 
 
-class Watch:
+class Monitor:
     """The images of every look: where there are labels, half to fit on and half held out."""
 
     def __init__(self, images: Images, card: Card, side: int) -> None:
         self.images, self.side, self.settings = images, side, card["looks"]
-        rng, count = numbers(card["seed"], SAMPLE), card["looks"]["images"]
+        rng, count = generator_for(card["seed"], SAMPLE), card["looks"]["images"]
         self.label = images.label
         if images.label is not None and len(np.unique(images.label)) < 2:
             self.label = None
@@ -60,7 +60,7 @@ class Watch:
     def embed(self, backbone: MaskedViT, precision: torch.dtype) -> np.ndarray:
         """Return the class tokens of its images, nothing augmented, (n, dim) float32."""
         parts, device = [], backbone.mean.device
-        with torch.inference_mode(), computing(device, precision):
+        with torch.inference_mode(), autocast_for(device, precision):
             for rows in torch.from_numpy(self.rows).split(AT_ONCE[device.type]):
                 views = whole_images(self.images.supply.take(rows), self.side)
                 parts.append(backbone(views)[0].float())
@@ -91,7 +91,7 @@ class Watch:
         return float(balanced_accuracy_score(label, np.unique(label)[both.argmax(axis=1)]))
 
 
-def check_look(looks: list[dict[str, Any]], chance: float, card: Card) -> None:
+def raise_if_collapsed(looks: list[dict[str, Any]], chance: float, card: Card) -> None:
     """Stop where the last look has lost what the first one had.
 
     Raises

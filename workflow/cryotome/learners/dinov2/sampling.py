@@ -17,17 +17,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def numbers(seed: int, purpose: int, at: int = 0) -> np.random.Generator:
+def generator_for(seed: int, purpose: int, at: int = 0) -> np.random.Generator:
     """Return the random numbers of one purpose at one iteration or pass."""
     return np.random.default_rng([seed, purpose, at])
 
 
-def torch_numbers(seed: int, purpose: int, at: int = 0) -> torch.Generator:
+def torch_generator_for(seed: int, purpose: int, at: int = 0) -> torch.Generator:
     """Return the same as a generator of torch, on the processor."""
-    return torch.Generator().manual_seed(int(numbers(seed, purpose, at).integers(2**62)))
+    return torch.Generator().manual_seed(int(generator_for(seed, purpose, at).integers(2**62)))
 
 
-class Order:
+class ImageSampler:
     """Images without end, every one once a pass, each pass shuffled anew."""
 
     def __init__(self, rows: np.ndarray, seed: int) -> None:
@@ -35,7 +35,7 @@ class Order:
         self._pass = lru_cache(2)(self._shuffled)
 
     def _shuffled(self, which: int) -> np.ndarray:
-        return numbers(self._seed, ROWS, which).permutation(self.rows)
+        return generator_for(self._seed, ROWS, which).permutation(self.rows)
 
     def batch(self, iteration: int, size: int) -> Tensor:
         """Return the rows of an iteration, (size,) int; a batch may span passes."""

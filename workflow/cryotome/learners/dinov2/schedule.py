@@ -18,7 +18,7 @@ FULL_BATCH = 1024  # images a step for which a card says its learning rate
 BETAS = (0.9, 0.999)
 
 
-def warmed(iteration: int, warmup: int, *, start: float, end: float) -> float:
+def with_warmup(iteration: int, warmup: int, *, start: float, end: float) -> float:
     """Return a line from `start` at iteration 0 to `end` at iteration `warmup - 1`."""
     share = min(1.0, iteration / (warmup - 1)) if warmup > 1 else 1.0
     return start + (end - start) * share
@@ -31,7 +31,7 @@ def cosine(iteration: int, total: int, *, start: float, end: float) -> float:
 
 
 @dataclass(frozen=True)
-class Rates:
+class Schedule:
     """What one iteration is run with.
 
     Attributes
@@ -53,31 +53,31 @@ class Rates:
     temperature: float
 
 
-def rates_at(iteration: int, card: Card) -> Rates:
+def schedule_at(iteration: int, card: Card) -> Schedule:
     """Return the rates of an iteration, counted from 0.
 
     >>> card = {"total_iters": 10, "batch": 256, "learning_rate": 2e-4, "warmup": 3}
     >>> card |= {"least_learning_rate": 1e-6, "weight_decay": [0.04, 0.2], "momentum": 0.994}
     >>> card |= {"teacher_temperature": {"start": 0.04, "end": 0.07, "warmup": 4}}
     >>> card |= {"freeze_last_layer": 1}
-    >>> rates = rates_at(0, card)
+    >>> rates = schedule_at(0, card)
     >>> rates.learning_rate, round(rates.weight_decay, 6), rates.momentum, rates.temperature
     (0.0, 0.04, 0.994, 0.04)
     """
     total, warmup = card["total_iters"], card["warmup"]
     peak = card["learning_rate"] * math.sqrt(card["batch"] / FULL_BATCH)
-    rate = warmed(iteration, warmup, start=0.0, end=peak)
+    rate = with_warmup(iteration, warmup, start=0.0, end=peak)
     if iteration >= warmup:
         least = card["least_learning_rate"]
         rate = cosine(iteration - warmup, total - warmup, start=peak, end=least)
     first, last = card["weight_decay"]
     warm = card["teacher_temperature"]
-    return Rates(
+    return Schedule(
         learning_rate=rate,
         weight_decay=cosine(iteration, total, start=first, end=last),
         last_layer=rate * (iteration >= card["freeze_last_layer"]),
         momentum=cosine(iteration, total, start=card["momentum"], end=1.0),
-        temperature=warmed(iteration, warm["warmup"], start=warm["start"], end=warm["end"]),
+        temperature=with_warmup(iteration, warm["warmup"], start=warm["start"], end=warm["end"]),
     )
 
 
@@ -119,7 +119,7 @@ def build_optimizer(student: nn.Module, blocks: int, card: Card) -> torch.optim.
     return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
 
 
-def set_rates(optimizer: torch.optim.Optimizer, rates: Rates) -> None:
+def set_rates(optimizer: torch.optim.Optimizer, rates: Schedule) -> None:
     """Give every group the rates of this iteration."""
     for group in optimizer.param_groups:
         rate, decay, is_last = group["factors"]

@@ -15,26 +15,32 @@ from tqdm import tqdm
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, TrainingError
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.prefetch import prefetch
 from cryotome.learners.dinov2.crops import draw_crops
 from cryotome.learners.dinov2.images import Images
 from cryotome.learners.dinov2.masks import Masks, draw_masks
-from cryotome.learners.dinov2.monitor import Watch, check_look
-from cryotome.learners.dinov2.sampling import CROPS, MASKS, Order, numbers, torch_numbers
-from cryotome.learners.dinov2.schedule import rates_at
+from cryotome.learners.dinov2.monitor import Monitor, raise_if_collapsed
+from cryotome.learners.dinov2.sampling import (
+    CROPS,
+    MASKS,
+    ImageSampler,
+    generator_for,
+    torch_generator_for,
+)
+from cryotome.learners.dinov2.schedule import schedule_at
 from cryotome.learners.dinov2.student_teacher import LOSSES, Learner
-from cryotome.learners.loop.batches import sent
+from cryotome.learners.loop.batches import to_device
 from cryotome.runtime.devices import peak_memory
 
 
-class Course:
+class TrainingState:
     """Everything that moves from iteration to iteration, to save and to restore."""
 
     def __init__(self, learner: Learner, images: Images, card: Card, folder: Path) -> None:
         self.learner, self.images, self.card, self.folder = learner, images, card, folder
-        self.device, self.order = images.supply.device, Order(images.rows, card["seed"])
-        self.watch = Watch(images, card, card["crops"]["global"]["side"])
+        self.device, self.order = images.supply.device, ImageSampler(images.rows, card["seed"])
+        self.watch = Monitor(images, card, card["crops"]["global"]["side"])
         if card["stop_at"] > card["total_iters"]:
             raise CardError(
                 f"`stop_at: {card['stop_at']}` lies beyond `total_iters: {card['total_iters']}` in "
@@ -67,11 +73,11 @@ class Course:
     def _drawn(self, iteration: int) -> tuple[Tensor, Masks]:
         """Draw crops and masks of an iteration, on their way to the device."""
         card, size = self.card, self.card["batch"]
-        rng = torch_numbers(card["seed"], CROPS, iteration)
+        rng = torch_generator_for(card["seed"], CROPS, iteration)
         crops = draw_crops(size, self.images.side, card["crops"], rng)
-        how = numbers(card["seed"], MASKS, iteration)
+        how = generator_for(card["seed"], MASKS, iteration)
         masks = Masks.of(draw_masks(2 * size, self.learner.grid, card["masks"], how))
-        return sent(crops, self.device), masks.on(self.device)
+        return to_device(crops, self.device), masks.on(self.device)
 
     def learn(self, count: int, tell: Callable[[], object]) -> Tensor:
         """Take so many steps and return their losses, (count, 4) on the device."""
@@ -81,7 +87,7 @@ class Course:
         losses = []
         for at, batch, (crops, masks) in zip(steps, self.images.supply.batches(rows), drawn):
             torch.manual_seed(self.card["seed"] + at)  # of drop path
-            rates = rates_at(at, self.card)
+            rates = schedule_at(at, self.card)
             losses.append(self.learner.learn(batch, crops, masks, rates))
             tell()
         self.iteration += count
@@ -98,7 +104,7 @@ class Course:
                 "in the finetune card, or say `precision: fp32` there."
             )
         mean = losses.mean(0).tolist() if len(losses) else [np.nan] * len(LOSSES)
-        rates = rates_at(max(self.iteration - 1, 0), self.card)
+        rates = schedule_at(max(self.iteration - 1, 0), self.card)
         speed = len(losses) * self.card["batch"] / seconds if len(losses) else np.nan
         seen = {"iteration": float(self.iteration), **dict(zip(LOSSES, mean))}
         seen |= self.watch.look(self.learner.teacher.backbone, self.learner.precision)
@@ -107,7 +113,7 @@ class Course:
         self.stepping += seconds
         self.seconds += seconds + perf_counter() - start
         self._say(seen)
-        check_look(self.looks, self.watch.chance, self.card)
+        raise_if_collapsed(self.looks, self.watch.chance, self.card)
 
     def _say(self, seen: dict[str, float]) -> None:
         stop = self.card["stop_at"]
@@ -126,7 +132,7 @@ class Course:
     def export(self) -> None:
         """Write the teacher beside the checkpoint, as a state dict of timm."""
         with (
-            written_whole(self.folder / f"{self.iteration}.pt") as beside,
+            atomic_write(self.folder / f"{self.iteration}.pt") as beside,
             open(beside, "wb") as to,
         ):
             torch.save(self.learner.export(), to)

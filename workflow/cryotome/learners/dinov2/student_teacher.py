@@ -10,11 +10,11 @@ from torch.nn.utils import clip_grad_norm_
 from cryotome.core.cards import Card
 from cryotome.learners.dinov2.backbone import MaskedViT
 from cryotome.learners.dinov2.crops import make_crops
-from cryotome.learners.dinov2.head import Head, compare
+from cryotome.learners.dinov2.head import Head, head_logits
 from cryotome.learners.dinov2.losses import cross_entropy, dino_targets, koleo, sinkhorn_knopp
 from cryotome.learners.dinov2.masks import Masks
-from cryotome.learners.dinov2.schedule import Rates, build_optimizer, set_rates
-from cryotome.learners.loop.step import computing
+from cryotome.learners.dinov2.schedule import Schedule, build_optimizer, set_rates
+from cryotome.learners.loop.step import autocast_for
 
 LOSSES = ["dino_global", "dino_local", "ibot", "koleo"]
 
@@ -72,13 +72,13 @@ class Learner(nn.Module):
         (2 * n, K) and (m, K) float32
         """
         teacher = self.teacher
-        with computing(views.device, self.precision):
+        with autocast_for(views.device, self.precision):
             whole, tokens = teacher.backbone(views)
             hidden = tokens.flatten(0, 1).index_select(0, masks.place)
             points = teacher.head(torch.cat([whole, hidden]))
         prototypes = teacher.head.prototypes
         parts = points.split([len(whole), len(hidden)])
-        first, second = (sinkhorn_knopp(compare(p, prototypes), temperature) for p in parts)
+        first, second = (sinkhorn_knopp(head_logits(p, prototypes), temperature) for p in parts)
         return first, second
 
     def losses(self, views: tuple[Tensor, Tensor], masks: Masks, temperature: float) -> Tensor:
@@ -96,7 +96,7 @@ class Learner(nn.Module):
         """
         card, student = self.card, self.student
         assigned, assigned_hidden = self.assign(views[0], masks, temperature)
-        with computing(views[0].device, self.precision):
+        with autocast_for(views[0].device, self.precision):
             whole, tokens = student.backbone(views[0], masks.hidden)
             local = student.backbone(views[1])[0]
             hidden = tokens.flatten(0, 1).index_select(0, masks.place)
@@ -117,7 +117,7 @@ class Learner(nn.Module):
         terms += [ibot * (guessed * masks.weight).sum(), koleo_ * spread]
         return torch.stack(terms)
 
-    def learn(self, images: Tensor, draws: Tensor, masks: Masks, rates: Rates) -> Tensor:
+    def learn(self, images: Tensor, draws: Tensor, masks: Masks, rates: Schedule) -> Tensor:
         """Take one step, and let the teacher follow; nothing in it waits for a GPU.
 
         Parameters

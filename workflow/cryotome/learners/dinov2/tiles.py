@@ -14,10 +14,10 @@ from torchvision.io import ImageReadMode, decode_jpeg
 
 from cryotome.core.errors import DataError, SplitError, StoreError, blame_place
 from cryotome.core.prefetch import prefetch
-from cryotome.core.qualified_names import within
+from cryotome.core.qualified_names import split_qualified
 from cryotome.core.store import UNREADABLE, check_plain, open_hdf5
 from cryotome.data.file_names import slide_of
-from cryotome.learners.loop.batches import sent
+from cryotome.learners.loop.batches import to_device
 
 OPEN = 512  # tile stores held open at once
 JPEG = "jpeg"  # the dataset of a tile store that holds images
@@ -91,7 +91,7 @@ class Tiles:
                 f"A tile of {', '.join(stores[:5])} cannot be read ({error}). Delete these stores "
                 "and rerun."
             ) from error
-        return sent(stacked, self.device).permute(0, 2, 3, 1)
+        return to_device(stacked, self.device).permute(0, 2, 3, 1)
 
     def batches(self, rows: Tensor) -> Iterator[Tensor]:
         """Yield the tiles of each row of `rows` (steps, batch), two batches ahead."""
@@ -119,6 +119,6 @@ def trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[P
     table, roles = (
         pd.read_csv(path, dtype=str, keep_default_na=False) for path in (slides[0], split)
     )
-    trained = {within(name)[1] for name in roles.loc[roles["role"] == "train", "id"]}
+    trained = {split_qualified(name)[1] for name in roles.loc[roles["role"] == "train", "id"]}
     names = set(table.loc[table["PATIENT"].isin(trained), "FILENAME"].map(slide_of))
     return [path for path in paths if path.stem in names]

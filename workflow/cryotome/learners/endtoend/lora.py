@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, WeightsError, blame_place
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 
 ADAPTER = "default"  # peft's name for the only one here
 LOGIT = "logit."  # begins the names of what is saved beside the adapters
@@ -111,7 +111,7 @@ def save_lora(path: Path, network: nn.Module, logit: nn.Module | None = None) ->
     config = configs[ADAPTER]
     settings = {"rank": config.r, "alpha": config.lora_alpha, "dropout": config.lora_dropout}
     settings |= {"targets": config.target_modules}
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         save_file(
             _adapters(network) | _named(logit), beside, metadata={"lora": json.dumps(settings)}
         )

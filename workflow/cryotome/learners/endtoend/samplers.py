@@ -48,7 +48,7 @@ def class_balanced(cells: Cells) -> Draw:
     return _of_groups(np.zeros(len(cells.label), dtype=int), cells.label)
 
 
-def natural(cells: Cells) -> Draw:
+def uniform(cells: Cells) -> Draw:
     """Draw cells uniformly."""
     return lambda rng, batch: rng.integers(len(cells.rows), size=batch)
 
@@ -56,5 +56,5 @@ def natural(cells: Cells) -> Draw:
 SAMPLERS: dict[str, Callable[[Cells], Draw]] = {
     "image_balanced": image_balanced,
     "class_balanced": class_balanced,
-    "natural": natural,
+    "natural": uniform,
 }

@@ -17,14 +17,14 @@ from cryotome.core.errors import SplitError, TrainingError
 from cryotome.core.metrics import auroc
 from cryotome.learners.endtoend.samplers import SAMPLERS
 from cryotome.learners.endtoend.training_data import (
-    Material,
-    Watch,
+    TrainingData,
+    ValidationSet,
     load_weights,
     score_cells,
     weights_of,
 )
 from cryotome.learners.loop.augment import draw_uniform, draws_of
-from cryotome.learners.loop.batches import Supply, sent
+from cryotome.learners.loop.batches import BatchLoader, to_device
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.learners.loop.step import Step
 from cryotome.runtime import ledger
@@ -78,21 +78,21 @@ def _optimizer(network: nn.Module, card: Card) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=card["learning_rate"], fused=True)
 
 
-class Course:
+class TrainingState:
     """A training: everything that moves from step to step, to save and to restore."""
 
     def __init__(
         self,
         network: nn.Module,
-        material: Material,
+        material: TrainingData,
         card: Card,
         *,
         seed: int,
-        supply: Supply,
+        supply: BatchLoader,
         checkpoint: Checkpoint | None,
     ) -> None:
         self.network, self.card, self.supply = network, card, supply
-        self.train, self.watch = material.cells("train"), Watch(material, card, seed)
+        self.train, self.watch = material.cells("train"), ValidationSet(material, card, seed)
         self.checkpoint, self.pass_ = checkpoint, Step(network, material.side, card, supply.device)
         torch.manual_seed(seed)  # dropout of adapters
         self.rng, self.draws = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
@@ -160,8 +160,8 @@ class Course:
             (self.sample(self.rng, size), draw_uniform(size, self.draws)) for _ in range(count)
         ]
         picked, uniform = np.stack([rows for rows, _ in drawn]), torch.stack([u for _, u in drawn])
-        draws = sent(draws_of(uniform, self.pass_.side, self.card["augment"]), device)
-        target = sent(torch.from_numpy(self.train.label[picked]).float(), device)
+        draws = to_device(draws_of(uniform, self.pass_.side, self.card["augment"]), device)
+        target = to_device(torch.from_numpy(self.train.label[picked]).float(), device)
         losses, rates = torch.zeros(count, device=device), []
         self.network.train()
         patches = self.supply.batches(torch.from_numpy(self.train.rows[picked]))
@@ -229,11 +229,11 @@ class Course:
 
 def train_endtoend(
     network: nn.Module,
-    material: Material,
+    material: TrainingData,
     card: Card,
     *,
     seed: int,
-    supply: Supply,
+    supply: BatchLoader,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train all weights that are not frozen with Adam and one cycle of the learning rate.
@@ -267,7 +267,7 @@ def train_endtoend(
             f"The {len(labels)} training cells are of one class. Raise the fraction, or change the "
             "seed of the scheme."
         )
-    course = Course(network, material, card, seed=seed, supply=supply, checkpoint=checkpoint)
+    course = TrainingState(network, material, card, seed=seed, supply=supply, checkpoint=checkpoint)
     if saved := checkpoint.load() if checkpoint else None:
         course.restore(saved)
     course.announce()
@@ -283,7 +283,7 @@ def train_endtoend(
             if checkpoint:
                 checkpoint.save_if_due(course.state)
     taken = (course.step - before[0]) * card["batch"]
-    ledger.tell(patches=taken, seconds=course.stepping - before[1])
+    ledger.report_throughput(patches=taken, seconds=course.stepping - before[1])
     assert course.best is not None  # the first look's, where no later one was better
     curve, speed = pd.DataFrame(course.looks), steps * card["batch"] / course.stepping
     return Trained(course.best, weights_of(network), curve, course.seconds, speed)

@@ -16,11 +16,11 @@ from cryotome.core.errors import SplitError, StoreError
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.patches import read_patches
-from cryotome.data.splits.cells import rows_of
+from cryotome.data.splits.cells import indices_of
 from cryotome.learners.endtoend.samplers import SAMPLERS, Cells
 from cryotome.learners.loop.augment import draw_uniform, draws_of, make_views
-from cryotome.learners.loop.batches import Supply
-from cryotome.learners.loop.step import computing
+from cryotome.learners.loop.batches import BatchLoader
+from cryotome.learners.loop.step import autocast_for
 from cryotome.learners.predictions import SCORED
 
 AT_ONCE = {"cpu": 32, "cuda": 512}  # patches scored at once
@@ -28,7 +28,7 @@ STILL = {"rotation_share": 0, "flip_share": 0, "jitter_share": 0, "blur_share": 
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """What one job trains and scores on.
 
     Attributes
@@ -57,7 +57,7 @@ class Material:
         return Cells(row, label, mine["slide"].to_numpy())
 
 
-def read_material(patches: Path, cells: Path, split: Path) -> Material:
+def read_material(patches: Path, cells: Path, split: Path) -> TrainingData:
     """Read a patch store, the table of cells it was cut from, and one split.
 
     Raises
@@ -71,10 +71,12 @@ def read_material(patches: Path, cells: Path, split: Path) -> Material:
     roles = read_csv(split)
     about = load_cells(cells)[["id", "label", "slide"]]
     roles = roles.merge(about, on="id", how="left", validate="one_to_one")
-    return Material(torch.from_numpy(pixels), roles.assign(row=rows_of(ids, roles["id"])), stamps)
+    return TrainingData(
+        torch.from_numpy(pixels), roles.assign(row=indices_of(ids, roles["id"])), stamps
+    )
 
 
-def centred(patches: Tensor, side: int) -> Tensor:
+def centre_crops(patches: Tensor, side: int) -> Tensor:
     """Cut the middle out of stored patches (n, stored, stored, 3) uint8, nothing augmented.
 
     Returns
@@ -86,14 +88,14 @@ def centred(patches: Tensor, side: int) -> Tensor:
     return seen.permute(0, 3, 1, 2).float() / 255
 
 
-class Watch:
+class ValidationSet:
     """The validation cells as every look sees them, and their labels.
 
     Centred, each once. With `validation_draws` of a head's card, as many draws by the sampler,
     shifted, the same at every look (Ammeling et al. 2025, code).
     """
 
-    def __init__(self, material: Material, card: Card, seed: int) -> None:
+    def __init__(self, material: TrainingData, card: Card, seed: int) -> None:
         cells = material.cells("validation")
         if not len(cells.rows):
             raise SplitError(
@@ -111,14 +113,14 @@ class Watch:
     def view(self, patches: Tensor, part: slice) -> Tensor:
         """Return the views of a part of its patches, (n, 3, side, side) float."""
         if self._draws is None:
-            return centred(patches, self._side)
+            return centre_crops(patches, self._side)
         draws = self._draws[part].to(patches.device)
         return make_views(patches, draws, self._side, self._settings)
 
 
 def score_cells(
     network: nn.Module,
-    supply: Supply,
+    supply: BatchLoader,
     rows: np.ndarray,
     *,
     view: Callable[[Tensor, slice], Tensor],
@@ -135,7 +137,7 @@ def score_cells(
     """
     network.eval()
     size, places, logits = AT_ONCE[supply.device.type], torch.from_numpy(rows), []
-    with torch.inference_mode(), computing(supply.device, precision):
+    with torch.inference_mode(), autocast_for(supply.device, precision):
         for first in range(0, len(rows), size):
             part = slice(first, first + size)
             logits.append(network(view(supply.take(places[part]), part)).float().flatten())
@@ -169,9 +171,9 @@ def load_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
 def score_material(
     network: nn.Module,
     state: dict[str, Tensor],
-    material: Material,
+    material: TrainingData,
     *,
-    supply: Supply,
+    supply: BatchLoader,
     precision: torch.dtype,
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
     """Score the cells of a split that are not trained on, centred, with these weights.
@@ -188,7 +190,7 @@ def score_material(
         network,
         supply,
         cells.rows,
-        view=lambda patches, _: centred(patches, material.side),
+        view=lambda patches, _: centre_crops(patches, material.side),
         precision=precision,
     )
     roles = material.roles.loc[material.roles["role"].isin(SCORED), ["id", "role"]]

@@ -20,7 +20,7 @@ class _Slot:
     used: torch.cuda.Event
 
 
-class Supply:
+class BatchLoader:
     """Gathers batches of a patch store on the device that trains.
 
     On a GPU with room for it the whole store lies there. Where it does not fit, batches are
@@ -48,8 +48,8 @@ class Supply:
     def take(self, rows: Tensor) -> Tensor:
         """Return the patches of these rows (n,), on the processor, on the device."""
         if self._resident:
-            return self.pixels.index_select(0, sent(rows, self.device))
-        return sent(self.pixels.index_select(0, rows), self.device)
+            return self.pixels.index_select(0, to_device(rows, self.device))
+        return to_device(self.pixels.index_select(0, rows), self.device)
 
     def batches(self, rows: Tensor) -> Iterator[Tensor]:
         """Yield the patches of each row of `rows`.
@@ -63,7 +63,7 @@ class Supply:
         (batch, stored, stored, 3) uint8 on the device, good until the next but one is asked for
         """
         if self._resident:
-            for picked in sent(rows, self.device):
+            for picked in to_device(rows, self.device):
                 yield self.pixels.index_select(0, picked)
             return
         under_way: list[_Slot] = []
@@ -99,7 +99,7 @@ class Supply:
         slot.used.record(stream)
 
 
-def sent(values: Tensor, device: torch.device) -> Tensor:
+def to_device(values: Tensor, device: torch.device) -> Tensor:
     """Copy to a device without waiting for the copy."""
     if device.type == "cpu":
         return values

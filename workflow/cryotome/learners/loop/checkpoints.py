@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from cryotome.core.errors import TORN, blame_place
-from cryotome.core.files import written_whole
-from cryotome.runtime.worker_lock import claim, clear, only_worker
+from cryotome.core.errors import TRUNCATED, blame_place
+from cryotome.core.files import atomic_write
+from cryotome.runtime.worker_lock import claim_partial_folder, clear, only_worker
 
 SHARE = 20  # a checkpoint waits until the training has run this many times as long as it costs
 
@@ -36,7 +36,7 @@ class Checkpoint:
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             self.step = int(state["step"])
-        except TORN as error:
+        except TRUNCATED as error:
             blame_place(error, self.path)
             why = str(error).split(". ")[0][:200]
             print(f"{self.path} is broken ({why}); beginning anew.", file=sys.stderr)
@@ -49,7 +49,7 @@ class Checkpoint:
         if start - self._last < SHARE * self._cost:
             return
         # given a path, torch would not say that the disk is full
-        with written_whole(self.path) as beside, open(beside, "wb") as file:
+        with atomic_write(self.path) as beside, open(beside, "wb") as file:
             torch.save(saved := state(), file)
         self.step = saved["step"]
         self._last = perf_counter()
@@ -66,6 +66,6 @@ def checkpointed(folder: Path, passport: dict[str, Any]) -> Iterator[Checkpoint]
         All that decides the training; a checkpoint of another one is never used.
     """
     with only_worker(folder):
-        claim(folder, passport)
+        claim_partial_folder(folder, passport)
         yield Checkpoint(folder / "checkpoint.pt")
         clear(folder)

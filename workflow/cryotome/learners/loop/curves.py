@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 
 BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"  # Okabe and Ito, for every eye
@@ -55,8 +55,8 @@ def write_curve(
     draw: Callable[..., Figure] = draw_curve,
 ) -> None:
     """Write the table and the picture; both say whether the tissue is invented."""
-    with written_whole(table) as beside:
+    with atomic_write(table) as beside:
         told = curve.assign(synthetic=synthetic)
         write_csv(told, beside, float_format="%.6g")
-    with written_whole(picture) as beside:
+    with atomic_write(picture) as beside:
         draw(curve, title=title, synthetic=synthetic).savefig(beside, dpi=110, format="png")

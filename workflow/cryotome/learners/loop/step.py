@@ -19,7 +19,7 @@ def precision_of(card: Card, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if wanted else torch.float32
 
 
-def computing(device: torch.device, precision: torch.dtype) -> torch.autocast:
+def autocast_for(device: torch.device, precision: torch.dtype) -> torch.autocast:
     """Return the context in which a network multiplies in this precision; weights stay fp32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
 
@@ -83,7 +83,7 @@ class Step:
         self._forget()
         views = make_views(patches, draws, self.side, self.settings)
         views = views.contiguous(memory_format=torch.channels_last)
-        with computing(self.device, self.precision):
+        with autocast_for(self.device, self.precision):
             logits = self.network(views)
         loss = binary_cross_entropy_with_logits(logits.float().flatten(), target)
         loss.backward()

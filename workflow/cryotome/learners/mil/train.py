@@ -15,7 +15,7 @@ from tqdm import tqdm
 from cryotome.core.cards import Card
 from cryotome.core.errors import SplitError, StoreError, TrainingError
 from cryotome.core.metrics import auroc
-from cryotome.learners.loop.batches import SHARE, sent
+from cryotome.learners.loop.batches import SHARE, to_device
 from cryotome.learners.mil.aggregators import build_aggregator
 from cryotome.learners.predictions import SCORED
 
@@ -23,7 +23,7 @@ Bags = Mapping[str, np.ndarray]  # patient to the tiles' features, (n, dim) floa
 ROLES = {"train": "training", "validation": "validation", "test": "test", "external": "external"}
 
 
-def gather_bags(
+def load_bags(
     slides: pd.DataFrame, read: Callable[[str], np.ndarray], *, which: str
 ) -> tuple[Bags, list[str]]:
     """Lay the tiles of each patient's slides together.
@@ -204,7 +204,7 @@ class Training:
 
     def _bag(self, row: int) -> Tensor:
         bag = self._bags[row]
-        return bag if bag.device.type == self.device.type else sent(bag, self.device)
+        return bag if bag.device.type == self.device.type else to_device(bag, self.device)
 
     def learn(self, rows: np.ndarray) -> None:
         """Take one step on the mean loss of these patients."""

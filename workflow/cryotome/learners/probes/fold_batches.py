@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cryotome.core.errors import ProbeError
-from cryotome.learners.probes.objective import CHUNK, Columns, backward, library_of
+from cryotome.learners.probes.objective import CHUNK, Objective, backward, library_of
 
 EXACT = 4_000_000  # numbers up to which a fold is solved in float64 throughout
 REDUCED = 0.6  # rows per feature up to which the span of the rows replaces the features
@@ -17,7 +17,7 @@ SAMPLE = 6  # rows per feature that the Hessian to begin with is estimated from
 
 
 @dataclass(frozen=True)
-class Prepared:
+class FoldBatch:
     """Folds that are solved together, and the way back to the features as they came.
 
     Attributes
@@ -36,7 +36,7 @@ class Prepared:
 
     which: list[int]
     classes: np.ndarray
-    columns: Columns
+    columns: Objective
     shift: np.ndarray
     scale: np.ndarray
     basis: Any
@@ -103,7 +103,9 @@ def check_numbers(x: np.ndarray, rows: np.ndarray) -> None:
         )
 
 
-def grouped(y: np.ndarray, trains: list[np.ndarray], width: int) -> Iterator[list[int]]:
+def group_equal_features(
+    y: np.ndarray, trains: list[np.ndarray], width: int
+) -> Iterator[list[int]]:
     """Yield the folds that are solved together: of many rows, alike in number, same classes."""
     alone = [fold for fold, rows in enumerate(trains) if len(rows) < MANY * width]
     yield from ([fold] for fold in alone)
@@ -118,7 +120,7 @@ def grouped(y: np.ndarray, trains: list[np.ndarray], width: int) -> Iterator[lis
             yield taken
 
 
-def power_of_two(value: float) -> float:
+def round_up_pow2(value: float) -> float:
     """Return the next power of two, which no float is rounded by; 1 for zero."""
     return float(2.0 ** np.ceil(np.log2(value))) if value > 0 else 1.0
 
@@ -131,7 +133,7 @@ def prepare(
     *,
     standardised: bool,
     device: str | None,
-) -> Prepared:
+) -> FoldBatch:
     """Centre, scale and, where rows are few, reduce the features of some folds.
 
     Parameters
@@ -151,12 +153,12 @@ def prepare(
     classes, label = np.unique(y[rows], return_inverse=True)
     sample = x[rows[:: max(1, len(rows) // 1024)]].astype(np.float64)
     shift = sample.mean(axis=0).astype(np.float32)  # any shift will do, the bias is free
-    scale = power_of_two(float(np.sqrt(sample.var(axis=0).mean())))
+    scale = round_up_pow2(float(np.sqrt(sample.var(axis=0).mean())))
     mine, spread = _taken(x, rows, shift, scale, weight, device)
     sd = np.sqrt(spread.mean(axis=1)) * scale
-    columns = Columns(mine, label, weight, len(classes))
+    columns = Objective(mine, label, weight, len(classes))
     scales = np.full(x.shape[1], scale)
-    return Prepared(which, classes, columns, shift.astype(np.float64), scales, None, spread, sd)
+    return FoldBatch(which, classes, columns, shift.astype(np.float64), scales, None, spread, sd)
 
 
 def _taken(
@@ -197,14 +199,14 @@ def _prepare_alone(
     which: list[int],
     standardised: bool,
     device: str | None,
-) -> Prepared:
+) -> FoldBatch:
     first = x[rows[0]].astype(np.float64)  # constants are exactly zero beside it
     mine = x[rows] - first
     mean = mine.mean(axis=0)
     mine -= mean
     spread = (mine**2).mean(axis=0)
     sd = np.sqrt(spread.mean(keepdims=True))
-    scale = np.full(x.shape[1], power_of_two(float(sd[0])))
+    scale = np.full(x.shape[1], round_up_pow2(float(sd[0])))
     if standardised:
         scale = np.where(spread > 0, np.sqrt(spread), 1)
     mine /= scale
@@ -220,8 +222,8 @@ def _prepare_alone(
         mine = mine.astype(np.float32) if device is None else mine.float()
     classes, label = np.unique(y[rows], return_inverse=True)
     weight = np.full((len(rows), 1), 1 / len(rows))
-    columns = Columns(mine, label, weight, len(classes))
-    return Prepared(
+    columns = Objective(mine, label, weight, len(classes))
+    return FoldBatch(
         which, classes, columns, first + mean, scale, basis, (spread / scale**2)[None], sd,
         standardised,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cryotome.learners.probes.objective import Columns, Preconditioner
+from cryotome.learners.probes.objective import Objective, Preconditioner
 
 STUCK = 1e-5  # share of a step below which a line search gives up
 HISTORY = 20  # pairs of step and change of gradient that are remembered
@@ -56,7 +56,7 @@ class Penalty:
 
 
 @dataclass
-class Descent:
+class LbfgsState:
     """Where a descent ended, per fold: points (F, k, d + 1), the others (F,)."""
 
     points: np.ndarray
@@ -66,13 +66,13 @@ class Descent:
     passes: int
 
     @classmethod
-    def none(cls, columns: Columns) -> "Descent":
+    def none(cls, columns: Objective) -> "LbfgsState":
         """Return the end where every fold is best without weights."""
         none = np.zeros(columns.folds)
         loss = columns.zero_loss.copy()
         return cls(columns.origin(), loss, none, none.astype(int), columns.passes)
 
-    def put(self, folds: np.ndarray, other: "Descent") -> None:
+    def put(self, folds: np.ndarray, other: "LbfgsState") -> None:
         """Take over where some folds ended."""
         for name in ("points", "value", "gap", "iterations"):
             getattr(self, name)[folds] = getattr(other, name)
@@ -84,7 +84,7 @@ def size(points: np.ndarray) -> np.ndarray:
     return np.sqrt((points[:, :, :-1] ** 2).sum((1, 2)))
 
 
-class Memory:
+class LbfgsHistory:
     """The curvature that the last steps have met, per fold; gives the next direction."""
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Memory:
         return -rest
 
 
-class Descender:
+class LbfgsSolver:
     """One descent: what is minimised, its Hessian, and how both are kept up to date.
 
     Parameters
@@ -121,7 +121,9 @@ class Descender:
         Relative gap of the objective at which a fold is done.
     """
 
-    def __init__(self, columns: Columns, penalty: Penalty, hessian: Any, tolerance: float) -> None:
+    def __init__(
+        self, columns: Objective, penalty: Penalty, hessian: Any, tolerance: float
+    ) -> None:
         self.columns, self.penalty = columns, penalty
         # what couples logits is left out of the Hessian, which then promises too much
         self.tolerance = tolerance / (1 if columns.logits == 1 else COUPLED)
@@ -133,10 +135,10 @@ class Descender:
         refresh = count * width**2 * columns.logits + width**3 / 3
         self.patience = max(4.0, refresh / (4 * count * width * SLOW * columns.logits))
 
-    def run(self, start: np.ndarray | None = None) -> Descent:
+    def run(self, start: np.ndarray | None = None) -> LbfgsState:
         """Go down from the given points, or from the best model of the objective at zero."""
         first = self.columns.passes
-        self.memory, self.since = Memory(), 0
+        self.memory, self.since = LbfgsHistory(), 0
         points = self.start(start)
         iterations, stride = np.zeros((2, len(points)))
         direction, turn = np.zeros_like(points), np.ones(len(points), bool)
@@ -167,7 +169,7 @@ class Descender:
             turn[moved], self.since = True, self.since + 1
             iterations[moved] += 1
         passes = self.columns.passes - first
-        return Descent(points, self.value, gap, iterations.astype(int), passes)
+        return LbfgsState(points, self.value, gap, iterations.astype(int), passes)
 
     def slack(self) -> float:
         """Return how much of the objective may be rounding."""
@@ -186,7 +188,7 @@ class Descender:
         doubtful = done and len(self.every) == 1 and self.hessian_gap > TRUSTED
         if doubtful or (self.since >= self.patience and not done and (stride == 1).any()):
             self.hessian, self.hessian_gap = self.columns.hessian(points), gap.max()
-            self.memory, self.since = Memory(), 0
+            self.memory, self.since = LbfgsHistory(), 0
             self.factorise(points)
             return True
         ridge = self.penalty.curvature(points)

@@ -17,8 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from cryotome.learners.probes.fold_batches import Prepared, check_folds, grouped, prepare
-from cryotome.learners.probes.lbfgs import Descender, Descent, Penalty, size
+from cryotome.learners.probes.fold_batches import (
+    FoldBatch,
+    check_folds,
+    group_equal_features,
+    prepare,
+)
+from cryotome.learners.probes.lbfgs import LbfgsSolver, LbfgsState, Penalty, size
 
 TOLERANCE = 1e-9  # relative gap; the estimate is right within a factor of a few
 
@@ -123,7 +128,7 @@ def fit_folds(
     x, y = np.asarray(x), np.asarray(y)
     check_folds(x, y, trains)
     fits: dict[int, LinearFit] = {}
-    for which in grouped(y, trains, x.shape[1]):
+    for which in group_equal_features(y, trains, x.shape[1]):
         ready = prepare(x, y, trains, which, standardised=False, device=device)
         cost = penalty * x.shape[1] * len(ready.classes)
         rows = np.array([len(trains[fold]) for fold in which])
@@ -132,18 +137,18 @@ def fit_folds(
     return [fits[fold] for fold in range(len(trains))]
 
 
-def _fit(ready: Prepared, rows: np.ndarray, cost: float, squared: bool) -> list[LinearFit]:
+def _fit(ready: FoldBatch, rows: np.ndarray, cost: float, squared: bool) -> list[LinearFit]:
     scale, columns = ready.scale[0], ready.columns
     norm = 1 / (2 * cost) / (np.sqrt(2) if len(ready.classes) == 2 else 1)
     strength = 1 / (cost * rows * scale**2) if squared else np.full(len(rows), norm / scale)
     steep = size(columns.gradient)
     zero = (steep <= strength) & (not squared) | (steep == 0)
-    ended = Descent.none(columns)
+    ended = LbfgsState.none(columns)
     if not zero.all():
         live = np.flatnonzero(~zero)
         part = columns if not zero.any() else columns.only(live)
         penalty = Penalty(strength[live], squared)
-        ended.put(live, Descender(part, penalty, ready.hessian(), TOLERANCE).run())
+        ended.put(live, LbfgsSolver(part, penalty, ready.hessian(), TOLERANCE).run())
     fits = fits_of(ready, ended, zero)
     if squared:
         return [replace(fit, c_effective=cost) for fit in fits]
@@ -153,7 +158,7 @@ def _fit(ready: Prepared, rows: np.ndarray, cost: float, squared: bool) -> list[
     ]
 
 
-def fits_of(ready: Prepared, ended: Descent, zero: np.ndarray) -> list[LinearFit]:
+def fits_of(ready: FoldBatch, ended: LbfgsState, zero: np.ndarray) -> list[LinearFit]:
     """Return the fits of folds that were solved together, in units of their features."""
     weights, bias = ready.back(ended.points)
     two = len(ready.classes) == 2

@@ -48,7 +48,7 @@ def library_of(x: Any) -> ModuleType:
     return torch
 
 
-class Columns:
+class Objective:
     """The mean cross-entropy of F folds, each over its own rows of the same features.
 
     A point holds the weights and, last, the bias of every fold and logit: (F, k, d + 1)
@@ -76,10 +76,10 @@ class Columns:
         self.passes = 0
         self.zero_loss = self.rebase(self.origin())[0]
 
-    def only(self, folds: np.ndarray) -> "Columns":
+    def only(self, folds: np.ndarray) -> "Objective":
         """Return the same with some folds only."""
         weight = np.ascontiguousarray(self.take(self.weight)[:, folds, 0])
-        return Columns(self.x, self.label, weight, self.classes)
+        return Objective(self.x, self.label, weight, self.classes)
 
     def put(self, values: np.ndarray) -> Any:
         """Return numpy values as a float64 array of the features' library and device."""

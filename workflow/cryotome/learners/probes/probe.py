@@ -12,8 +12,8 @@ from cryotome.learners.probes.fold_batches import check_numbers
 from cryotome.learners.probes.linear import LinearFit, Told, fit_folds, probabilities
 from cryotome.learners.probes.logistic import score_logistic
 from cryotome.learners.probes.neighbours import score_knn, score_prevalence
-from cryotome.learners.probes.ridge_cv import fit_chosen_folds
-from cryotome.study.costs.resources import fit_mb
+from cryotome.learners.probes.ridge_cv import fit_ridge_cv_folds
+from cryotome.study.costs.resources import estimate_fit_mb
 
 CHUNK = 4096  # rows that are scored at once, in float64
 UNSCALED = ("knn", "prevalence", "logreg")  # learners of one fold each, without `sd`
@@ -95,24 +95,24 @@ def fit_and_score_folds(
     how: Notes = {"penalty": penalty, "device": device, "told": told}
     if learner == "ridge_cv":
         validations = [fold.validation for fold in folds]
-        fits = fit_chosen_folds(x, y, trains, validations, strengths=card["strengths"], **how)
+        fits = fit_ridge_cv_folds(x, y, trains, validations, strengths=card["strengths"], **how)
     else:
         fits = fit_folds(x, y, trains, squared=learner == "ridge", **how)
     margins = _margins(x, fits)
     for fold, fit, margin in zip(folds, fits, margins, strict=True):
-        yield probabilities(margin[fold.scored]), notes_of(fit) | {"feature_factor": factor}
+        yield probabilities(margin[fold.scored]), prediction_notes(fit) | {"feature_factor": factor}
 
 
 def said_of_memory(card: Card, x: np.ndarray, *, folds: int, classes: int) -> str:
     """Return one line for the log on what a fit is about to take."""
-    most = fit_mb(card["learner"], *x.shape, folds=folds, classes=classes)
+    most = estimate_fit_mb(card["learner"], *x.shape, folds=folds, classes=classes)
     return (
         f"{len(x):,} embeddings of {x.shape[1]:,} numbers are in memory, {x.nbytes / 1e6:,.0f} MB; "
         f"{folds} fits of {card['learner']} take at most about {most:,.0f} MB"
     )
 
 
-def notes_of(fit: LinearFit) -> Notes:
+def prediction_notes(fit: LinearFit) -> Notes:
     """Return what a prediction's metadata keeps of a linear fit."""
     names = ["zero", "converged", "optimality", "iterations", "passes", "objective"]
     notes = {name: getattr(fit, name) for name in [*names, "weight_norm", "feature_sd"]}
@@ -151,7 +151,7 @@ def _one_by_one(
         yield scores, notes
 
 
-def said_of(card: Card, fold: Fold, notes: Notes) -> str:
+def fit_log_line(card: Card, fold: Fold, notes: Notes) -> str:
     """Return one line on a fit for the log, with a warning where its scores say little."""
     count = len(fold.train)
     if card["learner"] == "logreg":

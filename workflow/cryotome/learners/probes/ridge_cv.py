@@ -4,12 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from cryotome.learners.probes.fold_batches import Prepared, check_folds, grouped, prepare
-from cryotome.learners.probes.lbfgs import Descender, Descent, Penalty, size
+from cryotome.learners.probes.fold_batches import (
+    FoldBatch,
+    check_folds,
+    group_equal_features,
+    prepare,
+)
+from cryotome.learners.probes.lbfgs import LbfgsSolver, LbfgsState, Penalty, size
 from cryotome.learners.probes.linear import TOLERANCE, LinearFit, Told, fits_of
 
 
-def fit_chosen_folds(
+def fit_ridge_cv_folds(
     x: np.ndarray,
     y: np.ndarray,
     trains: list[np.ndarray],
@@ -48,7 +53,7 @@ def fit_chosen_folds(
     x, y = np.asarray(x), np.asarray(y)
     check_folds(x, y, trains)
     fits: dict[int, LinearFit] = {}
-    for which in grouped(y, trains, x.shape[1]):
+    for which in group_equal_features(y, trains, x.shape[1]):
         ready = prepare(x, y, trains, which, standardised=True, device=device)
         rows = np.array([len(trains[fold]) for fold in which])
         nominal = penalty * x.shape[1] * len(ready.classes)
@@ -64,16 +69,16 @@ def fit_chosen_folds(
     return [fits[fold] for fold in range(len(trains))]
 
 
-def _path(ready: Prepared, rows: np.ndarray, costs: list[float]) -> list[list[LinearFit]]:
+def _path(ready: FoldBatch, rows: np.ndarray, costs: list[float]) -> list[list[LinearFit]]:
     """Return the fits of every cost in turn."""
     zero = size(ready.columns.gradient) == 0
     metric = None if ready.standardised else np.where(ready.spread > 0, ready.spread, 1)
     hessian, points, path = ready.hessian(), None, []
     for cost in costs:
         if zero.all():
-            ended = Descent.none(ready.columns)
+            ended = LbfgsState.none(ready.columns)
         else:
-            descender = Descender(
+            descender = LbfgsSolver(
                 ready.columns, Penalty(1 / (cost * rows), True, metric), hessian, TOLERANCE
             )
             ended = descender.run(points)

@@ -9,16 +9,16 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
 from cryotome.core.files import sha256
-from cryotome.core.qualified_names import across
+from cryotome.core.qualified_names import qualify
 from cryotome.data.cells import load_cells
-from cryotome.data.splits.cells import rows_of
+from cryotome.data.splits.cells import indices_of
 from cryotome.data.splits.predefined import Sets
 from cryotome.encoders.embedding_store import read_embeddings
-from cryotome.learners.probes.probe import Fold, fit_and_score_folds, said_of
+from cryotome.learners.probes.probe import Fold, fit_and_score_folds, fit_log_line
 
 
 @dataclass(frozen=True)
-class Classified:
+class Predictions:
     """What a head makes of the test cells.
 
     Attributes
@@ -38,7 +38,7 @@ class Classified:
 
 
 @dataclass(frozen=True)
-class Joined:
+class JoinedSets:
     """Embeddings, labels and ids of both datasets, one below the other, and whence they come.
 
     Attributes
@@ -55,7 +55,7 @@ class Joined:
     notes: dict[str, Any]
 
 
-def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> Joined:
+def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> JoinedSets:
     """Read the embeddings of two datasets into one matrix.
 
     Raises
@@ -70,7 +70,7 @@ def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> Joined
         x, own, about = read_embeddings(path, model=model, view=view, cells_sha256=sha256(at))
         labels.append(load_cells(at).set_index("id")["label"].loc[own].to_numpy())
         parts.append(x)
-        ids.append(across(dataset, own))
+        ids.append(qualify(dataset, own))
         stamps.append(about)
     used = [about["weights_sha256"] for about in stamps]
     if len(set(used)) > 1:
@@ -82,10 +82,10 @@ def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> Joined
     notes |= {
         name: [about[name] for about in stamps] for name in ("patches_sha256", "cells_sha256")
     }
-    return Joined(np.concatenate(parts), np.concatenate(labels), np.concatenate(ids), notes)
+    return JoinedSets(np.concatenate(parts), np.concatenate(labels), np.concatenate(ids), notes)
 
 
-def classify(card: Card, both: Joined, roles: pd.DataFrame) -> Classified:
+def classify(card: Card, both: JoinedSets, roles: pd.DataFrame) -> Predictions:
     """Fit a head on the cells that train and score those that test, in the order of `roles`.
 
     Parameters
@@ -102,10 +102,10 @@ def classify(card: Card, both: Joined, roles: pd.DataFrame) -> Classified:
     SplitError
         The roles are of other cells.
     """
-    place, tested = rows_of(both.ids, roles["id"]), (roles["role"] == "test").to_numpy()
+    place, tested = indices_of(both.ids, roles["id"]), (roles["role"] == "test").to_numpy()
     fold = Fold(place[~tested], np.arange(0), place[tested])
     scores, notes = next(fit_and_score_folds(card, both.x, both.y, [fold]))
     if scores.ndim == 1:  # P of the second of two classes
         scores = np.stack([1 - scores, scores], axis=1)
-    said = said_of(card, fold, notes)
-    return Classified(both.y[fold.scored], scores, notes | {"n_train": len(fold.train)}, said)
+    said = fit_log_line(card, fold, notes)
+    return Predictions(both.y[fold.scored], scores, notes | {"n_train": len(fold.train)}, said)

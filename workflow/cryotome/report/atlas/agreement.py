@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.report.atlas.errors import Atlas
 
@@ -17,14 +17,14 @@ PAIRED = ["row", "other", "kappa", "spearman", "both_right", "only_row", "only_o
 WRITTEN = 12  # rows up to which numbers stand in the matrix
 
 
-def cohen(
+def cohen_kappa(
     both: np.ndarray, only_one: np.ndarray, only_other: np.ndarray, neither: np.ndarray
 ) -> np.ndarray:
     """Return Cohen's kappa of two callers from the cells that both, one or none of them calls.
 
     NaN where both call all cells alike, so that chance would agree as well.
 
-    >>> cohen(np.array([20]), np.array([5]), np.array([10]), np.array([15])).round(3).tolist()
+    >>> cohen_kappa(np.array([20]), np.array([5]), np.array([10]), np.array([15])).round(3).tolist()
     [0.4]
     """
     cells = both + only_one + only_other + neither
@@ -47,7 +47,7 @@ def _tables(yes: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, ...]:
     return a.T @ a, a.T @ b, b.T @ a, b.T @ b
 
 
-def compare_rows(atlas: Atlas) -> pd.DataFrame:
+def pairwise_agreement(atlas: Atlas) -> pd.DataFrame:
     """Compare each pair of rows on the cells that both scored.
 
     Returns
@@ -64,7 +64,7 @@ def compare_rows(atlas: Atlas) -> pd.DataFrame:
     right = called == (atlas.cells["label"] == 1).to_numpy()[:, None]
     i, j = np.triu_indices(len(rows), k=1)
     with np.errstate(invalid="ignore", divide="ignore"):  # pairs without a cell in common
-        kappa = cohen(*_tables(called, known))
+        kappa = cohen_kappa(*_tables(called, known))
         ranks = scores.corr(method="spearman").to_numpy()
     counts = [table[i, j].astype(int) for table in _tables(right, known)]
     names = [np.array(rows, dtype=object)[place] for place in (i, j)]
@@ -78,7 +78,7 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
     Parameters
     ----------
     pairs
-        From `compare_rows`.
+        From `pairwise_agreement`.
     """
     rows = atlas.rows
     place = {row: n for n, row in enumerate(rows)}
@@ -113,5 +113,5 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
 def save_agreement(pairs: pd.DataFrame, atlas: Atlas, path: Path) -> None:
     """Draw the matrix into a PNG without a date."""
     figure = draw_agreement(pairs, atlas)
-    with written_whole(path) as beside:
+    with atomic_write(path) as beside:
         figure.savefig(beside, format="png", dpi=130, metadata={"Software": None})

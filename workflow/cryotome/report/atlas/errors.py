@@ -9,12 +9,12 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import key
+from cryotome.core.files import path_field
 from cryotome.data.cells import assign_scanners
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.learners.predictions import read_predictions
-from cryotome.study.schemes import kind
+from cryotome.study.schemes import scheme_kind
 from cryotome.study.statistical_unit import is_unknown
 
 DIGITS = 6  # of scores as they are written
@@ -126,9 +126,12 @@ def read_atlas(
         The predictions were made from other cells, or none of them tests a cell.
     """
     known = cells.set_index("id").assign(**({"slide": ""} if is_unknown(card) else {}))
-    scores, folds = gather_scores(predictions, known["domain"], about["cells_sha256"])
+    scores, folds = load_scores(predictions, known["domain"], about["cells_sha256"])
     scores = scores[[row for row in about["labels"] if row in scores]]
-    found = {"scanner": assign_scanners(cells, card), "holds_figure": holds_figure(cells, windows)}
+    found = {
+        "scanner": assign_scanners(cells, card),
+        "holds_figure": contains_mitosis(cells, windows),
+    }
     tested = known.assign(**{name: column.to_numpy() for name, column in found.items()})
     return Atlas(
         dataset=about["dataset"],
@@ -136,13 +139,13 @@ def read_atlas(
         scores=scores,
         card=card,
         labels=about["labels"],
-        scheme=kind(predictions[0].parts[-6]),
-        fraction=key(predictions[0], "fraction"),
+        scheme=scheme_kind(predictions[0].parts[-6]),
+        fraction=path_field(predictions[0], "fraction"),
         trainings=len({(path.parts[-6], path.name) for path in predictions}),
     )
 
 
-def gather_scores(
+def load_scores(
     predictions: list[Path], domain: pd.Series, cells_sha256: str
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Average the test scores of each cell over the folds that test it.
@@ -175,7 +178,9 @@ def gather_scores(
         scheme = path.parts[-6]
         if scheme.startswith("from_"):
             table = table[table["id"].map(domain).to_numpy() != scheme.removeprefix("from_")]
-        parts.setdefault(f"{key(path, 'model')} + {key(path, 'head')}", []).append(table)
+        parts.setdefault(f"{path_field(path, 'model')} + {path_field(path, 'head')}", []).append(
+            table
+        )
     grouped = {row: pd.concat(tables).groupby("id")["score"] for row, tables in parts.items()}
     scores = pd.DataFrame({row: group.mean().round(EXACT) for row, group in grouped.items()})
     scores = scores.sort_index()
@@ -188,7 +193,7 @@ def gather_scores(
     return scores, folds.astype(int).sort_index()
 
 
-def holds_figure(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.Series:
+def contains_mitosis(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.Series:
     """Say of which cells of the first class the seen window holds the centre of one of the second.
 
     Such a look-alike is shown to a network together with a mitotic figure.

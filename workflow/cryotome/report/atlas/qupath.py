@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.report.atlas.errors import Atlas
 
 BOX = 50  # side of a cell's box, level-0 px, as MIDOG annotates
@@ -27,7 +27,7 @@ def box(x: float, y: float, side: float = BOX) -> list[list[list[float]]]:
     return [[[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]]
 
 
-def feature(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str) -> dict[str, Any]:
+def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str) -> dict[str, Any]:
     """Return one cell as a feature with QuPath's properties.
 
     Parameters
@@ -64,7 +64,7 @@ def feature(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str) -> dict[
     }
 
 
-def centres(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
+def cell_points(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
     """Return where each cell lies in the image that its file opens over, level-0 px.
 
     Cells of images that are crops without a known position lie in the middle of their window.
@@ -120,7 +120,7 @@ def write_slides(
         errors: wrong calls, summed over the rows.
     """
     table = atlas.table()
-    table = table.join(centres(table, windows))
+    table = table.join(cell_points(table, windows))
     page = f"../../../index.html#atlas-{atlas.dataset}"
     shown = sheets[["file", "shown"]].explode("shown").groupby("shown")["file"].agg(list)
     parts, lines = table.groupby("place"), []
@@ -132,8 +132,8 @@ def write_slides(
             cell = {str(name): value for name, value in line.items()}
             cell["at"] = (cell.pop("at_x"), cell.pop("at_y"))
             links = " ".join(f"../sheets/{file}" for file in shown.get(cell["id"], []))
-            features.append(feature(atlas, cell, page, links))
-        with written_whole(folder / file) as beside:
+            features.append(qupath_detection(atlas, cell, page, links))
+        with atomic_write(folder / file) as beside:
             beside.write_text(
                 json.dumps(_collection(atlas, place, features), allow_nan=False), encoding="utf-8"
             )

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
 
-from cryotome.core.files import written_whole
-from cryotome.core.store import PATCHES, passport, read_ids, read_rows
+from cryotome.core.files import atomic_write
+from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
 from cryotome.report.atlas.errors import Atlas
 from cryotome.report.atlas.sheet_plan import Sheet, Tile, plan_sheets
 
@@ -30,7 +30,7 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
-def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
+def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
     """Break a text into lines of at most `width` px, a longer word cut in its middle."""
     lines: list[str] = []
     for word in text.split():
@@ -51,7 +51,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return short
 
 
-class Page:
+class Canvas:
     """A white page that grows downwards."""
 
     width = ACROSS * SIDE + (ACROSS - 1) * GAP + 2 * MARGIN
@@ -64,7 +64,7 @@ class Page:
     def write(self, text: str, ink: tuple, size: int = NORMAL, bold: bool = False) -> None:
         """Write a paragraph over the whole width."""
         font = _font(size, bold)
-        for line in wrapped(text, font, self.width - 2 * MARGIN):
+        for line in wrap_text(text, font, self.width - 2 * MARGIN):
             self.pen.text((MARGIN, self.y), line, fill=ink, font=font)
             self.y += round(size * LINE)
 
@@ -96,7 +96,7 @@ class Page:
         picture = Image.fromarray(patch).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
         self.image.paste(picture, (left, self.y))
         font, step = _font(NORMAL, bold=True), round(NORMAL * LINE)
-        lines = wrapped(tile.flag, font, SIDE - 8)
+        lines = wrap_text(tile.flag, font, SIDE - 8)
         for n, line in enumerate(reversed(lines)):
             foot = self.y + SIDE - n * step
             self.pen.rectangle((left, foot - step, left + SIDE - 1, foot - 1), fill=FLAG)
@@ -115,7 +115,7 @@ def draw_sheet(sheet: Sheet, patches: dict[int, np.ndarray], atlas: Atlas) -> Im
     patches
         Id to what the network sees of the cell, (side, side, 3) uint8.
     """
-    page = Page()
+    page = Canvas()
     place, title, judged = sheet.heading
     page.write(atlas.notice.upper(), NOTICE, bold=True)
     page.write(place, INK, LARGE, bold=True)
@@ -132,17 +132,17 @@ def draw_sheet(sheet: Sheet, patches: dict[int, np.ndarray], atlas: Atlas) -> Im
 def save_sheet(picture: Image.Image, path: Path) -> None:
     """Write a JPEG of at most 80 kB, or of the least quality where that is larger still."""
     for quality in QUALITIES:
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             picture.save(beside, "JPEG", quality=quality, progressive=True)
         if path.stat().st_size <= BYTES:
             return
 
 
-class Seen:
+class PatchSource:
     """What the network sees of each cell, read from a patch store as it is asked for."""
 
     def __init__(self, store: Path) -> None:
-        self.store, self.side = store, passport(store, PATCHES)["seen"]
+        self.store, self.side = store, provenance(store, PATCHES)["seen"]
         self.places = pd.Series(np.arange(len(ids := read_ids(store))), index=ids)
 
     def read(self, cells: list[int]) -> dict[int, np.ndarray]:
@@ -162,7 +162,7 @@ def make_sheets(atlas: Atlas, store: Path, folder: Path) -> pd.DataFrame:
     data frame with columns kind, model, head, domain, scanner, file, cells, what, bytes, shown
         file: the name within the folder; cells: how many are shown; shown: a list of their ids
     """
-    seen, lines = Seen(store), []
+    seen, lines = PatchSource(store), []
     folder.mkdir(parents=True, exist_ok=True)
     for sheet in plan_sheets(atlas):
         path = folder / sheet.file

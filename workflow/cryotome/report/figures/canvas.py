@@ -9,16 +9,16 @@ from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.core.files import written_whole
-from cryotome.study.styles import Look
+from cryotome.core.files import atomic_write
+from cryotome.study.styles import Style
 
 
-def looks_of(about: Card) -> dict[str, Look]:
+def styles_of(about: Card) -> dict[str, Style]:
     """Return the look of every row, by `model + head`."""
-    return {row: Look(**look) for row, look in about["looks"].items()}
+    return {row: Style(**look) for row, look in about["looks"].items()}
 
 
-def noticed(figure: Figure, notice: str) -> Figure:
+def add_synthetic_notice(figure: Figure, notice: str) -> Figure:
     """Write over a figure that its tissue is synthetic, where it is; `notice` is empty else."""
     if notice:
         figure.text(
@@ -50,14 +50,14 @@ def draw_sheet(pictures: dict[str, np.ndarray], title: str, notice: str) -> Figu
         at = {"transform": line[0].transAxes, "ha": "right", "va": "center"}
         line[0].text(-0.12, 0.5, textwrap.fill(name, 20), **at)
     figure.suptitle(title)
-    return noticed(figure, notice)
+    return add_synthetic_notice(figure, notice)
 
 
 def save_figure(figure: Figure, *paths: Path) -> None:
     """Write a figure as PDF or PNG without dates, so that equal figures are equal files."""
     undated = {".pdf": "CreationDate", ".png": "Software"}
     for path in paths:
-        with written_whole(path) as beside:
+        with atomic_write(path) as beside:
             figure.savefig(
                 beside,
                 format=path.suffix[1:],

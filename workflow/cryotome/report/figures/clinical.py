@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.evaluation.clinical.mitotic_counts import once_each
-from cryotome.evaluation.clinical.regions import pools
-from cryotome.report.figures.canvas import noticed
+from cryotome.evaluation.clinical.mitotic_counts import deduplicate_tests
+from cryotome.evaluation.clinical.regions import pooled_schemes
+from cryotome.report.figures.canvas import add_synthetic_notice
 from cryotome.study.statistical_unit import UNKNOWN, unit_of
 
 ACROSS = 6  # panels beside each other
@@ -35,7 +35,9 @@ Pair = tuple[str, str]
 
 def _pooled(table: pd.DataFrame) -> pd.DataFrame:
     """Return the lines of schemes that are pooled under no other name."""
-    return table[np.array([pools(scheme)[-1] == scheme for scheme in table["scheme"]], dtype=bool)]
+    return table[
+        np.array([pooled_schemes(scheme)[-1] == scheme for scheme in table["scheme"]], dtype=bool)
+    ]
 
 
 def _kinds(table: pd.DataFrame) -> list[Pair]:
@@ -64,7 +66,7 @@ def _shown(kinds: list[Pair]) -> list[Pair]:
 def _titled(about: Card, scheme: str, where: str) -> str:
     """Name a scheme for people; `from_*` by what its schemes have in common."""
     schemes = about["schemes"].items()
-    title = next(title for name, title in schemes if scheme in pools(name))
+    title = next(title for name, title in schemes if scheme in pooled_schemes(name))
     return f"{title}, {PLACES[where]}"
 
 
@@ -102,7 +104,7 @@ def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
     titles = {_titled(about, *kind): colour for kind, colour in colours.items()}
     unit = f" Intervals over {unit_of(about)}." * bool(about.get("unknown_slides"))
     _legend(figure, titles, alike=bool((sums["note"] != "").any()), unit=unit)
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])
 
 
 def _draw_sheet(axes: np.ndarray, parts: list[pd.DataFrame], labels: Card, colours: dict) -> None:
@@ -165,7 +167,7 @@ def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
         figure = plt.figure(figsize=(6, 2))
         said = NOTHING if unit_of(about) == UNKNOWN else NO_REGION
         figure.text(0.5, 0.5, said, ha="center", va="center")
-        return noticed(figure, about["notice"])
+        return add_synthetic_notice(figure, about["notice"])
     widest = max(len(about["domains"][dataset]) for dataset, _ in blocks)
     size = (2.5 * widest + 1.2, len(blocks) * (2.3 * len(rows) + 0.6))
     figure = plt.figure(figsize=size, layout="constrained")
@@ -176,7 +178,7 @@ def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
         axes = sheet.subplots(len(rows), widest, squeeze=False, sharex="col", sharey="col")
         found = _of_kind(limits[limits["dataset"] == dataset], kind)
         regions = counts[(counts["dataset"] == dataset) & (counts["where"] == kind[1])]
-        regions = regions[[kind[0] in pools(name) for name in regions["scheme"]]]
+        regions = regions[[kind[0] in pooled_schemes(name) for name in regions["scheme"]]]
         for line, row in zip(axes, rows, strict=True):
             mine, limit = (table[_rows_of(table) == row] for table in (regions, found))
             _draw_row(line, mine, limit, about["domains"][dataset])
@@ -186,11 +188,11 @@ def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
         sheet.supylabel(f"counted − annotated, {unit}", fontsize=9)
     unit = f"\nUnit of the intervals: {unit_of(about)}." * bool(about.get("unknown_slides"))
     figure.text(0.5, -0.01, CAPTION + unit, ha="center", va="top", fontsize=8)
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])
 
 
 def _draw_row(line: np.ndarray, regions: pd.DataFrame, limits: pd.DataFrame, titles: Card) -> None:
-    points = once_each(regions)
+    points = deduplicate_tests(regions)
     for axis, (domain, title) in zip(line, titles.items(), strict=False):
         part, found = points[points["domain"] == domain], limits[limits["domain"] == domain]
         if len(found):

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.canvas import looks_of, noticed
+from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
 from cryotome.study.statistical_unit import unit_of
 from cryotome.study.variants import TOKENS
 
@@ -38,7 +38,7 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Figure:
     columns = [how for how in sweep["poolings"] if (table["pooling"] == how).any()] or [""]
     places = list(dict.fromkeys(table[PANEL].itertuples(index=False, name=None)))
     rows = table["base_model"] + " + " + table["head"]
-    looks, keys = looks_of(about), table["model"] + " + " + table["head"]
+    looks, keys = styles_of(about), table["model"] + " + " + table["head"]
     # a line is a model under its poolings: it looks as the first of them
     colours = {row: looks[key].colour for row, key in reversed(list(zip(rows, keys, strict=True)))}
     colours = {row: colours[row] for row in dict.fromkeys(rows)}
@@ -62,7 +62,7 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Figure:
     where: Card = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
     note = "dashed: returns no tokens" if swept.any() and not swept.all() else None
     figure.legend(handles, names, title=note, **where)
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])
 
 
 def _label(row: str, sweep: Card, about: Card) -> str:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.canvas import looks_of, noticed
+from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
 
 WHERE = {"in_mean": "in domain", "out_mean": "out of domain"}
 ALONE = {"in_mean": "all test cells"}  # of a dataset that is not in Table 2
@@ -53,7 +53,7 @@ def draw_costs(table: pd.DataFrame, about: Card) -> Figure:
     sns.set_theme(style="whitegrid", context="paper")
     datasets = list(dict.fromkeys(table["dataset"])) or [""]
     labels = about["labels"]
-    colours = {row: look.colour for row, look in looks_of(about).items()}
+    colours = {row: look.colour for row, look in styles_of(about).items()}
     size = (4.2 * len(WHERE) + 2.6, 3.6 * len(datasets))
     figure, axes = plt.subplots(
         len(datasets), len(WHERE), layout="constrained", figsize=size, squeeze=False, sharey="row"
@@ -74,7 +74,7 @@ def draw_costs(table: pd.DataFrame, about: Card) -> Figure:
         line[0].set_ylabel("AUROC")
         seen |= set(part.dropna(subset="x")["kind"])
     _legend(figure, colours, labels, seen)
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])
 
 
 def _draw_panel(axis: Axes, part: pd.DataFrame, name: str, colours: dict) -> None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.canvas import looks_of, noticed
+from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
 
 ROW = ["dataset", "model", "head"]
 
@@ -46,7 +46,7 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
     titles, schemes = about["datasets"], about["schemes"]
     panels = list(dict.fromkeys(zip(table["dataset"], table["scheme"], strict=True)))
     rows = list(dict.fromkeys(table["row"]))
-    looks = {about["labels"][row]: look for row, look in looks_of(about).items()}
+    looks = {about["labels"][row]: look for row, look in styles_of(about).items()}
     figure, axes = plt.subplots(
         1,
         len(panels),
@@ -84,7 +84,7 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
         )
         names.append("published (Ganz et al. 2024)")
     figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])
 
 
 def figure2_data(scores: pd.DataFrame, about: Card) -> pd.DataFrame:
@@ -146,4 +146,4 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
         figure.colorbar(
             line[-1].collections[0], ax=line, label="AUROC, mean ± SD over folds", shrink=0.8
         )
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.canvas import looks_of, noticed
+from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
 from cryotome.study.colorectal import notice_of
 from cryotome.study.styles import COLOURS
 
@@ -46,7 +46,7 @@ def published_hours(texts: pd.DataFrame) -> dict[str, float]:
     return hours
 
 
-def spent_of(notes: Card) -> Card:
+def cumulative_hours(notes: Card) -> Card:
     """Return the hours of a finetuning and their unit, from what stands beside its weights."""
     unit = "gpu_hours" if "gpu_hours" in notes else "core_hours"
     said = {"gpu_hours": "GPU-hours", "core_hours": "core-hours"}
@@ -146,7 +146,7 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
     Encoders that have seen no tissue stand at the left, beside each other.
     """
     panels = list(dict.fromkeys(table["panel"]))
-    looks = looks_of(about)
+    looks = styles_of(about)
     fills = dict(zip(dict.fromkeys(table["head"]), FILLS, strict=False))
     known = table["hours"].dropna()
     first, last = (known.min(), known.max()) if len(known) else (1.0, 1.0)
@@ -173,7 +173,7 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
         axis.set_xlim(start / 5, 10.0 ** (max(decades) + 0.3))
         axis.set_xlabel(f"training on tissue, {' or '.join(sorted(set(table['unit'])))}")
     _below(figure, axes)
-    return noticed(figure, notice_of(about))
+    return add_synthetic_notice(figure, notice_of(about))
 
 
 def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) -> pd.DataFrame:
@@ -214,7 +214,7 @@ def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) ->
     return pd.concat(parts, ignore_index=True)[[*columns, "chosen"]]
 
 
-def held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -> pd.DataFrame:
+def is_held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -> pd.DataFrame:
     """Return what patches held out of a finetuning's looks said of its checkpoints.
 
     Parameters
@@ -262,4 +262,4 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
         axis.set_xticks(sorted(set(mine["iteration"])))
         axis.set_title(f"{letter}) {TITLES[panel]}", fontsize=9)
     _below(figure, axes)
-    return noticed(figure, notice_of(about, about["courses"]))
+    return add_synthetic_notice(figure, notice_of(about, about["courses"]))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.canvas import looks_of, noticed
+from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
 from cryotome.study.statistical_unit import unit_of
 
 GAP = 0.04  # between two ranks that are written beside points, of the height of a panel
@@ -47,7 +47,7 @@ def draw_learning(
     """
     whole = intervals[intervals["tested"] == "all"]
     panels = list(dict.fromkeys(zip(curves["dataset"], curves["scheme"], strict=True)))
-    labels, looks = about["labels"], looks_of(about)
+    labels, looks = about["labels"], styles_of(about)
     figure, axes = _panels(len(panels))
     for axis, (dataset, scheme) in zip(axes, panels, strict=True):
         tables = (whole, crossed, curves)
@@ -64,7 +64,7 @@ def draw_learning(
         axis.minorticks_off()
     axes[0].set_ylabel(f"AUROC, 95 % over {unit_of(about)}")
     _legend(figure, axes[0])
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])
 
 
 def _mark(axis: Axes, crossed: pd.DataFrame, curves: pd.DataFrame, colours: dict) -> None:
@@ -85,7 +85,7 @@ def draw_orders(table: pd.DataFrame, about: Card) -> Figure:
     panels = list(dict.fromkeys(zip(table["dataset"], table["where"], strict=True)))
     heads = list(dict.fromkeys(table["head"]))
     models = list(dict.fromkeys(table["model"]))
-    looks = {row.split(" + ")[0]: look for row, look in reversed(looks_of(about).items())}
+    looks = {row.split(" + ")[0]: look for row, look in reversed(styles_of(about).items())}
     colours = {model: looks[model].colour for model in models}
     figure, axes = _panels(len(panels), width=0.75 * len(heads) + 2)
     for axis, (dataset, where) in zip(axes, panels, strict=True):
@@ -102,7 +102,7 @@ def draw_orders(table: pd.DataFrame, about: Card) -> Figure:
         axis.set_title(f"{_title(about, dataset, 40)}\n{place}", fontsize=9)
     axes[0].set_ylabel("AUROC as in Table 2; number: rank")
     _legend(figure, axes[0])
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])
 
 
 def _write_ranks(axis: Axes, part: pd.DataFrame, heads: list[str], colours: dict) -> None:
@@ -110,7 +110,7 @@ def _write_ranks(axis: Axes, part: pd.DataFrame, heads: list[str], colours: dict
     gap = GAP * float(np.ptp([0.5, *part["auroc"].dropna()]) or 1)  # the panel reaches 0.5
     for x, head in enumerate(heads):
         column = part[part["head"] == head].dropna(subset="auroc").sort_values("auroc")
-        heights = spread_out(column["auroc"].to_numpy(), gap)
+        heights = dodge_labels(column["auroc"].to_numpy(), gap)
         side, align = (-5, "right") if x == 0 else (5, "left")  # where no line leaves the point
         look: Card = {"va": "center", "ha": align, "fontsize": 7, "textcoords": "offset points"}
         for line, height in zip(column.to_dict("records"), heights, strict=True):
@@ -119,10 +119,10 @@ def _write_ranks(axis: Axes, part: pd.DataFrame, heads: list[str], colours: dict
     axis.margins(x=0.12)
 
 
-def spread_out(values: np.ndarray, gap: float) -> np.ndarray:
+def dodge_labels(values: np.ndarray, gap: float) -> np.ndarray:
     """Move sorted values apart until neighbours differ by a gap, each cluster about its mean.
 
-    >>> spread_out(np.array([1.0, 1.0, 5.0]), 2.0).tolist()
+    >>> dodge_labels(np.array([1.0, 1.0, 5.0]), 2.0).tolist()
     [0.0, 2.0, 5.0]
     """
     clusters: list[tuple[float, int]] = []  # mean of the values, how many
@@ -164,11 +164,11 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
             axis.invert_yaxis()
             axis.set_xlabel(f"mean rank, 1 is best ({part['note'].iloc[0]})")
         else:
-            looks = looks_of(about)
+            looks = styles_of(about)
             colours = {label: looks[row].colour for row, label in about["labels"].items()
                        if row in looks}  # fmt: skip
             _differences(axis, mean, wide.rename(columns=about["labels"]), colours)
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])
 
 
 def _differences(axis: Axes, mean: pd.Series, values: pd.DataFrame, colours: dict) -> None:
@@ -188,7 +188,7 @@ def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
     """
     panels = list(dict.fromkeys(table["dataset"]))
     rows = list(dict.fromkeys(table["row"]))
-    labels, looks = about["labels"], looks_of(about)
+    labels, looks = about["labels"], styles_of(about)
     figure, axes = _panels(len(panels), width=5.2)
     for axis, dataset in zip(axes, panels, strict=True):
         part = table[table["dataset"] == dataset]
@@ -206,4 +206,4 @@ def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
         axis.set_title(_title(about, dataset, 50), fontsize=9)
     axes[0].set_ylabel("AUROC within domains, 95 % over slides")
     _legend(figure, axes[0])
-    return noticed(figure, about["notice"])
+    return add_synthetic_notice(figure, about["notice"])

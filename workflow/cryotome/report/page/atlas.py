@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from cryotome.report.page.charts import Picture, finish, matrix, tips
-from cryotome.report.page.grids import Cell, Grid, number, plain, text_of, words
-from cryotome.report.page.results import Gathered, Missing, Source
+from cryotome.report.page.charts import Picture, matrix, tips, with_theme
+from cryotome.report.page.grids import Cell, Grid, as_text, number, text_of, words
+from cryotome.report.page.results import FileLink, MissingFile, StudyResults
 from cryotome.report.page.sections import Section, panel
 from cryotome.study.statistical_unit import UNKNOWN
 
@@ -41,7 +41,7 @@ class Sheet:
     anchor: str = ""
 
 
-def atlas(g: Gathered) -> Section:
+def atlas(g: StudyResults) -> Section:
     """Show sheets of errors, disagreements, agreement of rows, and files for QuPath."""
     sheets, grids, pictures, missing, left = [], [], [], [], BUDGET
     for dataset in g.about["cards"]["datasets"]:
@@ -62,19 +62,19 @@ def atlas(g: Gathered) -> Section:
     return Section("atlas", "Error atlas", said, grids, pictures, missing, sheets)
 
 
-def _missing(g: Gathered, dataset: str) -> list[Missing]:
+def _missing(g: StudyResults, dataset: str) -> list[MissingFile]:
     name = f"atlas/{dataset}/cells.csv"
     if dataset not in g.about["atlases"]:
         return []
     why = next((f.why for f in g.failed if f.rule == RULE), "")
-    return [Missing(name, RULE, why or "not made yet", g.command(name))]
+    return [MissingFile(name, RULE, why or "not made yet", g.command(name))]
 
 
-def _source(g: Gathered, file: str) -> Source:
+def _source(g: StudyResults, file: str) -> FileLink:
     return g.elsewhere(g.folder / file, RULE)
 
 
-def _sheets(table: pd.DataFrame, g: Gathered, left: int) -> tuple[list[Sheet], int]:
+def _sheets(table: pd.DataFrame, g: StudyResults, left: int) -> tuple[list[Sheet], int]:
     """Return the sheets, in the page while the budget lasts, and what is left of it."""
     found: list[Sheet] = []
     for line in table.to_dict("records"):
@@ -100,7 +100,7 @@ def _embedded(path: Path) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _slides(g: Gathered, dataset: str) -> list[Grid]:
+def _slides(g: StudyResults, dataset: str) -> list[Grid]:
     name = f"atlas/{dataset}/slides.csv"
     table = g.table(name)
     if table is None:
@@ -119,7 +119,7 @@ def _slides(g: Gathered, dataset: str) -> list[Grid]:
     return [Grid(title, heads, rows, _source(g, name), folded=True)]
 
 
-def _agreement(g: Gathered, dataset: str) -> list[Picture]:
+def _agreement(g: StudyResults, dataset: str) -> list[Picture]:
     name = f"atlas/{dataset}/agreement.csv"
     table = g.table(name)
     if table is None:
@@ -135,8 +135,8 @@ def _agreement(g: Gathered, dataset: str) -> list[Picture]:
                    titles=("", "", "Cohen's kappa"), domain=(0.0, 1.0),
                    orders=(order, order))  # fmt: skip
     columns = ["row", "other", "kappa", "spearman", "both_right", "both_wrong"]
-    behind = plain(table[columns], panel(dataset, g), _source(g, name))
+    behind = as_text(table[columns], panel(dataset, g), _source(g, name))
     said = f"How far rows agree on {panel(dataset, g)}: Cohen's kappa of their calls."
-    spec = finish(chart, height=80 + 26 * len(order), rows=False)
+    spec = with_theme(chart, height=80 + 26 * len(order), rows=False)
     title = f"Agreement of rows, {panel(dataset, g)}"
     return [Picture(f"agreement-{dataset}", title, spec, said, behind, wide=len(order) > 8)]

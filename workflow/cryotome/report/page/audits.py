@@ -8,8 +8,8 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
-from cryotome.report.page.grids import Cell, Grid, lacking, number, parted, words
-from cryotome.report.page.results import Gathered
+from cryotome.report.page.grids import Cell, Grid, missing_cell, number, split_columns, words
+from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import where_cells
 
 # what is printed of a split: measure of its leakage to heading
@@ -41,18 +41,18 @@ def dropped(findings: pd.DataFrame, policies: Card) -> dict[str, set[int]]:
         Finding to `keep`, `drop` or `refuse`.
     """
     found: dict[str, set[int]] = {}
-    for finding, part in parted(findings, "finding"):
+    for finding, part in split_columns(findings, "finding"):
         if policies.get(finding) == "drop":
             out = {*part.loc[part["left_out"], "id"], *part.loc[part["other_left_out"], "other"]}
             found[str(finding)] = {int(id_) for id_ in out}
     return {finding: ids for finding, ids in found.items() if ids}
 
 
-def _audited(card: Card, g: Gathered) -> list[Cell]:
+def _audited(card: Card, g: StudyResults) -> list[Cell]:
     """Write which of a dataset's cells no split uses and why, and what is odd about the rest."""
     cells, path = (g.results / folder / f"{card['home']}.csv" for folder in ("cells", "audits"))
     if not (cells.exists() and path.exists()):
-        return [lacking(f"{path} is not made yet", g.command("table2.csv"))] * len(AUDITED)
+        return [missing_cell(f"{path} is not made yet", g.command("table2.csv"))] * len(AUDITED)
     findings, source = read_csv(path), g.elsewhere(path, "audit")
     out, meaning = dropped(findings, card["policies"]), g.about["findings"]
     gone = set().union(*out.values())
@@ -73,7 +73,7 @@ def _audited(card: Card, g: Gathered) -> list[Cell]:
     ]
 
 
-def audits(g: Gathered) -> list[Grid]:
+def audits(g: StudyResults) -> list[Grid]:
     """List what the audit of each dataset found, and what it took out of every split.
 
     None where no dataset has been audited yet.
@@ -94,7 +94,7 @@ def _leakage(folder: Path) -> dict[Path, pd.Series]:
     }
 
 
-def leaks(g: Gathered) -> list[Grid]:
+def leaks(g: StudyResults) -> list[Grid]:
     """List how many test cells of each scheme share something with training cells.
 
     None where no split has been audited yet.
@@ -106,7 +106,7 @@ def leaks(g: Gathered) -> list[Grid]:
         folds = _leakage(folder)
         place: dict[Any, Any] = {"dataset": dataset, "scheme": scheme}
         if not folds:
-            missing = lacking(f"no leakage below {folder} yet", g.command("table2.csv"))
+            missing = missing_cell(f"no leakage below {folder} yet", g.command("table2.csv"))
             rows.append([*where_cells(place, g), *[missing] * (1 + len(LEAKS))])
             continue
         found = True

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.report.page.grids import Grid
-from cryotome.study.styles import Look
+from cryotome.study.styles import Style
 
 HEIGHT = 260  # px
 LABEL = alt.ExprRef("windowSize()[0] < 640 ? 120 : 260")  # px that a row's name may take
@@ -43,7 +43,7 @@ class Picture:
     wide: bool = False
 
 
-def of_rows(looks: dict[str, Look], kind: str) -> Any:
+def row_chart(looks: dict[str, Style], kind: str) -> Any:
     """Return the encoding of a row's `colour`, `fill`, `mark` or `dash`, the same everywhere."""
     domain = list(looks)
     ranges = [getattr(looks[row], "colour" if kind == "fill" else kind) for row in domain]
@@ -63,7 +63,7 @@ def tips(**fields: str) -> list[alt.Tooltip]:
     ]
 
 
-def finish(chart: Any, *, height: int | None = HEIGHT, rows: bool = True) -> Card:
+def with_theme(chart: Any, *, height: int | None = HEIGHT, rows: bool = True) -> Card:
     """Turn a chart into a specification that fits its place, with the switch of rows."""
     if rows:
         chart = chart.add_params(alt.param(name="shown", value=[]))
@@ -76,7 +76,7 @@ def finish(chart: Any, *, height: int | None = HEIGHT, rows: bool = True) -> Car
 
 def lines(
     table: pd.DataFrame,
-    looks: dict[str, Look],
+    looks: dict[str, Style],
     *,
     x: alt.X,
     y: str = "auroc",
@@ -98,7 +98,7 @@ def lines(
     also
         Heights of what will be drawn on it.
     """
-    colour = of_rows(looks, "colour")
+    colour = row_chart(looks, "colour")
     seen = {"opacity": alt.OpacityValue(alt.expr(SHOWN))}
     ends = [v for c in (y, low, high) for v in table[c].dropna()] + ([floor] if floor else [])
     ends += [value for value in also if value == value]
@@ -108,13 +108,13 @@ def lines(
     base = alt.Chart(table).encode(x=x, color=colour)
     layers: list[Any] = [
         base.mark_line(strokeWidth=1.5).encode(
-            y=height, strokeDash=of_rows(looks, "dash"), detail="key:N", **seen
+            y=height, strokeDash=row_chart(looks, "dash"), detail="key:N", **seen
         ),
         base.mark_rule(strokeWidth=1).encode(
             y=alt.Y(f"{low}:Q", scale=scale), y2=f"{high}:Q", **seen
         ),
         base.mark_point(filled=True, size=70).encode(
-            y=height, shape=of_rows(looks, "mark"), tooltip=tip, **seen
+            y=height, shape=row_chart(looks, "mark"), tooltip=tip, **seen
         ),
     ]
     if floor is not None:
@@ -125,7 +125,7 @@ def lines(
 
 def spans(
     table: pd.DataFrame,
-    looks: dict[str, Look],
+    looks: dict[str, Style],
     *,
     value: str,
     title: str,
@@ -151,7 +151,7 @@ def spans(
     names = list(order) or list(dict.fromkeys(table["row"]))
     y = alt.Y("row:N", sort=names, title=None, axis=alt.Axis(labelLimit=LABEL))
     seen = {"opacity": alt.OpacityValue(alt.expr(SHOWN))}
-    base = alt.Chart(table).encode(y=y, color=of_rows(looks, "colour"))
+    base = alt.Chart(table).encode(y=y, color=row_chart(looks, "colour"))
     base = base.transform_filter(only) if only else base
     axis = alt.Scale(zero=False)
     layers: list[Any] = []
@@ -168,7 +168,7 @@ def spans(
         ),
         base.mark_point(filled=True, size=80).encode(
             x=alt.X(f"{value}:Q", title=title, scale=axis),
-            shape=of_rows(looks, "mark"), tooltip=tip, **seen,
+            shape=row_chart(looks, "mark"), tooltip=tip, **seen,
         ),
     ]  # fmt: skip
     return alt.layer(*layers)

@@ -5,9 +5,18 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cryotome.report.page.charts import Picture, finish, lines, tips
-from cryotome.report.page.grids import Cell, Grid, number, parted, plain, span, text_of, words
-from cryotome.report.page.results import Gathered
+from cryotome.report.page.charts import Picture, lines, tips, with_theme
+from cryotome.report.page.grids import (
+    Cell,
+    Grid,
+    as_text,
+    number,
+    span,
+    split_columns,
+    text_of,
+    words,
+)
+from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
 
 FILES = ["agreement.csv", "counts.csv", "operating.csv", "calibration.csv", "reliability.csv"]
@@ -22,7 +31,7 @@ SAID = [
 ]
 
 
-def pathologist(g: Gathered) -> Section:
+def pathologist(g: StudyResults) -> Section:
     """Show counts, operating points and calibration."""
     missing = g.missing(*FILES)
     grids = [grid for make in (_agreement, _operating, _calibration) if (grid := make(g))]
@@ -31,7 +40,7 @@ def pathologist(g: Gathered) -> Section:
     return Section("pathologist", "For the pathologist", said, grids, pictures, missing)
 
 
-def _place(line: dict[Any, Any], g: Gathered) -> list[Cell]:
+def _place(line: dict[Any, Any], g: StudyResults) -> list[Cell]:
     """Write row, dataset, training, and where it was tested."""
     dataset, where = str(line["dataset"]), str(line.get("where", ""))
     return [
@@ -42,11 +51,11 @@ def _place(line: dict[Any, Any], g: Gathered) -> list[Cell]:
     ]
 
 
-def _domain(dataset: str, domain: str, g: Gathered) -> str:
+def _domain(dataset: str, domain: str, g: StudyResults) -> str:
     return g.about["domains"].get(dataset, {}).get(domain, domain)
 
 
-def _agreement(g: Gathered) -> Grid | None:
+def _agreement(g: StudyResults) -> Grid | None:
     table, source = g.table("agreement.csv"), g.source("agreement.csv")
     if table is None:
         return None
@@ -64,7 +73,7 @@ def _agreement(g: Gathered) -> Grid | None:
     return Grid(title, heads, rows, source, folded=len(rows) > 20)
 
 
-def _operating(g: Gathered) -> Grid | None:
+def _operating(g: StudyResults) -> Grid | None:
     table, source = g.table("operating.csv"), g.source("operating.csv")
     if table is None:
         return None
@@ -88,7 +97,7 @@ def _operating(g: Gathered) -> Grid | None:
                 "another domain", heads, rows, source, folded=True)  # fmt: skip
 
 
-def _calibration(g: Gathered) -> Grid | None:
+def _calibration(g: StudyResults) -> Grid | None:
     table, source = g.table("calibration.csv"), g.source("calibration.csv")
     if table is None:
         return None
@@ -104,7 +113,7 @@ def _calibration(g: Gathered) -> Grid | None:
     return Grid("Calibration", heads, rows, source, folded=True)
 
 
-def _bland_altman(g: Gathered) -> list[Picture]:
+def _bland_altman(g: StudyResults) -> list[Picture]:
     """Draw every region of a row of Figure 2, and its limits, by domain as the reader chooses."""
     counts, agreed = g.table("counts.csv"), g.table("agreement.csv")
     if counts is None or agreed is None:
@@ -115,11 +124,11 @@ def _bland_altman(g: Gathered) -> list[Picture]:
     )
     return [
         _regions(str(dataset), part, agreed[agreed["dataset"] == dataset], g)
-        for dataset, part in parted(counts, "dataset")
+        for dataset, part in split_columns(counts, "dataset")
     ]
 
 
-def _placed(dataset: str, table: pd.DataFrame, g: Gathered) -> pd.DataFrame:
+def _placed(dataset: str, table: pd.DataFrame, g: StudyResults) -> pd.DataFrame:
     """Name row, training and domain of counts or of their limits for people."""
     training = [
         f"{cells_of(dataset, str(scheme), g)}, {PLACES[str(where)]}"
@@ -135,7 +144,7 @@ def _reach(*values: pd.Series) -> alt.Scale:
     return alt.Scale(domain=[float(known.min()), float(known.max())])
 
 
-def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: Gathered) -> Picture:
+def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: StudyResults) -> Picture:
     """Draw counted less annotated of each region; lines are those of agreement.csv."""
     unit = str(agreed["unit"].iloc[0]).replace("mm2", "mm²")
     if "mm²" in unit:
@@ -177,23 +186,23 @@ def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: Gather
         layers += rule.encode(y=f"{end}:Q", tooltip=tip)
     title, what = panel(dataset, g), g.about["cards"]["datasets"][dataset]["task"]
     columns = ["row", "training", "shown", "image", "annotated", "counted"]
-    behind = plain(table[columns].rename(columns={"shown": "domain"}), f"{title}, {unit}",
+    behind = as_text(table[columns].rename(columns={"shown": "domain"}), f"{title}, {unit}",
                    g.source("counts.csv"))  # fmt: skip
     said = f"Bland-Altman plot of counts, {title}: {table['image'].nunique()} regions; the lines "
     said += "are bias and 95 % limits of agreement of agreement.csv."
-    spec = finish(layers.add_params(*chosen), rows=False)
+    spec = with_theme(layers.add_params(*chosen), rows=False)
     name = f"Count of {what.split(' against ')[0]}, {title}"
     return Picture(f"bland-{dataset}", name, spec, said, behind)
 
 
-def _reliability(g: Gathered) -> list[Picture]:
+def _reliability(g: StudyResults) -> list[Picture]:
     table, source = g.table("reliability.csv"), g.source("reliability.csv")
     if table is None:
         return []
     table, pictures = named(table, g), []
     crossed = table["scheme"] == "from_*"
     table = table[crossed | ~table["dataset"].isin(set(table.loc[crossed, "dataset"]))]
-    for (dataset, where), part in parted(table, "dataset", "where"):
+    for (dataset, where), part in split_columns(table, "dataset", "where"):
         part = part[part["scheme"] == part["scheme"].iloc[0]].dropna(subset="mean_score")
         ends = {name: part[name].fillna(part["share_positive"]) for name in SHARES}
         part = part.assign(**ends)
@@ -208,8 +217,8 @@ def _reliability(g: Gathered) -> list[Picture]:
         scheme = cells_of(str(dataset), str(part["scheme"].iloc[0]), g)
         title = panel(str(dataset), g, scheme, PLACES[str(where)])
         columns = ["row", "bin", "n", "mean_score", "share_positive"]
-        behind = plain(part[columns], title, source)
+        behind = as_text(part[columns], title, source)
         said = f"Reliability, {title}: share of positive cells over the mean score of bins."
-        name, spec = f"reliability-{dataset}-{where}", finish(even + chart)
+        name, spec = f"reliability-{dataset}-{where}", with_theme(even + chart)
         pictures.append(Picture(name, f"Reliability, {title}", spec, said, behind))
     return pictures

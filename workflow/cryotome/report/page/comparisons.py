@@ -5,14 +5,23 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cryotome.report.page.charts import LABEL, Picture, finish, of_rows, spans, tips
-from cryotome.report.page.grids import Grid, number, p_value, parted, plain, span, text_of, words
-from cryotome.report.page.results import Gathered
+from cryotome.report.page.charts import LABEL, Picture, row_chart, spans, tips, with_theme
+from cryotome.report.page.grids import (
+    Grid,
+    as_text,
+    number,
+    p_value,
+    span,
+    split_columns,
+    text_of,
+    words,
+)
+from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
 from cryotome.study.statistical_unit import unit_of
 
 
-def differences(g: Gathered) -> Section:
+def differences(g: StudyResults) -> Section:
     """Draw every row against the reference, and the ranks over training domains."""
     table = g.table("comparisons.csv")
     title = "Differences"
@@ -48,7 +57,7 @@ def differences(g: Gathered) -> Section:
     ]  # fmt: skip
     grid = Grid("All differences from the reference", heads, rows, source, folded=True)
     said = f"{reference} minus every row, with 95 % intervals over {unit}."
-    name, spec = f"{reference} minus each row", finish(chart, height=height)
+    name, spec = f"{reference} minus each row", with_theme(chart, height=height)
     picture = Picture("differences-all", name, spec, said, grid, wide=True)
     text = [
         f"Above 0 the reference has the higher AUROC. Paired over {unit}, Holm-corrected over the "
@@ -58,14 +67,14 @@ def differences(g: Gathered) -> Section:
     return Section("differences", title, text, [], [picture, *ranks(g)], missing)
 
 
-def ranks(g: Gathered) -> list[Picture]:
+def ranks(g: StudyResults) -> list[Picture]:
     """Draw mean ranks over training domains, with bars over rows that do not differ."""
     table = g.table("ranks.csv")
     if table is None:
         return []
     table, source, intervals = named(table, g), g.source("ranks.csv"), g.table("intervals.csv")
     pictures = []
-    for tested, part in parted(table, "tested"):
+    for tested, part in split_columns(table, "tested"):
         part = part.sort_values("mean_rank")
         order, note = list(part["row"]), text_of(part["note"].iloc[0])
         base = alt.Chart(part).encode(y=alt.Y("row:N", sort=order, title=None,
@@ -75,7 +84,7 @@ def ranks(g: Gathered) -> list[Picture]:
         )
         x = alt.X("mean_rank:Q", title="mean rank, 1 is best", scale=alt.Scale(zero=False))
         chart: Any = base.mark_point(filled=True, size=80, opacity=1).encode(
-            x=x, tooltip=tip, color=of_rows(g.looks, "colour"), shape=of_rows(g.looks, "mark")
+            x=x, tooltip=tip, color=row_chart(g.looks, "colour"), shape=row_chart(g.looks, "mark")
         )
         groups = [] if note or intervals is None else _alike(intervals, str(tested))
         named_ = dict(zip(part["key"], part["row"], strict=True))
@@ -93,8 +102,8 @@ def ranks(g: Gathered) -> list[Picture]:
         joined = f" Grey bars join rows that do not differ ({len(groups)} groups)." * bool(groups)
         title = f"Mean ranks over training domains, {PLACES[str(tested)]}"
         said = f"{title}: {order[0]} ranks first.{joined} {note}".strip()
-        behind = plain(part[["row", "mean_rank", "blocks", "friedman_p", "note"]], title, source)
-        spec = finish(chart, height=40 + 24 * len(order), rows=False)
+        behind = as_text(part[["row", "mean_rank", "blocks", "friedman_p", "note"]], title, source)
+        spec = with_theme(chart, height=40 + 24 * len(order), rows=False)
         caption = f"{title} (critical difference, Nemenyi)" if groups else title
         pictures.append(Picture(f"ranks-{tested}", caption, spec, said, behind, wide=True))
     return pictures
@@ -104,9 +113,9 @@ def _alike(intervals: pd.DataFrame, tested: str) -> list[list[str]]:
     """Return the largest groups of rows that Nemenyi's test does not part, each by rank."""
     from scikit_posthocs import posthoc_nemenyi_friedman
 
-    from cryotome.evaluation.ranks import block_values
+    from cryotome.evaluation.ranks import values_by_block
 
-    values = block_values(intervals, tested)
+    values = values_by_block(intervals, tested)
     apart = posthoc_nemenyi_friedman(values)
     order = list(values.rank(axis=1, ascending=False).mean().sort_values().index)
     groups: list[list[str]] = []

@@ -4,13 +4,13 @@ from typing import Any
 
 import altair as alt
 
-from cryotome.report.page.charts import Picture, finish, lines, tips
-from cryotome.report.page.grids import Grid, number, parted, plain, span, text_of, words
-from cryotome.report.page.results import Gathered
+from cryotome.report.page.charts import Picture, lines, tips, with_theme
+from cryotome.report.page.grids import Grid, as_text, number, span, split_columns, text_of, words
+from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
 
 
-def context(g: Gathered) -> Section:
+def context(g: StudyResults) -> Section:
     """Draw AUROC against the side of the crop."""
     table, missing = g.table("context.csv"), g.missing("context.csv")
     title, source = "How much context", g.source("context.csv")
@@ -19,7 +19,7 @@ def context(g: Gathered) -> Section:
     table = named(table, g)
     pictures: list[Picture] = []
     blocks = ["base_dataset", "scheme", "fraction", "where"]
-    for (dataset, scheme, fraction, where), part in parted(table, *blocks):
+    for (dataset, scheme, fraction, where), part in split_columns(table, *blocks):
         x = alt.X("side:Q", title="side of the crop, px of the slide", scale=alt.Scale(zero=False),
                   axis=alt.Axis(values=sorted(set(part["side"]))))  # fmt: skip
         tip = tips(Row="row", Side="side:.0f", Pooling="pooling", AUROC="auroc:.3f", From="low:.3f",
@@ -28,9 +28,9 @@ def context(g: Gathered) -> Section:
         cells = f"{cells_of(str(dataset), str(scheme), g)}, {100 * fraction:g} %"
         name = panel(str(dataset), g, cells, PLACES[str(where)])
         columns = ["row", "side", "um", "pooling", "auroc", "low", "high", "n"]
-        behind = plain(part[columns], name, source)
+        behind = as_text(part[columns], name, source)
         said = f"AUROC over the side of the crop, {name}, {part['key'].nunique()} rows."
-        pictures.append(Picture(f"context-{len(pictures)}", name, finish(chart), said, behind))
+        pictures.append(Picture(f"context-{len(pictures)}", name, with_theme(chart), said, behind))
     rows = [
         [row_cell(line["key"], g), words(panel(line["base_dataset"], g)),
          words(cells_of(line["base_dataset"], line["scheme"], g)),

@@ -5,25 +5,25 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cryotome.report.page.charts import SHOWN, Picture, finish, of_rows, tips
-from cryotome.report.page.grids import Cell, Grid, number, parted, plain, text_of, words
-from cryotome.report.page.results import Gathered, Source
+from cryotome.report.page.charts import SHOWN, Picture, row_chart, tips, with_theme
+from cryotome.report.page.grids import Cell, Grid, as_text, number, split_columns, text_of, words
+from cryotome.report.page.results import FileLink, StudyResults
 from cryotome.report.page.sections import PLACES, Section, named, panel, row_cell
 
 WHERE = {"in": "in_mean", "out": "out_mean"}
 
 
-def hours(value: Any, source: Source) -> Cell:
+def hours(value: Any, source: FileLink) -> Cell:
     """Write hours with three digits; what is not known is an empty cell.
 
-    >>> source = Source("costs.csv", "tally", "costs.csv")
+    >>> source = FileLink("costs.csv", "tally", "costs.csv")
     >>> hours(0.001234, source).text, hours(0.0, source).text, hours(float("nan"), source).text
     ('0.00123', '0', '')
     """
     return number(value, source, text=f"{value:.3g}")
 
 
-def cost(g: Gathered) -> Section:
+def cost(g: StudyResults) -> Section:
     """Show what rows took, and AUROC against it."""
     table, missing = g.table("costs.csv"), g.missing("costs.csv", "ledger.csv")
     jobs = _jobs(g)
@@ -52,7 +52,7 @@ def cost(g: Gathered) -> Section:
     return Section("cost", "Cost", said, grids, _against(table, g), missing)
 
 
-def _jobs(g: Gathered) -> list[Grid]:
+def _jobs(g: StudyResults) -> list[Grid]:
     table, source = g.table("ledger.csv"), g.source("ledger.csv")
     if table is None:
         return []
@@ -71,11 +71,11 @@ def _jobs(g: Gathered) -> list[Grid]:
     return [Grid("What each rule took", heads, rows, source, folded=True)]
 
 
-def _against(table: pd.DataFrame, g: Gathered) -> list[Picture]:
+def _against(table: pd.DataFrame, g: StudyResults) -> list[Picture]:
     """Draw AUROC against GPU-hours, core-hours where no GPU ran; hollow: records are missing."""
     table, pictures = named(table, g), []
     table["whole"] = (table["missing"] + table["killed"]).eq(0).map({True: "all", False: "some"})
-    for dataset, part in parted(table, "dataset"):
+    for dataset, part in split_columns(table, "dataset"):
         on_gpu = (part["gpu_hours"] > 0).any()
         hours_, unit = ("gpu_hours", "GPU-hours") if on_gpu else ("core_hours", "core-hours")
         some = part[part[hours_] > 0]
@@ -87,17 +87,17 @@ def _against(table: pd.DataFrame, g: Gathered) -> list[Picture]:
             chart = _scatter(some, g, hours_, unit, column, place)
             left_out = [row for row in part["row"] if row not in set(some["row"])]
             title = panel(str(dataset), g, place)
-            behind = plain(some[["row", hours_, column, "whole"]], title, g.source("costs.csv"),
+            behind = as_text(some[["row", hours_, column, "whole"]], title, g.source("costs.csv"),
                            digits=5)  # fmt: skip
             said = f"AUROC over {unit}, {title}, {len(some)} rows; hollow: records are missing."
             said += f" Not drawn, for they have none: {', '.join(left_out)}." * bool(left_out)
             name, shown = f"cost-{dataset}-{where}", f"AUROC against {unit}, {title}"
-            pictures.append(Picture(name, shown, finish(chart), said, behind))
+            pictures.append(Picture(name, shown, with_theme(chart), said, behind))
     return pictures
 
 
 def _scatter(
-    table: pd.DataFrame, g: Gathered, hours_: str, unit: str, column: str, place: str
+    table: pd.DataFrame, g: StudyResults, hours_: str, unit: str, column: str, place: str
 ) -> alt.Chart:
     tip = tips(Row="row", AUROC=f"{column}:.3f", Hours=f"{hours_}:.3g", Records="whole",
                Device="device")  # fmt: skip
@@ -108,10 +108,10 @@ def _scatter(
             x=alt.X(f"{hours_}:Q", title=unit, scale=alt.Scale(type="log")),
             y=alt.Y(f"{column}:Q", title=f"AUROC {place}", scale=alt.Scale(zero=False)),
             tooltip=tip,
-            color=of_rows(g.looks, "colour"),
-            fill=of_rows(g.looks, "fill"),
+            color=row_chart(g.looks, "colour"),
+            fill=row_chart(g.looks, "fill"),
             fillOpacity=alt.condition("datum.whole == 'all'", alt.value(1), alt.value(0)),
-            shape=of_rows(g.looks, "mark"),
+            shape=row_chart(g.looks, "mark"),
             opacity=alt.OpacityValue(alt.expr(SHOWN)),
         )
     )

@@ -4,13 +4,13 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cryotome.report.page.charts import SHOWN, Picture, finish, lines, matrix, of_rows, tips
-from cryotome.report.page.grids import Grid, number, p_value, parted, plain, span, words
-from cryotome.report.page.results import Gathered
+from cryotome.report.page.charts import SHOWN, Picture, lines, matrix, row_chart, tips, with_theme
+from cryotome.report.page.grids import Grid, as_text, number, p_value, span, split_columns, words
+from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import Section, named, panel, row_cell, units
 
 
-def figure1(g: Gathered) -> Section:
+def figure1(g: StudyResults) -> Section:
     """Draw AUROC against the share of the training pool."""
     table, missing = g.table("figure1.csv"), g.missing("figure1.csv")
     title = "Figure 1: how much training data"
@@ -23,7 +23,7 @@ def figure1(g: Gathered) -> Section:
     table["printed"] = table["published_mean"].map("{:g}".format, na_action="ignore")
     table["n"] = [_trained_on(g, *k) for k in table[["dataset", "scheme", "fraction"]].to_numpy()]
     pictures = []
-    for (dataset, scheme), part in parted(table, "dataset", "scheme"):
+    for (dataset, scheme), part in split_columns(table, "dataset", "scheme"):
         ticks = sorted(part["share"].unique())
         x = alt.X("share:Q", title="share of the training pool, %",
                   scale=alt.Scale(type="log"), axis=alt.Axis(values=ticks, grid=False))  # fmt: skip
@@ -34,7 +34,7 @@ def figure1(g: Gathered) -> Section:
                       also=part["published_mean"])  # fmt: skip
         printed = part.dropna(subset="published_mean")
         if len(printed):
-            base = alt.Chart(printed).encode(x=x, color=of_rows(g.looks, "colour"))
+            base = alt.Chart(printed).encode(x=x, color=row_chart(g.looks, "colour"))
             chart += base.mark_point(shape="diamond", size=140).encode(
                 y="published_mean:Q", opacity=alt.OpacityValue(alt.expr(SHOWN))
             )
@@ -42,9 +42,11 @@ def figure1(g: Gathered) -> Section:
         title_ = panel(dataset, g, g.about["schemes"].get(scheme, scheme))
         known = f"{title_}; n: training cells of fold 0's split; interval: intervals.csv"
         split = g.elsewhere(g.results / "splits" / str(dataset) / str(scheme), "split")
-        behind = plain(part[columns], known, g.source("figure1.csv"), others={"n": split})
+        behind = as_text(part[columns], known, g.source("figure1.csv"), others={"n": split})
         said = f"AUROC over the share of training cells, {title_}: {_best(part)}"
-        pictures.append(Picture(f"figure1-{dataset}-{scheme}", title_, finish(chart), said, behind))
+        pictures.append(
+            Picture(f"figure1-{dataset}-{scheme}", title_, with_theme(chart), said, behind)
+        )
     text = ["Mean and SD over folds. Hollow diamonds: published. Hover for the clustered interval."]
     text += units(g)
     return Section("figure1", title, text, [], pictures)
@@ -60,7 +62,7 @@ def _best(part: pd.DataFrame) -> str:
     )
 
 
-def _spans_of(g: Gathered) -> pd.DataFrame:
+def _spans_of(g: StudyResults) -> pd.DataFrame:
     """Return the clustered interval in words, of every row and share."""
     table, keys = g.table("intervals.csv"), ["dataset", "scheme", "key", "fraction", "interval"]
     if table is None:
@@ -71,7 +73,7 @@ def _spans_of(g: Gathered) -> pd.DataFrame:
                        fraction=mine["fraction"].astype(float))[keys]  # fmt: skip
 
 
-def _trained_on(g: Gathered, dataset: str, scheme: str, fraction: float) -> float:
+def _trained_on(g: StudyResults, dataset: str, scheme: str, fraction: float) -> float:
     """Return the training cells of the first fold."""
     folder = g.results / "splits" / dataset / scheme
     for path in folder.glob("fraction=*/fold=0.csv"):
@@ -80,7 +82,7 @@ def _trained_on(g: Gathered, dataset: str, scheme: str, fraction: float) -> floa
     return np.nan
 
 
-def figure2(g: Gathered) -> Section:
+def figure2(g: StudyResults) -> Section:
     """Draw the matrices of training domain against test domain."""
     table, missing = g.table("figure2.csv"), g.missing("figure2.csv")
     title = "Figure 2: from one domain to another"
@@ -89,7 +91,7 @@ def figure2(g: Gathered) -> Section:
     table = table.drop(columns="row").pipe(named, g)
     low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
     pictures = []
-    for (dataset, row), part in parted(table, "dataset", "row"):
+    for (dataset, row), part in split_columns(table, "dataset", "row"):
         names = g.about["domains"][dataset]
         part = part.assign(
             trained=part["train_domain"].map(names).fillna(part["train_domain"]),
@@ -103,7 +105,7 @@ def figure2(g: Gathered) -> Section:
                        orders=(order, order))  # fmt: skip
         title_ = panel(dataset, g, row)
         columns = ["trained", "tested", "mean", "sd", "folds"]
-        behind = plain(part[columns], title_, g.source("figure2.csv"))
+        behind = as_text(part[columns], title_, g.source("figure2.csv"))
         home = part["train_domain"] == part["test_domain"]
         said = (
             f"AUROC of {title_}: {part.loc[home, 'mean'].mean():.2f} on the own domain, "
@@ -111,12 +113,12 @@ def figure2(g: Gathered) -> Section:
         )
         name = f"figure2-{dataset}-{part['key'].iloc[0]}".replace(" + ", "-")
         height = 60 + 34 * len(order)
-        spec = finish(chart, height=height, rows=False)
+        spec = with_theme(chart, height=height, rows=False)
         pictures.append(Picture(name, title_, spec, said, behind))
     return Section("figure2", title, ["AUROC, mean over folds."], [], pictures)
 
 
-def ladder(g: Gathered) -> Section:
+def ladder(g: StudyResults) -> Section:
     """Draw what each rung of the leakage ladder costs."""
     table, missing = g.table("ladder.csv"), g.missing("ladder.csv")
     title, source = "The leakage ladder", g.source("ladder.csv")
@@ -124,16 +126,18 @@ def ladder(g: Gathered) -> Section:
         return Section("ladder", title, missing=missing)
     table = named(table, g)
     pictures, rows = [], []
-    for dataset, part in parted(table, "dataset"):
+    for dataset, part in split_columns(table, "dataset"):
         x = alt.X("title:N", sort=list(dict.fromkeys(part["title"])), title=None,
                   axis=alt.Axis(labelAngle=0, labelLimit=110))  # fmt: skip
         tip = tips(Row="row", Rung="title", Training_cells="n_train:,.0f", AUROC="auroc:.3f",
                    From="low:.3f", To="high:.3f", Lost_since_the_first_rung="cost:.3f")  # fmt: skip
         chart = lines(part, g.looks, x=x, tip=tip, floor=0.5, title="AUROC within domains")
-        behind = plain(part[["row", "title", "auroc", "low", "high", "cost"]], str(dataset), source)
+        behind = as_text(
+            part[["row", "title", "auroc", "low", "high", "cost"]], str(dataset), source
+        )
         said = f"AUROC from rung to rung on {panel(dataset, g)}: {part['title'].nunique()} rungs."
         pictures.append(
-            Picture(f"ladder-{dataset}", panel(dataset, g), finish(chart), said, behind)
+            Picture(f"ladder-{dataset}", panel(dataset, g), with_theme(chart), said, behind)
         )
     for line in table.to_dict("records"):
         rows.append([

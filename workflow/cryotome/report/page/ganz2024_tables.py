@@ -2,13 +2,22 @@
 
 import pandas as pd
 
-from cryotome.report.page.grids import Cell, Grid, lacking, number, span, text_of, verdict, words
-from cryotome.report.page.results import Gathered
+from cryotome.report.page.grids import (
+    Cell,
+    Grid,
+    missing_cell,
+    number,
+    span,
+    text_of,
+    verdict,
+    words,
+)
+from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import Section, panel, row_cell, units, where_cells
 from cryotome.study.statistical_unit import as_unit
 
 
-def table2(g: Gathered) -> Section:
+def table2(g: StudyResults) -> Section:
     """Show Table 2: measured, interval, published and verdict side by side."""
     name = "table2.csv"
     table, why = g.table(name), {}
@@ -37,7 +46,7 @@ def table2(g: Gathered) -> Section:
             said = verdicts.get((*keys, f"auroc_{where}"), ("", "")) if whole else ("", "")
             printed = number(line[f"published_{where}"], source, digits=2,
                              sd=line[f"published_{where}_sd"])  # fmt: skip
-            cells.append(cell if cell.text else lacking(reason, g.command("table2.csv")))
+            cells.append(cell if cell.text else missing_cell(reason, g.command("table2.csv")))
             cells += [ends if whole else few, printed, verdict(*said)]
         lines.append(cells)
     heads = ["Row", "Dataset"]
@@ -53,7 +62,7 @@ def table2(g: Gathered) -> Section:
     return Section("table2", title, text, [Grid("Table 2", heads, lines, source)], [], missing)
 
 
-def _pooled(g: Gathered) -> dict[tuple[str, str, str], Cell]:
+def _pooled(g: StudyResults) -> dict[tuple[str, str, str], Cell]:
     table = g.table("intervals.csv")
     if table is None:
         return {}
@@ -64,7 +73,7 @@ def _pooled(g: Gathered) -> dict[tuple[str, str, str], Cell]:
     }
 
 
-def _verdicts(g: Gathered) -> dict[tuple[str, ...], tuple[str, str]]:
+def _verdicts(g: StudyResults) -> dict[tuple[str, ...], tuple[str, str]]:
     table = g.table("published.csv")
     if table is None:
         return {}
@@ -77,7 +86,7 @@ def _verdicts(g: Gathered) -> dict[tuple[str, ...], tuple[str, str]]:
     }
 
 
-def learning(g: Gathered) -> Section:
+def learning(g: StudyResults) -> Section:
     """List the fitted learning curves, and where the reference reaches each row."""
     table, crossed = g.table("learning.csv"), g.table("crossings.csv")
     title, missing = "Learning curves", g.missing("learning.csv", "crossings.csv")
@@ -107,7 +116,7 @@ def learning(g: Gathered) -> Section:
     return Section("learning", title, units(g), grids, [], missing)
 
 
-def encoders(g: Gathered) -> Section:
+def encoders(g: StudyResults) -> Section:
     """Show Table 1: what is printed of the encoders, and what is measured."""
     table, missing = g.table("table1.csv"), g.missing("table1.csv")
     title = "Table 1: the encoders"
@@ -130,7 +139,7 @@ def encoders(g: Gathered) -> Section:
     return Section("table1", title, [], [Grid("Table 1", heads, rows, source)], [], missing)
 
 
-def published(g: Gathered) -> Section:
+def published(g: StudyResults) -> Section:
     """List every published number of the study's rows beside the measured one."""
     source = g.source("published.csv")
     table, missing = g.table("published.csv"), g.missing("published.csv")

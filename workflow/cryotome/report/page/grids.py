@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from cryotome.report.page.results import Source
-from cryotome.study.styles import Look
+from cryotome.report.page.results import FileLink
+from cryotome.study.styles import Style
 
 LARGE = 60  # lines from which a table is folded until it is asked for
 VERDICTS = {"agrees": "✓", "differs": "≠", "not comparable": "–", "not measured": "–"}
@@ -34,7 +34,7 @@ class Cell:
     rule: str = ""
     why: str = ""
     kind: str = ""
-    look: Look | None = None
+    look: Style | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Grid:
     caption: str
     columns: list[str]
     lines: list[list[Cell]]
-    source: Source | None = None
+    source: FileLink | None = None
     folded: bool = False
 
     def __post_init__(self) -> None:
@@ -76,7 +76,7 @@ def is_number(value: Any) -> bool:
 
 
 def number(
-    value: Any, source: Source | None = None, *, digits: int = 3, sd: Any = None, text: str = ""
+    value: Any, source: FileLink | None = None, *, digits: int = 3, sd: Any = None, text: str = ""
 ) -> Cell:
     """Write a number, with its SD where there is one; empty where there is no number.
 
@@ -93,7 +93,7 @@ def number(
     return Cell(said, float(value), href, rule, kind="number")
 
 
-def span(low: Any, high: Any, source: Source | None = None, *, digits: int = 3) -> Cell:
+def span(low: Any, high: Any, source: FileLink | None = None, *, digits: int = 3) -> Cell:
     """Write an interval, sorted by its lower end.
 
     >>> span(0.5, 0.75, digits=2).text
@@ -106,7 +106,7 @@ def span(low: Any, high: Any, source: Source | None = None, *, digits: int = 3) 
     return Cell(said, float(low), href, rule, kind="number")
 
 
-def p_value(value: Any, source: Source | None = None) -> Cell:
+def p_value(value: Any, source: FileLink | None = None) -> Cell:
     """Write a p-value as papers do.
 
     >>> p_value(0.00001).text, p_value(0.0421).text
@@ -138,32 +138,32 @@ def text_of(value: Any) -> str:
     return "" if value is None or (isinstance(value, float) and math.isnan(value)) else str(value)
 
 
-def words(text: Any, look: Look | None = None, *, why: str = "") -> Cell:
+def words(text: Any, look: Style | None = None, *, why: str = "") -> Cell:
     """Write a text, behind a row's mark where it names one."""
     said = text_of(text)
     return Cell(said, said or None, look=look, why=why)
 
 
-def lacking(why: str, command: str = "") -> Cell:
+def missing_cell(why: str, command: str = "") -> Cell:
     """Write that a number is missing, why, and the command that makes it."""
     return Cell(
         "missing", None, why=". ".join(filter(None, [why.rstrip("."), command])), kind="missing"
     )
 
 
-def parted(table: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, pd.DataFrame]]:
+def split_columns(table: pd.DataFrame, *columns: str) -> Iterator[tuple[Any, pd.DataFrame]]:
     """Return each value of a column, or tuple of values, and its lines, in their order."""
     found: Any = table.groupby(list(columns) if len(columns) > 1 else columns[0], sort=False)
     yield from found
 
 
-def plain(
+def as_text(
     table: pd.DataFrame,
     caption: str,
-    source: Source | None,
+    source: FileLink | None,
     *,
     digits: int = 3,
-    others: dict[str, Source] | None = None,
+    others: dict[str, FileLink] | None = None,
 ) -> Grid:
     """Show a table as it is: the table behind a figure.
 

@@ -10,7 +10,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cryotome.core.cards import Card
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.report.page.atlas import Sheet, atlas
 from cryotome.report.page.clinical import pathologist
 from cryotome.report.page.comparisons import differences
@@ -18,16 +18,16 @@ from cryotome.report.page.context import context
 from cryotome.report.page.costs import cost
 from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
 from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
-from cryotome.report.page.results import Gathered
+from cryotome.report.page.results import StudyResults
 from cryotome.report.page.roth2024 import colorectal
 from cryotome.report.page.sections import Section
-from cryotome.report.page.summary import answer, run
+from cryotome.report.page.summary import headline, run
 from cryotome.study.statistical_unit import unit_of
-from cryotome.study.styles import COLOURS, MARKS, Look
+from cryotome.study.styles import COLOURS, MARKS, Style
 
-PARTS: list[Callable[[Gathered], Section]] = [
+PARTS: list[Callable[[StudyResults], Section]] = [
     run,
-    answer,
+    headline,
     table2,
     figure1,
     figure2,
@@ -57,11 +57,11 @@ assert set(SHAPES) == set(MARKS)
 BUNDLE = "window.drawn = (place, spec, options) => vegaEmbed(place, spec, options);"
 
 
-def mark(look: Look | Card | None) -> str:
+def mark(look: Style | Card | None) -> str:
     """Return a row's mark as SVG, hidden from screen readers: its name stands beside it."""
     if look is None:
         return ""
-    look = look if isinstance(look, Look) else Look(**look)
+    look = look if isinstance(look, Style) else Style(**look)
     names = {value: name for name, value in COLOURS.items()}
     return (
         f'<svg class="mark {names[look.colour]}" viewBox="0 0 12 12" aria-hidden="true">'
@@ -77,7 +77,7 @@ def grouped(sheets: list[Sheet]) -> list[tuple[str, list[Sheet]]]:
     return list(groups.items())
 
 
-def compose(g: Gathered) -> str:
+def compose(g: StudyResults) -> str:
     """Return the page as HTML."""
     loader = PackageLoader("cryotome.report.page", "parts")
     environment = Environment(
@@ -114,5 +114,7 @@ def write_page(page: Path, about: Card) -> None:
         Of `page_about`.
     """
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    with written_whole(page) as beside:
-        beside.write_text(compose(Gathered(page.parent, about | {"made": now})), encoding="utf-8")
+    with atomic_write(page) as beside:
+        beside.write_text(
+            compose(StudyResults(page.parent, about | {"made": now})), encoding="utf-8"
+        )

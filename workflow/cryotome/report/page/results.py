@@ -13,7 +13,7 @@ from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.runtime.failures import Failure, failures
 from cryotome.runtime.ledger import attempts, is_alive, place_of
-from cryotome.study.styles import Look
+from cryotome.study.styles import Style
 
 # the rule that makes each file of a study
 RULES = {
@@ -58,7 +58,7 @@ def _named(value: str) -> str:
 
 
 @dataclass(frozen=True)
-class Source:
+class FileLink:
     """Where a number came from.
 
     Attributes
@@ -73,7 +73,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingFile:
     """A file that is not there, why, and what makes it."""
 
     file: str
@@ -83,7 +83,7 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Gathered:
+class StudyResults:
     """The files of a study as they lie on disk.
 
     Attributes
@@ -136,24 +136,24 @@ class Gathered:
         """Whether the study makes this file."""
         return name in self.about["products"]
 
-    def source(self, name: str) -> Source:
+    def source(self, name: str) -> FileLink:
         """Return where a file of the study lies, and its rule."""
-        return Source(name, RULES[name], quote(f"../../studies/{self.folder.name}/{name}"))
+        return FileLink(name, RULES[name], quote(f"../../studies/{self.folder.name}/{name}"))
 
-    def elsewhere(self, path: Path, rule: str) -> Source:
+    def elsewhere(self, path: Path, rule: str) -> FileLink:
         """Return where another file below results lies."""
         beside = path.relative_to(self.results).as_posix()
-        return Source(beside, rule, quote(f"../../{beside}", safe="/="))
+        return FileLink(beside, rule, quote(f"../../{beside}", safe="/="))
 
-    def missing(self, *names: str) -> list[Missing]:
+    def missing(self, *names: str) -> list[MissingFile]:
         """Return those of the study's files that it should have and has not."""
         wanted = (name for name in names if self.expects(name))
         return [self._missing(name) for name in wanted if not (self.folder / name).exists()]
 
-    def _missing(self, name: str) -> Missing:
+    def _missing(self, name: str) -> MissingFile:
         rule = RULES[name]
         why = next((f.why for f in self.failed if f.rule == rule), "")
-        return Missing(name, rule, why or "not made yet", self.command(name))
+        return MissingFile(name, rule, why or "not made yet", self.command(name))
 
     def command(self, name: str) -> str:
         """Return the command that makes a file of the study."""
@@ -166,9 +166,9 @@ class Gathered:
         return self.about["labels"]
 
     @cached_property
-    def looks(self) -> dict[str, Look]:
+    def looks(self) -> dict[str, Style]:
         """The look of every row, by `model + head`."""
-        return {name: Look(**look) for name, look in self.about["looks"].items()}
+        return {name: Style(**look) for name, look in self.about["looks"].items()}
 
     def notes(self, dataset: str, model: str, head: str) -> Card:
         """Return what stands beside the first predictions of a row; nothing where it has none."""

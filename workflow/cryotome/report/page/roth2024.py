@@ -5,24 +5,24 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from cryotome.report.page.charts import Picture, finish, of_rows, tips
+from cryotome.report.page.charts import Picture, row_chart, tips, with_theme
 from cryotome.report.page.grids import (
     Cell,
     Grid,
-    lacking,
+    as_text,
+    missing_cell,
     number,
-    parted,
-    plain,
     span,
+    split_columns,
     verdict,
     words,
 )
-from cryotome.report.page.results import Gathered, Source
+from cryotome.report.page.results import FileLink, StudyResults
 from cryotome.report.page.sections import Section
 from cryotome.report.tables.roth2024 import slides_of_cohorts
 from cryotome.study.colorectal import notice_of
 from cryotome.study.statistical_unit import UNKNOWN
-from cryotome.study.styles import COLOURS, Look
+from cryotome.study.styles import COLOURS, Style
 
 TABLES = {
     "colorectal/table1.csv": "Table 1: a label of the patient from slides",
@@ -34,12 +34,12 @@ NAMES = {"cohort": "cohort", "external": "external", "balanced_accuracy": "balan
 FIGURES = ["colorectal/table3.csv", "colorectal/figure1.csv", "colorectal/figure2.csv"]
 
 
-def looks(g: Gathered) -> dict[str, Look]:
+def looks(g: StudyResults) -> dict[str, Style]:
     """Return every model's look."""
-    return {name: Look(**look) for name, look in g.about["colorectal"]["looks"].items()}
+    return {name: Style(**look) for name, look in g.about["colorectal"]["looks"].items()}
 
 
-def colorectal(g: Gathered) -> Section:
+def colorectal(g: StudyResults) -> Section:
     """Show the tables and figures of paper 002."""
     part = g.about["colorectal"]
     if not part:
@@ -58,14 +58,14 @@ def colorectal(g: Gathered) -> Section:
     return Section("colorectal", title, said, grids, pictures, g.missing(*names))
 
 
-def _table(g: Gathered, name: str) -> Grid | None:
+def _table(g: StudyResults, name: str) -> Grid | None:
     partial = name.replace(".csv", "_partial.csv")
     table = g.table(name)
     beside = g.source(name)
     if table is None:
         if (table := g.table(partial)) is None:
             return None
-        beside = Source(partial, "(a run that failed)", beside.href.replace(name, partial))
+        beside = FileLink(partial, "(a run that failed)", beside.href.replace(name, partial))
     kind = "slides" if name.endswith("table1.csv") else "patches"
     columns = list(g.about["colorectal"]["columns"][kind])
     rows, heads = [], ["Encoder", "Head"]
@@ -84,19 +84,19 @@ def _table(g: Gathered, name: str) -> Grid | None:
     return Grid(TABLES[name] + f" (unit: {UNKNOWN})" * bool(unknown), heads, rows, beside)
 
 
-def _measured(g: Gathered, line: dict, column: str, source: Source, name: str) -> list[Cell]:
+def _measured(g: StudyResults, line: dict, column: str, source: FileLink, name: str) -> list[Cell]:
     """Return value, interval, published value and verdict."""
     value = number(line[column], source, sd=line.get(f"{column}_sd"))
     if not value.text:
         why = line.get("why")
-        value = lacking(why if isinstance(why, str) else "not made yet", g.command(name))
+        value = missing_cell(why if isinstance(why, str) else "not made yet", g.command(name))
     printed, sd = line.get(f"{column}_published"), line.get(f"{column}_published_sd")
     shown = "" if pd.isna(printed) else f"{printed}" + ("" if pd.isna(sd) else f" ± {sd}")
     ends = span(line.get(f"{column}_low"), line.get(f"{column}_high"), source)
     return [value, ends, words(shown), verdict(line.get(f"{column}_verdict"))]
 
 
-def _sizes(g: Gathered) -> list[Grid]:
+def _sizes(g: StudyResults) -> list[Grid]:
     name = "colorectal/table3.csv"
     table, source = g.table(name), g.source(name)
     if table is None:
@@ -112,7 +112,7 @@ def _sizes(g: Gathered) -> list[Grid]:
     return [Grid("Table 3: the networks as built", [*heads, "Note"], rows, source)]
 
 
-def _hours(g: Gathered) -> list[Picture]:
+def _hours(g: StudyResults) -> list[Picture]:
     name = "colorectal/figure1.csv"
     table = g.table(name)
     if table is None:
@@ -120,7 +120,7 @@ def _hours(g: Gathered) -> list[Picture]:
     table["key"] = table["model"]
     models = looks(g)
     pictures: list[Picture] = []
-    for panel, part in parted(table, "panel"):
+    for panel, part in split_columns(table, "panel"):
         known = part.dropna(subset="hours")
         floor = known["hours"].min() / 10 if len(known) else 0.1
         trained = part["hours"].map("{:,.3g}".format, na_action="ignore")
@@ -138,32 +138,32 @@ def _hours(g: Gathered) -> list[Picture]:
         )
         y = alt.Y("value:Q", title=NAMES.get(part["quantity"].iloc[0], "AUROC"),
                   scale=alt.Scale(zero=False))  # fmt: skip
-        base = alt.Chart(part).encode(x=x, color=of_rows(models, "colour"))
+        base = alt.Chart(part).encode(x=x, color=row_chart(models, "colour"))
         chart: Any = base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
         chart += base.mark_point(size=80, opacity=1).encode(
-            y=y, shape=of_rows(models, "mark"), tooltip=tip,
-            fill=of_rows(models, "fill"),
+            y=y, shape=row_chart(models, "mark"), tooltip=tip,
+            fill=row_chart(models, "fill"),
             fillOpacity=alt.condition("datum.number == 'printed'", alt.value(0), alt.value(1)),
         )  # fmt: skip
         part = part.rename(columns={"source": "source of the hours"})
         shown = ["title", "head", "number", "hours", "unit", "source of the hours", "value", "low"]
-        behind = plain(part[[*shown, "high"]],
+        behind = as_text(part[[*shown, "high"]],
                        str(panel), g.source(name))  # fmt: skip
         best = part.sort_values("value").iloc[-1]
         said = f"{panel} over hours of training; highest is {best['title']}, {best['value']:.2f}."
         said += " Encoders without training on tissue stand at the left edge; hollow: printed."
         pictures.append(Picture(f"hours-{len(pictures)}", f"Figure 1, {panel}",
-                                finish(chart, rows=False), said, behind))  # fmt: skip
+                                with_theme(chart, rows=False), said, behind))  # fmt: skip
     return pictures
 
 
-def _course(g: Gathered) -> list[Picture]:
+def _course(g: StudyResults) -> list[Picture]:
     name = "colorectal/figure2.csv"
     table = g.table(name)
     if table is None:
         return []
     pictures = []
-    for panel, part in parted(table, "panel"):
+    for panel, part in split_columns(table, "panel"):
         part = part.assign(line=part["dataset"] + ", " + part["head"])
         tip = tips(Tested_on="dataset", Head="head", Iteration="iteration:,", Value="value:.3f",
                    From="low:.3f", To="high:.3f", Chosen_by_validation="chosen")  # fmt: skip
@@ -176,9 +176,9 @@ def _course(g: Gathered) -> list[Picture]:
                   scale=alt.Scale(zero=False))  # fmt: skip
         chart: Any = base.mark_line().encode(y=y) + base.mark_rule().encode(y="low:Q", y2="high:Q")
         chart += base.mark_point(filled=True, size=70, opacity=1).encode(y=y, tooltip=tip)
-        behind = plain(part[["line", "iteration", "value", "low", "high", "chosen"]], str(panel),
+        behind = as_text(part[["line", "iteration", "value", "low", "high", "chosen"]], str(panel),
                        g.source(name))  # fmt: skip
         said = f"{panel} over the iterations of finetuning, {part['line'].nunique()} lines."
         pictures.append(Picture(f"course-{panel}", f"Figure 2, {panel}",
-                                finish(chart, rows=False), said, behind))  # fmt: skip
+                                with_theme(chart, rows=False), said, behind))  # fmt: skip
     return pictures

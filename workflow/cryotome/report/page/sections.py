@@ -7,7 +7,7 @@ import pandas as pd
 
 from cryotome.report.page.charts import Picture
 from cryotome.report.page.grids import Cell, Grid, words
-from cryotome.report.page.results import Gathered, Missing
+from cryotome.report.page.results import MissingFile, StudyResults
 from cryotome.study.statistical_unit import unit_of
 
 PLACES = {"in": "in domain", "out": "out of domain", "all": "all cells", "domains": "per domain"}
@@ -30,30 +30,30 @@ class Section:
     said: list[str] = field(default_factory=list)
     grids: list[Grid] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
-    missing: list[Missing] = field(default_factory=list)
+    missing: list[MissingFile] = field(default_factory=list)
     sheets: list[Any] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.said or self.grids or self.pictures or self.missing or self.sheets)
 
 
-def named(table: pd.DataFrame, g: Gathered) -> pd.DataFrame:
+def named(table: pd.DataFrame, g: StudyResults) -> pd.DataFrame:
     """Give a table the columns `key` (model + head) and `row` (its name for people)."""
     key = table["row"] if "row" in table else table["model"] + " + " + table["head"]
     return table.assign(key=key, row=key.map(g.labels).fillna(key))
 
 
-def row_cell(key: str, g: Gathered) -> Cell:
+def row_cell(key: str, g: StudyResults) -> Cell:
     """Write a row's name behind its mark."""
     return words(g.labels.get(key, key), g.looks.get(key))
 
 
-def panel(dataset: str, g: Gathered, *more: str) -> str:
+def panel(dataset: str, g: StudyResults, *more: str) -> str:
     """Title a figure by its dataset."""
     return ", ".join([g.about["datasets"].get(dataset, dataset).split(":")[0], *more])
 
 
-def cells_of(dataset: str, scheme: str, g: Gathered) -> str:
+def cells_of(dataset: str, scheme: str, g: StudyResults) -> str:
     """Say which cells a scheme trains on."""
     known = {"*": "each single domain"} | g.about["domains"].get(dataset, {})
     for prefix, said in (("from_", "trained on"), ("except_", "trained on all but")):
@@ -64,7 +64,7 @@ def cells_of(dataset: str, scheme: str, g: Gathered) -> str:
     return g.about["schemes"].get(scheme, scheme)
 
 
-def units(g: Gathered) -> list[str]:
+def units(g: StudyResults) -> list[str]:
     """Say of which datasets intervals are over images, for their slides are not known."""
     if not g.about.get("unknown_slides"):
         return []
@@ -72,7 +72,7 @@ def units(g: Gathered) -> list[str]:
             "independent, so that these intervals are too narrow."]  # fmt: skip
 
 
-def where_cells(line: dict[Any, Any], g: Gathered) -> list[Cell]:
+def where_cells(line: dict[Any, Any], g: StudyResults) -> list[Cell]:
     """Write the dataset of a line, and which cells were trained on."""
     dataset, scheme = str(line["dataset"]), str(line["scheme"])
     return [words(panel(dataset, g)), words(cells_of(dataset, scheme, g))]

@@ -7,25 +7,25 @@ from cryotome.report.page.audits import audits, leaks
 from cryotome.report.page.grids import (
     Cell,
     Grid,
-    lacking,
+    missing_cell,
     number,
     p_value,
-    parted,
     span,
+    split_columns,
     text_of,
     words,
 )
-from cryotome.report.page.results import Gathered
+from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, panel, row_cell, units
 from cryotome.study.statistical_unit import UNKNOWN, unit_of
 
 
-def datasets(g: Gathered) -> Grid:
+def datasets(g: StudyResults) -> Grid:
     """List the datasets with the cells that were read."""
     rows = []
     for name, card in g.about["cards"]["datasets"].items():
         path = g.results / "cells" / f"{name}.csv"
-        cells: list[Cell] = [lacking(f"{path} is not made yet", g.command("table2.csv"))] * 3
+        cells: list[Cell] = [missing_cell(f"{path} is not made yet", g.command("table2.csv"))] * 3
         if path.exists():
             table, source = load_cells(path), g.elsewhere(path, "read_cells")
             counts = table["label"].value_counts()
@@ -40,7 +40,7 @@ def datasets(g: Gathered) -> Grid:
     return Grid("Datasets", [*heads, "Licence"], rows)
 
 
-def rows_run(g: Gathered) -> Grid:
+def rows_run(g: StudyResults) -> Grid:
     """List the rows with the weights that made them, as their predictions say."""
     lines = []
     for model, head in g.about["order"]:
@@ -50,7 +50,7 @@ def rows_run(g: Gathered) -> Grid:
         weights = said.get("weights_sha256", "")
         kind = g.about["cards"]["models"][model]["weights"]
         shown = {"random": "random, drawn here", "none": "no network"}.get(kind, weights[:12])
-        known = words(shown, why=weights) if said else lacking("no predictions yet")
+        known = words(shown, why=weights) if said else missing_cell("no predictions yet")
         versions = ", ".join(f"{k} {v}" for k, v in said.get("versions", {}).items())
         device = str(said.get("device", ""))
         lines.append([row_cell(f"{model} + {head}", g), words(model), words(head), known,
@@ -59,7 +59,7 @@ def rows_run(g: Gathered) -> Grid:
     return Grid("Rows and their weights", heads, lines, folded=len(lines) > 12)
 
 
-def failed_jobs(g: Gathered) -> list[Grid]:
+def failed_jobs(g: StudyResults) -> list[Grid]:
     """List the jobs that have failed since their last success."""
     lines = [
         [words(f.rule), words(", ".join(f"{k} {v}" for k, v in f.wildcards.items())), words(f.why),
@@ -69,7 +69,7 @@ def failed_jobs(g: Gathered) -> list[Grid]:
     return [Grid("Jobs that failed", ["Rule", "Job", "Why", "Log"], lines)] if lines else []
 
 
-def run(g: Gathered) -> Section:
+def run(g: StudyResults) -> Section:
     """Say what was run."""
     about = g.about
     said = [f"Study {about['study']}, {about['summary']}.", f"Page made {about['made']}."]
@@ -81,7 +81,7 @@ def run(g: Gathered) -> Section:
     return Section("run", "What was run", said, grids)
 
 
-def answer(g: Gathered) -> Section:
+def headline(g: StudyResults) -> Section:
     """Hold the best frozen row against the reference, in domain and out of domain."""
     table = g.table("comparisons.csv")
     missing = g.missing("comparisons.csv")
@@ -93,7 +93,7 @@ def answer(g: Gathered) -> Section:
     alone = ~top["dataset"].isin(set(top.loc[crossed, "dataset"])) & (top["tested"] == "all")
     used = top[crossed | alone]
     lines = []
-    for (dataset, scheme, tested), part in parted(used, "dataset", "scheme", "tested"):
+    for (dataset, scheme, tested), part in split_columns(used, "dataset", "scheme", "tested"):
         best: Any = part.sort_values("difference").iloc[0]
         lines.append([
             words(panel(dataset, g)), words(f"{cells_of(dataset, scheme, g)}, {PLACES[tested]}"),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryotome.runtime.ledger import ENDING, KILLED, attempts, behind_result
+from cryotome.runtime.ledger import ENDING, KILLED, attempts, attempts_for_result
 
 WILDCARDS = ["dataset", "scheme", "view", "model", "head", "fraction", "fold", "tiling", "slide"]
 WILDCARDS += ["part", "parts", "finetune", "record"]
@@ -42,7 +42,7 @@ def read_jobs(ledger: Path, named: dict[str, list[str]]) -> pd.DataFrame:
     found = []
     for path in sorted(ledger.glob(f"*/*{ENDING}")):
         made = attempts(path)
-        behind = behind_result(made)
+        behind = attempts_for_result(made)
         if behind and _belongs(behind[-1]["wildcards"], named):
             before = made[: made.index(behind[0])]
             after = max((one["stopped"] for one in before if "stopped" in one), default="")

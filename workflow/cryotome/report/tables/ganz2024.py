@@ -40,13 +40,13 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
     return scores[mine].reset_index(drop=True)
 
 
-def in_or_out(scores: pd.DataFrame) -> pd.DataFrame:
+def domain_relation(scores: pd.DataFrame) -> pd.DataFrame:
     """Keep the cross-domain scores and say whether the test domain was trained on."""
     crossed = scores[scores["scheme"].str.startswith("from_")]
     return crossed.assign(inside=crossed["train_domain"] == crossed["test_domain"])
 
 
-def with_published(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+def join_published(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
     """Put the numbers that the paper prints beside the rows of a table."""
     names = {"in_mean": "published_in", "in_sd": "published_in_sd"}
     names |= {"out_mean": "published_out", "out_sd": "published_out_sd"}
@@ -76,14 +76,14 @@ def table2(
     data frame with columns study, dataset, model, head, in_mean, in_sd, out_mean, out_sd,
     published_in, published_in_sd, published_out, published_out_sd, synthetic
     """
-    values = in_or_out(scores).dropna(subset="value")
+    values = domain_relation(scores).dropna(subset="value")
     grouped = values.groupby([*KEYS, "inside"])["value"].agg(
         mean="mean", sd=lambda v: v.std(ddof=0)
     )
     tested = grouped.index.get_level_values("inside").astype(bool)
     inside, outside = (grouped[tested == where].droplevel("inside") for where in (True, False))
     table = inside.add_prefix("in_").join(outside.add_prefix("out_"), how="outer").reset_index()
-    table = with_published(table, published)
+    table = join_published(table, published)
     table["synthetic"] = table["dataset"].isin(rows["synthetic"])
     order = {tuple(pair): place for place, pair in enumerate(rows["order"])}
     place = [order[pair] for pair in zip(table["model"], table["head"], strict=True)]
@@ -104,7 +104,7 @@ def table2_sd(scores: pd.DataFrame, *, study: str) -> pd.DataFrame:
         `train_domain_means`.
     """
     rows = []
-    values = in_or_out(scores).dropna(subset="value")
+    values = domain_relation(scores).dropna(subset="value")
     for (*row, inside), part in values.groupby([*KEYS, "inside"]):
         cube = part.pivot_table(
             index=["train_domain", "test_domain"], columns="fold", values="value"

@@ -13,7 +13,7 @@ def _cell(mean: float, sd: float, low: float, high: float) -> str:
     return "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f}{reach}"
 
 
-def printed(
+def format_value(
     table: pd.DataFrame, labels: dict[str, str], intervals: pd.DataFrame, verdicts: pd.DataFrame
 ) -> pd.DataFrame:
     """Turn table2.csv into the cells that Markdown and LaTeX print.

@@ -7,11 +7,11 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import key, sha256
+from cryotome.core.files import path_field, sha256
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.scores import measure_auroc, score_folds
 from cryotome.learners.predictions import read_predictions, split_of
-from cryotome.report.tables.ganz2024 import KEYS, in_or_out, table2, with_published
+from cryotome.report.tables.ganz2024 import KEYS, domain_relation, join_published, table2
 from cryotome.runtime.failures import Failure
 from cryotome.study.study import LAST
 
@@ -25,7 +25,7 @@ REASONS = 3  # that one row lists
 def _keys(path: Path) -> dict[str, str]:
     """Return what a path of predictions says, as the wildcards of the jobs on the way to it."""
     dataset, scheme = path.parts[-7:-5]
-    named = {name: key(path, name) for name in ("view", "model", "head", "fraction", "fold")}
+    named = {name: path_field(path, name) for name in ("view", "model", "head", "fraction", "fold")}
     named["head"] = named["head"].removesuffix(LAST)
     return {"dataset": dataset, "scheme": scheme, **named}
 
@@ -50,7 +50,7 @@ def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
     return "; ".join(said_so) or f"not run yet: snakemake --cores 8 {path}"
 
 
-def at_hand(
+def available_values(
     predictions: list[Path], cells: dict[str, Path], failed: list[Failure]
 ) -> tuple[pd.DataFrame, dict[tuple[str, ...], str]]:
     """Score the predictions that exist and belong to the cells at hand.
@@ -76,7 +76,7 @@ def at_hand(
     parts = [pd.DataFrame(columns=COLUMNS)]
     why: dict[tuple[str, ...], list[str]] = {}
     for path in predictions:
-        keys = _keys(path) | {"head": key(path, "head")}
+        keys = _keys(path) | {"head": path_field(path, "head")}
         dataset = keys["dataset"]
         missing = _why_unusable(path, hashes.get(dataset, ""), failed)
         if missing:
@@ -114,11 +114,11 @@ def table2_partial(
     """
     homes = {name: len(domains) for name, domains in rows["homes"].items() if domains}
     blocks = [(name, *row) for name in homes for row in map(tuple, rows["order"])]
-    printed = with_published(pd.DataFrame(blocks, columns=KEYS), published)
+    printed = join_published(pd.DataFrame(blocks, columns=KEYS), published)
     measured = table2(scores, published, study=study, rows=rows)
     table = measured[[*KEYS, "in_mean", "in_sd", "out_mean", "out_sd"]]
     table = printed.merge(table, on=KEYS, how="left").reindex(columns=measured.columns)
-    values = in_or_out(scores).dropna(subset="value")
+    values = domain_relation(scores).dropna(subset="value")
     index = pd.MultiIndex.from_tuples(blocks, names=KEYS)
     trained = table["dataset"].map(homes) * len(rows["folds"])
     others = table["dataset"].map({name: len(d) - 1 for name, d in rows["domains"].items()})

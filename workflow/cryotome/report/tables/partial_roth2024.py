@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.core.files import written_whole
+from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.roth2024 import judged, read_summaries, table_of_rows
@@ -100,7 +100,7 @@ def write_partials(
             continue
         folder = logs.parent / "studies" / study.name / "colorectal"
         table = partial_table(list(map(Path, scores[kind])), published, kind, failed, about)
-        with written_whole(folder / f"{name}_partial.csv") as beside:
+        with atomic_write(folder / f"{name}_partial.csv") as beside:
             write_csv(table, beside)
         say(
             f"{folder / name}_partial.csv holds what there is of paper 002's table, and why the "

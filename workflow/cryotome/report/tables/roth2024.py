@@ -8,7 +8,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
-from cryotome.evaluation.published import KEYS, compare
+from cryotome.evaluation.published import KEYS, compare_with_published
 from cryotome.report.tables.markup import to_markdown
 from cryotome.study.colorectal import GIVEN, notice_of
 from cryotome.study.statistical_unit import UNKNOWN
@@ -67,7 +67,7 @@ def judged(measured: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.D
     renamed = measured.assign(model=measured["model"].replace(names))
     rows = [(names.get(model, model), *rest) for model, *rest in about["rows"]]
     random = [names.get(model, model) for model in about["random"]]
-    table = compare(published, renamed, about | {"rows": rows, "random": random})
+    table = compare_with_published(published, renamed, about | {"rows": rows, "random": random})
     back = {printed: model for model, printed in names.items()}
     return table.assign(model=table["model"].replace(back))
 
@@ -230,7 +230,7 @@ def slides_of_cohorts(lists: list[Path], about: Card) -> list[str]:
     return said
 
 
-def in_words(
+def sentence_summary(
     slides: pd.DataFrame | None,
     patches: pd.DataFrame | None,
     sizes: pd.DataFrame,

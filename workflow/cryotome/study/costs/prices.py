@@ -155,7 +155,7 @@ def study_gflop(study: Study) -> float:
 
 
 @dataclass(frozen=True)
-class Prices:
+class CostModel:
     """What jobs of a study cost at a site.
 
     Attributes
@@ -178,7 +178,7 @@ class Prices:
             return Cost(cores=start + _core_seconds(self.study, job), disk=disk)
         threads = THREADS[job.rule]
         seconds = work / self.rate(job, threads)
-        if self.on_gpu and job.rule == "train_endtoend" and named(job) not in self.rates:
+        if self.on_gpu and job.rule == "train_endtoend" and job_name(job) not in self.rates:
             seconds = max(seconds, STEP * self.study.head(job.wildcards["head"])["steps"])
         if not self.on_gpu:
             return Cost(cores=start + threads * seconds, disk=disk)
@@ -186,8 +186,8 @@ class Prices:
 
     def rate(self, job: Job, threads: int) -> float:
         """Return the GFLOP/s at which a job computes."""
-        if named(job) in self.rates:
-            return self.rates[named(job)]
+        if job_name(job) in self.rates:
+            return self.rates[job_name(job)]
         if not self.on_gpu:
             return CORE_GFLOPS * threads
         if job.rule == "train_endtoend":
@@ -209,7 +209,7 @@ class Prices:
         return 4 * 4 * share * self.study.model(job.wildcards["model"])["parameters"]
 
 
-def named(job: Job) -> tuple[str, str, str]:
+def job_name(job: Job) -> tuple[str, str, str]:
     """Return rule, model and head: what a measured rate is for."""
     return job.rule, job.wildcards.get("model", ""), job.wildcards.get("head", "")
 

@@ -28,44 +28,46 @@ def count_cells(study: Study, dataset: str) -> int:
     return sum(cells_of(study, dataset).values()) or UNKNOWN_CELLS
 
 
-def patches_mb(study: Study, dataset: str) -> float:
+def estimate_patches_mb(study: Study, dataset: str) -> float:
     """Return the size of a dataset's patch store, MB."""
     side = stored_side(study.dataset(dataset)["patch"]["side"])
     return count_cells(study, dataset) * PIXELS * side**2 / MB
 
 
-def embeddings_mb(study: Study, dataset: str, model: str) -> float:
+def estimate_embeddings_mb(study: Study, dataset: str, model: str) -> float:
     """Return the size of a store of embeddings, MB."""
     return count_cells(study, dataset) * study.model(model)["dim"] * 4 / MB
 
 
-def probe_mb(study: Study, datasets: list[str], w: dict[str, str]) -> float:
+def estimate_probe_mb(study: Study, datasets: list[str], w: dict[str, str]) -> float:
     """Return the memory of a job that fits a head on the embeddings of these datasets, MB."""
     model, head = study.model(w["model"]), study.head(w["head"])
     cells = sum(count_cells(study, name) for name in datasets)
     folds = len(study.folds) * len(study.fractions(w["scheme"])) if "scheme" in w else 1
     classes = max(len(study.dataset(name).get("classes", [])) for name in datasets)
-    return 1_000 + fit_mb(head["learner"], cells, model["dim"], folds=folds, classes=classes)
+    return 1_000 + estimate_fit_mb(
+        head["learner"], cells, model["dim"], folds=folds, classes=classes
+    )
 
 
-def network_mb(study: Study, model: str) -> float:
+def estimate_network_mb(study: Study, model: str) -> float:
     """Return the size of a model's parameters in fp32, MB; nothing where it has no network."""
     return study.model(model).get("parameters", 0) * 4 / MB
 
 
-def embed_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
+def estimate_embed_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
     """Return how long a slow machine embeds a dataset, or one of so many `parts` of it."""
     patch = study.forward_gflop(wildcards["model"], wildcards["view"], wildcards["dataset"])
     count = count_cells(study, wildcards["dataset"]) / int(wildcards.get("parts", 1))
     return SHORT + count * patch / RATES[on_gpu] / 60
 
 
-def train_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
+def estimate_train_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
     """Return how long a slow machine trains a network, looks at the validation cells included."""
     return SHORT + gflop_of(study, Job("train_endtoend", wildcards)) / RATES[on_gpu] / 60
 
 
-def finetune_mb(study: Study, name: str) -> float:
+def estimate_finetune_mb(study: Study, name: str) -> float:
     """Return the memory of a finetuning's process, MB: weights, moments, and the patches.
 
     Patches of a store lie in memory whole; tiles of slides are read as they are needed.
@@ -73,21 +75,21 @@ def finetune_mb(study: Study, name: str) -> float:
     card = study.finetuning(name)
     held = 0.0
     if study.dataset(card["dataset"])["reader"] != "slides":
-        held = patches_mb(study, card["dataset"])
-    return 8_000 + 6 * network_mb(study, card["base"]) + held
+        held = estimate_patches_mb(study, card["dataset"])
+    return 8_000 + 6 * estimate_network_mb(study, card["base"]) + held
 
 
-def finetune_minutes(study: Study, name: str, *, on_gpu: bool) -> float:
+def estimate_finetune_minutes(study: Study, name: str, *, on_gpu: bool) -> float:
     """Return how long a slow machine finetunes."""
     return SHORT + finetuning_gflop(study, name) / RATES[on_gpu] / 60
 
 
-def slide_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
+def estimate_slide_minutes(study: Study, wildcards: dict[str, str], *, on_gpu: bool) -> float:
     """Return how long a slow machine embeds one slide."""
     return SHORT + gflop_of(study, Job("embed_slide", wildcards)) / RATES[on_gpu] / 60
 
 
-def bag_mb(study: Study, dataset: str, model: str) -> float:
+def estimate_bag_mb(study: Study, dataset: str, model: str) -> float:
     """Return the size of a slide's bag, MB; half as many tiles again as most have."""
     return 1.5 * tiles_of(study, dataset) * study.model(model)["dim"] * 4 / MB
 
@@ -100,7 +102,7 @@ COPIES = {"knn": 5, "logreg": 6, "prevalence": 6.5}
 MARGINS = 120  # bytes of a cell in each fold and class: margins, weights, and their steps
 
 
-def fit_mb(learner: str, cells: int, dim: int, *, folds: int, classes: int = 2) -> float:
+def estimate_fit_mb(learner: str, cells: int, dim: int, *, folds: int, classes: int = 2) -> float:
     """Return the memory that a fit on embeddings takes at its peak, MB; libraries left out.
 
     Parameters

@@ -14,7 +14,7 @@ from cryotome.study.study import LAST, WHOLE, Row, Study
 Key = tuple[str, dict[str, str]]  # a rule and the wildcards of one of its jobs
 
 
-def counted(study: Study, dataset: str) -> list[str]:
+def count_jobs(study: Study, dataset: str) -> list[str]:
     """Return the schemes whose AUROC stands beside the cost of a row.
 
     Those of Table 2 where the dataset is in it, else the first of the study.
@@ -24,10 +24,10 @@ def counted(study: Study, dataset: str) -> list[str]:
     return crossed or pooled[:1] or study.schemes(dataset)[:1]
 
 
-def own_jobs(study: Study, row: Row, dataset: str) -> list[Key]:
+def jobs_of_row(study: Study, row: Row, dataset: str) -> list[Key]:
     """Return the jobs that a row needs for the counted schemes of a dataset, beyond shared ones."""
     encoder = {"model": row.model}
-    drawn = [(s, f, str(k)) for s in counted(study, dataset)
+    drawn = [(s, f, str(k)) for s in count_jobs(study, dataset)
              for f in study.fractions(s) for k in study.folds]  # fmt: skip
     weights = study.model(row.model)["weights"]
     jobs: list[Key] = []
@@ -41,7 +41,7 @@ def own_jobs(study: Study, row: Row, dataset: str) -> list[Key]:
     jobs.append(("embed", encoder))
     if study.is_lower(row.model, row.view):
         jobs.append(("check_precision", encoder))
-    for scheme in counted(study, dataset):
+    for scheme in count_jobs(study, dataset):
         rule = "probe_whole" if re.fullmatch(WHOLE, scheme) else "probe"
         jobs.append((rule, encoder | {"scheme": scheme, "head": row.head}))
     return jobs
@@ -50,14 +50,14 @@ def own_jobs(study: Study, row: Row, dataset: str) -> list[Key]:
 def shared_jobs(study: Study, dataset: str) -> list[Key]:
     """Return the jobs that every row of a dataset needs for its counted schemes."""
     rules = ["read_cells", "cut_patches", "audit"]
-    schemes = counted(study, dataset)
+    schemes = count_jobs(study, dataset)
     rules += ["place_windows"] * any(map(study.needs_windows, schemes))
     drawn = [("split", {"dataset": dataset, "scheme": s, "fraction": f, "fold": str(k)})
              for s in schemes for f in study.fractions(s) for k in study.folds]  # fmt: skip
     return [(rule, {"dataset": dataset}) for rule in rules] + drawn
 
 
-def accounts(study: Study) -> str:
+def jobs_per_row(study: Study) -> str:
     """Return, as JSON, what `tally` must know of a study.
 
     `named` says which wildcards its jobs have, `rows` the jobs of each row and dataset,
@@ -84,11 +84,11 @@ def accounts(study: Study) -> str:
         "named": named | {"head": heads, "model": models},
         "rows": [
             {"dataset": dataset, "model": row.model, "head": row.head,
-             "jobs": own_jobs(study, row, dataset)}
+             "jobs": jobs_of_row(study, row, dataset)}
             for dataset in study.datasets for row in rows
         ],
         "shared": {name: shared_jobs(study, name) for name in study.datasets},
-        "schemes": {name: counted(study, name) for name in study.datasets},
+        "schemes": {name: count_jobs(study, name) for name in study.datasets},
         "synthetic": [n for n in study.all_datasets if "synthetic" in study.dataset(n)],
     }  # fmt: skip
     return json.dumps(about)
