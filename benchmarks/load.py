@@ -1,14 +1,18 @@
-"""How time and memory of the statistics grow with the cells: python benchmarks/load.py [STEP …].
+"""How time and memory grow with the cells or the slides: python benchmarks/load.py [STEP …].
 
-Every image is its own slide, which is the worst case. Each step runs in a process of its own at
+Every image is its own slide, which is the worst case. The size of `slides`, `atlas`, `geojson`,
+`regions` and `page` is in slides, of two cells each. Each step runs in a process of its own at
 several sizes; seconds are of the processor, all threads together, and the exponent is the slope
 of log time against log size from one size to the next.
 """
 
 import argparse
+import functools
+import json
 import multiprocessing
 import resource
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from time import process_time
@@ -16,7 +20,8 @@ from time import process_time
 import numpy as np
 import pandas as pd
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "workflow"))
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 
 DRAWS = 1000
 FOLDS = 5
@@ -56,7 +61,7 @@ def compare(count: int) -> None:
         parts, list(range(FOLDS)), dict.fromkeys(names.values(), 1000.0), {"random"}
     )
     about = {"draws": DRAWS, "alpha": 0.05, "margin": 0.02}
-    calibration = pd.read_csv(Path(__file__).resolve().parents[1] / "config" / "calibration.csv")
+    calibration = pd.read_csv(ROOT / "config" / "calibration.csv")
     rows = read_blocks({("d", "random", "1.0", "all"): block}, about, calibration)
     intervals(rows, 0.05)
     comparisons(rows, "a + b", about)
@@ -64,8 +69,6 @@ def compare(count: int) -> None:
 
 def slides(count: int) -> None:
     """The patients of so many slides, with a table."""
-    import tempfile
-
     from cryotome.data.cohorts import read_slides
 
     names = [f"slide_{number}" for number in range(count)]
@@ -139,6 +142,143 @@ def clinic(count: int) -> None:
     calibrate([cells], DRAWS)
 
 
+ROWS = [("a", "h"), ("b", "h"), ("c", "h")]
+CARD = {
+    "title": "Invented", "classes": [{"name": "look-alike"}, {"name": "mitotic figure"}],
+    "domains": {name: {"title": name} for name in ("left", "right")},
+}  # fmt: skip
+
+
+def _in_folder(step: Callable[[int, Path], None]) -> Callable[[int], None]:
+    """Give a step a folder of its own."""
+
+    @functools.wraps(step)
+    def run(count: int) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            step(count, Path(folder))
+
+    return run
+
+
+def _pairs(slides: int) -> pd.DataFrame:
+    """Return two cells of each slide."""
+    cells = _cells(2 * slides).rename(columns={"slide": "image"}).drop(columns="score")
+    cells["slide"] = cells["image"] = cells["image"].iloc[cells["id"] // 2].to_numpy() + ".tiff"
+    cells["domain"] = np.where(cells["id"] // 2 % 2, "left", "right")
+    return cells.assign(x=100.0 + 30 * (cells["id"] % 2), y=100.0)
+
+
+def _predicted(cells: pd.DataFrame, folder: Path) -> list[Path]:
+    """Write splits and predictions of three rows and two folds that part the slides."""
+    from cryotome.core.files import sha256
+    from cryotome.learners.predictions import split_of, write_predictions
+
+    cells.to_csv(table := folder / "cells.csv", index=False)
+    rng, paths, notes = np.random.default_rng(0), [], {"cells_sha256": sha256(table)}
+    for fold in range(2):
+        tested = cells["id"] // 2 % 4 < 2 if fold else cells["id"] // 2 % 4 >= 2
+        role = np.where(tested, "test", np.where(cells["id"] % 10 < 2, "validation", "train"))
+        for model, head in ROWS:
+            where = f"predictions/d/slide_grouped/view=v/model={model}/head={head}"
+            paths.append(folder / where / f"fraction=1.0/fold={fold}.csv")
+            split_of(paths[-1]).parent.mkdir(parents=True, exist_ok=True)
+            pd.DataFrame({"id": cells["id"], "role": role}).to_csv(split_of(paths[-1]), index=False)
+            split_of(paths[-1]).with_suffix(".json").write_text('{"drawn": {}}', encoding="utf-8")
+            scored = cells[role != "train"]
+            score = np.clip(rng.normal(0.3 + 0.4 * scored["label"], 0.3), 0, 1)
+            roles = scored[["id"]].assign(role=role[role != "train"])
+            write_predictions(
+                paths[-1], roles, scored["label"].to_numpy(), score, split=split_of(paths[-1]),
+                notes=notes,
+            )  # fmt: skip
+    return paths
+
+
+def _atlas(cells: pd.DataFrame, folder: Path) -> tuple:
+    from cryotome.core.files import sha256
+    from cryotome.report.atlas.errors import read_atlas
+
+    paths = _predicted(cells, folder)
+    labels = {f"{model} + {head}": model for model, head in ROWS}
+    about = {"dataset": "d", "labels": labels, "cells_sha256": sha256(folder / "cells.csv")}
+    corner = {"left": cells["x"] - 32, "top": cells["y"] - 32, "side": 64.0, "margin": 4.0}
+    windows = cells[["id"]].assign(**corner, place=cells["image"])
+    return read_atlas(cells, windows, paths, CARD, about), windows
+
+
+@_in_folder
+def atlas(slides: int, folder: Path) -> None:
+    """Reading an atlas of three rows and two folds, agreement, choice of sheets, table."""
+    from cryotome.core.tables import write_csv
+    from cryotome.report.atlas.agreement import pairwise_agreement
+    from cryotome.report.atlas.sheet_plan import plan_sheets
+
+    judged, _ = _atlas(_pairs(slides), folder)
+    pairwise_agreement(judged)
+    list(plan_sheets(judged))
+    write_csv(judged.table(), folder / "table.csv")
+
+
+@_in_folder
+def geojson(slides: int, folder: Path) -> None:
+    """The same atlas read, and a file a slide for QuPath."""
+    from cryotome.report.atlas.qupath import write_slides
+
+    judged, windows = _atlas(_pairs(slides), folder)
+    shown = pd.DataFrame({"file": ["errors.left.a.h.jpg"], "shown": [list(range(12))]})
+    write_slides(judged, windows, folder / "slides", shown)
+
+
+@_in_folder
+def regions(slides: int, folder: Path) -> None:
+    """All that `for_pathologist` tabulates and draws of three rows and two folds."""
+    from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
+    from cryotome.learners.predictions import split_of
+    from cryotome.report.figures.canvas import save_figure
+    from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
+
+    cells, names = _pairs(slides), {f"{model} + {head}": model for model, head in ROWS}
+    paths = _predicted(cells, folder)
+    audit = folder / "audit.csv"
+    audit.write_text("finding,id,other,left_out,other_left_out\n", encoding="utf-8")
+    splits = sorted(set(map(split_of, paths)))
+    read = read_dataset(folder / "cells.csv", audit, splits, {"left": 2.0, "right": 2.0})
+    about = {
+        "order": ROWS, "statistics": {"draws": DRAWS}, "labels": names, "datasets": {"d": "D"},
+        "domains": {"d": {"left": "left", "right": "right"}}, "figure2": ROWS, "notice": "",
+        "schemes": {"slide_grouped": "whole slides"},
+    }  # fmt: skip
+    found = summarise_rows({"d": read}, paths, about)
+    save_figure(draw_reliability(found, about), folder / "r.pdf", folder / "r.png")
+    save_figure(draw_bland_altman(found, about), folder / "b.pdf", folder / "b.png")
+
+
+@_in_folder
+def page(slides: int, folder: Path) -> None:
+    """The page of three rows: every slide is a region and has a file for QuPath."""
+    from page_study import make_page, study_of, write_page
+
+    from cryotome.study.facts import page_about
+
+    make_page(folder, rows=3)
+    home, rng = folder / "studies" / "invented", np.random.default_rng(0)
+    name = [f"image_{number}.tiff" for number in range(slides)]
+    listed = pd.read_csv(home / "atlas/midog2022/slides.csv").drop(columns=["slide", "file"])
+    listed = listed.merge(pd.DataFrame({"slide": name, "place": name}), how="cross")
+    listed["file"] = "atlas/midog2022/slides/" + listed["slide"] + ".geojson"
+    listed.assign(errors=rng.integers(0, 6, slides)).to_csv(
+        home / "atlas/midog2022/slides.csv", index=False
+    )
+    counts = pd.read_csv(home / "counts.csv").drop_duplicates(["model", "head", "domain"])
+    counts = counts.drop(columns="image").groupby(["model", "head"]).head(1)
+    counts = counts.merge(pd.DataFrame({"image": name}), how="cross")
+    for column in ("annotated", "counted"):
+        counts[column] = rng.integers(0, 60, len(counts))
+    counts.to_csv(home / "counts.csv", index=False)
+    write_page(home / "index.html", json.loads(page_about(study_of(3, ["midog2022"]))))
+    print(f"page: {(home / 'index.html').stat().st_size / 1e6:.1f} MB", file=sys.stderr)
+
+
 STEPS: dict[str, tuple[Callable[[int], None], list[int]]] = {
     "score": (score, [40_000, 200_000, 1_000_000]),
     "compare": (compare, [40_000, 200_000, 1_000_000]),
@@ -149,6 +289,10 @@ STEPS: dict[str, tuple[Callable[[int], None], list[int]]] = {
     "probe": (probe, [10_000, 40_000, 160_000]),
     "logreg": (logreg, [5_000, 10_000, 20_000]),
     "slides": (slides, [2_000, 8_000, 50_000]),
+    "atlas": (atlas, [2_000, 10_000, 50_000]),
+    "geojson": (geojson, [2_000, 10_000, 50_000]),
+    "regions": (regions, [2_000, 10_000, 50_000]),
+    "page": (page, [2_000, 10_000, 50_000]),
 }
 
 

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 CONFIG, SHARED = ROOT / "config", ROOT.parent / "shared" / "data"
 LIMIT = 20.0  # s for one file

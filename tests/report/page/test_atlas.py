@@ -33,6 +33,16 @@ def test_every_slide_has_a_file_for_qupath(more):
     assert (more.folder / cell.href).exists()
 
 
+def test_of_too_many_slides_those_with_most_errors_are_listed(more, monkeypatch):
+    monkeypatch.setattr(module, "LISTED", 2)
+    path = more.folder / "atlas/midog2022/slides.csv"
+    three = pd.concat([pd.read_csv(path)] * 3)
+    three.assign(slide=["a", "b", "c"], errors=[1, 0, 5]).to_csv(path, index=False)
+    (grid,) = atlas(more).grids
+    assert [line[0].text for line in grid.lines] == ["c", "a"]
+    assert grid.caption.endswith(": the 2 of 3 with most errors")
+
+
 def test_agreement_is_a_matrix_of_both_sides(more):
     (picture,) = atlas(more).pictures
     values = next(iter(picture.spec["datasets"].values()))

@@ -1,5 +1,6 @@
 import pandas as pd
 
+from cryotome.report.page import clinical as module
 from cryotome.report.page.clinical import pathologist
 
 
@@ -28,6 +29,23 @@ def test_bland_and_altman_is_drawn_for_rows_of_figure_2_by_tumour_type(more):
     assert sorted(v["gap"] for v in mine) == sorted(first["counted"] - first["annotated"])
     table = pd.read_csv(more.folder / "agreement.csv")
     assert {v["bias"] for v in limits} <= set(table["bias"])  # none of the page's own
+
+
+def test_of_too_many_regions_a_sample_is_drawn_the_same_of_all_rows(more, monkeypatch):
+    path = more.folder / "counts.csv"
+    counts = pd.read_csv(path)
+    copies = [counts.assign(image=f"{n}." + counts["image"]) for n in range(100)]
+    pd.concat(copies).to_csv(path, index=False)
+    picture = next(p for p in pathologist(more).pictures if p.name == "bland-midog2022")
+    points = pd.DataFrame(next(iter(picture.spec["datasets"].values())))
+    assert len(points) == 2 * 4000  # more than Altair takes unasked
+    assert "at random" not in picture.title
+    monkeypatch.setattr(module, "DRAWN", 60)
+    picture = next(p for p in pathologist(more).pictures if p.name == "bland-midog2022")
+    points = pd.DataFrame(next(iter(picture.spec["datasets"].values())))
+    first, other = (set(part["image"]) for _, part in points.groupby("row"))
+    assert first == other and len(points) == len(picture.behind.lines) == 60
+    assert picture.title.endswith(", 30 of 4,000 regions at random")
 
 
 def test_reliability_has_a_figure_in_and_out_of_domain(more):

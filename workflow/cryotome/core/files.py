@@ -59,17 +59,18 @@ def _runs(pid: int) -> bool:
 
 
 @contextmanager
-def atomic_write(path: Path | str) -> Iterator[Path]:
+def atomic_write(path: Path | str, *, sweep: bool = True) -> Iterator[Path]:
     """Give a place beside `path` to write to; rename it to `path` only if the block succeeds.
 
     It is made here, under a name that nobody can guess and that was not there: who may write to
     the folder, too, cannot lead it elsewhere by a link. What a process of this machine left there
-    when it was killed is cleared away.
+    when it was killed is cleared away, unless `sweep` is False: that reads the whole folder, so
+    that to write n files into one would take time that grows as n².
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     start = f".{path.name}.{socket.gethostname()}"
-    for left in path.parent.glob(f"{glob.escape(start)}.*.part"):
+    for left in path.parent.glob(f"{glob.escape(start)}.*.part") if sweep else ():
         if not _runs(int(left.name.split(".")[-2])):
             left.unlink(missing_ok=True)
     beside = path.with_name(f"{start}.{secrets.token_hex(4)}.{os.getpid()}.part")

@@ -133,7 +133,7 @@ def write_slides(
             cell["at"] = (cell.pop("at_x"), cell.pop("at_y"))
             links = " ".join(f"../sheets/{file}" for file in shown.get(cell["id"], []))
             features.append(qupath_detection(atlas, cell, page, links))
-        with atomic_write(folder / file) as beside:
+        with atomic_write(folder / file, sweep=False) as beside:
             beside.write_text(
                 json.dumps(_collection(atlas, place, features), allow_nan=False), encoding="utf-8"
             )

@@ -14,6 +14,7 @@ from cryotome.report.page.sections import Section, panel
 from cryotome.study.statistical_unit import UNKNOWN
 
 BUDGET = 6_000_000  # bytes of sheets that are put into the page; others are links
+LISTED = 1000  # slides that are listed in the page; slides.csv has all
 RULE = "atlas"
 
 
@@ -106,6 +107,9 @@ def _slides(g: StudyResults, dataset: str) -> list[Grid]:
     if table is None:
         return []
     rows, unknown = [], dataset in g.about.get("unknown_slides", [])
+    slides = len(table)
+    if slides > LISTED:
+        table = table.nlargest(LISTED, "errors", keep="first")
     for line in table.to_dict("records"):
         file = _source(g, str(line["file"]))
         link = Cell(Path(file.file).name, str(line["file"]), file.href, RULE)
@@ -116,6 +120,7 @@ def _slides(g: StudyResults, dataset: str) -> list[Grid]:
     heads += ["Errors, all rows"]
     title = f"{'Images' if unknown else 'Slides'} of {panel(dataset, g)} for QuPath"
     title += f" ({UNKNOWN})" * unknown
+    title += f": the {LISTED:,} of {slides:,} with most errors" * (slides > LISTED)
     return [Grid(title, heads, rows, _source(g, name), folded=True)]
 
 

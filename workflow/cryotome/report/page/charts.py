@@ -69,7 +69,8 @@ def with_theme(chart: Any, *, height: int | None = HEIGHT, rows: bool = True) ->
         chart = chart.add_params(alt.param(name="shown", value=[]))
     size: Card = {"width": "container"} | ({"height": height} if height else {})
     chart = chart.properties(**size)
-    spec: Card = chart.to_dict()
+    with alt.data_transformers.disable_max_rows():  # Altair refuses more than 5,000 lines
+        spec: Card = chart.to_dict()
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     return spec
 

@@ -22,6 +22,7 @@ from cryotome.report.page.sections import PLACES, Section, cells_of, named, pane
 FILES = ["agreement.csv", "counts.csv", "operating.csv", "calibration.csv", "reliability.csv"]
 ALL = "all"
 REGION = ["dataset", "scheme", "model", "head", "domain", "where", "image"]
+DRAWN = 10_000  # points of a figure of regions; counts.csv has all
 SHARES = ["share_low", "share_high"]
 SAID = [
     "Of the annotated cells of both classes: the error of classification alone. What annotators or "
@@ -144,6 +145,13 @@ def _reach(*values: pd.Series) -> alt.Scale:
     return alt.Scale(domain=[float(known.min()), float(known.max())])
 
 
+def _sampled(points: pd.DataFrame) -> pd.DataFrame:
+    """Draw as many regions, the same of all rows, as give no more points than a figure holds."""
+    images = points["image"].drop_duplicates()
+    some = images.sample(frac=min(1.0, DRAWN / len(points)), random_state=0)
+    return points[points["image"].isin(some)]
+
+
 def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: StudyResults) -> Picture:
     """Draw counted less annotated of each region; lines are those of agreement.csv."""
     unit = str(agreed["unit"].iloc[0]).replace("mm2", "mm²")
@@ -151,6 +159,7 @@ def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: StudyR
         per = counts[["annotated", "counted"]].div(counts["area_mm2"], axis=0)
         counts = counts.assign(**per)
     mean = counts.groupby(REGION, observed=True, as_index=False)[["annotated", "counted"]].mean()
+    regions, mean = mean["image"].nunique(), _sampled(mean)
     table = _placed(dataset, mean, g).sort_values("where", kind="stable")  # in domain first
     table["middle"] = (table["annotated"] + table["counted"]) / 2
     table["gap"] = table["counted"] - table["annotated"]
@@ -188,7 +197,9 @@ def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: StudyR
     columns = ["row", "training", "shown", "image", "annotated", "counted"]
     behind = as_text(table[columns].rename(columns={"shown": "domain"}), f"{title}, {unit}",
                    g.source("counts.csv"))  # fmt: skip
-    said = f"Bland-Altman plot of counts, {title}: {table['image'].nunique()} regions; the lines "
+    shown = table["image"].nunique()
+    title += f", {shown:,} of {regions:,} regions at random" * (shown < regions)
+    said = f"Bland-Altman plot of counts, {title}: {shown} regions; the lines "
     said += "are bias and 95 % limits of agreement of agreement.csv."
     spec = with_theme(layers.add_params(*chosen), rows=False)
     name = f"Count of {what.split(' against ')[0]}, {title}"
