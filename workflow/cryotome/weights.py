@@ -91,7 +91,7 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
     """
     weights = card["weights"]
     for place in places(card, name, weights_dir):
-        if place.exists():
+        if place.is_file():
             return place
     if "hub" in weights:
         from huggingface_hub import try_to_load_from_cache
@@ -210,12 +210,14 @@ def _archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {PurePosixPath(name).name for name in archive.namelist()}
+            size = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, EOFError, ValueError):
         return ""
     if "constants.pkl" in names:
         return "a TorchScript program, which is not loaded because it could run code"
     if "data.pkl" in names:
-        return ""
+        grows = size > path.stat().st_size
+        return "a packed archive, where torch packs nothing: save it with torch" * grows
     return "NumPy arrays" if any(name.endswith(".npy") for name in names) else "a zip archive"
 
 
