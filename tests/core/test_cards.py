@@ -9,6 +9,7 @@ from cryotome.core.cards import (
     KINDS,
     below,
     load_card,
+    read_yaml,
     tiling_of,
     titles_apart,
     validate,
@@ -432,3 +433,53 @@ def test_the_key_that_lets_a_card_overrule_its_files_needs_a_resolution(tmp_path
 def test_datasets_of_one_title_are_told_apart():
     titles = {"ca": "Our cells", "cb": "Our cells", "cc": "Others"}
     assert titles_apart(titles) == {"ca": "Our cells (ca)", "cb": "Our cells (cb)", "cc": "Others"}
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("1" + ":1" * 100_000, "1:1:1:.* is no number here"),
+        ("1" + ":1" * 300 + ".5", "1:1:1:.* is no number here"),
+        ("0x" + "f" * 9000, "0xfff.* is no number here"),
+        ("!!float ''", "the tag 'tag:yaml.org,2002:float' is not read"),
+        ("!!bool x", "the tag 'tag:yaml.org,2002:bool' is not read"),
+        ("!!set {a: }", "the tag 'tag:yaml.org,2002:set' is not read"),
+        ("!!python/object/apply:os.system [id]", "the tag .*os.system' is not read"),
+    ],
+)
+def test_no_number_and_no_tag_of_a_card_keeps_its_reader_busy(tmp_path, said, why):
+    """100,000 digits to the base of 60 took 6 s, ten times as many a hundred times as long."""
+    (tmp_path / "a.yaml").write_text(f"a: {said}\n", encoding="utf-8")
+    with pytest.raises(CardError, match=rf"a.yaml is not valid YAML: .*{why}"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+def test_numbers_of_a_usual_length_stay_what_they_were(tmp_path):
+    (tmp_path / "a.yaml").write_text("a: [1_000, 0x1F, 1:30, -2.5e+3, 1:30.5]\n", encoding="utf-8")
+    assert read_yaml(tmp_path / "a.yaml") == {"a": [1000, 31, 90, -2500.0, 90.5]}
+
+
+def test_a_card_that_is_like_a_list_is_named(tmp_path):
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "a.yaml").write_text("like: [b]\n", encoding="utf-8")
+    with pytest.raises(CardError, match=r"a card cannot be called \['b'\]"):
+        load_card(tmp_path, "models", "a")
+
+
+def test_a_card_without_end_is_not_read_to_its_end(tmp_path):
+    (tmp_path / "a.yaml").symlink_to("/dev/zero")
+    with pytest.raises(CardError, match="has more than 1,000,000 characters"):
+        read_yaml(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "twice"),
+    [
+        ("rows", [{"model": "a", "head": "b"}, {"head": "b", "model": "a"}]),
+        ("fractions", [1, 0.5, 1.0]),
+        ("datasets", ["a", "b", "a"]),
+    ],
+)
+def test_equal_items_are_found_however_they_are_written(key, twice):
+    with pytest.raises(CardError, match=rf"x, {key}: .* stands there twice"):
+        validate(read_yaml(CONFIG / "ganz2024.yaml") | {key: twice}, "config", "x")

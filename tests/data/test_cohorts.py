@@ -317,3 +317,25 @@ def test_a_name_that_cannot_stand_in_paths_is_refused_with_its_line(tmp_path):
         DataError, match=r"slides.csv, line 3: the FILENAME 'S\{2\}' cannot be used"
     ):
         read_slides([], table=table)
+
+
+def test_an_xlsx_that_names_other_files_or_grows_by_entities_is_refused(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["PATIENT"])
+    book.save(tmp_path / "plain.xlsx")
+    grows = [f"<!ENTITY e{n} '{f'&e{n - 1};' * 10}'>" for n in range(1, 11)]
+    for entities in (
+        "<!ENTITY e10 SYSTEM 'file:///etc/passwd'>",
+        "<!ENTITY e0 'x'>" + "".join(grows),
+    ):
+        with (
+            zipfile.ZipFile(tmp_path / "plain.xlsx") as plain,
+            zipfile.ZipFile(tmp_path / "t.xlsx", "w") as hostile,
+        ):
+            for name in plain.namelist():
+                text = plain.read(name).decode("utf-8")
+                if "PATIENT" in text:
+                    text = f"<!DOCTYPE x [{entities}]>" + text.replace("PATIENT", "&e10;PATIENT")
+                hostile.writestr(name, text)
+        with pytest.raises(DataError, match=r"t.xlsx is no XLSX"):
+            read_table(tmp_path / "t.xlsx", ["PATIENT"])

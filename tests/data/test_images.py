@@ -9,7 +9,7 @@ import tifffile
 from PIL import Image
 
 from cryotome.core.errors import CardError, DataError
-from cryotome.data.images import find_image, microns_per_pixel, open_image, tag_mpp
+from cryotome.data.images import find_image, microns_per_pixel, open_image, size_of, tag_mpp
 
 
 def test_a_real_aperio_slide_opens_with_its_resolution(shared):
@@ -196,3 +196,52 @@ def test_what_lies_in_place_of_an_image_is_named(tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=rf"{name} cannot be read .*; it begins with .*{kind}"):
         open_image(tmp_path / name)
+
+
+def test_a_tiff_of_very_many_pages_is_not_given_to_openslide(tmp_path):
+    """OpenSlide took 1 GB and 16 s for two million pages in 36 MB."""
+    tiff(tmp_path / "a.tif", (64, 64, 3), "rgb")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    content += b"\0" * (len(content) % 2)
+    first = struct.unpack_from("<I", content, 4)[0]
+    end = first + 2 + 12 * struct.unpack_from("<H", content, first)[0]
+    for _ in range(1000):
+        struct.pack_into("<I", content, end, len(content))
+        content += struct.pack("<HHHIII", 1, 256, 4, 1, 64, 0)
+        end = len(content) - 4
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(DataError, match=r"a.tif has 1,001 pages, and at most 1,000 are read"):
+        open_image(tmp_path / "a.tif")
+    assert size_of(tmp_path / "a.tif") is None
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svs"])
+def test_a_link_to_a_device_without_end_is_no_image(tmp_path, name):
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(DataError, match=rf"{name} does not exist or is no file"):
+        open_image(tmp_path / name)
+    assert size_of(tmp_path / name) is None
+
+
+def test_a_tiff_whose_pages_are_a_circle_is_read(tmp_path):
+    tiff(tmp_path / "a.tif", (64, 48, 3), "rgb")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    first = struct.unpack_from("<I", content, 4)[0]
+    end = first + 2 + 12 * struct.unpack_from("<H", content, first)[0]
+    struct.pack_into("<I", content, end, first)
+    (tmp_path / "a.tif").write_bytes(content)
+    assert open_image(tmp_path / "a.tif").size == (48, 64)
+
+
+@pytest.mark.parametrize(
+    "chunk", [(b"zTXt", b"k\0\0"), (b"iCCP", b"k\0\0"), (b"iTXt", b"k\0\1\0\0\0")]
+)
+def test_png_text_that_unpacks_to_too_much_is_refused(tmp_path, chunk):
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    plain = (tmp_path / "a.png").read_bytes()
+    kind, content = chunk[0], chunk[1] + zlib.compress(bytes(10_000_000))
+    long = struct.pack(">I", len(content)) + kind + content
+    long += struct.pack(">I", zlib.crc32(kind + content))
+    (tmp_path / "a.png").write_bytes(plain[:33] + long + plain[33:])  # behind IHDR
+    with pytest.raises(DataError, match=r"a.png cannot be read .*Decompressed data too large"):
+        open_image(tmp_path / "a.png")

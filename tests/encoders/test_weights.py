@@ -438,3 +438,43 @@ def test_a_checkpoint_that_would_run_code_is_called_that(tmp_path, legacy, monke
     ):
         read_file(Path("p.bin"), "uni")
     assert not Path("harmed").exists()
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_not_read(tmp_path):
+    """1 MB took 1,690 MB."""
+    torch.save({"a": torch.zeros(1_000_000)}, tmp_path / "plain.pt")
+    packed = zipfile.ZipFile(tmp_path / "w.pt", "w", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / "plain.pt") as plain, packed:
+        for entry in plain.namelist():
+            packed.writestr(entry, plain.read(entry))
+    with pytest.raises(WeightsError, match="it is a packed archive, where torch packs nothing"):
+        read_file(tmp_path / "w.pt", "uni")
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        torch.zeros(32, device="meta"),
+        torch.zeros(32).to_sparse(),
+        torch.zeros(32, dtype=torch.complex64),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Validating sparse")
+def test_a_parameter_that_is_no_plain_numbers_is_named(tmp_path, strange):
+    name = next(iter(SMALL))
+    card = small(name)
+    path = candidate_paths(card, name, tmp_path)[0]
+    state = dict(saved(card, path).state_dict())
+    key = next(key for key in state if key.endswith("norm.bias"))
+    torch.save(state | {key: strange}, path)
+    with pytest.raises(WeightsError, match=rf"no plain numbers: '{key}'. It may be"):
+        build_encoder(card, name, tmp_path, **LARGE)
+
+
+def test_weights_that_are_a_device_without_end_are_not_at_hand(tmp_path):
+    card = load_card(CONFIG, "models", "uni")
+    place = candidate_paths(card, "uni", tmp_path)[0]
+    place.parent.mkdir(parents=True)
+    place.symlink_to("/dev/zero")
+    with pytest.raises(WeightsError, match="are not at hand"):
+        find_weights(card, "uni", tmp_path)

@@ -156,3 +156,13 @@ def test_a_gpu_is_held_from_its_lease_on_and_not_while_it_is_waited_for(tmp_path
         time.sleep(0.1)
     (made,) = ledger.attempts(tmp_path / "results/ledger/embed/d.jsonl")
     assert 0.1 <= made["gpu_s"] < 1 < made["wall_s"]
+
+
+@pytest.mark.parametrize(
+    "odd", ["[" * 100_000, "[]", '{"started": [], "run": ""}', '{"started": 1' + "0" * 5000]
+)
+def test_a_line_that_is_none_of_ours_hides_no_other(tmp_path, odd):
+    """100,000 brackets ended every further attempt of the job with a RecursionError."""
+    path = tmp_path / "a.jsonl"
+    path.write_text(odd + '\n{"started": "x", "run": "r", "ended": "ok"}\n', encoding="utf-8")
+    assert [one["ended"] for one in ledger.attempts(path)] == ["ok"]

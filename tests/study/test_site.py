@@ -7,8 +7,7 @@ from conftest import CONFIG
 
 from cryotome.cli import data
 from cryotome.core.errors import CardError, CryotomeError
-from cryotome.study import site
-from cryotome.study.study import Study
+from cryotome.study.study import Study, site
 
 
 @pytest.fixture(autouse=True)
@@ -155,3 +154,12 @@ def test_an_empty_folder_is_missing(tmp_path):
     assert data._state(tmp_path, 2) == f"PART  {tmp_path}: 0 of 2 images"
     (tmp_path / "a.png").touch()
     assert data._state(tmp_path, 0) == f"have  {tmp_path}"
+
+
+def test_annotations_that_are_a_device_without_end_are_not_read(tmp_path):
+    """They filled the memory."""
+    (tmp_path / "midogpp").mkdir()
+    (tmp_path / "midogpp" / "MIDOG++.json").symlink_to("/dev/zero")
+    settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
+    with pytest.raises(CryotomeError, match=r"MIDOG\+\+.json does not exist or is no file"):
+        site.annotation_file(Study(config("ganz2024"), CONFIG), settled, "midogpp")

@@ -52,7 +52,16 @@ def test_the_wait_that_a_server_asks_for_is_kept(server, as_date):
     assert 0.5 <= time.monotonic() - start < 5, "60 s asked, no more than `asked` waited"
 
 
-@pytest.mark.parametrize("wait", ["soon", "-3", "", "Sat, 01 Jan 2000 00:00:00 GMT"])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "soon",
+        "-3",
+        "",
+        "Sat, 01 Jan 2000 00:00:00 GMT",
+        "Sat, 01 Jan 2000 00:00:00 +99999999999999",
+    ],
+)
 def test_a_wait_that_is_none_is_none(server, wait):
     server.put("/a", b"", says(503, Retry_After=wait), says(200, b"1"))
     assert HttpClient(QUICK).json(f"{server.url}/a") == 1

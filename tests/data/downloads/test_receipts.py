@@ -52,3 +52,9 @@ def test_a_stamp_changes_with_the_file(tmp_path):
     path.write_text("22", encoding="utf-8")
     assert stat_fingerprint(path)["bytes"] == 2
     assert stat_fingerprint(path) != before
+
+
+@pytest.mark.parametrize("odd", ["5", "null", "[[], 1]", "[" * 100_000])
+def test_a_memory_passes_over_lines_that_are_none_of_its_own(tmp_path, odd):
+    (tmp_path / "m.jsonl").write_text(f'{odd}\n["a", 1]\n', encoding="utf-8")
+    assert Cache(tmp_path / "m.jsonl").known == {"a": 1}

@@ -170,3 +170,9 @@ def test_file_names_are_plain_and_no_two_are_one(name):
     names = file_names([name, name.upper(), "a_b"])
     assert len({file.lower() for file in names.values()}) == 3
     assert not any(set(file) & set("/ ?#%") for file in names.values())
+
+
+@pytest.mark.parametrize("places", [["A", "a", "a.2"], ["x/7", "x_7", "x_7.2", "X_7.2.2"]])
+def test_no_name_takes_the_file_of_another(places):
+    """`a.2` was written over the second `a`."""
+    assert len({file.lower() for file in file_names(places).values()}) == len(places)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from page_study import make_page, study_of, write_tables
 
+from cryotome.core.cards import load_card
 from cryotome.report.page.page import SHAPES, mark, write_page
 from cryotome.study.facts import page_about
 from cryotome.study.styles import COLOURS, MARKS, Style
@@ -49,3 +50,18 @@ def test_a_hostile_title_stays_text(tmp_path):
     page = tmp_path / "studies/invented/index.html"
     write_page(page, json.loads(page_about(study)))
     assert "<script>alert(1)" not in page.read_text(encoding="utf-8")
+
+
+def test_no_text_of_a_card_is_obeyed_by_the_page(tmp_path, monkeypatch):
+    evil = "</script><img src=x onerror=alert(1)>\"'{{7*7}}"
+
+    def hostile(folder, kind, name):
+        card = load_card(folder, kind, name)
+        prose = ("title", "licence", "source")
+        return card | {key: f"{evil} {name}" for key in prose if isinstance(card.get(key), str)}
+
+    monkeypatch.setattr("cryotome.study.study.load_card", hostile)
+    text = make_page(tmp_path, 3).read_text(encoding="utf-8")
+    assert "&lt;/script&gt;&lt;img src=x" in text
+    assert "\\u003c/script>\\u003cimg src=x" in text
+    assert "<img src=x" not in text

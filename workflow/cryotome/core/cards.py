@@ -6,6 +6,7 @@ The schemas' library is imported where a card is checked: most scripts take chec
 import json
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 from functools import cache
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 Card = dict[str, Any]
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
-LONGEST = 1_000_000  # bytes of a card
+LONGEST = 1_000_000  # characters of a card
+DIGITS = 40  # characters of a number; YAML also counts by 60, in the square of the time
 NAME = "[a-z0-9_]+"  # what a card may be called: a wildcard of Snakemake, a part of paths
 MATCHED = "_matched"  # ends the name of a scheme at the ladder's common training size
 FOLDS = 5  # whose training sizes decide the size of `…_matched`, whatever a study asks for
@@ -43,9 +45,12 @@ class _Loader(yaml.SafeLoader):
     """YAML as far as cards need it: each key once, keys that are text, finite numbers."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.MarkedYAMLError(None, None, "write it out: `*alias` is not read", mark)
+        event = self.peek_event()
+        tag = getattr(event, "tag", None)
+        if isinstance(event, yaml.AliasEvent) or tag:
+            what = f"the tag {tag!r:.80}" if tag else "`*alias`"
+            mark = event.start_mark
+            raise yaml.MarkedYAMLError(None, None, f"write it out: {what} is not read", mark)
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
@@ -61,18 +66,21 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _finite(loader: _Loader, node: Any) -> float:
-    value = loader.construct_yaml_float(node)
-    if not isfinite(value):
-        raise yaml.MarkedYAMLError(None, None, f"{value} is no number here", node.start_mark)
-    return value
+def _number(loader: _Loader, node: Any) -> float:
+    whole, long = node.tag.endswith("int"), len(node.value) > DIGITS
+    value = loader.construct_yaml_float(node) if not (whole or long) else 0.0
+    if long or not isfinite(value):
+        said = f"{node.value:.40} is no number here"
+        raise yaml.MarkedYAMLError(None, None, said, node.start_mark)
+    return loader.construct_yaml_int(node) if whole else value
 
 
 def _date(loader: _Loader, node: Any) -> str:
     return str(loader.construct_scalar(node))  # a date is text
 
 
-_Loader.add_constructor("tag:yaml.org,2002:float", _finite)
+for kind in ("int", "float"):
+    _Loader.add_constructor(f"tag:yaml.org,2002:{kind}", _number)
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _date)
 
 
@@ -85,9 +93,11 @@ def read_yaml(path: Path) -> Card:
         The file is missing, is not YAML, or holds something else than a mapping.
     """
     try:
-        if path.stat().st_size > LONGEST:
-            raise CardError(f"{path} has more than {LONGEST:,} bytes, which no card needs.")
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        with open(path, encoding="utf-8") as file:
+            text = file.read(LONGEST + 1)
+        if len(text) > LONGEST:
+            raise CardError(f"{path} has more than {LONGEST:,} characters, which no card needs.")
+        content = yaml.load(text, _Loader)
     except FileNotFoundError:
         beside = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
         raise CardError(f"{path} does not exist. Its folder has: {beside or 'nothing'}.") from None
@@ -121,6 +131,23 @@ def _pattern(_: Any, pattern: str, said: Any, __: Any) -> Iterator["ValidationEr
         yield ValidationError(f"{said!r} does not match {pattern!r}")
 
 
+def _unique(_: Any, wanted: bool, said: Any, __: Any) -> Iterator["ValidationError"]:
+    """Find equal items in one pass; jsonschema compares each mapping with every other."""
+    from jsonschema.exceptions import ValidationError
+
+    items = said if wanted and isinstance(said, list) else []
+    keys = [
+        json.dumps(item, sort_keys=True)
+        if isinstance(item, dict | list)
+        else (isinstance(item, bool), item)
+        for item in items
+    ]
+    counts = Counter(keys)
+    twice = [item for item, key in zip(items, keys, strict=True) if counts[key] > 1]
+    if twice:
+        yield ValidationError(f"{twice[0]!r:.300} stands there twice")
+
+
 @cache
 def _validator(schema: str) -> "Draft202012Validator":
     from jsonschema import Draft202012Validator, FormatChecker
@@ -130,7 +157,8 @@ def _validator(schema: str) -> "Draft202012Validator":
     formats = FormatChecker(formats=[])
     for name, (fits, _) in FORMATS.items():
         formats.checks(name)(lambda said, fits=fits: not isinstance(said, str) or fits(said))
-    strict = extend(Draft202012Validator, {"pattern": _pattern})
+    own = {"pattern": _pattern, "uniqueItems": _unique}
+    strict = extend(Draft202012Validator, own)
     return strict(content, format_checker=formats)
 
 
@@ -207,7 +235,7 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
         not know, or a value out of bounds.
     """
     path = below(folder / kind, f"{name}.yaml")
-    if not re.fullmatch(NAME, name):
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
         raise CardError(
             f"{folder / kind}: a card cannot be called {name!r:.300}. Write its name in lower-case "
             "letters, digits and _, where it is named and as the name of its file."

@@ -62,7 +62,7 @@ def _read_xlsx(path: Path, sheet: str | None) -> pd.DataFrame:
             table = pd.read_excel(
                 book, sheet_name=sheet or 0, dtype=object, keep_default_na=False, na_values=[""]
             )
-    except (BadZipFile, ValueError, KeyError) as error:
+    except (BadZipFile, ValueError, KeyError, SyntaxError) as error:  # SyntaxError: of its XML
         raise DataError(
             f"{path} is no XLSX ({error}); it begins with {begins(path)}. Save it as XLSX or CSV."
         ) from error

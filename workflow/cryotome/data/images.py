@@ -31,6 +31,7 @@ MOST_PIXELS = 400_000_000  # decoded whole, 1.2 GB; ten times a region of MIDOG
 SAFE_PIXELS = 50_000_000  # whatever the file weighs; a region of MIDOG has fewer
 PIXELS_OF_A_BYTE = 30  # of a larger image: tissue packs to a twentieth, bombs to a thousandth
 LONGEST = 240  # bytes of a name; file systems take 255
+MOST_PAGES = 1000  # of a TIFF; a slide has a dozen
 MOST_TILE = 2**26  # pixels of one tile or strip, decoded at once
 Image.MAX_IMAGE_PIXELS = None  # `MOST_PIXELS` is asked for instead, with a sentence
 
@@ -198,6 +199,24 @@ def crash(path: Path, error: ChildProcessError) -> DataError:
     return DataError(f"{path} crashes what reads it ({error}). Fetch it again.")
 
 
+def _is_slide(path: Path) -> bool:
+    """Whether OpenSlide understands a file; it reads all pages of a TIFF at once to tell.
+
+    Raises
+    ------
+    UnfitError
+        These are more than any slide has.
+    """
+    if is_tiff(path):
+        with tifffile.TiffFile(path) as tiff:
+            if len(tiff.pages) > MOST_PAGES:
+                raise UnfitError(
+                    f"{path} has {len(tiff.pages):,} pages, and at most {MOST_PAGES:,} are read. "
+                    "Save the levels of its slide alone, or leave its cells out."
+                )
+    return openslide.OpenSlide.detect_format(path) is not None
+
+
 def open_image(path: Path) -> Opened:
     """Open an image once, with OpenSlide where it can, flat otherwise.
 
@@ -210,10 +229,10 @@ def open_image(path: Path) -> Opened:
     OSError
         The disk fails, or does not let it be read.
     """
-    if not path.exists():
-        raise DataError(f"{path} does not exist. Put the image there, or correct `images:`.")
+    if not path.is_file():  # /dev/zero has no end
+        raise DataError(f"{path} does not exist or is no file. Put it there, or correct `images:`.")
     try:
-        return _Slide(path) if openslide.OpenSlide.detect_format(path) else _Flat(path)
+        return _Slide(path) if _is_slide(path) else _Flat(path)
     except UNREADABLE as error:
         raise _broken(path, error) from error
 
@@ -221,12 +240,12 @@ def open_image(path: Path) -> Opened:
 def size_of(path: Path) -> tuple[int, int] | None:
     """Return width and height, level-0 px, from an image's header; None where it cannot be read."""
     try:
-        if openslide.OpenSlide.detect_format(path):
+        if path.is_file() and _is_slide(path):
             with openslide.OpenSlide(path) as slide:
                 return slide.dimensions
         with Image.open(path, formats=FORMATS) as image:
             return image.size
-    except UNREADABLE:
+    except (*UNREADABLE, UnfitError):  # type: ignore[misc]
         return None
 
 

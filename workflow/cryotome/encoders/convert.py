@@ -122,13 +122,20 @@ def resize_grid(position: Tensor, *, count: int, offset: float) -> Tensor:
     return torch.cat([position[:, :prefix], resized], dim=1)
 
 
+def _is_plain(value: Tensor) -> bool:
+    """Whether a parameter is stored number by number: neither sparse, complex nor without any."""
+    stored = value.layout == torch.strided and not (value.is_meta or value.is_quantized)
+    return stored and not value.is_complex()
+
+
 def check_fit(state: State, network: State, unused: list[str]) -> State:
     """Return the state, completed where the embedding does not need a parameter.
 
     Raises
     ------
     WeightsError
-        Parameters are missing, unexpected or of another shape; their names are given.
+        Parameters are missing, unexpected, of another shape or no plain numbers; their names are
+        given.
     """
     spare = {name for name in network if any(fnmatchcase(name, p) for p in unused)}
     state = {name: network[name] for name in spare} | state
@@ -140,6 +147,7 @@ def check_fit(state: State, network: State, unused: list[str]) -> State:
             for name, value in state.items()
             if name in network and value.shape != network[name].shape
         ],
+        "no plain numbers": [name for name, value in state.items() if not _is_plain(value)],
     }
     if any(odd.values()):
         said = "; ".join(f"{kind}: {_listed(names)}" for kind, names in odd.items() if names)
@@ -282,12 +290,14 @@ def _archive(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {PurePosixPath(name).name for name in archive.namelist()}
+            size = sum(entry.file_size for entry in archive.infolist())
     except (zipfile.BadZipFile, EOFError, ValueError):
         return ""
     if "constants.pkl" in names:
         return "a TorchScript program, which is not loaded because it could run code"
     if "data.pkl" in names:
-        return ""
+        grows = size > path.stat().st_size
+        return "a packed archive, where torch packs nothing: save it with torch" * grows
     return "NumPy arrays" if any(name.endswith(".npy") for name in names) else "a zip archive"
 
 

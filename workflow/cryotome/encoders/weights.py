@@ -75,7 +75,7 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
     """
     weights = card["weights"]
     for place in candidate_paths(card, name, weights_dir):
-        if place.exists():
+        if place.is_file():
             return place
     if "hub" in weights:
         from huggingface_hub import try_to_load_from_cache

@@ -61,7 +61,7 @@ def attempts(path: Path) -> list[dict[str, Any]]:
     found: dict[tuple, dict[str, Any]] = {}
     with suppress(FileNotFoundError):
         for line in path.read_bytes().splitlines():
-            with suppress(ValueError, KeyError, TypeError):
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
                 said = json.loads(line)
                 one = found.setdefault((said["started"], said["run"]), {"ended": KILLED})
                 one.update(said)

@@ -93,11 +93,11 @@ def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
     if "annotations" not in card:
         return []
     path = below(folder_of(card, site.data_root), card["annotations"])
-    if "synthetic" not in card and not path.exists():
+    if "synthetic" not in card and not path.is_file():
         if PLAN in os.environ:
             return []
         raise CryotomeError(
-            f"{path} does not exist, so dataset {dataset!r} cannot be read. "
+            f"{path} does not exist or is no file, so dataset {dataset!r} cannot be read. "
             f"`make data STUDY={study.name}` says what to fetch and where to put it; or set "
             "`data_root` in config/site.yaml."
         )

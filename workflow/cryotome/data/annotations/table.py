@@ -1,6 +1,7 @@
 """Cells as a CSV of points, and CSV in general."""
 
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +94,7 @@ def spell_columns(table: pd.DataFrame, path: Path) -> list[str]:
         Two differ only in Unicode's form.
     """
     names = [same_spelling(str(name)) for name in table]
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise DataError(
             f"{path} has the column {twice[0]!r} twice, in two forms of Unicode. Remove one."

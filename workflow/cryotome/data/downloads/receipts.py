@@ -47,9 +47,9 @@ class Cache:
         for line in text.splitlines():
             try:
                 name, value = json.loads(line)
-            except ValueError:
+                self.known[name] = value
+            except (ValueError, TypeError, RecursionError):  # no line of ours
                 continue
-            self.known[name] = value
 
     def put(self, name: str, value: Any) -> None:
         with self.lock:

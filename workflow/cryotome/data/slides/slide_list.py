@@ -147,7 +147,7 @@ def refuse_foreign(bag: str) -> None:
 def _named(card: Card, data_root: Path) -> list[str]:
     """Return the slides that the slide table names, as it writes them, where there is one."""
     path = below(data_root, card.get("slide_table", ""))
-    if "slide_table" not in card or not path.exists():
+    if "slide_table" not in card or not path.is_file():
         return []
     from cryotome.data.cohorts import read_slide_table  # pandas, seldom needed
 
@@ -172,7 +172,7 @@ def labelled_slides(study: Study, site: Site, dataset: str) -> list[str]:
     paths = {"labels": card["labels"]["table"], "slides": card.get("slide_table")}
     at = {name: below(site.data_root, said) for name, said in paths.items() if said}
     for path in at.values():
-        if not path.exists():
+        if not path.is_file():
             raise CryotomeError(
                 f"{path} does not exist, so nobody knows the patients of {dataset!r}. "
                 f"`make data STUDY={study.name}` says what to fetch and where to put it."

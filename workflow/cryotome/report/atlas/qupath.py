@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +95,16 @@ def file_names(places: list[str]) -> dict[str, str]:
     >>> list(file_names(["001.tiff", "MIDOG21/7", "MIDOG21_7"]).values())
     ['001.tiff.geojson', 'MIDOG21_7.geojson', 'MIDOG21_7.2.geojson']
     """
+    plain = {place: re.sub(r"[^\w.-]", "_", place) for place in places}
     names: dict[str, str] = {}
-    taken: dict[str, int] = {}
-    for place in places:
-        plain = re.sub(r"[^\w.-]", "_", place)
-        taken[plain.lower()] = count = taken.get(plain.lower(), 0) + 1
-        names[place] = f"{plain}{f'.{count}' if count > 1 else ''}.geojson"
+    taken = Counter[str]()
+    for place, name in plain.items():
+        stem = name
+        while stem.lower() in taken:
+            taken[name.lower()] += 1
+            stem = f"{name}.{taken[name.lower()]}"
+        taken[stem.lower()] += 1
+        names[place] = f"{stem}.geojson"
     return names
 
 
