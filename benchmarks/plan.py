@@ -31,7 +31,7 @@ sys.path[1:1] = [str(ROOT / "workflow"), str(ROOT / "tests")]
 from accidents import checkout
 
 from cryotome.cli.plan import read_jobs
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import load_card, without_notes
 from cryotome.study.site import PLAN
 
@@ -151,7 +151,7 @@ def by_hand(folder: Path) -> list[str]:
         "audit": "results/audits/demo_slides.csv",
         "split": f"{made}.csv",
         "about": f"{made}.json",
-        "recipe": str(recipes.SPLITS),
+        "recipe": str(step_versions.SPLITS),
         "card": without_notes(load_card(folder / "config", "schemes", "random")),
         "drops": "",
         "scheme": "random",

@@ -32,7 +32,7 @@ import split
 import table1
 import table2
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import without_notes
 from cryotome.core.files import sha256
 from cryotome.data.audit import COLUMNS, near_pairs
@@ -136,7 +136,7 @@ def draw_splits(study: Study, of: Dataset) -> None:
             [of.windows] if study.needs_windows(scheme) else [],
             paths,
             [path.with_suffix(".json") for path in paths],
-            recipes.SPLITS,
+            step_versions.SPLITS,
             json.loads(study.draw(of.name, scheme)),
             study.drops(of.name),
             scheme,

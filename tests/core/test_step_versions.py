@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from conftest import CONFIG, windows_of
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import load_card, tiling_of
 from cryotome.data.cells import load_cells, read_cells
 from cryotome.data.demo.cohorts import COHORTS, Cohort, cohort_slides
@@ -39,14 +39,16 @@ def flat(pixels: np.ndarray) -> _Flat:
 
 def test_demo(pixels):
     golden = {1: [173.35, 158.1, 205.26]}
-    assert pixels.mean((0, 1)) == pytest.approx(golden[recipes.DEMO], abs=0.02), HINT.format("DEMO")
+    assert pixels.mean((0, 1)) == pytest.approx(golden[step_versions.DEMO], abs=0.02), HINT.format(
+        "DEMO"
+    )
 
 
 def test_cells(cohort, demo_card):
     cells = read_cells(cohort / "annotations.json", cohort / "images", demo_card, "demo_rois")
     found = hashlib.sha256(cells.to_csv(index=False).encode()).hexdigest()[:16]
     golden = {2: "ad08648c20a23530"}
-    assert found == golden[recipes.CELLS], HINT.format("CELLS")
+    assert found == golden[step_versions.CELLS], HINT.format("CELLS")
 
 
 @pytest.mark.parametrize(
@@ -75,7 +77,7 @@ def test_splits(placed, scheme, card, size):
             ("no_overlap", 100): "ce96e31032ddfdde",
         }
     }
-    assert found == golden[recipes.SPLITS][scheme, size], HINT.format("SPLITS")
+    assert found == golden[step_versions.SPLITS][scheme, size], HINT.format("SPLITS")
 
 
 def test_windows(store, cohort, demo_card):
@@ -83,14 +85,14 @@ def test_windows(store, cohort, demo_card):
     table = place_windows(cells, store, cohort / "images", demo_card)
     found = hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()[:16]
     golden = {1: "543d9727b88ed944"}
-    assert found == golden[recipes.WINDOWS], HINT.format("WINDOWS")
+    assert found == golden[step_versions.WINDOWS], HINT.format("WINDOWS")
 
 
 def test_patches(pixels):
     patch = cut_patch(flat(pixels), 20, 100, side=64, scale=1.3, border="reflect")
     golden = {2: [171.45, 156.1, 204.22]}
-    assert patch.mean((0, 1)) == pytest.approx(golden[recipes.PATCHES], abs=0.02), HINT.format(
-        "PATCHES"
+    assert patch.mean((0, 1)) == pytest.approx(golden[step_versions.PATCHES], abs=0.02), (
+        HINT.format("PATCHES")
     )
 
 
@@ -113,7 +115,9 @@ def test_embeddings(store, tmp_path):
         x = file["embedding"][:]
     found = [float(x.mean()), float(x.std()), float(x[7].max())]
     golden = {2: [0.0628878, 0.0878584, 0.425902]}
-    assert found == pytest.approx(golden[recipes.EMBEDDINGS], rel=1e-3), HINT.format("EMBEDDINGS")
+    assert found == pytest.approx(golden[step_versions.EMBEDDINGS], rel=1e-3), HINT.format(
+        "EMBEDDINGS"
+    )
 
 
 def test_endtoend():
@@ -122,7 +126,7 @@ def test_endtoend():
 
     found = train(steps=20, every=10)[1].curve["validation_loss"].tolist()
     golden = {2: [0.407637, 0.061036]}
-    assert found == pytest.approx(golden[recipes.ENDTOEND], rel=1e-2), HINT.format("ENDTOEND")
+    assert found == pytest.approx(golden[step_versions.ENDTOEND], rel=1e-2), HINT.format("ENDTOEND")
 
 
 @pytest.fixture(scope="module")
@@ -142,16 +146,16 @@ def test_demo_slides(slide):
     found = [round(float(value), 1) for value in pixels.mean(axis=(0, 1))]
     golden = {1: ([216.3, 189.0, 226.7], "96680ba2")}
     hint = HINT.format("DEMO_SLIDES")
-    assert (found, hashlib.sha256(names.encode()).hexdigest()[:8]) == golden[recipes.DEMO_SLIDES], (
-        hint
-    )
+    assert (found, hashlib.sha256(names.encode()).hexdigest()[:8]) == golden[
+        step_versions.DEMO_SLIDES
+    ], hint
 
 
 def test_tiles(slide):
     tiles = read_tiles(slide / "s.h5")
     found = len(tiles.coords), int(tiles.coords.sum()), float(tiles.tissue.sum())
     golden = {2: (12, 3136, 10.8125)}
-    assert found == pytest.approx(golden[recipes.TILES], rel=1e-3), HINT.format("TILES")
+    assert found == pytest.approx(golden[step_versions.TILES], rel=1e-3), HINT.format("TILES")
 
 
 def test_bags(slide):
@@ -169,7 +173,7 @@ def test_bags(slide):
     x = read_bag(slide / "b.h5", model="r", view="paper-fp32").features
     found = [float(x.mean()), float(x.std()), float(x[3].max())]
     golden = {2: [0.0645777, 0.0907519, 0.49383]}
-    assert found == pytest.approx(golden[recipes.BAGS], rel=1e-3), HINT.format("BAGS")
+    assert found == pytest.approx(golden[step_versions.BAGS], rel=1e-3), HINT.format("BAGS")
 
 
 def test_cohorts(tmp_path):
@@ -187,7 +191,7 @@ def test_cohorts(tmp_path):
     text = "".join(table.to_csv(index=False) for table in tables)
     golden = {1: "03e78b3b4539f1c3", 2: "03e78b3b4539f1c3"}  # 2: names of two datasets are two
     found = hashlib.sha256(text.encode()).hexdigest()[:16]
-    assert found == golden[recipes.COHORTS], HINT.format("COHORTS")
+    assert found == golden[step_versions.COHORTS], HINT.format("COHORTS")
 
 
 def test_mil():
@@ -203,4 +207,4 @@ def test_mil():
         version: [0.898107, 1.193852] for version in (1, 2)
     }  # 2: slides of two datasets are two
     found = [look["validation_loss"] for look in notes["looks"]]
-    assert found == pytest.approx(golden[recipes.MIL], rel=1e-2), HINT.format("MIL")
+    assert found == pytest.approx(golden[step_versions.MIL], rel=1e-2), HINT.format("MIL")

@@ -11,7 +11,7 @@ import pytest
 from conftest import CONFIG, ROOT
 
 import cryotome.encoders.bag_store
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import load_card, tiling_of, without_notes
 from cryotome.core.errors import CardError, DataError, StoreError
 from cryotome.data.demo.cohorts import Cohort
@@ -235,12 +235,12 @@ def test_the_scripts_go_from_a_slide_to_its_bag_and_the_list(cohort, tmp_path):
     card = tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify")
     for name, files in (("DC-001-DX1", [cohort / "DC-001-DX1.tiff"]), ("gone", [])):
         script("tile_slide").main(
-            files, tmp_path / f"{name}.h5", tmp_path / f"{name}.png", recipes.TILES, card, "d", name,
+            files, tmp_path / f"{name}.h5", tmp_path / f"{name}.png", step_versions.TILES, card, "d", name,
             tmp_path / "partial",
         )  # fmt: skip
         assert (tmp_path / f"{name}.png").exists()
         script("embed_slide").main(
-            [tmp_path / f"{name}.h5"], files, [tmp_path / "bags" / f"{name}.h5"], recipes.BAGS,
+            [tmp_path / f"{name}.h5"], files, [tmp_path / "bags" / f"{name}.h5"], step_versions.BAGS,
             load_card(CONFIG, "models", COLOUR), COLOUR, "paper-fp32", tmp_path / "partial",
             tmp_path / "batches", tmp_path, "cpu", 2,
         )  # fmt: skip
@@ -262,7 +262,7 @@ def test_tables_and_tilings_by_hand(cohort, tmp_path):
     """The command line takes no slide at all as well."""
     card = without_notes(tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify"))
     words = [
-        "--slide", "--tiles", tmp_path / "t.h5", "--picture", tmp_path / "t.png", "--recipe", recipes.TILES,
+        "--slide", "--tiles", tmp_path / "t.h5", "--picture", tmp_path / "t.png", "--recipe", step_versions.TILES,
         "--card", card, "--dataset", "d", "--name", "s", "--partial", tmp_path / "partial",
     ]  # fmt: skip
     path = ROOT / "workflow" / "scripts" / "tile_slide.py"

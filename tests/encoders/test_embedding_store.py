@@ -8,7 +8,7 @@ from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, StoreError
 from cryotome.core.files import sha256
 from cryotome.core.store import finalise_store
-from cryotome.encoders import embedding_store as embeddings
+from cryotome.encoders import embedding_store
 from cryotome.encoders.embedding_store import read_embeddings, write_embeddings
 from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.inference import InferenceRunner
@@ -210,7 +210,7 @@ def test_a_store_of_shards_is_the_store_of_one_job(store, tmp_path, monkeypatch,
     how |= {"partial": tmp_path / "p", "batches": tmp_path / "b", "device": "cpu", "threads": 2}
     for part in range(1, parts + 1):
         shard = folder / f"{part}of{parts}.h5"
-        embeddings.write_shard(shard, store, card, part=(part, parts), **how)
+        embedding_store.write_shard(shard, store, card, part=(part, parts), **how)
     monkeypatch.setattr(InferenceRunner, "launch", None)  # nothing is left to embed
     write(tmp_path / "e.h5", store)
     with h5py.File(tmp_path / "e.h5") as mine, h5py.File(tmp_path / "whole" / "e.h5") as whole:
@@ -225,7 +225,7 @@ def test_a_shard_of_another_view_is_named_and_not_used(store, tmp_path, capsys):
     card = load_card(CONFIG, "models", "resnet10t_random")
     how = {"model": "resnet10t_random", "view": "paper-bf16", "weights_dir": tmp_path}
     how |= {"partial": tmp_path / "p", "batches": tmp_path / "b", "device": "cpu", "threads": 2}
-    embeddings.write_shard(tmp_path / "shards" / "1of2.h5", store, card, part=(1, 2), **how)
+    embedding_store.write_shard(tmp_path / "shards" / "1of2.h5", store, card, part=(1, 2), **how)
     write(tmp_path / "e.h5", store)
     assert "1of2.h5 is not used: it has another view" in capsys.readouterr().err
     assert (tmp_path / "shards" / "1of2.h5").exists()
@@ -243,12 +243,12 @@ def test_a_shard_of_other_cells_is_refused_and_order_of_ids_does_not_matter(stor
     how = {"model": "colour_histogram", "view": "paper-fp32", "partial": tmp_path / "p"}
     for part in (1, 2):
         shard = tmp_path / "shards" / f"{part}of2.h5"
-        embeddings.write_shard(shard, mixed, card, part=(part, 2), **how)
+        embedding_store.write_shard(shard, mixed, card, part=(part, 2), **how)
     write(tmp_path / "whole.h5", mixed, "colour_histogram")
     write(tmp_path / "again" / "whole.h5", mixed, "colour_histogram")
     with h5py.File(tmp_path / "whole.h5") as one, h5py.File(tmp_path / "again/whole.h5") as other:
         assert (one["embedding"][:] == other["embedding"][:]).all()
-    embeddings.write_shard(tmp_path / "shards" / "1of2.h5", mixed, card, part=(1, 2), **how)
+    embedding_store.write_shard(tmp_path / "shards" / "1of2.h5", mixed, card, part=(1, 2), **how)
     with h5py.File(tmp_path / "shards" / "1of2.h5", "r+") as file:
         file["id"][3] = 5
     finalise_store(tmp_path / "shards" / "1of2.h5", "embedding", {})
@@ -260,14 +260,14 @@ def test_more_shards_than_patches_are_refused(store, tmp_path):
     card = load_card(CONFIG, "models", "colour_histogram")
     how = {"model": "colour_histogram", "view": "paper-fp32", "partial": tmp_path / "p"}
     with pytest.raises(StoreError, match="48 patches make no 49 shards; ask for fewer"):
-        embeddings.write_shard(tmp_path / "s.h5", store, card, part=(1, 49), **how)
+        embedding_store.write_shard(tmp_path / "s.h5", store, card, part=(1, 49), **how)
 
 
 def test_parts_cover_every_row_once_and_begin_at_steps():
     for count, parts, step in [(48, 3, 8), (3720, 4, 8), (50, 7, 64), (5, 5, 1)]:
-        rows = [embeddings._rows_of((k + 1, parts), count, step) for k in range(parts)]
+        rows = [embedding_store._rows_of((k + 1, parts), count, step) for k in range(parts)]
         assert [row for part in rows for row in part] == list(range(count))
         assert all(len(part) for part in rows)
-    starts = [embeddings._rows_of((k, 4), 3720, 8).start for k in (1, 2, 3, 4)]
+    starts = [embedding_store._rows_of((k, 4), 3720, 8).start for k in (1, 2, 3, 4)]
     assert starts == [0, 928, 1856, 2784], "multiples of eight"
-    assert embeddings._rows_of((2, 3), 48, 8) == range(16, 32)
+    assert embedding_store._rows_of((2, 3), 48, 8) == range(16, 32)

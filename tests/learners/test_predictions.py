@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.errors import StoreError
 from cryotome.core.files import sha256
 from cryotome.learners.predictions import read_predictions, write_predictions
@@ -72,10 +72,10 @@ def made(folder, fold: int, view: str = "patches", **notes: object):
 
 
 def test_predictions_of_an_earlier_version_of_the_training_are_refused(tmp_path):
-    assert len(read_predictions(made(tmp_path, 0, recipe=recipes.ENDTOEND))) == 2
+    assert len(read_predictions(made(tmp_path, 0, recipe=step_versions.ENDTOEND))) == 2
     with pytest.raises(StoreError, match=r"fold=1.csv is of version 1 of the training, which is"):
         read_predictions(made(tmp_path, 1, recipe=1))
-    store = made(tmp_path, 2, view="paper-fp32", recipe=recipes.ENDTOEND + 1)  # of embeddings
+    store = made(tmp_path, 2, view="paper-fp32", recipe=step_versions.ENDTOEND + 1)  # of embeddings
     assert len(read_predictions(store)) == 2
     with pytest.raises(StoreError, match=r"fold=3.csv is of version 0 of the training, which is"):
         read_predictions(made(tmp_path, 3, view="paper-fp32", mil_recipe=0))

@@ -5,8 +5,6 @@ import time
 import pytest
 from conftest import ROOT
 
-from cryotome.runtime import usage as meters
-
 
 def python(code: str) -> str:
     return subprocess.run(

@@ -23,8 +23,8 @@ from cryotome.runtime.interpreter import quote_executable, restart_in_utf8
 restart_in_utf8(workflow.overwrite_workdir)
 quote_executable()
 
-from cryotome.core import step_versions as recipes
-from cryotome.data.slides import slide_list as slide_lists
+from cryotome.core import step_versions
+from cryotome.data.slides import slide_list
 from cryotome.core.cards import below, without_notes, tiling_of
 from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources
 from cryotome.study.costs.resources import (
@@ -83,13 +83,13 @@ def made(model):
 @functools.cache
 def slide_files(dataset):
     """Return the slides of a cohort, by name, to their files."""
-    return slide_lists.slide_files(STUDY, SITE, dataset)
+    return slide_list.slide_files(STUDY, SITE, dataset)
 
 
 @functools.cache
 def slides(dataset):
     """Return the slides of a cohort whose patients have a label."""
-    return slide_lists.labelled_slides(STUDY, SITE, dataset)
+    return slide_list.labelled_slides(STUDY, SITE, dataset)
 
 
 @functools.cache

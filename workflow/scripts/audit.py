@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.audit import example_rows, find_oddities, raise_if_refused, summarise
@@ -26,7 +26,7 @@ def main(
     dataset: str,
     data_root: Path,
 ) -> None:
-    assert recipe == recipes.AUDIT
+    assert recipe == step_versions.AUDIT
     of_cells = load_cells(cells)
     findings = find_oddities(
         of_cells, patches, folder_of(card, data_root) / card["images"], card, policies

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.data.cells import check_images
 from cryotome.data.patches import write_patches
 from cryotome.runtime.job import run_script
@@ -21,7 +21,7 @@ def main(
     data_root: Path,
     threads: int,
 ) -> None:
-    assert recipe == recipes.PATCHES
+    assert recipe == step_versions.PATCHES
     images = folder_of(card, data_root) / card["images"]
     check_images(annotations, images, card, dataset)
     write_patches(

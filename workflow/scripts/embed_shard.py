@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.encoders.embedding_store import write_shard
 from cryotome.runtime.job import run_script
 
@@ -23,7 +23,7 @@ def main(
     device: str,
     threads: int,
 ) -> None:
-    assert recipe == recipes.EMBEDDINGS
+    assert recipe == step_versions.EMBEDDINGS
     write_shard(
         shard,
         patches,

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.encoders.embed_slide import write_bag
 from cryotome.runtime.job import run_script
 
@@ -21,7 +21,7 @@ def main(
     device: str,
     threads: int,
 ) -> None:
-    assert recipe == recipes.BAGS
+    assert recipe == step_versions.BAGS
     at_hand: list[Path | None] = [*slides] or [None] * len(bags)
     for store, bag, slide in zip(tiles, bags, at_hand, strict=True):
         write_bag(

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.files import atomic_write, sha256
 from cryotome.learners.dinov2.backbone import build_backbone
 from cryotome.learners.dinov2.curve import draw_finetuning
@@ -38,7 +38,7 @@ def main(
     device: str,
     threads: int,
 ) -> None:
-    assert recipe == recipes.FINETUNE
+    assert recipe == step_versions.FINETUNE
     use_threads(threads)
     on = pick_device(device)
     backbone, base_sha256 = build_backbone(base, card["base"], weights_dir, card)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.data.demo.mitoses import make_rois, make_slides
 from cryotome.runtime.job import run_script
 
 
 def main(rois: Path, slides: Path, recipe: int) -> None:
-    assert recipe == recipes.DEMO
+    assert recipe == step_versions.DEMO
     make_rois(rois, rois.parent / "images")
     make_slides(slides, slides.parent / "images")
 

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.data.demo.tissue import ABROAD, EXTERNAL, HOME, TRAINING, make_tissue
 from cryotome.runtime.job import run_script
 
 
 def main(training: Path, external: Path, recipe: int) -> None:
-    assert recipe == recipes.DEMO
+    assert recipe == step_versions.DEMO
     for table, count, domain, seed in (
         (training, TRAINING, HOME, 3),
         (external, EXTERNAL, ABROAD, 4),

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
@@ -15,7 +15,7 @@ from cryotome.study.site import folder_of
 def main(
     cells: Path, patches: Path, windows: Path, recipe: int, card: dict, data_root: Path
 ) -> None:
-    assert recipe == recipes.WINDOWS
+    assert recipe == step_versions.WINDOWS
     table = place_windows(
         load_cells(cells), patches, folder_of(card, data_root) / card["images"], card
     )

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import read_cells
@@ -14,7 +14,7 @@ from cryotome.study.site import folder_of
 def main(
     annotations: list[Path], cells: Path, recipe: int, card: dict, dataset: str, data_root: Path
 ) -> None:
-    assert recipe == recipes.CELLS
+    assert recipe == step_versions.CELLS
     images = folder_of(card, data_root) / card["images"]
     table = read_cells(annotations[0] if annotations else None, images, card, dataset)
     print(f"{dataset}: {len(table)} cells on {table['image'].nunique()} images", file=sys.stderr)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.cohorts import check_counts, join_cohort, read_labels, read_slides
@@ -24,7 +24,7 @@ def main(
     at_hand: list[str],
     data_root: Path,
 ) -> None:
-    assert recipe == recipes.COHORTS
+    assert recipe == step_versions.COHORTS
     if "images" in card and "synthetic" not in card:
         seen = look_for_slides(card, data_root)
         passed = seen.passed_over

@@ -5,7 +5,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import MATCHED
 from cryotome.core.files import atomic_write, sha256
 from cryotome.core.tables import read_csv, write_csv
@@ -29,7 +29,7 @@ def main(
     fraction: str,
     fold: int,
 ) -> None:
-    assert recipe == recipes.SPLITS
+    assert recipe == step_versions.SPLITS
     every = load_cells(cells)
     table = drop_audited(every, read_csv(audit))
     placed = load_windows(windows[0]) if windows else None

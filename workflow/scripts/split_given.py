@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.files import atomic_write, sha256
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
@@ -20,7 +20,7 @@ def main(
     train: str,
     test: str,
 ) -> None:
-    assert recipe == recipes.SPLITS
+    assert recipe == step_versions.SPLITS
     roles = assign_roles({train: load_cells(train_cells), test: load_cells(test_cells)})
     notes = {
         "drawn": "given",

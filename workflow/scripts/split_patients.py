@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.files import atomic_write, sha256
 from cryotome.core.tables import write_csv
 from cryotome.data.cohorts import load_patients
@@ -26,7 +26,7 @@ def main(
     scheme: str,
     fold: int,
 ) -> None:
-    assert recipe == recipes.COHORTS
+    assert recipe == step_versions.COHORTS
     mine, *others = map(load_patients, (patients, *external), datasets)
     other = pd.concat(others, ignore_index=True) if others else None
     drawn = draw_patients(mine, card, fold=fold, external=other, separate=separate)

@@ -3,7 +3,7 @@
 from importlib.metadata import version
 from pathlib import Path
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.files import sha256
 from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.lora import save_lora
@@ -37,7 +37,7 @@ def main(
     device: str,
     threads: int,
 ) -> None:
-    assert recipe == recipes.ENDTOEND
+    assert recipe == step_versions.ENDTOEND
     use_threads(threads)
     on, seed = pick_device(device), card["seed"] + fold
     repeat_exactly(on)

@@ -6,7 +6,7 @@ from time import perf_counter
 
 import pandas as pd
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.files import sha256
 from cryotome.data.cohorts import load_patients, load_slides
 from cryotome.encoders.bag_store import BagFolders
@@ -31,7 +31,7 @@ def main(
     device: str,
     threads: int,
 ) -> None:
-    assert recipe == recipes.MIL
+    assert recipe == step_versions.MIL
     start, on = perf_counter(), pick_device(device)
     use_threads(threads)
     repeat_exactly(on)

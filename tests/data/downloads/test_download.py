@@ -19,7 +19,7 @@ from tests.data.downloads.test_http_client import QUICK
 from tests.workflow.test_workflow import SMALL, jobs, snakemake
 
 from cryotome.core.errors import DownloadError
-from cryotome.data.downloads import download as downloads
+from cryotome.data.downloads import download
 from cryotome.data.downloads.download import check_space, download_record
 from cryotome.data.downloads.http_client import HttpClient
 from cryotome.data.downloads.receipts import Cache, VerifiedFile
@@ -86,7 +86,7 @@ def test_what_is_there_is_not_fetched_again_nor_read_again(server, tmp_path, mon
     first = fetch(card(server), tmp_path)
     assert asked(server) == [f"/{name}" for name in NAMES]
     with monkeypatch.context() as patch:
-        patch.setattr(downloads, "checksum_of", lambda *_: pytest.fail("65 GB are read again"))
+        patch.setattr(download, "checksum_of", lambda *_: pytest.fail("65 GB are read again"))
         assert fetch(card(server), tmp_path) == first
     assert asked(server) == []
     (tmp_path / "data/mine/2.png").unlink()
@@ -204,17 +204,17 @@ def test_the_licence_is_shown_once_and_again_when_it_changes(server, tmp_path, c
 
 def test_a_disk_too_small_is_named_before_the_first_byte(server, tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage(4 * SIZE - 1))
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage(4 * SIZE - 1))
     with pytest.raises(DownloadError, match="has 0.00 GB free, and 0.00 GB are to come. Make room"):
         fetch(card(server), tmp_path)
     assert asked(server) == []
-    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage(4 * SIZE))
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage(4 * SIZE))
     assert len(fetch(card(server), tmp_path)) == 4
 
 
 def test_the_space_that_is_needed_leaves_out_what_has_come(tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
-    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda _: usage(6_000_000_000))
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage(6_000_000_000))
     lacking = [Remote("a", (), 7_000_000_000, target="a"), Remote("b", (), None, target="c/b")]
     with pytest.raises(DownloadError, match="has 6.00 GB free, and 7.00 GB are to come"):
         check_space(lacking, tmp_path)
@@ -348,12 +348,12 @@ def test_a_record_that_cannot_be_asked_names_the_way_out(server, tmp_path):
 def test_an_interrupt_ends_the_threads(server, tmp_path, monkeypatch):
     for name in NAMES:
         server.pages[f"/{name}"].manners = [throttles(100, 0.05)]
-    monkeypatch.setattr(downloads, "check_space", lambda *_, **__: None)
+    monkeypatch.setattr(download, "check_space", lambda *_, **__: None)
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(downloads._Job, "_tell", interrupt)
+    monkeypatch.setattr(download._Job, "_tell", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch(card(server), tmp_path)
     sizes = [os.path.getsize(part) for part in (tmp_path / "data/mine").glob("*.part")]

@@ -8,7 +8,7 @@ import pytest
 from broken_server import breaks, says, sends, serving, stalls
 
 from cryotome.core.errors import DownloadError
-from cryotome.data.downloads import http_client as web
+from cryotome.data.downloads import http_client
 from cryotome.data.downloads.http_client import HttpClient, Patience, redacted
 
 QUICK = Patience(tries=3, pause=0.01, longest=0.02, asked=0.5, stall=0.3)
@@ -121,10 +121,10 @@ def test_new_bytes_restore_the_patience():
 
 
 def test_to_stop_ends_a_wait():
-    web = HttpClient(Patience(pause=60))
-    web.stop.set()
+    http_client = HttpClient(Patience(pause=60))
+    http_client.stop.set()
     with pytest.raises(DownloadError, match="stopped"):
-        web.json("http://127.0.0.1:9/a")
+        http_client.json("http://127.0.0.1:9/a")
 
 
 def test_no_secret_of_an_address_is_shown():
@@ -133,39 +133,39 @@ def test_no_secret_of_an_address_is_shown():
 
 def test_after_three_files_that_failed_alike_each_further_one_gets_one_try(server):
     """Else 503 files that answer 403 take two hours until the list of failures appears."""
-    web = HttpClient(QUICK)
+    http_client = HttpClient(QUICK)
     for name in "abcdef":
         server.put(f"/{name}", 1, says(403))
     for name in "abc":
         with pytest.raises(
             DownloadError, match=f"/{name}: it answers 403; 3 tries brought nothing"
         ):
-            web.json(f"{server.url}/{name}")
+            http_client.json(f"{server.url}/{name}")
     for name in "de":
         with pytest.raises(
             DownloadError, match=f"/{name}: it answers 403, as for the files before"
         ):
-            web.json(f"{server.url}/{name}")
+            http_client.json(f"{server.url}/{name}")
     assert [len(server.requests(f"/{name}")) for name in "abcde"] == [3, 3, 3, 1, 1]
     server.put("/g", 1)
-    assert web.json(f"{server.url}/g") == 1
+    assert http_client.json(f"{server.url}/g") == 1
     with pytest.raises(DownloadError, match="403; 3 tries brought nothing"):
-        web.json(f"{server.url}/f")
+        http_client.json(f"{server.url}/f")
 
 
 def test_files_that_fail_otherwise_and_other_servers_keep_their_patience(server):
-    web = HttpClient(QUICK)
+    http_client = HttpClient(QUICK)
     for number, status in enumerate((403, 403, 500, 403, 500)):
         server.put(f"/{number}", 1, says(status))
         with pytest.raises(DownloadError, match=f"{status}; 3 tries"):
-            web.json(f"{server.url}/{number}")
+            http_client.json(f"{server.url}/{number}")
     for number in range(3):
         server.put(f"/{number}", 1, says(403))
         with pytest.raises(DownloadError, match="403; 3 tries"):
-            web.json(f"{server.url}/{number}")
+            http_client.json(f"{server.url}/{number}")
     with serving() as other:
         other.put("/a", 1, says(403), says(200, b"1"))
-        assert web.json(f"{other.url}/a") == 1
+        assert http_client.json(f"{other.url}/a") == 1
 
 
 def test_no_part_of_an_address_that_is_none_is_shown():
@@ -192,7 +192,7 @@ def test_a_listing_nested_too_deep_is_no_json():
 
 def test_a_listing_that_unpacks_to_more_than_it_may_is_broken_off(monkeypatch):
     """A server may pack although it is asked not to: 1 MB became 1.1 GB."""
-    monkeypatch.setattr(web, "LISTING", 1_000_000)
+    monkeypatch.setattr(http_client, "LISTING", 1_000_000)
     content = gzip.compress(b" " * 2_000_000 + b"{}")
 
     def packs(handler, page):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from cryotome.evaluation.statistics import slide_pairs as pairs
+from cryotome.evaluation.statistics import slide_pairs
 from cryotome.evaluation.statistics.slide_pairs import (
     auroc_within,
     count_wins,
@@ -20,7 +20,7 @@ def cells(count: int = 300, slides: int = 7, seed: int = 0):
 
 @pytest.mark.parametrize("at_once", [2**23, 200])
 def test_wins_are_those_of_every_pair(monkeypatch, at_once):
-    monkeypatch.setattr(pairs, "AT_ONCE", at_once)  # slides counted in several goes
+    monkeypatch.setattr(slide_pairs, "AT_ONCE", at_once)  # slides counted in several goes
     slide, label, score = cells(60)
     wins = count_wins(slide, label, score)
     for s in range(7):
@@ -45,8 +45,8 @@ def test_auroc_is_scikit_learns_and_within_counts_pairs_of_one_slide():
 
 @pytest.mark.parametrize(("dense", "at_once"), [(2048, 2**23), (0, 2**23), (0, 700)])
 def test_weighted_slides_are_weighted_cells(monkeypatch, dense, at_once):
-    monkeypatch.setattr(pairs, "DENSE", dense)  # 0: cells are sorted, slides are not paired
-    monkeypatch.setattr(pairs, "AT_ONCE", at_once)
+    monkeypatch.setattr(slide_pairs, "DENSE", dense)  # 0: cells are sorted, slides are not paired
+    monkeypatch.setattr(slide_pairs, "AT_ONCE", at_once)
     slide, label, score = cells()
     counts = resample_slides(7, draws=5, seed=1)
     expected = [roc_auc_score(label, score, sample_weight=c[slide]) for c in counts]
@@ -60,7 +60,7 @@ def test_many_slides_take_memory_by_cells_and_give_the_same(monkeypatch):
         resample_slides(len(np.unique(slide)), draws=9, seed=0),
     )
     dense = count_wins(slide, label, score)
-    monkeypatch.setattr(pairs, "DENSE", len(names) - 1)
+    monkeypatch.setattr(slide_pairs, "DENSE", len(names) - 1)
     sparse = count_wins(slide, label, score)
     assert type(sparse) is not type(dense)
     assert sparse.auroc == pytest.approx(dense.auroc, abs=1e-12)
@@ -70,7 +70,7 @@ def test_many_slides_take_memory_by_cells_and_give_the_same(monkeypatch):
 
 def test_draws_in_parts_are_the_draws_at_once(monkeypatch):
     whole = resample_slides(50, draws=20, seed=3)
-    monkeypatch.setattr(pairs, "AT_ONCE", 200)
+    monkeypatch.setattr(slide_pairs, "AT_ONCE", 200)
     parts = list(draw_slides_in_parts(50, draws=20, seed=3))
     assert [len(part) for part in parts] == [4] * 5
     assert (np.concatenate(parts) == whole).all()
@@ -78,7 +78,7 @@ def test_draws_in_parts_are_the_draws_at_once(monkeypatch):
 
 @pytest.mark.parametrize("dense", [2048, 0])
 def test_one_class_has_no_auroc(monkeypatch, dense):
-    monkeypatch.setattr(pairs, "DENSE", dense)
+    monkeypatch.setattr(slide_pairs, "DENSE", dense)
     wins = count_wins(np.array([1, 2]), np.array([1, 1]), np.array([0.1, 0.2]))
     assert np.isnan(wins.auroc)
     assert np.isnan(auroc_within(np.array([1, 2]), np.array([1, 1]), np.array([0.1, 0.2])))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import CONFIG, ROOT
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import load_card
 from cryotome.core.errors import SplitError, StoreError, TrainingError
 from cryotome.data.splits.patients import draw_patients
@@ -222,7 +222,7 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
         folders[name] = home
         out = [tmp_path / f"{name}.{part}.csv" for part in ("patients", "slides", "excluded")]
         run("read_cohort", labels=[table], slide_table=[slides], patients=out[0], slides=out[1],
-            excluded=out[2], recipe=recipes.COHORTS, card=card, dataset=name, at_hand=[],
+            excluded=out[2], recipe=step_versions.COHORTS, card=card, dataset=name, at_hand=[],
             data_root=tmp_path)  # fmt: skip
         assert out[2].read_text(encoding="utf-8") == "PATIENT,FILENAME,reason\n777,,no label\n"
         files[name] = [*out, sorted(folder.glob("*.h5"))]
@@ -232,11 +232,11 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
         split = tmp_path / f"splits/home/patient_folds/fraction=1.0/fold={fold}.csv"
         made.append(tmp_path / "predictions/home/patient_folds/view=v/model=m/head=mean_pool"
                     / "fraction=1.0" / f"fold={fold}.csv")  # fmt: skip
-        run("split_patients", patients=home[0], external=[away[0]], split=split, recipe=recipes.COHORTS,
+        run("split_patients", patients=home[0], external=[away[0]], split=split, recipe=step_versions.COHORTS,
             about=split.with_suffix(".json"), card=SCHEME, scheme="patient_folds",
             fold=fold, datasets=["home", "away"], separate=[])  # fmt: skip
         run("train_mil", patients=[home[0], away[0]], slides=[home[1], away[1]],
-            bags=[*home[3], *away[3]], split=split, predictions=made[-1], recipe=recipes.MIL,
+            bags=[*home[3], *away[3]], split=split, predictions=made[-1], recipe=step_versions.MIL,
             card=head("mean_pool"), folders=folders, model="m", view="v", fold=fold, device="cpu",
             threads=1)  # fmt: skip
     folds = read_folds(made)

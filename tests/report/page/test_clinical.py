@@ -1,6 +1,6 @@
 import pandas as pd
 
-from cryotome.report.page import clinical as module
+from cryotome.report.page import clinical
 from cryotome.report.page.clinical import pathologist
 
 
@@ -40,7 +40,7 @@ def test_of_too_many_regions_a_sample_is_drawn_the_same_of_all_rows(more, monkey
     points = pd.DataFrame(next(iter(picture.spec["datasets"].values())))
     assert len(points) == 2 * 4000  # more than Altair takes unasked
     assert "at random" not in picture.title
-    monkeypatch.setattr(module, "DRAWN", 60)
+    monkeypatch.setattr(clinical, "DRAWN", 60)
     picture = next(p for p in pathologist(more).pictures if p.name == "bland-midog2022")
     points = pd.DataFrame(next(iter(picture.spec["datasets"].values())))
     first, other = (set(part["image"]) for _, part in points.groupby("row"))

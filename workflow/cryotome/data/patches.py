@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError, StoreError
 from cryotome.core.files import sha256
@@ -157,7 +157,7 @@ def _passport(card: Card, dataset: str, cells_csv: Path) -> dict[str, Any]:
     return {
         "format": PATCHES,
         "version": VERSION,
-        "recipe": recipes.PATCHES,
+        "recipe": step_versions.PATCHES,
         "dataset": dataset,
         "seen": card["patch"]["side"],
         "patch": json.dumps(card["patch"], sort_keys=True),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError, StoreError
 from cryotome.core.files import atomic_write
@@ -76,7 +76,7 @@ def write_bag(
     about = {
         "format": BAGS,
         "version": VERSION,
-        "recipe": recipes.BAGS,
+        "recipe": step_versions.BAGS,
         "model": model,
         "view": view,
         "card": json.dumps(card, sort_keys=True),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
 from cryotome.core.store import EMBEDDINGS, PATCHES, VERSION, provenance, read_ids, read_rows
@@ -124,7 +124,7 @@ def embed_missing_patches(
     about = {
         "format": EMBEDDINGS,
         "version": VERSION,
-        "recipe": recipes.EMBEDDINGS,
+        "recipe": step_versions.EMBEDDINGS,
         "model": model,
         "view": view,
         "card": json.dumps(card, sort_keys=True),

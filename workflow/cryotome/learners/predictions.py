@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.errors import StoreError, blame_place
 from cryotome.core.files import atomic_write, path_field, sha256
 
@@ -47,8 +47,8 @@ def _notes(path: Path) -> dict[str, Any]:
             "It was edited, or comes from another place. Delete it and rerun."
         )
     # Snakemake does not see a changed recipe once a rule has other outputs
-    now = {"mil_recipe": recipes.MIL}
-    now |= {"recipe": recipes.ENDTOEND} if path_field(path, "view") == "patches" else {}
+    now = {"mil_recipe": step_versions.MIL}
+    now |= {"recipe": step_versions.ENDTOEND} if path_field(path, "view") == "patches" else {}
     for name, version_now in now.items():
         if said.get(name, version_now) != version_now:
             raise StoreError(

@@ -23,7 +23,6 @@ from cryotome.core.cards import (
 )
 from cryotome.core.errors import CardError
 from cryotome.study import colorectal
-from cryotome.study import statistical_unit as units
 from cryotome.study.colorectal import Colorectal, checkpoint_of, finetune_bases, iterations
 from cryotome.study.geometry import geometry_of, input_side, side_after
 from cryotome.study.styles import Style, model_styles, row_styles
@@ -162,9 +161,9 @@ class Study:
     def _check_slides(self) -> None:
         """Stop what asks for slides of a dataset that has none to tell."""
         for name in self.all_datasets:
-            units.check_named(self.dataset(name), name)
+            check_named(self.dataset(name), name)
         for name, scheme in self.blocks:
-            units.check_scheme(self.dataset(name), name, scheme, self.scheme(scheme)["draw"])
+            check_scheme(self.dataset(name), name, scheme, self.scheme(scheme)["draw"])
         for row in self.rows * bool(self.unknown_slides):
             by_slide = self.model(row.model).get("loader") == "slide_identity"
             if by_slide or self.head(row.head)["learner"] == "prevalence":
@@ -178,7 +177,7 @@ class Study:
             card = self.finetuning(name)
             if card["split"] == "train_folds":  # of patches the split `slide_grouped`
                 used = self.dataset(card["dataset"])
-                units.check_scheme(used, card["dataset"], "slide_grouped", "slides")
+                check_scheme(used, card["dataset"], "slide_grouped", "slides")
 
     def _check_context(self) -> None:
         """Stop a sweep of rows that see patches as they are cut, never enlarged."""
@@ -465,7 +464,7 @@ class Study:
     @cached_property
     def unknown_slides(self) -> list[str]:
         """The datasets of whose images no slide is known."""
-        return [name for name in self.all_datasets if units.is_unknown(self.dataset(name))]
+        return [name for name in self.all_datasets if is_unknown(self.dataset(name))]
 
     @cached_property
     def synthetic(self) -> bool:

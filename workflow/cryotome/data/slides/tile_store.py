@@ -16,7 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cryotome.core import step_versions as recipes
+from cryotome.core import step_versions
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError, blame_place
 from cryotome.core.files import atomic_write
@@ -64,7 +64,7 @@ def write_tiles(
         about = {
             "format": TILES,
             "version": VERSION,
-            "recipe": recipes.TILES,
+            "recipe": step_versions.TILES,
             "dataset": dataset,
             "slide": slide,
             "slide_stamp": source_fingerprint(path)
