@@ -5,6 +5,8 @@ import time
 import pytest
 from conftest import ROOT
 
+from cryotome.runtime import usage
+
 
 def python(code: str) -> str:
     return subprocess.run(

@@ -25,6 +25,7 @@ from cryotome.core.errors import CardError
 from cryotome.study import colorectal
 from cryotome.study.colorectal import Colorectal, checkpoint_of, finetune_bases, iterations
 from cryotome.study.geometry import geometry_of, input_side, side_after
+from cryotome.study.statistical_unit import check_named, check_scheme, is_unknown
 from cryotome.study.styles import Style, model_styles, row_styles
 from cryotome.study.variants import (
     NO_POOLING,
