@@ -17,7 +17,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
         (b'<?xml version="1.0"?>\n<!DOCTYPE html PUBLIC>', "a page of HTML"),
         (b"<!-- 404 --><html>", "a page of HTML"),
         (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "XML, as servers"),
-        (gzip.compress(b"{}"), "gzip; unpack it"),
+        (gzip.compress(b"{}", mtime=0), "gzip; unpack it"),
         (b"PK\x03\x04...", "a ZIP archive or an XLSX table"),
         ("{}".encode("utf-16"), "text in UTF-16; save it in UTF-8"),
         (b"SQLite format 3\0", "an SQLite database"),

@@ -9,7 +9,8 @@ import tifffile
 from PIL import Image
 
 from cryotome.core.errors import CardError, DataError
-from cryotome.data.images import find_image, microns_per_pixel, open_image, size_of, tag_mpp
+from cryotome.data.image_tags import mpp_from_tags
+from cryotome.data.images import find_image, microns_per_pixel, open_image, size_of
 
 
 def test_a_real_aperio_slide_opens_with_its_resolution(shared):
@@ -32,9 +33,9 @@ def test_a_real_flat_tiff_is_mapped_not_decoded(shared):
 
 def test_the_resolution_tag_of_midog_is_read_with_its_unit(shared):
     assert open_image(shared / "slides" / "stack_5.tiff").mpp == pytest.approx(0.2482, abs=1e-4)
-    assert tag_mpp(40_000, 3) == 0.25
-    assert tag_mpp(101_600, 2) == 0.25
-    assert tag_mpp(72, 2) is None
+    assert mpp_from_tags(40_000, 3) == 0.25
+    assert mpp_from_tags(101_600, 2) == 0.25
+    assert mpp_from_tags(72, 2) is None
 
 
 @pytest.mark.parametrize("name", ["unopenable.tiff", "unreadable.svs"])
