@@ -65,7 +65,7 @@ BAR = "asked for: 0.85"
 def cards_of(size: str, precision: str) -> tuple[Card, Card, int]:
     """Return the finetune card, the model card with random weights, and the images' side."""
     name, stored, changes, network = SIZES[size]
-    card = load_card(ROOT / "config", "finetunes", name) | {"precision": precision}
+    card = load_card(ROOT / "config", "finetunings", name) | {"precision": precision}
     for key, value in changes.items():
         card[key] = card[key] | value if isinstance(value, dict) else value
     base = load_card(ROOT / "config", "models", card["base"]) | {"weights": {"random": 0}}
@@ -187,7 +187,7 @@ class Views(torch.utils.data.Dataset):
     """The data path of the released code: PIL and torchvision, one crop at a time."""
 
     def __init__(self, images: Images, crops: Card) -> None:
-        self.pixels, flips = images.supply.pixels.cpu(), crops["flip_share"]  # type: ignore[union-attr]
+        self.pixels, flips = images.supply.pixels.cpu(), crops["flip_probability"]  # type: ignore[union-attr]
 
         def path(kind: str, blurred: float, solarized: float) -> transforms.Compose:
             side, scale = crops[kind]["side"], crops[kind]["scale"]
@@ -198,15 +198,15 @@ class Views(torch.utils.data.Dataset):
                     transforms.RandomResizedCrop(side, scale, interpolation=Image.BICUBIC),
                     transforms.RandomHorizontalFlip(flips),
                     transforms.RandomVerticalFlip(flips),
-                    transforms.RandomApply([jitter], crops["jitter_share"]),
-                    transforms.RandomGrayscale(crops["grey_share"]),
+                    transforms.RandomApply([jitter], crops["jitter_probability"]),
+                    transforms.RandomGrayscale(crops["grey_probability"]),
                     transforms.RandomApply([blur], blurred),
                     transforms.RandomSolarize(128, solarized),
                     transforms.ToTensor(),
                 ]
             )
 
-        first, second = path("global", 0.0, 0.0), path("global", 0.9, crops["solarize_share"])
+        first, second = path("global", 0.0, 0.0), path("global", 0.9, crops["solarize_probability"])
         self.paths = [first, second] + [path("local", 0.5, 0.0)] * crops["locals"]
 
     def __len__(self) -> int:

@@ -31,7 +31,7 @@ from cryotome.data.slides.thumbnail import read_thumbnail, thumbnail_resolution
 from cryotome.data.slides.tile_grid import read_tile
 
 MPP, TILE = 0.5, 512  # µm/px; side of a tile of the TIFF
-TILING = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}
+TILING = {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5}
 LEVELS = (4, 16)
 REPEATS = 3
 

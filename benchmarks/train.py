@@ -165,11 +165,11 @@ class Views(torch.utils.data.Dataset):
             [
                 transforms.CenterCrop(material.pixels.shape[1] - 2 * edge),
                 transforms.RandomCrop(material.side),
-                transforms.RandomHorizontalFlip(settings["flip_share"]),
-                transforms.RandomVerticalFlip(settings["flip_share"]),
-                some(transforms.ColorJitter(*settings["jitter"]), settings["jitter_share"]),
-                some(transforms.GaussianBlur(5, settings["blur_sigma"]), settings["blur_share"]),
-                some(transforms.RandomRotation(180), settings["rotation_share"]),
+                transforms.RandomHorizontalFlip(settings["flip_probability"]),
+                transforms.RandomVerticalFlip(settings["flip_probability"]),
+                some(transforms.ColorJitter(*settings["jitter"]), settings["jitter_probability"]),
+                some(transforms.GaussianBlur(5, settings["blur_sigma"]), settings["blur_probability"]),
+                some(transforms.RandomRotation(180), settings["rotation_probability"]),
                 transforms.ToTensor(),
             ]
         )

@@ -29,7 +29,7 @@ KINDS = {
     "head": "config/heads/*.yaml",
     "scheme": "config/schemes/*.yaml",
     "download": "config/downloads/*.yaml",
-    "finetune": "config/finetunes/*.yaml",
+    "finetuning": "config/finetunings/*.yaml",
 }
 # Licences that a package's metadata spells vaguely: read from its source, and accepted.
 READ = {
@@ -151,7 +151,7 @@ def _weights(weights: dict | str) -> str:
     if "random" in weights:
         return "random, drawn here"
     if "finetune" in weights:
-        return f"made here: `config/finetunes/{weights['finetune']}.yaml`"
+        return f"made here: `config/finetunings/{weights['finetune']}.yaml`"
     where = weights.get("hub") or weights.get("url") or weights["page"]
     address = f"https://huggingface.co/{where}" if "hub" in weights else where
     gate = {True: ", gated", None: ", gate not known"}.get(weights.get("gated", False), "")

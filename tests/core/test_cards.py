@@ -134,7 +134,7 @@ def test_random_weights_are_labelled_random():
             random = "random" in weights
             assert random == name.endswith("_random")
             if "finetune" in weights:  # what began with random weights says so
-                tuned = load_card(CONFIG, "finetunes", weights["finetune"])
+                tuned = load_card(CONFIG, "finetunings", weights["finetune"])
                 random = "random" in load_card(CONFIG, "models", tuned["base"])["weights"]
             assert random == ("random weights" in card["title"]), name
 
@@ -258,13 +258,13 @@ def test_a_misspelt_required_key_is_shown_as_it_was_written():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "'least_tissue' is a required"),
+        ({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "'min_tissue_fraction' is a required"),
         (
-            {"tiles": {"c": {"mpp": 1.0, "side": 256, "least_tissue": 0.5, "stored": 64}}},
+            {"tiles": {"c": {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5, "stored": 64}}},
             "'quality' is a dependency of 'stored'",
         ),
         (
-            {"tiles": {"c": {"mpp": 1.0, "side": 256, "least_tissue": 50}}},
+            {"tiles": {"c": {"mpp": 1.0, "side": 256, "min_tissue_fraction": 50}}},
             "50 is greater than the maximum",
         ),
         ({"patch": {"side": 32}}, "'patch' should not be valid"),

@@ -220,7 +220,7 @@ def test_an_xlsx_that_unpacks_to_too_much_is_refused(tmp_path):
 def test_the_reproduction_keeps_the_tiles_that_the_pipeline_of_the_paper_keeps(dataset):
     tiles = load_card(CONFIG, "datasets", dataset)["tiles"]
     for tiling in tiles.values():
-        assert (tiling["filter"], tiling["least_tissue"]) == ("histobistro", 0)
+        assert (tiling["filter"], tiling["min_tissue_fraction"]) == ("histobistro", 0)
     assert [tiles["classify"][key] for key in ("mpp", "side")] == [1.0, 256]
     assert [tiles["finetune"][key] for key in ("mpp", "side", "stored")] == [0.5, 512, 512]
 

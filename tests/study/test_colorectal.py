@@ -52,7 +52,7 @@ def test_a_course_leads_from_the_released_encoder_over_checkpoints_to_the_last()
     assert course[0] == "dinov2_vits14_224"
     assert course[2000] == "dinov2_s_nct_curve_at_2000"
     assert course[10000] == "dinov2_s_nct_curve"
-    assert iterations({"checkpoint_every": 300, "stop_at": 1000}) == [300, 600, 900, 1000]
+    assert iterations({"checkpoint_every": 300, "stop_iteration": 1000}) == [300, 600, 900, 1000]
 
 
 def test_a_checkpoint_is_a_model_without_a_card():

@@ -68,7 +68,7 @@ def place(tmp_path_factory):
         (programs / name).write_text(f"#!{sys.executable}\n{text}", encoding="utf-8")
         (programs / name).chmod(0o755)
     mine = card("ca", images="ca/slides", tiles={"classify": {"mpp": 2.0, "side": 64,
-                "least_tissue": 0.5}})  # fmt: skip
+                "min_tissue_fraction": 0.5}})  # fmt: skip
     del mine["bags"]
     (folder / "config" / "datasets" / "ca.yaml").write_text(yaml.dump(mine), encoding="utf-8")
     study = STUDY | {"colorectal": STUDY["colorectal"] | {

@@ -117,7 +117,7 @@ def test_a_bag_without_our_passport_is_never_replaced(place):
     ours.parent.mkdir(parents=True)
     ours.write_bytes((data / "ca" / "bags" / "000.h5").read_bytes())
     before = ours.read_bytes()
-    tiles = {"classify": {"mpp": 2.0, "side": 64, "least_tissue": 0.5}}
+    tiles = {"classify": {"mpp": 2.0, "side": 64, "min_tissue_fraction": 0.5}}
     mine = card("ca", images="ca/slides", tiles=tiles)
     del mine["bags"]
     (folder / "config" / "datasets" / "ce.yaml").write_text(yaml.dump(mine), encoding="utf-8")

@@ -73,7 +73,7 @@ def test_what_is_passed_over_is_counted(tmp_path, capsys):
     found["annotations"][4]["image_id"] = 2
     found["images"].append({"id": 9, "file_name": "005.tiff"})
     extra = [{"image": "001.tiff", "x": 5, "y": 5, "class": "look-alike"}]
-    cells = read(tmp_path, found, ignore=["unclear"], renumber=[[1, 5, 0]], extra=extra)
+    cells = read(tmp_path, found, ignore=["unclear"], image_number_shift=[[1, 5, 0]], extra=extra)
     assert cells["image"].tolist() == ["001.tiff", "001.tiff", "001.tiff", "002.tiff"]
     said = capsys.readouterr().err
     assert "a.json: 1 of 4 images have no annotations\n" in said
@@ -81,12 +81,12 @@ def test_what_is_passed_over_is_counted(tmp_path, capsys):
     line = next(line for line in said.splitlines() if "annotations found" in line)
     assert "a.json: 5 annotations found, 3 read, 2 passed over: " in line
     assert "1 of class 3 (`ignore`)" in line
-    assert "1 on images that `renumber` leaves out" in line
+    assert "1 on images that `image_number_shift` leaves out" in line
 
 
 def test_two_images_are_never_renumbered_to_one(tmp_path):
     with pytest.raises(DataError, match=r"002.tiff and 001.tiff would both be named 011.tiff"):
-        read(tmp_path, content(1, 2), renumber=[[2, 2, 9], [1, 1, 10]])
+        read(tmp_path, content(1, 2), image_number_shift=[[2, 2, 9], [1, 1, 10]])
 
 
 def test_names_that_differ_by_composition_are_one(tmp_path):
@@ -111,6 +111,6 @@ def test_source_row_is_the_order_of_the_file(tmp_path):
 
 
 def test_source_row_of_a_renumbered_dataset_is_the_order_of_its_own_images(tmp_path):
-    cells = read(tmp_path, content(1, 2, 1, 2), renumber=[[1, 3, 10]])
+    cells = read(tmp_path, content(1, 2, 1, 2), image_number_shift=[[1, 3, 10]])
     assert cells["image"].tolist() == ["011.tiff", "012.tiff", "012.tiff", "013.tiff"]
     assert cells["source_row"].tolist() == [0, 1, 2, 3]

@@ -9,8 +9,8 @@ from cryotome.data.images import open_image
 from cryotome.data.slides.tessellation import tessellate, tile_pixels
 from cryotome.data.slides.tile_grid import read_tile
 
-TENFOLD = {"mpp": 1.0, "side": 256, "least_tissue": 0.5}
-STORED = {"mpp": 0.5, "side": 512, "least_tissue": 0.5, "stored": 256, "quality": 90}
+TENFOLD = {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5}
+STORED = {"mpp": 0.5, "side": 512, "min_tissue_fraction": 0.5, "stored": 256, "quality": 90}
 
 
 def test_the_coordinates_of_a_real_slide_at_20x_are_those_of_10x(shared, tmp_path):
@@ -56,7 +56,7 @@ def tissue(path, mpp, orientation=1, down=None, width=256):
 
 def test_a_slide_coarser_than_the_tiling_has_a_status_of_its_own(tmp_path):
     """5x for 20x: tiles of 256 px are enlarged from 64."""
-    twenty = {"mpp": 0.5, "side": 256, "least_tissue": 0.5}
+    twenty = {"mpp": 0.5, "side": 256, "min_tissue_fraction": 0.5}
     found = tessellate(tissue(tmp_path / "s.tif", 2.0), twenty, None)
     assert (found.status, len(found.coords), found.side) == ("coarse", 16, 64.0)
     assert found.reason == "its 2 µm/px are too coarse, and its tiles are enlarged 4 times"

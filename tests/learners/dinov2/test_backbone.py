@@ -96,7 +96,7 @@ def test_released_positions_are_resized_once_without_offset_and_the_mask_token_i
 ):
     base, state = released
     card = finetune_card()
-    card |= {"crops": load_card(CONFIG, "finetunes", "dinov2_s_nct")["crops"]}
+    card |= {"crops": load_card(CONFIG, "finetunings", "dinov2_s_nct")["crops"]}
     backbone, _ = build_backbone(base, "small", tmp_path, card)
     grid = state["pos_embed"][:, 1:].view(1, 37, 37, -1).permute(0, 3, 1, 2)
     real = interpolate(grid, scale_factor=(16 / 37, 16 / 37), mode="bicubic", antialias=False)

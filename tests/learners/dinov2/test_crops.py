@@ -22,8 +22,8 @@ from cryotome.learners.dinov2.crops import (
 )
 from cryotome.learners.loop.augment import FLIP, SIGMA
 
-CROPS = load_card(CONFIG, "finetunes", "dinov2_s_nct")["crops"]
-OFF = {"flip_share": 0, "jitter_share": 0, "grey_share": 0, "solarize_share": 0}
+CROPS = load_card(CONFIG, "finetunings", "dinov2_s_nct")["crops"]
+OFF = {"flip_probability": 0, "jitter_probability": 0, "grey_probability": 0, "solarize_probability": 0}
 BICUBIC = InterpolationMode.BICUBIC
 
 
@@ -155,7 +155,7 @@ def test_views_come_crop_by_crop_in_the_sizes_of_the_card():
 def test_grey_and_solarized_views_are_that():
     images = textures(2, 64)
     settings = (
-        CROPS | OFF | {"locals": 1, "grey_share": 1, "solarize_share": 1, "blur": "as_released"}
+        CROPS | OFF | {"locals": 1, "grey_probability": 1, "solarize_probability": 1, "blur": "as_released"}
     )
     settings |= {
         "global": {"side": 56, "scale": [1, 1]},
@@ -180,7 +180,7 @@ def test_the_blur_is_torchvisions():
 
 def test_no_crop_of_the_reproduction_is_enlarged():
     """Tiles of 512 px give crops of 250 px and more; of 256 px, four global ones in five are small."""
-    crops = load_card(CONFIG, "finetunes", "dinov2_s_tcga")["crops"]
+    crops = load_card(CONFIG, "finetunings", "dinov2_s_tcga")["crops"]
     stored = load_card(CONFIG, "datasets", "tcga_crc")["tiles"]["finetune"]["stored"]
     enlarged = {}
     for side in (stored, 256):

@@ -122,7 +122,7 @@ def test_sigkill_in_another_process_changes_no_bit(tmp_path):
 
 def test_a_collapse_is_stopped_and_says_the_way_out(tmp_path):
     """At a learning rate that no weights survive."""
-    limits = finetune_card()["looks"] | {"least_lead": 0.5}
+    limits = finetune_card()["looks"] | {"min_lead": 0.5}
     with (
         pytest.raises(
             TrainingError, match=r"The finetuning collapsed at iteration \d+: |is not finite"
@@ -143,18 +143,18 @@ def test_a_collapse_is_stopped_and_says_the_way_out(tmp_path):
 def test_slides_without_labels_are_finetuned_on(tmp_path):
     folder = tmp_path / "partial"
     with checkpointed(folder, {}) as checkpoint:
-        _, fit = run(folder, checkpoint, images=coloured(labelled=False), stop_at=2)
+        _, fit = run(folder, checkpoint, images=coloured(labelled=False), stop_iteration=2)
     assert fit.curve["knn"].isna().all()
     assert fit.curve["spread"].gt(0).all()
 
 
 @pytest.mark.parametrize(
-    "path", sorted((CONFIG / "finetunes").glob("*.yaml")), ids=lambda p: p.stem
+    "path", sorted((CONFIG / "finetunings").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_every_card_is_whole_and_its_base_exists(path):
-    card = load_card(CONFIG, "finetunes", path.stem)
+    card = load_card(CONFIG, "finetunings", path.stem)
     base = load_card(CONFIG, "models", card["base"])
-    assert card["stop_at"] <= card["total_iters"]
+    assert card["stop_iteration"] <= card["schedule_iterations"]
     assert card["crops"]["blur"] == "as_released"
     assert base["loader"] == "timm"
 
@@ -168,13 +168,13 @@ def test_the_published_checkpoints_are_where_the_cards_stop():
         "dinov2_s_nct_batch128": (128, 10_000, 2_000),
     }
     for name, numbers in stops.items():
-        card = load_card(CONFIG, "finetunes", name)
-        assert (card["batch"], card["total_iters"], card["stop_at"]) == numbers
+        card = load_card(CONFIG, "finetunings", name)
+        assert (card["batch"], card["schedule_iterations"], card["stop_iteration"]) == numbers
 
 
 def test_the_script_makes_all_of_its_files(store, cohort, tmp_path):
     """By hand, as the rule calls it, on the demo's patches."""
-    card = finetune_card(stop_at=2, evaluate_every=1, checkpoint_every=1)
+    card = finetune_card(stop_iteration=2, evaluate_every=1, checkpoint_every=1)
     outputs = {
         "weights": "e.pt",
         "about": "e.json",

@@ -12,8 +12,8 @@ from cryotome.learners.dinov2.schedule import (
     with_warmup,
 )
 
-S_NCT = load_card(CONFIG, "finetunes", "dinov2_s_nct")
-S_TCGA = load_card(CONFIG, "finetunes", "dinov2_s_tcga")
+S_NCT = load_card(CONFIG, "finetunings", "dinov2_s_nct")
+S_TCGA = load_card(CONFIG, "finetunings", "dinov2_s_tcga")
 
 
 def test_rates_at_the_published_checkpoints_are_those_of_the_original_scheduler():
@@ -34,7 +34,7 @@ def test_rates_at_the_published_checkpoints_are_those_of_the_original_scheduler(
     [("dinov2_s_nct", 1e-4), ("dinov2_g_nct", 3.536e-5), ("dinov2_s_nct_batch128", 7.07e-5)],
 )
 def test_the_peak_follows_the_root_of_the_batch(name, peak):
-    card = load_card(CONFIG, "finetunes", name)
+    card = load_card(CONFIG, "finetunings", name)
     assert schedule_at(999, card).learning_rate == pytest.approx(peak, rel=1e-3)
     assert schedule_at(1000, card).learning_rate == pytest.approx(peak, rel=1e-3)
     assert schedule_at(0, card).learning_rate == 0

@@ -13,7 +13,7 @@ def course(folder, images=None, **changes):
 
 
 def test_looks_and_exports_come_when_the_card_says(tmp_path):
-    going = course(tmp_path, evaluate_every=3, checkpoint_every=4, stop_at=10, total_iters=20)
+    going = course(tmp_path, evaluate_every=3, checkpoint_every=4, stop_iteration=10, schedule_iterations=20)
     assert going.exported == [4, 8, 10]
     pauses = []
     while going.iteration < 10:
@@ -81,5 +81,5 @@ def test_a_look_says_losses_speed_memory_and_time_left(tmp_path, capsys):
 def test_cards_that_cannot_be_followed_are_refused(tmp_path):
     with pytest.raises(CardError, match="`select: knn` in a finetune card needs labels"):
         course(tmp_path, images=coloured(labelled=False), select="knn")
-    with pytest.raises(CardError, match="`stop_at: 9` lies beyond `total_iters: 8`"):
-        course(tmp_path, stop_at=9)
+    with pytest.raises(CardError, match="`stop_iteration: 9` lies beyond `schedule_iterations: 8`"):
+        course(tmp_path, stop_iteration=9)

@@ -25,7 +25,7 @@ from cryotome.learners.loop.augment import (
 )
 
 WHOLE = load_card(CONFIG, "heads", "e2e")["augment"]
-OFF = {"jitter_share": 0, "blur_share": 0, "flip_share": 0, "rotation_share": 0, "shift": 0}
+OFF = {"jitter_probability": 0, "blur_probability": 0, "flip_probability": 0, "rotation_probability": 0, "shift": 0}
 
 
 def settings(**changes):
@@ -56,7 +56,7 @@ def test_with_everything_off_the_centre_comes_out_untouched(patches, batch):
 
 
 def test_flips_are_exact(batch):
-    on = settings(flip_share=1)
+    on = settings(flip_probability=1)
     views = place_windows(batch, drawn(8, 40, on), 40, on)
     assert torch.allclose(views, batch[..., 5:45, 5:45].flip(2, 3), atol=1e-5)
 
@@ -80,7 +80,7 @@ def test_turns_keep_the_centre_and_differ_from_patch_to_patch():
     disc = torch.zeros(8, 3, 50, 50)
     disc[..., 22:28, 22:28] = 1
     disc[..., 22:28, 36:42] = 0.5  # a mark to the right
-    on = settings(rotation_share=1)
+    on = settings(rotation_probability=1)
     views = place_windows(disc, drawn(8, 40, on), 40, on)
     assert (views[..., 19:21, 19:21] > 0.9).all()
     assert len({tuple(v[0].flatten().round(decimals=2).tolist()) for v in views}) == 8
@@ -89,7 +89,7 @@ def test_turns_keep_the_centre_and_differ_from_patch_to_patch():
 
 def test_a_turn_with_black_corners_is_torchvisions(batch):
     """The follow-up's turn: of the window alone, black beyond it, nearest pixel."""
-    on = settings(rotation_share=1, corners="black", interpolation="nearest")
+    on = settings(rotation_probability=1, corners="black", interpolation="nearest")
     draws = drawn(8, 40, on, seed=2)
     views = black_corners(place_windows(batch, draws, 40, on), draws)
     for view, patch, turn in zip(views, batch[..., 5:45, 5:45], draws[:, TURN], strict=True):
@@ -103,7 +103,7 @@ def test_a_turn_with_black_corners_is_torchvisions(batch):
 def test_each_jitter_is_torchvisions_for_its_factor(batch, place):
     jitter = [0.0] * 4
     jitter[place] = 0.4
-    draws = drawn(8, 40, settings(jitter_share=1, jitter=jitter), seed=3)
+    draws = drawn(8, 40, settings(jitter_probability=1, jitter=jitter), seed=3)
     functions = [
         v2.functional.adjust_brightness,
         v2.functional.adjust_contrast,
@@ -117,7 +117,7 @@ def test_each_jitter_is_torchvisions_for_its_factor(batch, place):
 
 
 def test_the_order_of_the_jitters_is_drawn_for_each_patch(batch):
-    draws = drawn(8, 40, settings(jitter_share=1, jitter=[0.4, 0.4, 0.4, 0.2]), seed=4)
+    draws = drawn(8, 40, settings(jitter_probability=1, jitter=[0.4, 0.4, 0.4, 0.2]), seed=4)
     views = jitter_colour(batch.clone(), draws)
     functions = [
         v2.functional.adjust_brightness,
@@ -140,7 +140,7 @@ def test_hue_leaves_grey_alone():
 
 
 def test_colour_jitter_leaves_the_others_alone(batch):
-    views = jitter_colour(batch.clone(), drawn(8, 40, settings(jitter_share=0.5)))
+    views = jitter_colour(batch.clone(), drawn(8, 40, settings(jitter_probability=0.5)))
     changed = [not torch.equal(a, b) for a, b in zip(views, batch, strict=True)]
     assert 0 < sum(changed) < 8
     assert views.min() >= 0
@@ -148,7 +148,7 @@ def test_colour_jitter_leaves_the_others_alone(batch):
 
 
 def test_blur_is_torchvisions_gaussian(batch):
-    draws = drawn(8, 40, settings(blur_share=1, blur_sigma=[0.3, 1.2]))
+    draws = drawn(8, 40, settings(blur_probability=1, blur_sigma=[0.3, 1.2]))
     views = blur(batch.clone(), draws)
     for view, patch, sigma in zip(views, batch, draws[:, SIGMA], strict=True):
         theirs = v2.functional.gaussian_blur(patch, [5, 5], [float(sigma)] * 2)
@@ -257,20 +257,20 @@ NEAREST = {"corners": "black", "interpolation": "nearest"}
 STILL = v2.Identity()
 # what is measured, our settings, torchvision's transform, and settings that must be told apart
 ALONE = [
-    ("brightness", {"jitter_share": 1, "jitter": jitter(0, 0.1)}, one(0, 0.1), {"jitter": jitter(0, 0.08)}),
-    ("contrast", {"jitter_share": 1, "jitter": jitter(1, 0.1)}, one(1, 0.1), {"jitter": jitter(1, 0.08)}),
-    ("saturation", {"jitter_share": 1, "jitter": jitter(2, 0.1)}, one(2, 0.1), {"jitter": jitter(2, 0.08)}),
-    ("hue", {"jitter_share": 1, "jitter": jitter(3, 0.1)}, one(3, 0.1), {"jitter": jitter(3, 0.08)}),
-    ("contrast", {"jitter_share": 0.5, "jitter": jitter(1, 0.1)}, v2.RandomApply([one(1, 0.1)], 0.5), {"jitter_share": 0.35}),
-    ("sharpness", {"blur_share": 1}, v2.GaussianBlur(5, (0.1, 1.0)), {"blur_sigma": [0.3, 1.0]}),
-    ("sharpness", {"blur_share": 0.1}, v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.0))], 0.1), {"blur_share": 0.25}),
-    ("across", {"flip_share": 0.5}, v2.RandomHorizontalFlip(0.5), {"flip_share": 0.4}),
-    ("along", {"flip_share": 0.5}, v2.RandomVerticalFlip(0.5), {"flip_share": 0.4}),
+    ("brightness", {"jitter_probability": 1, "jitter": jitter(0, 0.1)}, one(0, 0.1), {"jitter": jitter(0, 0.08)}),
+    ("contrast", {"jitter_probability": 1, "jitter": jitter(1, 0.1)}, one(1, 0.1), {"jitter": jitter(1, 0.08)}),
+    ("saturation", {"jitter_probability": 1, "jitter": jitter(2, 0.1)}, one(2, 0.1), {"jitter": jitter(2, 0.08)}),
+    ("hue", {"jitter_probability": 1, "jitter": jitter(3, 0.1)}, one(3, 0.1), {"jitter": jitter(3, 0.08)}),
+    ("contrast", {"jitter_probability": 0.5, "jitter": jitter(1, 0.1)}, v2.RandomApply([one(1, 0.1)], 0.5), {"jitter_probability": 0.35}),
+    ("sharpness", {"blur_probability": 1}, v2.GaussianBlur(5, (0.1, 1.0)), {"blur_sigma": [0.3, 1.0]}),
+    ("sharpness", {"blur_probability": 0.1}, v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.0))], 0.1), {"blur_probability": 0.25}),
+    ("across", {"flip_probability": 0.5}, v2.RandomHorizontalFlip(0.5), {"flip_probability": 0.4}),
+    ("along", {"flip_probability": 0.5}, v2.RandomVerticalFlip(0.5), {"flip_probability": 0.4}),
     ("across", {"shift": 0.1}, STILL, {"shift": 0.05}),
     ("along", {"shift": 0.1}, STILL, {"shift": 0.05}),
-    ("angle", {"rotation_share": 1} | NEAREST, v2.RandomRotation(180), {"rotation_share": 0.8}),
-    ("corners", {"rotation_share": 0.5} | NEAREST, v2.RandomApply([v2.RandomRotation(180)], 0.5), {"rotation_share": 0.4}),
-    ("corners", {"rotation_share": 0.5} | NEAREST, v2.RandomApply([v2.RandomRotation(180)], 0.5), {"corners": "reflected"}),
+    ("angle", {"rotation_probability": 1} | NEAREST, v2.RandomRotation(180), {"rotation_probability": 0.8}),
+    ("corners", {"rotation_probability": 0.5} | NEAREST, v2.RandomApply([v2.RandomRotation(180)], 0.5), {"rotation_probability": 0.4}),
+    ("corners", {"rotation_probability": 0.5} | NEAREST, v2.RandomApply([v2.RandomRotation(180)], 0.5), {"corners": "reflected"}),
 ]  # fmt: skip
 
 
@@ -300,7 +300,7 @@ def test_views_are_distributed_as_torchvisions(tissue, measure):
 
 def test_reflected_corners_change_the_corners_alone(tissue):
     """The default: the inscribed disc of each view is that of the follow-up's, but for interpolation."""
-    on = settings(rotation_share=1)
+    on = settings(rotation_probability=1)
     draws = drawn(200, SIDE, on, seed=3)
     patches = tissue.expand(200, -1, -1, -1)
     smooth, hard = (

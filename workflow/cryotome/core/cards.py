@@ -32,7 +32,7 @@ NAME = "[a-z0-9_]+"  # what a card may be called: a wildcard of Snakemake, a par
 MATCHED = "_matched"  # ends the name of a scheme at the ladder's common training size
 FOLDS = 5  # whose training sizes decide the size of `…_matched`, whatever a study asks for
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
-KINDS |= {"downloads": "download", "finetunes": "finetune"}
+KINDS |= {"downloads": "download", "finetunings": "finetuning"}
 
 # Keys that a card with `like:` says whole, or not at all: parts of two sources are none.
 REPLACED_WHOLE = {"weights", "checkpoint", "pooler"}
@@ -224,7 +224,7 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
     folder
         The config folder.
     kind
-        `models`, `datasets`, `heads`, `schemes`, `downloads` or `finetunes`.
+        `models`, `datasets`, `heads`, `schemes`, `downloads` or `finetunings`.
     name
         The card's file name without `.yaml`.
 

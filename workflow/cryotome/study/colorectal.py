@@ -31,8 +31,8 @@ def checkpoint_of(name: str) -> tuple[str, int] | None:
 
 def iterations(card: Card) -> list[int]:
     """Return the iterations after which a finetuning exports its teacher, the last included."""
-    return [*range(card["checkpoint_every"], card["stop_at"], card["checkpoint_every"]),
-            card["stop_at"]]  # fmt: skip
+    return [*range(card["checkpoint_every"], card["stop_iteration"], card["checkpoint_every"]),
+            card["stop_iteration"]]  # fmt: skip
 
 
 def finetune_bases(

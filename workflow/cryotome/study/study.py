@@ -316,7 +316,7 @@ class Study:
 
     def finetuning(self, name: str) -> Card:
         """Return a recipe of finetuning."""
-        return self._card("finetunes", name)
+        return self._card("finetunings", name)
 
     @cached_property
     def colorectal(self) -> Colorectal | None:

@@ -31,7 +31,7 @@ class _Content:
 def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     """Read MIDOG's JSON, whose boxes are corner pairs (x0, y0, x1, y1).
 
-    Cells come in the order of the file; of a dataset with `renumber`, in the order of its own
+    Cells come in the order of the file; of a dataset with `image_number_shift`, in the order of its own
     image numbers, as in a file of its own, and the card's `extra` cells after the others of
     their image. `width` and `height` are the image's as the file gives them, level-0 px.
 
@@ -67,14 +67,14 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
             cells[name] = about[name].to_numpy()
     for side in ("width", "height"):
         cells[side] = pd.to_numeric(cells.get(side, np.nan), errors="coerce")
-    if "renumber" in reading:
-        cells = _renumbered(cells, reading["renumber"], annotations)
-        reason[cells.index[cells["image"] == ""]] = "on images that `renumber` leaves out"
+    if "image_number_shift" in reading:
+        cells = _renumbered(cells, reading["image_number_shift"], annotations)
+        reason[cells.index[cells["image"] == ""]] = "on images that `image_number_shift` leaves out"
         cells = cells[cells["image"] != ""]
     extra = reading.get("extra", [])
     _report(annotations, content, reason, len(extra))
     cells = pd.concat([cells, pd.DataFrame(extra)], ignore_index=True)
-    if "renumber" in reading:
+    if "image_number_shift" in reading:
         cells = cells.sort_values("image", key=lambda name: name.map(number), kind="stable")
     return cells.assign(slide=cells["image"]).reset_index(drop=True)
 
@@ -173,6 +173,6 @@ def _renumbered(cells: pd.DataFrame, ranges: list[list[int]], path: Path) -> pd.
     if len(twice):
         raise DataError(
             f"{path}: {' and '.join(twice['from'].iloc[:2])} would both be named "
-            f"{twice['to'].iloc[0]}. Correct `renumber:` in the dataset's card."
+            f"{twice['to'].iloc[0]}. Correct `image_number_shift:` in the dataset's card."
         )
     return cells.assign(image=named)

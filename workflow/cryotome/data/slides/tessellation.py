@@ -98,7 +98,7 @@ def _tessellated(image: Opened, tiling: Card, mpp: float) -> Tessellation:
     mask = tissue_mask(thumbnail, microns)
     coords = tile_grid(image.size, side)
     shares = tissue_shares(mask, coords, side=side, size=image.size)
-    kept = shares >= tiling["least_tissue"]
+    kept = shares >= tiling["min_tissue_fraction"]
     jpegs: list[np.ndarray] = []
     if "filter" in tiling or "stored" in tiling:
         passed, jpegs = _looked_at(image, coords[kept], tiling, side)
@@ -117,7 +117,7 @@ def _tessellated(image: Opened, tiling: Card, mpp: float) -> Tessellation:
 def _why_none(count: int, tile: float, tiling: Card) -> str:
     if not count:
         return f"no tile of {tile:g} µm fits into it"
-    least = f"tissue fills none of its {count:,} tiles of {tile:g} µm to {tiling['least_tissue']:g}"
+    least = f"tissue fills none of its {count:,} tiles of {tile:g} µm to {tiling['min_tissue_fraction']:g}"
     return least + ", or its filter keeps none of those" * ("filter" in tiling)
 
 

@@ -20,7 +20,7 @@ BLUR = {  # share of blurred crops: first global, second global, local
     "as_published": (1.0, 0.1, 0.5),
     "as_released": (0.0, 0.9, 0.5),  # the code takes p for the share that it keeps sharp
 }
-STILL = {"rotation_share": 0, "shift": 0}
+STILL = {"rotation_probability": 0, "shift": 0}
 # columns of the draws of a crop, after the 14 of `augment.draws_of`
 BOX, GREY, SOLARIZE = slice(14, 18), 18, 19
 
@@ -79,11 +79,11 @@ def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) ->
         shares, ("global", "global", "local"), (1, 1, settings["locals"]), strict=True
     ):
         how, n = settings[kind], crops * count
-        solarized = settings["solarize_share"] * (len(drawn) == 1)  # the second global only
+        solarized = settings["solarize_probability"] * (len(drawn) == 1)  # the second global only
         uniform = draw_uniform(n, rng)
-        view = draws_of(uniform, how["side"], settings | STILL | {"blur_share": blurred})
+        view = draws_of(uniform, how["side"], settings | STILL | {"blur_probability": blurred})
         box = draw_boxes(n, stored, how["scale"], settings["ratio"], rng)
-        share = torch.tensor([settings["grey_share"], solarized])
+        share = torch.tensor([settings["grey_probability"], solarized])
         on = (torch.rand(n, 2, generator=rng) < share).float()
         drawn.append(torch.cat([view, box, on], dim=1).view(crops, count, -1))
     return torch.cat(drawn)

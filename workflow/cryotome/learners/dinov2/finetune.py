@@ -49,7 +49,7 @@ class Finetuned:
 def finetune(
     learner: Learner, images: Images, card: Card, folder: Path, checkpoint: Checkpoint
 ) -> Finetuned:
-    """Learn from images without labels until `stop_at`, on schedules over `total_iters`.
+    """Learn from images without labels until `stop_iteration`, on schedules over `schedule_iterations`.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def finetune(
     TrainingError
         The loss is not finite, or the embeddings collapse.
     """
-    course, stop = TrainingState(learner, images, card, folder), card["stop_at"]
+    course, stop = TrainingState(learner, images, card, folder), card["stop_iteration"]
     if saved := checkpoint.load():
         course.restore(saved)
     print(
@@ -124,9 +124,9 @@ def cost_of(fit: Finetuned, card: Card, device: torch.device, threads: int) -> d
     hours = fit.seconds / 3600 * (1 if on_gpu else threads)
     seen = fit.curve[["iteration", "knn", "probe", "spread"]].iloc[[0, -1]]
     return {
-        "iterations": card["stop_at"],
+        "iterations": card["stop_iteration"],
         "kept": fit.kept,
-        "images": card["stop_at"] * card["batch"],
+        "images": card["stop_iteration"] * card["batch"],
         "seconds": round(fit.seconds, 1),
         "gpu_hours" if on_gpu else "core_hours": round(hours, 4),
         "images_per_second": round(fit.speed, 1),

@@ -102,11 +102,11 @@ def raise_if_collapsed(looks: list[dict[str, Any]], chance: float, card: Card) -
     """
     first, last, limits = looks[0], looks[-1], card["looks"]
     leads = {name: first[name] - chance for name in SCORES if first[name] - chance >= SURE}
-    least = limits["least_lead"]
+    least = limits["min_lead"]
     fallen = [name for name in leads if last[name] - chance < least * leads[name]]
     lost = [f"{SCORES[name]} from {first[name]:.3f} to {last[name]:.3f}" for name in fallen]
     lost = lost if len(fallen) == len(leads) else []
-    if not last["spread"] >= limits["least_spread"] * first["spread"]:  # NaN too
+    if not last["spread"] >= limits["min_spread"] * first["spread"]:  # NaN too
         lost.append(
             f"the spread of the embeddings from {first['spread']:.3g} to {last['spread']:.3g}"
         )
@@ -115,6 +115,6 @@ def raise_if_collapsed(looks: list[dict[str, Any]], chance: float, card: Card) -
         raise TrainingError(
             f"The finetuning collapsed at iteration {last['iteration']:,.0f}: {', '.join(lost)}; "
             f"chance is {chance:.3f}. The best look was at {best['iteration']:,.0f}. Lower "
-            "`learning_rate` in the finetune card, or set `stop_at` before the fall; `looks: "
-            "{least_lead: 0, least_spread: 0}` goes on whatever happens."
+            "`learning_rate` in the finetune card, or set `stop_iteration` before the fall; `looks: "
+            "{min_lead: 0, min_spread: 0}` goes on whatever happens."
         )

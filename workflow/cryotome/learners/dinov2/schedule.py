@@ -1,6 +1,6 @@
 """What changes from iteration to iteration, and which weights learn how fast.
 
-Roth et al. 2024, section 2.2 and released configuration. The schedules run over `total_iters`,
+Roth et al. 2024, section 2.2 and released configuration. The schedules run over `schedule_iterations`,
 whenever the finetuning stops: stopping early is no short schedule.
 """
 
@@ -56,19 +56,19 @@ class Schedule:
 def schedule_at(iteration: int, card: Card) -> Schedule:
     """Return the rates of an iteration, counted from 0.
 
-    >>> card = {"total_iters": 10, "batch": 256, "learning_rate": 2e-4, "warmup": 3}
-    >>> card |= {"least_learning_rate": 1e-6, "weight_decay": [0.04, 0.2], "momentum": 0.994}
+    >>> card = {"schedule_iterations": 10, "batch": 256, "learning_rate": 2e-4, "warmup": 3}
+    >>> card |= {"final_learning_rate": 1e-6, "weight_decay": [0.04, 0.2], "momentum": 0.994}
     >>> card |= {"teacher_temperature": {"start": 0.04, "end": 0.07, "warmup": 4}}
     >>> card |= {"freeze_last_layer": 1}
     >>> rates = schedule_at(0, card)
     >>> rates.learning_rate, round(rates.weight_decay, 6), rates.momentum, rates.temperature
     (0.0, 0.04, 0.994, 0.04)
     """
-    total, warmup = card["total_iters"], card["warmup"]
+    total, warmup = card["schedule_iterations"], card["warmup"]
     peak = card["learning_rate"] * math.sqrt(card["batch"] / FULL_BATCH)
     rate = with_warmup(iteration, warmup, start=0.0, end=peak)
     if iteration >= warmup:
-        least = card["least_learning_rate"]
+        least = card["final_learning_rate"]
         rate = cosine(iteration - warmup, total - warmup, start=peak, end=least)
     first, last = card["weight_decay"]
     warm = card["teacher_temperature"]

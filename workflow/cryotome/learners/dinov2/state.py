@@ -41,13 +41,13 @@ class TrainingState:
         self.learner, self.images, self.card, self.folder = learner, images, card, folder
         self.device, self.order = images.supply.device, ImageSampler(images.rows, card["seed"])
         self.watch = Monitor(images, card, card["crops"]["global"]["side"])
-        if card["stop_at"] > card["total_iters"]:
+        if card["stop_iteration"] > card["schedule_iterations"]:
             raise CardError(
-                f"`stop_at: {card['stop_at']}` lies beyond `total_iters: {card['total_iters']}` in "
-                "a finetune card; the schedules end there. Raise `total_iters`."
+                f"`stop_iteration: {card['stop_iteration']}` lies beyond `schedule_iterations: {card['schedule_iterations']}` in "
+                "a finetune card; the schedules end there. Raise `schedule_iterations`."
             )
         if card["select"] == "knn" and self.watch.label is None:
-            raise CardError("`select: knn` in a finetune card needs labels; write `stop_at`.")
+            raise CardError("`select: knn` in a finetune card needs labels; write `stop_iteration`.")
         self.iteration, self.looks = 0, list[dict[str, float]]()
         self.seconds, self.stepping = 0.0, 0.0  # stepping: without looks
         self._ahead = ThreadPoolExecutor(1)
@@ -99,7 +99,7 @@ class TrainingState:
         if not np.isfinite(losses).all():
             at = self.iteration - len(losses) + int(np.argmin(np.isfinite(losses).all(1)))
             raise TrainingError(
-                f"The loss is not finite at iteration {at + 1:,} of {self.card['stop_at']:,}: "
+                f"The loss is not finite at iteration {at + 1:,} of {self.card['stop_iteration']:,}: "
                 f"{dict(zip(LOSSES, losses[at - self.iteration].tolist()))}. Lower `learning_rate` "
                 "in the finetune card, or say `precision: fp32` there."
             )
@@ -116,7 +116,7 @@ class TrainingState:
         raise_if_collapsed(self.looks, self.watch.chance, self.card)
 
     def _say(self, seen: dict[str, float]) -> None:
-        stop = self.card["stop_at"]
+        stop = self.card["stop_iteration"]
         speed = seen["images_per_second"]
         left = timedelta(
             seconds=round(self.seconds / max(self.iteration, 1) * (stop - self.iteration))
@@ -141,10 +141,10 @@ class TrainingState:
         """Return how many iterations there are to the next look."""
         every = self.card["evaluate_every"], self.card["checkpoint_every"]
         nearest = min(step - self.iteration % step for step in every)
-        return min(nearest, self.card["stop_at"] - self.iteration)
+        return min(nearest, self.card["stop_iteration"] - self.iteration)
 
     @property
     def exported(self) -> list[int]:
         """Iterations whose teachers are kept: every `checkpoint_every`, and the last."""
-        every, stop = self.card["checkpoint_every"], self.card["stop_at"]
+        every, stop = self.card["checkpoint_every"], self.card["stop_iteration"]
         return sorted({*range(every, stop + 1, every), stop})

@@ -49,7 +49,7 @@ def draws_of(uniform: Tensor, side: int, settings: Card) -> Tensor:
     share = [settings[f"{name}_share"] for name in ("rotation", "jitter", "blur")]
     on = chance[..., :3] < torch.tensor(share)
     turn = (value[..., 0] * 2 - 1) * torch.pi * on[..., 0]
-    flip = 1 - 2.0 * (value[..., 1:3] < settings["flip_share"])
+    flip = 1 - 2.0 * (value[..., 1:3] < settings["flip_probability"])
     reach = int(settings["shift"] * side)
     shift = (value[..., 3:5] * (2 * reach + 1)).floor() - reach
     reaches, still = torch.tensor(settings["jitter"]), torch.tensor([1.0, 1, 1, 0])

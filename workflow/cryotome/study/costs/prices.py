@@ -80,7 +80,7 @@ def finetuning_gflop(study: Study, name: str) -> float:
     crops, base = card["crops"], study.model(card["base"])
     whole, part = ((crops[kind]["side"] / input_side(base)) ** 2 for kind in ("global", "local"))
     seen = BACKWARD * (2 * whole + crops["locals"] * part) + 2 * whole
-    return HEADS * card["stop_at"] * card["batch"] * seen * base["gflops"]
+    return HEADS * card["stop_iteration"] * card["batch"] * seen * base["gflops"]
 
 
 def roles_of(study: Study, dataset: str, scheme: str, fraction: str) -> dict[str, float]:
