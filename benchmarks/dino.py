@@ -117,7 +117,7 @@ class Bare:
         whole, local = (crops[kind]["side"] for kind in ("global", "local"))
         self.views = [
             torch.rand(2 * n, 3, whole, whole),
-            torch.rand(crops["locals"] * n, 3, local, local),
+            torch.rand(crops["local_count"] * n, 3, local, local),
         ]
         self.views = [view.to(device) for view in self.views]
         rng = np.random.default_rng(0)
@@ -207,7 +207,7 @@ class Views(torch.utils.data.Dataset):
             )
 
         first, second = path("global", 0.0, 0.0), path("global", 0.9, crops["solarize_probability"])
-        self.paths = [first, second] + [path("local", 0.5, 0.0)] * crops["locals"]
+        self.paths = [first, second] + [path("local", 0.5, 0.0)] * crops["local_count"]
 
     def __len__(self) -> int:
         return len(self.pixels)

@@ -39,7 +39,7 @@ STUDIES = ["ganz2024", "ammeling2025", "ganz2024_ladder", "roth2024"]
 SCHEMES = ["random", "random_independent", "no_overlap", "slide_grouped", "from_*", "except_*"]
 SCHEMES += ["random_matched", "no_overlap_matched", "slide_grouped_matched", "except_*_matched"]
 SNAKEMAKE = [sys.executable, "-m", "snakemake", "--nocolor"]
-DRY = [*SNAKEMAKE, "-n", "--configfile", "whole.yaml", "--config", "device=job"]
+DRY = [*SNAKEMAKE, "-n", "--configfile", "whole.yaml", "--config", "device=per_job"]
 MADE = "results/splits/demo_slides/random/fraction={}/fold=0.csv"
 
 
@@ -82,7 +82,7 @@ def write_study(folder: Path, copies: int) -> int:
     for model in {row["model"] for row in unique}:
         for copy in range(1, copies):
             card = folder / "config" / "models" / f"{model}_copy{copy}.yaml"
-            card.write_text(f"like: {model}\n", encoding="utf-8")
+            card.write_text(f"extends: {model}\n", encoding="utf-8")
     more = [
         row | {"model": f"{row['model']}_copy{copy}"} for copy in range(1, copies) for row in unique
     ]

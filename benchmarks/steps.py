@@ -64,7 +64,7 @@ def studies(draws: int, folds: int) -> dict[str, dict]:
         "fractions": [0.001, 0.01, 0.1, 1.0],
         "folds": folds,
         "views": [VIEW],
-        "parity": {"patches": 512, "cosine": 0.99, "auroc": 0.01},
+        "precision_check": {"patches": 512, "min_cosine": 0.99, "auroc": 0.01},
         "statistics": {"draws": draws, "alpha": 0.05, "margin": 0.02},
         "device": "cpu",
     }

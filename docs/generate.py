@@ -69,7 +69,7 @@ def config_page() -> str:
     """Return config/README.md."""
     parts = [
         "# Configuration\n\nGenerated from `workflow/schemas/` by `make docs`. A key that is not here is an error, "
-        "named with its file.\nA card may say `like: other_card` and give only what differs.\n"
+        "named with its file.\nA card may say `extends: other_card` and give only what differs.\n"
         "`config/site.yaml` (not in git) may say `data_root`, `weights_dir`, `shards` and `jobs_per_gpu`.\n"
     ]
     for schema, where in KINDS.items():

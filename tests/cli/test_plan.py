@@ -97,7 +97,7 @@ def test_what_is_made_is_not_planned_again(tmp_path, monkeypatch):
 
 
 def test_a_run_in_the_environment_of_a_plan_is_refused(clone):
-    missing = ["--configfile", "config/ganz2024.yaml", "--config", "device=job"]
+    missing = ["--configfile", "config/ganz2024.yaml", "--config", "device=per_job"]
     refused = snakemake(
         clone, "--cores", "1", *missing, "--", "results/cells/ccmct.csv", check=False,
         **{"CRYOTOME_PLAN": "1"},
@@ -179,7 +179,7 @@ def test_a_profile_of_the_user_changes_no_plan(clone, tmp_path, monkeypatch):
 
 def test_a_shard_asks_for_the_time_of_its_part(clone):
     """UNI: 123.1 GFLOP a patch, 72,845 cells, 5,000 GFLOP/s, 20 minutes beside."""
-    words = ["-n", "--configfile", "config/ganz2024.yaml", "--config", "device=job", "--"]
+    words = ["-n", "--configfile", "config/ganz2024.yaml", "--config", "device=per_job", "--"]
     shard = "results/shards/ccmct/paper-fp32/uni/1of4.h5"
     said = snakemake(clone, *words, shard, **{"CRYOTOME_PLAN": "1"})
     block = said.split("rule embed_shard:")[1]

@@ -195,7 +195,7 @@ def test_like_takes_a_card_and_changes_some_keys(tmp_path):
     (tmp_path / "datasets" / "a.yaml").write_text(
         (CONFIG / "datasets" / "midog2022.yaml").read_text(encoding="utf-8"), encoding="utf-8"
     )
-    (tmp_path / "datasets" / "b.yaml").write_text("like: a\npatch: {side: 64}\n", encoding="utf-8")
+    (tmp_path / "datasets" / "b.yaml").write_text("extends: a\npatch: {side: 64}\n", encoding="utf-8")
     a, b = (load_card(tmp_path, "datasets", name) for name in "ab")
     assert b["patch"] == {"side": 64, "resolution": "native", "border": "black"}
     assert {k: v for k, v in a.items() if k != "patch"} == {
@@ -210,7 +210,7 @@ def test_weights_of_a_variant_are_said_whole(tmp_path):
         (CONFIG / "models" / "uni.yaml").read_text(encoding="utf-8"), encoding="utf-8"
     )
     (tmp_path / "models" / "mine.yaml").write_text(
-        "like: uni\nweights: {url: 'https://x.org/m.pth', file: m.pth}\n", encoding="utf-8"
+        "extends: uni\nweights: {url: 'https://x.org/m.pth', file: m.pth}\n", encoding="utf-8"
     )
     mine = load_card(tmp_path, "models", "mine")
     assert mine["weights"] == {"url": "https://x.org/m.pth", "file": "m.pth"}
@@ -260,7 +260,7 @@ def test_a_misspelt_required_key_is_shown_as_it_was_written():
     [
         ({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "'min_tissue_fraction' is a required"),
         (
-            {"tiles": {"c": {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5, "stored": 64}}},
+            {"tiles": {"c": {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5, "jpeg_side": 64}}},
             "'quality' is a dependency of 'stored'",
         ),
         (
@@ -335,7 +335,7 @@ def test_no_name_of_a_card_leads_out_of_its_folder(tmp_path, name):
     with pytest.raises(CardError, match="leads out of"):
         load_card(tmp_path, "models", name)
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "mine.yaml").write_text(f"like: {name}\n", encoding="utf-8")
+    (tmp_path / "models" / "mine.yaml").write_text(f"extends: {name}\n", encoding="utf-8")
     with pytest.raises(CardError, match="leads out of"):
         load_card(tmp_path, "models", "mine")
 
@@ -461,7 +461,7 @@ def test_numbers_of_a_usual_length_stay_what_they_were(tmp_path):
 
 def test_a_card_that_is_like_a_list_is_named(tmp_path):
     (tmp_path / "models").mkdir()
-    (tmp_path / "models" / "a.yaml").write_text("like: [b]\n", encoding="utf-8")
+    (tmp_path / "models" / "a.yaml").write_text("extends: [b]\n", encoding="utf-8")
     with pytest.raises(CardError, match=r"a card cannot be called \['b'\]"):
         load_card(tmp_path, "models", "a")
 

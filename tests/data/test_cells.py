@@ -71,7 +71,7 @@ def many_classes(folder, names, tiles=()):
 
 def test_class_folders_may_have_nine_classes_with_labels_in_the_order_of_the_card(tmp_path):
     card = load_card(CONFIG, "datasets", "nct_crc_100k")
-    names = [entry["is"] for entry in card["classes"]]
+    names = [entry["id"] for entry in card["classes"]]
     assert names == ["ADI", "BACK", "DEB", "LYM", "MUC", "MUS", "NORM", "STR", "TUM"]
     many_classes(tmp_path, names)
     with pytest.raises(
@@ -100,7 +100,7 @@ def test_real_tiles_are_read_cut_and_embedded(shared, tmp_path):
     card.pop("expect")
     tiles = sorted((shared / "nct_crc" / "TUM").glob("*.png"))
     images, store, table = tmp_path / "NCT", tmp_path / "patches.h5", tmp_path / "cells.csv"
-    many_classes(images, [entry["is"] for entry in card["classes"]], tiles)
+    many_classes(images, [entry["id"] for entry in card["classes"]], tiles)
     cells = read_cells(None, images, card, "nct")
     assert cells["label"].value_counts()[8] == 6  # four are real
     cells.to_csv(table, index=False)
@@ -166,7 +166,7 @@ def crops(folder, count, **columns):
     lines = pd.DataFrame({"x": 9, "y": 9, "label": [n % 2 for n in range(count)]})
     lines["filename"] = [f"crop{n}.png" for n in range(count)]
     lines.assign(**columns).to_csv(folder / "cells.csv", index=False)
-    classes = [{"name": "look-alike", "is": 0}, {"name": "mitotic figure", "is": 1}]
+    classes = [{"name": "look-alike", "id": 0}, {"name": "mitotic figure", "id": 1}]
     domains = {"all": {"title": "all", "where": {}}}
     return {"reader": "table", "classes": classes, "domains": domains}
 
@@ -204,23 +204,23 @@ def test_a_card_that_calls_named_slides_unknown_is_refused(tmp_path):
 
 def test_class_folders_without_slides_are_refused_until_the_card_says_so(tmp_path):
     card = {"reader": "class_folders", "domains": {"all": {"title": "all", "where": {}}}}
-    card["classes"] = [{"name": "no", "is": "no"}, {"name": "yes", "is": "yes"}]
+    card["classes"] = [{"name": "no", "id": "no"}, {"name": "yes", "id": "yes"}]
     many_classes(tmp_path, ["no", "yes"])
     with pytest.raises(DataError, match=r"4 images of one cell each, .*any file. Write `slides: u"):
         read_cells(None, tmp_path, card, "mine")
     assert len(read_cells(None, tmp_path, card | {"slides": "unknown"}, "mine")) == 4
     (tmp_path / "m.csv").write_text("file\nno-0\nno-1\nyes-0\nyes-1\n", encoding="utf-8")
-    keyed = card | {"reading": {"key": "{file}", "slide": "{file}"}}
+    keyed = card | {"reading": {"image_pattern": "{file}", "slide": "{file}"}}
     with pytest.raises(DataError, match=r"slides are not named in .*m.csv"):
         read_cells(tmp_path / "m.csv", tmp_path, keyed, "mine")
-    keyed |= {"reading": {"key": "{file}"}, "slides": "unknown"}
+    keyed |= {"reading": {"image_pattern": "{file}"}, "slides": "unknown"}
     cells = read_cells(tmp_path / "m.csv", tmp_path, keyed, "mine")
     assert (cells["slide"] == cells["image"]).all()
 
 
 def table_card(**domains):
     wheres = {name: {"title": name, "where": where} for name, where in domains.items()}
-    classes = [{"name": name, "is": name} for name in ("look-alike", "mitotic figure")]
+    classes = [{"name": name, "id": name} for name in ("look-alike", "mitotic figure")]
     return {"reader": "table", "classes": classes, "domains": wheres}
 
 
@@ -272,7 +272,7 @@ def test_both_forms_of_unicode_are_one_slide_and_one_domain(tmp_path):
 
 
 POINTS = {"all": {"title": "all", "where": {}}}
-SIZED = {"classes": [{"name": "a", "is": 1}, {"name": "b", "is": 2}], "domains": POINTS}
+SIZED = {"classes": [{"name": "a", "id": 1}, {"name": "b", "id": 2}], "domains": POINTS}
 
 
 def coco(path, **size):

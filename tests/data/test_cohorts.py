@@ -222,7 +222,7 @@ def test_the_reproduction_keeps_the_tiles_that_the_pipeline_of_the_paper_keeps(d
     for tiling in tiles.values():
         assert (tiling["filter"], tiling["min_tissue_fraction"]) == ("histobistro", 0)
     assert [tiles["classify"][key] for key in ("mpp", "side")] == [1.0, 256]
-    assert [tiles["finetune"][key] for key in ("mpp", "side", "stored")] == [0.5, 512, 512]
+    assert [tiles["finetune"][key] for key in ("mpp", "side", "jpeg_side")] == [0.5, 512, 512]
 
 
 def test_only_diagnostic_slides_of_tcga_are_taken_and_others_are_listed(tmp_path):

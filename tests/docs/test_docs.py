@@ -60,7 +60,7 @@ def test_every_snakemake_command_plans(page, line, clone, data_root):
         assert snakemake(clone, *words, "-n", **site)
         return
     if "--cores" in words and re.search("ganz2024|ammeling2025|roth2024", line):
-        words += ["--config", "device=job"]  # the README says that it needs a GPU
+        words += ["--config", "device=per_job"]  # the README says that it needs a GPU
     assert jobs(snakemake(clone, "-n", *words, **site)), line
 
 
@@ -78,7 +78,7 @@ def test_the_example_study_and_dataset_of_add_a_dataset_plan(clone):
     asked = ["-n", "--configfile", "config/mine.yaml"]
     nowhere = {"CUDA_VISIBLE_DEVICES": "", "CRYOTOME_DATA_ROOT": "data"}
     assert jobs(snakemake(clone, *asked, "--", "results/cells/my_cells.csv", **nowhere))
-    planned = jobs(snakemake(clone, *asked, "--config", "device=job", **nowhere))
+    planned = jobs(snakemake(clone, *asked, "--config", "device=per_job", **nowhere))
     assert planned["train_endtoend"] == 20
     said = snakemake(clone, *asked, check=False, **nowhere)
     assert "this machine has no GPU" in said

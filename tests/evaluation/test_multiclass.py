@@ -32,7 +32,7 @@ def values(table: pd.DataFrame) -> pd.Series:
 
 
 def test_sets_with_other_classes_are_refused():
-    classes = [{"name": name, "is": name} for name in "abc"]
+    classes = [{"name": name, "id": name} for name in "abc"]
     other = {"here": {"classes": classes}, "there": {"classes": classes[::-1]}}
     with pytest.raises(CardError, match=r"'there' has the classes \['c', 'b', 'a'\], and 'here'"):
         class_names(other)

@@ -44,7 +44,7 @@ def test_a_limit_that_is_exceeded_stops_with_every_figure(lower, store, cohort):
         with pytest.raises(
             StoreError,
             match=r"e.h5 is too far from fp32 \(patches 20, cosine_least 0.99.*allowed: cosine.*Take the view "
-            r"`paper-fp32`, another precision, or wider limits under `parity`",
+            r"`paper-fp32`, another precision, or wider limits under `precision_check`",
         ):
             check_parity(path, store, cohort / "cells.csv", card, **how)
 

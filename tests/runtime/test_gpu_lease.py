@@ -187,7 +187,7 @@ def test_several_jobs_within_one_allocation_of_slurm_get_a_gpu_each(folder, monk
 
 
 def test_what_a_scheduler_chose_is_left_alone(folder, monkeypatch):
-    monkeypatch.setenv("CRYOTOME_DEVICE", "job")
+    monkeypatch.setenv("CRYOTOME_DEVICE", "per_job")
     for count in (0, 1):
         with leased(count, folder):
             assert os.environ[VISIBLE] == "0,1,2"

@@ -198,7 +198,7 @@ def test_a_matched_rung_has_the_card_of_its_scheme_and_says_so():
     assert demo.scheme("no_overlap_matched")["title"] == (
         "random cells, no shared pixels, equal training size"
     )
-    assert demo.scheme("except_lung_matched")["draw"] == "cells_of_other_domains"
+    assert demo.scheme("except_lung_matched")["split_by"] == "cells_of_other_domains"
     titles = json.loads(study("config", schemes=["random_matched"]).table_rows)["schemes"]
     assert titles == {"random_matched": "random cells, equal training size"}
     with pytest.raises(CardError, match="'from_lung_matched': only .* have a common training size"):
@@ -213,7 +213,7 @@ def test_a_common_size_hangs_on_every_rung_and_on_nothing_of_the_study(tmp_path)
     assert drawn == other.draw("demo_rois", "random_matched")
     rungs = ["random", "no_overlap", "slide_grouped", "except_breast", "except_lung", "except_lymphoma"]  # fmt: skip
     assert list(json.loads(drawn)["ladder"]) == sorted(rungs)
-    assert json.loads(drawn)["ladder"]["slide_grouped"]["draw"] == "slides"
+    assert json.loads(drawn)["ladder"]["slide_grouped"]["split_by"] == "slides"
     assert "ladder" not in json.loads(demo.draw("demo_rois", "random"))
     assert "title" not in drawn
 
@@ -280,7 +280,7 @@ def crops(folder, *said):
     """Copy the cards, and add one of class folders with two classes."""
     shutil.copytree(CONFIG, folder / "config")
     card = {"title": "Crops", "source": "s", "reader": "class_folders", "images": "crops"}
-    card["classes"] = [{"name": "look-alike", "is": "no"}, {"name": "mitotic figure", "is": "yes"}]
+    card["classes"] = [{"name": "look-alike", "id": "no"}, {"name": "mitotic figure", "id": "yes"}]
     card["domains"] = {"all": {"title": "all", "where": {}}}
     card["patch"] = {"side": 32, "resolution": "native", "border": "reflect"}
     card |= dict(said)

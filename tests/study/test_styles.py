@@ -50,7 +50,7 @@ def test_colours_stand_out_from_both_grounds(name):
 
 def test_no_two_cards_look_alike():
     cards = {p.stem: load_card(CONFIG, "models", p.stem) for p in CONFIG.glob("models/*.yaml")}
-    said = {name: tuple(card["look"]) for name, card in cards.items() if "look" in card}
+    said = {name: tuple(card["style"]) for name, card in cards.items() if "style" in card}
     assert len(said) > 20
     assert len(set(said.values())) == len(said)
 

@@ -28,7 +28,7 @@ from cryotome.study.variants import pooling_variants, returns_tokens, with_pooli
 
 def test_a_crop_is_the_card_that_one_would_write(tmp_path):
     shutil.copytree(CONFIG, tmp_path / "config")
-    written = {"like": "midog2022", "title": "MIDOG 2022, 64 px", "patch": {"side": 64}}
+    written = {"extends": "midog2022", "title": "MIDOG 2022, 64 px", "patch": {"side": 64}}
     (tmp_path / "config/datasets/by_hand.yaml").write_text(yaml.dump(written), encoding="utf-8")
     ours = Study(study("config").config, tmp_path / "config")
     assert ours.dataset("midog2022_64px") == ours.dataset("by_hand")
@@ -37,7 +37,7 @@ def test_a_crop_is_the_card_that_one_would_write(tmp_path):
 
 def test_a_card_of_a_crops_name_wins_and_is_a_dataset_of_its_own(tmp_path):
     shutil.copytree(CONFIG, tmp_path / "config")
-    written = {"like": "midog2022", "title": "mine", "patch": {"side": 66}}
+    written = {"extends": "midog2022", "title": "mine", "patch": {"side": 66}}
     (tmp_path / "config/datasets/midog2022_64px.yaml").write_text(
         yaml.dump(written), encoding="utf-8"
     )
@@ -72,7 +72,7 @@ def test_a_pooling_changes_what_becomes_of_the_tokens_and_nothing_else():
     assert {k for k in uni if uni[k] != both[k]} == changed
     assert ours.model("virchow2_pool_class")["dim"] == 1280
     by_hand = load_card(CONFIG, "models", "virchow2_class")
-    prose = {"title": "", "notes": "", "look": []}
+    prose = {"title": "", "notes": "", "style": []}
     assert ours.model("virchow2_pool_class") | prose == by_hand | prose
 
 

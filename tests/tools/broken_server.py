@@ -53,7 +53,7 @@ class Server:
             for name in names
         ]
         self.put(f"/records/{number}", {"files": files})
-        return {"zenodo": number, "at": self.url}
+        return {"zenodo": number, "api_url": self.url}
 
     def requests(self, path: str) -> list[list]:
         return [line for line in self.asked if line[0] == path]

@@ -23,7 +23,7 @@ def base_card(**arguments):
 
 def finetune_card(**changes):
     card = load_card(CONFIG, "finetunings", "dinov2_tiny_demo")
-    crops = card["crops"] | {"locals": 2}
+    crops = card["crops"] | {"local_count": 2}
     crops |= {
         "global": {"side": 28, "scale": [0.4, 1.0]},
         "local": {"side": 14, "scale": [0.1, 0.4]},
@@ -31,7 +31,7 @@ def finetune_card(**changes):
     card |= {"crops": crops, "batch": 4, "precision": "fp32", "schedule_iterations": 8, "stop_iteration": 8}
     card |= {"evaluate_every": 2, "checkpoint_every": 4, "warmup": 2}
     card |= {"head": {"hidden": 32, "bottleneck": 16, "prototypes": 64}}
-    card |= {"looks": card["looks"] | {"images": 24, "neighbours": 3, "min_lead": 0}}
+    card |= {"monitoring": card["monitoring"] | {"images": 24, "neighbours": 3, "min_lead": 0}}
     return card | changes
 
 

@@ -155,7 +155,7 @@ NAMES += ["=HYPERLINK(1)", "+1", "-1.tiff", "@SUM(1)", "\t=1", "a\rb"]
 def test_a_name_that_is_none_is_refused_by_every_reader(tmp_path, name):
     """It leads out of the folder, or a spreadsheet that opens cells.csv would run it."""
     domain = {"all": {"title": "all", "where": {}}}
-    classes = [{"name": "a", "is": 1}, {"name": "b", "is": 2}]
+    classes = [{"name": "a", "id": 1}, {"name": "b", "id": 2}]
     card = {"classes": classes, "domains": domain, "reading": {"box": 50}}
     rows = [{"image_id": 1, "category_id": k, "bbox": [0, 0, 50, 50], "id": k} for k in (1, 2)]
     content = {"images": [{"id": 1, "file_name": name}], "annotations": rows}
@@ -186,7 +186,7 @@ def test_a_view_that_never_ends_is_interrupted(tmp_path, monkeypatch):
         base.execute("INSERT INTO Slides VALUES (1, 'a.tiff')")
         base.execute("INSERT INTO Annotations_coordinates VALUES (-1, 5, 5)")
     base.close()
-    card = {"reader": "sliderunner_sqlite", "classes": [{"name": "a", "is": 1}]}
+    card = {"reader": "sliderunner_sqlite", "classes": [{"name": "a", "id": 1}]}
     with pytest.raises(DataError, match=r"(?s)a.sqlite is no SlideRunner database .*interrupted"):
         read_cells(tmp_path / "a.sqlite", tmp_path, card, "d")
 

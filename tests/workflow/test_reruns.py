@@ -48,10 +48,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = checkout(tmp_path_factory.mktemp("done"))
     (folder / "study.yaml").write_text(yaml.dump(STUDY), encoding="utf-8")
     (folder / "config/heads/tiny.yaml").write_text(
-        "like: e2e_short\ntitle: tiny\nsteps: 2\nevaluate_every: 1\nbatch: 4\n", encoding="utf-8"
+        "extends: e2e_short\ntitle: tiny\nsteps: 2\nevaluate_every: 1\nbatch: 4\n", encoding="utf-8"
     )
     (folder / "config/models/filed.yaml").write_text(
-        "like: resnet10t_narrow_random\ntitle: from a file\n"
+        "extends: resnet10t_narrow_random\ntitle: from a file\n"
         "weights: {url: 'https://files.example/w.pt', file: w.pt}\n",
         encoding="utf-8",
     )
@@ -107,7 +107,7 @@ def test_a_fraction_is_added(done):
 
 def test_a_setting_of_a_probe_is_changed(done):
     with open(done / "config/heads/ridge.yaml", "a", encoding="utf-8") as file:
-        file.write("sd: 2\n")
+        file.write("target_sd: 2\n")
     assert planned(done) == {"probe": 2, "score": 2}
 
 

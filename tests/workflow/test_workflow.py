@@ -32,7 +32,7 @@ SMALL = {
     "fractions": [0.5, 1.0],
     "folds": 2,
     "views": ["paper-fp32"],
-    "parity": {"patches": 64, "cosine": 0.99, "auroc": 0.05},
+    "precision_check": {"patches": 64, "min_cosine": 0.99, "auroc": 0.05},
     "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02},
     "figure2": [{"model": "colour_histogram", "head": "ridge"}],
     "device": "auto",
@@ -102,7 +102,7 @@ def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root)
         "--configfile",
         "config/ganz2024.yaml",
         "--config",
-        "device=job",
+        "device=per_job",
         CRYOTOME_DATA_ROOT=data_root,
     )
     runs = set(re.findall(r"results/predictions/\S+?\.csv", said))
@@ -118,7 +118,7 @@ def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root)
 
 def test_each_combination_can_be_asked_for_by_name(clone, data_root):
     site = {"CRYOTOME_DATA_ROOT": data_root}
-    ganz = ["--configfile", "config/ganz2024.yaml", "--config", "device=job", "--"]
+    ganz = ["--configfile", "config/ganz2024.yaml", "--config", "device=per_job", "--"]
     base = "results/predictions/ccmct/random/view="
     one = plan(
         clone, *ganz, f"{base}paper-fp16/model=uni/head=probe/fraction=0.01/fold=3.csv", **site
@@ -279,7 +279,7 @@ def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_ru
     assert 0.999 < report.loc["cosine_least", "value"] < 1
     assert plan(done, *ask, score) == {}
     assert "embed_shard" not in plan(done, *ask, "shards")
-    tight = study | {"parity": study["parity"] | {"cosine": 1}}
+    tight = study | {"precision_check": study["precision_check"] | {"min_cosine": 1}}
     (done / "lower.yaml").write_text(yaml.dump(tight), encoding="utf-8")
     assert plan(done, *ask, score) == {"check_precision": 1}
     said = snakemake(done, "--cores", "2", *ask, score, check=False)
@@ -668,12 +668,12 @@ def test_a_table_of_points_on_real_slides_at_native_and_at_a_quarter_micron(shar
         "reader": "table",
         "annotations": "mine/points.csv",
         "images": "mine/slides",
-        "classes": [{"name": "none", "is": "none"}, {"name": "nucleus", "is": "nucleus"}],
+        "classes": [{"name": "none", "id": "none"}, {"name": "nucleus", "id": "nucleus"}],
         "domains": {"all": {"title": "all", "where": {}}},
         "patch": {"side": 64, "resolution": "native", "border": "reflect"},
     }
     (folder / "config/datasets/native.yaml").write_text(yaml.dump(card), encoding="utf-8")
-    quarter = {"like": "native", "patch": {"resolution": 0.25}}
+    quarter = {"extends": "native", "patch": {"resolution": 0.25}}
     (folder / "config/datasets/quarter.yaml").write_text(yaml.dump(quarter), encoding="utf-8")
     rows = [{"model": "colour_histogram", "head": "ridge"}]
     study = SMALL | {

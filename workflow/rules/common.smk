@@ -65,9 +65,9 @@ if workflow.is_main_process:
     print_study_summary(STUDY, SITE, say=logger.info, targets=asked)
 
 DEVICE = STUDY.config["device"]
-USES_GPU = DEVICE == "job" or (DEVICE == "auto" and SITE.gpu_jobs > 0)
+USES_GPU = DEVICE == "per_job" or (DEVICE == "auto" and SITE.gpu_jobs > 0)
 # no more GPU jobs at once than this machine's GPUs bear, unless a scheduler places them
-if SITE.gpu_jobs and DEVICE != "job":
+if SITE.gpu_jobs and DEVICE != "per_job":
     workflow.global_resources.setdefault("gpu", SITE.gpu_jobs)
 
 

@@ -124,7 +124,7 @@ rule check_precision:
         card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
-        limits=json.dumps(STUDY.config["parity"], sort_keys=True),
+        limits=json.dumps(STUDY.config["precision_check"], sort_keys=True),
         batches="results/partial/batches",
     script:
         "../scripts/check_precision.py"

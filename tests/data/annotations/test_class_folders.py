@@ -9,9 +9,9 @@ from cryotome.data.cells import read_cells
 CARD = {
     "slides": "images",
     "reader": "class_folders",
-    "classes": [{"name": "normal", "is": "N"}, {"name": "atypical", "is": "A"}],
+    "classes": [{"name": "normal", "id": "N"}, {"name": "atypical", "id": "A"}],
     "domains": {"all": {"title": "all", "where": {}}},
-    "reading": {"key": "{uid}", "slide": "{slide}"},
+    "reading": {"image_pattern": "{uid}", "slide": "{slide}"},
 }
 
 
@@ -57,7 +57,7 @@ def test_other_files_are_counted_by_suffix_and_hidden_ones_are_none(tmp_path, ca
 
 def test_a_class_folder_inside_another_keeps_its_images(tmp_path):
     put(tmp_path, "N/1.png", "N/A/2.png")
-    card = CARD | {"classes": [{"name": "normal", "is": "N"}, {"name": "atypical", "is": "N/A"}]}
+    card = CARD | {"classes": [{"name": "normal", "id": "N"}, {"name": "atypical", "id": "N/A"}]}
     cells = read_cells(None, tmp_path / "images", card, "d")
     assert cells[["image", "label"]].to_numpy().tolist() == [["N/1.png", 0], ["N/A/2.png", 1]]
 
@@ -123,7 +123,7 @@ def test_a_key_with_another_suffix_is_not_the_image(tmp_path):
 
 def test_folders_may_be_numbers(tmp_path):
     put(tmp_path, "0/1.png", "1/2.png")
-    card = CARD | {"classes": [{"name": "normal", "is": 0}, {"name": "atypical", "is": 1}]}
+    card = CARD | {"classes": [{"name": "normal", "id": 0}, {"name": "atypical", "id": 1}]}
     assert read_cells(None, tmp_path / "images", card, "d")["label"].tolist() == [0, 1]
 
 
@@ -157,8 +157,8 @@ def test_class_folders_and_columns_are_found_in_either_form_of_unicode(tmp_path)
     put(tmp_path, unicodedata.normalize("NFD", "Tumör/1.png"), "N/2.png")
     header = unicodedata.normalize("NFD", "größe")
     (tmp_path / "m.csv").write_text(f"uid,{header}\n1,01\n2,1\n", encoding="utf-8")
-    classes = [{"name": "normal", "is": "N"}, {"name": "tumour", "is": "Tumör"}]
-    reading = {"key": "{uid}", "slide": "{größe}"}
+    classes = [{"name": "normal", "id": "N"}, {"name": "tumour", "id": "Tumör"}]
+    reading = {"image_pattern": "{uid}", "slide": "{größe}"}
     card = CARD | {"classes": classes, "reading": reading}
     cells = read_cells(tmp_path / "m.csv", tmp_path / "images", card, "d")
     assert cells[["image", "slide", "label"]].to_numpy().tolist() == [
@@ -170,9 +170,9 @@ def test_class_folders_and_columns_are_found_in_either_form_of_unicode(tmp_path)
 def test_a_column_agrees_with_the_folder_whatever_its_numbers_are_written_like(tmp_path, agree):
     put(tmp_path, "N/1.png", "A/2.png")
     (tmp_path / "m.csv").write_text("uid,slide,mitosis\n1,s,0.0\n2,s,1\n", encoding="utf-8")
-    reading = CARD["reading"] | {"class": "mitosis", "agree": agree}
+    reading = CARD["reading"] | {"class": "mitosis", "expected_values": agree}
     card = CARD | {"reading": reading}
     assert len(read_cells(tmp_path / "m.csv", tmp_path / "images", card, "d")) == 2
-    card = CARD | {"reading": reading | {"agree": {"N": 1, "A": 0}}}
+    card = CARD | {"reading": reading | {"expected_values": {"N": 1, "A": 0}}}
     with pytest.raises(DataError, match="'mitosis' contradicts the folder of 2 images"):
         read_cells(tmp_path / "m.csv", tmp_path / "images", card, "d")

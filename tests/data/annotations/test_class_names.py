@@ -6,7 +6,7 @@ import pytest
 from cryotome.core.errors import DataError
 from cryotome.data.annotations.class_names import match_classes, name_labels
 
-MITOSIS = [{"name": "look-alike", "is": 2}, {"name": "mitotic figure", "is": 1}]
+MITOSIS = [{"name": "look-alike", "id": 2}, {"name": "mitotic figure", "id": 1}]
 PATH = Path("a.json")
 
 
@@ -15,7 +15,7 @@ def match(listed, classes=MITOSIS, **reading):
 
 
 def named(negative, positive):
-    return [{"name": negative[0], "is": negative[1]}, {"name": positive[0], "is": positive[1]}]
+    return [{"name": negative[0], "id": negative[1]}, {"name": positive[0], "id": positive[1]}]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_other_contradictions_stop(classes, listed):
     ],
 )  # fmt: skip
 def test_other_names_for_the_same_pass(classes, listed):
-    assert match(listed, classes).names == {str(c["is"]): c["name"] for c in classes}
+    assert match(listed, classes).names == {str(c["id"]): c["name"] for c in classes}
 
 
 def test_a_class_may_be_given_by_its_name_in_the_file():
@@ -84,7 +84,7 @@ def test_a_class_may_be_given_by_its_name_in_the_file():
         ([(1, "mitotic figure")], r"lists no class 2; it has 1 'mitotic figure'\. Write an id or a"),
         ([(1, "a"), (2, "b"), (1, "c")], r"lists the id 1 twice"),
         ([(1, "mitosis"), (2, "b"), (3, "Mitosis")], r"lists the name 'mitosis' twice, for the ids 1 and 3"),
-        ([(1, "mitotic figure"), (2, "b"), (3, "1")], r"`is: 1` of the card fits several classes"),
+        ([(1, "mitotic figure"), (2, "b"), (3, "1")], r"`id: 1` of the card fits several classes"),
     ],
 )  # fmt: skip
 def test_lists_that_are_no_answer_stop(listed, said):

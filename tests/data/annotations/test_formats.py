@@ -155,7 +155,7 @@ def test_boxes_as_corner_and_size_are_refused(cohort, demo_card, tmp_path):
 
 def test_folder_and_metadata_must_agree(shared):
     reading = load_card(CONFIG, "datasets", "amibr")["reading"]
-    reading = reading | {"agree": {"Normal": "True", "Atypical": "False"}}
+    reading = reading | {"expected_values": {"Normal": "True", "Atypical": "False"}}
     with pytest.raises(
         DataError, match="'majority_atypical' contradicts the folder of 3720 images"
     ):
@@ -184,7 +184,7 @@ def text(folder, *lines):
 def table(folder, *lines, **changes):
     card = {
         "reader": "table",
-        "classes": [{"name": "look-alike", "is": 0}, {"name": "mitotic figure", "is": 1}],
+        "classes": [{"name": "look-alike", "id": 0}, {"name": "mitotic figure", "id": 1}],
         "domains": {"all": {"title": "all", "where": {}}},
     } | changes
     return read_cells(text(folder, *lines), folder, card, "mine")
@@ -205,7 +205,7 @@ def test_a_table_may_name_slides_and_domains_and_others(tmp_path):
         "a.png,yes,1,2,S1,lung,7",
         "b.png,no,1,2,S1,skin,8",
     )
-    classes = [{"name": "look-alike", "is": "no"}, {"name": "mitotic figure", "is": "yes"}]
+    classes = [{"name": "look-alike", "id": "no"}, {"name": "mitotic figure", "id": "yes"}]
     where = {"a": {"domain": "lung"}, "b": {"lab": [8, 9]}}
     domains = {name: {"title": name, "where": condition} for name, condition in where.items()}
     cells = table(tmp_path, *lines, classes=classes, domains=domains)
@@ -385,11 +385,11 @@ def test_json_with_one_key_twice_among_many_is_refused(tmp_path, demo_card, many
 )
 def test_a_cards_template_names_columns_and_nothing_else(template):
     card = load_card(CONFIG, "datasets", "amibr")
-    for key in ("key", "slide"):
+    for key in ("image_pattern", "slide"):
         changed = card | {"reading": card["reading"] | {key: template}}
         with pytest.raises(CardError, match=f"mine.yaml, reading.{key}: .* does not match"):
             validate(changed, "dataset", "mine.yaml")
-    fine = card["reading"] | {"key": "{Slide ID}_{uid}-a"}
+    fine = card["reading"] | {"image_pattern": "{Slide ID}_{uid}-a"}
     assert validate(card | {"reading": fine}, "dataset", "mine.yaml")
 
 
@@ -410,6 +410,6 @@ def test_a_database_whose_names_are_megabytes_takes_little_memory(tmp_path):
             INSERT INTO Annotations SELECT k, 1, 1, 1 FROM n;
             INSERT INTO Annotations_coordinates SELECT uid, 5, 5 FROM Annotations;
         """)
-    card = {"classes": [{"name": "a", "is": 1}]}
+    card = {"classes": [{"name": "a", "id": 1}]}
     cells = READERS["sliderunner_sqlite"](path, tmp_path, card)
     assert set(cells["image"].str.len()) == {300}  # refused later, for its length

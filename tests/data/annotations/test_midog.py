@@ -8,7 +8,7 @@ from cryotome.data.cells import read_cells
 
 CARD = {
     "reader": "midog_json",
-    "classes": [{"name": "look-alike", "is": 2}, {"name": "mitotic figure", "is": 1}],
+    "classes": [{"name": "look-alike", "id": 2}, {"name": "mitotic figure", "id": 1}],
     "domains": {"all": {"title": "all", "where": {}}},
     "reading": {"box": 50},
 }

@@ -10,7 +10,7 @@ from cryotome.data.cells import read_cells
 
 CARD = {
     "reader": "sliderunner_sqlite",
-    "classes": [{"name": "look-alike", "is": 2}, {"name": "mitotic figure", "is": 1}],
+    "classes": [{"name": "look-alike", "id": 2}, {"name": "mitotic figure", "id": 1}],
     "domains": {"all": {"title": "all", "where": {}}},
 }
 SCHEMA = """
@@ -171,7 +171,7 @@ def test_classes_that_contradict_the_card_stop(tmp_path):
         DataError, match=r"`Classes` calls class 2 'mitotic figure', and the dataset"
     ):
         read(make(tmp_path / "a.sqlite", spots(1, 1), names=swapped))
-    by_name = [{"name": "look-alike", "is": "NOT mitotic-figure"}, CARD["classes"][1]]
+    by_name = [{"name": "look-alike", "id": "NOT mitotic-figure"}, CARD["classes"][1]]
     path = make(tmp_path / "b.sqlite", spots(1, 1))
     cells = read_cells(path, tmp_path, CARD | {"classes": by_name}, "d")
     assert cells["label"].tolist() == [1, 0]

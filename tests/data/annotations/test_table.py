@@ -7,7 +7,7 @@ from cryotome.data.cells import read_cells
 
 CARD = {
     "reader": "table",
-    "classes": [{"name": "look-alike", "is": 0}, {"name": "mitotic figure", "is": 1}],
+    "classes": [{"name": "look-alike", "id": 0}, {"name": "mitotic figure", "id": 1}],
     "domains": {"all": {"title": "all", "where": {}}},
 }
 

@@ -19,7 +19,7 @@ def test_both_sets_are_what_their_cards_expect_and_say_that_they_are_invented(ti
         at = tissue / card["annotations"].removeprefix("demo/tissue/")
         cells = read_cells(at, at.with_suffix(""), card, name)
         assert cells["label"].value_counts().to_dict() == dict.fromkeys(range(9), count)
-        assert [entry["is"] for entry in card["classes"]] == list(CLASSES)
+        assert [entry["id"] for entry in card["classes"]] == list(CLASSES)
         assert card["synthetic"] == "synthetic demo cohort"
         assert set(pd.read_csv(at)["notice"]) == {"synthetic demo cohort"}
     image = tissue / "training" / "ADI" / "ADI-000.tif"

@@ -326,7 +326,7 @@ def test_a_listing_that_was_broken_off_asks_only_for_the_rest(server, tmp_path):
         url, size = f"{server.url}/{name}", SIZE
         server.put(f"/articles/{n}/files", [{"name": name, "size": size, "download_url": url}])
     server.pages["/articles/3/files"].manners = [says(403)]
-    asks = card(server, record={"figshare_collection": 7, "at": server.url})
+    asks = card(server, record={"figshare_collection": 7, "api_url": server.url})
     with pytest.raises(DownloadError, match="/articles/3/files: it answers 403; 3 tries"):
         fetch(asks, tmp_path)
     server.pages["/articles/3/files"].manners = []
@@ -338,7 +338,7 @@ def test_a_listing_that_was_broken_off_asks_only_for_the_rest(server, tmp_path):
 
 
 def test_a_record_that_cannot_be_asked_names_the_way_out(server, tmp_path):
-    asks = card(server) | {"record": {"zenodo": 9, "at": server.url}}
+    asks = card(server) | {"record": {"zenodo": 9, "api_url": server.url}}
     with pytest.raises(
         DownloadError, match="mine cannot be listed. .*/records/9: it answers 404. A proxy"
     ):
@@ -392,7 +392,7 @@ def study(server, tmp_path) -> Path:
     return folder
 
 
-MINE = ["--configfile", "config/mine.yaml", "--config", "device=job"]
+MINE = ["--configfile", "config/mine.yaml", "--config", "device=per_job"]
 
 
 def test_the_target_downloads_alone_fetches_and_cells_are_read_from_what_came(
@@ -457,7 +457,7 @@ def test_the_real_records_plan_without_data_and_without_a_gpu(tmp_path):
     """Those of paper 001, and two that no study of it names."""
     folder, empty = checkout(tmp_path / "clone"), {"CRYOTOME_DATA_ROOT": str(tmp_path / "empty")}
     others = ["results/downloads/nct_crc.csv", "results/downloads/amibr.csv"]
-    words = ["--configfile", "config/ganz2024.yaml", "--config", "device=job", "--", "downloads"]
+    words = ["--configfile", "config/ganz2024.yaml", "--config", "device=per_job", "--", "downloads"]
     said = snakemake(folder, "-n", *words, *others, **empty)
     assert jobs(said) == {"download": 5, "downloads": 1}
     for record in ("midogpp_annotations", "midog2022", "ccmct", "nct_crc", "amibr"):

@@ -35,7 +35,7 @@ def test_a_zenodo_record_lists_names_addresses_sizes_and_md5(server):
         {"key": "a.json", "size": 7, "links": {"self": "http://z/a"}},
     ]
     server.put("/records/6547151", {"files": files})
-    assert listed({"zenodo": 6547151, "at": server.url}) == [
+    assert listed({"zenodo": 6547151, "api_url": server.url}) == [
         Remote("001.png", ("http://z/001",), 5, f"md5:{MD5}"),
         Remote("a.json", ("http://z/a",), 7, None),
     ]
@@ -45,7 +45,7 @@ def figshare(server, **articles: list[dict]) -> dict:
     server.put("/collections/7/articles", [{"id": int(one[1:])} for one in articles])
     for one, files in articles.items():
         server.put(f"/articles/{one[1:]}/files", files)
-    return {"figshare_collection": 7, "at": server.url}
+    return {"figshare_collection": 7, "api_url": server.url}
 
 
 def file(name: str, size: int = 5, **md5s: str) -> dict:
@@ -79,7 +79,7 @@ def test_a_github_tree_gives_object_ids_as_checksums(server):
         {"path": "patches/Normal/A 1.png", "type": "blob", "sha": "f2ba", "size": 3},
     ]
     server.put("/repos/owner/name/git/trees/main", {"tree": tree, "truncated": False})
-    record = {"github": "owner/name", "revision": "main", "at": server.url}
+    record = {"github": "owner/name", "revision": "main", "api_url": server.url}
     url = f"{server.url}/owner/name/main/patches/Normal/A%201.png"
     assert listed(record) == [Remote("patches/Normal/A 1.png", (url,), 3, "git:f2ba")]
     server.put("/repos/owner/name/git/trees/main", {"tree": tree, "truncated": True})
@@ -101,7 +101,7 @@ def test_plain_addresses_need_no_interface():
 def test_an_interface_that_has_changed_is_named(server, answer):
     server.put("/records/1", json.loads(json.dumps(answer)))
     with pytest.raises(DownloadError, match="zenodo 1 does not list its files as it used to"):
-        listed({"zenodo": 1, "at": server.url})
+        listed({"zenodo": 1, "api_url": server.url})
 
 
 CARD = {"files": {r"(?:.*/)?(\d+\.png)": r"mine/images/\1", "a.json": "mine/b.json"}, "expect": 2}
@@ -223,4 +223,4 @@ def test_a_listing_of_the_wrong_kinds_is_named(server, change):
     file = {"key": "a.png", "size": 5, "checksum": f"md5:{MD5}", "links": {"self": "http://z/a"}}
     server.put("/records/1", {"files": [file | change]})
     with pytest.raises(DownloadError, match="zenodo 1 does not list its files as it used to"):
-        listed({"zenodo": 1, "at": server.url})
+        listed({"zenodo": 1, "api_url": server.url})

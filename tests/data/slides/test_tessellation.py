@@ -10,7 +10,7 @@ from cryotome.data.slides.tessellation import tessellate, tile_pixels
 from cryotome.data.slides.tile_grid import read_tile
 
 TENFOLD = {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5}
-STORED = {"mpp": 0.5, "side": 512, "min_tissue_fraction": 0.5, "stored": 256, "quality": 90}
+STORED = {"mpp": 0.5, "side": 512, "min_tissue_fraction": 0.5, "jpeg_side": 256, "quality": 90}
 
 
 def test_the_coordinates_of_a_real_slide_at_20x_are_those_of_10x(shared, tmp_path):
@@ -60,7 +60,7 @@ def test_a_slide_coarser_than_the_tiling_has_a_status_of_its_own(tmp_path):
     found = tessellate(tissue(tmp_path / "s.tif", 2.0), twenty, None)
     assert (found.status, len(found.coords), found.side) == ("coarse", 16, 64.0)
     assert found.reason == "its 2 µm/px are too coarse, and its tiles are enlarged 4 times"
-    half = twenty | {"stored": 64, "quality": 90}
+    half = twenty | {"jpeg_side": 64, "quality": 90}
     assert tessellate(tmp_path / "s.tif", half, None).status == "ok"  # what is kept is no larger
     assert tessellate(tissue(tmp_path / "b.tif", 0.54), twenty, None).status == "ok"
 

@@ -26,7 +26,7 @@ from cryotome.data.slides.tile_store import (
 )
 
 TENFOLD = {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5}
-STORED = {"mpp": 0.5, "side": 512, "min_tissue_fraction": 0.5, "stored": 256, "quality": 90}
+STORED = {"mpp": 0.5, "side": 512, "min_tissue_fraction": 0.5, "jpeg_side": 256, "quality": 90}
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def test_a_crop_equals_the_antialiased_one_of_torchvision(stored, side):
     """The measure of training.md for a grid sample without antialias is 0.0025."""
     images = textures(6, stored)
     settings = CROPS | OFF | {"local": {"side": side, "scale": [0.05, 1.0]}}
-    draws = draw_crops(6, stored, settings | {"locals": 1}, rng(3))[2]
+    draws = draw_crops(6, stored, settings | {"local_count": 1}, rng(3))[2]
     rows = images.permute(0, 1, 3, 2).float() / 255
     ours = cut_crops(rows, draws, side)
     for image, draw, crop in zip(images, draws, ours, strict=True):
@@ -139,7 +139,7 @@ def test_every_image_has_draws_of_its_own():
 
 def test_views_come_crop_by_crop_in_the_sizes_of_the_card():
     images = textures(3, 64)
-    settings = CROPS | OFF | {"locals": 2, "blur": "as_released", "ratio": [1, 1]}
+    settings = CROPS | OFF | {"local_count": 2, "blur": "as_released", "ratio": [1, 1]}
     settings |= {
         "global": {"side": 56, "scale": [1, 1]},
         "local": {"side": 28, "scale": [0.2, 0.2]},
@@ -155,7 +155,7 @@ def test_views_come_crop_by_crop_in_the_sizes_of_the_card():
 def test_grey_and_solarized_views_are_that():
     images = textures(2, 64)
     settings = (
-        CROPS | OFF | {"locals": 1, "grey_probability": 1, "solarize_probability": 1, "blur": "as_released"}
+        CROPS | OFF | {"local_count": 1, "grey_probability": 1, "solarize_probability": 1, "blur": "as_released"}
     )
     settings |= {
         "global": {"side": 56, "scale": [1, 1]},
@@ -181,7 +181,7 @@ def test_the_blur_is_torchvisions():
 def test_no_crop_of_the_reproduction_is_enlarged():
     """Tiles of 512 px give crops of 250 px and more; of 256 px, four global ones in five are small."""
     crops = load_card(CONFIG, "finetunings", "dinov2_s_tcga")["crops"]
-    stored = load_card(CONFIG, "datasets", "tcga_crc")["tiles"]["finetune"]["stored"]
+    stored = load_card(CONFIG, "datasets", "tcga_crc")["tiles"]["finetune"]["jpeg_side"]
     enlarged = {}
     for side in (stored, 256):
         for kind in ("global", "local"):

@@ -122,7 +122,7 @@ def test_sigkill_in_another_process_changes_no_bit(tmp_path):
 
 def test_a_collapse_is_stopped_and_says_the_way_out(tmp_path):
     """At a learning rate that no weights survive."""
-    limits = finetune_card()["looks"] | {"min_lead": 0.5}
+    limits = finetune_card()["monitoring"] | {"min_lead": 0.5}
     with (
         pytest.raises(
             TrainingError, match=r"The finetuning collapsed at iteration \d+: |is not finite"

@@ -4,7 +4,7 @@ import torch
 
 from cryotome.learners.dinov2.masks import Masks, draw_blocks, draw_masks
 
-CARD = {"share": 0.5, "ratio": [0.1, 0.5]}
+CARD = {"probability": 0.5, "ratio": [0.1, 0.5]}
 CPU = torch.device("cpu")
 
 

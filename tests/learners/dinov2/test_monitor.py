@@ -6,7 +6,7 @@ from small_dino import coloured, finetune_card, small_learner
 from cryotome.core.errors import TrainingError
 from cryotome.learners.dinov2.monitor import Monitor, raise_if_collapsed
 
-LIMITS = {"looks": {"min_lead": 0.5, "min_spread": 0.2}}
+LIMITS = {"monitoring": {"min_lead": 0.5, "min_spread": 0.2}}
 
 
 def look(iteration, knn, probe, spread=0.5):
@@ -84,5 +84,5 @@ def test_embeddings_that_become_alike_or_no_numbers_are_a_collapse(spread):
 
 
 def test_no_limits_stop_nothing():
-    none = {"looks": {"min_lead": 0, "min_spread": 0}}
+    none = {"monitoring": {"min_lead": 0, "min_spread": 0}}
     raise_if_collapsed([look(0, 0.9, 0.9), look(100, 0.5, 0.5, 0.0)], 0.5, none)

@@ -279,7 +279,7 @@ def test_targets_that_match_nothing_are_shown_with_the_names_there_are():
     said = (
         r"^vit_tiny_random has no layer whose whole name matches lora.targets 'blocks' of the head "
         r"card. Its 49 layers begin with patch_embed.proj, blocks.0.attn.qkv, blocks.0.attn.proj, "
-        r"blocks.0.mlp.fc1, blocks.0.mlp.fc2. Write a head card \(`like: lora`\)"
+        r"blocks.0.mlp.fc1, blocks.0.mlp.fc2. Write a head card \(`extends: lora`\)"
     )
     with pytest.raises(CardError, match=said):
         add_lora(

@@ -146,21 +146,23 @@ def test_the_log_of_the_slide_alone_says_how_many_cells_train():
 
 def test_the_sweep_and_the_grid_stand_in_cards():
     assert [
-        head(f"{name}_sd{n}")["sd"] for name in ("probe", "ridge") for n in ("2", "02", "005")
+        head(f"{name}_sd{n}")["target_sd"]
+        for name in ("linear_probe", "ridge")
+        for n in ("2", "0_2", "0_05")
     ] == [2, 0.2, 0.05] * 2
-    assert head("ridge_cv")["strengths"] == sorted(head("ridge_cv")["strengths"])
+    assert head("ridge_cv")["c_grid"] == sorted(head("ridge_cv")["c_grid"])
 
 
 def test_a_card_says_only_what_its_learner_reads(tmp_path):
     (tmp_path / "heads").mkdir()
     for text, said in (
-        ("learner: ridge_cv\npenalty: 0.01", "'strengths' is a required property"),
-        ("learner: prevalence\npenalty: 0.01", "'prevalence' is not one of"),
-        ("learner: knn\nneighbours: 3\nsd: 1", "'knn' is not one of"),
-        ("learner: ridge\npenalty: 1\nstrengths: [1]", r"is not one of \['ridge_cv', 'mil'\]"),
-        ("learner: ridge\npenalty: 1\niterations: 9", "'logreg' was expected"),
-        ("learner: logreg\npenalty: 1", "'iterations' is a required property"),
-        ("learner: ridge\npenalty: 1\nnormalised: true", "'knn' was expected"),
+        ("learner: ridge_cv\ncost_factor: 0.01", "'c_grid' is a required property"),
+        ("learner: prevalence\ncost_factor: 0.01", "'prevalence' is not one of"),
+        ("learner: knn\nneighbours: 3\ntarget_sd: 1", "'knn' is not one of"),
+        ("learner: ridge\ncost_factor: 1\nc_grid: [1]", r"is not one of \['ridge_cv', 'mil'\]"),
+        ("learner: ridge\ncost_factor: 1\nmax_iterations: 9", "'logreg' was expected"),
+        ("learner: logreg\ncost_factor: 1", "'max_iterations' is a required property"),
+        ("learner: ridge\ncost_factor: 1\nnormalised: true", "'knn' was expected"),
     ):
         (tmp_path / "heads" / "mine.yaml").write_text(
             f"title: x\nsource: x\n{text}\n", encoding="utf-8"

@@ -26,7 +26,7 @@ def script(name: str):
 
 
 def cards() -> dict:
-    classes = [{"name": name, "is": name} for name in NAMES]
+    classes = [{"name": name, "id": name} for name in NAMES]
     return {dataset: {"classes": classes} for dataset in SETS}
 
 
@@ -139,11 +139,11 @@ def test_a_scheme_that_is_given_draws_nothing(tmp_path):
     (tmp_path / "schemes").mkdir()
     lines = "title: x\nsource: x\n"
     for text, said in (
-        ("draw: given\ntest: 0.2", "False schema does not allow 0.2"),
-        ("draw: given\nseed: 1", "False schema does not allow 1"),
-        ("draw: cells\ntest: 0.2\nseed: 1", "'validation' is a required property"),
+        ("split_by: given\ntest: 0.2", "False schema does not allow 0.2"),
+        ("split_by: given\nseed: 1", "False schema does not allow 1"),
+        ("split_by: cells\ntest: 0.2\nseed: 1", "'validation' is a required property"),
     ):
         (tmp_path / "schemes" / "mine.yaml").write_text(lines + text + "\n", encoding="utf-8")
         with pytest.raises(CardError, match=said):
             load_card(tmp_path, "schemes", "mine")
-    assert load_card(CONFIG, "schemes", "given")["draw"] == "given"
+    assert load_card(CONFIG, "schemes", "given")["split_by"] == "given"

@@ -119,10 +119,10 @@ def test_the_disk_of_stored_tiles_follows_their_side():
     roth = study("roth2024")
     prices, names = CostModel(roth, on_gpu=True), {"dataset": "tcga_crc", "slide": "a"}
     tiling = roth.dataset("tcga_crc")["tiles"]["finetune"]
-    assert tiling["stored"] == 512
+    assert tiling["jpeg_side"] == 512
     finetune = Job("tile_slide", names | {"tiling": "finetune"})
     assert prices.cost(finetune).disk / TILES == pytest.approx(118_000, rel=0.01)
-    tiling["stored"] = 256
+    tiling["jpeg_side"] = 256
     assert prices.cost(finetune).disk / TILES == pytest.approx(29_500, rel=0.01)
     classify = prices.cost(Job("tile_slide", names | {"tiling": "classify"}))
     assert classify.disk < 200_000

@@ -189,7 +189,7 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
         check_writable(RESULTS)
         RESULTS.mkdir(exist_ok=True)
         yield check_locks(RESULTS)
-        device = ["device=job"] if uses_gpu(study, site) else []
+        device = ["device=per_job"] if uses_gpu(study, site) else []
         yield from check_disk(study, site, planned_jobs(config, *device))
     except CryotomeError as error:
         yield Check(MEND, str(error))

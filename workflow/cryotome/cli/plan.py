@@ -50,7 +50,7 @@ BENCHMARKS = {
 def uses_gpu(study: Study, site: Site) -> bool:
     """Whether the study's networks are to run on a GPU, be it another machine's."""
     device = study.config["device"]
-    return device == "job" or (device == "auto" and (site.gpu_jobs > 0 or not study.synthetic))
+    return device == "per_job" or (device == "auto" and (site.gpu_jobs > 0 or not study.synthetic))
 
 
 def planned_jobs(config: Path, *settings: str, flags: tuple[str, ...] = ()) -> list[Job]:
@@ -61,7 +61,7 @@ def planned_jobs(config: Path, *settings: str, flags: tuple[str, ...] = ()) -> l
     Parameters
     ----------
     settings
-        Of `--config`, such as `device=job`.
+        Of `--config`, such as `device=per_job`.
     flags
         More of the command line, such as `--forceall`.
 
@@ -252,7 +252,7 @@ def main(name: str, folder: Path = Path("config")) -> None:
     path = folder / f"{'config' if name == 'demo' else name}.yaml"
     site = resolve_site(read_yaml(path), folder)
     study = Study(site.study, folder, files=(str(path),))
-    device = ["device=job"] if uses_gpu(study, site) else []
+    device = ["device=per_job"] if uses_gpu(study, site) else []
     print(plan(study, site, planned_jobs(path, *device)))
 
 

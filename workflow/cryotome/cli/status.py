@@ -272,7 +272,7 @@ def main(name: str, folder: Path = Path("config")) -> None:
     site = resolve_site(read_yaml(path), folder)
     study = Study(site.study, folder, files=(str(path),))
     on_gpu = uses_gpu(study, site)
-    device = ["device=job"] if on_gpu else []
+    device = ["device=per_job"] if on_gpu else []
     print("Asking Snakemake what is made and what is not …", file=sys.stderr, flush=True)
     asked = datetime.now(UTC)
     with ThreadPoolExecutor(2) as pool:

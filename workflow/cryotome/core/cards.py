@@ -34,11 +34,11 @@ FOLDS = 5  # whose training sizes decide the size of `…_matched`, whatever a s
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
 KINDS |= {"downloads": "download", "finetunings": "finetuning"}
 
-# Keys that a card with `like:` says whole, or not at all: parts of two sources are none.
+# Keys that a card with `extends:` says whole, or not at all: parts of two sources are none.
 REPLACED_WHOLE = {"weights", "checkpoint", "pooler"}
 # Keys that are read by people only: editing them must not rerun a job.
 PROSE = {"title", "source", "notes", "licence", "table1", "printed", "trained_mpp"}
-PROSE |= {"parameters", "gflops", "download", "look"}
+PROSE |= {"parameters", "gflops", "download", "style"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -217,7 +217,7 @@ def _merged(base: Card, change: Card) -> Card:
 
 
 def load_card(folder: Path, kind: str, name: str) -> Card:
-    """Read `folder/kind/name.yaml`, follow its `like:`, check it.
+    """Read `folder/kind/name.yaml`, follow its `extends:`, check it.
 
     Parameters
     ----------
@@ -241,10 +241,10 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
             "letters, digits and _, where it is named and as the name of its file."
         )
     card = read_yaml(path)
-    if "like" in card:
-        change = {key: value for key, value in card.items() if key != "like"}
-        parent = load_card(folder, kind, card["like"])
-        parent.pop("look", None)  # no two models look alike
+    if "extends" in card:
+        change = {key: value for key, value in card.items() if key != "extends"}
+        parent = load_card(folder, kind, card["extends"])
+        parent.pop("style", None)  # each model has its own
         card = _merged(parent, change)
     return validate(card, KINDS[kind], path)
 

@@ -48,7 +48,7 @@ class InferenceRunner:
     side
         Side of the patches that the encoder is given, px; a wider margin is cut off.
     device
-        `auto`, `cpu` or `job`, as `device` of the config.
+        `auto`, `cpu` or `per_job`, as `device` of the config.
     batches
         Folder that remembers which batch fits, by card, view, side and GPU.
     """

@@ -60,7 +60,7 @@ def measure_precision_loss(
     full, lower : (n, dim) float32
     labels : (n,) of 0 and 1
     limits
-        `cosine`: the least that is allowed; `auroc`: the largest difference that is.
+        `min_cosine`: the least that is allowed; `auroc`: the largest difference that is.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def measure_precision_loss(
     return pd.DataFrame(
         [
             ("patches", len(full), np.nan),
-            ("cosine_least", cosine.min(), limits["cosine"]),
+            ("cosine_least", cosine.min(), limits["min_cosine"]),
             ("cosine_mean", cosine.mean(), np.nan),
             ("centred_cosine_mean", centred.mean(), np.nan),
             ("auroc_fp32", both[0], np.nan),
@@ -104,7 +104,7 @@ def check_parity(
     Parameters
     ----------
     limits
-        `patches`: size of the sample; `cosine` and `auroc` as in `measure_precision_loss`.
+        `patches`: size of the sample; `min_cosine` and `auroc` as in `measure_precision_loss`.
     how
         As `make_embedder` takes it.
 
@@ -148,5 +148,5 @@ def _judge(report: pd.DataFrame, store: Path, view: str) -> None:
         raise StoreError(
             f"{store} is too far from {FULL} ({figures}; allowed: cosine {limit['cosine_least']}, "
             f"AUROC difference {limit['auroc_difference']}). Take the view "
-            f"`{view.split('-')[0]}-{FULL}`, another precision, or wider limits under `parity`."
+            f"`{view.split('-')[0]}-{FULL}`, another precision, or wider limits under `precision_check`."
         )

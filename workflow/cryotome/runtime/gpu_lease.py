@@ -256,7 +256,7 @@ def leased(count: int, folder: Path | None = None) -> Iterator[None]:
     CryotomeError
         Something else lies where the locks should be, or others may remove them.
     """
-    if os.environ.get("CRYOTOME_DEVICE") == "job":
+    if os.environ.get("CRYOTOME_DEVICE") == "per_job":
         yield
         return
     before = os.environ.get(VISIBLE)

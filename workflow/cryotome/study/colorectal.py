@@ -119,7 +119,7 @@ class Colorectal:
     @cached_property
     def rows(self) -> list[Encoders]:
         """The rows in table order, the control last."""
-        said = [*self.block["rows"], *filter(None, [self.block.get("control")])]
+        said = [*self.block["rows"], *filter(None, [self.block.get("baseline")])]
         return [Encoders(row, row)
                 if isinstance(row, str) else Encoders(**row) for row in said]  # fmt: skip
 

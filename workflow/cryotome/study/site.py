@@ -56,7 +56,7 @@ def resolve_site(config: Card, folder: Path) -> Site:
         os.environ[variable] = str(places[key])
     study = {key: value for key, value in config.items() if key not in known}
     if config.get("device") == "auto" and os.environ.get(SCHEDULER):
-        study["device"] = "job"  # this host need not have what the jobs will find
+        study["device"] = "per_job"  # this host need not have what the jobs will find
     os.environ["CRYOTOME_DEVICE"] = str(study.get("device", "auto"))
     shards, jobs_per_gpu = (
         _number_of_jobs(key, config.get(key, said.get(key, default)))
@@ -206,6 +206,6 @@ def print_study_summary(
         raise CryotomeError(
             f"Study {study.name!r} is real, and this machine has no GPU: {lasts} on "
             f"its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with "
-            "--profile slurm, or on a machine with a GPU; plan only with --config device=job -n; "
+            "--profile slurm, or on a machine with a GPU; plan only with --config device=per_job -n; "
             "--config device=cpu insists."
         )

@@ -164,7 +164,7 @@ class Study:
         for name in self.all_datasets:
             check_named(self.dataset(name), name)
         for name, scheme in self.blocks:
-            check_scheme(self.dataset(name), name, scheme, self.scheme(scheme)["draw"])
+            check_scheme(self.dataset(name), name, scheme, self.scheme(scheme)["split_by"])
         for row in self.rows * bool(self.unknown_slides):
             by_slide = self.model(row.model).get("loader") == "slide_identity"
             if by_slide or self.head(row.head)["learner"] == "prevalence":
@@ -226,7 +226,7 @@ class Study:
             raise CardError(
                 f"study {self.name!r}: {cohort} has no slides to embed (`images:` and `tiles:` of "
                 f"its card) and no bags of {', '.join(models)}. Name these in `bags:`, or leave "
-                "them out of the `rows` and `control` of `colorectal`."
+                "them out of the `rows` and `baseline` of `colorectal`."
             )
 
     def _check_nothing_leaks_in(self) -> None:
@@ -348,7 +348,7 @@ class Study:
     def looks(self) -> dict[str, Style]:
         """Every model's colour and mark, which no figure gives to another."""
         carded = [name for name in self.models if self._has_card("models", name)]
-        said = {name: self.model(name).get("look") for name in carded}
+        said = {name: self.model(name).get("style") for name in carded}
         return model_styles(self.models, {name: look for name, look in said.items() if look})
 
     def dataset(self, name: str) -> Card:
@@ -446,7 +446,7 @@ class Study:
 
     def needs_windows(self, scheme: str) -> bool:
         """Whether a scheme asks which cells share pixels; a common size asks it of a rung."""
-        return scheme.endswith(MATCHED) or self.scheme(scheme)["draw"] == "cells_apart"
+        return scheme.endswith(MATCHED) or self.scheme(scheme)["split_by"] == "cells_apart"
 
     def policies(self, dataset: str) -> Card:
         """Return what is done with each finding of a dataset's audit: keep, drop or refuse."""

@@ -87,7 +87,7 @@ def model_styles(models: Iterable[str], said: dict[str, list[str]]) -> dict[str,
             if look in taken:
                 raise CardError(
                     f"Models {taken[look]!r} and {model!r} both look {' '.join(look)!r}. Give one "
-                    "of their cards another `look`, or none."
+                    "of their cards another `style`, or none."
                 )
             taken[look] = model
     free = ((c, m) for m, c in product(MARKS, COLOURS) if (c, m) not in taken)

@@ -124,11 +124,11 @@ def _filled(template: str, row: dict[str, str]) -> str:
 
 def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
     """Read the CSV; columns key, x, y, and slide, number where `reading` names slides."""
-    asked = PLACE.findall(reading["key"] + reading.get("slide", ""))
+    asked = PLACE.findall(reading["image_pattern"] + reading.get("slide", ""))
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
     table = read_csv(path, needed, text=True)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
-    keys = [same_spelling(_filled(reading["key"], row)) for row in spelt]
+    keys = [same_spelling(_filled(reading["image_pattern"], row)) for row in spelt]
     table["key"] = [key.replace("\\", "/").removeprefix("./") for key in keys]
     table = table.drop(columns="slide", errors="ignore")
     if "slide" in reading:
@@ -205,7 +205,7 @@ def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
 
 
 def _check_folders(merged: pd.DataFrame, reading: Card, path: Path) -> None:
-    due = {label_of(folder): label_of(value) for folder, value in reading["agree"].items()}
+    due = {label_of(folder): label_of(value) for folder, value in reading["expected_values"].items()}
     said = merged[same_spelling(reading["class"])].map(label_of)
     wrong = merged.loc[said != merged["folder"].map(label_of).map(due), "image"].tolist()
     if wrong:

@@ -91,7 +91,7 @@ def _id_of(is_: object, listed: dict[str, object], path: Path, where: str) -> st
     known = ", ".join(f"{id_} {name!r}" for id_, name in listed.items())
     if len({str(is_), *of_name} & {*listed}) > 1:
         raise DataError(
-            f"{path}: `is: {is_}` of the card fits several classes of {where} ({known}). Write the "
+            f"{path}: `id: {is_}` of the card fits several classes of {where} ({known}). Write the "
             "id of one, or correct the file."
         )
     if str(is_) not in listed and not of_name:
@@ -141,8 +141,8 @@ def match_classes(card: Mapping[str, Any], listed: Listed, path: Path, where: st
         an id or a name is listed twice, or the file's name contradicts the card's.
     """
     entries, said = card["classes"], _spelt(listed, path, where)
-    ids = [_id_of(e["is"], said, path, where) if said else text_of(e["is"]) for e in entries]
-    texts: dict[str, object] = {e["is"]: e["is"] for e in entries if isinstance(e["is"], str)}
+    ids = [_id_of(e["id"], said, path, where) if said else text_of(e["id"]) for e in entries]
+    texts: dict[str, object] = {e["id"]: e["id"] for e in entries if isinstance(e["id"], str)}
     said = said or texts
     for place, id_ in enumerate(ids):
         if id_ in ids[:place]:

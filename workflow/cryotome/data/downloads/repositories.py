@@ -56,7 +56,7 @@ def _zenodo(record: Card, ask: Ask, _: Ask) -> list[Remote]:
 
 
 def _figshare(record: Card, ask: Ask, remembered: Ask) -> list[Remote]:
-    base = record.get("at", FIGSHARE)
+    base = record.get("api_url", FIGSHARE)
     number = record["figshare_collection"]
     articles = ask(f"{base}/collections/{number}/articles?page_size={PAGE}&page=1")
     numbers = sorted({article["id"] for article in articles})
@@ -72,7 +72,7 @@ def _figshare(record: Card, ask: Ask, remembered: Ask) -> list[Remote]:
 
 def _github(record: Card, ask: Ask, _: Ask) -> list[Remote]:
     name, revision = record["github"], record["revision"]
-    base = record.get("at", GITHUB)
+    base = record.get("api_url", GITHUB)
     tree = ask(f"{base}/repos/{name}/git/trees/{quote(revision)}?recursive=1")
     if tree.get("truncated"):
         raise DownloadError(f"{name} has more files than {base} lists at once.")

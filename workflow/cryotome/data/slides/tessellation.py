@@ -100,7 +100,7 @@ def _tessellated(image: Opened, tiling: Card, mpp: float) -> Tessellation:
     shares = tissue_shares(mask, coords, side=side, size=image.size)
     kept = shares >= tiling["min_tissue_fraction"]
     jpegs: list[np.ndarray] = []
-    if "filter" in tiling or "stored" in tiling:
+    if "filter" in tiling or "jpeg_side" in tiling:
         passed, jpegs = _looked_at(image, coords[kept], tiling, side)
         kept[np.flatnonzero(kept)[~passed]] = False
     found = {"size": image.size, "mpp": mpp, "side": side, "thumbnail": thumbnail, "mask": mask}
@@ -129,7 +129,7 @@ def _looked_at(
     pixels = tile_pixels(image, coords, side=side, seen=seen_side(tiling))
     for row, tile in enumerate(tqdm(pixels, total=len(coords), unit="tile", mininterval=5)):
         passed[row] = "filter" not in tiling or passes_filter(tile)
-        if passed[row] and "stored" in tiling:
+        if passed[row] and "jpeg_side" in tiling:
             jpegs.append(jpeg_of(tile, tiling["quality"]))
     return passed, jpegs
 

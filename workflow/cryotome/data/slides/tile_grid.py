@@ -94,7 +94,7 @@ def read_tile(image: Opened, x: int, y: int, *, reach: float, side: int) -> np.n
 
 def seen_side(tiling: Card) -> int:
     """Return the side of a tile as it is stored or given to a network, px."""
-    return tiling["stored" if "stored" in tiling else "side"]
+    return tiling["jpeg_side" if "jpeg_side" in tiling else "side"]
 
 
 def jpeg_of(pixels: np.ndarray, quality: int) -> np.ndarray:

@@ -45,7 +45,7 @@ def write_tiles(
 ) -> Tessellation:
     """Find the tiles of one slide and write them as a store; say aloud where there are none.
 
-    The file holds `coords` (n, 2) int64, `tissue` (n,) float32 and, for a tiling with `stored`,
+    The file holds `coords` (n, 2) int64, `tissue` (n,) float32 and, for a tiling with `jpeg_side`,
     `jpeg` (n,) of variable-length uint8, and carries its passport as attributes.
 
     Parameters
@@ -80,7 +80,7 @@ def write_tiles(
             "reason": found.reason,
             "versions": json.dumps({name: version(name) for name in ("openslide-bin", "pillow")}),
         }
-        _write(store, found, about, stored="stored" in tiling)
+        _write(store, found, about, stored="jpeg_side" in tiling)
     if found.reason:
         print(f"{dataset}, slide {slide}: {found.status}: {found.reason}", file=sys.stderr)
     return found

@@ -68,7 +68,7 @@ def _draw_cells(
     order = rng.permutation(len(cells))
     n_test = _share(card.get("test", 0), len(cells))
     test, pool = order[:n_test], order[n_test:]
-    if card["draw"] == "cells_apart":
+    if card["split_by"] == "cells_apart":
         if windows is None:
             raise ValueError("Cells apart from the test cells need the windows of all cells.")
         pool = pool[~_touching(cells, pool, test, windows)]
@@ -169,7 +169,7 @@ def _draw_one_domain(
     cells: pd.DataFrame, card: Card, scheme: str, fraction: str, rng: np.random.Generator
 ) -> tuple[Parts, str]:
     """Draw among the cells of one domain, or of all others, and test on the rest too."""
-    others_train = card["draw"] == "cells_of_other_domains"
+    others_train = card["split_by"] == "cells_of_other_domains"
     domain = scheme.removeprefix("except_" if others_train else "from_")
     of_it = (cells["domain"] == domain).to_numpy()
     if not of_it.any():
@@ -224,7 +224,7 @@ def draw_split(
         Windows are needed, and lack a cell.
     """
     rng = np.random.default_rng(card["seed"] + fold)
-    match card["draw"]:
+    match card["split_by"]:
         case "cells_of_one_domain" | "cells_of_other_domains":
             parts, how = _draw_one_domain(cells, card, scheme, fraction, rng)
         case "slides":

@@ -72,7 +72,7 @@ def draw_patients(
         )
     parts = _parts(patients, count, card["seed"])
     test, rest = parts[fold], np.setdiff1d(np.arange(len(patients)), parts[fold])
-    if card["draw"] == "patients_in_turn":
+    if card["split_by"] == "patients_in_turn":
         watch = parts[fold - 1]
     else:
         labels = patients["TARGET"].to_numpy()[rest]

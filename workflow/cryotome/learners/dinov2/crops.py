@@ -69,14 +69,14 @@ def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) ->
 
     Returns
     -------
-    (2 + locals, count, 20) float
+    (2 + local_count, count, 20) float
         The columns of `augment.draws_of`; top, left, height and width of the box, px; 1 where
         the crop is grey, 1 where it is solarized.
     """
     shares = BLUR[settings["blur"]]
     drawn: list[Tensor] = []
     for blurred, kind, crops in zip(
-        shares, ("global", "global", "local"), (1, 1, settings["locals"]), strict=True
+        shares, ("global", "global", "local"), (1, 1, settings["local_count"]), strict=True
     ):
         how, n = settings[kind], crops * count
         solarized = settings["solarize_probability"] * (len(drawn) == 1)  # the second global only
@@ -193,7 +193,7 @@ def make_crops(images: Tensor, draws: Tensor, settings: Card) -> tuple[Tensor, T
     Parameters
     ----------
     images : (n, stored, stored, 3) uint8
-    draws : (2 + locals, n, 20) float
+    draws : (2 + local_count, n, 20) float
         Of `draw_crops`, on the device of the images.
     settings
         `crops` of the finetune card.
@@ -202,7 +202,7 @@ def make_crops(images: Tensor, draws: Tensor, settings: Card) -> tuple[Tensor, T
     -------
     global : (2 * n, 3, side, side) float in [0, 1]
         The first crop of every image, then the second.
-    local : (locals * n, 3, side, side) float in [0, 1]
+    local : (local_count * n, 3, side, side) float in [0, 1]
     """
     rows, views = _rows(images), []
     for kind, part in (("global", draws[:2]), ("local", draws[2:])):

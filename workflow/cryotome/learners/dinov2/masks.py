@@ -68,14 +68,14 @@ def draw_masks(count: int, grid: int, settings: Card, rng: np.random.Generator) 
     grid
         Tokens along a side.
     settings
-        `masks` of the finetune card: `share` of crops that are masked, and the least and
+        `masks` of the finetune card: `probability` that a crop is masked, and the least and
         largest `ratio` of masked tokens.
 
     Returns
     -------
     (count, grid * grid) bool
     """
-    hidden = int(count * settings["share"])
+    hidden = int(count * settings["probability"])
     low, high = settings["ratio"]
     bounds = np.linspace(low, high, hidden + 1)
     goal = (grid**2 * rng.uniform(bounds[:-1], bounds[1:])).astype(int)

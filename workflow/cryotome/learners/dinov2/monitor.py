@@ -39,8 +39,8 @@ class Monitor:
     """The images of every look: where there are labels, half to fit on and half held out."""
 
     def __init__(self, images: Images, card: Card, side: int) -> None:
-        self.images, self.side, self.settings = images, side, card["looks"]
-        rng, count = generator_for(card["seed"], SAMPLE), card["looks"]["images"]
+        self.images, self.side, self.settings = images, side, card["monitoring"]
+        rng, count = generator_for(card["seed"], SAMPLE), card["monitoring"]["images"]
         self.label = images.label
         if images.label is not None and len(np.unique(images.label)) < 2:
             self.label = None
@@ -81,7 +81,7 @@ class Monitor:
         half = len(x) // 2
         fit, fit_label, held = x[:half], self.label[:half], x[half:]
         votes, _ = score_knn(fit, fit_label, held, neighbours=self.settings["neighbours"])
-        linear = fit_linear(fit, fit_label, penalty=self.settings["penalty"], squared=True)
+        linear = fit_linear(fit, fit_label, penalty=self.settings["cost_factor"], squared=True)
         scores = {"knn": self._accuracy(votes), "probe": self._accuracy(linear.score(held))}
         return scores | {"spread": spread}
 
@@ -100,7 +100,7 @@ def raise_if_collapsed(looks: list[dict[str, Any]], chance: float, card: Card) -
         k-NN and linear probe both keep too little of their lead over chance, or the
         embeddings have become alike, or are no numbers.
     """
-    first, last, limits = looks[0], looks[-1], card["looks"]
+    first, last, limits = looks[0], looks[-1], card["monitoring"]
     leads = {name: first[name] - chance for name in SCORES if first[name] - chance >= SURE}
     least = limits["min_lead"]
     fallen = [name for name in leads if last[name] - chance < least * leads[name]]
@@ -115,6 +115,6 @@ def raise_if_collapsed(looks: list[dict[str, Any]], chance: float, card: Card) -
         raise TrainingError(
             f"The finetuning collapsed at iteration {last['iteration']:,.0f}: {', '.join(lost)}; "
             f"chance is {chance:.3f}. The best look was at {best['iteration']:,.0f}. Lower "
-            "`learning_rate` in the finetune card, or set `stop_iteration` before the fall; `looks: "
+            "`learning_rate` in the finetune card, or set `stop_iteration` before the fall; `monitoring: "
             "{min_lead: 0, min_spread: 0}` goes on whatever happens."
         )

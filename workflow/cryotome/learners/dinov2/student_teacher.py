@@ -123,7 +123,7 @@ class Learner(nn.Module):
         Parameters
         ----------
         images : (n, stored, stored, 3) uint8
-        draws : (2 + locals, n, 20) float
+        draws : (2 + local_count, n, 20) float
             Of `draw_crops`. All on the device.
 
         Returns
@@ -137,7 +137,7 @@ class Learner(nn.Module):
         losses = self.losses(views, masks, rates.temperature)
         losses.sum().backward()
         for part in self.student.children():
-            clip_grad_norm_(part.parameters(), self.card["clip"])
+            clip_grad_norm_(part.parameters(), self.card["clip_grad_norm"])
         self.optimizer.step()
         self.follow(rates.momentum)
         return losses.detach()

@@ -95,7 +95,7 @@ def _targets(network: nn.Module, targets: str, name: str) -> list[str]:
         raise CardError(
             f"{name} has no layer whose whole name matches lora.targets {targets!r} of the head "
             f"card. Its {len(adaptable)} layers begin with {', '.join(adaptable[:SHOWN])}. Write a "
-            "head card (`like: lora`) with an expression that matches those to adapt."
+            "head card (`extends: lora`) with an expression that matches those to adapt."
         )
     return matched
 

@@ -146,7 +146,7 @@ def _fit_means(
     y, role = table["label"].to_numpy(), table["role"].to_numpy()
     train, watch = role == "train", role == "validation"
     found = {}
-    for strength in card["strengths"]:
+    for strength in card["c_grid"]:
         model = LogisticRegression(C=strength, class_weight={0: 1.0, 1: weight}, max_iter=10_000)
         logits = make_pipeline(StandardScaler(), model).fit(x[train], y[train]).decision_function(x)
         found[strength] = _loss(logits[watch], y[watch], weight), logits

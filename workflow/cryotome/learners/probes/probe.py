@@ -16,7 +16,7 @@ from cryotome.learners.probes.ridge_cv import fit_ridge_cv_folds
 from cryotome.study.costs.resources import estimate_fit_mb
 
 CHUNK = 4096  # rows that are scored at once, in float64
-UNSCALED = ("knn", "prevalence", "logreg")  # learners of one fold each, without `sd`
+UNSCALED = ("knn", "prevalence", "logreg")  # learners of one fold each, without `target_sd`
 Notes = dict[str, Any]
 
 
@@ -58,7 +58,7 @@ def fit_and_score_folds(
     Parameters
     ----------
     card
-        A head card. `sd` multiplies all features by one number, so that the root of their
+        A head card. `target_sd` multiplies all features by one number, so that the root of their
         mean variance over all rows of `x` is that. `permute_labels` fits labels that are
         shuffled over all rows, for the floor that no leak lifts.
     x : (n, M) float32
@@ -88,14 +88,14 @@ def fit_and_score_folds(
         yield from _one_by_one(card, x, y, folds, told)
         return
     factor = 1.0
-    if "sd" in card:
-        factor = card["sd"] / (feature_sd(x) or card["sd"])
+    if "target_sd" in card:
+        factor = card["target_sd"] / (feature_sd(x) or card["target_sd"])
         x = x * np.float32(factor)
-    trains, penalty = [fold.train for fold in folds], card["penalty"]
+    trains, penalty = [fold.train for fold in folds], card["cost_factor"]
     how: Notes = {"penalty": penalty, "device": device, "told": told}
     if learner == "ridge_cv":
         validations = [fold.validation for fold in folds]
-        fits = fit_ridge_cv_folds(x, y, trains, validations, strengths=card["strengths"], **how)
+        fits = fit_ridge_cv_folds(x, y, trains, validations, strengths=card["c_grid"], **how)
     else:
         fits = fit_folds(x, y, trains, squared=learner == "ridge", **how)
     margins = _margins(x, fits)
@@ -142,8 +142,12 @@ def _one_by_one(
         if card["learner"] == "prevalence":
             scores = score_prevalence(*rows)
         elif card["learner"] == "logreg":
-            settings = {name: card[name] for name in ("penalty", "iterations", "tolerance")}
-            scores, notes = score_logistic(*rows, **settings)
+            scores, notes = score_logistic(
+                *rows,
+                penalty=card["cost_factor"],
+                iterations=card["max_iterations"],
+                tolerance=card["tolerance"],
+            )
         else:
             how = {"neighbours": card["neighbours"], "normalised": card.get("normalised", True)}
             scores, notes["neighbours_used"] = score_knn(*rows, **how)

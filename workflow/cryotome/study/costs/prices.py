@@ -79,7 +79,7 @@ def finetuning_gflop(study: Study, name: str) -> float:
     card = study.finetuning(name)
     crops, base = card["crops"], study.model(card["base"])
     whole, part = ((crops[kind]["side"] / input_side(base)) ** 2 for kind in ("global", "local"))
-    seen = BACKWARD * (2 * whole + crops["locals"] * part) + 2 * whole
+    seen = BACKWARD * (2 * whole + crops["local_count"] * part) + 2 * whole
     return HEADS * card["stop_iteration"] * card["batch"] * seen * base["gflops"]
 
 
@@ -122,7 +122,7 @@ def gflop_of(study: Study, job: Job) -> float:
         case "finetune_dinov2":
             return finetuning_gflop(study, w["finetune"])
         case "check_precision":
-            count = study.config["parity"]["patches"]
+            count = study.config["precision_check"]["patches"]
         case _:
             return 0.0
     return count * study.forward_gflop(w["model"], w["view"], w["dataset"])
@@ -293,14 +293,14 @@ def _bytes(study: Study, job: Job) -> float:
 
 def _stored(study: Study, w: dict[str, str]) -> int:
     """Return the side of the tiles that a tiling keeps as JPEG, px, 0 where it keeps none."""
-    return study.dataset(w["dataset"])["tiles"][w["tiling"]].get("stored", 0)
+    return study.dataset(w["dataset"])["tiles"][w["tiling"]].get("jpeg_side", 0)
 
 
 def _looked_at(study: Study, w: dict[str, str]) -> float:
     """Return core-seconds that a tiling takes for each tile with tissue, to filter or keep it."""
     tiling = study.dataset(w["dataset"])["tiles"][w["tiling"]]
     if "filter" in tiling:
-        return READ * GRID * (tiling.get("stored", tiling["side"]) / 256) ** 2
+        return READ * GRID * (tiling.get("jpeg_side", tiling["side"]) / 256) ** 2
     return READ * (_stored(study, w) / 256) ** 2
 
 
