@@ -340,7 +340,7 @@ def run_jobs(jobs: list[list[str]], workers: int) -> tuple[float, float]:
 def study(folder: Path, shrink: float, workers: int) -> None:
     """Print part (b)."""
     print(f"\n(b) the whole study, from HDF5 to prediction files, {workers} jobs at once")
-    card = without_notes(load_card(ROOT / "config", "heads", "probe"))
+    card = without_notes(load_card(ROOT / "config", "heads", "linear_probe"))
     total, probes = np.zeros(2), 0
     for number, width in enumerate(tqdm(WIDTHS, desc="models", unit="model", mininterval=5)):
         jobs = []

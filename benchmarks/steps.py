@@ -52,7 +52,7 @@ MODELS = {  # width and signal, SDs of noise between the classes
     "invented_endtoend": (1024, 2.20),
 }
 ENDTOEND = {"model": "invented_endtoend", "head": "ridge"}
-PROBES = [{"model": name, "head": "probe"} for name in MODELS if name != ENDTOEND["model"]]
+PROBES = [{"model": name, "head": "linear_probe"} for name in MODELS if name != ENDTOEND["model"]]
 RIDGES = [row | {"head": "ridge"} for row in PROBES]
 IDENTITY = {"model": "slide_identity", "head": "slide_prevalence"}
 
@@ -63,7 +63,7 @@ def studies(draws: int, folds: int) -> dict[str, dict]:
         "datasets": ["midog2022", "ccmct"],
         "fractions": [0.001, 0.01, 0.1, 1.0],
         "folds": folds,
-        "views": [VIEW],
+        "view": {"transform": "paper", "precision": "fp32"},
         "precision_check": {"patches": 512, "min_cosine": 0.99, "auroc": 0.01},
         "statistics": {"draws": draws, "alpha": 0.05, "margin": 0.02},
         "device": "cpu",

@@ -224,7 +224,7 @@ class Obvious:
 
 def paper_hours(speed: float, scoring: float) -> str:
     """Return the GPU-hours of paper 001's trainings: steps, looks at validation, test scores."""
-    card = load_card(ROOT / "config", "heads", "e2e")
+    card = load_card(ROOT / "config", "heads", "endtoend")
     looks = card["steps"] // card["evaluate_every"]
     trainings, scored = 0, 0
     for name in ("midog2022", "ccmct"):
@@ -246,7 +246,7 @@ def measure(model: str, batch: int, precision: str, steps: int, threads: int) ->
     """Measure one size and print its lines."""
     device, (stored, seen) = pick_device("auto"), SIZES[model]
     use_threads(threads)
-    card = load_card(ROOT / "config", "heads", "e2e") | {"batch": batch, "precision": precision}
+    card = load_card(ROOT / "config", "heads", "endtoend") | {"batch": batch, "precision": precision}
     material = invented(stored, seen)
     supply = BatchLoader(material.pixels, device)
     print(f"{model}, {seen} px, batch {batch}, {precision}; {describe(device)}; {supply.where}")

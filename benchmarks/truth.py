@@ -35,7 +35,7 @@ def ask_world(report: Report, of: Dataset, world: str, width: int, seed: int) ->
     ]
     folds = [Fold(train, train[:0], test) for train, test in zip(*rows, strict=True)]
     files = []
-    for head in ("probe", "ridge"):
+    for head in ("linear_probe", "ridge"):
         fitted = fit_and_score_folds(json.loads(without_notes(study.head(head))), x, y, folds)
         made = [p for s in study.schemes(of.name) for p in of.predictions(study, s, "asked", head)]
         for path, roles, drawn, fold, (scores, _) in zip(

@@ -211,8 +211,9 @@ def models_page() -> str:
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, card in cards.items():
-        printed = card.get("printed", {})
-        ganz = card.get("table1", {}).get("size") or printed.get("ganz2024", "-")
+        published = card.get("published", {})
+        printed = published.get("sizes", {})
+        ganz = published.get("table1", {}).get("size") or printed.get("ganz2024", "-")
         said = "; ".join([printed.get("authors", "-"), ganz, printed.get("roth2024", "-")])
         loader = (
             f"{card['loader']}: {card['architecture']}"

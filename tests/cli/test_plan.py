@@ -128,12 +128,12 @@ def ran(results: Path, rule: str, name: str, seconds: float, log: str | None = "
 
 def test_rates_are_those_of_the_same_model_on_the_same_kind_of_machine(tmp_path):
     for fold, seconds in enumerate((400, 600, 40_000)):  # the last on a processor
-        name = f"ccmct.random.resnet50_imagenet.e2e.fraction=1.0.fold={fold}"
+        name = f"ccmct.random.resnet50_imagenet.endtoend.fraction=1.0.fold={fold}"
         ran(tmp_path, "train_endtoend", name, seconds)
-    other = "demo_rois.random.resnet10t_random.e2e_short.fraction=1.0.fold=0"
+    other = "demo_rois.random.resnet10t_random.endtoend_short.fraction=1.0.fold=0"
     ran(tmp_path, "train_endtoend", other, 20)
     work = 8.2 * (3 * 8000 * 16 + 100 * 11_655.2 + 2 * (11_655.2 + 14_569))
-    name = ("train_endtoend", "resnet50_imagenet", "e2e")
+    name = ("train_endtoend", "resnet50_imagenet", "endtoend")
     found = plan.measured_rates(study("ganz2024"), tmp_path, on_gpu=True)
     assert found == {name: pytest.approx(2 * work / 1000)}
     found = plan.measured_rates(study("ganz2024"), tmp_path, on_gpu=False)
@@ -156,7 +156,7 @@ def test_no_rate_is_learnt_of_a_job_that_found_work_done_or_waited(tmp_path, log
 
 
 def test_no_rate_is_learnt_of_a_training_that_went_on(tmp_path):
-    name = "ccmct.random.resnet50_imagenet.e2e.fraction=1.0.fold=0"
+    name = "ccmct.random.resnet50_imagenet.endtoend.fraction=1.0.fold=0"
     ran(tmp_path, "train_endtoend", name, 400, "Going on after step 7,000.\n")
     assert plan.measured_rates(study("ganz2024"), tmp_path, on_gpu=True) == {}
 
@@ -189,12 +189,12 @@ def test_a_shard_asks_for_the_time_of_its_part(clone):
 
 def test_measured_rates_are_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = "ccmct.random.resnet50_imagenet.e2e.fraction=1.0.fold=0"
+    names = "ccmct.random.resnet50_imagenet.endtoend.fraction=1.0.fold=0"
     ran(tmp_path / "results", "train_endtoend", names, 1000)
     wildcards = {"dataset": "ccmct", "scheme": "random", "model": "resnet50_imagenet"}
-    job = Job("train_endtoend", wildcards | {"head": "e2e", "fraction": "1.0", "fold": "1"})
+    job = Job("train_endtoend", wildcards | {"head": "endtoend", "fraction": "1.0", "fold": "1"})
     text = plan.plan(study("ganz2024"), bare(tmp_path), [job])
-    assert "train_endtoend resnet50_imagenet e2e: measured here in earlier jobs" in text
+    assert "train_endtoend resnet50_imagenet endtoend: measured here in earlier jobs" in text
     assert "16.8 min" in text  # 1,000 s, and 10 s of start
 
 

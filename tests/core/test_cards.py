@@ -150,8 +150,8 @@ def test_a_misspelt_key_is_named_with_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "name", "change", "said"),
     [
-        ("heads", "e2e", {"stepz": 5}, "'stepz' was unexpected"),
-        ("heads", "probe", {"neighbours": 5}, "learner: 'knn' was expected"),
+        ("heads", "endtoend", {"stepz": 5}, "'stepz' was unexpected"),
+        ("heads", "linear_probe", {"neighbours": 5}, "learner: 'knn' was expected"),
         ("heads", "lora", {"learner": "prevalence"}, "learner: 'endtoend' was expected"),
         ("heads", "lora", {"lora": {"rank": 8}}, "lora: 'alpha' is a required property"),
         (
@@ -261,7 +261,7 @@ def test_a_misspelt_required_key_is_shown_as_it_was_written():
         ({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "'min_tissue_fraction' is a required"),
         (
             {"tiles": {"c": {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5, "jpeg_side": 64}}},
-            "'quality' is a dependency of 'stored'",
+            "'quality' is a dependency of 'jpeg_side'",
         ),
         (
             {"tiles": {"c": {"mpp": 1.0, "side": 256, "min_tissue_fraction": 50}}},
@@ -313,11 +313,11 @@ OUTSIDE = [
         ("dataset", ("download",)),
         ("dataset", ("slide_table",)),
         ("dataset", ("labels", "table")),
-        ("finetune", ("base",)),
+        ("finetuning", ("base",)),
     ],
 )
 def test_no_path_of_a_card_leads_out_of_its_folder(schema, where, path):
-    name = {"model": "uni", "dataset": "midog2022", "finetune": "dinov2_s_nct"}
+    name = {"model": "uni", "dataset": "midog2022", "finetuning": "dinov2_s_nct"}
     if where[0] in ("slide_table", "labels"):
         name["dataset"] = "demo_cohort"
     kinds = {one: kind for kind, one in KINDS.items()}
@@ -417,7 +417,7 @@ def test_what_people_read_is_one_printable_line_and_no_formula(key, said):
     card = load_card(CONFIG, "models", "uni") | {key: said}
     with pytest.raises(CardError, match=f"mine.yaml, {key}: .* one line of printable text"):
         validate(card, "model", "mine.yaml")
-    assert validate(card | {key: "ResNet50 + e2e (-0.5)"}, "model", "mine.yaml")
+    assert validate(card | {key: "ResNet50 + endtoend (-0.5)"}, "model", "mine.yaml")
 
 
 def test_the_key_that_lets_a_card_overrule_its_files_needs_a_resolution(tmp_path):

@@ -8,7 +8,7 @@ from cryotome.core.files import atomic_write, path_field, sha256
 
 
 def test_key_reads_folders_and_file_names():
-    path = "results/predictions/d/random/view=paper-fp32/model=uni/head=probe/fraction=0.001/fold=3.csv"
+    path = "results/predictions/d/random/view=paper-fp32/model=uni/head=linear_probe/fraction=0.001/fold=3.csv"
     assert [path_field(path, name) for name in ("view", "model", "fraction", "fold")] == [
         "paper-fp32",
         "uni",

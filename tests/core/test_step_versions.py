@@ -186,7 +186,7 @@ def test_cohorts(tmp_path):
     path = labels_csv(tmp_path, "PATIENT,TARGET\na,MSIH\nb,nonMSIH\nc,\n")
     slides = read_slides(["a-2", "a-1", "b-1", "c-1"], pattern="^(.)-")
     tables = [*join_cohort(read_labels(path, OWN), slides, "c").tables]
-    for scheme in ("patient_folds", "patient_folds_code"):
+    for scheme in ("patient_folds", "patient_folds_histobistro"):
         tables.append(draw_patients(people(20, 40), card(scheme), fold=1).roles)
     text = "".join(table.to_csv(index=False) for table in tables)
     golden = {1: "03e78b3b4539f1c3", 2: "03e78b3b4539f1c3"}  # 2: names of two datasets are two

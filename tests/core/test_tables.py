@@ -31,7 +31,7 @@ PLAIN = [
     "-0.5 (-0.7 to -0.3)",
     "-0.50 ± 0.1",
     "-inf",
-    "resnet50 + e2e",
+    "resnet50 + endtoend",
 ]
 PLAIN += ["a=b", "", "Übersicht", "0.25 µm/px", "−0.5"]
 
@@ -55,7 +55,7 @@ def test_numbers_and_labels_stay(text):
 def test_a_table_of_numbers_and_names_is_written_as_pandas_writes_it(tmp_path):
     table = pd.DataFrame(
         {
-            "row": ["resnet50 + e2e", None],
+            "row": ["resnet50 + endtoend", None],
             "value": [-0.5, np.nan],
             "n": pd.array([1, None], "Int64"),
             "yes": [True, False],

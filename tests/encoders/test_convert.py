@@ -89,8 +89,8 @@ def test_truncated_resnet50_is_everything_below_layer_4(tmp_path):
     import torchvision
 
     whole = shaken(torchvision.models.resnet50(weights=None))
-    card = small("roth_resnet50_trunc", dim=1024)
-    encoder = loaded(tmp_path, "roth_resnet50_trunc", card, whole.state_dict())
+    card = small("resnet50_layer3", dim=1024)
+    encoder = loaded(tmp_path, "resnet50_layer3", card, whole.state_dict())
     parts = [*list(whole.children())[:-3], torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
     assert apart(encoder, torch.nn.Sequential(*parts)) < 1e-5
 

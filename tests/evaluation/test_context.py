@@ -140,7 +140,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which two crops of the demo's regions have been scored on windows that they share."""
     folder = checkout(tmp_path_factory.mktemp("done"))
     changes = {
-        "study": "swept", "datasets": ["demo_rois"], "views": ["fit-fp32"], "fractions": [1.0],
+        "study": "swept", "datasets": ["demo_rois"], "view": {"transform": "fit", "precision": "fp32"}, "fractions": [1.0],
         "rows": [{"model": "colour_histogram", "head": "ridge"}], "folds": 1,
         "schemes": ["no_overlap"], "context": {"sides": [16, 32], "poolings": ["class"]},
     }  # fmt: skip

@@ -48,7 +48,7 @@ ABOUT = {
     "datasets": ["d"],
     "synthetic": [],
     "random": [],
-    "rows": [["uni", "probe", "paper-fp16"], ["r", "e2e", "patches"]],
+    "rows": [["uni", "linear_probe", "paper-fp16"], ["r", "endtoend", "patches"]],
     "schemes": ["random", "from_*"],
     "fractions": [0.1, 1.0],
     "folds": 5,
@@ -65,14 +65,14 @@ def published() -> pd.DataFrame:
 
 
 def number(**changes: str) -> pd.DataFrame:
-    """One published number: uni + probe, 0.79 in domain."""
-    line = {"dataset": "d", "scheme": "from_*", "model": "uni", "head": "probe", "fraction": "1.0"}
+    """One published number: uni + linear_probe, 0.79 in domain."""
+    line = {"dataset": "d", "scheme": "from_*", "model": "uni", "head": "linear_probe", "fraction": "1.0"}
     line |= {"quantity": "auroc_in", "value": "0.79"} | PROSE
     return pd.DataFrame([line | {"policy": "paper", "precision": "fp16"} | changes])
 
 
 def measured(low=0.77, high=0.81, value=0.79, **changes: object) -> pd.DataFrame:
-    line = {"dataset": "d", "scheme": "from_*", "model": "uni", "head": "probe", "fraction": 1.0}
+    line = {"dataset": "d", "scheme": "from_*", "model": "uni", "head": "linear_probe", "fraction": 1.0}
     line |= {"quantity": "auroc_in", "value": value, "low": low, "high": high}
     return pd.DataFrame([line | changes])
 
@@ -95,8 +95,8 @@ def test_paper_001_is_transcribed(published):
     table = published[published["table"] == "ganz2024_table2"].set_index(
         ["model", "head", "quantity"]
     )
-    assert table.loc[("phikon", "probe", "auroc_out"), ["value", "sd"]].tolist() == ["0.61", "0.05"]
-    assert table.loc[("resnet50_imagenet", "e2e", "auroc_in"), "value"] == "0.87"
+    assert table.loc[("phikon", "linear_probe", "auroc_out"), ["value", "sd"]].tolist() == ["0.61", "0.05"]
+    assert table.loc[("resnet50_imagenet", "endtoend", "auroc_in"), "value"] == "0.87"
     text = read("ganz2024_text").set_index(["dataset", "quantity"])
     swapped = text.loc[[("midog2022", "mitotic figures"), ("midog2022", "look-alikes")]]
     assert swapped["value"].tolist() == ["11,051", "9,501"]
@@ -146,11 +146,11 @@ def test_the_authors_page_rounds_to_their_paper(published):
 
 def test_sizes_are_those_of_the_cards():
     for line in read("ganz2024_table1").to_dict("records"):
-        card = load_card(CONFIG, "models", line["model"])["table1"]
+        card = load_card(CONFIG, "models", line["model"])["published"]["table1"]
         assert {name: line[name] for name in card} == card
     table = read("roth2024_table3").pivot(index="model", columns="quantity", values="value")
     for model, line in table.iterrows():
-        said = load_card(CONFIG, "models", model)["printed"]["roth2024"]
+        said = load_card(CONFIG, "models", model)["published"]["sizes"]["roth2024"]
         assert said.replace(" ", "") == f"{line['parameters']},{line['features']}".replace(" ", "")
 
 
@@ -225,8 +225,8 @@ def test_agreement_needs_an_interval_and_a_value():
         ({"folds": 2}, "the folds are 2 here, 5 there"),
         ({"schemes": ["random"]}, "the scheme from_* is not run here"),
         ({"rows": [["uni", "ridge", "paper-fp16"]]}, "the head is ridge here, probe there"),
-        ({"rows": [["uni", "probe", "card-fp16"]]}, "the policy is card here, paper there"),
-        ({"rows": [["uni", "probe", "paper-fp32"]]}, "the precision is fp32 here, fp16 there"),
+        ({"rows": [["uni", "linear_probe", "card-fp16"]]}, "the policy is card here, paper there"),
+        ({"rows": [["uni", "linear_probe", "paper-fp32"]]}, "the precision is fp32 here, fp16 there"),
         (
             {"synthetic": ["d"], "folds": 1},
             "the tissue is synthetic; the folds are 1 here, 5 there",
@@ -250,8 +250,8 @@ def test_hearsay_is_no_ground_for_a_verdict():
 
 
 def test_heads_that_read_patches_have_no_policy():
-    there = number(model="r", head="e2e")
-    assert judged(there, measured(model="r", head="e2e"))[0] == "agrees"
+    there = number(model="r", head="endtoend")
+    assert judged(there, measured(model="r", head="endtoend"))[0] == "agrees"
 
 
 @pytest.mark.parametrize(
@@ -278,14 +278,14 @@ def test_counts_agree_when_they_round_to_what_is_printed(printed, count, said, w
 
 def test_intervals_become_measured_numbers():
     intervals = pd.DataFrame(
-        [("d", "random", "0.1", "all", "uni + probe", 0.7, 0.6, 0.8), ("d", "from_*", "1.0", "out", "r + e2e", 0.5, 0.4, 0.6)],
+        [("d", "random", "0.1", "all", "uni + linear_probe", 0.7, 0.6, 0.8), ("d", "from_*", "1.0", "out", "r + endtoend", 0.5, 0.4, 0.6)],
         columns=["dataset", "scheme", "fraction", "tested", "row", "auroc", "low", "high"],
     )  # fmt: skip
     encoders = pd.DataFrame({"model": ["uni"], "measured_parameters": [5], "measured_dim": [2]})
     table = read_measured(intervals.assign(study="s"), encoders)
     assert table.columns.tolist() == [*KEYS, "value", "low", "high"]
-    assert table.iloc[0].tolist() == ["d", "random", "uni", "probe", "auroc", 0.1, 0.7, 0.6, 0.8]
-    assert table.iloc[1].tolist()[2:6] == ["r", "e2e", "auroc_out", 1.0]
+    assert table.iloc[0].tolist() == ["d", "random", "uni", "linear_probe", "auroc", 0.1, 0.7, 0.6, 0.8]
+    assert table.iloc[1].tolist()[2:6] == ["r", "endtoend", "auroc_out", 1.0]
     assert table.iloc[2:]["quantity"].tolist() == ["parameters", "features"]
     assert table.iloc[3].tolist()[-3:] == [2, 2, 2]
 
@@ -313,5 +313,5 @@ def test_the_demo_has_nothing_published_and_says_what_it_is(published):
     assert about["synthetic"] == ["demo_rois", "demo_slides"]
     assert about["random"] == ["vit_tiny_random", "resnet10t_random"]
     assert about["schemes"] == ["random", "from_*"]
-    assert ["resnet10t_random", "e2e_short", "patches"] in about["rows"]
+    assert ["resnet10t_random", "endtoend_short", "patches"] in about["rows"]
     assert (about["fractions"], about["folds"]) == ([0.1, 1.0], 2)

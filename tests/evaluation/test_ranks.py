@@ -6,7 +6,7 @@ import pytest
 
 from cryotome.evaluation.ranks import rank_models, ranks, read_notes, values_by_block
 
-ABOUT = {"probed": [["uni", "probe"], ["uni", "ridge"], ["phikon", "probe"], ["phikon", "ridge"]]}
+ABOUT = {"probed": [["uni", "linear_probe"], ["uni", "ridge"], ["phikon", "linear_probe"], ["phikon", "ridge"]]}
 
 
 def table2(**means) -> pd.DataFrame:
@@ -21,10 +21,10 @@ def test_models_are_ranked_under_each_head_and_end_to_end_is_not():
     table = rank_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ABOUT)
     inside = table[table["where"] == "in"].set_index(["head", "model"])
     assert inside["rank"].to_dict() == {
-        ("probe", "uni"): 2, ("probe", "phikon"): 1, ("ridge", "uni"): 1, ("ridge", "phikon"): 2,
+        ("linear_probe", "uni"): 2, ("linear_probe", "phikon"): 1, ("ridge", "uni"): 1, ("ridge", "phikon"): 2,
     }  # fmt: skip
     assert inside.loc["ridge", "tau"].tolist() == [-1, -1]  # the order turns round
-    assert inside.loc["probe", "tau"].tolist() == [1, 1]
+    assert inside.loc["linear_probe", "tau"].tolist() == [1, 1]
     assert len(table) == 8
 
 
@@ -33,7 +33,7 @@ def test_what_the_fits_noted_stands_beside_their_rank(tmp_path):
     for fold, (sd, c, zero) in enumerate([(0.5, 10.0, True), (0.7, 20.0, False)]):
         path = (
             tmp_path
-            / f"predictions/d/from_a/view=v/model=uni/head=probe/fraction=1.0/fold={fold}.csv"
+            / f"predictions/d/from_a/view=v/model=uni/head=linear_probe/fraction=1.0/fold={fold}.csv"
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         said = {"feature_sd": sd, "effective_c": c, "zero": zero}
@@ -41,7 +41,7 @@ def test_what_the_fits_noted_stands_beside_their_rank(tmp_path):
         paths.append(path)
     notes = read_notes(paths)
     assert notes.to_dict("records") == [
-        {"dataset": "d", "model": "uni", "head": "probe", "feature_sd": 0.6,
+        {"dataset": "d", "model": "uni", "head": "linear_probe", "feature_sd": 0.6,
          "effective_c": 15.0, "zero": 0.5},
     ]  # fmt: skip
     table = rank_models(TURNED, notes, ABOUT)

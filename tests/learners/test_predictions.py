@@ -29,15 +29,15 @@ def test_a_prediction_carries_the_hash_of_its_split_and_how_it_was_drawn(tmp_pat
 
 
 def test_predictions_of_many_classes_have_a_score_of_each(tmp_path):
-    split = tmp_path / "splits/d/given/fraction=1.0/fold=0.csv"
+    split = tmp_path / "splits/d/predefined/fraction=1.0/fold=0.csv"
     split.parent.mkdir(parents=True)
     split.write_text("id,role\nd:4,test\n", encoding="utf-8")
-    split.with_suffix(".json").write_text('{"drawn": "given"}', encoding="utf-8")
+    split.with_suffix(".json").write_text('{"drawn": "predefined"}', encoding="utf-8")
     roles, names = (
         pd.DataFrame({"id": ["d:4"], "role": ["test"]}),
         ["fat", "mucus", "smooth muscle"],
     )
-    path = tmp_path / "predictions/d/given/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
+    path = tmp_path / "predictions/d/predefined/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
     scores = np.array([[0.25, 0.5, 0.25]])
     how = {"split": split, "notes": {"cells_sha256": ["x", "y"]}, "classes": names}
     write_predictions(path, roles, np.array([1]), scores, **how)

@@ -115,7 +115,7 @@ def test_what_is_embedded_is_every_row_and_checkpoint_of_its_kind():
     ("task", "key", "value"),
     [
         ("patches", "heads", ["knn", "abmil"]),
-        ("patches", "heads", ["e2e"]),
+        ("patches", "heads", ["endtoend"]),
         ("patches", "test", "cptac_crc"),
         ("slides", "heads", ["logreg"]),
         ("slides", "external", "crc_val_he_7k"),

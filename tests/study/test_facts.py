@@ -15,8 +15,8 @@ def test_it_says_what_the_cards_say():
     assert card["task"] == "mitotic figure against look-alike"
     assert len(card["domains"]) == 5
     assert about["cards"]["models"]["gigapath"] == {"weights": "released"}
-    assert list(about["looks"]) == ["gigapath + probe", "h_optimus_0 + probe", "resnet50_imagenet + e2e"]  # fmt: skip
-    assert about["looks"]["gigapath + probe"]["colour"] == "#0061c7"
+    assert list(about["looks"]) == ["gigapath + linear_probe", "h_optimus_0 + linear_probe", "resnet50_imagenet + endtoend"]  # fmt: skip
+    assert about["looks"]["gigapath + linear_probe"]["colour"] == "#0061c7"
     assert about["colorectal"] is None
 
 

@@ -42,8 +42,8 @@ def test_ammeling2025_has_probe_lora_and_end_to_end_on_the_follow_ups_draw():
     for row in follow_up.rows:
         heads[row.model].add(row.head)
     for model in ("gigapath", "h_optimus_0", "virchow", "virchow2", "uni", "phikon"):
-        assert heads[model] == {"probe", "lora"}, model
-    assert heads["resnet50_imagenet"] == {"probe", "e2e", "e2e_followup_last"}
+        assert heads[model] == {"linear_probe", "lora"}, model
+    assert heads["resnet50_imagenet"] == {"linear_probe", "endtoend", "endtoend_followup_last"}
     assert follow_up.schemes("ccmct") == ["random_independent"]
     assert len(follow_up.schemes("midog2022")) == 6
     assert follow_up.trainings == 9 * 65
@@ -51,8 +51,8 @@ def test_ammeling2025_has_probe_lora_and_end_to_end_on_the_follow_ups_draw():
 
 def test_rows_that_read_patches_have_the_view_patches():
     rows = study("ganz2024").rows
-    assert rows[0] == Row("gigapath", "probe", "paper-fp16")
-    assert rows[-1] == Row("resnet50_imagenet", "e2e", "patches")
+    assert rows[0] == Row("gigapath", "linear_probe", "paper-fp16")
+    assert rows[-1] == Row("resnet50_imagenet", "endtoend", "patches")
 
 
 def test_one_domain_is_trained_on_at_full_size_only():
@@ -67,14 +67,14 @@ def test_a_misspelt_config_key_is_named():
 
 
 def test_an_unknown_model_is_named_with_its_file():
-    rows = [{"model": "univ", "head": "probe"}]
+    rows = [{"model": "univ", "head": "linear_probe"}]
     with pytest.raises(CardError, match=r"models/univ.yaml does not exist"):
         study("config", rows=rows, figure2=rows)
 
 
 def test_figure2_must_speak_of_rows():
     with pytest.raises(CardError, match=r"figure2: .*'uni'.* is none of its `rows`"):
-        study("config", figure2=[{"model": "uni", "head": "probe"}])
+        study("config", figure2=[{"model": "uni", "head": "linear_probe"}])
 
 
 def test_without_rows_for_figure2_the_first_row_is_the_reference():
@@ -84,7 +84,7 @@ def test_without_rows_for_figure2_the_first_row_is_the_reference():
 
 
 def test_the_last_checkpoint_is_a_head_of_its_own():
-    assert study("ganz2024").head("e2e_last")["title"] == "end to end, last checkpoint"
+    assert study("ganz2024").head("endtoend_last")["title"] == "end to end, last checkpoint"
     with pytest.raises(CardError, match="only end-to-end heads"):
         study("ganz2024").head("ridge_last")
 
@@ -118,7 +118,7 @@ def test_a_product_that_a_study_does_not_make_is_refused():
 
 
 def test_best_and_last_checkpoint_are_one_training():
-    rows = [{"model": "resnet10t_random", "head": head} for head in ("e2e", "e2e_last")]
+    rows = [{"model": "resnet10t_random", "head": head} for head in ("endtoend", "endtoend_last")]
     demo = study("config", rows=rows, figure2=rows)
     assert (demo.runs, demo.trainings) == (28, 14)
 
@@ -156,12 +156,12 @@ def test_a_study_reads_each_card_once_and_lends_no_card_to_be_changed(tmp_path):
     demo = Study(
         yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), tmp_path / "config"
     )
-    first = demo.head("e2e_short")
+    first = demo.head("endtoend_short")
     first["steps"] = 0
     shutil.rmtree(tmp_path / "config")
-    assert demo.head("e2e_short") == {**first, "steps": 100}
-    assert demo.head("e2e_short_last")["title"] == f"{first['title']}, last checkpoint"
-    assert demo.head("e2e_short_last")["title"].count("last checkpoint") == 1
+    assert demo.head("endtoend_short") == {**first, "steps": 100}
+    assert demo.head("endtoend_short_last")["title"] == f"{first['title']}, last checkpoint"
+    assert demo.head("endtoend_short_last")["title"].count("last checkpoint") == 1
 
 
 LADDER = ["random", "no_overlap", "slide_grouped", "from_*", "except_*"]
@@ -245,20 +245,20 @@ def test_every_study_makes_the_tables_that_its_schemes_give():
 
 def test_rows_that_differ_in_their_seed_alone_are_one_family():
     rows = [
-        {"model": "resnet50_imagenet", "head": h} for h in ("probe", "e2e", "e2e_seed1", "e2e_last")
+        {"model": "resnet50_imagenet", "head": h} for h in ("linear_probe", "endtoend", "endtoend_seed1", "endtoend_last")
     ]
     families = study("ganz2024", rows=rows, figure2=rows[1:2]).families
-    both = ["resnet50_imagenet + e2e", "resnet50_imagenet + e2e_seed1"]
-    assert families["resnet50_imagenet + e2e"] == both
-    assert families["resnet50_imagenet + e2e_seed1"] == both
-    assert families["resnet50_imagenet + e2e_last"] == ["resnet50_imagenet + e2e_last"]
-    assert families["resnet50_imagenet + probe"] == []  # its optimum is unique
+    both = ["resnet50_imagenet + endtoend", "resnet50_imagenet + endtoend_seed1"]
+    assert families["resnet50_imagenet + endtoend"] == both
+    assert families["resnet50_imagenet + endtoend_seed1"] == both
+    assert families["resnet50_imagenet + endtoend_last"] == ["resnet50_imagenet + endtoend_last"]
+    assert families["resnet50_imagenet + linear_probe"] == []  # its optimum is unique
 
 
 def test_one_model_under_two_heads_has_no_order():
-    rows = [{"model": "uni", "head": h} for h in ("probe", "ridge")]
+    rows = [{"model": "uni", "head": h} for h in ("linear_probe", "ridge")]
     assert study("ganz2024", rows=rows, figure2=rows[:1]).probed == []
-    more = rows + [{"model": "phikon", "head": h} for h in ("probe", "ridge")]
+    more = rows + [{"model": "phikon", "head": h} for h in ("linear_probe", "ridge")]
     assert len(study("ganz2024", rows=more, figure2=rows[:1]).probed) == 4
 
 

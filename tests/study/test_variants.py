@@ -167,7 +167,7 @@ def test_a_sweep_crosses_every_model_with_every_pooling_and_every_crop():
 
 def test_a_model_more_is_one_line_more():
     ours = study("ganz2024_context")
-    rows = [*ours.config["rows"], {"model": "gigapath", "head": "probe"}]
+    rows = [*ours.config["rows"], {"model": "gigapath", "head": "linear_probe"}]
     more = study("ganz2024_context", rows=rows)
     assert [row for row in more.rows if row not in ours.rows] == [
         row for row in more.rows if row.model.startswith("gigapath")
@@ -182,8 +182,8 @@ def test_a_study_that_does_not_sweep_is_as_it_was():
 
 
 def test_what_sees_patches_as_they_are_cut_cannot_be_swept():
-    rows = [{"model": "resnet10t_random", "head": "e2e"}]
-    with pytest.raises(CardError, match="context: e2e trains on patches as they are cut"):
+    rows = [{"model": "resnet10t_random", "head": "endtoend"}]
+    with pytest.raises(CardError, match="context: endtoend trains on patches as they are cut"):
         study("demo_context", rows=rows, figure2=rows)
 
 

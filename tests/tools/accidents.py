@@ -47,15 +47,15 @@ TINY = {
     "datasets": ["tiny"],
     "rows": [
         {"model": "resnet10t_narrow_random", "head": "ridge"},
-        {"model": "resnet10t_narrow_random", "head": "e2e_tiny"},
+        {"model": "resnet10t_narrow_random", "head": "endtoend_tiny"},
     ],
     "schemes": ["random"],
     "fractions": [1.0],
     "folds": 1,
-    "views": ["paper-fp32"],
+    "view": {"transform": "paper", "precision": "fp32"},
     "precision_check": {"patches": 48, "min_cosine": 0.99, "auroc": 0.05},
     "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02},
-    "figure2": [{"model": "resnet10t_narrow_random", "head": "e2e_tiny"}],
+    "reference": {"model": "resnet10t_narrow_random", "head": "endtoend_tiny"}, "figure2": [{"model": "resnet10t_narrow_random", "head": "endtoend_tiny"}],
     "device": "cpu",
 }
 CARDS = {
@@ -69,10 +69,10 @@ CARDS = {
         "domains": {"all": {"title": "all", "where": {}}},
         "patch": {"side": 32, "resolution": "native", "border": "reflect"},
     },
-    "heads/e2e_tiny.yaml": {
-        "extends": "e2e_short",
+    "heads/endtoend_tiny.yaml": {
+        "extends": "endtoend_short",
         "title": "tiny",
-        "source": "as e2e_short, fewer steps",
+        "source": "as endtoend_short, fewer steps",
         "steps": 20,
         "evaluate_every": 2,
     },
@@ -82,7 +82,7 @@ TARGETS = {  # a rule and what its jobs make
     "embed": "results/embeddings/*/*/*.h5",
     "split": "results/splits/*/*/*/fold=0.csv",
     "probe": "results/predictions/*/*/view=paper-fp32/*/*/*/fold=0.csv",
-    "train_endtoend": "results/predictions/*/*/view=patches/*/head=e2e_tiny/*/fold=*.csv",
+    "train_endtoend": "results/predictions/*/*/view=patches/*/head=endtoend_tiny/*/fold=*.csv",
 }
 WORK = {"cut_patches": 0.1, "embed": 0.5, "train_endtoend": 1.5}  # s of work after the imports
 KILL, STOP = signal.SIGKILL, signal.SIGTERM

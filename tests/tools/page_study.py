@@ -20,7 +20,7 @@ from cryotome.report.page.page import write_page  # noqa: E402
 from cryotome.study.facts import page_about  # noqa: E402
 from cryotome.study.study import Study  # noqa: E402
 
-REFERENCE = ("resnet50_imagenet", "e2e")
+REFERENCE = ("resnet50_imagenet", "endtoend")
 
 
 def study_of(rows: int, datasets: list[str]) -> Study:
@@ -31,7 +31,7 @@ def study_of(rows: int, datasets: list[str]) -> Study:
         card = read_yaml(path)
         if path.stem not in [*names, REFERENCE[0]] and "finetune" not in card.get("weights", {}):
             names.append(path.stem)
-    probes = [{"model": name, "head": "probe"} for name in names[: rows - 1]]
+    probes = [{"model": name, "head": "linear_probe"} for name in names[: rows - 1]]
     first = {"model": REFERENCE[0], "head": REFERENCE[1]}
     config |= {"study": "invented", "datasets": datasets, "rows": [*probes, first]}
     config |= {"figure2": [first, *probes[:1]]}

@@ -16,8 +16,8 @@ from cryotome.report.after_failure import write_partial
 from cryotome.study.study import Study
 
 STUDIES = ROOT / "results" / "studies"
-E2E = "resnet10t_random + e2e_short"
-RANDOM = ["vit_tiny_random + ridge", "resnet10t_random + ridge", "resnet10t_random + probe"]
+E2E = "resnet10t_random + endtoend_short"
+RANDOM = ["vit_tiny_random + ridge", "resnet10t_random + ridge", "resnet10t_random + linear_probe"]
 
 
 def of_study(study: str, table: str = "intervals") -> pd.DataFrame:

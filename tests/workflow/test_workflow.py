@@ -27,14 +27,14 @@ TOKEN = "hf_" + "secret" * 6
 SMALL = {
     "study": "small",
     "datasets": ["demo_slides"],
-    "rows": [{"model": "colour_histogram", "head": h} for h in ("probe", "ridge", "knn")],
+    "rows": [{"model": "colour_histogram", "head": h} for h in ("linear_probe", "ridge", "knn")],
     "schemes": ["random"],
     "fractions": [0.5, 1.0],
     "folds": 2,
-    "views": ["paper-fp32"],
+    "view": {"transform": "paper", "precision": "fp32"},
     "precision_check": {"patches": 64, "min_cosine": 0.99, "auroc": 0.05},
     "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02},
-    "figure2": [{"model": "colour_histogram", "head": "ridge"}],
+    "reference": {"model": "colour_histogram", "head": "ridge"}, "figure2": [{"model": "colour_histogram", "head": "ridge"}],
     "device": "auto",
 }
 
@@ -106,9 +106,9 @@ def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root)
         CRYOTOME_DATA_ROOT=data_root,
     )
     runs = set(re.findall(r"results/predictions/\S+?\.csv", said))
-    mine = {path for path in runs if "head=e2e_last" not in path}
+    mine = {path for path in runs if "head=endtoend_last" not in path}
     assert len(mine) == 585
-    assert sum("head=e2e/" in path for path in mine) == 65
+    assert sum("head=endtoend/" in path for path in mine) == 65
     assert jobs(said)["train_endtoend"] == 65
     assert jobs(said)["embed"] == jobs(said)["check_precision"] == 16
     assert jobs(said)["probe"] == 8 * 2  # every fraction and fold of a scheme at once
@@ -121,7 +121,7 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
     ganz = ["--configfile", "config/ganz2024.yaml", "--config", "device=per_job", "--"]
     base = "results/predictions/ccmct/random/view="
     one = plan(
-        clone, *ganz, f"{base}paper-fp16/model=uni/head=probe/fraction=0.01/fold=3.csv", **site
+        clone, *ganz, f"{base}paper-fp16/model=uni/head=linear_probe/fraction=0.01/fold=3.csv", **site
     )
     assert one == {
         "read_cells": 1, "cut_patches": 1, "audit": 1, "embed": 1, "check_precision": 1, "split": 20, "probe": 1,
@@ -129,7 +129,7 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
     other = plan(
         clone,
         *ganz,
-        f"{base}patches/model=resnet50_imagenet/head=e2e_last/fraction=0.01/fold=3.csv",
+        f"{base}patches/model=resnet50_imagenet/head=endtoend_last/fraction=0.01/fold=3.csv",
         **site,
     )
     assert other == {
@@ -257,7 +257,7 @@ def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_ru
     study = SMALL | {
         "rows": rows,
         "figure2": [dict(rows[0])],
-        "views": ["paper-bf16"],
+        "view": {"transform": "paper", "precision": "bf16"},
         "study": "lower",
     }
     (done / "lower.yaml").write_text(yaml.dump(study), encoding="utf-8")

@@ -199,8 +199,8 @@ def published(file):
 
 
 # schemes with splits, predictions and scores of their own rules: given sets, folds of patients
-OF_PATIENTS = "patient_folds(_code)?"
-OF_CELLS = rf"(?!(given|{OF_PATIENTS})(?![a-z0-9_]))"  # goes before the others' pattern
+OF_PATIENTS = "patient_folds(_histobistro)?"
+OF_CELLS = rf"(?!(predefined|{OF_PATIENTS})(?![a-z0-9_]))"  # goes before the others' pattern
 
 
 # a second wall: names reach a shell's command line with `--profile slurm`

@@ -129,7 +129,7 @@ def scored(kind, models):
     if PART is None or not {"patches": PART.sets, "slides": PART.cohorts}[kind]:
         return []
     dataset, scheme, heads = {
-        "patches": lambda: (PART.train, "given", PART.patch_heads),
+        "patches": lambda: (PART.train, "predefined", PART.patch_heads),
         "slides": lambda: (PART.cohort, PART.scheme, PART.slide_heads),
     }[kind]()
     return [

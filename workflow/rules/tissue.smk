@@ -3,11 +3,11 @@ Patches of many classes: one dataset trains, another tests, as their authors par
 
 INPUT     results/embeddings/{dataset}/{view}/{model}.h5      of the training and of the test set
           results/cells/{dataset}.csv
-OUTPUT    results/splits/{dataset}/given/fraction=1.0/fold=0.csv       id, role; an id is {dataset}:{id of the cell}
-          results/predictions/{dataset}/given/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv
+OUTPUT    results/splits/{dataset}/predefined/fraction=1.0/fold=0.csv       id, role; an id is {dataset}:{id of the cell}
+          results/predictions/{dataset}/predefined/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv
           id, role, label, score_{class} of every class
-          results/scores/{dataset}/given/view={view}/model={model}/head={head}.csv     metric, n, value, low, high
-          results/scores/{dataset}/given/view={view}/model={model}/head={head}.confusion.csv
+          results/scores/{dataset}/predefined/view={view}/model={model}/head={head}.csv     metric, n, value, low, high
+          results/scores/{dataset}/predefined/view={view}/model={model}/head={head}.confusion.csv
 """
 
 
@@ -35,8 +35,8 @@ rule split_given:
         train_cells="results/cells/{dataset}.csv",
         test_cells=lambda w: f"results/cells/{PART.test}.csv",
     output:
-        split="results/splits/{dataset}/given/fraction=1.0/fold=0.csv",
-        about="results/splits/{dataset}/given/fraction=1.0/fold=0.json",
+        split="results/splits/{dataset}/predefined/fraction=1.0/fold=0.csv",
+        about="results/splits/{dataset}/predefined/fraction=1.0/fold=0.json",
     log:
         "results/logs/split_given/{dataset}.log",
     conda:
@@ -81,9 +81,9 @@ rule classify_patches:
         ),
         embeddings=given("results/embeddings/{dataset}/{view}/{model}.h5"),
         cells=given("results/cells/{dataset}.csv"),
-        split="results/splits/{dataset}/given/fraction=1.0/fold=0.csv",
+        split="results/splits/{dataset}/predefined/fraction=1.0/fold=0.csv",
     output:
-        predictions="results/predictions/{dataset}/given/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
+        predictions="results/predictions/{dataset}/predefined/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
     log:
         "results/logs/classify_patches/{dataset}.{view}.{model}.{head}.log",
     benchmark:
@@ -119,10 +119,10 @@ rule score_patches:
             "cryotome/evaluation/statistics/clustered_auroc",
         ),
         cells=given("results/cells/{dataset}.csv"),
-        predictions="results/predictions/{dataset}/given/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
+        predictions="results/predictions/{dataset}/predefined/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
     output:
-        scores="results/scores/{dataset}/given/view={view}/model={model}/head={head}.csv",
-        table="results/scores/{dataset}/given/view={view}/model={model}/head={head}.confusion.csv",
+        scores="results/scores/{dataset}/predefined/view={view}/model={model}/head={head}.csv",
+        table="results/scores/{dataset}/predefined/view={view}/model={model}/head={head}.confusion.csv",
     log:
         "results/logs/score_patches/{dataset}.{view}.{model}.{head}.log",
     conda:

@@ -24,7 +24,7 @@ def main(
     study: str,
 ) -> None:
     blocks = load_blocks(cells, predictions, calibration, rows)
-    reference = " + ".join(rows["figure2"][0])
+    reference = " + ".join(rows["reference"])
     results = {
         table: intervals(blocks, rows["statistics"]["alpha"]),
         against: comparisons(blocks, reference, rows["statistics"]),

@@ -23,7 +23,7 @@ def main(
     assert recipe == step_versions.SPLITS
     roles = assign_roles({train: load_cells(train_cells), test: load_cells(test_cells)})
     notes = {
-        "drawn": "given",
+        "drawn": "predefined",
         "counts": roles["role"].value_counts().to_dict(),
         "cells_sha256": [sha256(train_cells), sha256(test_cells)],
     }

@@ -17,7 +17,7 @@ def card(name: str) -> dict:
     return load_card(CONFIG, "schemes", name)
 
 
-@pytest.fixture(params=["patient_folds", "patient_folds_code"])
+@pytest.fixture(params=["patient_folds", "patient_folds_histobistro"])
 def folds(request):
     """The roles of 20 positive and 40 negative patients, one column a fold."""
     drawn = [draw_patients(people(20, 40), card(request.param), fold=k).roles for k in range(5)]
@@ -49,7 +49,7 @@ def test_in_turn_the_part_before_the_tested_one_validates():
 
 def test_the_code_validates_on_a_quarter_drawn_anew_over_the_same_test_parts():
     drawn = {name: [draw_patients(people(20, 40), card(name), fold=k).roles for k in range(5)]
-             for name in ("patient_folds", "patient_folds_code")}  # fmt: skip
+             for name in ("patient_folds", "patient_folds_histobistro")}  # fmt: skip
     watched = []
     for turn, code in zip(*drawn.values(), strict=True):
         assert (turn["role"] == "test").tolist() == (code["role"] == "test").tolist()

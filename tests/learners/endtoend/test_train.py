@@ -46,7 +46,7 @@ def material(patches, train, watch):
 
 
 def head(steps=40, learning_rate=0.003, every=10, **more):
-    card = load_card(CONFIG, "heads", "e2e_short") | {"batch": 8, "precision": "fp32"}
+    card = load_card(CONFIG, "heads", "endtoend_short") | {"batch": 8, "precision": "fp32"}
     card |= {"steps": steps, "evaluate_every": every, "learning_rate": learning_rate}
     return card | more
 
@@ -110,7 +110,7 @@ def test_one_cycle_reaches_its_maximum_once_and_ends_at_nothing(monkeypatch):
     assert rates[19] == pytest.approx(4e-10, rel=1e-2)  # the last step's, a 10,000th of the start
 
 
-@pytest.mark.parametrize("settings", [{}, ADAPTED], ids=["e2e", "lora"])
+@pytest.mark.parametrize("settings", [{}, ADAPTED], ids=["endtoend", "lora"])
 def test_equal_seeds_give_equal_weights_and_others_do_not(settings):
     """Dropout of adapters included, whatever was drawn before."""
     first, second, other = (train(steps=4, seed=seed, **settings)[1] for seed in (1, 1, 2))

@@ -24,7 +24,7 @@ from cryotome.learners.loop.augment import (
     turn_hue,
 )
 
-WHOLE = load_card(CONFIG, "heads", "e2e")["augment"]
+WHOLE = load_card(CONFIG, "heads", "endtoend")["augment"]
 OFF = {"jitter_probability": 0, "blur_probability": 0, "flip_probability": 0, "rotation_probability": 0, "shift": 0}
 
 

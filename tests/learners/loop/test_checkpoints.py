@@ -118,7 +118,7 @@ GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 
 @GPU
-@pytest.mark.parametrize("settings", [{}, ADAPTED], ids=["e2e", "lora"])
+@pytest.mark.parametrize("settings", [{}, ADAPTED], ids=["endtoend", "lora"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_training_gone_on_with_on_a_gpu_ends_within_1e_5(tmp_path, settings, precision):
     gpu = torch.device("cuda")

@@ -12,7 +12,7 @@ from cryotome.learners.loop.step import Step, precision_of
 from cryotome.runtime.devices import multiplies_bf16
 
 CPU = torch.device("cpu")
-HEAD = load_card(CONFIG, "heads", "e2e_short")
+HEAD = load_card(CONFIG, "heads", "endtoend_short")
 
 
 def given(device=CPU, count=6):

@@ -76,7 +76,7 @@ def test_the_probe_depends_on_scale_and_ridge_hardly_does():
 
 def test_a_head_with_sd_does_not_feel_the_scale_of_a_store():
     x, y = features(600, 20)
-    card = head("probe_sd2")
+    card = head("linear_probe_sd2")
     fitted = [
         list(fit_and_score_folds(card, x * np.float32(scale), y, folds())) for scale in (1, 64)
     ]
@@ -88,7 +88,7 @@ def test_a_head_with_sd_does_not_feel_the_scale_of_a_store():
 
 def test_a_store_without_any_variance_has_no_scale():
     x, y = np.ones((600, 3), np.float32), np.arange(600) % 2
-    notes = next(fit_and_score_folds(head("probe_sd2"), x, y, folds()))[1]
+    notes = next(fit_and_score_folds(head("linear_probe_sd2"), x, y, folds()))[1]
     assert (notes["feature_factor"], notes["zero"]) == (1.0, True)
 
 

@@ -100,12 +100,12 @@ def test_two_classes_have_a_score_each(sets):
 
 @pytest.mark.parametrize("head", ["logreg", "knn", "knn_plain", "ridge"])
 def test_two_sets_go_through_split_head_and_scores(sets, head, capsys):
-    split = sets / "splits/here/given/fraction=1.0/fold=0.csv"
+    split = sets / "splits/here/predefined/fraction=1.0/fold=0.csv"
     csvs = files(sets, "csv")
     script("split_given")(*csvs, split, split.with_suffix(".json"), step_versions.SPLITS, *SETS)
     about = json.loads(split.with_suffix(".json").read_text(encoding="utf-8"))
-    assert (about["drawn"], about["counts"]) == ("given", {"train": 60, "test": 30})
-    place = f"here/given/view=v/model=m/head={head}"
+    assert (about["drawn"], about["counts"]) == ("predefined", {"train": 60, "test": 30})
+    place = f"here/predefined/view=v/model=m/head={head}"
     predictions = sets / "predictions" / place / "fraction=1.0" / "fold=0.csv"
     card = load_card(CONFIG, "heads", head)
     classify = script("classify_patches")
@@ -139,11 +139,11 @@ def test_a_scheme_that_is_given_draws_nothing(tmp_path):
     (tmp_path / "schemes").mkdir()
     lines = "title: x\nsource: x\n"
     for text, said in (
-        ("split_by: given\ntest: 0.2", "False schema does not allow 0.2"),
-        ("split_by: given\nseed: 1", "False schema does not allow 1"),
+        ("split_by: predefined\ntest: 0.2", "False schema does not allow 0.2"),
+        ("split_by: predefined\nseed: 1", "False schema does not allow 1"),
         ("split_by: cells\ntest: 0.2\nseed: 1", "'validation' is a required property"),
     ):
         (tmp_path / "schemes" / "mine.yaml").write_text(lines + text + "\n", encoding="utf-8")
         with pytest.raises(CardError, match=said):
             load_card(tmp_path, "schemes", "mine")
-    assert load_card(CONFIG, "schemes", "given")["split_by"] == "given"
+    assert load_card(CONFIG, "schemes", "predefined")["split_by"] == "predefined"

@@ -4,7 +4,7 @@ import pandas as pd
 from cryotome.report.figures.costs import draw_costs
 from cryotome.study.styles import model_styles, row_styles
 
-ROWS = [("uni", "ridge"), ("r50", "e2e"), ("hist", "ridge"), ("old", "ridge")]
+ROWS = [("uni", "ridge"), ("r50", "endtoend"), ("hist", "ridge"), ("old", "ridge")]
 ABOUT = {
     "labels": {f"{model} + {head}": f"The {model}" for model, head in ROWS},
     "datasets": {"d": "Tissue: figure against look-alike"},

@@ -7,10 +7,10 @@ from cryotome.report.figures.ganz2024 import draw_figure1, draw_figure2, figure1
 from cryotome.study.styles import model_styles, row_styles
 
 ABOUT = {
-    "order": [["a", "probe"], ["b", "e2e"]], "labels": {"a + probe": "A", "b + e2e": "B"},
+    "order": [["a", "probe"], ["b", "endtoend"]], "labels": {"a + linear_probe": "A", "b + endtoend": "B"},
     "datasets": {"d": "D", "f": "F"}, "domains": {"d": {"x": "X", "y": "Y"}, "f": {"z": "Z"}},
     "schemes": {"random": "random cells"},
-    "figure2": [["b", "e2e"]], "notice": "synthetic demo cohort",
+    "figure2": [["b", "endtoend"]], "notice": "synthetic demo cohort",
 }  # fmt: skip
 LOOKS = row_styles(ABOUT["order"], model_styles("ab", {}))
 ABOUT["looks"] = {row: vars(look) for row, look in LOOKS.items()}
@@ -67,7 +67,7 @@ def scores() -> pd.DataFrame:
 
 
 PUBLISHED = pd.DataFrame(
-    [("d", "random", "b", "e2e", 1.0, 0.89, 0.01, "x")],
+    [("d", "random", "b", "endtoend", 1.0, 0.89, 0.01, "x")],
     columns=["dataset", "scheme", "model", "head", "fraction", "mean", "sd", "source"],
 )
 

@@ -26,7 +26,7 @@ ABOUT = {
     "datasets": {"d": "Dataset"},
     "schemes": {"random": "random cells"},
     "models": {"uni": "UNI", "phikon": "Phikon"},
-    "heads": {"probe": "linear probe", "ridge": "ridge probe"},
+    "heads": {"linear_probe": "linear probe", "ridge": "ridge probe"},
     "notice": "",
     "looks": {row: vars(look) for row, look in model_styles(NAMED, {}).items()},
 }

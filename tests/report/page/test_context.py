@@ -2,7 +2,7 @@ import pandas as pd
 
 from cryotome.report.page.context import context
 
-KEYS = {"base_dataset": "midog2022", "head": "probe", "scheme": "from_*", "fraction": 1.0,
+KEYS = {"base_dataset": "midog2022", "head": "linear_probe", "scheme": "from_*", "fraction": 1.0,
         "pooling": "class", "n": 100, "note": None, "synthetic": False}  # fmt: skip
 
 

@@ -17,12 +17,12 @@ def test_every_scheme_is_said_in_words(g):
 
 
 def test_rows_have_their_name_and_their_mark(g):
-    cell = row_cell("gigapath + probe", g)
+    cell = row_cell("gigapath + linear_probe", g)
     assert cell.text == "Prov-GigaPath + linear probe"
     assert cell.look.colour == "#0061c7"
-    assert row_cell("unknown + probe", g).look is None
+    assert row_cell("unknown + linear_probe", g).look is None
     table = named(g.table("table2.csv"), g)
-    assert table["key"].iloc[0] == "gigapath + probe"
+    assert table["key"].iloc[0] == "gigapath + linear_probe"
     assert table["row"].iloc[0] == "Prov-GigaPath + linear probe"
 
 

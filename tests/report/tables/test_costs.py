@@ -9,13 +9,13 @@ from cryotome.report.tables.costs import JOBS, costs, read_jobs, with_auroc
 EMBED = ["embed", {"dataset": "d", "view": "v", "model": "uni"}]
 PROBE = ["probe_whole", EMBED[1] | {"scheme": "from_a", "head": "ridge"}]
 CUT = ["cut_patches", {"dataset": "d"}]
-TRAIN = ["train_endtoend", {"dataset": "d", "scheme": "from_a", "model": "r50", "head": "e2e",
+TRAIN = ["train_endtoend", {"dataset": "d", "scheme": "from_a", "model": "r50", "head": "endtoend",
                             "fraction": "1.0", "fold": "0"}]  # fmt: skip
 ABOUT = {
     "named": {"dataset": ["d"], "model": ["uni", "r50"]},
     "rows": [
         {"dataset": "d", "model": "uni", "head": "ridge", "jobs": [EMBED, PROBE]},
-        {"dataset": "d", "model": "r50", "head": "e2e", "jobs": [TRAIN]},
+        {"dataset": "d", "model": "r50", "head": "endtoend", "jobs": [TRAIN]},
     ],
     "shared": {"d": [CUT]},
     "schemes": {"d": ["from_a"]},

@@ -12,13 +12,13 @@ from cryotome.report.tables.markup import (  # fmt: skip
 )
 
 ABOUT = {
-    "order": [["uni", "probe"], ["r", "e2e"]],
+    "order": [["uni", "linear_probe"], ["r", "endtoend"]],
     "synthetic": [],
-    "labels": {"uni + probe": "UNI", "r + e2e": "E2E"},
+    "labels": {"uni + linear_probe": "UNI", "r + endtoend": "E2E"},
 }
 
 
-def scores(head="probe", model="uni", shift=0.0) -> pd.DataFrame:
+def scores(head="linear_probe", model="uni", shift=0.0) -> pd.DataFrame:
     """Two domains, two folds: in domain .8 .9 .6 .7, out of domain .5 everywhere but one .7."""
     values = {
         ("a", "a"): [0.8, 0.9],
@@ -39,7 +39,7 @@ PUBLISHED = pd.DataFrame(
         {
             "dataset": "d",
             "model": "uni",
-            "head": "probe",
+            "head": "linear_probe",
             "in_mean": 0.76,
             "in_sd": 0.03,
             "out_mean": 0.64,
@@ -51,7 +51,7 @@ PUBLISHED = pd.DataFrame(
 
 
 def test_table2_pools_folds_and_domains_with_population_sd():
-    table = table2(pd.concat([scores("e2e", "r", 0.1), scores()]), PUBLISHED, study="s", rows=ABOUT)
+    table = table2(pd.concat([scores("endtoend", "r", 0.1), scores()]), PUBLISHED, study="s", rows=ABOUT)
     assert table.columns.tolist() == [
         "study", "dataset", "model", "head", "in_mean", "in_sd", "out_mean", "out_sd", "published_in",
         "published_in_sd", "published_out", "published_out_sd", "synthetic",
@@ -86,15 +86,15 @@ def test_synthetic_rows_and_captions_say_so():
 def test_markdown_and_latex_print_the_same_cells():
     intervals = pd.DataFrame(
         [
-            ("d", "uni + probe", "in", "from_*", 0.7, 0.8),
-            ("d", "uni + probe", "out", "from_*", 0.5, 0.6),
+            ("d", "uni + linear_probe", "in", "from_*", 0.7, 0.8),
+            ("d", "uni + linear_probe", "out", "from_*", 0.5, 0.6),
         ],
         columns=["dataset", "row", "tested", "scheme", "low", "high"],
     )
     verdicts = pd.DataFrame(
         [
-            ("d", "uni", "probe", "auroc_in", "agrees"),
-            ("d", "uni", "probe", "auroc_out", "differs"),
+            ("d", "uni", "linear_probe", "auroc_in", "agrees"),
+            ("d", "uni", "linear_probe", "auroc_out", "differs"),
         ],
         columns=["dataset", "model", "head", "quantity", "verdict"],
     )
@@ -110,7 +110,7 @@ def test_markdown_and_latex_print_the_same_cells():
 
 
 def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(tmp_path):
-    path = tmp_path / "midog2022" / "random" / "view=paper-fp16" / "model=uni" / "head=probe.csv"
+    path = tmp_path / "midog2022" / "random" / "view=paper-fp16" / "model=uni" / "head=linear_probe.csv"
     path.parent.mkdir(parents=True)
     path.write_text(
         "fraction,fold,metric,value\n0.1,0,auroc,0.5\n0.1,1,auroc,0.6\n1.0,0,auroc,0.7\n1.0,0,ece,0.1\n",
@@ -119,11 +119,11 @@ def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(
     table = read_scores([path], {"fractions": [1.0, 0.01], "folds": [0]})
     assert table["value"].tolist() == [0.7]
     keys = table.iloc[0][["dataset", "scheme", "view", "model", "head"]]
-    assert keys.tolist() == ["midog2022", "random", "paper-fp16", "uni", "probe"]
+    assert keys.tolist() == ["midog2022", "random", "paper-fp16", "uni", "linear_probe"]
 
 
 def test_single_domains_are_read_whatever_the_fractions(tmp_path):
-    path = tmp_path / "d" / "from_a" / "view=v" / "model=uni" / "head=probe.csv"
+    path = tmp_path / "d" / "from_a" / "view=v" / "model=uni" / "head=linear_probe.csv"
     path.parent.mkdir(parents=True)
     path.write_text("fraction,fold,metric,value\n1.0,0,auroc,0.7\n", encoding="utf-8")
     assert len(read_scores([path], {"fractions": [0.1], "folds": [0]})) == 1
@@ -131,7 +131,7 @@ def test_single_domains_are_read_whatever_the_fractions(tmp_path):
 
 def test_table1_is_a_view_of_the_cards():
     card = {"title": "UNI", "weights": {"hub": "x"}, "dim": 1024, "parameters": 5, "licence": "l", "source": "s",
-            "table1": {"name": "UNI", "algorithm": "DINOv2", "slides": "100K", "tiles": "100M", "type": "ViT-L", "size": "307M"}}  # fmt: skip
+            "published": {"table1": {"name": "UNI", "algorithm": "DINOv2", "slides": "100K", "tiles": "100M", "type": "ViT-L", "size": "307M"}}}  # fmt: skip
     null = {
         "title": "T (random weights)",
         "weights": {"random": 0},

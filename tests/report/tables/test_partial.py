@@ -9,15 +9,15 @@ from cryotome.report.tables.partial import available_values, table2_partial
 from cryotome.runtime.failures import Failure
 
 ABOUT = {
-    "order": [("uni", "probe"), ("resnet", "e2e"), ("resnet", "e2e_last")],
+    "order": [("uni", "linear_probe"), ("resnet", "endtoend"), ("resnet", "endtoend_last")],
     "domains": {"midog": {"a": "A", "b": "B"}, "one": {"a": "A"}},
     "homes": {"midog": ["a", "b"], "one": []},
     "synthetic": ["midog"],
     "folds": [0, 1],
 }
-VIEWS = {"probe": "paper-fp32", "e2e": "patches", "e2e_last": "patches"}
+VIEWS = {"linear_probe": "paper-fp32", "endtoend": "patches", "endtoend_last": "patches"}
 PUBLISHED = pd.DataFrame(
-    [("midog", "uni", "probe", 0.7, 0.1, 0.6, 0.1, "x")],
+    [("midog", "uni", "linear_probe", 0.7, 0.1, 0.6, 0.1, "x")],
     columns=["dataset", "model", "head", "in_mean", "in_sd", "out_mean", "out_sd", "source"],
 )
 
@@ -60,8 +60,8 @@ def partial(root, cells, failed=()):
 
 def test_what_exists_is_averaged_and_counted(tmp_path, cells):
     for fold in (0, 1):
-        write(path_of(tmp_path, "uni", "probe", "a", fold), [0, 1, 1, 0], cells)
-    row = partial(tmp_path, cells).loc[("uni", "probe")]
+        write(path_of(tmp_path, "uni", "linear_probe", "a", fold), [0, 1, 1, 0], cells)
+    row = partial(tmp_path, cells).loc[("uni", "linear_probe")]
     assert (row["in_mean"], row["out_mean"]) == (1.0, 0.0)
     assert (row["in_found"], row["in_expected"]) == (2, 4)
     assert (row["out_found"], row["out_expected"]) == (2, 4)
@@ -69,14 +69,14 @@ def test_what_exists_is_averaged_and_counted(tmp_path, cells):
     assert row["synthetic"]
     assert row["why"].startswith("not run yet: snakemake --cores 8 ")
     assert row["why"].endswith(
-        "from_b/view=paper-fp32/model=uni/head=probe/fraction=1.0/fold=1.csv"
+        "from_b/view=paper-fp32/model=uni/head=linear_probe/fraction=1.0/fold=1.csv"
     )
 
 
 def test_a_whole_row_has_no_reason(tmp_path, cells):
     for path in asked(tmp_path)[:4]:
         write(path, [0, 1, 0, 1], cells)
-    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    row = partial(tmp_path, cells).loc[("uni", "linear_probe")]
     assert row["why"] == ""
     assert (row["in_found"], row["out_found"]) == (4, 4)
 
@@ -90,18 +90,18 @@ def test_nothing_at_all_still_makes_a_line_for_every_row(tmp_path, cells):
 
 def test_the_reason_is_that_of_the_job_that_failed(tmp_path, cells):
     weights = Failure("embed", {"dataset": "midog", "model": "uni"}, "no weights\n of uni", "")
-    training = Failure("train_endtoend", {"model": "resnet", "head": "e2e"}, "killed", "")
+    training = Failure("train_endtoend", {"model": "resnet", "head": "endtoend"}, "killed", "")
     others = [Failure(rule, {}, "no", "") for rule in ("score", "table1", "publish")]
     table = partial(tmp_path, cells, [*others, weights, training])
-    assert table.loc[("uni", "probe"), "why"] == "embed: no weights of uni"
-    assert table.loc[("resnet", "e2e"), "why"] == "train_endtoend: killed"
-    assert table.loc[("resnet", "e2e_last"), "why"] == "train_endtoend: killed"
+    assert table.loc[("uni", "linear_probe"), "why"] == "embed: no weights of uni"
+    assert table.loc[("resnet", "endtoend"), "why"] == "train_endtoend: killed"
+    assert table.loc[("resnet", "endtoend_last"), "why"] == "train_endtoend: killed"
 
 
 def test_predictions_of_other_cells_are_not_used(tmp_path, cells):
     write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
     cells.write_text(cells.read_text(encoding="utf-8") + "4,s,b,1\n", encoding="utf-8")
-    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    row = partial(tmp_path, cells).loc[("uni", "linear_probe")]
     assert row["in_found"] == 0
     assert "fold=0.csv was made from other cells or another split: run" in row["why"]
 
@@ -111,14 +111,14 @@ def test_predictions_of_another_split_or_below_a_job_that_has_failed_since_are_n
 ):
     for path in asked(tmp_path)[:4]:
         write(path, [0, 1, 0, 1], cells)
-    assert partial(tmp_path, cells).loc[("uni", "probe"), "in_found"] == 4
+    assert partial(tmp_path, cells).loc[("uni", "linear_probe"), "in_found"] == 4
     later = Failure("embed", {"dataset": "midog", "model": "uni"}, "no room", "")
-    row = partial(tmp_path, cells, [later]).loc[("uni", "probe")]
+    row = partial(tmp_path, cells, [later]).loc[("uni", "linear_probe")]
     assert (row["in_found"], row["why"]) == (0, "embed: no room")
     (tmp_path / "splits/midog/from_a/fraction=1.0/fold=0.csv").write_text(
         "id,role\n1,test\n", encoding="utf-8"
     )
-    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    row = partial(tmp_path, cells).loc[("uni", "linear_probe")]
     assert row["in_found"] == 3
     assert "or another split" in row["why"]
 
@@ -126,11 +126,11 @@ def test_predictions_of_another_split_or_below_a_job_that_has_failed_since_are_n
 def test_half_a_prediction_is_missing(tmp_path, cells):
     write(asked(tmp_path)[0], [0, 1, 0, 1], cells)
     asked(tmp_path)[0].with_suffix(".json").unlink()
-    assert partial(tmp_path, cells).loc[("uni", "probe"), "in_found"] == 0
+    assert partial(tmp_path, cells).loc[("uni", "linear_probe"), "in_found"] == 0
 
 
 def test_rows_with_nothing_keep_their_published_numbers(tmp_path, cells):
-    assert partial(tmp_path, cells).loc[("uni", "probe"), "published_in"] == 0.7
+    assert partial(tmp_path, cells).loc[("uni", "linear_probe"), "published_in"] == 0.7
 
 
 def test_only_the_domains_that_are_trained_on_are_expected(tmp_path, cells):
@@ -151,6 +151,6 @@ def test_without_a_table_of_cells_every_row_is_missing(tmp_path, cells):
 
 def test_predictions_that_hold_no_numbers_are_missing_with_that_reason(tmp_path, cells):
     write(asked(tmp_path)[0], [0, float("nan"), 0, 1], cells)
-    row = partial(tmp_path, cells).loc[("uni", "probe")]
+    row = partial(tmp_path, cells).loc[("uni", "linear_probe")]
     assert row["in_found"] == 0
     assert "fold=0.csv has no finite score for 1 cells, first 1" in row["why"]

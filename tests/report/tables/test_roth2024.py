@@ -42,7 +42,7 @@ ABOUT = {
     "synthetic_columns": {"patches": [], "slides": []},
     "notice": "",
     "random": [],
-    "schemes": ["given", "patient_folds"],
+    "schemes": ["predefined", "patient_folds"],
     "fractions": [1.0],
     "folds": 5,
     "printed_as": {
@@ -78,7 +78,7 @@ def measured(tmp_path) -> pd.DataFrame:
     return read_summaries(
         [
             scores(tmp_path, "patient_folds", "dinov2_s_tcga", "transformer_mil", slides),
-            scores(tmp_path, "given", "dinov2_s_nct", "knn", patches),
+            scores(tmp_path, "predefined", "dinov2_s_nct", "knn", patches),
         ]
     )
 

@@ -24,13 +24,13 @@ def study(name: str, **changes: object) -> Study:
 
 
 def training(**changes: str) -> Job:
-    names = {"dataset": "ccmct", "scheme": "random", "model": "resnet50_imagenet", "head": "e2e"}
+    names = {"dataset": "ccmct", "scheme": "random", "model": "resnet50_imagenet", "head": "endtoend"}
     return Job("train_endtoend", names | {"fraction": "1.0", "fold": "0"} | changes)
 
 
 def test_a_store_is_counted_once_and_at_the_side_that_the_network_sees():
     row = {"model": "retccl", "head": "ridge"}
-    two = [row, {"model": "retccl", "head": "probe"}]
+    two = [row, {"model": "retccl", "head": "linear_probe"}]
     changes = {"datasets": ["amibr"], "rows": two, "figure2": [row], "device": "cpu"}
     paper = study("amibr", **changes)  # resized to 256 px, the input of the network
     assert study_gflop(paper) == pytest.approx(3720 * 10.7)
@@ -67,7 +67,7 @@ def test_a_training_is_three_forwards_a_step_and_its_looks_and_two_scorings():
     seen = 3 * 8000 * 16 + 100 * 11_655 + 2 * (11_655 + 14_569)
     assert gflop_of(ganz, training()) == pytest.approx(8.2 * seen, rel=1e-3)
     drawn = 3 * 8000 * 16 + 100 * 1_280 + 2 * (11_655 + 14_569)
-    head = training(head="e2e_followup")
+    head = training(head="endtoend_followup")
     assert gflop_of(ganz, head) == pytest.approx(8.2 * drawn, rel=1e-3)
     assert study_gflop(ganz) > 65 * 8.2 * 3 * 8000 * 16
 
@@ -85,12 +85,12 @@ def test_a_network_costs_seconds_of_the_device_it_runs_on():
 
 def test_a_small_network_on_a_gpu_waits_for_its_steps():
     demo = study("config")
-    job = training(dataset="demo_rois", model="resnet10t_random", head="e2e_short")
+    job = training(dataset="demo_rois", model="resnet10t_random", head="endtoend_short")
     assert CostModel(demo, on_gpu=True).cost(job).gpu == pytest.approx(10 + 100 * 0.02)
 
 
 def test_a_measured_rate_wins():
-    ganz, name = study("ganz2024"), ("train_endtoend", "resnet50_imagenet", "e2e")
+    ganz, name = study("ganz2024"), ("train_endtoend", "resnet50_imagenet", "endtoend")
     prices = CostModel(ganz, on_gpu=True, rates={name: 30_000.0})
     assert prices.cost(training()).gpu == pytest.approx(10 + gflop_of(ganz, training()) / 30_000)
 
@@ -100,7 +100,7 @@ def test_disk_is_pixels_vectors_and_lines():
     patches = prices.cost(Job("cut_patches", {"dataset": "ccmct"}))
     assert patches.disk == pytest.approx(72845 * 272 * 272 * 3, rel=1e-3)
     names = {"dataset": "ccmct", "scheme": "random", "view": "paper-fp16", "model": "uni"}
-    probe = prices.cost(Job("probe", names | {"head": "probe"}))
+    probe = prices.cost(Job("probe", names | {"head": "linear_probe"}))
     scored = 4 * 14_569 + (1.111 * 58_276) * 0.2  # four fractions; test cells each, validation
     assert probe.disk == pytest.approx(5 * scored * 36, rel=0.05)
 

@@ -51,7 +51,7 @@ def test_a_fit_asks_for_its_copies_of_the_embeddings_and_for_its_folds(ganz):
     }
     assert asked["probe"] == pytest.approx(1000 + 4 * size + folds)
     assert asked["logreg"] == pytest.approx(1000 + 6 * size + folds)
-    both = estimate_probe_mb(ganz, ["ccmct", "ccmct"], w | {"head": "probe"})
+    both = estimate_probe_mb(ganz, ["ccmct", "ccmct"], w | {"head": "linear_probe"})
     assert both == pytest.approx(2 * asked["probe"] - 1000)
 
 
@@ -73,8 +73,8 @@ def test_embedding_takes_the_arithmetic_of_all_cells_on_a_slow_gpu(ganz):
 
 
 def test_training_takes_its_steps_at_least(ganz):
-    head = ganz.head("e2e")
-    job = {"dataset": "midog2022", "scheme": "random", "fraction": "1.0", "head": "e2e"}
+    head = ganz.head("endtoend")
+    job = {"dataset": "midog2022", "scheme": "random", "fraction": "1.0", "head": "endtoend"}
     gflops = ganz.model("resnet50_imagenet")["gflops"]
     steps = 3 * head["steps"] * head["batch"] * gflops / 5000 / 60
     minutes = estimate_train_minutes(ganz, job | {"model": "resnet50_imagenet"}, on_gpu=True)

@@ -33,10 +33,10 @@ def test_a_probe_hangs_on_its_embedding_and_a_training_on_itself():
     assert ridge[1][1] == view | {"scheme": "from_breast", "head": "ridge"}
     pooled = jobs_of_row(demo, Row("vit_tiny_random", "ridge", "paper-fp32"), "demo_slides")
     assert [rule for rule, _ in pooled] == ["embed", "probe"]
-    trained = jobs_of_row(demo, Row("resnet10t_random", "e2e_short_last", "patches"), "demo_rois")
+    trained = jobs_of_row(demo, Row("resnet10t_random", "endtoend_short_last", "patches"), "demo_rois")
     assert len(trained) == 6  # three domains, two folds; the last checkpoint is of the same job
     assert trained[0] == ("train_endtoend", {
-        "model": "resnet10t_random", "dataset": "demo_rois", "head": "e2e_short",
+        "model": "resnet10t_random", "dataset": "demo_rois", "head": "endtoend_short",
         "scheme": "from_breast", "fraction": "1.0", "fold": "0",
     })  # fmt: skip
 

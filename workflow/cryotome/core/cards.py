@@ -18,6 +18,7 @@ import yaml
 
 from cryotome.core.errors import CardError
 from cryotome.core.files import leads_out
+from cryotome.core.renamed import refuse_renamed, refuse_renamed_card
 
 if TYPE_CHECKING:
     from jsonschema import Draft202012Validator
@@ -37,7 +38,7 @@ KINDS |= {"downloads": "download", "finetunings": "finetuning"}
 # Keys that a card with `extends:` says whole, or not at all: parts of two sources are none.
 REPLACED_WHOLE = {"weights", "checkpoint", "pooler"}
 # Keys that are read by people only: editing them must not rerun a job.
-PROSE = {"title", "source", "notes", "licence", "table1", "printed", "trained_mpp"}
+PROSE = {"title", "source", "notes", "licence", "published", "trained_mpp"}
 PROSE |= {"parameters", "gflops", "download", "style"}
 
 
@@ -177,6 +178,7 @@ def validate(content: Card, schema: str, path: Path | str) -> Card:
     """
     from jsonschema.exceptions import best_match
 
+    refuse_renamed(content, schema, path)
     error = best_match(_validator(schema).iter_errors(content))
     if error:
         where = ".".join(map(str, error.absolute_path)) or "top level"
@@ -240,6 +242,7 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
             f"{folder / kind}: a card cannot be called {name!r:.300}. Write its name in lower-case "
             "letters, digits and _, where it is named and as the name of its file."
         )
+    refuse_renamed_card(kind, name, path)
     card = read_yaml(path)
     if "extends" in card:
         change = {key: value for key, value in card.items() if key != "extends"}

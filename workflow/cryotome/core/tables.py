@@ -39,8 +39,8 @@ def harmless(value: Value) -> Value | str:
 
     Numbers stay, as text too.
 
-    >>> [harmless(value) for value in ("=1+1", "@SUM(A1)", "-0.5", "resnet50 + e2e", -1)]
-    ["'=1+1", "'@SUM(A1)", '-0.5', 'resnet50 + e2e', -1]
+    >>> [harmless(value) for value in ("=1+1", "@SUM(A1)", "-0.5", "resnet50 + endtoend", -1)]
+    ["'=1+1", "'@SUM(A1)", '-0.5', 'resnet50 + endtoend', -1]
     """
     if not isinstance(value, str):
         return value

@@ -15,7 +15,7 @@ TABLES = ["table1.csv", "table2.csv", "table3.csv", "tables.md", "published.csv"
 FIGURES = {n: [f"figure{n}.{kind}" for kind in ("csv", "pdf", "png")] for n in (1, 2)}
 PRODUCTS = [f"colorectal/{name}" for name in (*TABLES, *FIGURES[1], *FIGURES[2])]
 KINDS = ("patches", "slides")
-GIVEN = "given"  # the scheme of patch classification
+PREDEFINED = "predefined"  # the scheme of patch classification
 AT = re.compile(r"([a-z0-9_]+)_at_([0-9]+)")
 
 
@@ -298,7 +298,7 @@ class Colorectal:
             "synthetic_columns": self.synthetic,
             "notice": next((c["synthetic"] for c in cards.values() if "synthetic" in c), ""),
             "random": [name for name in self.models if self.is_random(name)],
-            "schemes": [*([GIVEN] if self.sets else []), *([self.scheme] if self.cohorts else [])],
+            "schemes": [*([PREDEFINED] if self.sets else []), *([self.scheme] if self.cohorts else [])],
             "fractions": [1.0],
             "folds": len(self.folds),
             "printed_as": self.printed_as,

@@ -72,7 +72,7 @@ DOMAINS = {"from_": "from_domain", "except_": "except_domain"}  # prefix to card
 WHOLE = r"(from|except)_[a-z0-9_]+|[a-z0-9_]+_matched"
 SHARED = r"(?!from_|except_)[a-z0-9_]+(?<!_matched)"
 UNKNOWN_PATIENTS = 100  # of a cohort whose card expects no number
-LAST = "_last"  # `e2e_last` is the last checkpoint of the training that makes `e2e`
+LAST = "_last"  # `endtoend_last` is the last checkpoint of the training that makes `endtoend`
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,12 @@ class Study:
                     "train. Give it a head on embeddings."
                 )
         listed = [{"model": row.model, "head": row.head} for row in self.rows]
-        for row in self.config["figure2"]:
+        named = [("figure2", row) for row in self.config["figure2"]]
+        if self.config["reference"]:
+            named.append(("reference", self.config["reference"]))
+        for key, row in named:
             if row not in listed:
-                raise CardError(f"study {self.name!r}, figure2: {row} is none of its `rows`.")
+                raise CardError(f"study {self.name!r}, {key}: {row} is none of its `rows`.")
         drawn = {scheme for _, scheme in self.blocks}
         if self.ladder and len(self.folds) > FOLDS:
             raise CardError(
@@ -278,9 +281,14 @@ class Study:
         return [crop for name in names for crop in crop_variants(name, self.dataset(name), sides)]
 
     @property
-    def _drawn(self) -> list[dict[str, str]]:
-        """The rows of Figure 2, the reference first; where none is said, the first row."""
-        return self.config["figure2"] or self.config["rows"][:1]
+    def _reference(self) -> dict[str, str]:
+        """The row that all others are compared with: the first where none is named."""
+        return self.config["reference"] or next(iter(self.config["rows"]), {})
+
+    @property
+    def view(self) -> str:
+        """How patches become embeddings, as paths name it: `{transform}-{precision}`."""
+        return "{transform}-{precision}".format(**self.config["view"])
 
     @property
     def folds(self) -> list[int]:
@@ -325,8 +333,7 @@ class Study:
         if block is None or (self.others and "colorectal" not in self._said):
             return None
         cards = {"model": self.model, "dataset": self.dataset, "finetuning": self.finetuning}
-        view, folds = self.config["views"][0], self.folds
-        return Colorectal(block, view, folds, self.name, self._model_looks, **cards)
+        return Colorectal(block, self.view, self.folds, self.name, self._model_looks, **cards)
 
     @cached_property
     def all_datasets(self) -> list[str]:
@@ -475,9 +482,8 @@ class Study:
     @cached_property
     def rows(self) -> list[Row]:
         """The rows in table order; heads that read patches have the view `patches`."""
-        view = self.config["views"][0]
         return [
-            Row(model, row["head"], "patches" if self.trains(row["head"]) else view)
+            Row(model, row["head"], "patches" if self.trains(row["head"]) else self.view)
             for row in self.config["rows"]
             for model in self._pooled(row["model"])
         ]
@@ -649,7 +655,11 @@ class Study:
             "schemes": {scheme: self.scheme(scheme)["title"] for _, scheme in self.blocks},
             "fractions": [float(share) for share in self.config["fractions"]],
             "folds": self.folds,
-            "figure2": [(row["model"], row["head"]) for row in self._drawn],
+            "reference": [self._reference[key] for key in ("model", "head") if self._reference],
+            "figure2": [
+                (row["model"], row["head"])
+                for row in self.config["figure2"] or filter(None, [self._reference])
+            ],
             "rungs": {
                 f"except_*{MATCHED}" if _prefix(scheme) else scheme: self.scheme(scheme)["title"]
                 for _, scheme in self.ladder

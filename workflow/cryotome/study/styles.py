@@ -101,7 +101,7 @@ def model_styles(models: Iterable[str], said: dict[str, list[str]]) -> dict[str,
 def row_styles(rows: Iterable[tuple[str, str]], models: dict[str, Style]) -> dict[str, Style]:
     """Return `model + head` to its look: the model's, with a dash for each further head.
 
-    >>> looks = row_styles([("a", "probe"), ("a", "e2e")], model_styles(["a"], {}))
+    >>> looks = row_styles([("a", "linear_probe"), ("a", "endtoend")], model_styles(["a"], {}))
     >>> [look.dash for look in looks.values()]
     [[], [6, 2]]
     """

@@ -138,7 +138,8 @@ def table1(cards: dict[str, Card], measured: dict[str, Card], *, study: str) -> 
     """
     rows = []
     for model, card in cards.items():
-        row, printed = card.get("table1", {}), card.get("printed", {})
+        published = card.get("published", {})
+        row, printed = published.get("table1", {}), published.get("sizes", {})
         sizes: Card = {}
         for name in COUNTED:
             sizes |= {name: card.get(name), f"measured_{name}": measured.get(model, {}).get(name)}

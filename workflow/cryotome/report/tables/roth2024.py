@@ -10,7 +10,7 @@ from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.evaluation.published import KEYS, compare_with_published
 from cryotome.report.tables.markup import to_markdown
-from cryotome.study.colorectal import GIVEN, notice_of
+from cryotome.study.colorectal import PREDEFINED, notice_of
 from cryotome.study.statistical_unit import UNKNOWN
 
 MEASURED = ["value", "sd", "low", "high", "n_positive", "n_negative"]
@@ -41,7 +41,7 @@ def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
         scheme, *keys = path.with_suffix("").parts[-4:]
         named = dict(part.split("=", 1) for part in keys)
         part = read_csv(path).astype({"fold": str})
-        wanted = ONLY if scheme == GIVEN and fold == SUMMARY else fold
+        wanted = ONLY if scheme == PREDEFINED and fold == SUMMARY else fold
         part = part[part["fold"] == wanted].rename(
             columns={"metric": "quantity", "test_domain": "dataset"}
         )

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from cryotome.study.colorectal import GIVEN
+from cryotome.study.colorectal import PREDEFINED
 from cryotome.study.study import LAST, WHOLE, Row, Study
 
 Key = tuple[str, dict[str, str]]  # a rule and the wildcards of one of its jobs
@@ -77,7 +77,7 @@ def jobs_per_row(study: Study) -> str:
     models = list(study.models)
     if part:
         heads += [*part.patch_heads, *part.slide_heads]
-        named["scheme"] = [*named["scheme"], GIVEN, part.scheme]
+        named["scheme"] = [*named["scheme"], PREDEFINED, part.scheme]
         named["finetune"] = part.finetunings
         models += [model for course in part.courses.values() for model in course.values()]
     about: dict[str, Any] = {
