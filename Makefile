@@ -25,7 +25,7 @@ demo: install ## run the whole demo study: synthetic tissue, no download, no GPU
 	@cat results/table2.md
 
 control: install ## the demo with shuffled labels: every row must fall to 0.5
-	$(SNAKEMAKE) --cores all --configfile config/demo_permuted.yaml
+	$(SNAKEMAKE) --cores all --configfile config/studies/demo_permuted.yaml
 
 test: install ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -51,7 +51,7 @@ docs: install ## write the generated pages: config/README.md, docs/licences.md, 
 
 data: install ## say what a study needs and where: make data STUDY=ganz2024; FETCH=1 fetches its public records
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.data $(STUDY)
-	@$(if $(FETCH),$(SNAKEMAKE) --cores 4 --configfile config/$(patsubst demo,config,$(STUDY)).yaml --config device=per_job --forcerun download -- downloads)
+	@$(if $(FETCH),$(SNAKEMAKE) --cores 4 --configfile config/$(if $(filter demo,$(STUDY)),config,studies/$(STUDY)).yaml --config device=per_job --forcerun download -- downloads)
 
 weights: install ## fetch weights ahead of a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.weights $(MODELS) --study $(STUDY)

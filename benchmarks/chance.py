@@ -1,6 +1,6 @@
 """What slide classification finds where there is nothing: labels of patients permuted.
 
-After `snakemake --configfile config/demo_patients.yaml --cores 2` made the bags:
+After `snakemake --configfile config/studies/demo_patients.yaml --cores 2` made the bags:
 
     python benchmarks/chance.py
 

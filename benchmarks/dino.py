@@ -48,7 +48,7 @@ from cryotome.runtime.devices import describe, peak_memory, pick_device, use_thr
 REPEATS, WORKERS = 5, 4
 CROPS = {"global": {"side": 98, "scale": [0.32, 1.0]}, "local": {"side": 42, "scale": [0.05, 0.32]}}
 MODERATE = {"batch": 8, "head": {"prototypes": 4096}, "crops": CROPS}
-# card, side of the stored images, and what is changed in finetune card and network
+# card, side of the stored images, and what is changed in finetuning card and network
 SIZES: dict[str, tuple[str, int, Card, Card]] = {
     "moderate": ("dinov2_s_nct", 98, MODERATE, {}),
     "tiny": ("dinov2_tiny_amibr", 64, {}, {}),
@@ -63,7 +63,7 @@ BAR = "asked for: 0.85"
 
 
 def cards_of(size: str, precision: str) -> tuple[Card, Card, int]:
-    """Return the finetune card, the model card with random weights, and the images' side."""
+    """Return the finetuning card, the model card with random weights, and the images' side."""
     name, stored, changes, network = SIZES[size]
     card = load_card(ROOT / "config", "finetunings", name) | {"precision": precision}
     for key, value in changes.items():

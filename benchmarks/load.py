@@ -114,7 +114,13 @@ def knn_limit(count: int) -> None:
 def _fit(learner: str, count: int) -> None:
     from cryotome.learners.probes.probe import Fold, fit_and_score_folds
 
-    card = {"learner": learner, "cost_factor": 1.0, "target_sd": 1.0, "max_iterations": 100, "tolerance": 1e-4}
+    card = {
+        "learner": learner,
+        "cost_factor": 1.0,
+        "target_sd": 1.0,
+        "max_iterations": 100,
+        "tolerance": 1e-4,
+    }
     (x, label), rng = _embedded(count), np.random.default_rng(1)
     orders = [rng.permutation(count) for _ in range(FOLDS)]
     folds = [Fold(*np.split(order, [count * 3 // 4, count * 4 // 5])) for order in orders]

@@ -168,7 +168,9 @@ class Views(torch.utils.data.Dataset):
                 transforms.RandomHorizontalFlip(settings["flip_probability"]),
                 transforms.RandomVerticalFlip(settings["flip_probability"]),
                 some(transforms.ColorJitter(*settings["jitter"]), settings["jitter_probability"]),
-                some(transforms.GaussianBlur(5, settings["blur_sigma"]), settings["blur_probability"]),
+                some(
+                    transforms.GaussianBlur(5, settings["blur_sigma"]), settings["blur_probability"]
+                ),
                 some(transforms.RandomRotation(180), settings["rotation_probability"]),
                 transforms.ToTensor(),
             ]
@@ -246,7 +248,10 @@ def measure(model: str, batch: int, precision: str, steps: int, threads: int) ->
     """Measure one size and print its lines."""
     device, (stored, seen) = pick_device("auto"), SIZES[model]
     use_threads(threads)
-    card = load_card(ROOT / "config", "heads", "endtoend") | {"batch": batch, "precision": precision}
+    card = load_card(ROOT / "config", "heads", "endtoend") | {
+        "batch": batch,
+        "precision": precision,
+    }
     material = invented(stored, seen)
     supply = BatchLoader(material.pixels, device)
     print(f"{model}, {seen} px, batch {batch}, {precision}; {describe(device)}; {supply.where}")

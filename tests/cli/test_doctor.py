@@ -14,6 +14,7 @@ from cryotome.cli import doctor
 from cryotome.cli.machine import MEND, OK
 from cryotome.core.cards import load_card
 from cryotome.study.costs.prices import Job
+from cryotome.study.load import study_file
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
 
@@ -29,7 +30,7 @@ def _clean(monkeypatch):
 
 def study(name: str, **changes: object) -> Study:
     return Study(
-        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
+        yaml.safe_load((study_file(name, CONFIG)).read_text(encoding="utf-8")) | changes, CONFIG
     )
 
 

@@ -20,7 +20,7 @@ def test_table_2_is_made_from_the_files_that_its_rule_names(tmp_path):
 
 
 def test_a_study_of_which_nothing_is_made_has_a_page_that_says_so(tmp_path, capsys):
-    page = main("config", CONFIG, tmp_path / "results")
+    page = main("demo", CONFIG, tmp_path / "results")
     assert page.name == "index_partial.html"
     text = page.read_text(encoding="utf-8")
     assert "figure1.csv is missing." in text
@@ -36,6 +36,6 @@ def test_a_job_that_failed_is_named(tmp_path):
     wildcards = {"dataset": "demo_rois", "view": "paper-fp32", "model": "vit_tiny_random"}
     record = {"rule": "embed", "wildcards": wildcards, "why": "The disk is full.", "log": "x.log"}
     (logs / "x.failed.json").write_text(json.dumps(record), encoding="utf-8")
-    text = main("config", CONFIG, tmp_path / "results").read_text(encoding="utf-8")
+    text = main("demo", CONFIG, tmp_path / "results").read_text(encoding="utf-8")
     assert "Jobs that failed" in text
     assert "embed: The disk is full." in text

@@ -13,6 +13,7 @@ from tests.workflow.test_workflow import snakemake
 from cryotome.cli import plan
 from cryotome.core.errors import CryotomeError
 from cryotome.study.costs.prices import Job
+from cryotome.study.load import study_file
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
 
@@ -31,7 +32,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def study(name: str) -> Study:
-    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")), CONFIG)
+    return Study(yaml.safe_load((study_file(name, CONFIG)).read_text(encoding="utf-8")), CONFIG)
 
 
 def bare(folder: Path) -> Site:
@@ -97,7 +98,7 @@ def test_what_is_made_is_not_planned_again(tmp_path, monkeypatch):
 
 
 def test_a_run_in_the_environment_of_a_plan_is_refused(clone):
-    missing = ["--configfile", "config/ganz2024.yaml", "--config", "device=per_job"]
+    missing = ["--configfile", "config/studies/ganz2024.yaml", "--config", "device=per_job"]
     refused = snakemake(
         clone, "--cores", "1", *missing, "--", "results/cells/ccmct.csv", check=False,
         **{"CRYOTOME_PLAN": "1"},
@@ -179,7 +180,14 @@ def test_a_profile_of_the_user_changes_no_plan(clone, tmp_path, monkeypatch):
 
 def test_a_shard_asks_for_the_time_of_its_part(clone):
     """UNI: 123.1 GFLOP a patch, 72,845 cells, 5,000 GFLOP/s, 20 minutes beside."""
-    words = ["-n", "--configfile", "config/ganz2024.yaml", "--config", "device=per_job", "--"]
+    words = [
+        "-n",
+        "--configfile",
+        "config/studies/ganz2024.yaml",
+        "--config",
+        "device=per_job",
+        "--",
+    ]
     shard = "results/shards/ccmct/paper-fp32/uni/1of4.h5"
     said = snakemake(clone, *words, shard, **{"CRYOTOME_PLAN": "1"})
     block = said.split("rule embed_shard:")[1]
@@ -224,5 +232,5 @@ def test_weights_count_once_a_file(tmp_path):
 
 def test_a_study_of_which_all_is_made_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = plan.plan(study("config"), resolve_site({}, tmp_path), [])
+    text = plan.plan(study("demo"), resolve_site({}, tmp_path), [])
     assert text.endswith("Everything is made already.")

@@ -20,7 +20,8 @@ from cryotome.study.study import Study
 NOW = datetime.now(UTC)
 PLAIN = {
     "rows": [{"model": "colour_histogram", "head": "ridge"}],
-    "reference": {"model": "colour_histogram", "head": "ridge"}, "figure2": [{"model": "colour_histogram", "head": "ridge"}],
+    "reference": {"model": "colour_histogram", "head": "ridge"},
+    "figure2": [{"model": "colour_histogram", "head": "ridge"}],
 }
 WORK = """
 import time

@@ -4,10 +4,11 @@ from conftest import CONFIG
 
 from cryotome.cli.weights import chosen_models, main
 from cryotome.core.errors import CardError
+from cryotome.study.load import study_file
 
 
 def test_models_are_those_named_those_of_a_study_or_all_cards():
-    config = CONFIG / "ganz2024.yaml"
+    config = study_file("ganz2024", CONFIG)
     assert chosen_models(["uni", "virchow2"], config) == ["uni", "virchow2"]
     assert chosen_models([], config)[:2] == ["gigapath", "h_optimus_0"]
     assert len(chosen_models([], config)) == 8
@@ -24,7 +25,7 @@ def test_models_without_a_file_need_none_and_a_misspelt_one_is_named(capsys):
 def test_each_model_of_the_paper_is_listed_with_its_gate(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("CRYOTOME_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    assert not main([], CONFIG / "ganz2024.yaml", look=True)
+    assert not main([], study_file("ganz2024", CONFIG), look=True)
     said = capsys.readouterr().out.splitlines()
     gated = {line.split()[1] for line in said if "[gated]" in line}
     cards = {

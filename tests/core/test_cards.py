@@ -19,6 +19,7 @@ from cryotome.core.errors import CardError
 from cryotome.encoders.network import LOADERS
 from cryotome.encoders.profile import profile_encoder
 from cryotome.study.geometry import geometry_of
+from cryotome.study.load import study_file
 from cryotome.study.study import Study
 
 CARDS = [(kind, path.stem) for kind in KINDS for path in sorted((CONFIG / kind).glob("*.yaml"))]
@@ -42,6 +43,7 @@ def test_every_network_is_what_its_card_says(name):
 
 # encoders that have another name here
 HERE = {f"dinov2_vit{size}14_roth": f"dinov2_{size}_nct_published" for size in "sg"}
+HERE["roth_resnet50_trunc"] = "resnet50_layer3"
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +197,9 @@ def test_like_takes_a_card_and_changes_some_keys(tmp_path):
     (tmp_path / "datasets" / "a.yaml").write_text(
         (CONFIG / "datasets" / "midog2022.yaml").read_text(encoding="utf-8"), encoding="utf-8"
     )
-    (tmp_path / "datasets" / "b.yaml").write_text("extends: a\npatch: {side: 64}\n", encoding="utf-8")
+    (tmp_path / "datasets" / "b.yaml").write_text(
+        "extends: a\npatch: {side: 64}\n", encoding="utf-8"
+    )
     a, b = (load_card(tmp_path, "datasets", name) for name in "ab")
     assert b["patch"] == {"side": 64, "resolution": "native", "border": "black"}
     assert {k: v for k, v in a.items() if k != "patch"} == {
@@ -260,7 +264,11 @@ def test_a_misspelt_required_key_is_shown_as_it_was_written():
     [
         ({"tiles": {"classify": {"mpp": 1.0, "side": 256}}}, "'min_tissue_fraction' is a required"),
         (
-            {"tiles": {"c": {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5, "jpeg_side": 64}}},
+            {
+                "tiles": {
+                    "c": {"mpp": 1.0, "side": 256, "min_tissue_fraction": 0.5, "jpeg_side": 64}
+                }
+            },
             "'quality' is a dependency of 'jpeg_side'",
         ),
         (
@@ -482,4 +490,4 @@ def test_a_card_without_end_is_not_read_to_its_end(tmp_path):
 )
 def test_equal_items_are_found_however_they_are_written(key, twice):
     with pytest.raises(CardError, match=rf"x, {key}: .* stands there twice"):
-        validate(read_yaml(CONFIG / "ganz2024.yaml") | {key: twice}, "config", "x")
+        validate(read_yaml(study_file("ganz2024", CONFIG)) | {key: twice}, "config", "x")

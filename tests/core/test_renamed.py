@@ -30,7 +30,9 @@ def test_an_old_key_is_refused_with_the_new_one_named(place):
     schema, *keys = place.split(".")
     new = RENAMED_KEYS[place]
     for of in KINDS.values() if schema == "*" else [schema]:
-        with pytest.raises(CardError, match=rf"mine.yaml: `.*{keys[-1]}` is now `{re.escape(new)}`"):
+        with pytest.raises(
+            CardError, match=rf"mine.yaml: `.*{keys[-1]}` is now `{re.escape(new)}`"
+        ):
             validate(nested(keys, 1), of, "mine.yaml")
 
 
@@ -57,6 +59,8 @@ def test_an_old_value_is_refused_with_the_new_one_named(place, old):
 )
 def test_an_old_card_is_refused_with_the_new_one_named(kind, old):
     new = RENAMED_CARDS[kind][old]
-    with pytest.raises(CardError, match=f"{old}.yaml does not exist: the card '{old}' is now '{new}'"):
+    with pytest.raises(
+        CardError, match=f"{old}.yaml does not exist: the card '{old}' is now '{new}'"
+    ):
         load_card(CONFIG, kind, old)
     assert load_card(CONFIG, kind, new)

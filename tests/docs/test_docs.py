@@ -74,8 +74,8 @@ def test_the_example_study_and_dataset_of_add_a_dataset_plan(clone):
     (mine / "images").mkdir(parents=True)
     (mine / "cells.csv").write_text(table, encoding="utf-8")
     (clone / "config" / "datasets" / "my_cells.yaml").write_text(card, encoding="utf-8")
-    (clone / "config" / "mine.yaml").write_text(study, encoding="utf-8")
-    asked = ["-n", "--configfile", "config/mine.yaml"]
+    (clone / "config" / "studies" / "mine.yaml").write_text(study, encoding="utf-8")
+    asked = ["-n", "--configfile", "config/studies/mine.yaml"]
     nowhere = {"CUDA_VISIBLE_DEVICES": "", "CRYOTOME_DATA_ROOT": "data"}
     assert jobs(snakemake(clone, *asked, "--", "results/cells/my_cells.csv", **nowhere))
     planned = jobs(snakemake(clone, *asked, "--config", "device=per_job", **nowhere))

@@ -191,7 +191,7 @@ def test_a_crop_more_plans_its_own_jobs_alone(done):
 @pytest.mark.parametrize("name", ["ganz2024_context", "amibr_context"])
 def test_the_studies_that_sweep_plan(tmp_path, data_root, name):
     folder = checkout(tmp_path)
-    ask = ["--configfile", f"config/{name}.yaml", "--config", "device=per_job"]
+    ask = ["--configfile", f"config/studies/{name}.yaml", "--config", "device=per_job"]
     planned = plan(folder, *ask, CRYOTOME_DATA_ROOT=data_root)
     ours = study(name)
     assert planned["context"] == 1

@@ -66,13 +66,25 @@ def published() -> pd.DataFrame:
 
 def number(**changes: str) -> pd.DataFrame:
     """One published number: uni + linear_probe, 0.79 in domain."""
-    line = {"dataset": "d", "scheme": "from_*", "model": "uni", "head": "linear_probe", "fraction": "1.0"}
+    line = {
+        "dataset": "d",
+        "scheme": "from_*",
+        "model": "uni",
+        "head": "linear_probe",
+        "fraction": "1.0",
+    }
     line |= {"quantity": "auroc_in", "value": "0.79"} | PROSE
     return pd.DataFrame([line | {"policy": "paper", "precision": "fp16"} | changes])
 
 
 def measured(low=0.77, high=0.81, value=0.79, **changes: object) -> pd.DataFrame:
-    line = {"dataset": "d", "scheme": "from_*", "model": "uni", "head": "linear_probe", "fraction": 1.0}
+    line = {
+        "dataset": "d",
+        "scheme": "from_*",
+        "model": "uni",
+        "head": "linear_probe",
+        "fraction": 1.0,
+    }
     line |= {"quantity": "auroc_in", "value": value, "low": low, "high": high}
     return pd.DataFrame([line | changes])
 
@@ -95,7 +107,10 @@ def test_paper_001_is_transcribed(published):
     table = published[published["table"] == "ganz2024_table2"].set_index(
         ["model", "head", "quantity"]
     )
-    assert table.loc[("phikon", "linear_probe", "auroc_out"), ["value", "sd"]].tolist() == ["0.61", "0.05"]
+    assert table.loc[("phikon", "linear_probe", "auroc_out"), ["value", "sd"]].tolist() == [
+        "0.61",
+        "0.05",
+    ]
     assert table.loc[("resnet50_imagenet", "endtoend", "auroc_in"), "value"] == "0.87"
     text = read("ganz2024_text").set_index(["dataset", "quantity"])
     swapped = text.loc[[("midog2022", "mitotic figures"), ("midog2022", "look-alikes")]]
@@ -226,7 +241,10 @@ def test_agreement_needs_an_interval_and_a_value():
         ({"schemes": ["random"]}, "the scheme from_* is not run here"),
         ({"rows": [["uni", "ridge", "paper-fp16"]]}, "the head is ridge here, probe there"),
         ({"rows": [["uni", "linear_probe", "card-fp16"]]}, "the policy is card here, paper there"),
-        ({"rows": [["uni", "linear_probe", "paper-fp32"]]}, "the precision is fp32 here, fp16 there"),
+        (
+            {"rows": [["uni", "linear_probe", "paper-fp32"]]},
+            "the precision is fp32 here, fp16 there",
+        ),
         (
             {"synthetic": ["d"], "folds": 1},
             "the tissue is synthetic; the folds are 1 here, 5 there",
@@ -284,7 +302,17 @@ def test_intervals_become_measured_numbers():
     encoders = pd.DataFrame({"model": ["uni"], "measured_parameters": [5], "measured_dim": [2]})
     table = read_measured(intervals.assign(study="s"), encoders)
     assert table.columns.tolist() == [*KEYS, "value", "low", "high"]
-    assert table.iloc[0].tolist() == ["d", "random", "uni", "linear_probe", "auroc", 0.1, 0.7, 0.6, 0.8]
+    assert table.iloc[0].tolist() == [
+        "d",
+        "random",
+        "uni",
+        "linear_probe",
+        "auroc",
+        0.1,
+        0.7,
+        0.6,
+        0.8,
+    ]
     assert table.iloc[1].tolist()[2:6] == ["r", "endtoend", "auroc_out", 1.0]
     assert table.iloc[2:]["quantity"].tolist() == ["parameters", "features"]
     assert table.iloc[3].tolist()[-3:] == [2, 2, 2]
@@ -308,7 +336,7 @@ def test_a_number_that_was_measured_twice_is_refused():
 
 
 def test_the_demo_has_nothing_published_and_says_what_it_is(published):
-    about = json.loads(study("config").comparability)
+    about = json.loads(study("demo").comparability)
     assert compare_with_published(published, measured().iloc[:0], about).empty
     assert about["synthetic"] == ["demo_rois", "demo_slides"]
     assert about["random"] == ["vit_tiny_random", "resnet10t_random"]

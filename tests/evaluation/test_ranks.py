@@ -6,7 +6,14 @@ import pytest
 
 from cryotome.evaluation.ranks import rank_models, ranks, read_notes, values_by_block
 
-ABOUT = {"probed": [["uni", "linear_probe"], ["uni", "ridge"], ["phikon", "linear_probe"], ["phikon", "ridge"]]}
+ABOUT = {
+    "probed": [
+        ["uni", "linear_probe"],
+        ["uni", "ridge"],
+        ["phikon", "linear_probe"],
+        ["phikon", "ridge"],
+    ]
+}
 
 
 def table2(**means) -> pd.DataFrame:

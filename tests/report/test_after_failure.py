@@ -19,6 +19,7 @@ from cryotome.report.after_failure import (
     report_odd_slides,
 )
 from cryotome.runtime.failures import RUN, record_failure
+from cryotome.study.load import study_file
 from cryotome.study.study import Study
 
 
@@ -59,7 +60,7 @@ def test_a_partial_table_is_renewed_where_there_is_one_and_never_made_by_a_good_
 
 
 def test_failures_of_earlier_runs_are_not_listed(tmp_path):
-    study = Study(read_yaml(CONFIG / "amibr.yaml") | {"schemes": ["random"]}, CONFIG)
+    study = Study(read_yaml(study_file("amibr", CONFIG)) | {"schemes": ["random"]}, CONFIG)
     log = tmp_path / "embed" / "a.failed.json"
     log.parent.mkdir()
     log.write_text(

@@ -8,15 +8,16 @@ from conftest import CONFIG
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CardError
 from cryotome.study.colorectal import checkpoint_of, iterations
+from cryotome.study.load import study_file
 from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(read_yaml(CONFIG / f"{name}.yaml") | changes, CONFIG)
+    return Study(read_yaml(study_file(name, CONFIG)) | changes, CONFIG)
 
 
 def changed(name: str, **changes: object) -> Study:
-    block = read_yaml(CONFIG / f"{name}.yaml")["colorectal"]
+    block = read_yaml(study_file(name, CONFIG))["colorectal"]
     return study(name, colorectal=block | changes)
 
 
@@ -69,7 +70,7 @@ def test_what_is_finetuned_here_answers_to_the_authors_numbers_and_what_is_rando
     about = json.loads(study("roth2024").colorectal.about)
     assert about["printed_as"]["dinov2_s_tcga"] == "dinov2_s_tcga_published"
     assert about["random"] == []
-    demo = json.loads(study("config").colorectal.about)
+    demo = json.loads(study("demo").colorectal.about)
     assert demo["random"] == ["dinov2_tiny_random", "dinov2_tiny_demo"]
     assert demo["notice"] == "synthetic demo cohort"
 
@@ -82,7 +83,7 @@ def test_figure_2_follows_what_is_finetuned_here_alone():
 def test_a_study_that_does_not_say_colorectal_gets_none_of_the_demos(tmp_path):
     demo = read_yaml(CONFIG / "config.yaml")
     path = tmp_path / "ganz.yaml"
-    path.write_text((CONFIG / "ganz2024.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    path.write_text((study_file("ganz2024", CONFIG)).read_text(encoding="utf-8"), encoding="utf-8")
     merged = demo | read_yaml(path)  # as Snakemake merges
     files = (str(CONFIG / "config.yaml"), str(path))
     assert Study(merged, CONFIG, files=files).colorectal is None
@@ -90,7 +91,7 @@ def test_a_study_that_does_not_say_colorectal_gets_none_of_the_demos(tmp_path):
 
 
 def test_a_block_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
-    demo, roth = (read_yaml(CONFIG / f"{name}.yaml") for name in ("config", "roth2024"))
+    demo, roth = (read_yaml(study_file(name, CONFIG)) for name in ("demo", "roth2024"))
     del roth["colorectal"]["slides"]["heads"]
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.dump(roth), encoding="utf-8")
@@ -102,7 +103,7 @@ def test_a_block_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
 
 
 def test_what_is_embedded_is_every_row_and_checkpoint_of_its_kind():
-    wanted = study("config").colorectal.embedded
+    wanted = study("demo").colorectal.embedded
     assert [(rule, name) for rule, _, name in wanted] == [
         ("embed", "demo_tissue"), ("embed", "demo_tissue_external"),
         ("embed_slide", "demo_cohort"), ("embed_slide", "demo_external"),
@@ -122,7 +123,7 @@ def test_what_is_embedded_is_every_row_and_checkpoint_of_its_kind():
     ],
 )
 def test_heads_and_datasets_in_the_wrong_task_are_named(task, key, value):
-    block = read_yaml(CONFIG / "roth2024.yaml")["colorectal"]
+    block = read_yaml(study_file("roth2024", CONFIG))["colorectal"]
     named = value[-1] if isinstance(value, list) else value
     with pytest.raises(CardError, match=f"{named}.*stand in the wrong task"):
         changed("roth2024", **{task: block[task] | {key: value}})

@@ -7,6 +7,7 @@ from conftest import CONFIG
 
 from cryotome.cli import data
 from cryotome.core.errors import CardError, CryotomeError
+from cryotome.study.load import study_file
 from cryotome.study.study import Study, site
 
 
@@ -18,7 +19,7 @@ def _clean(monkeypatch):
 
 
 def config(name: str, **changes: object) -> dict:
-    return yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes
+    return yaml.safe_load((study_file(name, CONFIG)).read_text(encoding="utf-8")) | changes
 
 
 def test_the_number_of_shards_is_the_sites(tmp_path):
@@ -48,13 +49,11 @@ def test_gpus_bear_as_many_jobs_as_the_site_says(tmp_path):
 
 def test_environment_wins_over_config_over_site_yaml(tmp_path):
     (tmp_path / "site.yaml").write_text("data_root: /c\nweights_dir: /d\n", encoding="utf-8")
-    assert site.resolve_site(config("config"), tmp_path).data_root.as_posix() == "/c"
+    assert site.resolve_site(config("demo"), tmp_path).data_root.as_posix() == "/c"
     os.environ.clear()
-    assert (
-        site.resolve_site(config("config", data_root="/b"), tmp_path).data_root.as_posix() == "/b"
-    )
+    assert site.resolve_site(config("demo", data_root="/b"), tmp_path).data_root.as_posix() == "/b"
     os.environ["CRYOTOME_DATA_ROOT"] = "/a"
-    settled = site.resolve_site(config("config", data_root="/b"), tmp_path)
+    settled = site.resolve_site(config("demo", data_root="/b"), tmp_path)
     assert (settled.data_root.as_posix(), settled.weights_dir.as_posix()) == ("/a", "/d")
     assert "data_root" not in settled.study
 
@@ -62,7 +61,7 @@ def test_environment_wins_over_config_over_site_yaml(tmp_path):
 def test_a_misspelt_site_key_is_named(tmp_path):
     (tmp_path / "site.yaml").write_text("dataroot: /c\n", encoding="utf-8")
     with pytest.raises(CardError, match=r"site.yaml: unknown keys \['dataroot'\]"):
-        site.resolve_site(config("config"), tmp_path)
+        site.resolve_site(config("demo"), tmp_path)
 
 
 def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_path):
@@ -77,12 +76,14 @@ def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_pat
 def test_the_demo_says_how_to_start_the_papers_study(tmp_path):
     said: list[str] = []
     site.print_study_summary(
-        Study(config("config"), CONFIG),
-        site.resolve_site(config("config"), tmp_path),
+        Study(config("demo"), CONFIG),
+        site.resolve_site(config("demo"), tmp_path),
         say=said.append,
     )
     assert said[0].startswith("cryotome: study 'demo', 5 rows")
-    assert said[1].endswith("--configfile config/ganz2024.yaml, or config/roth2024.yaml")
+    assert said[1].endswith(
+        "--configfile config/studies/ganz2024.yaml, or config/studies/roth2024.yaml"
+    )
 
 
 def test_missing_annotations_name_the_way_out(tmp_path):

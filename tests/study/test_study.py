@@ -7,12 +7,13 @@ from conftest import CONFIG
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CardError
+from cryotome.study.load import study_file
 from cryotome.study.study import Row, Study
 
 
 def study(name: str, **changes: object) -> Study:
     return Study(
-        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
+        yaml.safe_load((study_file(name, CONFIG)).read_text(encoding="utf-8")) | changes, CONFIG
     )
 
 
@@ -30,7 +31,7 @@ def test_ganz2024_is_585_row_runs_of_which_65_are_trainings():
 
 
 def test_a_model_without_a_network_is_not_trained():
-    config = study("config").config
+    config = study("demo").config
     rows = [*config["rows"], {"model": "colour_histogram", "head": "lora"}]
     with pytest.raises(CardError, match="colour_histogram has no network that lora could train"):
         Study(config | {"rows": rows}, CONFIG)
@@ -63,23 +64,23 @@ def test_one_domain_is_trained_on_at_full_size_only():
 
 def test_a_misspelt_config_key_is_named():
     with pytest.raises(CardError, match=r"study 'demo', top level: .*'fraction' was unexpected"):
-        study("config", fraction=[1.0])
+        study("demo", fraction=[1.0])
 
 
 def test_an_unknown_model_is_named_with_its_file():
     rows = [{"model": "univ", "head": "linear_probe"}]
     with pytest.raises(CardError, match=r"models/univ.yaml does not exist"):
-        study("config", rows=rows, figure2=rows)
+        study("demo", rows=rows, figure2=rows)
 
 
 def test_figure2_must_speak_of_rows():
     with pytest.raises(CardError, match=r"figure2: .*'uni'.* is none of its `rows`"):
-        study("config", figure2=[{"model": "uni", "head": "linear_probe"}])
+        study("demo", figure2=[{"model": "uni", "head": "linear_probe"}])
 
 
 def test_without_rows_for_figure2_the_first_row_is_the_reference():
-    first = study("config").rows[0]
-    about = json.loads(study("config", figure2=[]).table_rows)
+    first = study("demo").rows[0]
+    about = json.loads(study("demo", figure2=[]).table_rows)
     assert about["figure2"] == [[first.model, first.head]]
 
 
@@ -90,41 +91,41 @@ def test_the_last_checkpoint_is_a_head_of_its_own():
 
 
 def test_the_demo_is_synthetic_and_the_papers_study_is_not():
-    assert study("config").synthetic
+    assert study("demo").synthetic
     assert not study("ganz2024").synthetic
-    assert "synthetic demo cohort" in study("config").table_rows
+    assert "synthetic demo cohort" in study("demo").table_rows
 
 
 def test_a_study_without_single_domains_has_no_table2():
-    assert "table2.csv" not in study("config", schemes=["random"]).products
-    assert "table2.csv" in study("config").products
+    assert "table2.csv" not in study("demo", schemes=["random"]).products
+    assert "table2.csv" in study("demo").products
 
 
 def test_a_misspelt_domain_is_named():
     with pytest.raises(CardError, match="'from_breats' trains on a domain that none of"):
-        study("config", schemes=["random", "from_breats"])
+        study("demo", schemes=["random", "from_breats"])
 
 
 def test_one_fraction_has_one_name():
-    demo = study("config", fractions=[1, 0.1, 0.00001])
+    demo = study("demo", fractions=[1, 0.1, 0.00001])
     assert demo.fractions("random") == ["1.0", "0.1", "0.00001"]
 
 
 def test_a_product_that_a_study_does_not_make_is_refused():
-    assert study("config").product("table2.csv") == "table2.csv"
+    assert study("demo").product("table2.csv") == "table2.csv"
     with pytest.raises(CardError, match="study 'demo' has no scheme that table2.csv is made from"):
-        study("config", schemes=["random"]).product("table2.csv")
-    assert "figure1.csv" not in study("config", schemes=["from_*"]).products
+        study("demo", schemes=["random"]).product("table2.csv")
+    assert "figure1.csv" not in study("demo", schemes=["from_*"]).products
 
 
 def test_best_and_last_checkpoint_are_one_training():
     rows = [{"model": "resnet10t_random", "head": head} for head in ("endtoend", "endtoend_last")]
-    demo = study("config", rows=rows, figure2=rows)
+    demo = study("demo", rows=rows, figure2=rows)
     assert (demo.runs, demo.trainings) == (28, 14)
 
 
 def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
-    whole = read_yaml(CONFIG / "amibr.yaml")
+    whole = read_yaml(study_file("amibr", CONFIG))
     (tmp_path / "s.yaml").write_text(
         yaml.dump({k: v for k, v in whole.items() if k != "folds"}), encoding="utf-8"
     )
@@ -136,7 +137,7 @@ def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
 
 
 def test_stores_are_those_of_networks_once_per_model():
-    demo = study("config")
+    demo = study("demo")
     assert demo.stores == [
         (dataset, "paper-fp32", model)
         for dataset in ("demo_rois", "demo_slides")
@@ -177,7 +178,7 @@ def test_stars_are_spelt_out_per_domain_and_are_none_with_one_domain():
 
 
 def test_tables_and_figures_take_the_schemes_that_they_are_made_for():
-    demo = study("config", schemes=LADDER + MATCHED, datasets=["demo_rois"])
+    demo = study("demo", schemes=LADDER + MATCHED, datasets=["demo_rois"])
     assert [scheme for _, scheme in demo.crossing] == ["from_breast", "from_lung", "from_lymphoma"]
     assert [scheme for _, scheme in demo.pooled] == ["random", "no_overlap", "slide_grouped"]
     assert [scheme for _, scheme in demo.ladder] == [
@@ -185,30 +186,30 @@ def test_tables_and_figures_take_the_schemes_that_they_are_made_for():
         "except_breast_matched", "except_lung_matched", "except_lymphoma_matched",
     ]  # fmt: skip
     assert demo.runs_per_row == (3 * 2 + 3 + 3 + 6) * 2
-    assert "figure1.csv" not in study("config", schemes=["except_*", "random_matched"]).products
+    assert "figure1.csv" not in study("demo", schemes=["except_*", "random_matched"]).products
 
 
 @pytest.mark.parametrize("scheme", ["except_lung", "random_matched", "except_lung_matched"])
 def test_leave_one_out_and_matched_rungs_know_the_whole_only(scheme):
-    assert study("config").fractions(scheme) == ["1.0"]
+    assert study("demo").fractions(scheme) == ["1.0"]
 
 
 def test_a_matched_rung_has_the_card_of_its_scheme_and_says_so():
-    demo = study("config")
+    demo = study("demo")
     assert demo.scheme("no_overlap_matched")["title"] == (
         "random cells, no shared pixels, equal training size"
     )
     assert demo.scheme("except_lung_matched")["split_by"] == "cells_of_other_domains"
-    titles = json.loads(study("config", schemes=["random_matched"]).table_rows)["schemes"]
+    titles = json.loads(study("demo", schemes=["random_matched"]).table_rows)["schemes"]
     assert titles == {"random_matched": "random cells, equal training size"}
     with pytest.raises(CardError, match="'from_lung_matched': only .* have a common training size"):
         demo.scheme("from_lung_matched")
     with pytest.raises(CardError, match="'from_.*_matched': only"):
-        study("config", schemes=["from_*_matched"])
+        study("demo", schemes=["from_*_matched"])
 
 
 def test_a_common_size_hangs_on_every_rung_and_on_nothing_of_the_study(tmp_path):
-    demo, other = study("config"), study("config", folds=5, fractions=[1.0], schemes=["random"])
+    demo, other = study("demo"), study("demo", folds=5, fractions=[1.0], schemes=["random"])
     drawn = demo.draw("demo_rois", "random_matched")
     assert drawn == other.draw("demo_rois", "random_matched")
     rungs = ["random", "no_overlap", "slide_grouped", "except_breast", "except_lung", "except_lymphoma"]  # fmt: skip
@@ -219,7 +220,7 @@ def test_a_common_size_hangs_on_every_rung_and_on_nothing_of_the_study(tmp_path)
 
 
 def test_only_draws_that_look_at_pixels_need_windows():
-    demo = study("config")
+    demo = study("demo")
     need = [s for s in (*LADDER[:3], "from_lung", "except_lung") if demo.needs_windows(s)]
     assert need == ["no_overlap"]
     assert demo.needs_windows("random_matched")
@@ -227,7 +228,7 @@ def test_only_draws_that_look_at_pixels_need_windows():
 
 def test_a_misspelt_domain_that_is_left_out_is_named():
     with pytest.raises(CardError, match="'except_breats_matched' leaves out a domain that none of"):
-        study("config", schemes=["random", "except_breats_matched"])
+        study("demo", schemes=["random", "except_breats_matched"])
 
 
 def test_every_study_makes_the_tables_that_its_schemes_give():
@@ -245,7 +246,8 @@ def test_every_study_makes_the_tables_that_its_schemes_give():
 
 def test_rows_that_differ_in_their_seed_alone_are_one_family():
     rows = [
-        {"model": "resnet50_imagenet", "head": h} for h in ("linear_probe", "endtoend", "endtoend_seed1", "endtoend_last")
+        {"model": "resnet50_imagenet", "head": h}
+        for h in ("linear_probe", "endtoend", "endtoend_seed1", "endtoend_last")
     ]
     families = study("ganz2024", rows=rows, figure2=rows[1:2]).families
     both = ["resnet50_imagenet + endtoend", "resnet50_imagenet + endtoend_seed1"]
@@ -318,8 +320,8 @@ def test_a_row_that_scores_cells_by_their_slide_is_refused_there(tmp_path):
 
 
 def test_a_study_of_known_slides_says_nothing_of_unknown_ones():
-    assert "unknown_slides" not in json.loads(study("config").table_rows)
-    assert json.loads(study("config").colorectal.about)["unknown_slides"] == [
+    assert "unknown_slides" not in json.loads(study("demo").table_rows)
+    assert json.loads(study("demo").colorectal.about)["unknown_slides"] == [
         "demo_tissue",
         "demo_tissue_external",
     ]

@@ -30,7 +30,7 @@ def test_a_crop_is_the_card_that_one_would_write(tmp_path):
     shutil.copytree(CONFIG, tmp_path / "config")
     written = {"extends": "midog2022", "title": "MIDOG 2022, 64 px", "patch": {"side": 64}}
     (tmp_path / "config/datasets/by_hand.yaml").write_text(yaml.dump(written), encoding="utf-8")
-    ours = Study(study("config").config, tmp_path / "config")
+    ours = Study(study("demo").config, tmp_path / "config")
     assert ours.dataset("midog2022_64px") == ours.dataset("by_hand")
     assert ours.home("midog2022_64px") == ours.home("midog2022") == "midog2022"
 
@@ -41,7 +41,7 @@ def test_a_card_of_a_crops_name_wins_and_is_a_dataset_of_its_own(tmp_path):
     (tmp_path / "config/datasets/midog2022_64px.yaml").write_text(
         yaml.dump(written), encoding="utf-8"
     )
-    ours = Study(study("config").config, tmp_path / "config")
+    ours = Study(study("demo").config, tmp_path / "config")
     assert ours.dataset("midog2022_64px")["patch"]["side"] == 66
     assert ours.home("midog2022_64px") == "midog2022_64px"
 
@@ -58,11 +58,11 @@ def test_a_card_of_a_crops_name_wins_and_is_a_dataset_of_its_own(tmp_path):
 )
 def test_a_crop_that_cannot_be_is_refused(name, said):
     with pytest.raises(CardError, match=said):
-        study("config").dataset(name)
+        study("demo").dataset(name)
 
 
 def test_a_pooling_changes_what_becomes_of_the_tokens_and_nothing_else():
-    ours = study("config")
+    ours = study("demo")
     mean, both = (ours.model(f"uni_pool_{how}") for how in ("mean", "class_mean"))
     assert (mean["pooling"], mean["dim"], both["dim"]) == ("mean", 1024, 2048)
     assert mean["title"] == "UNI, mean of tokens"
@@ -77,7 +77,7 @@ def test_a_pooling_changes_what_becomes_of_the_tokens_and_nothing_else():
 
 
 def test_a_checkpoint_on_the_way_can_be_pooled_otherwise():
-    card = study("config").model("dinov2_tiny_demo_at_8_pool_mean")
+    card = study("demo").model("dinov2_tiny_demo_at_8_pool_mean")
     assert card["pooling"] == "mean"
     assert card["weights"]["iteration"] == 8
 
@@ -85,11 +85,11 @@ def test_a_checkpoint_on_the_way_can_be_pooled_otherwise():
 @pytest.mark.parametrize("name", ["uni_pool_class", "resnet50_imagenet_pool_mean"])
 def test_a_pooling_that_changes_nothing_or_cannot_be_is_refused(name):
     with pytest.raises(CardError, match=r"its card says `pooling: (class|built_in)`, which stays"):
-        study("config").model(name)
+        study("demo").model(name)
 
 
 def test_the_weights_of_a_pooling_are_those_of_its_model():
-    card = study("config").model("uni_pool_mean")
+    card = study("demo").model("uni_pool_mean")
     mine, shared = candidate_paths(card, "uni_pool_mean", Path("w"))
     assert mine == Path("w/uni/pytorch_model.bin")
     assert shared == Path("w/MahmoodLab/UNI/pytorch_model.bin")
@@ -176,7 +176,7 @@ def test_a_model_more_is_one_line_more():
 
 
 def test_a_study_that_does_not_sweep_is_as_it_was():
-    plain = study("config")
+    plain = study("demo")
     assert plain.datasets == ["demo_rois", "demo_slides"]
     assert "context.csv" not in plain.products
 

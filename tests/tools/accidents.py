@@ -55,7 +55,8 @@ TINY = {
     "view": {"transform": "paper", "precision": "fp32"},
     "precision_check": {"patches": 48, "min_cosine": 0.99, "auroc": 0.05},
     "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02},
-    "reference": {"model": "resnet10t_narrow_random", "head": "endtoend_tiny"}, "figure2": [{"model": "resnet10t_narrow_random", "head": "endtoend_tiny"}],
+    "reference": {"model": "resnet10t_narrow_random", "head": "endtoend_tiny"},
+    "figure2": [{"model": "resnet10t_narrow_random", "head": "endtoend_tiny"}],
     "device": "cpu",
 }
 CARDS = {

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from cryotome.core.cards import read_yaml  # noqa: E402
 from cryotome.report.page.page import write_page  # noqa: E402
 from cryotome.study.facts import page_about  # noqa: E402
+from cryotome.study.load import study_file
 from cryotome.study.study import Study  # noqa: E402
 
 REFERENCE = ("resnet50_imagenet", "endtoend")
@@ -25,7 +26,7 @@ REFERENCE = ("resnet50_imagenet", "endtoend")
 
 def study_of(rows: int, datasets: list[str]) -> Study:
     """Return a study of the reference and so many probes on released weights."""
-    config = read_yaml(ROOT / "config" / "ganz2024.yaml")
+    config = read_yaml(study_file("ganz2024", ROOT / "config"))
     names = [row["model"] for row in config["rows"][:-2]]
     for path in sorted((ROOT / "config" / "models").glob("*.yaml")):
         card = read_yaml(path)
@@ -35,7 +36,7 @@ def study_of(rows: int, datasets: list[str]) -> Study:
     first = {"model": REFERENCE[0], "head": REFERENCE[1]}
     config |= {"study": "invented", "datasets": datasets, "rows": [*probes, first]}
     config |= {"figure2": [first, *probes[:1]]}
-    return Study(config, ROOT / "config", files=("config/ganz2024.yaml",))
+    return Study(config, ROOT / "config", files=("config/studies/ganz2024.yaml",))
 
 
 def write_tables(folder: Path, study: Study) -> None:

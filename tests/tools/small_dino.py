@@ -28,7 +28,13 @@ def finetune_card(**changes):
         "global": {"side": 28, "scale": [0.4, 1.0]},
         "local": {"side": 14, "scale": [0.1, 0.4]},
     }
-    card |= {"crops": crops, "batch": 4, "precision": "fp32", "schedule_iterations": 8, "stop_iteration": 8}
+    card |= {
+        "crops": crops,
+        "batch": 4,
+        "precision": "fp32",
+        "schedule_iterations": 8,
+        "stop_iteration": 8,
+    }
     card |= {"evaluate_every": 2, "checkpoint_every": 4, "warmup": 2}
     card |= {"head": {"hidden": 32, "bottleneck": 16, "prototypes": 64}}
     card |= {"monitoring": card["monitoring"] | {"images": 24, "neighbours": 3, "min_lead": 0}}

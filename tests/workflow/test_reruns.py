@@ -23,7 +23,8 @@ STUDY = SMALL | {
     "rows": [{"model": "filed", "head": head} for head in ("ridge", "tiny")],
     "fractions": [1.0],
     "folds": 1,
-    "reference": {"model": "filed", "head": "ridge"}, "figure2": [{"model": "filed", "head": "ridge"}],
+    "reference": {"model": "filed", "head": "ridge"},
+    "figure2": [{"model": "filed", "head": "ridge"}],
 }
 ASK = ["--configfile", "study.yaml", "--"]
 WEIGHTS = Path("weights/files.example/w.pt")
@@ -48,7 +49,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = checkout(tmp_path_factory.mktemp("done"))
     (folder / "study.yaml").write_text(yaml.dump(STUDY), encoding="utf-8")
     (folder / "config/heads/tiny.yaml").write_text(
-        "extends: endtoend_short\ntitle: tiny\nsteps: 2\nevaluate_every: 1\nbatch: 4\n", encoding="utf-8"
+        "extends: endtoend_short\ntitle: tiny\nsteps: 2\nevaluate_every: 1\nbatch: 4\n",
+        encoding="utf-8",
     )
     (folder / "config/models/filed.yaml").write_text(
         "extends: resnet10t_narrow_random\ntitle: from a file\n"

@@ -16,13 +16,14 @@ from jinja2 import Template
 from tests.workflow.test_workflow import checkout, snakemake
 
 from cryotome.core.cards import read_yaml
+from cryotome.study.load import study_file
 from cryotome.study.study import PRODUCTS, Study
 
 NO_NETWORK = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "all")}
 
 
 def studied(config: str) -> Study:
-    return Study(read_yaml(CONFIG / f"{config}.yaml"), CONFIG)
+    return Study(read_yaml(study_file(config, CONFIG)), CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def report_of(clone: Path, config: str) -> tuple[dict, str, set[str]]:
         path = clone / "results" / "studies" / study.name / product
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("empty", encoding="utf-8")
-    ask = ["--configfile", f"config/{config}.yaml", "--report", f"{config}.zip"]
+    ask = ["--configfile", study_file(config).as_posix(), "--report", f"{config}.zip"]
     snakemake(clone, *ask, **NO_NETWORK)
     with zipfile.ZipFile(clone / f"{config}.zip") as archive:
         page = archive.read(f"{config}/report.html").decode()
@@ -56,7 +57,7 @@ def report_of(clone: Path, config: str) -> tuple[dict, str, set[str]]:
     return said["results"], said["workflow-desc"], files
 
 
-@pytest.mark.parametrize("config", ["config", "demo_context"])
+@pytest.mark.parametrize("config", ["demo", "demo_context"])
 def test_every_product_has_a_caption_that_renders_a_category_and_labels(clone, config):
     study = studied(config)
     results, description, files = report_of(clone, config)

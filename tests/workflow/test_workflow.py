@@ -34,7 +34,8 @@ SMALL = {
     "view": {"transform": "paper", "precision": "fp32"},
     "precision_check": {"patches": 64, "min_cosine": 0.99, "auroc": 0.05},
     "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02},
-    "reference": {"model": "colour_histogram", "head": "ridge"}, "figure2": [{"model": "colour_histogram", "head": "ridge"}],
+    "reference": {"model": "colour_histogram", "head": "ridge"},
+    "figure2": [{"model": "colour_histogram", "head": "ridge"}],
     "device": "auto",
 }
 
@@ -91,7 +92,7 @@ def small(folder: Path, **changes: object) -> dict[str, int]:
 def test_the_default_plans_the_demo_and_says_so(clone):
     said = snakemake(clone, "-n", "results/table2.csv")
     assert "study 'demo', 5 rows" in said
-    assert "snakemake --configfile config/ganz2024.yaml" in said
+    assert "snakemake --configfile config/studies/ganz2024.yaml" in said
     assert jobs(said)["train_endtoend"] == 6  # three domains, two folds
 
 
@@ -100,7 +101,7 @@ def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root)
         clone,
         "-n",
         "--configfile",
-        "config/ganz2024.yaml",
+        "config/studies/ganz2024.yaml",
         "--config",
         "device=per_job",
         CRYOTOME_DATA_ROOT=data_root,
@@ -118,10 +119,13 @@ def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root)
 
 def test_each_combination_can_be_asked_for_by_name(clone, data_root):
     site = {"CRYOTOME_DATA_ROOT": data_root}
-    ganz = ["--configfile", "config/ganz2024.yaml", "--config", "device=per_job", "--"]
+    ganz = ["--configfile", "config/studies/ganz2024.yaml", "--config", "device=per_job", "--"]
     base = "results/predictions/ccmct/random/view="
     one = plan(
-        clone, *ganz, f"{base}paper-fp16/model=uni/head=linear_probe/fraction=0.01/fold=3.csv", **site
+        clone,
+        *ganz,
+        f"{base}paper-fp16/model=uni/head=linear_probe/fraction=0.01/fold=3.csv",
+        **site,
     )
     assert one == {
         "read_cells": 1, "cut_patches": 1, "audit": 1, "embed": 1, "check_precision": 1, "split": 20, "probe": 1,
@@ -142,7 +146,7 @@ def test_a_real_study_without_gpu_stops_before_planning(clone, data_root):
         clone,
         "-n",
         "--configfile",
-        "config/ganz2024.yaml",
+        "config/studies/ganz2024.yaml",
         check=False,
         CRYOTOME_DATA_ROOT=data_root,
         CUDA_VISIBLE_DEVICES="",
@@ -156,7 +160,7 @@ def test_missing_data_name_the_way_out(clone, tmp_path):
         clone,
         "-n",
         "--configfile",
-        "config/amibr.yaml",
+        "config/studies/amibr.yaml",
         check=False,
         CRYOTOME_DATA_ROOT=str(tmp_path),
     )

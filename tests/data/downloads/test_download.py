@@ -386,13 +386,13 @@ def study(server, tmp_path) -> Path:
         "domains": {"one": {"title": "one", "where": {}}},
     }
     (folder / "config/datasets/mine.yaml").write_text(yaml.dump(dataset), encoding="utf-8")
-    (folder / "config/mine.yaml").write_text(
+    (folder / "config/studies/mine.yaml").write_text(
         yaml.dump(SMALL | {"study": "mine", "datasets": ["mine"]}), encoding="utf-8"
     )
     return folder
 
 
-MINE = ["--configfile", "config/mine.yaml", "--config", "device=per_job"]
+MINE = ["--configfile", "config/studies/mine.yaml", "--config", "device=per_job"]
 
 
 def test_the_target_downloads_alone_fetches_and_cells_are_read_from_what_came(
@@ -457,7 +457,14 @@ def test_the_real_records_plan_without_data_and_without_a_gpu(tmp_path):
     """Those of paper 001, and two that no study of it names."""
     folder, empty = checkout(tmp_path / "clone"), {"CRYOTOME_DATA_ROOT": str(tmp_path / "empty")}
     others = ["results/downloads/nct_crc.csv", "results/downloads/amibr.csv"]
-    words = ["--configfile", "config/ganz2024.yaml", "--config", "device=per_job", "--", "downloads"]
+    words = [
+        "--configfile",
+        "config/studies/ganz2024.yaml",
+        "--config",
+        "device=per_job",
+        "--",
+        "downloads",
+    ]
     said = snakemake(folder, "-n", *words, *others, **empty)
     assert jobs(said) == {"download": 5, "downloads": 1}
     for record in ("midogpp_annotations", "midog2022", "ccmct", "nct_crc", "amibr"):

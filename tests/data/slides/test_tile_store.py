@@ -94,7 +94,11 @@ def test_a_store_says_what_it_was_made_from(cohort, tmp_path):
     assert {n: stamps[n] for n in ("status", "reason", "mpp", "level0_side", "seen", "width")} == {
         "status": "ok", "reason": "", "mpp": 0.5, "level0_side": 64.0, "seen": 32, "width": 320,
     }  # fmt: skip
-    assert json.loads(stamps["card"])["tiling"] == {"mpp": 1.0, "side": 32, "min_tissue_fraction": 0.5}
+    assert json.loads(stamps["card"])["tiling"] == {
+        "mpp": 1.0,
+        "side": 32,
+        "min_tissue_fraction": 0.5,
+    }
     assert listed(tmp_path / "s.h5")["tissue_mm2"] == round(tiles.tissue.sum() * 0.032**2, 3)
     assert stamps["slide_stamp"] == source_fingerprint(cohort / "DC-001-DX1.tiff")
 

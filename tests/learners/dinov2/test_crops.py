@@ -23,7 +23,12 @@ from cryotome.learners.dinov2.crops import (
 from cryotome.learners.loop.augment import FLIP, SIGMA
 
 CROPS = load_card(CONFIG, "finetunings", "dinov2_s_nct")["crops"]
-OFF = {"flip_probability": 0, "jitter_probability": 0, "grey_probability": 0, "solarize_probability": 0}
+OFF = {
+    "flip_probability": 0,
+    "jitter_probability": 0,
+    "grey_probability": 0,
+    "solarize_probability": 0,
+}
 BICUBIC = InterpolationMode.BICUBIC
 
 
@@ -155,7 +160,14 @@ def test_views_come_crop_by_crop_in_the_sizes_of_the_card():
 def test_grey_and_solarized_views_are_that():
     images = textures(2, 64)
     settings = (
-        CROPS | OFF | {"local_count": 1, "grey_probability": 1, "solarize_probability": 1, "blur": "as_released"}
+        CROPS
+        | OFF
+        | {
+            "local_count": 1,
+            "grey_probability": 1,
+            "solarize_probability": 1,
+            "blur": "as_released",
+        }
     )
     settings |= {
         "global": {"side": 56, "scale": [1, 1]},

@@ -13,7 +13,9 @@ def course(folder, images=None, **changes):
 
 
 def test_looks_and_exports_come_when_the_card_says(tmp_path):
-    going = course(tmp_path, evaluate_every=3, checkpoint_every=4, stop_iteration=10, schedule_iterations=20)
+    going = course(
+        tmp_path, evaluate_every=3, checkpoint_every=4, stop_iteration=10, schedule_iterations=20
+    )
     assert going.exported == [4, 8, 10]
     pauses = []
     while going.iteration < 10:
@@ -79,7 +81,7 @@ def test_a_look_says_losses_speed_memory_and_time_left(tmp_path, capsys):
 
 
 def test_cards_that_cannot_be_followed_are_refused(tmp_path):
-    with pytest.raises(CardError, match="`select: knn` in a finetune card needs labels"):
+    with pytest.raises(CardError, match="`select: knn` in a finetuning card needs labels"):
         course(tmp_path, images=coloured(labelled=False), select="knn")
     with pytest.raises(CardError, match="`stop_iteration: 9` lies beyond `schedule_iterations: 8`"):
         course(tmp_path, stop_iteration=9)

@@ -25,7 +25,13 @@ from cryotome.learners.loop.augment import (
 )
 
 WHOLE = load_card(CONFIG, "heads", "endtoend")["augment"]
-OFF = {"jitter_probability": 0, "blur_probability": 0, "flip_probability": 0, "rotation_probability": 0, "shift": 0}
+OFF = {
+    "jitter_probability": 0,
+    "blur_probability": 0,
+    "flip_probability": 0,
+    "rotation_probability": 0,
+    "shift": 0,
+}
 
 
 def settings(**changes):

@@ -56,7 +56,9 @@ def test_a_row_whose_scores_are_all_equal_is_marked(tables):
 
 
 def test_seventeen_rows_stand_in_three_lines(tables):
-    labels = ABOUT["labels"] | {f"m{k} + linear_probe": f"Model {k} + linear_probe" for k in range(15)}
+    labels = ABOUT["labels"] | {
+        f"m{k} + linear_probe": f"Model {k} + linear_probe" for k in range(15)
+    }
     figure = draw_reliability(tables, ABOUT | {"labels": labels})
     lines = {axis.get_subplotspec().rowspan.start for axis in figure.axes}
     assert len(panels(figure)) == 17 and len(lines) == 3

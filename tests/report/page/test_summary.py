@@ -26,7 +26,10 @@ def test_what_was_run_names_datasets_weights_and_failed_jobs(g):
     lines = [(n, f"{n % 2}.tiff", f"{n % 2}.tiff", 1.0, 2.0, "d", n % 2) for n in range(5)]
     columns = ["id", "image", "slide", "x", "y", "domain", "label"]
     pd.DataFrame(lines, columns=columns).to_csv(cells, index=False)
-    place = g.results / "predictions/midog2022/random/view=v/model=gigapath/head=linear_probe/fraction=1.0"
+    place = (
+        g.results
+        / "predictions/midog2022/random/view=v/model=gigapath/head=linear_probe/fraction=1.0"
+    )
     place.mkdir(parents=True)
     (place / "fold=0.json").write_text(json.dumps({"weights_sha256": "ab" * 32}), encoding="utf-8")
     datasets, rows = run(g).grids

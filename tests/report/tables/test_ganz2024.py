@@ -51,7 +51,9 @@ PUBLISHED = pd.DataFrame(
 
 
 def test_table2_pools_folds_and_domains_with_population_sd():
-    table = table2(pd.concat([scores("endtoend", "r", 0.1), scores()]), PUBLISHED, study="s", rows=ABOUT)
+    table = table2(
+        pd.concat([scores("endtoend", "r", 0.1), scores()]), PUBLISHED, study="s", rows=ABOUT
+    )
     assert table.columns.tolist() == [
         "study", "dataset", "model", "head", "in_mean", "in_sd", "out_mean", "out_sd", "published_in",
         "published_in_sd", "published_out", "published_out_sd", "synthetic",
@@ -110,7 +112,14 @@ def test_markdown_and_latex_print_the_same_cells():
 
 
 def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(tmp_path):
-    path = tmp_path / "midog2022" / "random" / "view=paper-fp16" / "model=uni" / "head=linear_probe.csv"
+    path = (
+        tmp_path
+        / "midog2022"
+        / "random"
+        / "view=paper-fp16"
+        / "model=uni"
+        / "head=linear_probe.csv"
+    )
     path.parent.mkdir(parents=True)
     path.write_text(
         "fraction,fold,metric,value\n0.1,0,auroc,0.5\n0.1,1,auroc,0.6\n1.0,0,auroc,0.7\n1.0,0,ece,0.1\n",

@@ -14,17 +14,23 @@ from cryotome.study.costs.prices import (
     roles_of,
     study_gflop,
 )
+from cryotome.study.load import study_file
 from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
     return Study(
-        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
+        yaml.safe_load((study_file(name, CONFIG)).read_text(encoding="utf-8")) | changes, CONFIG
     )
 
 
 def training(**changes: str) -> Job:
-    names = {"dataset": "ccmct", "scheme": "random", "model": "resnet50_imagenet", "head": "endtoend"}
+    names = {
+        "dataset": "ccmct",
+        "scheme": "random",
+        "model": "resnet50_imagenet",
+        "head": "endtoend",
+    }
     return Job("train_endtoend", names | {"fraction": "1.0", "fold": "0"} | changes)
 
 
@@ -42,7 +48,7 @@ def test_a_store_is_counted_once_and_at_the_side_that_the_network_sees():
 def test_cells_are_those_of_the_card_or_of_the_invented_tissue():
     assert cells_of(study("ganz2024"), "ccmct") == {"canine_mast_cell": 72845}
     assert sum(cells_of(study("ganz2024"), "midog2022").values()) == 20552
-    assert cells_of(study("config"), "demo_slides") == {"mast_cell": 512}
+    assert cells_of(study("demo"), "demo_slides") == {"mast_cell": 512}
     assert DEMO_CELLS == SLIDES * CELLS
 
 
@@ -84,7 +90,7 @@ def test_a_network_costs_seconds_of_the_device_it_runs_on():
 
 
 def test_a_small_network_on_a_gpu_waits_for_its_steps():
-    demo = study("config")
+    demo = study("demo")
     job = training(dataset="demo_rois", model="resnet10t_random", head="endtoend_short")
     assert CostModel(demo, on_gpu=True).cost(job).gpu == pytest.approx(10 + 100 * 0.02)
 

@@ -14,6 +14,7 @@ from cryotome.study.costs.resources import (
     estimate_probe_mb,
     estimate_train_minutes,
 )
+from cryotome.study.load import study_file
 from cryotome.study.study import Study
 
 CONFIG = ROOT / "config"
@@ -21,7 +22,7 @@ CONFIG = ROOT / "config"
 
 @pytest.fixture(scope="module")
 def ganz() -> Study:
-    return Study(read_yaml(CONFIG / "ganz2024.yaml"), CONFIG)
+    return Study(read_yaml(study_file("ganz2024", CONFIG)), CONFIG)
 
 
 def test_cells_are_those_that_the_card_expects(ganz, monkeypatch):

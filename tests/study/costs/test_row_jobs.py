@@ -7,25 +7,26 @@ from conftest import CONFIG
 
 from cryotome.cli.plan import planned_jobs
 from cryotome.study.costs.row_jobs import count_jobs, jobs_of_row, jobs_per_row, shared_jobs
+from cryotome.study.load import study_file
 from cryotome.study.study import Row, Study
 
 
 def study(name: str, **changes: object) -> Study:
     return Study(
-        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
+        yaml.safe_load((study_file(name, CONFIG)).read_text(encoding="utf-8")) | changes, CONFIG
     )
 
 
 def test_what_stands_in_table_2_is_counted_and_else_the_first_scheme():
-    demo = study("config")
+    demo = study("demo")
     assert count_jobs(demo, "demo_rois") == ["from_breast", "from_lung", "from_lymphoma"]
     assert count_jobs(demo, "demo_slides") == ["random"]  # it has one domain
-    ladder = study("config", schemes=["except_*"], fractions=[1.0])
+    ladder = study("demo", schemes=["except_*"], fractions=[1.0])
     assert count_jobs(ladder, "demo_rois") == ["except_breast"]
 
 
 def test_a_probe_hangs_on_its_embedding_and_a_training_on_itself():
-    demo = study("config")
+    demo = study("demo")
     ridge = jobs_of_row(demo, Row("vit_tiny_random", "ridge", "paper-fp32"), "demo_rois")
     assert [rule for rule, _ in ridge] == ["embed"] + 3 * ["probe_whole"]
     view = {"model": "vit_tiny_random", "dataset": "demo_rois", "view": "paper-fp32"}
@@ -33,7 +34,9 @@ def test_a_probe_hangs_on_its_embedding_and_a_training_on_itself():
     assert ridge[1][1] == view | {"scheme": "from_breast", "head": "ridge"}
     pooled = jobs_of_row(demo, Row("vit_tiny_random", "ridge", "paper-fp32"), "demo_slides")
     assert [rule for rule, _ in pooled] == ["embed", "probe"]
-    trained = jobs_of_row(demo, Row("resnet10t_random", "endtoend_short_last", "patches"), "demo_rois")
+    trained = jobs_of_row(
+        demo, Row("resnet10t_random", "endtoend_short_last", "patches"), "demo_rois"
+    )
     assert len(trained) == 6  # three domains, two folds; the last checkpoint is of the same job
     assert trained[0] == ("train_endtoend", {
         "model": "resnet10t_random", "dataset": "demo_rois", "head": "endtoend_short",
@@ -49,9 +52,9 @@ def test_views_in_lower_precision_are_checked_too():
 
 
 def test_what_every_row_needs_is_shared():
-    jobs = shared_jobs(study("config"), "demo_rois")
+    jobs = shared_jobs(study("demo"), "demo_rois")
     assert [rule for rule, _ in jobs] == ["read_cells", "cut_patches", "audit"] + 6 * ["split"]
-    by_cells = shared_jobs(study("config", schemes=["no_overlap"]), "demo_slides")
+    by_cells = shared_jobs(study("demo", schemes=["no_overlap"]), "demo_slides")
     assert [rule for rule, _ in by_cells][3] == "place_windows"
 
 
@@ -64,7 +67,7 @@ def planned(tmp_path_factory):
 
 
 def test_every_job_of_the_accounts_is_one_that_snakemake_plans(planned):
-    about = json.loads(jobs_per_row(study("config")))
+    about = json.loads(jobs_per_row(study("demo")))
     jobs = {(job.rule, *sorted(job.wildcards.items())) for job in planned}
     said = [job for row in about["rows"] for job in row["jobs"]]
     said += [job for shared in about["shared"].values() for job in shared]
@@ -73,7 +76,7 @@ def test_every_job_of_the_accounts_is_one_that_snakemake_plans(planned):
 
 
 def test_the_wildcards_of_all_that_is_planned_are_the_studys(planned):
-    named = json.loads(jobs_per_row(study("config")))["named"]
+    named = json.loads(jobs_per_row(study("demo")))["named"]
     strange = {
         (name, value)
         for job in planned

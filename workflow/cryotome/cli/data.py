@@ -7,13 +7,14 @@ from cryotome.core.cards import below, read_yaml
 from cryotome.core.errors import CryotomeError
 from cryotome.encoders.weights import has_weights_file, weights_status
 from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.study.load import study_file
 from cryotome.study.site import Site, folder_of, resolve_site
 from cryotome.study.study import Study
 
 
 def main(name: str, folder: Path = Path("config")) -> None:
-    """Print the shopping list of the study in `config/{name}.yaml`; `demo` is the default."""
-    site = resolve_site(read_yaml(folder / f"{'config' if name == 'demo' else name}.yaml"), folder)
+    """Print the shopping list of the study in `config/studies/{name}.yaml`; `demo` is the default."""
+    site = resolve_site(read_yaml(study_file(name, folder)), folder)
     print(describe_required_data(Study(site.study, folder), site))
 
 

@@ -37,6 +37,7 @@ from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.study.costs.prices import CostModel, Job
+from cryotome.study.load import study_file
 from cryotome.study.site import RESULTS, Site, check_writable, folder_of, resolve_site
 from cryotome.study.study import Study
 
@@ -205,13 +206,13 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
 
 
 def main(name: str, folder: Path = Path("config")) -> bool:
-    """Look at everything that the study in `config/{name}.yaml` needs, and print it.
+    """Look at everything that the study in `config/studies/{name}.yaml` needs, and print it.
 
     Returns
     -------
     whether nothing is to be mended
     """
-    config = folder / f"{'config' if name == 'demo' else name}.yaml"
+    config = study_file(name, folder)
     site = resolve_site(read_yaml(config), folder)
     study = Study(site.study, folder, files=(str(config),))
     marks = []

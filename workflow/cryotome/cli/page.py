@@ -12,6 +12,7 @@ from cryotome.report.after_failure import refresh_partial_tables
 from cryotome.report.page.page import write_page
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.study.facts import page_about
+from cryotome.study.load import study_file
 from cryotome.study.site import RESULTS, resolve_site
 from cryotome.study.study import Study
 
@@ -45,8 +46,8 @@ def write_partial_page(study: Study, results: Path, *, say: Callable[..., None])
 
 
 def main(name: str, folder: Path = Path("config"), results: Path = RESULTS) -> Path:
-    """Write the page of the study in `config/{name}.yaml` from what lies on disk."""
-    config = folder / f"{'config' if name == 'demo' else name}.yaml"
+    """Write the page of the study in `config/studies/{name}.yaml` from what lies on disk."""
+    config = study_file(name, folder)
     study = Study(resolve_site(read_yaml(config), folder).study, folder, files=(str(config),))
     (results / "studies" / study.name).mkdir(parents=True, exist_ok=True)
     refresh_partial_tables(

@@ -30,6 +30,7 @@ from cryotome.study.costs.prices import (
     gflop_of,
     job_name,
 )
+from cryotome.study.load import study_file
 from cryotome.study.site import PLAN, RESULTS, Site, resolve_site
 from cryotome.study.study import UNKNOWN_PATIENTS, Study
 
@@ -248,8 +249,8 @@ def plan(study: Study, site: Site, jobs: list[Job]) -> str:
 
 
 def main(name: str, folder: Path = Path("config")) -> None:
-    """Plan the study in `config/{name}.yaml`, `demo` for the default, and print what it takes."""
-    path = folder / f"{'config' if name == 'demo' else name}.yaml"
+    """Plan the study in `config/studies/{name}.yaml`, `demo` for the default, and print what it takes."""
+    path = study_file(name, folder)
     site = resolve_site(read_yaml(path), folder)
     study = Study(site.study, folder, files=(str(path),))
     device = ["device=per_job"] if uses_gpu(study, site) else []

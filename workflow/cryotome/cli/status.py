@@ -23,6 +23,7 @@ from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.runtime.watchdog import patience
 from cryotome.study.costs.prices import THREADS, CostModel, Job
+from cryotome.study.load import study_file
 from cryotome.study.site import RESULTS, resolve_site
 from cryotome.study.study import Study
 
@@ -267,8 +268,8 @@ def report(study: Study, standing: Progress, prices: CostModel, *, locked: bool)
 
 
 def main(name: str, folder: Path = Path("config")) -> None:
-    """Say how far the study in `config/{name}.yaml` is, `demo` for the default."""
-    path = folder / f"{'config' if name == 'demo' else name}.yaml"
+    """Say how far the study in `config/studies/{name}.yaml` is, `demo` for the default."""
+    path = study_file(name, folder)
     site = resolve_site(read_yaml(path), folder)
     study = Study(site.study, folder, files=(str(path),))
     on_gpu = uses_gpu(study, site)

@@ -9,6 +9,7 @@ from cryotome.core.errors import CryotomeError
 from cryotome.core.redact import without_secrets
 from cryotome.encoders.weights import has_weights_file, weights_status
 from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.study.load import study_file
 from cryotome.study.site import resolve_site
 from cryotome.study.study import Study
 from cryotome.study.variants import model_of
@@ -49,7 +50,7 @@ def main(names: list[str], config: Path, *, look: bool) -> bool:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", help="cards, or `all`; none: those of the study")
-    parser.add_argument("--study", default="demo", help="config/{study}.yaml")
+    parser.add_argument("--study", default="demo", help="config/studies/{study}.yaml")
     parser.add_argument("--look", action="store_true", help="say what is at hand, fetch nothing")
     return parser
 
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 if __name__ == "__main__":
     restart_in_utf8()
     given = _parser().parse_args()
-    study = Path("config") / f"{'config' if given.study == 'demo' else given.study}.yaml"
+    study = study_file(given.study)
     try:
         sys.exit(0 if main(given.models, study, look=given.look) else 1)
     except CryotomeError as error:

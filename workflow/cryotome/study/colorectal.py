@@ -298,7 +298,10 @@ class Colorectal:
             "synthetic_columns": self.synthetic,
             "notice": next((c["synthetic"] for c in cards.values() if "synthetic" in c), ""),
             "random": [name for name in self.models if self.is_random(name)],
-            "schemes": [*([PREDEFINED] if self.sets else []), *([self.scheme] if self.cohorts else [])],
+            "schemes": [
+                *([PREDEFINED] if self.sets else []),
+                *([self.scheme] if self.cohorts else []),
+            ],
             "fractions": [1.0],
             "folds": len(self.folds),
             "printed_as": self.printed_as,

@@ -3,6 +3,7 @@
 import json
 
 from cryotome.core.cards import Card, titles_apart
+from cryotome.study.load import study_file
 from cryotome.study.study import MEANING, Study
 
 
@@ -20,8 +21,8 @@ def _file(study: Study) -> str:
     """Return the config that a command names: none for the demo. Where it lies reruns nothing."""
     if study.name == "demo":
         return ""
-    path = study.folder / f"{study.name}.yaml"
-    return f"config/{path.name}" if path.exists() else f"THE_CONFIG_OF_{study.name}.yaml"
+    path = study_file(study.name, study.folder)
+    return f"config/studies/{path.name}" if path.exists() else f"THE_CONFIG_OF_{study.name}.yaml"
 
 
 def page_about(study: Study) -> str:

@@ -196,7 +196,7 @@ def print_study_summary(
     if study.synthetic:
         say(
             "This is the synthetic demo cohort. The papers' studies: "
-            "snakemake --configfile config/ganz2024.yaml, or config/roth2024.yaml"
+            "snakemake --configfile config/studies/ganz2024.yaml, or config/studies/roth2024.yaml"
         )
         return
     needs_gpu = study.config["device"] == "auto" and not site.gpu_jobs

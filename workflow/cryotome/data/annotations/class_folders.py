@@ -205,7 +205,9 @@ def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
 
 
 def _check_folders(merged: pd.DataFrame, reading: Card, path: Path) -> None:
-    due = {label_of(folder): label_of(value) for folder, value in reading["expected_values"].items()}
+    due = {
+        label_of(folder): label_of(value) for folder, value in reading["expected_values"].items()
+    }
     said = merged[same_spelling(reading["class"])].map(label_of)
     wrong = merged.loc[said != merged["folder"].map(label_of).map(due), "image"].tolist()
     if wrong:

@@ -90,7 +90,7 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
     base, name
         The model card that is finetuned, and its name.
     card
-        The finetune card.
+        The finetuning card.
 
     Returns
     -------

@@ -65,7 +65,7 @@ def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) ->
     stored
         Side of the images, px.
     settings
-        `crops` of the finetune card.
+        `crops` of the finetuning card.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def make_crops(images: Tensor, draws: Tensor, settings: Card) -> tuple[Tensor, T
     draws : (2 + local_count, n, 20) float
         Of `draw_crops`, on the device of the images.
     settings
-        `crops` of the finetune card.
+        `crops` of the finetuning card.
 
     Returns
     -------

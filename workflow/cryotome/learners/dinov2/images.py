@@ -108,7 +108,7 @@ def _check_left(rows: np.ndarray, split: Path) -> None:
     if not len(rows):
         raise SplitError(
             f"{split} has no image of these stores in the role 'train'. Give the split of this "
-            "dataset, or write `split: all` in the finetune card."
+            "dataset, or write `split: all` in the finetuning card."
         )
 
 

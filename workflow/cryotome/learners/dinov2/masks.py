@@ -68,7 +68,7 @@ def draw_masks(count: int, grid: int, settings: Card, rng: np.random.Generator) 
     grid
         Tokens along a side.
     settings
-        `masks` of the finetune card: `probability` that a crop is masked, and the least and
+        `masks` of the finetuning card: `probability` that a crop is masked, and the least and
         largest `ratio` of masked tokens.
 
     Returns

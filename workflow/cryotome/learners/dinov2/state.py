@@ -44,10 +44,12 @@ class TrainingState:
         if card["stop_iteration"] > card["schedule_iterations"]:
             raise CardError(
                 f"`stop_iteration: {card['stop_iteration']}` lies beyond `schedule_iterations: {card['schedule_iterations']}` in "
-                "a finetune card; the schedules end there. Raise `schedule_iterations`."
+                "a finetuning card; the schedules end there. Raise `schedule_iterations`."
             )
         if card["select"] == "knn" and self.watch.label is None:
-            raise CardError("`select: knn` in a finetune card needs labels; write `stop_iteration`.")
+            raise CardError(
+                "`select: knn` in a finetuning card needs labels; write `stop_iteration`."
+            )
         self.iteration, self.looks = 0, list[dict[str, float]]()
         self.seconds, self.stepping = 0.0, 0.0  # stepping: without looks
         self._ahead = ThreadPoolExecutor(1)
@@ -101,7 +103,7 @@ class TrainingState:
             raise TrainingError(
                 f"The loss is not finite at iteration {at + 1:,} of {self.card['stop_iteration']:,}: "
                 f"{dict(zip(LOSSES, losses[at - self.iteration].tolist()))}. Lower `learning_rate` "
-                "in the finetune card, or say `precision: fp32` there."
+                "in the finetuning card, or say `precision: fp32` there."
             )
         mean = losses.mean(0).tolist() if len(losses) else [np.nan] * len(LOSSES)
         rates = schedule_at(max(self.iteration - 1, 0), self.card)

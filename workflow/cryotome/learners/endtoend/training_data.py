@@ -24,7 +24,12 @@ from cryotome.learners.loop.step import autocast_for
 from cryotome.learners.predictions import SCORED
 
 AT_ONCE = {"cpu": 32, "cuda": 512}  # patches scored at once
-STILL = {"rotation_probability": 0, "flip_probability": 0, "jitter_probability": 0, "blur_probability": 0}
+STILL = {
+    "rotation_probability": 0,
+    "flip_probability": 0,
+    "jitter_probability": 0,
+    "blur_probability": 0,
+}
 
 
 @dataclass(frozen=True)
