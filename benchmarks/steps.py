@@ -68,11 +68,12 @@ def studies(draws: int, folds: int) -> dict[str, dict]:
         "statistics": {"draws": draws, "alpha": 0.05, "margin": 0.02},
         "device": "cpu",
     }
-    two = {"figure2": [ENDTOEND, PROBES[1]]}
+    two = {"reference": ENDTOEND, "figure2": [ENDTOEND, PROBES[1]]}
+    ridges = {"reference": RIDGES[0], "figure2": RIDGES[:1], "rows": [*PROBES, *RIDGES]}
     matched = ["random_matched", "no_overlap_matched", "slide_grouped_matched", "except_*_matched"]
     asked = {
         "full": two | {"rows": [*PROBES, ENDTOEND], "schemes": ["random", "from_*"]},
-        "full_probes": {"figure2": RIDGES[:1], "rows": [*PROBES, *RIDGES], "schemes": ["from_*"]},
+        "full_probes": ridges | {"schemes": ["from_*"]},
         "full_ladder": two | {"rows": [IDENTITY, *PROBES, ENDTOEND], "schemes": matched},
     }
     return {name: every | one | {"study": name} for name, one in asked.items()}

@@ -8,7 +8,7 @@ from cryotome.core.errors import StoreError
 from cryotome.encoders.embedding_store import write_embeddings
 from cryotome.evaluation.precision_check import check_parity, cross_auroc, measure_precision_loss
 
-LIMITS = {"patches": 20, "cosine": 0.99, "auroc": 0.01}
+LIMITS = {"patches": 20, "min_cosine": 0.99, "auroc": 0.01}
 MODEL = "resnet10t_random"
 
 
@@ -38,8 +38,8 @@ def test_a_store_in_bf16_is_near_and_its_report_says_how_near(lower, store, coho
 
 def test_a_limit_that_is_exceeded_stops_with_every_figure(lower, store, cohort):
     path, card = lower
-    for name, wide in ({"cosine": 1.0}, "auroc"), ({"auroc": -1.0}, "cosine"):
-        limits = LIMITS | {wide: {"auroc": 9.0, "cosine": 0.0}[wide]} | name
+    for name, wide in ({"min_cosine": 1.0}, "auroc"), ({"auroc": -1.0}, "min_cosine"):
+        limits = LIMITS | {wide: {"auroc": 9.0, "min_cosine": 0.0}[wide]} | name
         how = run(path.parent, model=MODEL, view="paper-bf16", limits=limits)
         with pytest.raises(
             StoreError,

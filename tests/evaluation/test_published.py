@@ -239,7 +239,7 @@ def test_agreement_needs_an_interval_and_a_value():
         ({"random": ["uni"]}, "the weights are random"),
         ({"folds": 2}, "the folds are 2 here, 5 there"),
         ({"schemes": ["random"]}, "the scheme from_* is not run here"),
-        ({"rows": [["uni", "ridge", "paper-fp16"]]}, "the head is ridge here, probe there"),
+        ({"rows": [["uni", "ridge", "paper-fp16"]]}, "the head is ridge here, linear_probe there"),
         ({"rows": [["uni", "linear_probe", "card-fp16"]]}, "the policy is card here, paper there"),
         (
             {"rows": [["uni", "linear_probe", "paper-fp32"]]},

@@ -7,8 +7,9 @@ from conftest import CONFIG
 
 from cryotome.cli import data
 from cryotome.core.errors import CardError, CryotomeError
+from cryotome.study import site
 from cryotome.study.load import study_file
-from cryotome.study.study import Study, site
+from cryotome.study.study import Study
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +137,7 @@ def test_a_target_without_a_network_asks_for_no_device(monkeypatch, tmp_path, ta
 
 def test_a_study_without_a_network_asks_for_no_device():
     rows = [{"model": "colour_histogram", "head": "ridge"}]
-    plain = config("ganz2024", rows=rows, figure2=rows)
+    plain = config("ganz2024", rows=rows, figure2=rows, reference=None)
     assert not site.needs_network(Study(plain, CONFIG), [])
 
 

@@ -70,7 +70,7 @@ def test_a_misspelt_config_key_is_named():
 def test_an_unknown_model_is_named_with_its_file():
     rows = [{"model": "univ", "head": "linear_probe"}]
     with pytest.raises(CardError, match=r"models/univ.yaml does not exist"):
-        study("demo", rows=rows, figure2=rows)
+        study("demo", rows=rows, figure2=rows, reference=None)
 
 
 def test_figure2_must_speak_of_rows():
@@ -78,10 +78,22 @@ def test_figure2_must_speak_of_rows():
         study("demo", figure2=[{"model": "uni", "head": "linear_probe"}])
 
 
+def test_the_reference_must_be_one_of_the_rows():
+    with pytest.raises(CardError, match=r"reference: .*'uni'.* is none of its `rows`"):
+        study("demo", reference={"model": "uni", "head": "linear_probe"})
+
+
+def test_the_reference_does_not_depend_on_the_order_of_figure2():
+    rows = study("demo").config["figure2"]
+    about = json.loads(study("demo", figure2=rows[::-1]).table_rows)
+    assert about["reference"] == ["resnet10t_random", "endtoend_short"]
+    assert about["figure2"] == [[row["model"], row["head"]] for row in rows[::-1]]
+
+
 def test_without_rows_for_figure2_the_first_row_is_the_reference():
     first = study("demo").rows[0]
-    about = json.loads(study("demo", figure2=[]).table_rows)
-    assert about["figure2"] == [[first.model, first.head]]
+    about = json.loads(study("demo", figure2=[], reference=None).table_rows)
+    assert about["figure2"] == [about["reference"]] == [[first.model, first.head]]
 
 
 def test_the_last_checkpoint_is_a_head_of_its_own():
@@ -120,7 +132,7 @@ def test_a_product_that_a_study_does_not_make_is_refused():
 
 def test_best_and_last_checkpoint_are_one_training():
     rows = [{"model": "resnet10t_random", "head": head} for head in ("endtoend", "endtoend_last")]
-    demo = study("demo", rows=rows, figure2=rows)
+    demo = study("demo", rows=rows, figure2=rows, reference=None)
     assert (demo.runs, demo.trainings) == (28, 14)
 
 
@@ -249,7 +261,7 @@ def test_rows_that_differ_in_their_seed_alone_are_one_family():
         {"model": "resnet50_imagenet", "head": h}
         for h in ("linear_probe", "endtoend", "endtoend_seed1", "endtoend_last")
     ]
-    families = study("ganz2024", rows=rows, figure2=rows[1:2]).families
+    families = study("ganz2024", rows=rows, figure2=rows[1:2], reference=None).families
     both = ["resnet50_imagenet + endtoend", "resnet50_imagenet + endtoend_seed1"]
     assert families["resnet50_imagenet + endtoend"] == both
     assert families["resnet50_imagenet + endtoend_seed1"] == both
@@ -259,9 +271,9 @@ def test_rows_that_differ_in_their_seed_alone_are_one_family():
 
 def test_one_model_under_two_heads_has_no_order():
     rows = [{"model": "uni", "head": h} for h in ("linear_probe", "ridge")]
-    assert study("ganz2024", rows=rows, figure2=rows[:1]).probed == []
+    assert study("ganz2024", rows=rows, figure2=rows[:1], reference=None).probed == []
     more = rows + [{"model": "phikon", "head": h} for h in ("linear_probe", "ridge")]
-    assert len(study("ganz2024", rows=more, figure2=rows[:1]).probed) == 4
+    assert len(study("ganz2024", rows=more, figure2=rows[:1], reference=None).probed) == 4
 
 
 def test_matched_schemes_have_no_sixth_fold():
@@ -291,7 +303,7 @@ def crops(folder, *said):
     def made(**changes):
         rows = [{"model": "colour_histogram", "head": "ridge"}]
         config = read_yaml(CONFIG / "config.yaml") | {"datasets": ["crops"], "rows": rows}
-        config |= {"schemes": ["random"], "figure2": rows} | changes
+        config |= {"schemes": ["random"], "reference": None, "figure2": rows} | changes
         return Study(config, folder / "config")
 
     return made
@@ -316,7 +328,7 @@ def test_a_row_that_scores_cells_by_their_slide_is_refused_there(tmp_path):
     made = crops(tmp_path, ("slides", "unknown"))
     by_slide = [{"model": "slide_identity", "head": "slide_prevalence"}]
     with pytest.raises(CardError, match="slide_identity .* scores cells by their slide"):
-        made(rows=by_slide, figure2=by_slide)
+        made(rows=by_slide, figure2=by_slide, reference=None)
 
 
 def test_a_study_of_known_slides_says_nothing_of_unknown_ones():

@@ -184,7 +184,7 @@ def test_a_study_that_does_not_sweep_is_as_it_was():
 def test_what_sees_patches_as_they_are_cut_cannot_be_swept():
     rows = [{"model": "resnet10t_random", "head": "endtoend"}]
     with pytest.raises(CardError, match="context: endtoend trains on patches as they are cut"):
-        study("demo_context", rows=rows, figure2=rows)
+        study("demo_context", rows=rows, figure2=rows, reference=None)
 
 
 def test_models_that_return_no_tokens_pool_as_their_cards_say():

@@ -18,7 +18,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from cryotome.core.cards import read_yaml  # noqa: E402
 from cryotome.report.page.page import write_page  # noqa: E402
 from cryotome.study.facts import page_about  # noqa: E402
-from cryotome.study.load import study_file
+from cryotome.study.load import study_file  # noqa: E402
 from cryotome.study.study import Study  # noqa: E402
 
 REFERENCE = ("resnet50_imagenet", "endtoend")
@@ -35,7 +35,7 @@ def study_of(rows: int, datasets: list[str]) -> Study:
     probes = [{"model": name, "head": "linear_probe"} for name in names[: rows - 1]]
     first = {"model": REFERENCE[0], "head": REFERENCE[1]}
     config |= {"study": "invented", "datasets": datasets, "rows": [*probes, first]}
-    config |= {"figure2": [first, *probes[:1]]}
+    config |= {"reference": None, "figure2": [first, *probes[:1]]}
     return Study(config, ROOT / "config", files=("config/studies/ganz2024.yaml",))
 
 

@@ -397,7 +397,7 @@ def test_one_bad_model_and_one_bad_slide_do_not_stop_the_grid_and_are_listed(clo
     card = card.replace("weights: {random: 0}", lost)
     (clone / "config/models/lost.yaml").write_text(card, encoding="utf-8")
     rows = [{"model": model, "head": "ridge"} for model in ("colour_histogram", "lost")]
-    study = accidents.TINY | {"rows": rows, "figure2": rows[:1]}
+    study = accidents.TINY | {"rows": rows, "reference": None, "figure2": rows[:1]}
     (clone / "config/config.yaml").write_text(yaml.dump(study), encoding="utf-8")
     dataset = accidents.CARDS["datasets/tiny.yaml"] | {"audit": {"broken": "drop"}}
     (clone / "config/datasets/tiny.yaml").write_text(yaml.dump(dataset), encoding="utf-8")

@@ -13,8 +13,9 @@ NAMES = [f"{number:03d}" for number in range(10)]
 SCORES = "results/scores/ca/patient_folds/view=paper-fp32/model=colour_histogram/head=mean_pool.csv"
 STUDY = {
     "study": "mine", "datasets": [], "rows": [], "schemes": [], "fractions": [1.0], "folds": 2,
-    "view": {"transform": "paper", "precision": "fp32"}, "precision_check": {"patches": 512, "min_cosine": 0.99, "auroc": 0.01},
-    "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02}, "figure2": [], "device": "cpu",
+    "view": {"transform": "paper", "precision": "fp32"},
+    "precision_check": {"patches": 512, "min_cosine": 0.99, "auroc": 0.01},
+    "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02}, "reference": None, "figure2": [], "device": "cpu",
     "colorectal": {
         "rows": ["colour_histogram"],
         "slides": {"cohort": "ca", "external": ["cb", "cc"], "scheme": "patient_folds",

@@ -260,6 +260,7 @@ def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_ru
     rows = [{"model": "resnet10t_random", "head": "ridge"}]
     study = SMALL | {
         "rows": rows,
+        "reference": None,
         "figure2": [dict(rows[0])],
         "view": {"transform": "paper", "precision": "bf16"},
         "study": "lower",

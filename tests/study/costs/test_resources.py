@@ -48,12 +48,13 @@ def test_a_fit_asks_for_its_copies_of_the_embeddings_and_for_its_folds(ganz):
     size, w = estimate_embeddings_mb(ganz, "ccmct", "uni"), {"model": "uni", "scheme": "random"}
     folds = 120 * 72_845 * 5 * len(ganz.fractions("random")) / 1e6
     asked = {
-        head: estimate_probe_mb(ganz, ["ccmct"], w | {"head": head}) for head in ("probe", "logreg")
+        head: estimate_probe_mb(ganz, ["ccmct"], w | {"head": head})
+        for head in ("linear_probe", "logreg")
     }
-    assert asked["probe"] == pytest.approx(1000 + 4 * size + folds)
+    assert asked["linear_probe"] == pytest.approx(1000 + 4 * size + folds)
     assert asked["logreg"] == pytest.approx(1000 + 6 * size + folds)
     both = estimate_probe_mb(ganz, ["ccmct", "ccmct"], w | {"head": "linear_probe"})
-    assert both == pytest.approx(2 * asked["probe"] - 1000)
+    assert both == pytest.approx(2 * asked["linear_probe"] - 1000)
 
 
 def test_a_network_is_as_large_as_its_parameters(ganz):

@@ -13,7 +13,7 @@ from cryotome.study.study import Study
 
 
 def main(name: str, folder: Path = Path("config")) -> None:
-    """Print the shopping list of the study in `config/studies/{name}.yaml`; `demo` is the default."""
+    """Print the data that a study needs; `demo` is the default."""
     site = resolve_site(read_yaml(study_file(name, folder)), folder)
     print(describe_required_data(Study(site.study, folder), site))
 

@@ -249,7 +249,7 @@ def plan(study: Study, site: Site, jobs: list[Job]) -> str:
 
 
 def main(name: str, folder: Path = Path("config")) -> None:
-    """Plan the study in `config/studies/{name}.yaml`, `demo` for the default, and print what it takes."""
+    """Plan a study, `demo` for the default, and print what it takes."""
     path = study_file(name, folder)
     site = resolve_site(read_yaml(path), folder)
     study = Study(site.study, folder, files=(str(path),))

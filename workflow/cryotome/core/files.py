@@ -1,4 +1,4 @@
-"""Read the keys that a path carries, as in `model=uni/head=linear_probe/fraction=0.01/fold=3.csv`."""
+"""Read the keys that a path carries, as in `model=uni/head=ridge/fraction=0.01/fold=3.csv`."""
 
 import glob
 import hashlib
@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 def path_field(path: Path | str, name: str) -> str:
     """Return the value of `name=value` in a path.
 
-    >>> path_field("view=paper-fp32/model=uni/head=linear_probe/fraction=0.01/fold=3.csv", "fraction")
+    >>> path_field("view=paper-fp32/model=uni/head=ridge/fraction=0.01/fold=3.csv", "fraction")
     '0.01'
-    >>> path_field("view=paper-fp32/model=uni/head=linear_probe/fraction=0.01/fold=3.csv", "fold")
+    >>> path_field("view=paper-fp32/model=uni/head=ridge/fraction=0.01/fold=3.csv", "fold")
     '3'
 
     Raises

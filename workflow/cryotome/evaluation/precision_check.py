@@ -148,5 +148,6 @@ def _judge(report: pd.DataFrame, store: Path, view: str) -> None:
         raise StoreError(
             f"{store} is too far from {FULL} ({figures}; allowed: cosine {limit['cosine_least']}, "
             f"AUROC difference {limit['auroc_difference']}). Take the view "
-            f"`{view.split('-')[0]}-{FULL}`, another precision, or wider limits under `precision_check`."
+            f"`{view.split('-')[0]}-{FULL}`, another precision, or wider limits under "
+            "`precision_check`."
         )

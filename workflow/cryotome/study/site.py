@@ -206,6 +206,6 @@ def print_study_summary(
         raise CryotomeError(
             f"Study {study.name!r} is real, and this machine has no GPU: {lasts} on "
             f"its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with "
-            "--profile slurm, or on a machine with a GPU; plan only with --config device=per_job -n; "
-            "--config device=cpu insists."
+            "--profile slurm, or on a machine with a GPU; plan only with --config device=per_job "
+            "-n; --config device=cpu insists."
         )

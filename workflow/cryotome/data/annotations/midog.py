@@ -31,8 +31,8 @@ class _Content:
 def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     """Read MIDOG's JSON, whose boxes are corner pairs (x0, y0, x1, y1).
 
-    Cells come in the order of the file; of a dataset with `image_number_shift`, in the order of its own
-    image numbers, as in a file of its own, and the card's `extra` cells after the others of
+    Cells come in the order of the file; of a dataset with `image_number_shift`, in the order of
+    its own image numbers, as in a file of its own, and the card's `extra` cells after the others of
     their image. `width` and `height` are the image's as the file gives them, level-0 px.
 
     Raises

@@ -117,7 +117,8 @@ def _tessellated(image: Opened, tiling: Card, mpp: float) -> Tessellation:
 def _why_none(count: int, tile: float, tiling: Card) -> str:
     if not count:
         return f"no tile of {tile:g} µm fits into it"
-    least = f"tissue fills none of its {count:,} tiles of {tile:g} µm to {tiling['min_tissue_fraction']:g}"
+    needed = tiling["min_tissue_fraction"]
+    least = f"tissue fills none of its {count:,} tiles of {tile:g} µm to {needed:g}"
     return least + ", or its filter keeps none of those" * ("filter" in tiling)
 
 

@@ -49,7 +49,7 @@ class Finetuned:
 def finetune(
     learner: Learner, images: Images, card: Card, folder: Path, checkpoint: Checkpoint
 ) -> Finetuned:
-    """Learn from images without labels until `stop_iteration`, on schedules over `schedule_iterations`.
+    """Learn from images without labels until `stop_iteration`.
 
     Parameters
     ----------

@@ -115,6 +115,6 @@ def raise_if_collapsed(looks: list[dict[str, Any]], chance: float, card: Card) -
         raise TrainingError(
             f"The finetuning collapsed at iteration {last['iteration']:,.0f}: {', '.join(lost)}; "
             f"chance is {chance:.3f}. The best look was at {best['iteration']:,.0f}. Lower "
-            "`learning_rate` in the finetuning card, or set `stop_iteration` before the fall; `monitoring: "
-            "{min_lead: 0, min_spread: 0}` goes on whatever happens."
+            "`learning_rate` in the finetuning card, or set `stop_iteration` before the fall; "
+            "`monitoring: {min_lead: 0, min_spread: 0}` never stops."
         )

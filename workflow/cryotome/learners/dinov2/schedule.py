@@ -1,7 +1,7 @@
 """What changes from iteration to iteration, and which weights learn how fast.
 
-Roth et al. 2024, section 2.2 and released configuration. The schedules run over `schedule_iterations`,
-whenever the finetuning stops: stopping early is no short schedule.
+Roth et al. 2024, section 2.2 and released configuration. The schedules run over
+`schedule_iterations`, whenever the finetuning stops: stopping early is no short schedule.
 """
 
 import math

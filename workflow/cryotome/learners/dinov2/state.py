@@ -43,8 +43,9 @@ class TrainingState:
         self.watch = Monitor(images, card, card["crops"]["global"]["side"])
         if card["stop_iteration"] > card["schedule_iterations"]:
             raise CardError(
-                f"`stop_iteration: {card['stop_iteration']}` lies beyond `schedule_iterations: {card['schedule_iterations']}` in "
-                "a finetuning card; the schedules end there. Raise `schedule_iterations`."
+                f"`stop_iteration: {card['stop_iteration']}` lies beyond `schedule_iterations: "
+                f"{card['schedule_iterations']}` in a finetuning card; the schedules end there. "
+                "Raise `schedule_iterations`."
             )
         if card["select"] == "knn" and self.watch.label is None:
             raise CardError(
@@ -101,7 +102,8 @@ class TrainingState:
         if not np.isfinite(losses).all():
             at = self.iteration - len(losses) + int(np.argmin(np.isfinite(losses).all(1)))
             raise TrainingError(
-                f"The loss is not finite at iteration {at + 1:,} of {self.card['stop_iteration']:,}: "
+                f"The loss is not finite at iteration {at + 1:,} of "
+                f"{self.card['stop_iteration']:,}: "
                 f"{dict(zip(LOSSES, losses[at - self.iteration].tolist()))}. Lower `learning_rate` "
                 "in the finetuning card, or say `precision: fp32` there."
             )
