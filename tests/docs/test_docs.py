@@ -14,7 +14,9 @@ from tests.workflow.test_workflow import checkout, jobs, snakemake
 
 from cryotome.core.cards import load_card
 
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DECISIONS = ROOT / "docs" / "decisions"
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+DOCS = [ROOT / "README.md", *(page for page in PAGES if page.parent != DECISIONS)]
 
 
 def commands(path) -> list[str]:
@@ -66,7 +68,7 @@ def test_every_snakemake_command_plans(page, line, clone, data_root):
 
 def test_the_example_study_and_dataset_of_add_a_dataset_plan(clone):
     """Both are taken from the page, checked against their schemas and planned without a GPU."""
-    text = (ROOT / "docs" / "add-a-dataset.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guides" / "add-a-dataset.md").read_text(encoding="utf-8")
     (study,) = re.findall(r"```yaml\n(study: .*?)```", text, re.S)
     (card,) = re.findall(r"```yaml\n(title: My cells\n.*?)```", text, re.S)
     (table,) = re.findall(r"```\n(x,y,label,filename.*?)```", text, re.S)
@@ -139,9 +141,21 @@ def test_no_installed_package_has_a_licence_that_we_refuse():
 
 
 def test_links_lead_somewhere():
-    for path in [*DOCS, ROOT / "config" / "README.md", *(ROOT / "docs" / "decisions").glob("*.md")]:
+    for path in [*DOCS, ROOT / "config" / "README.md", *DECISIONS.glob("*.md")]:
         for link in re.findall(r"\]\(([^)#]+)\)", path.read_text(encoding="utf-8")):
             assert "://" in link or (path.parent / link).exists(), f"{path.name}: {link}"
+
+
+@pytest.mark.parametrize("index", [ROOT / "docs" / "README.md", DECISIONS / "README.md"])
+def test_an_index_lists_every_page_below_it_by_its_title(index):
+    text = index.read_text(encoding="utf-8")
+    listed = re.findall(r"\[([^]]+)\]\(([^)#]+)\)", text)
+    for page in PAGES:
+        inside = page.is_relative_to(index.parent) and page != index
+        if inside and not (index.parent != DECISIONS and page.parent == DECISIONS):
+            title = page.read_text(encoding="utf-8").splitlines()[0].removeprefix("# ")
+            place = page.relative_to(index.parent).as_posix()
+            assert (title, place) in listed, place
 
 
 def named_tests(text):
@@ -153,7 +167,7 @@ def named_tests(text):
 
 
 def test_every_fault_of_the_table_has_its_test():
-    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "reliability.md").read_text(encoding="utf-8")
     rows = [line for line in text.split("\n## ")[0].splitlines() if line.startswith("| ")][2:]
     assert len(rows) == 23
     for row in rows:
@@ -163,7 +177,7 @@ def test_every_fault_of_the_table_has_its_test():
 def test_functions_and_tests_that_documents_name_exist():
     for path in (ROOT / "docs").rglob("*.md"):
         named_tests(path.read_text(encoding="utf-8"))
-    text = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "paper-to-code-ganz2024.md").read_text(encoding="utf-8")
     for module, name in re.findall(r"`([\w.]+):(\w+)`", text):
         assert hasattr(importlib.import_module(f"cryotome.{module}"), name), f"{module}:{name}"
 
@@ -172,7 +186,7 @@ def test_every_rule_has_its_line_in_the_map_of_files():
     rules = "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk")
     )
-    for page in (ROOT / "docs" / "files.md", ROOT / "results" / "README.md"):
+    for page in (ROOT / "docs" / "reference" / "output-files.md", ROOT / "results" / "README.md"):
         for rule in re.findall(r"^rule (\w+)", rules, re.M):
             assert f"`{rule}`" in page.read_text(encoding="utf-8"), f"{page.name} lacks {rule}"
 
@@ -192,7 +206,7 @@ def test_the_requirements_are_exact_hashed_and_name_no_index():
 
 def test_the_head_card_that_the_docs_show_is_one(tmp_path):
     shutil.copytree(ROOT / "config" / "heads", tmp_path / "heads")
-    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "guides" / "train-end-to-end.md").read_text(encoding="utf-8")
     (card,) = re.findall(r"```yaml\n# config/heads/lora_r8.yaml\n(.*?)```", text, re.S)
     (tmp_path / "heads" / "lora_r8.yaml").write_text(card, encoding="utf-8")
     shown, base = (load_card(tmp_path, "heads", name)["lora"] for name in ("lora_r8", "lora"))
@@ -200,7 +214,7 @@ def test_the_head_card_that_the_docs_show_is_one(tmp_path):
 
 
 def test_messages_in_the_docs_are_those_of_the_code():
-    page = (ROOT / "docs" / "when-something-goes-wrong.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "guides" / "troubleshooting.md").read_text(encoding="utf-8")
     said = re.findall(r"^\| [^|]+ \| `([^`]+)` \|", page, re.M)
     assert len(said) > 60
     code = "".join(

@@ -1,4 +1,4 @@
-"""A few kills with a fixed seed. docs/reliability.md says how to do hundreds of them."""
+"""A few kills with a fixed seed. docs/reference/reliability.md says how to do hundreds of them."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""One test per fault, by real injection into real jobs; docs/reliability.md lists them.
+"""One test per fault, by real injection into real jobs; docs/reference/reliability.md lists them.
 
 What cannot be injected from outside (a crash in native code, a file that goes at a certain
 instant) is written into the copy's own sources.

@@ -1,6 +1,6 @@
 """What a change reruns, on a study that has run, one training among its jobs.
 
-The table in docs/files.md says the same in words, and names these tests.
+The table in docs/reference/output-files.md says the same in words, and names these tests.
 """
 
 import os
@@ -183,7 +183,7 @@ def test_weights_are_moved_or_deleted(done):
 
 
 def test_the_docs_list_these_tests_and_no_others():
-    page = (ROOT / "docs/files.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/output-files.md").read_text(encoding="utf-8")
     listed = re.findall(r"`test_reruns:(test_\w+)`", page)
     mine = re.findall(r"^def (test_\w+)\(done\)", Path(__file__).read_text(encoding="utf-8"), re.M)
     assert sorted(listed) == sorted(mine)

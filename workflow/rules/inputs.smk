@@ -15,7 +15,7 @@ def brought(dataset, table):
         return []
     raise CryotomeError(
         f"{path} does not exist, so the patients of {dataset!r} cannot be read. Put it there "
-        "(docs/colorectal.md), or set `data_root` in config/site.yaml."
+        "(docs/guides/reproduce-roth2024.md), or set `data_root` in config/site.yaml."
     )
 
 

@@ -44,7 +44,7 @@ def test_embeddings_are_floats(ganz):
 
 
 def test_a_fit_asks_for_its_copies_of_the_embeddings_and_for_its_folds(ganz):
-    """As measured (docs/performance.md): 4, 5 or 6 copies, and 120 bytes of a cell a fold."""
+    """As measured (docs/reference/performance.md): 4, 5 or 6 copies, and 120 bytes of a cell a fold."""
     size, w = estimate_embeddings_mb(ganz, "ccmct", "uni"), {"model": "uni", "scheme": "random"}
     folds = 120 * 72_845 * 5 * len(ganz.fractions("random")) / 1e6
     asked = {

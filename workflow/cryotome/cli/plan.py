@@ -210,7 +210,7 @@ def _assumed(study: Study, prices: CostModel, jobs: list[Job]) -> Iterator[str]:
         yield f"Networks run on the processor: {CORE_GFLOPS} GFLOP/s a core, assumed."
     yield (
         "core-hours: cutting, probes and starts as measured on two Xeon cores "
-        "(docs/performance.md), the rest estimated; GPU jobs keep one or two cores."
+        "(docs/reference/performance.md), the rest estimated; GPU jobs keep one or two cores."
     )
     used = {job_name(job) for job in jobs} & set(prices.rates)
     for rule, model, head in sorted(used):

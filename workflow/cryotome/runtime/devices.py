@@ -22,7 +22,7 @@ def use_threads(threads: int) -> None:
 
     A network frees and asks for the same gigabyte at every step. glibc by default hands large
     blocks back to the kernel, and the page faults of taking them anew cost about a twentieth
-    of a training (docs/performance.md).
+    of a training (docs/reference/performance.md).
     """
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)

@@ -223,7 +223,7 @@ class Study:
             if not self._has_card("models", name):
                 raise CardError(
                     f"The card of {cohort}, bags: there is no model card {name!r}. Bags are given "
-                    "by the name of the model whose features they hold (docs/add-a-model.md)."
+                    "by the name of the model whose features they hold (docs/guides/add-a-model.md)."
                 )
         if models and not {"images", "tiles"} <= set(card):
             raise CardError(

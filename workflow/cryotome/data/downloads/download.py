@@ -71,7 +71,7 @@ def _listed(
     except DownloadError as error:
         raise DownloadError(
             f"{record} cannot be listed. {error} A proxy is taken from HTTPS_PROXY; where there is "
-            f"no network, files put below {data_root} by hand are enough (docs/data.md)."
+            f"no network, files put below {data_root} by hand are enough (docs/reference/data.md)."
         ) from error
 
 

@@ -1,7 +1,7 @@
 """What one job costs: arithmetic, time, disk. Projections; what they rest on stands here.
 
 Times of networks are arithmetic over a rate. A GPU's rates are assumed; cutting, probes, the
-report and the start of a job were measured on two Xeon cores (docs/performance.md); the rest,
+report and the start of a job were measured on two Xeon cores (docs/reference/performance.md); the rest,
 which takes seconds, is estimated.
 """
 
