@@ -207,7 +207,7 @@ def models_page() -> str:
         "tests build every architecture, count, run it once and compare (`tests/core/test_cards.py`). No checkpoint was opened",
         "for this page. Licences are those of the weights; none is part of cryotome.\n",
         f"Trained by LoRA: what the head `lora` trains of it, adapters of rank {settings['rank']} and a linear layer to one logit.\n",
-        "| model | weights | licence | loader | pooling (prefix tokens) | dim | printed: authors; 001; 002 | parameters | trained by LoRA | input px | GFLOP |",
+        "| model | weights | licence | loader | pooling (prefix tokens) | dim | published size: authors; Ganz et al. 2024; Roth et al. 2024 | parameters | trained by LoRA | input px | GFLOP |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name, card in cards.items():
@@ -232,7 +232,7 @@ def models_page() -> str:
         lines.append(_row([*columns, card.get("gflops", "-")]))
     lines += [
         "\n## Transforms\n",
-        "Before normalising. A view `paper-*` does what the paper's code did (paper 001: nothing), a view `card-*` what the",
+        "Before normalising. A view `paper-*` does what the paper's code did (Ganz et al. 2024: nothing), a view `card-*` what the",
         "authors of the model say, a view `fit-*` resizes the whole patch to the model's `input`.\n",
         "| model | paper | card | mean | SD | trained at, µm/px |",
         "| --- | --- | --- | --- | --- | --- |",
