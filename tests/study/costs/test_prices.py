@@ -3,6 +3,7 @@ import yaml
 from conftest import CONFIG
 
 from cryotome.data.demo.mitoses import CELLS, SLIDES
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import (
     DEMO_CELLS,
     TILES,
@@ -19,8 +20,8 @@ from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(
-        yaml.safe_load((study_file(name, CONFIG)).read_text(encoding="utf-8")) | changes, CONFIG
+    return checked_study(
+        yaml.safe_load(study_file(name, CONFIG).read_text(encoding="utf-8")) | changes, CONFIG
     )
 
 

@@ -140,7 +140,8 @@ def refuse_foreign(bag: str) -> None:
         raise StoreError(
             f"{bag} has no passport of this workflow, which would replace it with a bag of its "
             "own. If another program made it, move its folder below `data_root` and name that "
-            "in the dataset's card, `bags: {MODEL: {folder: …}}` (docs/guides/whole-slide-images.md); else delete it."
+            "in the dataset's card, `bags: {MODEL: {folder: …}}` "
+            "(docs/guides/whole-slide-images.md); else delete it."
         )
 
 
