@@ -64,7 +64,7 @@ class Catalog:
 
     def finetuning(self, name: str) -> Card:
         """Return a recipe of finetuning."""
-        return self._card("finetunes", name)
+        return self._card("finetunings", name)
 
     def dataset(self, name: str) -> Card:
         """Return a dataset card; `{dataset}_{n}px` is another crop of its cells."""
