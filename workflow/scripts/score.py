@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cryotome.core.cards import MATCHED
 from cryotome.core.errors import StoreError
-from cryotome.core.files import atomic_write, path_field, sha256
+from cryotome.core.files import RunPath, atomic_write, sha256
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.scores import score_folds
@@ -25,7 +25,8 @@ def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> Non
                 raise
             print(f"Not scored, and not asked for: {error}", file=sys.stderr)
             continue
-        tables[path_field(path, "fraction"), int(path_field(path, "fold"))] = table
+        run = RunPath.of(path)
+        tables[run.fraction, run.fold] = table
     domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
     domain = scheme.removesuffix(MATCHED) if scheme.startswith("except_") else domain
     table = score_folds(tables, load_cells(cells), train_domain=domain)

@@ -1,4 +1,4 @@
-"""Read the keys that a path carries, as in `model=uni/head=probe/fraction=0.01/fold=3.csv`."""
+"""Files: atomic writing, hashes, and the fields that a path of results carries."""
 
 import glob
 import hashlib
@@ -7,27 +7,63 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 
-def path_field(path: Path | str, name: str) -> str:
-    """Return the value of `name=value` in a path.
+@dataclass(frozen=True)
+class RunPath:
+    """The fields of `…/{dataset}/{scheme}/view=…/model=…/head=…/fraction=…/fold=….csv`.
 
-    >>> path_field("view=paper-fp32/model=uni/head=probe/fraction=0.01/fold=3.csv", "fraction")
-    '0.01'
-    >>> path_field("view=paper-fp32/model=uni/head=probe/fraction=0.01/fold=3.csv", "fold")
-    '3'
-
-    Raises
-    ------
-    KeyError
-        The path carries no such key.
+    Splits have no model, and scores of all folds no fraction and fold: such a field is empty, and
+    `fold` is -1.
     """
-    for part in Path(path).parts:
-        if part.startswith(f"{name}="):
-            value = part.removeprefix(f"{name}=")
-            return value.removesuffix(Path(path).suffix) if part == Path(path).name else value
-    raise KeyError(f"{path} carries no key {name!r}")
+
+    dataset: str
+    scheme: str
+    view: str = ""
+    model: str = ""
+    head: str = ""
+    fraction: str = ""
+    fold: int = -1
+
+    @classmethod
+    def of(cls, path: Path | str) -> "RunPath":
+        """Return the fields of a path.
+
+        >>> RunPath.of("scores/d/random/view=paper-fp32/model=uni/head=probe.csv").row
+        'uni + probe'
+        >>> RunPath.of("splits/d/random/fraction=0.01/fold=3.csv")
+        RunPath(dataset='d', scheme='random', view='', model='', head='', fraction='0.01', fold=3)
+
+        Raises
+        ------
+        ValueError
+            The path has no such field, an unknown one, a model without head, or a fraction
+            without fold.
+        """
+        *folders, name = Path(path).parts
+        fields = takewhile(lambda part: "=" in part, [name.split(".")[0], *folders[::-1]])
+        named = dict(field.split("=", 1) for field in fields)
+        groups = ("view",), ("model", "head"), ("fraction", "fold")
+        whole = [group for group in groups if named.keys() & set(group) == set(group)]
+        if not named or sum(map(len, whole)) < len(named):
+            raise ValueError(
+                f"{path} is no path of results. They end in view=…/model=…/head=…, in "
+                "fraction=…/fold=…, or in both, below {dataset}/{scheme}."
+            )
+        dataset, scheme = ("", "", *folders, name)[: -len(named)][-2:]
+        fold = int(named.pop("fold", -1))
+        view, model, head, fraction = (
+            named.get(key, "") for key in ("view", "model", "head", "fraction")
+        )
+        return cls(dataset, scheme, view, model, head, fraction, fold)
+
+    @property
+    def row(self) -> str:
+        """The row of tables: model and head."""
+        return f"{self.model} + {self.head}"
 
 
 def leads_out(said: str) -> bool:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
+from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
 from cryotome.evaluation.statistics.clustered_auroc import (
     Influence,
@@ -26,10 +27,10 @@ def read_leaks(paths: list[Path]) -> pd.DataFrame:
     """Read the audits of splits: columns dataset, rung, and the mean share of each leak."""
     tables = []
     for path in paths:
-        dataset, scheme = path.parts[-4:-2]
-        rung = "except_*_matched" if scheme.startswith("except_") else scheme
+        run = RunPath.of(path)
+        rung = "except_*_matched" if run.scheme.startswith("except_") else run.scheme
         shares = read_csv(path).set_index("measure")["share"].reindex(LEAKS)
-        tables.append({"dataset": dataset, "rung": rung, **shares})
+        tables.append({"dataset": run.dataset, "rung": rung, **shares})
     return pd.DataFrame(tables).groupby(["dataset", "rung"], as_index=False).mean()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryotome.core.cards import MATCHED, Card
+from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
 
 KEYS = ["dataset", "model", "head"]
@@ -26,11 +27,12 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
     """
     parts = []
     for path in paths:
-        dataset, scheme, *keys = path.with_suffix("").parts[-5:]
-        named = dict(part.split("=", 1) for part in keys)
+        run = RunPath.of(path)
+        named = {"dataset": run.dataset, "scheme": run.scheme}
+        named |= {"view": run.view, "model": run.model, "head": run.head}
         part = read_csv(path)
         part = part[part["metric"] == metric]
-        parts.append(part.assign(dataset=dataset, scheme=scheme, **named))
+        parts.append(part.assign(**named))
     scores = pd.concat(parts, ignore_index=True)
     says = scores["scheme"].str  # some know the fraction 1.0 only
     whole = says.startswith(("from_", "except_")) | says.endswith(MATCHED)
