@@ -34,7 +34,7 @@ rule embed:
             on=on_gpu,
         ),
     params:
-        recipe=recipes.EMBEDDINGS,
+        recipe=step_versions.EMBEDDINGS,
         card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
@@ -72,7 +72,7 @@ rule embed_shard:
             on=on_gpu,
         ),
     params:
-        recipe=recipes.EMBEDDINGS,
+        recipe=step_versions.EMBEDDINGS,
         card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",

@@ -38,7 +38,7 @@ rule finetune_dinov2:
             on=lambda w: USES_GPU,
         ),
     params:
-        recipe=recipes.FINETUNE,
+        recipe=step_versions.FINETUNE,
         card=lambda w: without_notes(STUDY.finetuning(w.finetune)),
         base=lambda w: encoder_card(STUDY.finetuning(w.finetune)["base"]),
         model="{finetune}",

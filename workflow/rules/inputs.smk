@@ -40,7 +40,7 @@ def bags_of(w):
 @functools.cache
 def given_bags(folder, dataset):
     """Return the bags that a user brings for the slides of a cohort."""
-    return slide_lists.given_bags(folder, slides(dataset), dataset)
+    return slide_list.given_bags(folder, slides(dataset), dataset)
 
 
 def bag_folder(dataset, view, model):
@@ -67,7 +67,7 @@ def bag_folders(w):
 def replaces_nothing(*bags):
     """Return no input, once it is sure that no bag without our passport lies where a rule writes."""
     for bag in bags:
-        slide_lists.refuse_foreign(bag)
+        slide_list.refuse_foreign(bag)
     return []
 
 

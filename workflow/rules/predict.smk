@@ -107,7 +107,7 @@ rule train_endtoend:
             on=on_gpu,
         ),
     params:
-        recipe=recipes.ENDTOEND,
+        recipe=step_versions.ENDTOEND,
         card=lambda w: without_notes(STUDY.head(w.head)),
         encoder=lambda w: encoder_card(w.model),
         model="{model}",

@@ -24,7 +24,7 @@ rule make_demo_tissue:
         mem_mb=grows(2000),
         runtime=lasts(20),
     params:
-        recipe=recipes.DEMO,
+        recipe=step_versions.DEMO,
     script:
         "../scripts/make_demo_tissue.py"
 
@@ -45,7 +45,7 @@ rule split_given:
         mem_mb=grows(2000),
         runtime=lasts(15, share=2),
     params:
-        recipe=recipes.SPLITS,
+        recipe=step_versions.SPLITS,
         train="{dataset}",
         test=lambda w: PART.test,
     script:

@@ -24,7 +24,7 @@ SCHEDULER = "CRYOTOME_SCHEDULER"  # set by a profile whose jobs a scheduler plac
 class Granted(NamedTuple):
     """The most that a partition gives a job: minutes, and MB on its largest node."""
 
-    parse_minutes: float
+    minutes: float
     memory: float
 
 
@@ -111,8 +111,8 @@ def query_slurm(command: list[str]) -> tuple[str, str]:
 def parse_minutes(limit: str) -> float:
     """Return the minutes of a time as Slurm writes it.
 
-    >>> minutes("1:00:00"), minutes("7-00:00:00"), minutes("30:00"), parse_minutes("infinite")
-    (60.0, 10080.0, 30.0, inf)
+    >>> [parse_minutes(limit) for limit in ("1:00:00", "7-00:00:00", "30:00", "infinite")]
+    [60.0, 10080.0, 30.0, inf]
     """
     if not limit[:1].isdigit():
         return float("inf")
