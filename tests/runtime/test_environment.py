@@ -91,7 +91,7 @@ def test_a_job_has_no_network_and_no_token_and_the_process_gets_them_back(home, 
 
 SCRIPT = """
 import json, os
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 def main() -> None:
     from huggingface_hub import constants
@@ -99,7 +99,7 @@ def main() -> None:
 
     print(json.dumps([cache_dir(), constants.HF_HUB_OFFLINE, sorted(os.environ)]))
 
-run(main)
+run_script(main)
 """
 
 

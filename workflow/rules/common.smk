@@ -42,7 +42,7 @@ from cryotome.study.costs.resources import (
 from cryotome.data.demo.cohorts import COHORTS, cohort_slides
 from cryotome.core.errors import CryotomeError
 from cryotome.runtime.failures import RUN
-from cryotome.runtime.job import LOG_ONLY
+from cryotome.runtime.log import LOG_ONLY
 from cryotome.study.facts import page_about
 from cryotome.encoders.weights_hash import weights_hash
 from cryotome.runtime.environment import confine

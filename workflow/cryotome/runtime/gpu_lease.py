@@ -9,7 +9,6 @@ import os
 import pwd
 import re
 import stat
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryotome.core.errors import CryotomeError
+from cryotome.runtime.log import log_line
 from cryotome.runtime.watchdog import paused
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -200,19 +200,15 @@ def _wait(devices: list[str], count: int, jobs: int, folder: Path) -> dict[str, 
                 tries += 1
             if tries == 1:
                 what = f"{folder / GATE}" if at_gate else f"{count} of the GPUs {','.join(devices)}"
-                _say(f"Waiting for {what}: other jobs hold {'it' if at_gate else 'them'}.")
+                log_line(f"Waiting for {what}: other jobs hold {'it' if at_gate else 'them'}.")
             if tries == 2:
                 files = [GATE] if at_gate else [_file_of(device) for device in devices]
-                _say(f"Held by {locks.holders(files)}.")
+                log_line(f"Held by {locks.holders(files)}.")
             with paused():
                 time.sleep(PAUSE if tries else GLANCE)
         return taken
     finally:
         os.close(locks.folder)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _lease(count: int, folder: Path) -> dict[str, list[int]]:
@@ -224,7 +220,7 @@ def _lease(count: int, folder: Path) -> dict[str, list[int]]:
         taken = _wait(devices, count, jobs, folder)
     except OSError as error:
         if error.errno in NO_LOCKS:
-            _say(f"{folder} knows no locks ({error.strerror}): jobs may meet on a GPU.")
+            log_line(f"{folder} knows no locks ({error.strerror}): jobs may meet on a GPU.")
             return {device: [] for device in devices}
         raise CryotomeError(
             f"{folder} cannot hold the leases of this machine's GPUs ({error.strerror}). When "
@@ -232,7 +228,7 @@ def _lease(count: int, folder: Path) -> dict[str, list[int]]:
             f"without links in it. Or name another, the same for all jobs, by {PLACE}."
         ) from error
     shared = f", shared by up to {jobs} jobs" if jobs > 1 else ""
-    _say(f"GPU {','.join(taken)} of {','.join(devices)} is this job's{shared}.")
+    log_line(f"GPU {','.join(taken)} of {','.join(devices)} is this job's{shared}.")
     return taken
 
 

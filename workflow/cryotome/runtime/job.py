@@ -1,26 +1,24 @@
 """The one door between Snakemake and the library: `run(main)`."""
 
 import argparse
-import faulthandler
 import inspect
 import json
 import os
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from cryotome.core.errors import CryotomeError
-from cryotome.core.redact import without_secrets
 from cryotome.runtime import ledger
 from cryotome.runtime.environment import confined
-from cryotome.runtime.failures import ENDING, KEPT, is_user_error, reason, record_failure
+from cryotome.runtime.failures import is_user_error, reason, record_failure
 from cryotome.runtime.gpu_lease import leased
 from cryotome.runtime.interpreter import restart_in_utf8
-from cryotome.runtime.watchdog import LOG, watchdog
+from cryotome.runtime.log import logged
+from cryotome.runtime.watchdog import watchdog
 
 # Where things lie and what computes them: never part of a rule, so that it reruns nothing.
 SITE = {
@@ -28,42 +26,11 @@ SITE = {
     "weights_dir": "CRYOTOME_WEIGHTS_DIR",
     "device": "CRYOTOME_DEVICE",
 }
-NEXT = "-- another attempt --"
-LOG_ONLY = "CRYOTOME_LOG_ONLY"  # set where a view of the run draws on the terminal
 
 
 def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
     """Return the site's arguments, from environment variables that the workflow sets."""
     return {name: os.environ[SITE[name]] for name in wanted if os.environ.get(SITE.get(name, ""))}
-
-
-class _Tee:
-    """Write to the log and to the terminal, so that progress is seen and kept.
-
-    Not to the terminal where a view such as `--logger rich` draws there.
-
-    Bars redraw their line on a terminal; elsewhere each state is a line of its own.
-    """
-
-    def __init__(self, log: TextIO, terminal: TextIO) -> None:
-        self.log, self.terminal = log, terminal
-
-    def write(self, text: str) -> int:
-        text = without_secrets(text)
-        lines = text.replace("\r", "\n")
-        with suppress(OSError):  # a full disk: no work is lost for want of a log
-            self.log.write(lines)
-        if LOG_ONLY in os.environ:
-            return len(text)
-        return self.terminal.write(text if self.isatty() else lines)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            self.log.flush()
-        self.terminal.flush()
-
-    def isatty(self) -> bool:
-        return self.terminal.isatty()
 
 
 def parse_argument(value: Any, annotation: Any) -> Any:
@@ -137,7 +104,7 @@ def run_script(main: Callable[..., None]) -> None:
             main(**_from_command_line(main, wanted))
         return
     path, keys = Path(job.log[0]), dict(job.wildcards.items())
-    with _logging(path) as log:
+    with logged(path) as log:
         try:
             gpus = job.resources.get("gpu", 0)
             about = path, job.rule, keys
@@ -158,46 +125,3 @@ def run_script(main: Callable[..., None]) -> None:
             said = f"\n{type(error).__name__}: {reason(error)}\n"
             print(said if is_user_error(error) else traceback.format_exc(), file=sys.stderr)
             sys.exit(1)
-
-
-def _open(path: Path) -> TextIO:
-    """Open a log anew, or behind those of attempts that failed since the last success."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept, failed = path.with_suffix(KEPT), path.with_suffix(ENDING).exists()
-    if not failed:
-        path.unlink(missing_ok=True)
-        kept.unlink(missing_ok=True)
-    with suppress(OSError):  # both are there, or neither
-        os.link(kept, path)
-    log = open(path, "a", encoding="utf-8")  # noqa: SIM115
-    with suppress(OSError):  # it is, or the file system has no links
-        os.link(path, kept)
-    if failed:
-        log.write(f"{NEXT}\n")
-    return log
-
-
-@contextmanager
-def _logging(path: Path) -> Iterator[TextIO]:
-    """Let standard error go to a log as well, and the stacks of a native crash."""
-    try:
-        log = _open(path)
-    except OSError as error:
-        sys.exit(reason(error))
-    crashes = not faulthandler.is_enabled()
-    if crashes:
-        faulthandler.enable(log)
-    os.environ[LOG] = str(path.absolute())
-    sys.stderr = _Tee(log, sys.__stderr__)  # type: ignore[assignment,arg-type]
-    try:
-        yield log
-    finally:
-        sys.stderr = sys.__stderr__
-        del os.environ[LOG]
-        if not path.with_suffix(ENDING).exists():
-            with suppress(OSError):
-                path.with_suffix(KEPT).unlink(missing_ok=True)
-        if crashes:
-            faulthandler.disable()
-        with suppress(OSError):  # as above
-            log.close()

@@ -20,12 +20,12 @@ import numpy as np
 from cryotome.core.errors import StoreError, blame_place
 from cryotome.core.files import atomic_write
 from cryotome.core.store import LAYOUT, SUMS, UNREADABLE, finalise_store, open_hdf5, row_checksums
+from cryotome.runtime.log import log_line
 from cryotome.runtime.worker_lock import (
     AT_WORK,
     JOURNAL,
     LINE,
     STORE,
-    _say,
     claim_partial_folder,
     clear,
     only_worker,
@@ -70,7 +70,7 @@ class ResumableStore:
         self._journal = open(folder / JOURNAL, "a", encoding="utf-8")  # noqa: SIM115
         self._turn = Lock()
         if self.finished:
-            _say(f"{folder}: going on after {self.finished:,} of {self.shape[0]:,} rows.")
+            log_line(f"{folder}: going on after {self.finished:,} of {self.shape[0]:,} rows.")
 
     def _read_journal(self) -> dict[int, str]:
         done: dict[int, str] = {}

@@ -4,23 +4,19 @@ import fcntl
 import json
 import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from cryotome.core.files import atomic_write
+from cryotome.runtime.log import log_line
 from cryotome.runtime.watchdog import paused
 
 LINE = re.compile(rb"(\d+) (\d+) (\d+) ([ -~]*)")  # first row, rows, checksum, stamp
 
 
 AT_WORK = "at_work"  # lies there while a process works, and when it was killed
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -48,11 +44,11 @@ def _locked(folder: Path) -> IO[str]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say(f"{folder}: another process works on this; waiting for it to end.")
+            log_line(f"{folder}: another process works on this; waiting for it to end.")
             with paused():
                 fcntl.flock(lock, fcntl.LOCK_EX)
     except OSError as error:  # some shared file systems have no locks
-        _say(f"{folder} cannot be locked ({error}); see that no second run works on it.")
+        log_line(f"{folder} cannot be locked ({error}); see that no second run works on it.")
     return lock
 
 
@@ -78,7 +74,7 @@ def claim_partial_folder(folder: Path, passport: dict[str, Any]) -> bool:
         if old.name != LOCK:
             old.unlink()
             if old == path:
-                _say(f"{folder} was begun from other inputs or settings; beginning anew.")
+                log_line(f"{folder} was begun from other inputs or settings; beginning anew.")
     with atomic_write(path) as beside:
         beside.write_text(mine, encoding="utf-8")
     return False
