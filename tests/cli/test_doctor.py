@@ -11,7 +11,7 @@ from tests.cli.test_machine import cluster
 from tests.encoders.test_weights import server  # noqa: F401 — a local hub
 
 from cryotome.cli import doctor
-from cryotome.cli.machine import MEND, OK
+from cryotome.cli.machine import FIX, OK
 from cryotome.core.cards import load_card
 from cryotome.study.costs.prices import Job
 from cryotome.study.site import Site, resolve_site
@@ -60,7 +60,7 @@ def hub(monkeypatch, tmp_path, server):  # noqa: F811
 def test_the_demo_needs_nothing_that_a_machine_with_the_requirements_lacks(clone, capsys):
     done = doctor.main("demo")
     lines = capsys.readouterr().out.splitlines()
-    mended = [line for line in lines if line.startswith("MEND") and "versions: " not in line]
+    mended = [line for line in lines if line.startswith("FIX") and "versions: " not in line]
     assert mended == []
     assert done == ("Study 'demo' can run." in lines)
     for word in (
@@ -82,7 +82,7 @@ def test_the_demo_needs_nothing_that_a_machine_with_the_requirements_lacks(clone
 def test_what_a_real_study_lacks_is_listed_and_the_exit_says_so(clone, capsys, hub):
     assert doctor.main("ganz2024") is False
     said = capsys.readouterr().out
-    assert "MEND  weights of uni [gated]: HF_TOKEN is not set, and the hub lets you have it" in said
+    assert "FIX  weights of uni [gated]: HF_TOKEN is not set, and the hub lets you have it" in said
     assert "`make weights MODELS=phikon` where there is network" in said
     assert (
         "dataset ccmct: data/ccmct/MITOS_WSI_CCMCT_ODAEL.sqlite and data/ccmct/images lack: `make data STUDY=ganz2024`"
@@ -111,7 +111,7 @@ def test_the_hub_is_asked_for_gated_weights_and_no_token_is_shown(
     if token:
         os.environ["HF_TOKEN"] = token
     found = doctor.check_weights(gated(repository), "mine", tmp_path)
-    assert (found.mark, said in found.text) == (MEND, True), found.text
+    assert (found.mark, said in found.text) == (FIX, True), found.text
     if "absent" not in repository:
         assert ("a token is set" if token else "HF_TOKEN is not set") in found.text
     assert "secret" not in found.text
@@ -144,7 +144,7 @@ def test_real_annotations_without_their_images_say_which_is_missing(shared, tmp_
     shutil.copy(shared / "midogpp" / "MIDOG++.json", tmp_path / "midogpp")
     ganz = study("ganz2024", datasets=["midogpp"])
     found = doctor.check_dataset(ganz, at(tmp_path), "midogpp")
-    assert found.mark == MEND
+    assert found.mark == FIX
     assert "26,286 cells as expected, 0 of 503 images, first missing 001.tiff" in found.text
 
 
@@ -152,7 +152,7 @@ def test_broken_annotations_are_said_in_the_readers_words(tmp_path):
     (tmp_path / "midogpp" / "images").mkdir(parents=True)
     (tmp_path / "midogpp" / "MIDOG++.json").write_text("<html>sign in</html>", encoding="utf-8")
     found = doctor.check_dataset(study("ganz2024", datasets=["midogpp"]), at(tmp_path), "midogpp")
-    assert (found.mark, "it begins with" in found.text) == (MEND, True)
+    assert (found.mark, "it begins with" in found.text) == (FIX, True)
 
 
 def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
@@ -162,7 +162,7 @@ def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: few)
     monkeypatch.setattr(doctor, "RESULTS", tmp_path / "results")
     (found,) = doctor.check_disk(ganz, site, jobs)
-    assert found.mark == MEND  # 20.7 of patches, 16.2 in passing, 18.3 of weights, 71 of data
+    assert found.mark == FIX  # 20.7 of patches, 16.2 in passing, 18.3 of weights, 71 of data
     assert "100 GB free for 126.2 GB still to come (" in found.text
     assert "results 36.9 GB, " in found.text
     few = few._replace(free=10**12)
@@ -195,7 +195,7 @@ def test_a_cohort_whose_card_expects_nothing_is_counted_and_planned(shared, tmp_
 def test_a_cohort_is_counted_and_a_slide_of_it_opened(shared, tmp_path):
     roth = study("roth2024")
     said = doctor.check_dataset(roth, at(tmp_path), "tcga_crc")
-    assert (said.mark, "make data STUDY=roth2024" in said.text) == (MEND, True)
+    assert (said.mark, "make data STUDY=roth2024" in said.text) == (FIX, True)
     (tmp_path / "msi_labels").symlink_to(shared / "msi_labels")
     slides = tmp_path / "tcga_crc" / "slides"
     slides.mkdir(parents=True)

@@ -47,14 +47,21 @@ from cryotome.study.facts import page_about
 from cryotome.encoders.weights_hash import weights_hash
 from cryotome.runtime.environment import confine
 from cryotome.evaluation.clinical.regions import areas_of
-from cryotome.study.site import PLAN, print_study_summary, annotation_file, folder_of, require_images, resolve_site
+from cryotome.study.site import (
+    PLAN,
+    print_study_summary,
+    annotation_file,
+    folder_of,
+    require_images,
+)
+from cryotome.study.load import study_of
 from cryotome.data.file_names import WILDCARD
 from cryotome.study.schemes import strictest_scheme
-from cryotome.study.study import PRODUCTS, SHARED, WHOLE, Study
+from cryotome.study.study import PRODUCTS, SHARED, WHOLE
 
 confine(os.environ)  # the jobs inherit it, before their first import
-SITE = resolve_site(config, BASE / "config")
-STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
+STUDY, SITE = study_of(config, BASE / "config", tuple(map(str, workflow.configfiles)))
+os.environ.update(SITE.environment)
 
 if workflow.is_main_process:
     os.environ[RUN] = uuid.uuid4().hex  # its jobs inherit it

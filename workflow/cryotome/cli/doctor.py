@@ -1,6 +1,6 @@
 """Look whether a study can run here, a line each: `python -m cryotome.cli.doctor ganz2024`.
 
-`ok` is in order, `MEND` says what to do, `--` is not needed by this study. Nothing is changed,
+`ok` is in order, `FIX` says what to do, `--` is not needed by this study. Nothing is changed,
 nothing is downloaded, and no token is shown.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryotome.cli.machine import (
-    MEND,
+    FIX,
     OK,
     Check,
     ask_slurm,
@@ -26,7 +26,7 @@ from cryotome.cli.machine import (
     check_torch,
 )
 from cryotome.cli.plan import missing_downloads, planned_jobs, uses_gpu
-from cryotome.core.cards import Card, below, read_yaml
+from cryotome.core.cards import Card, below
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.data.cells import read_cells
 from cryotome.data.cohorts import check_counts as check_labels
@@ -35,9 +35,10 @@ from cryotome.data.images import find_image, microns_per_pixel, open_image
 from cryotome.data.slides.slide_list import given_bags, labelled_slides, slide_files
 from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices
-from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.interpreter import run_program
 from cryotome.study.costs.prices import CostModel, Job
-from cryotome.study.site import RESULTS, Site, check_writable, folder_of, resolve_site
+from cryotome.study.load import CONFIG, config_file, load_study
+from cryotome.study.site import RESULTS, Site, check_writable, folder_of
 from cryotome.study.study import Study
 
 PATIENCE = 5  # s that the hub may take to answer
@@ -61,7 +62,7 @@ def check_disk(study: Study, site: Site, jobs: list[Job]) -> Iterator[Check]:
         names = ", ".join(f"{place} {wanted[place] / 1e9:,.1f} GB" for place in group)
         text = f"disk: {free:,.0f} GB free for {needed:,.1f} GB still to come ({names})"
         short = "make room, or let the folders be links to a larger disk"
-        yield Check(MEND, f"{text}: {short}") if needed > free else Check(OK, text)
+        yield Check(FIX, f"{text}: {short}") if needed > free else Check(OK, text)
 
 
 def _standing(place: Path) -> Path:
@@ -75,8 +76,8 @@ def check_weights(card: Card, name: str, weights_dir: Path) -> Check:
         return Check(OK, f"weights of {name}: {find_weights(card, name, weights_dir)}")
     except WeightsError as error:
         if card["weights"].get("gated") and "hub" in card["weights"]:
-            return Check(MEND, f"weights of {name} [gated]: {_gate(card['weights'], name)}")
-        return Check(MEND, str(error))
+            return Check(FIX, f"weights of {name} [gated]: {_gate(card['weights'], name)}")
+        return Check(FIX, str(error))
 
 
 def _gate(weights: Card, name: str) -> str:
@@ -120,7 +121,7 @@ def check_dataset(study: Study, site: Site, name: str) -> Check:
     lacking = [root / card[key] for key in ("annotations", "images")
                if key in card and not (root / card[key]).exists()]  # fmt: skip
     if lacking:
-        return Check(MEND, f"dataset {name}: {' and '.join(map(str, lacking))} lack: {way}")
+        return Check(FIX, f"dataset {name}: {' and '.join(map(str, lacking))} lack: {way}")
     annotations = below(root, card["annotations"]) if "annotations" in card else None
     try:
         cells = read_cells(annotations, below(root, card["images"]), card, name)
@@ -131,10 +132,10 @@ def check_dataset(study: Study, site: Site, name: str) -> Check:
         counted = f"{len(cells):,} cells{' as expected' * ('expect' in card)}, "
         counted += f"{len(wanted) - len(gone):,} of {len(wanted):,} images"
         if gone:
-            return Check(MEND, f"dataset {name}: {counted}, first missing {gone[0]}: {way}")
+            return Check(FIX, f"dataset {name}: {counted}, first missing {gone[0]}: {way}")
         return Check(OK, f"dataset {name}: {counted}; {_opened(next(iter(wanted.values())), card)}")
     except CryotomeError as error:
-        return Check(MEND, f"dataset {name}: {error}")
+        return Check(FIX, f"dataset {name}: {error}")
 
 
 def check_cohort(study: Study, site: Site, name: str) -> Check:
@@ -156,7 +157,7 @@ def check_cohort(study: Study, site: Site, name: str) -> Check:
             return Check(OK, f"dataset {name}: {counted}")
         image = open_image(Path(next(path for path in map(files.__getitem__, mine) if path)))
     except (CryotomeError, StopIteration) as error:
-        return Check(MEND, f"dataset {name}: {error or 'none of its slides is on disk'}")
+        return Check(FIX, f"dataset {name}: {error or 'none of its slides is on disk'}")
     mpp = f"{image.mpp:.3f} µm/px" if image.mpp else "no µm/px"
     return Check(
         OK,
@@ -192,7 +193,7 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
         device = ["device=job"] if uses_gpu(study, site) else []
         yield from check_disk(study, site, planned_jobs(config, *device))
     except CryotomeError as error:
-        yield Check(MEND, str(error))
+        yield Check(FIX, str(error))
     for model in study.models:
         card = study.model(model)
         if has_weights_file(card):
@@ -204,28 +205,22 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
         yield check_memory_of_jobs()
 
 
-def main(name: str, folder: Path = Path("config")) -> bool:
+def main(name: str, folder: Path = CONFIG) -> bool:
     """Look at everything that the study in `config/{name}.yaml` needs, and print it.
 
     Returns
     -------
     whether nothing is to be mended
     """
-    config = folder / f"{'config' if name == 'demo' else name}.yaml"
-    site = resolve_site(read_yaml(config), folder)
-    study = Study(site.study, folder, files=(str(config),))
+    study, site = load_study(name, folder)
     marks = []
-    for finding in run_checks(study, site, config):
+    for finding in run_checks(study, site, config_file(name, folder)):
         print(finding, flush=True)
         marks.append(finding.mark)
-    mend = marks.count(MEND)
+    mend = marks.count(FIX)
     print(f"{mend} to mend for study {study.name!r}." if mend else f"Study {study.name!r} can run.")
     return not mend
 
 
 if __name__ == "__main__":
-    restart_in_utf8()
-    try:
-        sys.exit(0 if main(sys.argv[1]) else 1)
-    except CryotomeError as error:
-        sys.exit(str(error))
+    run_program(lambda: main(sys.argv[1]))

@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from cryotome.runtime.slurm import Cluster, query_slurm
 
-OK, MEND, IDLE = "ok", "MEND", "--"  # in order; to be mended; not needed here
+OK, FIX, IDLE = "ok", "FIX", "--"  # in order; to be mended; not needed here
 PYTHON = (3, 11)
 # the oldest driver on Linux for each CUDA, by NVIDIA's table of minor version compatibility
 DRIVERS = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
@@ -41,7 +41,7 @@ def check_python() -> Check:
     mine = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < PYTHON:
         wanted = ".".join(map(str, PYTHON))
-        return Check(MEND, f"Python {mine}: delete .venv and run `make install PYTHON=…` with "
+        return Check(FIX, f"Python {mine}: delete .venv and run `make install PYTHON=…` with "
                              f"Python {wanted} or newer")  # fmt: skip
     return Check(OK, f"Python {mine}")
 
@@ -58,7 +58,7 @@ def check_requirements(path: Path) -> Check:
             differing.append(f"{one.name} {found or 'missing'} instead of {one.specifier}")
     if differing:
         return Check(
-            MEND,
+            FIX,
             f"versions: {len(differing)} of {len(mine)} differ from {path.name}: "
             f"{', '.join(differing)}. Delete .venv/installed and `make install`",
         )
@@ -81,9 +81,9 @@ def check_torch() -> Check:
         import torchvision.ops  # noqa: F401 — loads its compiled part, which fits one torch only
     except (ImportError, OSError, RuntimeError) as error:
         said = str(error).splitlines()[0]
-        return Check(MEND, f"{pair} do not load together ({said}): `make install` afresh")
+        return Check(FIX, f"{pair} do not load together ({said}): `make install` afresh")
     if not wanted.contains(version("torch"), prereleases=True):
-        return Check(MEND, f"{pair}: torchvision wants torch {wanted}: `make install` afresh")
+        return Check(FIX, f"{pair}: torchvision wants torch {wanted}: `make install` afresh")
     return Check(OK, f"{pair}; torch built for {_build()}")
 
 
@@ -118,12 +118,12 @@ def check_gpu(devices: int, *, needed: bool) -> Iterator[Check]:
         available = torch.cuda.is_available()
     if not said and not devices and not available:
         way = "run with --profile slurm, or on a machine with a GPU; --config device=cpu insists"
-        found = Check(MEND, f"GPU: none here ({why}): {way}")
+        found = Check(FIX, f"GPU: none here ({why}): {way}")
     elif why:
-        found = Check(MEND, f"GPU: {devices} in /dev, but {why}: install or load its driver")
+        found = Check(FIX, f"GPU: {devices} in /dev, but {why}: install or load its driver")
     else:
         found = assess_gpu(said, torch.version.cuda, available=available)
-    if found.mark == MEND and not needed:
+    if found.mark == FIX and not needed:
         found = Check(IDLE, f"{found.text} (the study can do without)")
     yield found
     yield _bf16(available)
@@ -145,16 +145,16 @@ def assess_gpu(said: str, cuda: str | None, *, available: bool) -> Check:
     driver, gpus = rows[0][0], "; ".join(f"{name}, {memory}" for _, name, memory in rows)
     found = f"GPU: {gpus}; driver {driver}"
     if cuda is None:
-        return Check(MEND, f"{found}, but torch is built for the processor alone: delete .venv "
+        return Check(FIX, f"{found}, but torch is built for the processor alone: delete .venv "
                              "and `make install`, which takes the CUDA build on Linux")  # fmt: skip
     least = DRIVERS.get(cuda.split(".")[0])
     if least and Version(driver) < Version(least):
         return Check(
-            MEND, f"{found}, older than {least}, which torch's CUDA {cuda} needs: update the driver"
+            FIX, f"{found}, older than {least}, which torch's CUDA {cuda} needs: update the driver"
         )
     if not available:
         return Check(
-            MEND,
+            FIX,
             f"{found}, torch for CUDA {cuda}, and yet torch sees no GPU: look at "
             f"CUDA_VISIBLE_DEVICES ({os.environ.get('CUDA_VISIBLE_DEVICES', 'not set')}) and at "
             "the permissions of /dev/nvidia*",
@@ -182,7 +182,7 @@ def check_locks(folder: Path) -> Check:
         try:
             first.rename(second)
         except OSError as error:
-            return Check(MEND, f"{folder.resolve()} does not rename ({error.strerror}): "
+            return Check(FIX, f"{folder.resolve()} does not rename ({error.strerror}): "
                                  f"let {folder} be a link to another file system")  # fmt: skip
         with second.open("r+b") as one, second.open("r+b") as other:  # NFS asks for writing
             try:
@@ -194,7 +194,7 @@ def check_locks(folder: Path) -> Check:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 return Check(OK, f"{folder}: may be written; locks and renames work")
-    return Check(MEND, f"{folder.resolve()}: two processes get one lock: let {folder} be a link "
+    return Check(FIX, f"{folder.resolve()}: two processes get one lock: let {folder} be a link "
                          "to another file system")  # fmt: skip
 
 
@@ -225,7 +225,7 @@ def check_slurm(rows: list[list[str]], why: str, cluster: Cluster) -> Check:
     chosen = [name for name in said.split(",") if name]
     for name in chosen:
         if names.get(name) != "up":
-            return Check(MEND, f"{text}; partition {name!r} is not up or not there: another one")
+            return Check(FIX, f"{text}; partition {name!r} is not up or not there: another one")
     default = next((name[:-1] for name, *_ in rows if name.endswith("*")), "none")
     text += f"; jobs go to {' and '.join(chosen) or f'the default ({default})'}"
     return Check(OK, text + f", account {cluster.account or 'the default'}")
@@ -242,4 +242,4 @@ def check_memory_of_jobs() -> Check:
     text = f"Slurm: no accounting; squeue remembers ended jobs for {age[1]} s"
     if int(age[1]) >= REMEMBERED:
         return Check(OK, text)
-    return Check(MEND, f"{text}: too short to be seen; ask for MinJobAge={REMEMBERED} or more")
+    return Check(FIX, f"{text}: too short to be seen; ask for MinJobAge={REMEMBERED} or more")

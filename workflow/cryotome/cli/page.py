@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-from cryotome.core.cards import read_yaml
-from cryotome.core.errors import CryotomeError
 from cryotome.report.after_failure import refresh_partial_tables
 from cryotome.report.page.page import write_page
-from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.interpreter import run_program
 from cryotome.study.facts import page_about
-from cryotome.study.site import RESULTS, resolve_site
+from cryotome.study.load import CONFIG, load_study
+from cryotome.study.site import RESULTS
 from cryotome.study.study import Study
 
 
@@ -44,10 +43,9 @@ def write_partial_page(study: Study, results: Path, *, say: Callable[..., None])
     return page
 
 
-def main(name: str, folder: Path = Path("config"), results: Path = RESULTS) -> Path:
+def main(name: str, folder: Path = CONFIG, results: Path = RESULTS) -> Path:
     """Write the page of the study in `config/{name}.yaml` from what lies on disk."""
-    config = folder / f"{'config' if name == 'demo' else name}.yaml"
-    study = Study(resolve_site(read_yaml(config), folder).study, folder, files=(str(config),))
+    study, _ = load_study(name, folder)
     (results / "studies" / study.name).mkdir(parents=True, exist_ok=True)
     refresh_partial_tables(
         study, crossed_files(study, results, folder), results / "logs", always=True
@@ -56,8 +54,4 @@ def main(name: str, folder: Path = Path("config"), results: Path = RESULTS) -> P
 
 
 if __name__ == "__main__":
-    restart_in_utf8()
-    try:
-        main(sys.argv[1])
-    except CryotomeError as error:
-        sys.exit(str(error))
+    run_program(lambda: main(sys.argv[1]))

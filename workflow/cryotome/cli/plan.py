@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.encoders.weights import candidate_paths, find_weights, has_weights_file
-from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.interpreter import run_program
 from cryotome.study.costs.prices import (
     CORE_GFLOPS,
     EMBEDDING,
@@ -30,7 +29,8 @@ from cryotome.study.costs.prices import (
     gflop_of,
     job_name,
 )
-from cryotome.study.site import PLAN, RESULTS, Site, resolve_site
+from cryotome.study.load import CONFIG, config_file, load_study
+from cryotome.study.site import PLAN, RESULTS, Site
 from cryotome.study.study import UNKNOWN_PATIENTS, Study
 
 # no two threads of a processor compute faster, and no GPU slower: GFLOP/s
@@ -247,18 +247,12 @@ def plan(study: Study, site: Site, jobs: list[Job]) -> str:
     return "\n".join(lines)
 
 
-def main(name: str, folder: Path = Path("config")) -> None:
+def main(name: str, folder: Path = CONFIG) -> None:
     """Plan the study in `config/{name}.yaml`, `demo` for the default, and print what it takes."""
-    path = folder / f"{'config' if name == 'demo' else name}.yaml"
-    site = resolve_site(read_yaml(path), folder)
-    study = Study(site.study, folder, files=(str(path),))
+    study, site = load_study(name, folder)
     device = ["device=job"] if uses_gpu(study, site) else []
-    print(plan(study, site, planned_jobs(path, *device)))
+    print(plan(study, site, planned_jobs(config_file(name, folder), *device)))
 
 
 if __name__ == "__main__":
-    restart_in_utf8()
-    try:
-        main(sys.argv[1])
-    except CryotomeError as error:
-        sys.exit(str(error))
+    run_program(lambda: main(sys.argv[1]))

@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from cryotome.cli.plan import planned_jobs, uses_gpu
-from cryotome.core.cards import read_yaml
-from cryotome.core.errors import CryotomeError
 from cryotome.runtime.failures import KEPT, Failure, by_kind, described, failures
-from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.interpreter import run_program
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.runtime.watchdog import patience
 from cryotome.study.costs.prices import THREADS, CostModel, Job
-from cryotome.study.site import RESULTS, resolve_site
+from cryotome.study.load import CONFIG, config_file, load_study
+from cryotome.study.site import RESULTS
 from cryotome.study.study import Study
 
 DONE, RUNNING, LOST, TO_DO = "done", "running", "failed", "to do"
@@ -266,26 +265,21 @@ def report(study: Study, standing: Progress, prices: CostModel, *, locked: bool)
     return "\n".join(lines)
 
 
-def main(name: str, folder: Path = Path("config")) -> None:
+def main(name: str, folder: Path = CONFIG) -> None:
     """Say how far the study in `config/{name}.yaml` is, `demo` for the default."""
-    path = folder / f"{'config' if name == 'demo' else name}.yaml"
-    site = resolve_site(read_yaml(path), folder)
-    study = Study(site.study, folder, files=(str(path),))
+    study, site = load_study(name, folder)
     on_gpu = uses_gpu(study, site)
     device = ["device=job"] if on_gpu else []
     print("Asking Snakemake what is made and what is not …", file=sys.stderr, flush=True)
     asked = datetime.now(UTC)
     with ThreadPoolExecutor(2) as pool:
         every, planned = pool.map(
-            lambda flags: planned_jobs(path, *device, flags=flags), [("--forceall",), ()]
+            lambda flags: planned_jobs(config_file(name, folder), *device, flags=flags),
+            [("--forceall",), ()],
         )
     standing = measure_progress(every, planned, read_past(RESULTS), asked)
     print(report(study, standing, CostModel(study, on_gpu), locked=any(LOCKS.glob("*"))))
 
 
 if __name__ == "__main__":
-    restart_in_utf8()
-    try:
-        main(sys.argv[1])
-    except CryotomeError as error:
-        sys.exit(str(error))
+    run_program(lambda: main(sys.argv[1]))

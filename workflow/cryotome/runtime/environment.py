@@ -28,6 +28,12 @@ CACHES = {
 OFFLINE = dict.fromkeys(("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE"), "1")
 OFFLINE |= {"HF_HUB_DISABLE_IMPLICIT_TOKEN": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
 OTHERS_WRITE = 0o022
+# an argument of scripts to its variable: never part of a rule, so that it reruns nothing
+SITE = {
+    "data_root": "CRYOTOME_DATA_ROOT",
+    "weights_dir": "CRYOTOME_WEIGHTS_DIR",
+    "device": "CRYOTOME_DEVICE",
+}
 
 
 def own_folder(path: Path) -> Path:

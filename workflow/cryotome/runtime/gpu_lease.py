@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryotome.core.errors import CryotomeError
+from cryotome.runtime.environment import SITE
 from cryotome.runtime.log import log_line
 from cryotome.runtime.watchdog import paused
 
@@ -252,7 +253,7 @@ def leased(count: int, folder: Path | None = None) -> Iterator[None]:
     CryotomeError
         Something else lies where the locks should be, or others may remove them.
     """
-    if os.environ.get("CRYOTOME_DEVICE") == "job":
+    if os.environ.get(SITE["device"]) == "job":
         yield
         return
     before = os.environ.get(VISIBLE)

@@ -3,7 +3,9 @@
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from cryotome.core.errors import CryotomeError
 
@@ -58,3 +60,15 @@ def quote_executable() -> None:
     Only for a program that starts Python through a shell alone.
     """
     sys.executable = shlex.quote(sys.executable)
+
+
+def run_program(main: Callable[[], object]) -> NoReturn:
+    """Run a program of the command line in UTF-8 mode, and end it.
+
+    The exit code is 1 where `main` returns False. A `CryotomeError` prints its sentence alone.
+    """
+    restart_in_utf8()
+    try:
+        sys.exit(int(main() is False))
+    except CryotomeError as error:
+        sys.exit(str(error))

@@ -13,19 +13,12 @@ from typing import Any
 
 from cryotome.core.errors import CryotomeError
 from cryotome.runtime import ledger
-from cryotome.runtime.environment import confined
+from cryotome.runtime.environment import SITE, confined
 from cryotome.runtime.failures import is_user_error, reason, record_failure
 from cryotome.runtime.gpu_lease import leased
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.runtime.log import logged
 from cryotome.runtime.watchdog import watchdog
-
-# Where things lie and what computes them: never part of a rule, so that it reruns nothing.
-SITE = {
-    "data_root": "CRYOTOME_DATA_ROOT",
-    "weights_dir": "CRYOTOME_WEIGHTS_DIR",
-    "device": "CRYOTOME_DEVICE",
-}
 
 
 def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
