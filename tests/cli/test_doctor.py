@@ -1,4 +1,3 @@
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,8 @@ TOKEN = "hf_" + "secret" * 6
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch):
-    monkeypatch.setattr(os, "environ", dict(os.environ))
     for name in ("CRYOTOME_DATA_ROOT", "CRYOTOME_WEIGHTS_DIR", "CRYOTOME_DEVICE", "HF_TOKEN"):
-        os.environ.pop(name, None)
+        monkeypatch.delenv(name, raising=False)
 
 
 def study(name: str, **changes: object) -> Study:
@@ -106,10 +104,10 @@ def gated(hub: str, file: str = "model.bin") -> dict:
 )  # fmt: skip
 @pytest.mark.parametrize("token", ["", TOKEN])
 def test_the_hub_is_asked_for_gated_weights_and_no_token_is_shown(
-    hub, tmp_path, repository, said, token
+    hub, tmp_path, monkeypatch, repository, said, token
 ):
     if token:
-        os.environ["HF_TOKEN"] = token
+        monkeypatch.setenv("HF_TOKEN", token)
     found = doctor.check_weights(gated(repository), "mine", tmp_path)
     assert (found.mark, said in found.text) == (FIX, True), found.text
     if "absent" not in repository:

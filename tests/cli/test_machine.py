@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from cryotome.cli import machine
-from cryotome.cli.machine import IDLE, FIX, OK
+from cryotome.cli.machine import FIX, IDLE, OK
 from cryotome.runtime.slurm import Cluster
 
 SMI = "570.86.10, NVIDIA H100 80GB HBM3, 81559 MiB\n570.86.10, NVIDIA L4, 23034 MiB\n"

@@ -1,4 +1,3 @@
-import os
 import re
 from collections import Counter
 from dataclasses import replace
@@ -19,9 +18,8 @@ from cryotome.study.study import Study
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch):
-    monkeypatch.setattr(os, "environ", dict(os.environ))
     for name in ("CRYOTOME_DATA_ROOT", "CRYOTOME_WEIGHTS_DIR", "CRYOTOME_DEVICE"):
-        os.environ.pop(name, None)
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +171,7 @@ def test_no_rate_is_learnt_that_no_gpu_has(tmp_path):
 def test_a_profile_of_the_user_changes_no_plan(clone, tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text("quiet: rules\n", encoding="utf-8")
     monkeypatch.chdir(clone)
-    os.environ["SNAKEMAKE_PROFILE"] = str(tmp_path)
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", str(tmp_path))
     assert len(plan.planned_jobs(Path("config/config.yaml"))) > 80
 
 

@@ -25,7 +25,7 @@ PLAIN = {
 WORK = """
 import time
 from types import SimpleNamespace
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 def main() -> None:
     print("at work", flush=True)
@@ -35,13 +35,8 @@ none = {"input": {}, "output": {}, "params": {}, "resources": {}}
 wildcards = {"dataset": "tiny", "scheme": "random", "fraction": "1.0", "fold": "0"}
 log = "results/logs/split/tiny.random.fraction=1.0.fold=0.log"
 snakemake = SimpleNamespace(rule="split", threads=1, log=[log], wildcards=wildcards, **none)
-run(main)
+run_script(main)
 """
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch):
-    monkeypatch.setattr(os, "environ", dict(os.environ))
 
 
 def made(ended: str, *, ago: float = 0.0, wall: float = 10.0) -> dict:

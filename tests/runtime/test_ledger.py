@@ -16,7 +16,7 @@ import os, signal, sys, time
 from types import SimpleNamespace
 from cryotome.runtime import ledger
 from cryotome.core.errors import CryotomeError
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 def main() -> None:
     {does}
@@ -24,7 +24,7 @@ def main() -> None:
 none = {{"input": {{}}, "output": {{}}, "params": {{}}, "resources": {{}}}}
 log = "results/logs/embed/d.uni.log"
 snakemake = SimpleNamespace(rule="embed", threads=2, log=[log], wildcards={{"model": "uni"}}, **none)
-run(main)
+run_script(main)
 """
 LEDGER = "results/ledger/embed/d.uni.jsonl"
 
