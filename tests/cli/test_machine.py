@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from cryotome.cli import machine
-from cryotome.cli.machine import FIX, IDLE, OK
+from cryotome.cli.machine import FIX, NOT_NEEDED, OK
 from cryotome.runtime.slurm import Cluster
 
 SMI = "570.86.10, NVIDIA H100 80GB HBM3, 81559 MiB\n570.86.10, NVIDIA L4, 23034 MiB\n"
@@ -77,7 +77,7 @@ def test_a_machine_without_a_gpu_needs_one_or_does_not(only):
     assert needed.mark == FIX
     assert "none here (no nvidia-smi on PATH): run with --profile slurm" in needed.text
     spare, bf16 = machine.check_gpu(0, needed=False)
-    assert (spare.mark, bf16.text.startswith("bf16: processor")) == (IDLE, True)
+    assert (spare.mark, bf16.text.startswith("bf16: processor")) == (NOT_NEEDED, True)
 
 
 def test_a_driver_that_does_not_answer_is_to_be_mended(only, monkeypatch):
@@ -131,7 +131,7 @@ def test_a_file_system_without_locks_is_named_and_does(tmp_path, monkeypatch, nu
 
     monkeypatch.setattr(machine.fcntl, "flock", refuse)
     found = machine.check_locks(tmp_path)
-    assert found.mark == IDLE
+    assert found.mark == NOT_NEEDED
     assert f"may be written, but has no locks ({os.strerror(number)}): never" in found.text
 
 
@@ -189,7 +189,9 @@ def test_partitions_and_their_gpus_are_listed(only, wanted, mark, said):
 
 def test_slurm_that_is_absent_or_silent_is_not_needed(only):
     found = machine.check_slurm(*machine.ask_slurm(), ANYWHERE)
-    assert found == machine.Check(IDLE, "Slurm: no sinfo on PATH; only --profile slurm needs it")
+    assert found == machine.Check(
+        NOT_NEEDED, "Slurm: no sinfo on PATH; only --profile slurm needs it"
+    )
     cluster(only)
     program(only, "squeue", "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
     found = machine.check_slurm(*machine.ask_slurm(), ANYWHERE)

@@ -191,7 +191,7 @@ def test_measured_rates_are_named(tmp_path, monkeypatch):
     ran(tmp_path / "results", "train_endtoend", names, 1000)
     wildcards = {"dataset": "ccmct", "scheme": "random", "model": "resnet50_imagenet"}
     job = Job("train_endtoend", wildcards | {"head": "e2e", "fraction": "1.0", "fold": "1"})
-    text = plan.plan(study("ganz2024"), bare(tmp_path), [job])
+    text = plan.describe_plan(study("ganz2024"), bare(tmp_path), [job])
     assert "train_endtoend resnet50_imagenet e2e: measured here in earlier jobs" in text
     assert "16.8 min" in text  # 1,000 s, and 10 s of start
 
@@ -222,5 +222,5 @@ def test_weights_count_once_a_file(tmp_path):
 
 def test_a_study_of_which_all_is_made_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = plan.plan(study("config"), resolve_site({}, tmp_path), [])
+    text = plan.describe_plan(study("config"), resolve_site({}, tmp_path), [])
     assert text.endswith("Everything is made already.")

@@ -53,7 +53,7 @@ def job(fold: int) -> Job:
 
 
 def key(fold: int) -> tuple[str, ...]:
-    return status.key_of("split", {"fold": str(fold), "dataset": "demo_rois"})
+    return status.job_key("split", {"fold": str(fold), "dataset": "demo_rois"})
 
 
 def standing(past: dict, *, planned: list[int], count: int = 6) -> status.Progress:

@@ -15,7 +15,7 @@ from cryotome.core.store import (
     EMBEDDINGS,
     PATCHES,
     VERSION,
-    check_plain,
+    check_self_contained,
     finalise_store,
     provenance,
     read_ids,
@@ -205,7 +205,7 @@ def test_a_foreign_file_reads_no_other_and_grows_no_more_than_it_may(tmp_path, m
     written(tmp_path / "other.h5", lambda file: file.update({"secret": np.ones((2, 4), "f4")}))
     path = written(tmp_path / "f.h5", make)
     with pytest.raises(StoreError, match=f"f.h5: {said}"):
-        check_plain(path)
+        check_self_contained(path)
 
 
 def test_plain_arrays_pass_chunked_and_packed_too(tmp_path):
@@ -216,10 +216,10 @@ def test_plain_arrays_pass_chunked_and_packed_too(tmp_path):
         file["again"], file["a/b"] = file["features"], np.arange(5)
         file["a/back"] = file["/"]  # a hard link to where it began
 
-    check_plain(written(tmp_path / "f.h5", make))
+    check_self_contained(written(tmp_path / "f.h5", make))
 
 
-@pytest.mark.parametrize("read", [check_plain, lambda path: provenance(path, "any")])
+@pytest.mark.parametrize("read", [check_self_contained, lambda path: provenance(path, "any")])
 def test_a_pipe_is_not_waited_for(tmp_path, read):
     os.mkfifo(tmp_path / "f.h5")
     with pytest.raises(StoreError, match=r"f.h5 is no regular file. Put the file itself there"):
@@ -237,10 +237,10 @@ NO_LOCKS = '#include <errno.h>\n#include <stdlib.h>\nint flock(int f, int o) { e
 READ = """
 import sys
 from pathlib import Path
-from cryotome.runtime.worker_lock import only_worker
+from cryotome.runtime.worker_lock import lock_folder
 from cryotome.core.store import open_hdf5, read_ids, seal
 path = Path(sys.argv[1])
-with only_worker(path.parent / "partial"):
+with lock_folder(path.parent / "partial"):
     with open_hdf5(path, "w") as file:
         file["id"] = file["patch"] = [3, 4]
     seal(path, "patch", {})

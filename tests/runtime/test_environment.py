@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from cryotome.core.errors import CryotomeError
-from cryotome.runtime.environment import CACHES, OFFLINE, confine, confined, own_folder
+from cryotome.runtime.environment import CACHES, OFFLINE, confine, confined, private_folder
 
 
 @pytest.fixture
@@ -50,23 +50,23 @@ def test_a_cache_that_another_user_made_first_is_refused(home, tmp_path):
     link.symlink_to(tmp_path / "cache")
     os.chown(link, 1234, 1234, follow_symlinks=False)
     with pytest.raises(CryotomeError, match="link is no folder that only you"):
-        own_folder(link)
+        private_folder(link)
 
 
 def test_a_folder_that_anyone_may_rename_is_refused(tmp_path):
     (tmp_path / "open").mkdir()
-    own_folder(tmp_path / "open" / "mine")
+    private_folder(tmp_path / "open" / "mine")
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(CryotomeError, match="mine is no folder that only you can write to"):
-        own_folder(tmp_path / "open" / "mine")
+        private_folder(tmp_path / "open" / "mine")
     (tmp_path / "open").chmod(0o1777)  # as /tmp
-    own_folder(tmp_path / "open" / "mine")
+    private_folder(tmp_path / "open" / "mine")
 
 
 def test_a_file_in_its_place_is_refused(tmp_path):
     (tmp_path / "cryotome").write_text("", encoding="utf-8")
     with pytest.raises(CryotomeError, match="is no folder"):
-        own_folder(tmp_path / "cryotome")
+        private_folder(tmp_path / "cryotome")
 
 
 def test_where_there_is_no_home_the_caches_have_a_name_that_nobody_can_guess(tmp_path):

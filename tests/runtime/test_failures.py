@@ -5,9 +5,9 @@ import pytest
 from cryotome.core.errors import WeightsError
 from cryotome.runtime.failures import (
     Failure,
-    by_kind,
-    described,
+    describe_failures,
     failures,
+    group_failures,
     is_user_error,
     reason,
     record_failure,
@@ -90,10 +90,10 @@ def test_failures_of_one_reason_are_one_line_that_lists_what_differs():
         for n in range(300)
     ]
     other = Failure("probe", {"dataset": "d", "model": "m1"}, "out of memory", "x.log")
-    groups = by_kind([*failed, other])
+    groups = group_failures([*failed, other])
     assert [len(alike) for alike in groups] == [300, 1]
-    assert described(groups[0]) == (
+    assert describe_failures(groups[0]) == (
         "probe, 300 jobs (d; model m0, m1, m2, m3, m4, m5, m6, m7, m8, m9, m10, m11 and 288 more): "
         "results/m0.h5 is stale. Rerun.  [first: m0.log]"
     )
-    assert described(groups[1]) == "probe d, m1: out of memory  [x.log]"
+    assert describe_failures(groups[1]) == "probe d, m1: out of memory  [x.log]"

@@ -1,7 +1,7 @@
 import multiprocessing
 import shutil
 
-from cryotome.runtime.worker_lock import claim_partial_folder, only_worker
+from cryotome.runtime.worker_lock import claim_partial_folder, lock_folder
 
 
 def test_the_same_passport_is_recognised_and_another_is_not(tmp_path):
@@ -11,7 +11,7 @@ def test_the_same_passport_is_recognised_and_another_is_not(tmp_path):
 
 
 def hold(folder, inside, leave):
-    with only_worker(folder):
+    with lock_folder(folder):
         inside.set()
         leave.wait(30)
         shutil.rmtree(folder)

@@ -16,7 +16,7 @@ from packaging.version import Version
 
 from cryotome.runtime.slurm import Cluster, query_slurm
 
-OK, FIX, IDLE = "ok", "FIX", "--"  # in order; to be mended; not needed here
+OK, FIX, NOT_NEEDED = "ok", "FIX", "--"  # in order; to be mended; not needed here
 PYTHON = (3, 11)
 # the oldest driver on Linux for each CUDA, by NVIDIA's table of minor version compatibility
 DRIVERS = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}
@@ -124,7 +124,7 @@ def check_gpu(devices: int, *, needed: bool) -> Iterator[Check]:
     else:
         found = assess_gpu(said, torch.version.cuda, available=available)
     if found.mark == FIX and not needed:
-        found = Check(IDLE, f"{found.text} (the study can do without)")
+        found = Check(NOT_NEEDED, f"{found.text} (the study can do without)")
     yield found
     yield _bf16(available)
 
@@ -170,7 +170,9 @@ def _bf16(available: bool) -> Check:
     device = torch.device("cuda" if available else "cpu")
     if multiplies_bf16(device):
         return Check(OK, f"bf16: {describe(device)}, multiplies it in units of its own")
-    return Check(IDLE, f"bf16: {describe(device)}, has no units for it: views in fp32 are faster")
+    return Check(
+        NOT_NEEDED, f"bf16: {describe(device)}, has no units for it: views in fp32 are faster"
+    )
 
 
 def check_locks(folder: Path) -> Check:
@@ -189,7 +191,7 @@ def check_locks(folder: Path) -> Check:
                 fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 text = f"{folder}: may be written, but has no locks ({error.strerror}): "
-                return Check(IDLE, f"{text}never let two runs work in it at once")
+                return Check(NOT_NEEDED, f"{text}never let two runs work in it at once")
             try:
                 fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -217,7 +219,7 @@ def check_slurm(rows: list[list[str]], why: str, cluster: Cluster) -> Check:
         Where this site wants its jobs.
     """
     if why:
-        return Check(IDLE, f"Slurm: {why}; only --profile slurm needs it")
+        return Check(NOT_NEEDED, f"Slurm: {why}; only --profile slurm needs it")
     names = {name.rstrip("*"): state for name, state, *_ in rows}
     gpus = sorted({gres.split("(")[0] for *_, gres in rows if "gpu" in gres})
     text = f"Slurm: partitions {', '.join(sorted(names))}; GPUs {', '.join(gpus) or 'none'}"
@@ -238,7 +240,7 @@ def check_memory_of_jobs() -> Check:
     said, why = query_slurm(["scontrol", "show", "config"])
     age = re.search(r"MinJobAge\s*=\s*(\d+)", said)
     if why or not age:
-        return Check(IDLE, f"Slurm: how long it remembers ended jobs is not known ({why})")
+        return Check(NOT_NEEDED, f"Slurm: how long it remembers ended jobs is not known ({why})")
     text = f"Slurm: no accounting; squeue remembers ended jobs for {age[1]} s"
     if int(age[1]) >= REMEMBERED:
         return Check(OK, text)

@@ -157,7 +157,7 @@ def _there(targets: Iterable[str], data_root: Path) -> int:
     return len(found)
 
 
-def table(jobs: list[Job], prices: CostModel) -> str:
+def cost_table(jobs: list[Job], prices: CostModel) -> str:
     """Return jobs, time and disk by rule, the dearest first, as a text to read."""
     counts = Counter(job.rule for job in jobs)
     costs = dict.fromkeys(sorted(counts), Cost())
@@ -227,7 +227,7 @@ def _assumed(study: Study, prices: CostModel, jobs: list[Job]) -> Iterator[str]:
             yield f"  {name}: its card has no `expect:`, so its cells are counted as none"
 
 
-def plan(study: Study, site: Site, jobs: list[Job]) -> str:
+def describe_plan(study: Study, site: Site, jobs: list[Job]) -> str:
     """Return what a study will take: jobs, hours, disk, downloads."""
     on_gpu = uses_gpu(study, site)
     rates = measured_rates(study, RESULTS, on_gpu=on_gpu)
@@ -237,7 +237,7 @@ def plan(study: Study, site: Site, jobs: list[Job]) -> str:
     ]
     if not jobs:
         return f"{lines[0][:-22]}Everything is made already."
-    lines += ["", table(jobs, prices), "", *_assumed(study, prices, jobs)]
+    lines += ["", cost_table(jobs, prices), "", *_assumed(study, prices, jobs)]
     passing = max(map(prices.in_passing, jobs))
     lines.append(f"Disk in passing, below results/partial: up to {_size(passing)} a job under way.")
     wanted = list(missing_downloads(study, site))
@@ -251,7 +251,7 @@ def main(name: str, folder: Path = CONFIG) -> None:
     """Plan the study in `config/{name}.yaml`, `demo` for the default, and print what it takes."""
     study, site = load_study(name, folder)
     device = ["device=job"] if uses_gpu(study, site) else []
-    print(plan(study, site, planned_jobs(config_file(name, folder), *device)))
+    print(describe_plan(study, site, planned_jobs(config_file(name, folder), *device)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from cryotome.cli.plan import planned_jobs, uses_gpu
-from cryotome.runtime.failures import KEPT, Failure, by_kind, described, failures
+from cryotome.runtime.failures import KEPT, Failure, describe_failures, failures, group_failures
 from cryotome.runtime.interpreter import run_program
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.runtime.watchdog import patience
@@ -35,7 +35,7 @@ LOCKS = Path(".snakemake/locks")
 Key = tuple[str, ...]
 
 
-def key_of(rule: str, wildcards: dict[str, str]) -> Key:
+def job_key(rule: str, wildcards: dict[str, str]) -> Key:
     """Name one job of a rule."""
     return (rule, *(f"{name}={value}" for name, value in sorted(wildcards.items())))
 
@@ -77,14 +77,14 @@ class JobHistory:
         return self.failure.why if self.failure else ""
 
 
-def read_past(results: Path) -> dict[Key, JobHistory]:
+def read_history(results: Path) -> dict[Key, JobHistory]:
     """Read what the ledger and the records of failures say, by job."""
-    failed = {key_of(f.rule, f.wildcards): f for f in failures(results / "logs")}
+    failed = {job_key(f.rule, f.wildcards): f for f in failures(results / "logs")}
     found = {key: JobHistory(failure=failure) for key, failure in failed.items()}
     for path in sorted(results.glob(f"ledger/*/*{ENDING}")):
         made = attempts(path)
         if made and "rule" in made[-1]:
-            key = key_of(made[-1]["rule"], made[-1]["wildcards"])
+            key = job_key(made[-1]["rule"], made[-1]["wildcards"])
             alive = is_alive(path, made[-1]) if made[-1]["ended"] == KILLED else False
             log = results / "logs" / path.parent.name / f"{path.stem}.log"
             silent = time.time() - log.stat().st_mtime if log.exists() else float("inf")
@@ -168,8 +168,8 @@ def measure_progress(
     asked
         When that was found out.
     """
-    jobs = {key_of(job.rule, job.wildcards): job for job in every}
-    waits = {key_of(job.rule, job.wildcards) for job in planned}
+    jobs = {job_key(job.rule, job.wildcards): job for job in every}
+    waits = {job_key(job.rule, job.wildcards) for job in planned}
     states = {
         key: past.get(key, JobHistory()).state(planned=key in waits, asked=asked) for key in jobs
     }
@@ -234,13 +234,13 @@ def _failed(standing: Progress) -> Iterator[str]:
         past, job = standing.past[key], standing.jobs[key]
         log = past.failure.log if past.failure else ""
         lost.append(Failure(job.rule, dict(job.wildcards), past.why(), log))
-    for number, alike in enumerate(by_kind(lost)):
-        yield _painted(f"  {described(alike)}", LOST)
+    for number, alike in enumerate(group_failures(lost)):
+        yield _painted(f"  {describe_failures(alike)}", LOST)
         if number < SHOWN and alike[0].log:
-            yield from (f"    | {line}" for line in last_lines(Path(alike[0].log)))
+            yield from (f"    | {line}" for line in log_tail(Path(alike[0].log)))
 
 
-def last_lines(log: Path) -> list[str]:
+def log_tail(log: Path) -> list[str]:
     """Return the last lines of a log, or of its copy where Snakemake has removed it."""
     for path in (log, log.with_suffix(KEPT)):
         if path.exists():
@@ -277,7 +277,7 @@ def main(name: str, folder: Path = CONFIG) -> None:
             lambda flags: planned_jobs(config_file(name, folder), *device, flags=flags),
             [("--forceall",), ()],
         )
-    standing = measure_progress(every, planned, read_past(RESULTS), asked)
+    standing = measure_progress(every, planned, read_history(RESULTS), asked)
     print(report(study, standing, CostModel(study, on_gpu), locked=any(LOCKS.glob("*"))))
 
 

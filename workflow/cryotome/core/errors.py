@@ -21,7 +21,7 @@ from pathlib import Path
 
 CHUNK = 2**24  # bytes read at once
 
-# what torch raises on files that are truncated, or that would run code; but see `blame_place`
+# what torch raises on files that are truncated or would run code; see `raise_system_error`
 TRUNCATED: tuple[type[Exception], ...] = (RuntimeError, EOFError, pickle.UnpicklingError, OSError)
 TRUNCATED += (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
 TRUNCATED += (struct.error,)
@@ -36,7 +36,7 @@ SQLITE = {3: errno.EACCES, 5: errno.EAGAIN, 6: errno.EAGAIN, 8: errno.EROFS, 10:
 SQLITE |= {13: errno.ENOSPC, 14: errno.EACCES, 15: errno.ENOLCK, 7: errno.ENOMEM}
 
 
-def blame_place(error: BaseException, path: Path) -> None:
+def raise_system_error(error: BaseException, path: Path) -> None:
     """Raise the error of disk, locks, permissions or memory that is behind an error of a file.
 
     Returns where the content of the file was read and is wrong: only then may it be replaced.
@@ -56,7 +56,7 @@ def blame_place(error: BaseException, path: Path) -> None:
             told = MemoryError(str(behind)) if number == errno.ENOMEM else None
             raise (told or OSError(number, os.strerror(number), str(path))) from error
         behind = behind.__cause__
-    if failed := unreadable(path):
+    if failed := read_error(path):
         raise failed from error
 
 
@@ -79,7 +79,7 @@ def _number(error: BaseException) -> int | None:
     return errno.ENOMEM if MEMORY.search(str(error)) else None
 
 
-def unreadable(path: Path) -> OSError | None:
+def read_error(path: Path) -> OSError | None:
     """Read a file to its end; return the error that forbids it."""
     try:
         with open(path, "rb", buffering=0) as file:

@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cryotome.core.errors import StoreError, blame_place, unreadable
+from cryotome.core.errors import StoreError, raise_system_error, read_error
 
 PATCHES = "cryotome patches"
 EMBEDDINGS = "cryotome embeddings"
@@ -64,7 +64,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
         with open_hdf5(path) as file:
             yield file
     except UNREADABLE as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise StoreError(
             f"{path} is not a readable HDF5 file: {error}. Delete it and rerun."
         ) from error
@@ -76,7 +76,7 @@ def _array(path: Path, file: h5py.File, name: str) -> h5py.Dataset:
     found = file.get(name) if linked else None
     if not isinstance(found, h5py.Dataset):
         # h5py finds no array, too, where the disk fails
-        raise unreadable(path) or StoreError(f"{path} holds no {name}. Delete it and rerun.")
+        raise read_error(path) or StoreError(f"{path} holds no {name}. Delete it and rerun.")
     start, end = found.id.get_offset(), path.stat().st_size
     lies_in_it = not found.size or (start is not None and start + found.nbytes <= end)
     if found.dtype.kind not in "iuf" or not found.shape or not lies_in_it:
@@ -89,7 +89,7 @@ def _check_regular(path: Path) -> None:
         raise StoreError(f"{path} is no regular file. Put the file itself there.")
 
 
-def check_plain(path: Path) -> None:
+def check_self_contained(path: Path) -> None:
     """Refuse an HDF5 file of others that reads other files, or grows beyond measure when read.
 
     All its links are hard, and all its arrays lie in the file itself: no external link or
@@ -250,7 +250,7 @@ def provenance(path: Path, format_: str) -> dict[str, Any]:
 OURS = "cryotome"  # begins the `format` of our own stores
 
 
-def has_passport(path: Path) -> bool:
+def is_own_store(path: Path) -> bool:
     """Whether a file is a store of this workflow; False for whatever cannot be read, too."""
     try:
         with open_hdf5(path) as file:

@@ -34,12 +34,12 @@ def one_line(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
-def harmless(value: Value) -> Value | str:
+def escape_formula(value: Value) -> Value | str:
     """Return a cell that no spreadsheet takes for a formula: such text is quoted by a `'`.
 
     Numbers stay, as text too.
 
-    >>> [harmless(value) for value in ("=1+1", "@SUM(A1)", "-0.5", "resnet50 + e2e", -1)]
+    >>> [escape_formula(value) for value in ("=1+1", "@SUM(A1)", "-0.5", "resnet50 + e2e", -1)]
     ["'=1+1", "'@SUM(A1)", '-0.5', 'resnet50 + e2e', -1]
     """
     if not isinstance(value, str):
@@ -53,11 +53,11 @@ def write_csv(
     table: pd.DataFrame, path: Path, *, index: bool = False, float_format: str | None = None
 ) -> None:
     """Write a table as CSV, its texts harmless; arguments as of pandas."""
-    safe = table.rename(columns=harmless)
-    safe = safe.rename(index=harmless) if index else safe
+    safe = table.rename(columns=escape_formula)
+    safe = safe.rename(index=escape_formula) if index else safe
     for place, kind in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
-            safe.isetitem(place, safe.iloc[:, place].map(harmless).array)
+            safe.isetitem(place, safe.iloc[:, place].map(escape_formula).array)
     safe.to_csv(path, index=index, float_format=float_format)
 
 
@@ -69,19 +69,19 @@ def read_csv(path: Path) -> pd.DataFrame:
     return pd.read_csv(path, dtype=dict.fromkeys(NAMES, str), keep_default_na=False, na_values=[""])
 
 
-def in_latex(value: object) -> str:
+def latex_text(value: object) -> str:
     """Return a cell as LaTeX prints it, whatever it holds.
 
-    >>> in_latex("50 % of a_b ± \\\\input{x}")
+    >>> latex_text("50 % of a_b ± \\\\input{x}")
     '50 \\\\% of a\\\\_b $\\\\pm$ \\\\textbackslash{}input\\\\{x\\\\}'
     """
     return "".join(LATEX.get(c, c) for c in one_line(str(value)))
 
 
-def in_markdown(value: object) -> str:
+def markdown_text(value: object) -> str:
     r"""Return a text as Markdown shows it: no bar ends its cell, no tag or code begins in it.
 
-    >>> in_markdown("a|b <script>")
+    >>> markdown_text("a|b <script>")
     'a\\|b \\<script>'
     """
     return re.sub(r"([\\|<$`])", r"\\\1", one_line(str(value)))

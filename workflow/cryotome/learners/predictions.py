@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core import step_versions
-from cryotome.core.errors import StoreError, blame_place
+from cryotome.core.errors import StoreError, raise_system_error
 from cryotome.core.files import RunPath, atomic_write, sha256
 
 SCORED = ["validation", "test", "external"]
@@ -38,7 +38,7 @@ def _notes(path: Path) -> dict[str, Any]:
         split, drawn_from = split_of(path), said["split_sha256"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if beside.exists():
-            blame_place(error, beside)
+            raise_system_error(error, beside)
         raise StoreError(
             f"{path} has no notes of its making beside it that could be read ({beside.name}, "
             f"{type(error).__name__}: {error}). Delete it and rerun."
@@ -108,7 +108,7 @@ def read_predictions(
             na_values={column: ["", "nan"] for column in columns},
         )
     except (ValueError, OSError) as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
     if list(table.columns) != ["id", "role", "label", *columns]:
         raise StoreError(f"{path} has the columns {list(table.columns)}. Delete it and rerun.")

@@ -36,7 +36,7 @@ SITE = {
 }
 
 
-def own_folder(path: Path) -> Path:
+def private_folder(path: Path) -> Path:
     """Return a folder that this user alone can write to; it is made where it is not there.
 
     Raises
@@ -77,10 +77,10 @@ def _made_up() -> Path:
 
 def _root(environ: MutableMapping[str, str]) -> Path:
     if environ.get(PLACE):
-        return own_folder(Path(environ[PLACE]).expanduser().absolute())
+        return private_folder(Path(environ[PLACE]).expanduser().absolute())
     try:
         home = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        folder = own_folder(home / "cryotome")
+        folder = private_folder(home / "cryotome")
     except (OSError, RuntimeError):  # no home, or none to write to
         return _made_up()
     return folder if os.access(folder, os.W_OK) else _made_up()
@@ -97,10 +97,10 @@ def confine(environ: MutableMapping[str, str]) -> None:
         Others may write to a cache.
     """
     for name in CACHES.keys() & environ.keys():
-        own_folder(Path(environ[name]))
+        private_folder(Path(environ[name]))
     if unset := CACHES.keys() - environ.keys():
         root = _root(environ)
-        environ.update({name: str(own_folder(root / CACHES[name])) for name in sorted(unset)})
+        environ.update({name: str(private_folder(root / CACHES[name])) for name in sorted(unset)})
     environ.update(OFFLINE)
     for name in TOKENS:
         environ.pop(name, None)

@@ -73,7 +73,7 @@ class Failure:
         return self.wildcards.items() <= keys.items()
 
 
-def by_kind(failed: Iterable[Failure]) -> list[list[Failure]]:
+def group_failures(failed: Iterable[Failure]) -> list[list[Failure]]:
     """Group failures of one rule that have one reason but for the names of their jobs."""
     kinds: dict[tuple[str, str], list[Failure]] = {}
     for failure in failed:
@@ -81,7 +81,7 @@ def by_kind(failed: Iterable[Failure]) -> list[list[Failure]]:
     return list(kinds.values())
 
 
-def described(alike: list[Failure]) -> str:
+def describe_failures(alike: list[Failure]) -> str:
     """Describe failures of one kind: how many jobs, which, and the reason of the first."""
     first = alike[0]
     if len(alike) == 1:

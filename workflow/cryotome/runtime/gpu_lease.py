@@ -234,7 +234,7 @@ def _lease(count: int, folder: Path) -> dict[str, list[int]]:
 
 
 @contextmanager
-def leased(count: int, folder: Path | None = None) -> Iterator[None]:
+def lease_gpus(count: int, folder: Path | None = None) -> Iterator[None]:
     """Give this process so many GPUs of its own, by CUDA_VISIBLE_DEVICES, for the block.
 
     Waits while there are none. Must begin before CUDA does. A job that asks for no GPU sees

@@ -15,7 +15,7 @@ from cryotome.core.errors import CryotomeError
 from cryotome.runtime import ledger
 from cryotome.runtime.environment import SITE, confined
 from cryotome.runtime.failures import is_user_error, reason, record_failure
-from cryotome.runtime.gpu_lease import leased
+from cryotome.runtime.gpu_lease import lease_gpus
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.runtime.log import logged
 from cryotome.runtime.watchdog import watchdog
@@ -111,7 +111,7 @@ def run_script(main: Callable[..., None]) -> None:
                     tell(why)
                     attempt.end(ledger.FAILED)
 
-                with watchdog(last_words, log), leased(gpus):
+                with watchdog(last_words, log), lease_gpus(gpus):
                     attempt.hold(gpus)
                     main(**_from_rule(job, wanted))
         except BaseException as error:

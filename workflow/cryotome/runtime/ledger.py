@@ -19,7 +19,7 @@ from cryotome.runtime.gpu_lease import SHARED_BY
 from cryotome.runtime.usage import (
     cpu_seconds,
     energy_counters,
-    gpu_used,
+    gpu_usage,
     machine_kind,
     peak_mb,
     process_age,
@@ -44,10 +44,10 @@ def report_throughput(*, seconds: float, **items: int) -> None:
         _told[unit] = [before[0] + count, before[1] + seconds]
 
 
-def place_of(log: Path) -> Path:
+def ledger_path(log: Path) -> Path:
     """Return where the attempts of a job with this log are written.
 
-    >>> place_of(Path("x/logs/embed/d.uni.log")).as_posix()
+    >>> ledger_path(Path("x/logs/embed/d.uni.log")).as_posix()
     'x/ledger/embed/d.uni.jsonl'
     """
     return log.parent.parent.parent / FOLDER / log.parent.name / f"{log.stem}{ENDING}"
@@ -116,7 +116,7 @@ class Attempt:
         _told.clear()
         self._age, self._clock = process_age(), time.monotonic()
         self._gpus, self._held, self._energy = 0, self._clock, dict[str, int]()
-        path, self._file = place_of(log), -1
+        path, self._file = ledger_path(log), -1
         self._about: dict[str, Any] = {"rule": rule, "wildcards": wildcards}
         self._about |= {"run": os.environ.get(RUN, ""), "attempt": 1}
         with suppress(OSError):
@@ -151,7 +151,7 @@ class Attempt:
         """Write what the attempt took, the first time that this is called."""
         if self._file < 0:
             return
-        now, used = time.monotonic(), gpu_used()
+        now, used = time.monotonic(), gpu_usage()
         line = self._about | {"ended": ended, "stopped": _stamp(datetime.now(UTC))}
         line["wall_s"] = round(self._age + now - self._clock, 3)
         line["cpu_s"] = round(cpu_seconds(), 3)

@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cryotome.core.errors import StoreError, blame_place
+from cryotome.core.errors import StoreError, raise_system_error
 from cryotome.core.files import atomic_write
 from cryotome.core.store import LAYOUT, SUMS, UNREADABLE, finalise_store, open_hdf5, row_checksums
 from cryotome.runtime.log import log_line
@@ -27,22 +27,22 @@ from cryotome.runtime.worker_lock import (
     LINE,
     STORE,
     claim_partial_folder,
-    clear,
-    only_worker,
+    clear_partial_work,
+    lock_folder,
 )
 
 
 @contextmanager
 def exclusive_attempt(folder: Path) -> Iterator[bool]:
     """Do work that cannot be gone on with, alone; say whether an attempt before was killed."""
-    with only_worker(folder):
+    with lock_folder(folder):
         at_work = folder / AT_WORK
         crashed = at_work.exists()
         at_work.touch()
         try:
             yield crashed
         finally:
-            clear(folder)
+            clear_partial_work(folder)
 
 
 class ResumableStore:
@@ -147,7 +147,7 @@ class ResumableStore:
                 raise
             with atomic_write(store) as beside:  # `results` spans two disks
                 shutil.copyfile(self.folder / STORE, beside)
-        clear(self.folder)
+        clear_partial_work(self.folder)
 
 
 def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.ndarray) -> None:
@@ -176,7 +176,7 @@ def _is_begun(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np
     except FileNotFoundError:
         return False
     except UNREADABLE as error:  # torn by a power cut; but what a disk holds back is not lost
-        blame_place(error, path)
+        raise_system_error(error, path)
         return False
 
 
@@ -208,7 +208,7 @@ def resumable_store(
     StoreError
         The disk has no room for it.
     """
-    with only_worker(folder):
+    with lock_folder(folder):
         path = folder / STORE
         if not (
             claim_partial_folder(folder, passport) and _is_begun(path, name, shape, dtype, ids)

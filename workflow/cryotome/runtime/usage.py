@@ -62,7 +62,7 @@ def machine_kind() -> str:
     return f"{about.sysname} {about.machine}, {os.cpu_count()} processors"
 
 
-def gpu_used() -> dict[str, Any]:
+def gpu_usage() -> dict[str, Any]:
     """Return device, its UUID and `peak_gpu_mb`, where this process has computed on a GPU."""
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():

@@ -20,7 +20,7 @@ AT_WORK = "at_work"  # lies there while a process works, and when it was killed
 
 
 @contextmanager
-def only_worker(folder: Path) -> Iterator[None]:
+def lock_folder(folder: Path) -> Iterator[None]:
     """Make a folder of partial work and hold it alone; wait while another process has it.
 
     The kernel frees the lock however a process ends. A job outlives a Snakemake that was
@@ -83,7 +83,7 @@ def claim_partial_folder(folder: Path, passport: dict[str, Any]) -> bool:
 STORE, JOURNAL, PASSPORT, LOCK = "store.h5", "journal", "passport.json", "lock"
 
 
-def clear(folder: Path) -> None:
+def clear_partial_work(folder: Path) -> None:
     """Remove partial work that is no longer needed, the lock last."""
     for path in folder.iterdir():
         if path.name != LOCK:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from cryotome.core.cards import Card, titles_apart
+from cryotome.core.cards import Card, distinct_titles
 from cryotome.core.errors import CardError
 from cryotome.study.statistical_unit import is_unknown
 from cryotome.study.styles import Style
@@ -291,7 +291,7 @@ class Colorectal:
             "titles": {
                 name: self.model(name)["title"] for name in sorted({*self.models, *checkpoints})
             },
-            "datasets": titles_apart({name: card["title"] for name, card in cards.items()}),
+            "datasets": distinct_titles({name: card["title"] for name, card in cards.items()}),
             "synthetic": sorted(
                 {self.columns[kind][name][0] for kind in KINDS for name in self.synthetic[kind]}
             ),

@@ -2,7 +2,7 @@
 
 import json
 
-from cryotome.core.cards import Card, titles_apart
+from cryotome.core.cards import Card, distinct_titles
 from cryotome.study.study import MEANING, Study
 
 
@@ -35,7 +35,7 @@ def page_about(study: Study) -> str:
     model_looks, colorectal (None, or `Colorectal.about`)
     """
     datasets = {name: study.dataset(name) for name in study.datasets}
-    titles = titles_apart({name: card["title"] for name, card in datasets.items()})
+    titles = distinct_titles({name: card["title"] for name, card in datasets.items()})
     about = json.loads(study.table_rows) | {
         "study": study.name,
         "summary": study.summary,

@@ -14,10 +14,10 @@ from cryotome.core.cards import (
     MATCHED,
     NAME,
     Card,
+    distinct_titles,
     load_card,
     read_yaml,
     required_keys,
-    titles_apart,
     validate,
     without_notes,
 )
@@ -631,7 +631,7 @@ class Study:
     def table_rows(self) -> str:
         """What tables and figures say of rows and datasets, as JSON."""
         datasets = {name: self.dataset(name) for name in self.datasets}
-        titles = titles_apart({name: card["title"] for name, card in datasets.items()})
+        titles = distinct_titles({name: card["title"] for name, card in datasets.items()})
         about = {
             "order": [(row.model, row.head) for row in self.rows],
             "labels": {f"{row.model} + {row.head}": self.label(row) for row in self.rows},
