@@ -80,7 +80,7 @@ def test_the_demo_needs_nothing_that_a_machine_with_the_requirements_lacks(clone
 def test_what_a_real_study_lacks_is_listed_and_the_exit_says_so(clone, capsys, hub):
     assert doctor.main("ganz2024") is False
     said = capsys.readouterr().out
-    assert "FIX  weights of uni [gated]: HF_TOKEN is not set, and the hub lets you have it" in said
+    assert "FIX   weights of uni [gated]: HF_TOKEN is not set, and the hub lets you have it" in said
     assert "`make weights MODELS=phikon` where there is network" in said
     assert (
         "dataset ccmct: data/ccmct/MITOS_WSI_CCMCT_ODAEL.sqlite and data/ccmct/images lack: `make data STUDY=ganz2024`"

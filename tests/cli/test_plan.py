@@ -139,7 +139,7 @@ def test_rates_are_those_of_the_same_model_on_the_same_kind_of_machine(tmp_path)
 
 
 UNTYPICAL = [
-    "results/partial/x: going on after 20,000 of 20,552 rows.",
+    "results/partial/x: resuming after 20,000 of 20,552 rows.",
     "results/shards/x/1of2.h5 is taken over.",
     "Waiting for 1 of the GPUs 0,1: other jobs hold them.",
     "results/partial/x: another process works on this; waiting for it to end.",

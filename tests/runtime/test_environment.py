@@ -33,9 +33,11 @@ def test_a_cache_that_others_may_write_to_is_refused(home, tmp_path, mode):
     planted.mkdir()
     planted.chmod(mode)
     for name in CACHES:
-        with pytest.raises(CryotomeError, match=f"planted is no folder .* mode {mode:o}.*executed"):
+        with pytest.raises(
+            CryotomeError, match=f"planted is not a folder .* mode {mode:o}.*executed"
+        ):
             confine(home | {name: str(planted)})
-    with pytest.raises(CryotomeError, match="name another folder by CRYOTOME_CACHE_DIR"):
+    with pytest.raises(CryotomeError, match="set CRYOTOME_CACHE_DIR to another folder"):
         confine({"CRYOTOME_CACHE_DIR": str(planted)})
 
 
@@ -49,7 +51,7 @@ def test_a_cache_that_another_user_made_first_is_refused(home, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "cache")
     os.chown(link, 1234, 1234, follow_symlinks=False)
-    with pytest.raises(CryotomeError, match="link is no folder that only you"):
+    with pytest.raises(CryotomeError, match="link is not a folder that only you"):
         private_folder(link)
 
 
@@ -57,7 +59,7 @@ def test_a_folder_that_anyone_may_rename_is_refused(tmp_path):
     (tmp_path / "open").mkdir()
     private_folder(tmp_path / "open" / "mine")
     (tmp_path / "open").chmod(0o777)
-    with pytest.raises(CryotomeError, match="mine is no folder that only you can write to"):
+    with pytest.raises(CryotomeError, match="mine is not a folder that only you can write to"):
         private_folder(tmp_path / "open" / "mine")
     (tmp_path / "open").chmod(0o1777)  # as /tmp
     private_folder(tmp_path / "open" / "mine")
@@ -65,7 +67,7 @@ def test_a_folder_that_anyone_may_rename_is_refused(tmp_path):
 
 def test_a_file_in_its_place_is_refused(tmp_path):
     (tmp_path / "cryotome").write_text("", encoding="utf-8")
-    with pytest.raises(CryotomeError, match="is no folder"):
+    with pytest.raises(CryotomeError, match="is not a folder"):
         private_folder(tmp_path / "cryotome")
 
 

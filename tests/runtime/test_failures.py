@@ -48,8 +48,8 @@ def test_a_torn_record_hides_no_other(tmp_path):
 def test_a_failure_explains_what_lies_below_it(tmp_path):
     fail(tmp_path / "embed" / "a.log", WeightsError("no"), dataset="d", model="uni")
     (failure,) = failures(tmp_path)
-    assert failure.explains({"dataset": "d", "model": "uni", "head": "probe", "fold": "1"})
-    assert not failure.explains({"dataset": "d", "model": "virchow", "head": "probe"})
+    assert failure.matches({"dataset": "d", "model": "uni", "head": "probe", "fold": "1"})
+    assert not failure.matches({"dataset": "d", "model": "virchow", "head": "probe"})
 
 
 @pytest.mark.parametrize(

@@ -320,7 +320,7 @@ def test_a_file_system_without_locks_is_said_and_the_job_goes_on(folder, monkeyp
     with lease_gpus(1, folder):
         assert os.environ[VISIBLE] == "0,1,2"
     assert capsys.readouterr().err == (
-        f"{folder} knows no locks (No locks available): jobs may meet on a GPU.\n"
+        f"{folder} has no locks (No locks available): several jobs may use one GPU.\n"
     )
 
 

@@ -143,7 +143,7 @@ def test_an_attempt_costs_a_job_less_than_5_ms(tmp_path):
     def once() -> float:
         start = time.process_time()
         with ledger.record_attempt(log, "embed", {"dataset": "d"}, 1) as attempt:
-            attempt.hold(0)
+            attempt.start_gpus(0)
         return time.process_time() - start
 
     assert min(once() for _ in range(20)) < 0.005
@@ -152,7 +152,7 @@ def test_an_attempt_costs_a_job_less_than_5_ms(tmp_path):
 def test_a_gpu_is_held_from_its_lease_on_and_not_while_it_is_waited_for(tmp_path):
     with ledger.record_attempt(tmp_path / "results/logs/embed/d.log", "embed", {}, 1) as attempt:
         time.sleep(1)  # waits for its turn
-        attempt.hold(1)
+        attempt.start_gpus(1)
         time.sleep(0.1)
     (made,) = ledger.attempts(tmp_path / "results/ledger/embed/d.jsonl")
     assert 0.1 <= made["gpu_s"] < 1 < made["wall_s"]

@@ -48,7 +48,7 @@ def test_finished_rows_outlive_the_process(tmp_path, capsys):
         store.put(2, numbers(2, 2))
         store.put(5, numbers(5, 1))
         store.finish(tmp_path / "a.h5", {})
-    assert "going on after 3 of 6 rows" in capsys.readouterr().err
+    assert "resuming after 3 of 6 rows" in capsys.readouterr().err
     with h5py.File(tmp_path / "a.h5") as file:
         assert (file["x"][:] == numbers(0, 6)).all()
 

@@ -62,7 +62,7 @@ def test_a_signal_ends_the_process_with_its_reason(tmp_path, number):
     assert code == 128 + number
     why = (tmp_path / "told").read_text(encoding="utf-8")
     assert why.startswith(f"It was stopped by a signal ({number.name}): preempted, over its time")
-    assert "Run the same command again: it goes on from what is finished." in why
+    assert "Run the same command again: it resumes from the finished work." in why
     assert why in said
 
 

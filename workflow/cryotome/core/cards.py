@@ -99,7 +99,8 @@ def read_yaml(path: Path) -> Card:
             text = file.read(MAX_CHARACTERS + 1)
         if len(text) > MAX_CHARACTERS:
             raise CardError(
-                f"{path} has more than {MAX_CHARACTERS:,} characters, the most that a card may have. Shorten it."
+                f"{path} has more than {MAX_CHARACTERS:,} characters, the limit for a card. "
+                "Shorten it."
             )
         content = yaml.load(text, _Loader)
     except FileNotFoundError:

@@ -66,16 +66,16 @@ class RunPath:
         return f"{self.model} + {self.head}"
 
 
-def leads_out(said: str) -> bool:
-    """Whether a path that somebody wrote leads out of the folder that it is to lie in.
+def leads_out(text: str) -> bool:
+    """Whether a path of a card or an archive leads out of its folder, on any system.
 
-    On no system may it: neither an absolute path, nor a drive, nor `..` anywhere, nor a `\\`.
+    An absolute path, a drive, a `..` or a `\\` does.
 
-    >>> [leads_out(said) for said in ("a/b.csv", "a/../b", "/etc/passwd", "C:/x", "a\\\\b")]
+    >>> [leads_out(path) for path in ("a/b.csv", "a/../b", "/etc/passwd", "C:/x", "a\\\\b")]
     [False, True, True, True, True]
     """
-    path = PurePosixPath(said.replace("\\", "/"))
-    return "\\" in said or path.is_absolute() or ".." in path.parts or said[1:2] == ":"
+    path = PurePosixPath(text.replace("\\", "/"))
+    return "\\" in text or path.is_absolute() or ".." in path.parts or text[1:2] == ":"
 
 
 def sha256(path: Path | str) -> str:
@@ -96,26 +96,25 @@ def _runs(pid: int) -> bool:
 
 @contextmanager
 def atomic_write(path: Path | str, *, sweep: bool = True) -> Iterator[Path]:
-    """Give a place beside `path` to write to; rename it to `path` only if the block succeeds.
+    """Yield a temporary path beside `path`, renamed to `path` only if the block succeeds.
 
-    It is made here, under a name that nobody can guess and that was not there: who may write to
-    the folder, too, cannot lead it elsewhere by a link. What a process of this machine left there
-    when it was killed is cleared away, unless `sweep` is False: that reads the whole folder, so
-    that to write n files into one would take time that grows as n².
+    Its name is random and new, so that others with access to the folder cannot redirect it by a
+    link. Temporary files of killed processes of this machine are removed, unless `sweep` is
+    False: this lists the folder, which for n files written to it takes time of order n².
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     start = f".{path.name}.{socket.gethostname()}"
-    for left in path.parent.glob(f"{glob.escape(start)}.*.part") if sweep else ():
-        if not _runs(int(left.name.split(".")[-2])):
-            left.unlink(missing_ok=True)
+    for stale in path.parent.glob(f"{glob.escape(start)}.*.part") if sweep else ():
+        if not _runs(int(stale.name.split(".")[-2])):
+            stale.unlink(missing_ok=True)
     beside = path.with_name(f"{start}.{secrets.token_hex(4)}.{os.getpid()}.part")
     try:
         os.close(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666))
         yield beside
         beside.replace(path)
     except OSError as error:
-        if error.errno and not error.filename:  # a write does not say where
+        if error.errno and not error.filename:  # errors of a write name no file
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     finally:

@@ -1,4 +1,4 @@
-"""The one door between Snakemake and the library: `run(main)`."""
+"""Scripts of rules: `run_script(main)` runs one under Snakemake or from the command line."""
 
 import argparse
 import inspect
@@ -22,12 +22,12 @@ from cryotome.runtime.watchdog import watchdog
 
 
 def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the site's arguments, from environment variables that the workflow sets."""
+    """Return the site's arguments, from the environment variables set by the workflow."""
     return {name: os.environ[SITE[name]] for name in wanted if os.environ.get(SITE.get(name, ""))}
 
 
 def parse_argument(value: Any, annotation: Any) -> Any:
-    """Cast a value from a rule or a command line to what `main` declares.
+    """Convert a value from a rule or a command line to the type that `main` declares.
 
     >>> parse_argument("cells/midog2022.csv", Path)
     PosixPath('cells/midog2022.csv')
@@ -52,11 +52,11 @@ def _from_rule(job: Any, wanted: dict[str, Any]) -> dict[str, Any]:
     given = _from_site(wanted) | ({"threads": job.threads} if "threads" in wanted else {})
     for source in (job.input, job.output, job.params):
         given.update(source.items())
-    extra, lacking = sorted(set(given) - set(wanted)), sorted(set(wanted) - set(given))
-    if extra or lacking:
+    extra, missing = sorted(set(given) - set(wanted)), sorted(set(wanted) - set(given))
+    if extra or missing:
         raise CryotomeError(
             f"rule {job.rule!r} and its script disagree: only in the rule: {extra}, "
-            f"only in the script: {lacking}. Give both the same names."
+            f"only in the script: {missing}. Give both the same names."
         )
     return {name: parse_argument(given[name], wanted[name]) for name in wanted}
 
@@ -74,17 +74,17 @@ def _from_command_line(main: Callable[..., None], wanted: dict[str, Any]) -> dic
 
 
 def run_script(main: Callable[..., None]) -> None:
-    """Call `main` with what the rule says, or with the command line where there is no rule.
+    """Call `main` with the values of a rule, or those of the command line without a rule.
 
-    Under Snakemake the rule's named inputs, outputs, params and threads must be the
-    arguments of `main`; standard error also goes to the rule's log, and a failure leaves a
-    record beside it. Any error ends the process: one that a user can mend with its sentence,
-    others with a traceback, without secrets.
+    Under Snakemake the rule's named inputs, outputs, params and threads must be the arguments of
+    `main`; standard error also goes to the rule's log, and a failure leaves a record beside it.
+    Any error ends the process: of one that a user can fix the message is printed, of others the
+    traceback, without secrets.
 
     Raises
     ------
     CryotomeError
-        The rule and `main` do not have the same names.
+        The names of the rule and of the arguments of `main` differ.
     """
     job = main.__globals__.get("snakemake")
     wanted = typing.get_type_hints(main)
@@ -112,7 +112,7 @@ def run_script(main: Callable[..., None]) -> None:
                     attempt.end(ledger.FAILED)
 
                 with watchdog(last_words, log), lease_gpus(gpus):
-                    attempt.hold(gpus)
+                    attempt.start_gpus(gpus)
                     main(**_from_rule(job, wanted))
         except BaseException as error:
             said = f"\n{type(error).__name__}: {reason(error)}\n"

@@ -22,11 +22,9 @@ def log_line(text: str) -> None:
 
 
 class _Tee:
-    """Write to the log and to the terminal, so that progress is seen and kept.
+    """A stream to the log and the terminal, or to the log alone if a view draws on the terminal.
 
-    Not to the terminal where a view such as `--logger rich` draws there.
-
-    Bars redraw their line on a terminal; elsewhere each state is a line of its own.
+    Progress bars redraw their line on a terminal; elsewhere each state is a line of its own.
     """
 
     def __init__(self, log: TextIO, terminal: TextIO) -> None:
@@ -35,7 +33,7 @@ class _Tee:
     def write(self, text: str) -> int:
         text = without_secrets(text)
         lines = text.replace("\r", "\n")
-        with suppress(OSError):  # a full disk: no work is lost for want of a log
+        with suppress(OSError):  # a full disk must not stop the work
             self.log.write(lines)
         if LOG_ONLY in os.environ:
             return len(text)
@@ -51,16 +49,16 @@ class _Tee:
 
 
 def _open(path: Path) -> TextIO:
-    """Open a log anew, or behind those of attempts that failed since the last success."""
+    """Open a log, appending to the log of failed attempts since the last success."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kept, failed = path.with_suffix(KEPT), path.with_suffix(ENDING).exists()
     if not failed:
         path.unlink(missing_ok=True)
         kept.unlink(missing_ok=True)
-    with suppress(OSError):  # both are there, or neither
+    with suppress(OSError):  # nothing kept, or no hard links here
         os.link(kept, path)
     log = open(path, "a", encoding="utf-8")  # noqa: SIM115
-    with suppress(OSError):  # it is, or the file system has no links
+    with suppress(OSError):  # kept already, or no hard links here
         os.link(path, kept)
     if failed:
         log.write(f"{NEXT}\n")
@@ -69,7 +67,7 @@ def _open(path: Path) -> TextIO:
 
 @contextmanager
 def logged(path: Path) -> Iterator[TextIO]:
-    """Let standard error go to a log as well, and the stacks of a native crash."""
+    """Copy standard error to a log for the block, and the stack traces of a native crash."""
     try:
         log = _open(path)
     except OSError as error:
@@ -89,5 +87,5 @@ def logged(path: Path) -> Iterator[TextIO]:
                 path.with_suffix(KEPT).unlink(missing_ok=True)
         if crashes:
             faulthandler.disable()
-        with suppress(OSError):  # as above
+        with suppress(OSError):  # a full disk
             log.close()

@@ -164,7 +164,7 @@ def check_writable(folder: Path) -> None:
         tempfile.TemporaryFile(dir=place).close()
     except OSError as error:
         raise CryotomeError(
-            f"You may not write to {place.resolve()} ({error.strerror}). Mend its permissions, or "
+            f"You may not write to {place.resolve()} ({error.strerror}). Fix its permissions, or "
             f"let {folder} be a link to a folder of your own."
         ) from error
 

@@ -40,7 +40,7 @@ def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
         known = split.exists() and sha256(split) == said["split_sha256"]
         if said["cells_sha256"] != cells_sha256 or not known:
             stale = f"{path} was made from other cells or another split: run the study again"
-    on_the_way = [f for f in failed if f.rule in ON_THE_WAY and f.explains(keys)]
+    on_the_way = [f for f in failed if f.rule in ON_THE_WAY and f.matches(keys)]
     # a record lies there until its job succeeds: whatever was made below it is of before
     reasons = {f.why: f.rule for f in on_the_way}
     if made and not reasons:
