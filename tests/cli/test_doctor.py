@@ -58,8 +58,8 @@ def hub(monkeypatch, tmp_path, server):  # noqa: F811
 def test_the_demo_needs_nothing_that_a_machine_with_the_requirements_lacks(clone, capsys):
     done = doctor.main("demo")
     lines = capsys.readouterr().out.splitlines()
-    mended = [line for line in lines if line.startswith("FIX") and "versions: " not in line]
-    assert mended == []
+    found = [line for line in lines if line.startswith("FIX") and "versions: " not in line]
+    assert found == []
     assert done == ("Study 'demo' can run." in lines)
     for word in (
         "Python 3",
@@ -73,20 +73,20 @@ def test_the_demo_needs_nothing_that_a_machine_with_the_requirements_lacks(clone
         "Slurm: how long",
     ):
         assert sum(line[6:].startswith(word) for line in lines) == 1, word
-    assert sum("invented here by the study itself" in line for line in lines) == 6
+    assert sum("synthetic, made by the study itself" in line for line in lines) == 6
     assert sum("locks and renames work" in line for line in lines) == 1
 
 
 def test_what_a_real_study_lacks_is_listed_and_the_exit_says_so(clone, capsys, hub):
     assert doctor.main("ganz2024") is False
     said = capsys.readouterr().out
-    assert "FIX   weights of uni [gated]: HF_TOKEN is not set, and the hub lets you have it" in said
+    assert "FIX   weights of uni [gated]: HF_TOKEN is not set, and the hub grants access" in said
     assert "`make weights MODELS=phikon` where there is network" in said
     assert (
-        "dataset ccmct: data/ccmct/MITOS_WSI_CCMCT_ODAEL.sqlite and data/ccmct/images lack: `make data STUDY=ganz2024`"
+        "dataset ccmct: data/ccmct/MITOS_WSI_CCMCT_ODAEL.sqlite and data/ccmct/images missing: `make data STUDY=ganz2024`"
         in said
     )
-    assert "to mend for study 'ganz2024'." in said
+    assert "to fix for study 'ganz2024'." in said
 
 
 def gated(hub: str, file: str = "model.bin") -> dict:
@@ -97,9 +97,9 @@ def gated(hub: str, file: str = "model.bin") -> dict:
 @pytest.mark.parametrize(
     ("repository", "said"),
     [
-        ("owner/open", "and the hub lets you have it, 0.0 GB: run `make weights MODELS=mine`"),
+        ("owner/open", "and the hub grants access, 0.0 GB: run `make weights MODELS=mine`"),
         ("owner/gated", "and the hub refuses it (403): accept its terms at https://huggingface.co/owner/gated, set HF_TOKEN, run `make weights MODELS=mine`"),
-        ("owner/absent", "the hub answers 404 for model.bin: mend `weights:` in its card"),
+        ("owner/absent", "the hub answers 404 for model.bin: fix `weights:` in its card"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("token", ["", TOKEN])
@@ -118,7 +118,7 @@ def test_the_hub_is_asked_for_gated_weights_and_no_token_is_shown(
 def test_without_network_it_says_where_to_fetch(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     found = doctor.check_weights(gated("owner/open"), "mine", tmp_path)
-    assert "the hub is out of reach (ConnectError): accept its terms at" in found.text
+    assert "the hub cannot be reached (ConnectError): accept its terms at" in found.text
     assert "on a machine with network, and copy its weights folder here" in found.text
 
 
@@ -161,7 +161,7 @@ def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "RESULTS", tmp_path / "results")
     (found,) = doctor.check_disk(ganz, site, jobs)
     assert found.mark == FIX  # 20.7 of patches, 16.2 in passing, 18.3 of weights, 71 of data
-    assert "100 GB free for 126.2 GB still to come (" in found.text
+    assert "100 GB free, 126.2 GB still needed (" in found.text
     assert "results 36.9 GB, " in found.text
     few = few._replace(free=10**12)
     (found,) = doctor.check_disk(ganz, site, jobs)

@@ -103,7 +103,7 @@ def test_what_nvidia_smi_says_is_held_against_this_torch(only):
     [
         ("12.8", True, OK, "driver 570.86.10; torch for CUDA 12.8"),
         ("13.2", False, FIX, "driver 570.86.10, older than 580.65.06, which torch's CUDA 13.2 needs"),
-        ("12.8", False, FIX, "torch sees no GPU: look at CUDA_VISIBLE_DEVICES (7)"),
+        ("12.8", False, FIX, "torch sees no GPU: check CUDA_VISIBLE_DEVICES (7)"),
         (None, False, FIX, "but torch is built for the processor alone: delete .venv"),
     ],
 )  # fmt: skip
@@ -121,7 +121,7 @@ def test_locks_and_renames_work_where_tests_run_and_leave_nothing(tmp_path):
 def test_a_file_system_whose_locks_hold_nobody_off_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(machine.fcntl, "flock", lambda *_: None)  # as some mounts answer
     found = machine.check_locks(tmp_path)
-    assert (found.mark, "two processes get one lock" in found.text) == (FIX, True)
+    assert (found.mark, "two processes can hold one lock" in found.text) == (FIX, True)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
@@ -132,7 +132,7 @@ def test_a_file_system_without_locks_is_named_and_does(tmp_path, monkeypatch, nu
     monkeypatch.setattr(machine.fcntl, "flock", refuse)
     found = machine.check_locks(tmp_path)
     assert found.mark == NOT_NEEDED
-    assert f"may be written, but has no locks ({os.strerror(number)}): never" in found.text
+    assert f"writable, but without locks ({os.strerror(number)}): never" in found.text
 
 
 def test_a_file_system_that_does_not_rename_will_not_do(tmp_path, monkeypatch):
@@ -141,7 +141,7 @@ def test_a_file_system_that_does_not_rename_will_not_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(machine.Path, "rename", refuse)
     found = machine.check_locks(tmp_path)
-    assert (found.mark, "does not rename (Operation not permitted)" in found.text) == (FIX, True)
+    assert (found.mark, "cannot rename (Operation not permitted)" in found.text) == (FIX, True)
 
 
 PARTITIONS = "cpu*|up|12|(null)\ngpu|up|3|gpu:a100:4(S:0-1)\nold|down|1|(null)"
@@ -153,15 +153,15 @@ ANYWHERE = Cluster("", "", "", "", "")
 @pytest.mark.parametrize(
     ("sacct", "age", "mark", "said"),
     [
-        ("exit 0", 2, OK, "sacct tells"),
-        ("exit 1", 300, OK, "squeue remembers ended jobs for 300 s"),
-        ("exit 1", 200, FIX, "for 200 s: too short to be seen"),
+        ("exit 0", 2, OK, "sacct reports"),
+        ("exit 1", 300, OK, "squeue lists ended jobs for 300 s"),
+        ("exit 1", 200, FIX, "for 200 s: too short for Snakemake"),
     ],
 )
 def test_ended_jobs_must_be_remembered(only, sacct, age, mark, said):
     program(only, "sacct", sacct)
     program(only, "scontrol", f"echo 'MinJobAge               = {age} sec'")
-    found = machine.check_memory_of_jobs()
+    found = machine.check_job_history()
     assert (found.mark, said in found.text) == (mark, True)
 
 
@@ -176,8 +176,8 @@ def cluster(folder: Path) -> None:
         ({}, OK, "jobs go to the default (cpu), account the default"),
         ({"partition": "gpu", "account": "mine"}, OK, "jobs go to gpu, account mine"),
         ({"partition": "cpu", "gpu_partition": "gpu"}, OK, "jobs go to cpu and gpu, account"),
-        ({"partition": "old"}, FIX, "partition 'old' is not up or not there"),
-        ({"gpu_partition": "gpus"}, FIX, "partition 'gpus' is not up or not there"),
+        ({"partition": "old"}, FIX, "partition 'old' is down or missing"),
+        ({"gpu_partition": "gpus"}, FIX, "partition 'gpus' is down or missing"),
     ],
 )
 def test_partitions_and_their_gpus_are_listed(only, wanted, mark, said):

@@ -223,4 +223,4 @@ def test_weights_count_once_a_file(tmp_path):
 def test_a_study_of_which_all_is_made_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = plan.describe_plan(study("config"), resolve_site({}, tmp_path), [])
-    assert text.endswith("Everything is made already.")
+    assert text.endswith("All results exist already.")

@@ -128,7 +128,7 @@ def test_rules_without_a_record_are_projected_as_a_plan_does():
 
 def test_a_finished_study_says_so():
     text = report(study(), standing({}, planned=[]), CostModel(study(), on_gpu=False), locked=False)
-    assert text.endswith("Everything is made.")
+    assert text.endswith("All results exist.")
     assert [line.split() for line in text.splitlines() if line.startswith("split")] == [
         ["split", "6", "-", "-", "-", "-"]
     ]

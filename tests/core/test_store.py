@@ -238,7 +238,7 @@ READ = """
 import sys
 from pathlib import Path
 from cryotome.runtime.worker_lock import lock_folder
-from cryotome.core.store import open_hdf5, read_ids, seal
+from cryotome.core.store import open_hdf5, read_ids, finalise_store
 path = Path(sys.argv[1])
 with lock_folder(path.parent / "partial"):
     with open_hdf5(path, "w") as file:

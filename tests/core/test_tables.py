@@ -104,7 +104,7 @@ def test_every_table_is_written_in_one_place():
     found = {
         path.stem for path in files if re.search(r"\.to_csv\(", path.read_text(encoding="utf-8"))
     }
-    assert found == {"sheets", "predictions"}
+    assert found == {"tables", "predictions"}
 
 
 def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path):

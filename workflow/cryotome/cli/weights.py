@@ -1,4 +1,7 @@
-"""Weights fetched ahead of a run: `python -m cryotome.cli.weights uni`. Jobs use no network."""
+"""Weights of encoders, downloaded before a run: `python -m cryotome.cli.weights uni`.
+
+Jobs use no network.
+"""
 
 import argparse
 from pathlib import Path
@@ -19,12 +22,12 @@ def chosen_models(names: list[str], study: str, folder: Path = CONFIG) -> list[s
 
 
 def main(names: list[str], study: str, folder: Path = CONFIG, *, fetch: bool) -> bool:
-    """Print one line per model as soon as it is known, and return whether none is missing.
+    """Print a line per model as soon as it is known, and return whether none is missing.
 
     Parameters
     ----------
     study
-        Whose models and folder of weights are meant.
+        Its models, where `names` is empty, and its folder of weights.
     fetch
         Whether to download what is missing.
     """
@@ -45,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", help="cards, or `all`; none: those of the study")
     parser.add_argument("--study", default="demo", help="config/{study}.yaml")
-    parser.add_argument("--look", action="store_true", help="report what is there, fetch nothing")
+    parser.add_argument("--look", action="store_true", help="only report what is there")
     return parser
 
 
