@@ -3,7 +3,7 @@ import json
 import pandas as pd
 from conftest import CONFIG
 
-from cryotome.cli.page import table2_inputs, main
+from cryotome.cli.page import main, table2_inputs
 from cryotome.core.cards import read_yaml
 from cryotome.study.study import Study
 

@@ -12,10 +12,10 @@ from cryotome.core.cards import (
     load_card,
     read_yaml,
     tiling_of,
-    validate,
     without_notes,
 )
 from cryotome.core.errors import CardError
+from cryotome.core.schemas import validate
 from cryotome.encoders.network import LOADERS
 from cryotome.encoders.profile import profile_encoder
 from cryotome.study.geometry import geometry_of
@@ -217,21 +217,6 @@ def test_weights_of_a_variant_are_said_whole(tmp_path):
     assert mine["dim"] == 1024
 
 
-@pytest.mark.parametrize(
-    "weights",
-    [
-        "none",
-        {"file": "m.pth"},
-        {"random": 0, "hub": "x", "file": "y", "gated": False},
-        {"url": "x", "page": "y", "file": "z"},
-    ],
-)
-def test_weights_have_exactly_one_source(weights):
-    card = load_card(CONFIG, "models", "uni") | {"weights": weights}
-    with pytest.raises(CardError, match=r"mine.yaml, weights: "):
-        validate(card, "model", "mine.yaml")
-
-
 def test_facts_leave_prose_out_and_do_not_depend_on_order():
     card = load_card(CONFIG, "models", "uni")
     reworded = dict(reversed((card | {"title": "another", "notes": "other"}).items()))
@@ -246,13 +231,6 @@ def test_facts_leave_prose_out_and_do_not_depend_on_order():
         "the rule that reads cells must know the counts"
     )
     assert "human breast cancer" not in without_notes(midog), "a domain's title is prose"
-
-
-def test_a_misspelt_required_key_is_shown_as_it_was_written():
-    card = load_card(CONFIG, "datasets", "midog2022")
-    card["anotations"] = card.pop("annotations")
-    with pytest.raises(CardError, match=r"'annotations' is a required .* You wrote 'anotations'"):
-        validate(card, "dataset", "card.yaml")
 
 
 @pytest.mark.parametrize(
@@ -474,16 +452,3 @@ def test_a_card_without_end_is_not_read_to_its_end(tmp_path):
     (tmp_path / "a.yaml").symlink_to("/dev/zero")
     with pytest.raises(CardError, match="has more than 1,000,000 characters"):
         read_yaml(tmp_path / "a.yaml")
-
-
-@pytest.mark.parametrize(
-    ("key", "twice"),
-    [
-        ("rows", [{"model": "a", "head": "b"}, {"head": "b", "model": "a"}]),
-        ("fractions", [1, 0.5, 1.0]),
-        ("datasets", ["a", "b", "a"]),
-    ],
-)
-def test_equal_items_are_found_however_they_are_written(key, twice):
-    with pytest.raises(CardError, match=rf"x, {key}: .* is listed twice"):
-        validate(read_yaml(CONFIG / "ganz2024.yaml") | {key: twice}, "config", "x")

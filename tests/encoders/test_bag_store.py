@@ -156,14 +156,14 @@ KILLED = """
 import os, signal, sys
 sys.path[:0] = ["workflow", "tests"]
 import cryotome.encoders.bag_store, test_bags
-from cryotome.runtime.resume import Growing
+from cryotome.runtime.resume import ResumableStore
 from pathlib import Path
-put = Growing.put
+put = ResumableStore.put
 def killed(self, first, values):
     put(self, first, values)
     if first == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-Growing.put = killed
+ResumableStore.put = killed
 cryotome.encoders.bag_store.BLOCK = 4
 test_bags.embed(Path(sys.argv[2]), Path(sys.argv[1]))
 """

@@ -47,7 +47,7 @@ def begun(folder: Path) -> subprocess.Popen:
 
 
 def test_a_job_leaves_what_it_took(tmp_path):
-    does = "ledger.tell(patches=300, seconds=1.5); ledger.tell(patches=100, seconds=0.5); time.sleep(0.3)"
+    does = "ledger.report_throughput(patches=300, seconds=1.5); ledger.report_throughput(patches=100, seconds=0.5); time.sleep(0.3)"
     assert start(tmp_path, does).wait() == 0
     (made,) = ledger.attempts(tmp_path / LEDGER)
     told = ("rule", "wildcards", "run", "attempt", "ended", "threads", "items", "unit", "per_s")

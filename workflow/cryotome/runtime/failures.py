@@ -20,7 +20,7 @@ RUN = "CRYOTOME_RUN"  # variable: id of the run of Snakemake that a job belongs 
 WAYS_OUT = {
     errno.ENOSPC: "The disk is full. Make room and rerun: finished work is kept",
     errno.EDQUOT: "The quota is used up. Make room and rerun: finished work is kept",
-    errno.EACCES: "You may not read or write there. Fix its permissions and rerun",
+    errno.EACCES: "You may not write or read there. Fix its permissions and rerun",
     errno.EPERM: "You may not write there. Fix its permissions and rerun",
     errno.EROFS: "That file system is read-only. Let `results` be a link to one that is not",
     errno.ENOENT: "It does not exist or was removed. Put input files back, and run again",

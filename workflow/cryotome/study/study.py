@@ -17,11 +17,10 @@ from cryotome.core.cards import (
     distinct_titles,
     load_card,
     read_yaml,
-    required_keys,
-    validate,
     without_notes,
 )
 from cryotome.core.errors import CardError
+from cryotome.core.schemas import required_keys, validate
 from cryotome.study import colorectal
 from cryotome.study.colorectal import Colorectal, checkpoint_of, finetune_bases, iterations
 from cryotome.study.geometry import geometry_of, input_side, side_after
