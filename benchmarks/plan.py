@@ -33,7 +33,7 @@ from accidents import checkout
 from cryotome.cli.plan import read_jobs
 from cryotome.core import step_versions
 from cryotome.core.cards import load_card, without_notes
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 from cryotome.study.site import PLAN
 
 STUDIES = ["ganz2024", "ammeling2025", "ganz2024_ladder", "roth2024"]
@@ -76,7 +76,7 @@ def least(runs: list[Run]) -> Run:
 
 def write_study(folder: Path, copies: int) -> int:
     """Write the config `whole.yaml` and the copies of model cards; return the number of rows."""
-    configs = [study_file(name, folder / "config") for name in STUDIES]
+    configs = [config_file(name, folder / "config") for name in STUDIES]
     read = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in configs if path.exists()]
     rows = [row for config in read for row in config["rows"]]
     unique = [row for at, row in enumerate(rows) if row not in rows[:at]]

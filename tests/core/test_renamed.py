@@ -4,9 +4,10 @@ import pytest
 import yaml
 from conftest import CONFIG
 
-from cryotome.core.cards import KINDS, SCHEMAS, load_card, validate
+from cryotome.core.cards import KINDS, load_card
 from cryotome.core.errors import CardError
 from cryotome.core.renamed import RENAMED_CARDS, RENAMED_KEYS, RENAMED_VALUES
+from cryotome.core.schemas import SCHEMAS, validate
 
 
 def nested(keys, value):

@@ -20,7 +20,7 @@ from cryotome.report.after_failure import (
 )
 from cryotome.runtime.failures import RUN, record_failure
 from cryotome.study.checks import checked_study
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 
 
 def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path, monkeypatch):
@@ -60,7 +60,7 @@ def test_a_partial_table_is_renewed_where_there_is_one_and_never_made_by_a_good_
 
 
 def test_failures_of_earlier_runs_are_not_listed(tmp_path):
-    study = checked_study(read_yaml(study_file("amibr", CONFIG)) | {"schemes": ["random"]}, CONFIG)
+    study = checked_study(read_yaml(config_file("amibr", CONFIG)) | {"schemes": ["random"]}, CONFIG)
     log = tmp_path / "embed" / "a.failed.json"
     log.parent.mkdir()
     log.write_text(

@@ -10,16 +10,16 @@ from cryotome.core.errors import CardError
 from cryotome.study.checks import checked_study
 from cryotome.study.colorectal import checkpoint_of, iterations
 from cryotome.study.facts import colorectal_facts
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return checked_study(read_yaml(study_file(name, CONFIG)) | changes, CONFIG)
+    return checked_study(read_yaml(config_file(name, CONFIG)) | changes, CONFIG)
 
 
 def changed(name: str, **changes: object) -> Study:
-    block = read_yaml(study_file(name, CONFIG))["colorectal"]
+    block = read_yaml(config_file(name, CONFIG))["colorectal"]
     return study(name, colorectal=block | changes)
 
 
@@ -85,7 +85,7 @@ def test_figure_2_follows_what_is_finetuned_here_alone():
 def test_a_study_that_does_not_say_colorectal_gets_none_of_the_demos(tmp_path):
     demo = read_yaml(CONFIG / "config.yaml")
     path = tmp_path / "ganz.yaml"
-    path.write_text((study_file("ganz2024", CONFIG)).read_text(encoding="utf-8"), encoding="utf-8")
+    path.write_text((config_file("ganz2024", CONFIG)).read_text(encoding="utf-8"), encoding="utf-8")
     merged = demo | read_yaml(path)  # as Snakemake merges
     files = (str(CONFIG / "config.yaml"), str(path))
     assert checked_study(merged, CONFIG, files=files).colorectal is None
@@ -93,7 +93,7 @@ def test_a_study_that_does_not_say_colorectal_gets_none_of_the_demos(tmp_path):
 
 
 def test_a_block_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
-    demo, roth = (read_yaml(study_file(name, CONFIG)) for name in ("demo", "roth2024"))
+    demo, roth = (read_yaml(config_file(name, CONFIG)) for name in ("demo", "roth2024"))
     del roth["colorectal"]["slides"]["heads"]
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.dump(roth), encoding="utf-8")
@@ -125,7 +125,7 @@ def test_what_is_embedded_is_every_row_and_checkpoint_of_its_kind():
     ],
 )
 def test_heads_and_datasets_in_the_wrong_task_are_named(task, key, value):
-    block = read_yaml(study_file("roth2024", CONFIG))["colorectal"]
+    block = read_yaml(config_file("roth2024", CONFIG))["colorectal"]
     named = value[-1] if isinstance(value, list) else value
     with pytest.raises(CardError, match=f"{named}.*stand in the wrong task"):
         changed("roth2024", **{task: block[task] | {key: value}})

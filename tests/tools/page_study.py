@@ -22,7 +22,7 @@ from cryotome.study.facts import (
     page_about,
     table_facts,
 )
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 from cryotome.study.study import Study
 
 REFERENCE = ("resnet50_imagenet", "endtoend")
@@ -30,7 +30,7 @@ REFERENCE = ("resnet50_imagenet", "endtoend")
 
 def study_of(rows: int, datasets: list[str]) -> Study:
     """Return a study of the reference and so many probes on released weights."""
-    config = read_yaml(study_file("ganz2024", ROOT / "config"))
+    config = read_yaml(config_file("ganz2024", ROOT / "config"))
     names = [row["model"] for row in config["rows"][:-2]]
     for path in sorted((ROOT / "config" / "models").glob("*.yaml")):
         card = read_yaml(path)

@@ -17,7 +17,7 @@ from tests.workflow.test_workflow import checkout, snakemake
 
 from cryotome.core.cards import read_yaml
 from cryotome.study.checks import checked_study
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 from cryotome.study.products import PRODUCTS
 from cryotome.study.study import Study
 
@@ -25,7 +25,7 @@ NO_NETWORK = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https"
 
 
 def studied(config: str) -> Study:
-    return checked_study(read_yaml(study_file(config, CONFIG)), CONFIG)
+    return checked_study(read_yaml(config_file(config, CONFIG)), CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def report_of(clone: Path, config: str) -> tuple[dict, str, set[str]]:
         path = clone / "results" / "studies" / study.name / product
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("empty", encoding="utf-8")
-    ask = ["--configfile", study_file(config).as_posix(), "--report", f"{config}.zip"]
+    ask = ["--configfile", config_file(config).as_posix(), "--report", f"{config}.zip"]
     snakemake(clone, *ask, **NO_NETWORK)
     with zipfile.ZipFile(clone / f"{config}.zip") as archive:
         page = archive.read(f"{config}/report.html").decode()

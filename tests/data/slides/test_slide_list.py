@@ -6,7 +6,7 @@ from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError, DataError
 from cryotome.data.slides.slide_list import _named, labelled_slides, look_for_slides, slide_files
 from cryotome.study.checks import checked_study
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 from cryotome.study.site import PLAN, resolve_site
 
 
@@ -14,7 +14,7 @@ from cryotome.study.site import PLAN, resolve_site
 def roth(tmp_path, monkeypatch):
     """Paper 002's study and a site whose data folder has three slides of TCGA and no table."""
     monkeypatch.delenv("CRYOTOME_DATA_ROOT", raising=False)
-    config = read_yaml(study_file("roth2024", CONFIG))
+    config = read_yaml(config_file("roth2024", CONFIG))
     folder = tmp_path / "tcga_crc" / "slides"
     for name in ("u/TCGA-3L-AA1B-01Z-00-DX1.8A.svs", "TCGA-4N-A93T-01Z-00-DX1.82.svs", "n.txt"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from cryotome.evaluation.published import read_published
 from cryotome.report.tables.partial_roth2024 import partial_table, why_missing, write_partials
 from cryotome.runtime.failures import Failure
 from cryotome.study.checks import checked_study
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 
 FAILED = [
     Failure("finetune_dinov2", {"finetune": "dinov2_s_tcga"}, "the loss is nan", "log"),
@@ -48,6 +48,6 @@ def test_a_run_that_fails_leaves_both_tables_and_says_so(tmp_path):
     assert ["table1_partial.csv holds" in said[0], "table2_partial.csv holds" in said[1]] == [
         True
     ] * 2
-    ganz = checked_study(read_yaml(study_file("ganz2024", CONFIG)), CONFIG)
+    ganz = checked_study(read_yaml(config_file("ganz2024", CONFIG)), CONFIG)
     write_partials(ganz, scored, tmp_path / "logs", say=said.append)
     assert len(said) == 2

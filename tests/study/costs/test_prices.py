@@ -15,13 +15,13 @@ from cryotome.study.costs.prices import (
     roles_of,
     study_gflop,
 )
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
     return checked_study(
-        yaml.safe_load(study_file(name, CONFIG).read_text(encoding="utf-8")) | changes, CONFIG
+        yaml.safe_load(config_file(name, CONFIG).read_text(encoding="utf-8")) | changes, CONFIG
     )
 
 

@@ -15,7 +15,7 @@ from cryotome.study.costs.resources import (
     estimate_probe_mb,
     estimate_train_minutes,
 )
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 from cryotome.study.study import Study
 
 CONFIG = ROOT / "config"
@@ -23,7 +23,7 @@ CONFIG = ROOT / "config"
 
 @pytest.fixture(scope="module")
 def ganz() -> Study:
-    return checked_study(read_yaml(study_file("ganz2024", CONFIG)), CONFIG)
+    return checked_study(read_yaml(config_file("ganz2024", CONFIG)), CONFIG)
 
 
 def test_cells_are_those_that_the_card_expects(ganz, monkeypatch):

@@ -8,14 +8,14 @@ from conftest import CONFIG
 from cryotome.cli.plan import planned_jobs
 from cryotome.study.checks import checked_study
 from cryotome.study.costs.row_jobs import count_jobs, jobs_of_row, jobs_per_row, shared_jobs
-from cryotome.study.load import study_file
+from cryotome.study.load import config_file
 from cryotome.study.row import Row
 from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
     return checked_study(
-        yaml.safe_load(study_file(name, CONFIG).read_text(encoding="utf-8")) | changes, CONFIG
+        yaml.safe_load(config_file(name, CONFIG).read_text(encoding="utf-8")) | changes, CONFIG
     )
 
 

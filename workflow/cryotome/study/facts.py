@@ -2,9 +2,8 @@
 
 import json
 
-from cryotome.core.cards import Card, titles_apart
+from cryotome.core.cards import Card, distinct_titles
 from cryotome.study.colorectal import KINDS, PREDEFINED, Colorectal
-from cryotome.study.load import study_file
 from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 from cryotome.study.study import Study
@@ -35,7 +34,7 @@ def encoder_facts(study: Study) -> str:
 def table_facts(study: Study) -> str:
     """What tables and figures say of rows and datasets, as JSON."""
     datasets = {name: study.dataset(name) for name in study.datasets}
-    titles = titles_apart({name: card["title"] for name, card in datasets.items()})
+    titles = distinct_titles({name: card["title"] for name, card in datasets.items()})
     about = {
         "order": [(row.model, row.head) for row in study.rows],
         "labels": {row.key: study.label(row) for row in study.rows},
@@ -163,7 +162,7 @@ def colorectal_facts(part: Colorectal) -> str:
         "titles": {
             name: part.model(name)["title"] for name in sorted({*part.models, *checkpoints})
         },
-        "datasets": titles_apart({name: card["title"] for name, card in cards.items()}),
+        "datasets": distinct_titles({name: card["title"] for name, card in cards.items()}),
         "synthetic": sorted(
             {part.table_columns[kind][name][0] for kind in KINDS for name in part.synthetic[kind]}
         ),
@@ -201,7 +200,7 @@ def _file(study: Study) -> str:
     """Return the config that a command names: none for the demo. Where it lies reruns nothing."""
     if study.name == "demo":
         return ""
-    path = study_file(study.name, study.folder)
+    path = study.folder / "studies" / f"{study.name}.yaml"
     return f"config/studies/{path.name}" if path.exists() else f"THE_CONFIG_OF_{study.name}.yaml"
 
 
@@ -216,7 +215,7 @@ def page_about(study: Study) -> str:
     model_looks, colorectal (None, or `colorectal_facts`)
     """
     datasets = {name: study.dataset(name) for name in study.datasets}
-    titles = titles_apart({name: card["title"] for name, card in datasets.items()})
+    titles = distinct_titles({name: card["title"] for name, card in datasets.items()})
     about = json.loads(table_facts(study)) | {
         "study": study.name,
         "summary": describe(study),
