@@ -89,7 +89,7 @@ def test_the_reference_must_be_one_of_the_rows():
 
 def test_the_reference_does_not_depend_on_the_order_of_figure2():
     rows = study("demo").config["figure2"]
-    about = json.loads(table_facts(study("demo", figure2=rows[::-1], reference=None)))
+    about = json.loads(table_facts(study("demo", figure2=rows[::-1])))
     assert about["reference"] == ["resnet10t_random", "endtoend_short"]
     assert about["figure2"] == [[row["model"], row["head"]] for row in rows[::-1]]
 
@@ -146,7 +146,7 @@ def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
         yaml.dump({k: v for k, v in whole.items() if k != "folds"}), encoding="utf-8"
     )
     files = (str(tmp_path / "s.yaml"), str(CONFIG / "config.yaml"))
-    with pytest.raises(CardError, match=r"s.yaml lacks \['folds'\]. A study says every key itself"):
+    with pytest.raises(CardError, match=r"s.yaml is missing \['folds'\]. A study says every key itself"):
         checked_study(whole, CONFIG, files=files)
     (tmp_path / "s.yaml").write_text(yaml.dump(whole), encoding="utf-8")
     assert checked_study(whole, CONFIG, files=files).folds == [0, 1]
@@ -296,7 +296,7 @@ def test_matched_schemes_have_no_sixth_fold():
 def test_a_card_of_a_record_is_read_once(monkeypatch):
     ganz, read = study("ganz2024"), []
     monkeypatch.setattr(
-        "cryotome.study.study.load_card", lambda *a: read.append(a[1:]) or {"title": "T"}
+        "cryotome.study.catalog.load_card", lambda *a: read.append(a[1:]) or {"title": "T"}
     )
     assert ganz.download("ccmct") == ganz.download("ccmct") == {"title": "T"}
     assert read == [("downloads", "ccmct")]
