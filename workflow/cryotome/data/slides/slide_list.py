@@ -3,6 +3,7 @@
 import os
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from cryotome.core.cards import Card, below
 from cryotome.core.errors import CryotomeError, DataError, StoreError
@@ -121,6 +122,51 @@ def given_bags(folder: str, slides: list[str], dataset: str) -> list[str]:
             "named as its slide: `{slide}.h5`."
         )
     return mine
+
+
+class BagSource(NamedTuple):
+    """The bags of a cohort for one model."""
+
+    folder: str
+    files: list[str]
+    given: Card | None  # what a user's bags must agree with, None for our own
+
+
+def bag_source(
+    study: Study, site: Site, of: tuple[str, str], slides: list[str], *, ours: str
+) -> BagSource:
+    """Return the bags of slides: the user's where the dataset's card names their folder, else ours.
+
+    Parameters
+    ----------
+    of
+        Dataset and model.
+    ours
+        The folder of bags that this workflow makes.
+
+    Raises
+    ------
+    CryotomeError, DataError
+        As `given_bags`.
+    """
+    said, given = study.dataset(of[0]).get("bags", {}).get(of[1]), study.given_bags(*of)
+    if not said:
+        return BagSource(ours, [f"{ours}/{slide}.h5" for slide in slides], given)
+    folder = str(below(site.data_root, said["folder"]))
+    return BagSource(folder, given_bags(folder, slides, of[0]), given)
+
+
+def replaces_nothing(*bags: str) -> list[str]:
+    """Return no input, once it is sure that no bag of another program lies where a rule writes.
+
+    Raises
+    ------
+    StoreError
+        As `refuse_foreign`.
+    """
+    for bag in bags:
+        refuse_foreign(bag)
+    return []
 
 
 @cache

@@ -1,25 +1,23 @@
 """
-Public records become files below data_root. Nothing else in the workflow asks for these rules.
+Public records become files below data_root. No other rule asks for these.
 
-INPUT     config/downloads/{record}.yaml           which record, which files, where they go
+INPUT     config/downloads/{record}.yaml           which record, which files, their folders
 OUTPUT    results/downloads/{record}.csv           file, bytes, checksum, checked, how, source
-          results/downloads/{record}.jsonl         what was found out so far, kept over failed runs
+          results/downloads/{record}.jsonl         verified so far, kept over failed runs
           {data_root}/…                            the files
 """
 
-# one record at a time, so that each sees how much of the disk the one before took
+# one record at a time, so that each sees the disk space that the one before took
 workflow.global_resources.setdefault("downloads", 1)
 
 
 rule download:
-    """Fetch the files of one public record that are not at hand."""
+    """Fetch the missing files of one public record."""
     output:
         receipt="results/downloads/{record}.csv",
     log:
         "results/logs/download/{record}.log",
     localrule: True  # compute nodes often have no network
-    conda:
-        "../../envs/cryotome.yaml"
     threads: 4
     resources:
         downloads=1,
@@ -31,10 +29,8 @@ rule download:
         "../scripts/download.py"
 
 
-rule downloads:
+rule download_all:
     """Fetch the public records of the study's datasets."""
     input:
         expand("results/downloads/{record}.csv", record=STUDY.records),
     localrule: True
-    conda:
-        "../../envs/cryotome.yaml"
