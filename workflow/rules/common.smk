@@ -80,26 +80,17 @@ def gpu_job(memory, minutes, on=on_gpu):
 
 
 # of a job that makes one table or figure, and of one that reads every prediction of a study
-SMALL_JOB = {
-    "mem_mb": memory_with_retries(2000, share=6),
-    "runtime": runtime_with_retries(10, share=4),
-}
-LARGE_JOB = {
-    "mem_mb": memory_with_retries(4000, share=6),
-    "runtime": runtime_with_retries(40, share=4),
-}
-
+SMALL_JOB, LARGE_JOB = (
+    {"mem_mb": memory_with_retries(mb, share=6), "runtime": runtime_with_retries(time, share=4)}
+    for mb, time in ((2000, 10), (4000, 40))
+)
 ROWS = {"rows": lambda w: STUDY.table_rows, "study": "{study}"}  # params of many rules
 
 
 def library(script):
     """Return a cheap rule's script and the modules it imports: editing one reruns the rule."""
-    return lambda w: _watched(script)
-
-
-@functools.cache
-def _watched(script):
-    return [os.path.relpath(file) for file in watched_files(BASE / f"workflow/scripts/{script}.py")]
+    path = BASE / f"workflow/scripts/{script}.py"
+    return lambda w: [os.path.relpath(file) for file in watched_files(path)]
 
 
 def reported(path, section, what):

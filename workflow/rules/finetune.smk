@@ -1,16 +1,15 @@
 """
 Networks are trained: an encoder on tissue without labels, a classifier on patches, one on bags.
 
-INPUT     results/patches/{dataset}.h5, results/cells/{dataset}.csv
-          results/tiles/{dataset}/finetune/{slide}.h5           where an encoder sees a cohort of slides
+INPUT     results/patches/{dataset}.h5, results/cells/{dataset}.csv, or tiles of a cohort of slides
           results/bags/{dataset}/{view}/{model}/{slide}.h5      for classifiers of patients
-OUTPUT    results/encoders/{finetune}.pt                        the teacher, with timm's names of weights
-          results/encoders/{finetune}/{iteration}.pt            earlier checkpoints
+OUTPUT    results/encoders/{finetune}.pt, /{iteration}.pt       the teacher, with timm's names of weights
           results/encoders/{finetune}.json, .csv, .png          its cost and learning curve
           results/predictions/…, results/curves/…               of classifiers; as in `learn.smk`
 """
 
-BAGS_OF = lambda w: bag_sources(w.dataset, w.view, w.model)
+SOURCES = lambda w: bag_sources(w.dataset, w.view, w.model)
+BAGS = lambda w: [bag for source in SOURCES(w).values() for bag in source.files]
 # none for a mean and a logistic regression
 MIL_ON_GPU = lambda w: on_gpu(w) * (STUDY.head(w.head)["aggregator"] != "mean_pool")
 
@@ -89,13 +88,9 @@ rule train_endtoend:
 rule train_mil:
     """Train a classifier of patients on the bags of their slides, and score one fold's others."""
     input:
-        patients=lambda w: [
-            f"results/cohorts/{name}.patients.csv" for name in with_external(STUDY, w.dataset)
-        ],
-        slides=lambda w: [
-            f"results/cohorts/{name}.slides.csv" for name in with_external(STUDY, w.dataset)
-        ],
-        bags=lambda w: [bag for source in BAGS_OF(w).values() for bag in source.files],
+        patients=lambda w: [f"results/cohorts/{name}.patients.csv" for name in SOURCES(w)],
+        slides=lambda w: [f"results/cohorts/{name}.slides.csv" for name in SOURCES(w)],
+        bags=BAGS,
         split="results/splits/{dataset}/{scheme}/fraction=1.0/fold={fold}.csv",
     output:
         predictions="results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction=1.0/fold={fold}.csv",
@@ -109,16 +104,14 @@ rule train_mil:
     threads: 1
     resources:
         **gpu_job(
-            lambda w: 4000
-            + sum(len(source.files) for source in BAGS_OF(w).values())
-            * estimates.estimate_bag_mb(STUDY, w.dataset, w.model),
+            lambda w: 4000 + len(BAGS(w)) * estimates.estimate_bag_mb(STUDY, w.dataset, w.model),
             120,
             on=MIL_ON_GPU,
         ),
     params:
         recipe=step_versions.MIL,
         folders=lambda w: json.dumps(
-            {n: {"folder": s.folder, "given": s.given} for n, s in BAGS_OF(w).items()}
+            {n: {"folder": s.folder, "given": s.given} for n, s in SOURCES(w).items()}
         ),
         card=lambda w: without_notes(STUDY.head(w.head)),
         model="{model}",

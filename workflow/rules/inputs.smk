@@ -3,6 +3,7 @@ What rules take in, from wildcards to paths: weights, slides, bags, splits, pred
 """
 
 from cryotome.data.demo.cohorts import COHORTS, cohort_slides
+from cryotome.data.slides.slide_list import bag_source
 from cryotome.data.slides import slide_list
 from cryotome.encoders.weights_hash import weights_hash
 from cryotome.study.rule_inputs import class_lists, required_table, with_external
@@ -47,14 +48,9 @@ slide_files, labelled_slides = (
 @functools.cache
 def bag_sources(dataset, view, model):
     """Return the bags of a cohort and its external ones, by cohort: ours or a user's."""
+    ours = f"results/bags/{{}}/{view}/{model}"
     return {
-        name: slide_list.bag_source(
-            STUDY,
-            SITE,
-            (name, model),
-            labelled_slides(name),
-            ours=f"results/bags/{name}/{view}/{model}",
-        )
+        name: bag_source(STUDY, SITE, (name, model), labelled_slides(name), ours.format(name))
         for name in with_external(STUDY, dataset)
     }
 

@@ -1,8 +1,7 @@
 """
 Tables and figures of Roth et al. 2024, from the scores of patches and of slides.
 
-INPUT     results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv
-          results/encoders/{finetune}.json, .csv          cost and learning curve of a finetuning
+INPUT     results/scores/…, results/encoders/{finetune}.json, .csv    its cost and learning curve
 OUTPUT    results/studies/{study}/colorectal/…
 """
 
@@ -33,8 +32,6 @@ rule roth_table:
         ),
     log:
         "results/logs/roth_table/{study}.{number}.log",
-    wildcard_constraints:
-        number="|".join(ROTH_KINDS),
     resources:
         **SMALL_JOB,
     params:
@@ -68,10 +65,7 @@ rule roth_figure1:
         library("roth_figure1"),
         slides=["results/studies/{study}/colorectal/table1.csv"] * bool(ROTH_SCORES["slides"]),
         patches=["results/studies/{study}/colorectal/table2.csv"] * bool(ROTH_SCORES["patches"]),
-        costs=[
-            f"results/encoders/{name}.json"
-            for name in (COLORECTAL.finetunings if COLORECTAL else [])
-        ],
+        costs=[f"results/encoders/{name}.json" for name in rule_inputs.finetunings(COLORECTAL)],
         published=os.path.relpath(BASE / "config/published/roth2024_text.csv"),
     output:
         **figure_files("results/studies/{study}/colorectal/figure1", ROTH, "Figure 1"),

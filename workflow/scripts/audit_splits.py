@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cryotome.core.files import atomic_write, path_field
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.files import path_field
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
 from cryotome.evaluation.leakage import gather_evidence, measure_leakage, summarise
@@ -32,8 +32,7 @@ def main(
             f"{scheme}, fraction {path_field(path, 'fraction')}, fold {path_field(path, 'fold')}"
         )
         print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)
-        with atomic_write(audited) as beside:
-            write_csv(tables[-1], beside, float_format="%.6g")
+        save_csv(tables[-1], audited, float_format="%.6g")
     print(f"{scheme}, {len(tables)} folds: {summarise(tables)}", file=sys.stderr)
 
 

@@ -3,8 +3,7 @@
 import sys
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
@@ -13,17 +12,10 @@ from cryotome.study.statistical_unit import noted
 
 
 def main(
-    cells: list[Path],
-    audits: list[Path],
-    splits: list[Path],
-    predictions: list[Path],
-    tables: list[Path],
-    reliability: list[Path],
-    bland_altman: list[Path],
-    areas: dict,
-    rows: dict,
-    study: str,
-) -> None:
+    cells: list[Path], audits: list[Path], splits: list[Path], predictions: list[Path],
+    tables: list[Path], reliability: list[Path], bland_altman: list[Path], areas: dict,
+    rows: dict, study: str,
+) -> None:  # fmt: skip
     datasets = {}
     for path, audit in zip(cells, audits, strict=True):
         mine = [split for split in splits if split.parts[-4] == path.stem]
@@ -35,8 +27,7 @@ def main(
         synthetic = table["dataset"].isin(rows["synthetic"])
         table = table.assign(synthetic=synthetic)
         table.insert(0, "study", study)
-        with atomic_write(path) as beside:
-            write_csv(table, beside, float_format="%.10g")
+        save_csv(table, path, float_format="%.10g")
     save_figure(draw_reliability(found, rows), *reliability)
     save_figure(draw_bland_altman(found, rows), *bland_altman)
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.evaluation.statistics.comparisons import comparisons, intervals, variances
 from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
 from cryotome.evaluation.statistics.rows import load_blocks
@@ -12,17 +11,9 @@ from cryotome.study.statistical_unit import noted
 
 
 def main(
-    cells: list[Path],
-    predictions: list[Path],
-    calibration: Path,
-    table: Path,
-    against: Path,
-    spread: Path,
-    curves: Path,
-    crossed: Path,
-    rows: dict,
-    study: str,
-) -> None:
+    cells: list[Path], predictions: list[Path], calibration: Path, table: Path, against: Path,
+    spread: Path, curves: Path, crossed: Path, rows: dict, study: str,
+) -> None:  # fmt: skip
     blocks = load_blocks(cells, predictions, calibration, rows)
     reference = " + ".join(rows["figure2"][0])
     results = {
@@ -36,8 +27,7 @@ def main(
         result = noted(result, rows)
         result.insert(0, "study", study)
         result["synthetic"] = result["dataset"].isin(rows["synthetic"])
-        with atomic_write(path) as beside:
-            write_csv(result, beside)
+        save_csv(result, path)
 
 
 if __name__ == "__main__":

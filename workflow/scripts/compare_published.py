@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.evaluation.published import compare_with_published, read_measured, read_published
 from cryotome.runtime.job import run_script
 
@@ -12,8 +11,7 @@ def main(
     intervals: Path, encoders: Path, published: list[Path], verdicts: Path, about: dict
 ) -> None:
     measured = read_measured(read_csv(intervals), read_csv(encoders))
-    with atomic_write(verdicts) as beside:
-        write_csv(compare_with_published(read_published(published), measured, about), beside)
+    save_csv(compare_with_published(read_published(published), measured, about), verdicts)
 
 
 if __name__ == "__main__":

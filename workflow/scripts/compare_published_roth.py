@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.roth2024 import counted, judged, read_summaries
 from cryotome.runtime.job import run_script
@@ -16,9 +15,8 @@ def main(
     scores: list[Path], sizes: Path, published: list[Path], verdicts: Path, about: dict
 ) -> None:
     measured = pd.concat([read_summaries(scores), counted(read_csv(sizes))])
-    with atomic_write(verdicts) as beside:
-        verdicts_ = noted(judged(measured, read_published(published), about), about)
-        write_csv(verdicts_, beside)
+    verdicts_ = noted(judged(measured, read_published(published), about), about)
+    save_csv(verdicts_, verdicts)
 
 
 if __name__ == "__main__":

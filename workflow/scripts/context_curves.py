@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.context import context_table, resolution
 from cryotome.evaluation.statistics.rows import load_blocks
@@ -15,17 +14,9 @@ from cryotome.study.statistical_unit import noted
 
 
 def main(
-    cells: list[Path],
-    predictions: list[Path],
-    calibration: Path,
-    table: Path,
-    pdf: Path,
-    png: Path,
-    rows: dict,
-    sweep: dict,
-    study: str,
-    data_root: Path,
-) -> None:
+    cells: list[Path], predictions: list[Path], calibration: Path, table: Path, pdf: Path,
+    png: Path, rows: dict, sweep: dict, study: str, data_root: Path,
+) -> None:  # fmt: skip
     tables = {sweep["crops"][path.stem][0]: load_cells(path) for path in cells}
     bases = {name: (card, folder_of(card, data_root)) for name, card in sweep["bases"].items()}
     um = {
@@ -35,9 +26,8 @@ def main(
     blocks = load_blocks(cells, predictions, calibration, rows)
     result = noted(context_table(blocks, sweep, um, rows["statistics"]["alpha"]), rows)
     result.insert(0, "study", study)
-    with atomic_write(table) as beside:
-        synthetic = result["dataset"].isin(rows["synthetic"])
-        write_csv(result.assign(synthetic=synthetic), beside)
+    synthetic = result["dataset"].isin(rows["synthetic"])
+    save_csv(result.assign(synthetic=synthetic), table)
     save_figure(draw_context(result, sweep, rows), pdf, png)
 
 

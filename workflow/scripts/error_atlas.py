@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from cryotome.core.files import atomic_write, sha256
-from cryotome.core.tables import write_csv
+from cryotome.core.files import sha256
+from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
 from cryotome.report.atlas.agreement import pairwise_agreement, save_agreement
@@ -33,8 +33,7 @@ def main(
     results = {table: atlas.table()} | {path: atlas.stamped(one) for path, one in stamped.items()}
     for path, result in results.items():
         result.insert(0, "study", study)
-        with atomic_write(path) as beside:
-            write_csv(result.assign(synthetic=bool(atlas.notice)), beside)
+        save_csv(result.assign(synthetic=bool(atlas.notice)), path)
 
 
 if __name__ == "__main__":

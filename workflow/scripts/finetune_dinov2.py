@@ -20,24 +20,10 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    patches: list[Path],
-    cells: list[Path],
-    split: list[Path],
-    weights: Path,
-    about: Path,
-    curve: Path,
-    picture: Path,
-    checkpoints: Path,
-    recipe: int,
-    card: dict,
-    base: dict,
-    model: str,
-    synthetic: bool,
-    partial: Path,
-    weights_dir: Path,
-    device: str,
-    threads: int,
-) -> None:
+    patches: list[Path], cells: list[Path], split: list[Path], weights: Path, about: Path,
+    curve: Path, picture: Path, checkpoints: Path, recipe: int, card: dict, base: dict,
+    model: str, synthetic: bool, partial: Path, weights_dir: Path, device: str, threads: int,
+) -> None:  # fmt: skip
     assert recipe == step_versions.FINETUNE
     use_threads(threads)
     on = pick_device(device)

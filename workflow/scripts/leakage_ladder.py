@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.evaluation.leakage_ladder import markdown_table, measure_ladder, read_leaks
 from cryotome.evaluation.statistics.rows import load_blocks
 from cryotome.report.figures.canvas import save_figure
@@ -26,9 +26,8 @@ def main(
 ) -> None:
     blocks = load_blocks(cells, predictions, calibration, rows)
     result = measure_ladder(blocks, read_leaks(leaks), rows)
-    with atomic_write(table) as beside:
-        synthetic = result["dataset"].isin(rows["synthetic"])
-        write_csv(result.assign(study=study, synthetic=synthetic), beside)
+    synthetic = result["dataset"].isin(rows["synthetic"])
+    save_csv(result.assign(study=study, synthetic=synthetic), table)
     with atomic_write(markdown) as beside:
         text = to_markdown(markdown_table(result, rows["labels"]), ladder_caption(study, rows))
         beside.write_text(text, encoding="utf-8")

@@ -4,15 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.data.slides.tile_store import listed
 from cryotome.runtime.job import run_script
 
 
 def main(tiles: list[Path], table: Path) -> None:
-    with atomic_write(table) as beside:
-        write_csv(pd.DataFrame(map(listed, tiles)), beside)
+    save_csv(pd.DataFrame(map(listed, tiles)), table)
 
 
 if __name__ == "__main__":

@@ -22,14 +22,9 @@ KEPT = ["recipe", "weights_sha256", "patches_sha256", "cells_sha256"]
 
 
 def main(
-    embeddings: Path,
-    cells: Path,
-    splits: list[Path],
-    predictions: list[Path],
-    card: dict,
-    model: str,
-    view: str,
-) -> None:
+    embeddings: Path, cells: Path, splits: list[Path], predictions: list[Path], card: dict,
+    model: str, view: str,
+) -> None:  # fmt: skip
     start = perf_counter()
     x, ids, stamps = read_embeddings(embeddings, model=model, view=view, cells_sha256=sha256(cells))
     y = load_cells(cells).set_index("id")["label"].loc[ids].to_numpy()

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.evaluation.ranks import rank_models, read_notes
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_orders
@@ -14,9 +13,8 @@ def main(
     table2: Path, predictions: list[Path], table: Path, pdf: Path, png: Path, rows: dict
 ) -> None:
     result = rank_models(read_csv(table2), read_notes(predictions), rows)
-    with atomic_write(table) as beside:
-        synthetic = result["dataset"].isin(rows["synthetic"])
-        write_csv(result.assign(synthetic=synthetic), beside)
+    synthetic = result["dataset"].isin(rows["synthetic"])
+    save_csv(result.assign(synthetic=synthetic), table)
     save_figure(draw_orders(result, rows), pdf, png)
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.roth2024 import (
     cumulative_hours,
@@ -18,15 +17,9 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    slides: list[Path],
-    patches: list[Path],
-    costs: list[Path],
-    published: Path,
-    table: Path,
-    pdf: Path,
-    png: Path,
-    about: dict,
-) -> None:
+    slides: list[Path], patches: list[Path], costs: list[Path], published: Path, table: Path,
+    pdf: Path, png: Path, about: dict,
+) -> None:  # fmt: skip
     notes = {
         path.stem: cumulative_hours(json.loads(path.read_text(encoding="utf-8"))) for path in costs
     }
@@ -34,8 +27,7 @@ def main(
     hours = published_hours(pd.read_csv(published, dtype=str, keep_default_na=False))
     tables = [read_csv(path) for path in (*slides, *patches)]
     result = figure1_data(tables, spent, hours, about)
-    with atomic_write(table) as beside:
-        write_csv(result.assign(study=about["study"]), beside)
+    save_csv(result.assign(study=about["study"]), table)
     save_figure(draw_figure1(result, about), pdf, png)
 
 

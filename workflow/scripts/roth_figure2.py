@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.roth2024 import draw_figure2, figure2_data, is_held_out
 from cryotome.report.tables.roth2024 import VALIDATION, read_summaries
@@ -20,8 +19,7 @@ def main(
         heads = sorted({head for _, head in about["order"]["patches"]})
         held.append(is_held_out(read_csv(path), about["courses"]["patches"], heads))
     result = figure2_data(tested, pd.concat(held), about)
-    with atomic_write(table) as beside:
-        write_csv(result.assign(study=about["study"]), beside)
+    save_csv(result.assign(study=about["study"]), table)
     save_figure(draw_figure2(result, about), pdf, png)
 
 

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.roth2024 import judged, read_summaries, table_of_rows
 from cryotome.runtime.job import run_script
@@ -12,8 +11,7 @@ from cryotome.runtime.job import run_script
 def main(scores: list[Path], published: list[Path], table: Path, about: dict, kind: str) -> None:
     measured = read_summaries(scores)
     verdicts = judged(measured, read_published(published), about)
-    with atomic_write(table) as beside:
-        write_csv(table_of_rows(measured, verdicts, kind, about), beside)
+    save_csv(table_of_rows(measured, verdicts, kind, about), table)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.encoders.profile import profile_encoder
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.roth2024 import table3
@@ -14,9 +13,8 @@ def main(published: list[Path], table: Path, cards: dict, study: str) -> None:
     measured = {
         name: profile_encoder(card) for name, card in cards.items() if "architecture" in card
     }
-    with atomic_write(table) as beside:
-        result = table3(cards, measured, read_published(published))
-        write_csv(result.assign(study=study), beside)
+    result = table3(cards, measured, read_published(published))
+    save_csv(result.assign(study=study), table)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import atomic_write, sha256
-from cryotome.core.tables import write_csv
+from cryotome.core.files import sha256
+from cryotome.core.tables import save_csv
 from cryotome.evaluation.multiclass import NOTE, argmax_classes, class_names, confusion, measure
 from cryotome.learners.predictions import read_predictions
 from cryotome.runtime.job import run_script
@@ -19,10 +19,8 @@ def main(cells: list[Path], predictions: Path, scores: Path, table: Path, datase
     lines = pd.DataFrame([place] * len(values)).join(values).assign(note=NOTE)
     counts = confusion(tested["label"].to_numpy(), argmax_classes(tested), len(named))
     confused = pd.DataFrame(counts, columns=named).set_index(pd.Index(named, name="class"))
-    with atomic_write(scores) as beside:
-        write_csv(lines, beside)
-    with atomic_write(table) as beside:
-        write_csv(confused, beside, index=True)
+    save_csv(lines, scores)
+    save_csv(confused, table, index=True)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from cryotome.core.cards import MATCHED
 from cryotome.core.errors import StoreError
-from cryotome.core.files import atomic_write, path_field, sha256
-from cryotome.core.tables import write_csv
+from cryotome.core.files import path_field, sha256
+from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.scores import score_folds
 from cryotome.learners.predictions import read_predictions
@@ -29,8 +29,7 @@ def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> Non
     domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
     domain = scheme.removesuffix(MATCHED) if scheme.startswith("except_") else domain
     table = score_folds(tables, load_cells(cells), train_domain=domain)
-    with atomic_write(scores) as beside:
-        write_csv(table, beside)
+    save_csv(table, scores)
 
 
 if __name__ == "__main__":

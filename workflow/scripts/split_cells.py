@@ -1,14 +1,13 @@
 """Draw the train, validation and test cells of one fold."""
 
-import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from cryotome.core import step_versions
 from cryotome.core.cards import MATCHED
-from cryotome.core.files import atomic_write, sha256
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.files import save_json, sha256
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
 from cryotome.data.splits.cells import draw_split, drop_audited
@@ -17,18 +16,9 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    cells: Path,
-    audit: Path,
-    windows: list[Path],
-    split: Path,
-    about: Path,
-    recipe: int,
-    card: dict,
-    drops: str,
-    scheme: str,
-    fraction: str,
-    fold: int,
-) -> None:
+    cells: Path, audit: Path, windows: list[Path], split: Path, about: Path, recipe: int,
+    card: dict, drops: str, scheme: str, fraction: str, fold: int,
+) -> None:  # fmt: skip
     assert recipe == step_versions.SPLITS
     every = load_cells(cells)
     table = drop_audited(every, read_csv(audit))
@@ -45,10 +35,8 @@ def main(
         "dropped_findings": drops.split(),
         "dropped_cells": len(every) - len(table),
     } | ({"training_size": asdict(common)} if common else {})
-    with atomic_write(about) as beside:
-        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    with atomic_write(split) as beside:
-        write_csv(drawn.roles, beside)
+    save_json(notes, about, sort_keys=True)
+    save_csv(drawn.roles, split)
 
 
 if __name__ == "__main__":

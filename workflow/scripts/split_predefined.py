@@ -1,11 +1,10 @@
 """Say which cells train and which test, where two datasets are given as such."""
 
-import json
 from pathlib import Path
 
 from cryotome.core import step_versions
-from cryotome.core.files import atomic_write, sha256
-from cryotome.core.tables import write_csv
+from cryotome.core.files import save_json, sha256
+from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.splits.predefined import assign_roles
 from cryotome.runtime.job import run_script
@@ -27,10 +26,8 @@ def main(
         "counts": roles["role"].value_counts().to_dict(),
         "cells_sha256": [sha256(train_cells), sha256(test_cells)],
     }
-    with atomic_write(about) as beside:
-        beside.write_text(json.dumps(notes, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    with atomic_write(split) as beside:
-        write_csv(roles, beside)
+    save_json(notes, about, sort_keys=True)
+    save_csv(roles, split)
 
 
 if __name__ == "__main__":

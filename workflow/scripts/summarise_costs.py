@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.costs import draw_costs
 from cryotome.report.tables.costs import JOBS, costs, read_jobs, with_auroc
@@ -11,17 +10,9 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    table2: list[Path],
-    intervals: list[Path],
-    jobs: Path,
-    rows_csv: Path,
-    pdf: Path,
-    png: Path,
-    ledger: Path,
-    about: dict,
-    rows: dict,
-    study: str,
-) -> None:
+    table2: list[Path], intervals: list[Path], jobs: Path, rows_csv: Path, pdf: Path, png: Path,
+    ledger: Path, about: dict, rows: dict, study: str,
+) -> None:  # fmt: skip
     took = read_jobs(ledger, about["named"])
     table = costs(took, about)
     if intervals:
@@ -35,8 +26,7 @@ def main(
     for path, result in ((jobs, took[[*JOBS, "synthetic"]]), (rows_csv, table)):
         result = result.copy()
         result.insert(0, "study", study)
-        with atomic_write(path) as beside:
-            write_csv(result, beside)
+        save_csv(result, path)
     save_figure(draw_costs(table, rows), pdf, png)
 
 

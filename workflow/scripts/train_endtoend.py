@@ -19,24 +19,10 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    patches: Path,
-    cells: Path,
-    split: Path,
-    best: Path,
-    last: Path,
-    curve: Path,
-    picture: Path,
-    recipe: int,
-    card: dict,
-    encoder: dict,
-    model: str,
-    fold: int,
-    synthetic: bool,
-    partial: Path,
-    weights_dir: Path,
-    device: str,
-    threads: int,
-) -> None:
+    patches: Path, cells: Path, split: Path, best: Path, last: Path, curve: Path, picture: Path,
+    recipe: int, card: dict, encoder: dict, model: str, fold: int, synthetic: bool, partial: Path,
+    weights_dir: Path, device: str, threads: int,
+) -> None:  # fmt: skip
     assert recipe == step_versions.ENDTOEND
     use_threads(threads)
     on, seed = pick_device(device), card["seed"] + fold

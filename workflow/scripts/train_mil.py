@@ -17,20 +17,10 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    patients: list[Path],
-    slides: list[Path],
-    bags: list[Path],
-    split: Path,
-    predictions: Path,
-    recipe: int,
-    folders: dict,
-    card: dict,
-    model: str,
-    view: str,
-    fold: int,
-    device: str,
+    patients: list[Path], slides: list[Path], bags: list[Path], split: Path, predictions: Path,
+    recipe: int, folders: dict, card: dict, model: str, view: str, fold: int, device: str,
     threads: int,
-) -> None:
+) -> None:  # fmt: skip
     assert recipe == step_versions.MIL
     start, on = perf_counter(), pick_device(device)
     use_threads(threads)

@@ -2,12 +2,14 @@
 
 import glob
 import hashlib
+import json
 import os
 import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 
 def path_field(path: Path | str, name: str) -> str:
@@ -84,3 +86,9 @@ def atomic_write(path: Path | str, *, sweep: bool = True) -> Iterator[Path]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def save_json(value: object, path: Path, **how: Any) -> None:
+    """Write a value as JSON, one key a line, under its name only once it is complete."""
+    with atomic_write(path) as beside:
+        beside.write_text(json.dumps(value, indent=1, **how) + "\n", encoding="utf-8")

@@ -45,7 +45,8 @@ PLUMBING = frozenset(
 EXPENSIVE = frozenset({"check_precision"})
 
 
-def watched_files(script: Path) -> list[Path]:
+@cache
+def watched_files(script: Path) -> tuple[Path, ...]:
     """Return a script and the modules that it imports, directly or not, without `PLUMBING`.
 
     Of a script in `EXPENSIVE` its direct imports alone.
@@ -56,7 +57,7 @@ def watched_files(script: Path) -> list[Path]:
         found |= waiting
         deeper = set() if script.stem in EXPENSIVE else waiting
         waiting = {name for module in deeper for name in _watched_imports(_file_of(module))} - found
-    return [script, *sorted(map(_file_of, found))]
+    return (script, *sorted(map(_file_of, found)))
 
 
 @cache

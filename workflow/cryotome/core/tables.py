@@ -6,9 +6,11 @@ and those whose names are not all text are read here.
 
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
+
+from cryotome.core.files import atomic_write
 
 Value = TypeVar("Value")
 
@@ -59,6 +61,12 @@ def write_csv(
         if not pd.api.types.is_numeric_dtype(kind):
             safe.isetitem(place, safe.iloc[:, place].map(harmless).array)
     safe.to_csv(path, index=index, float_format=float_format)
+
+
+def save_csv(table: pd.DataFrame, path: Path, **how: Any) -> None:
+    """Write a table with `write_csv`, under its name only once it is complete."""
+    with atomic_write(path) as beside:
+        write_csv(table, beside, **how)
 
 
 def read_csv(path: Path) -> pd.DataFrame:

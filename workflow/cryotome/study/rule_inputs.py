@@ -70,6 +70,11 @@ def checkpoint_runs(part: Colorectal | None) -> list[ScoredRun]:
     return [run for kind, course in courses.items() for run in _runs(part, kind, course.values())]
 
 
+def finetunings(part: Colorectal | None) -> list[str]:
+    """Return the finetunings of encoders in tables and figures."""
+    return part.finetunings if part else []
+
+
 def monitored_finetunings(part: Colorectal | None) -> list[str]:
     """Return the finetunings whose checkpoints Figure 2 scores on patches."""
     courses = part.courses if part else {}
@@ -90,4 +95,6 @@ def _runs(part: Colorectal | None, kind: str, models: Iterable[str]) -> list[Sco
         dataset, scheme, heads = part.train, GIVEN, part.patch_heads
     else:
         dataset, scheme, heads = part.cohort, part.scheme, part.slide_heads
-    return [ScoredRun(dataset, scheme, part.view, model, head) for model in models for head in heads]
+    return [
+        ScoredRun(dataset, scheme, part.view, model, head) for model in models for head in heads
+    ]

@@ -133,7 +133,7 @@ class BagSource(NamedTuple):
 
 
 def bag_source(
-    study: Study, site: Site, of: tuple[str, str], slides: list[str], *, ours: str
+    study: Study, site: Site, of: tuple[str, str], slides: list[str], ours: str
 ) -> BagSource:
     """Return the bags of slides: the user's where the dataset's card names their folder, else ours.
 
