@@ -51,7 +51,7 @@ docs: install ## write the generated pages: config/README.md, docs/licences.md, 
 
 data: install ## say what a study needs and where: make data STUDY=ganz2024; FETCH=1 fetches its public records
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.data $(STUDY)
-	@$(if $(FETCH),$(SNAKEMAKE) --cores 4 --configfile config/$(patsubst demo,config,$(STUDY)).yaml --config device=job --forcerun download -- downloads)
+	@$(if $(FETCH),$(SNAKEMAKE) --cores 4 --configfile config/$(patsubst demo,config,$(STUDY)).yaml --config device=job --forcerun download -- download_all)
 
 weights: install ## fetch weights ahead of a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.weights $(MODELS) --study $(STUDY)

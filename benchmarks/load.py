@@ -231,7 +231,7 @@ def geojson(slides: int, folder: Path) -> None:
 
 @_in_folder
 def regions(slides: int, folder: Path) -> None:
-    """All that `for_pathologist` tabulates and draws of three rows and two folds."""
+    """All that `clinical_summary` tabulates and draws of three rows and two folds."""
     from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
     from cryotome.learners.predictions import split_of
     from cryotome.report.figures.canvas import save_figure

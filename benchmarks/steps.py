@@ -18,17 +18,17 @@ sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
 
 import audit_splits
 import compare
+import compare_published
 import figure1
 import figure2
-import judge
-import learning
-import orders
-import price_ladder
-import print_table2
+import format_table2
+import leakage_ladder
+import plot_learning_curves
 import probe
-import ranks
-import score
-import split
+import rank_models_by_head
+import rank_rows
+import score_row
+import split_cells
 import table1
 import table2
 
@@ -127,10 +127,10 @@ class Dataset:
 
 
 def draw_splits(study: Study, of: Dataset) -> None:
-    """Draw every split of a study, as the rule `split` does, and audit it."""
+    """Draw every split of a study, as the rule `split_cells` does, and audit it."""
     for scheme in study.schemes(of.name):
         paths = of.splits(study, scheme)
-        split.main(
+        split_cells.main(
             of.table,
             of.audit,
             [of.windows] if study.needs_windows(scheme) else [],
@@ -167,7 +167,7 @@ def fit_model(asked: list[Study], of: Dataset, model: str, x: np.ndarray) -> int
         scores = Path(
             f"results/scores/{of.name}/{scheme}/view={VIEW}/model={model}/head={head}.csv"
         )
-        score.main(of.table, out, scores, scheme)
+        score_row.main(of.table, out, scores, scheme)
         fitted += len(out)
     store.unlink()
     return fitted
@@ -215,14 +215,14 @@ class Report:
         printed = sorted(self.published.glob("*.csv"))
         about = json.loads(self.study.comparability)
         judged = (out / "intervals.csv", out / "table1.csv", printed, out / "published.csv", about)
-        judge.main(*judged)
+        compare_published.main(*judged)
         if not self.study.crossing:
             return
         scores, paper = self.scores(self.study.crossing), self.published / "ganz2024_table2.csv"
         about, beside = (self.rows, self.name), (out / "intervals.csv", out / "published.csv")
         table2.main(scores, paper, out / "table2.csv", out / "table2_sd.csv", *about)
         printed_to = (out / "table2.md", out / "table2.tex")
-        print_table2.main(out / "table2.csv", *beside, *printed_to, *about)
+        format_table2.main(out / "table2.csv", *beside, *printed_to, *about)
 
     def figures(self) -> None:
         about, rows = (self.rows, self.name), self.rows
@@ -232,13 +232,13 @@ class Report:
         if "figure1.csv" in self.study.products:
             paper = self.published / "ganz2024_figure1.csv"
             figure1.main(self.scores(self.study.pooled), paper, *self.drawn("figure1"), *about)
-            learning.main(spans, curves, crossed, *self.drawn("learning")[1:], rows)
+            plot_learning_curves.main(spans, curves, crossed, *self.drawn("learning")[1:], rows)
         if "figure2.csv" in self.study.products:
             figure2.main(self.scores(self.study.crossing), *self.drawn("figure2"), *about)
-            ranks.main(spans, *self.drawn("ranks"), *about)
+            rank_rows.main(spans, *self.drawn("ranks"), *about)
         if "orders.csv" in self.study.products:
             files = self.files(self.study.crossing)
-            orders.main(self.out / "table2.csv", files, *self.drawn("orders"), rows)
+            rank_models_by_head.main(self.out / "table2.csv", files, *self.drawn("orders"), rows)
 
     def leaks(self) -> list[Path]:
         splits = [
@@ -250,4 +250,4 @@ class Report:
         table, pdf, png = self.drawn("ladder")
         files, out = self.files(self.study.ladder), (table, self.out / "ladder.md", pdf, png)
         about = (self.rows, self.name)
-        price_ladder.main(self.cells, files, self.calibration, self.leaks(), *out, *about)
+        leakage_ladder.main(self.cells, files, self.calibration, self.leaks(), *out, *about)

@@ -184,7 +184,7 @@ def test_a_crop_more_plans_its_own_jobs_alone(done):
         encoding="utf-8",
     )
     assert plan(done, "--configfile", "more.yaml", *ASK[2:]) == {
-        "read_cells": 1, "cut_patches": 1, "split": 1, "embed": 1, "probe": 1, "context": 1,
+        "read_cells": 1, "cut_patches": 1, "split_cells": 1, "embed": 1, "probe": 1, "context_curves": 1,
     }  # fmt: skip
 
 
@@ -194,7 +194,7 @@ def test_the_studies_that_sweep_plan(tmp_path, data_root, name):
     ask = ["--configfile", f"config/{name}.yaml", "--config", "device=job"]
     planned = plan(folder, *ask, CRYOTOME_DATA_ROOT=data_root)
     ours = study(name)
-    assert planned["context"] == 1
+    assert planned["context_curves"] == 1
     assert planned["cut_patches"] == len(ours.datasets)
     assert planned["embed"] == len(ours.datasets) * len({row.model for row in ours.rows})
     assert planned["split"] == ours.runs_per_row

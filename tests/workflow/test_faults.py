@@ -21,7 +21,7 @@ from accidents import content, numbers
 CUT, EMBED = "results/patches/tiny.h5", "results/embeddings/tiny/paper-fp32/{}.h5"
 EMBED = EMBED.format(accidents.TINY["rows"][0]["model"])
 SPLIT = "results/splits/tiny/random/fraction=1.0/fold=0.csv"
-RULES = {CUT: "cut_patches", EMBED: "embed", SPLIT: "split"}
+RULES = {CUT: "cut_patches", EMBED: "embed", SPLIT: "split_cells"}
 MOUNTS = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
 needs_mounts = pytest.mark.skipif(not MOUNTS, reason="may not mount (needs root and unshare)")
 
@@ -109,16 +109,16 @@ def test_a_slide_that_hangs_its_reader_is_named_and_the_others_are_cut(clone, ti
 def test_a_hung_job_is_ended_and_listed_at_the_end(clone, tiny_study):
     insert(
         clone,
-        "scripts/split.py",
+        "scripts/split_cells.py",
         "every = load_cells(cells)",
         "import os; os.read(os.pipe()[0], 1)",
     )
     said = make(clone, SPLIT, CRYOTOME_PATIENCE="2")
     assert said[0] == "x"
-    assert re.search(r"split tiny, random, 1.0, 0: It made no progress for 2 s", said)
+    assert re.search(r"split_cells tiny, random, 1.0, 0: It made no progress for 2 s", said)
     assert "the log holds what every thread was at" in said
     assert not (clone / SPLIT).exists()
-    mend(clone, "scripts/split.py")
+    mend(clone, "scripts/split_cells.py")
     make(clone, SPLIT)
     assert same(clone, tiny_study, SPLIT)
 
@@ -201,7 +201,7 @@ def test_a_read_only_folder_is_named(clone, tiny_study, target):
 VANISHING = {
     "an image": (CUT, "scripts/cut_patches.py", "write_patches(", '(images / "3.tiff").unlink()', "3.tiff does not exist. Put the image there"),
     "the patch store": (EMBED, "scripts/embed.py", "write_embeddings(", "patches.unlink()", "No such file or directory"),
-    "the audit": (SPLIT, "scripts/split.py", "every = load_cells(cells)", "audit.unlink()", "results/audits/tiny.csv: No such file or directory. It vanished"),
+    "the audit": (SPLIT, "scripts/split_cells.py", "every = load_cells(cells)", "audit.unlink()", "results/audits/tiny.csv: No such file or directory. It vanished"),
     "partial work": (CUT, "cryotome/data/patches.py", "grown.finish(store", "import shutil; shutil.rmtree(partial)", "No such file or directory"),
 }  # fmt: skip
 
@@ -238,9 +238,9 @@ def test_a_patch_store_that_is_removed_while_it_is_read_is_read_to_its_end(clone
 
 def test_a_folder_of_logs_that_vanishes_loses_no_work(clone, tiny_study):
     line = 'import shutil; shutil.rmtree("results/logs")'
-    insert(clone, "scripts/split.py", "every = load_cells(cells)", line)
+    insert(clone, "scripts/split_cells.py", "every = load_cells(cells)", line)
     said = make(clone, SPLIT)
-    mend(clone, "scripts/split.py")
+    mend(clone, "scripts/split_cells.py")
     if said[0] == "x":  # Snakemake wants the log that it was promised
         make(clone, SPLIT)
     assert same(clone, tiny_study, SPLIT)

@@ -92,28 +92,28 @@ def test_nothing_changed(done):
 def test_a_model_is_added(done):
     rows = [*STUDY["rows"], {"model": "colour_histogram", "head": "ridge"}]
     mine = scores("demo_slides", "colour_histogram", "ridge")
-    assert planned(done, mine, rows=rows) == {"embed": 1, "probe": 1, "score": 1}
+    assert planned(done, mine, rows=rows) == {"embed": 1, "probe": 1, "score_row": 1}
 
 
 def test_a_fold_is_added(done):
     """Of either dataset one split; the new fold's training, and not the finished one."""
-    assert planned(done, folds=2) == {"split": 2, "train_endtoend": 1, "probe": 2, "score": 3}
+    assert planned(done, folds=2) == {"split_cells": 2, "train_endtoend": 1, "probe": 2, "score_row": 3}
 
 
 def test_a_fraction_is_added(done):
     found = planned(done, fractions=[0.5, 1.0])
-    assert found == {"split": 2, "train_endtoend": 1, "probe": 2, "score": 3}
+    assert found == {"split_cells": 2, "train_endtoend": 1, "probe": 2, "score_row": 3}
 
 
 def test_a_setting_of_a_probe_is_changed(done):
     with open(done / "config/heads/ridge.yaml", "a", encoding="utf-8") as file:
         file.write("sd: 2\n")
-    assert planned(done) == {"probe": 2, "score": 2}
+    assert planned(done) == {"probe": 2, "score_row": 2}
 
 
 def test_a_setting_of_a_training_is_changed(done):
     changed(done / "config/heads/tiny.yaml", "batch: 4", "batch: 5")
-    assert planned(done) == {"train_endtoend": 1, "score": 1}
+    assert planned(done) == {"train_endtoend": 1, "score_row": 1}
 
 
 def test_a_title_is_edited(done):
@@ -130,12 +130,12 @@ def test_a_module_is_edited(done):
     for name in ("endtoend", "extraction", "splits", "leases"):
         with open(done / f"workflow/cryotome/{name}.py", "a", encoding="utf-8") as file:
             file.write("# edited\n")
-    assert not {"train_endtoend", "embed", "split"} & set(planned(done))
+    assert not {"train_endtoend", "embed", "split_cells"} & set(planned(done))
     changed(done / "workflow/cryotome/core/step_versions.py", "ENDTOEND = ", "ENDTOEND = 1")
     assert planned(done)["train_endtoend"] == 1
     with open(done / "workflow/cryotome/learners/probes/linear.py", "a", encoding="utf-8") as file:
         file.write("# edited\n")
-    assert planned(done) == {"train_endtoend": 1, "probe": 2, "score": 3}
+    assert planned(done) == {"train_endtoend": 1, "probe": 2, "score_row": 3}
 
 
 def test_files_are_touched(done):
@@ -159,7 +159,7 @@ def test_annotations_are_corrected(done):
     base.close()
     said = snakemake(done, "-n", *ASK, *EVERY)
     assert jobs(said) == {
-        "read_cells": 1, "cut_patches": 1, "audit": 1, "split": 1, "embed": 1, "train_endtoend": 1, "probe": 1, "score": 2,
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "split_cells": 1, "embed": 1, "train_endtoend": 1, "probe": 1, "score_row": 2,
     }  # fmt: skip
     assert "dataset=demo_slides" in said
     assert "dataset=demo_rois" not in said
@@ -168,7 +168,7 @@ def test_annotations_are_corrected(done):
 def test_weights_are_replaced(done):
     network = torch.load(done / WEIGHTS)
     torch.save({name: value + 1 for name, value in network.items()}, done / WEIGHTS)
-    assert planned(done) == {"embed": 1, "train_endtoend": 1, "probe": 1, "score": 2}
+    assert planned(done) == {"embed": 1, "train_endtoend": 1, "probe": 1, "score_row": 2}
 
 
 def test_weights_are_moved_or_deleted(done):

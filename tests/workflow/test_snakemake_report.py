@@ -70,7 +70,7 @@ def test_every_product_has_a_caption_that_renders_a_category_and_labels(clone, c
         assert one["labels"]["as"] == product.rsplit(".", 1)[1].upper()
         assert one["labels"]["tissue"] == "synthetic"
         assert one["labels"]["what"]
-        assert one["job_properties"]["rule"] != "publish"
+        assert one["job_properties"]["rule"] != "copy_to_results"
     assert {Path(product).name for product in study.products} < files
     assert f'Study <tt class="docutils literal">{study.name}</tt>' in description
     assert "system-message" not in description

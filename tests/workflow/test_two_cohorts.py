@@ -82,12 +82,12 @@ def test_given_bags_of_cohorts_that_share_all_names_stay_apart_and_as_they_are(p
 def test_a_study_of_slides_alone_plans_tables_figure_and_page(place):
     folder, root, _ = place
     planned = plan(folder, "--forceall", "--configfile", "mine.yaml", **root)
-    assert {"tabulate_slides", "print_colorectal", "draw_cost", "page"} <= set(planned)
-    assert not {"embed", "classify_patches", "tabulate_patches", "tile_slide"} & set(planned)
+    assert {"roth_table", "format_roth_tables", "roth_figure1", "html_report"} <= set(planned)
+    assert not {"embed", "classify_patches", "roth_table", "tile_slide"} & set(planned)
     one = STUDY | {"colorectal": STUDY["colorectal"] | {
         "slides": {**STUDY["colorectal"]["slides"], "external": None}}}  # fmt: skip
     (folder / "one.yaml").write_text(yaml.dump(one), encoding="utf-8")
-    assert "tabulate_slides" in plan(folder, "--forceall", "--configfile", "one.yaml", **root)
+    assert "roth_table" in plan(folder, "--forceall", "--configfile", "one.yaml", **root)
 
 
 def test_patients_of_equal_names_are_refused_where_no_card_says_that_they_are_others(place):

@@ -124,7 +124,7 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
         clone, *ganz, f"{base}paper-fp16/model=uni/head=probe/fraction=0.01/fold=3.csv", **site
     )
     assert one == {
-        "read_cells": 1, "cut_patches": 1, "audit": 1, "embed": 1, "check_precision": 1, "split": 20, "probe": 1,
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "embed": 1, "check_precision": 1, "split_cells": 20, "probe": 1,
     }  # fmt: skip
     other = plan(
         clone,
@@ -133,7 +133,7 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
         **site,
     )
     assert other == {
-        "read_cells": 1, "cut_patches": 1, "audit": 1, "split": 1, "train_endtoend": 1,
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "split_cells": 1, "train_endtoend": 1,
     }  # fmt: skip
 
 
@@ -246,8 +246,8 @@ def test_a_second_run_has_nothing_to_do(done):
 def test_adding_a_model_plans_only_its_jobs_and_the_tables(done):
     rows = [*SMALL["rows"], {"model": "resnet10t_random", "head": "ridge"}]
     assert small(done, rows=rows) == {
-        "embed": 1, "probe": 1, "score": 1, "table1": 1, "compare": 1, "judge": 1, "figure1": 1, "learning": 1,
-        "atlas": 1, "for_pathologist": 1, "tally": 1, "page": 1, "publish_page": 1, "publish": 25, "all": 1,
+        "embed": 1, "probe": 1, "score_row": 1, "table1": 1, "compare": 1, "compare_published": 1, "figure1": 1, "plot_learning_curves": 1,
+        "error_atlas": 1, "clinical_summary": 1, "summarise_costs": 1, "html_report": 1, "publish_html": 1, "copy_to_results": 25, "all": 1,
     }  # fmt: skip
 
 
@@ -266,19 +266,19 @@ def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_ru
         "results/scores/demo_slides/random/view=paper-bf16/model=resnet10t_random/head=ridge.csv"
     )
     folder = "results/embeddings/demo_slides/paper-bf16"
-    assert plan(done, *ask, "shards") == {"embed_shard": 2, "shards": 1}
-    snakemake(done, "--cores", "2", *ask, "shards")
+    assert plan(done, *ask, "embed_all_shards") == {"embed_shard": 2, "embed_all_shards": 1}
+    snakemake(done, "--cores", "2", *ask, "embed_all_shards")
     shards = done / "results/shards/demo_slides/paper-bf16/resnet10t_random"
     assert sorted(path.name for path in shards.iterdir()) == ["1of2.h5", "2of2.h5"]
     assert plan(done, *ask, score) == {
-        "embed": 1, "check_precision": 1, "probe": 1, "score": 1,
+        "embed": 1, "check_precision": 1, "probe": 1, "score_row": 1,
     }  # fmt: skip
     snakemake(done, "--cores", "2", *ask, score)
     assert list(shards.iterdir()) == []
     report = pd.read_csv(done / folder / "resnet10t_random.parity.csv").set_index("measure")
     assert 0.999 < report.loc["cosine_least", "value"] < 1
     assert plan(done, *ask, score) == {}
-    assert "embed_shard" not in plan(done, *ask, "shards")
+    assert "embed_shard" not in plan(done, *ask, "embed_all_shards")
     tight = study | {"parity": study["parity"] | {"cosine": 1}}
     (done / "lower.yaml").write_text(yaml.dump(tight), encoding="utf-8")
     assert plan(done, *ask, score) == {"check_precision": 1}
@@ -312,8 +312,8 @@ def test_editing_the_probe_reruns_probes_and_below_never_an_embedding(done):
     finally:
         path.write_text(before, encoding="utf-8")
     assert planned["probe"] == 3
-    assert not {"embed", "cut_patches", "split", "read_cells", "make_demo"} & set(planned)
-    assert {"score", "compare", "figure1"} <= set(planned)
+    assert not {"embed", "cut_patches", "split_cells", "read_cells", "make_demo"} & set(planned)
+    assert {"score_row", "compare", "figure1"} <= set(planned)
     assert small(done) == {}  # the edit taken back
 
 
@@ -323,8 +323,8 @@ def test_editing_the_title_of_a_card_reruns_the_tables_only(done):
     planned = small(done)
     path.write_text(before, encoding="utf-8")
     assert set(planned) == {
-        "table1", "compare", "judge", "figure1", "learning", "atlas", "for_pathologist", "tally", "page",
-        "publish", "publish_page", "all",
+        "table1", "compare", "compare_published", "figure1", "plot_learning_curves", "error_atlas", "clinical_summary", "summarise_costs", "html_report",
+        "copy_to_results", "publish_html", "all",
     }  # fmt: skip
 
 
@@ -342,7 +342,7 @@ def test_the_atlas_is_made_and_a_scanner_that_is_named_reruns_it_alone(done):
     )
     planned = small(done)
     path.write_text(before, encoding="utf-8")
-    assert planned == {"atlas": 1, "page": 1, "publish_page": 1, "all": 1}
+    assert planned == {"error_atlas": 1, "html_report": 1, "publish_html": 1, "all": 1}
 
 
 def test_editing_a_number_of_a_card_reruns_what_it_decides(done):
@@ -409,8 +409,8 @@ def test_editing_readers_or_splits_reruns_nothing_without_their_recipe(done, mod
     planned = small(done)
     path.write_text(before, encoding="utf-8")
     assert set(planned) <= {
-        "audit_splits", "probe", "score", "table1", "compare", "judge", "figure1", "learning", "atlas",
-        "for_pathologist", "tally", "page", "publish", "publish_page", "all",
+        "audit_splits", "probe", "score_row", "table1", "compare", "compare_published", "figure1", "plot_learning_curves", "error_atlas",
+        "clinical_summary", "summarise_costs", "html_report", "copy_to_results", "publish_html", "all",
     }  # fmt: skip
 
 
@@ -419,7 +419,7 @@ def test_editing_a_domains_title_reruns_no_reading(done):
     before = changed(path, "title: mast cell", "title: mast cells")
     planned = small(done)
     path.write_text(before, encoding="utf-8")
-    assert not {"read_cells", "cut_patches", "embed", "split", "probe"} & set(planned)
+    assert not {"read_cells", "cut_patches", "embed", "split_cells", "probe"} & set(planned)
 
 
 def test_wrong_counts_stop_the_rule_itself(clone):
@@ -452,8 +452,8 @@ def test_an_audit_made_again_draws_no_split_again_where_nothing_is_dropped(done)
     path.write_text(before + "audit: {near: drop}\n", encoding="utf-8")
     dropped = small(done)
     path.write_text(before, encoding="utf-8")
-    assert planned == {"audit": 1, "audit_splits": 2, "page": 1, "publish_page": 1, "all": 1}
-    assert dropped["split"] == 4  # two fractions, two folds
+    assert planned == {"audit": 1, "audit_splits": 2, "html_report": 1, "publish_html": 1, "all": 1}
+    assert dropped["split_cells"] == 4  # two fractions, two folds
     assert dropped["probe"] == 3
     assert not {"read_cells", "cut_patches", "embed"} & set(dropped)
 
@@ -467,18 +467,18 @@ def test_a_study_of_the_whole_ladder_plans(clone):
     """Three domains: random, no_overlap, slide_grouped and three left out, each of them twice."""
     (clone / "ladder.yaml").write_text(yaml.dump(SMALL | ROIS), encoding="utf-8")
     planned = plan(clone, "--configfile", "ladder.yaml")
-    assert planned["split"] == 12
+    assert planned["split_cells"] == 12
     assert planned["probe"] == 3 * 3  # the schemes that know fractions
     assert planned["probe_whole"] == 3 * 9
-    assert planned["score"] == 3 * 3  # for Figure 1
+    assert planned["score_row"] == 3 * 3  # for Figure 1
     assert planned["place_windows"] == planned["audit"] == planned["cut_patches"] == 1
     assert planned["audit_splits"] == 12
-    assert planned["price_ladder"] == 1
+    assert planned["leakage_ladder"] == 1
     ask = ["--configfile", "ladder.yaml", "--"]
     folder = "results/splits/demo_rois"
     one = plan(clone, *ask, f"{folder}/random/fraction=1.0/fold=0.leakage.csv")
     assert one == {
-        "make_demo": 1, "read_cells": 1, "cut_patches": 1, "audit": 1, "place_windows": 1, "split": 1, "audit_splits": 1,
+        "make_demo": 1, "read_cells": 1, "cut_patches": 1, "audit": 1, "place_windows": 1, "split_cells": 1, "audit_splits": 1,
     }  # fmt: skip
     assert "place_windows" not in plan(clone, *ask, f"{folder}/random/fraction=1.0/fold=0.csv")
 
@@ -554,7 +554,7 @@ def test_a_card_of_a_rung_reruns_every_matched_rung_and_no_other(ladder):
     before = changed(path, "validation: 0.2", "validation: 0.3")
     planned = plan(ladder, *ASK, *audited())
     path.write_text(before, encoding="utf-8")
-    assert planned == {"split": 7, "audit_splits": 7}  # slide_grouped, and six that are matched
+    assert planned == {"split_cells": 7, "audit_splits": 7}  # slide_grouped, and six that are matched
 
 
 def test_near_px_of_the_audit_moves_no_window_and_draws_no_split_again(ladder):

@@ -406,7 +406,7 @@ def test_the_target_downloads_alone_fetches_and_cells_are_read_from_what_came(
     assert server.asked == []
     server.pages["/Normal0.png"].manners = [breaks(20), says(500), well]
     server.pages["/Normal1.png"].manners = [says(404), well]
-    target = [*MINE, "--cores", "2", "--", "downloads"]
+    target = [*MINE, "--cores", "2", "--", "download_all"]
     said = snakemake(study, *target, check=False, **root)
     assert "1 of 8 files of mine did not come" in said
     assert f"mine/Normal/1.png: {server.url}/Normal1.png: it answers 404" in said
@@ -457,8 +457,8 @@ def test_the_real_records_plan_without_data_and_without_a_gpu(tmp_path):
     """Those of paper 001, and two that no study of it names."""
     folder, empty = checkout(tmp_path / "clone"), {"CRYOTOME_DATA_ROOT": str(tmp_path / "empty")}
     others = ["results/downloads/nct_crc.csv", "results/downloads/amibr.csv"]
-    words = ["--configfile", "config/ganz2024.yaml", "--config", "device=job", "--", "downloads"]
+    words = ["--configfile", "config/ganz2024.yaml", "--config", "device=job", "--", "download_all"]
     said = snakemake(folder, "-n", *words, *others, **empty)
-    assert jobs(said) == {"download": 5, "downloads": 1}
+    assert jobs(said) == {"download": 5, "download_all": 1}
     for record in ("midogpp_annotations", "midog2022", "ccmct", "nct_crc", "amibr"):
         assert f"results/downloads/{record}.csv" in said

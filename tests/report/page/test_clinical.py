@@ -57,6 +57,6 @@ def test_what_is_missing_is_said_and_the_rest_is_shown(more):
     (more.folder / "counts.csv").unlink()
     section = pathologist(more)
     assert [gap.file for gap in section.missing] == ["counts.csv"]
-    assert section.missing[0].rule == "for_pathologist"
+    assert section.missing[0].rule == "clinical_summary"
     assert len(section.grids) == 3
     assert not [p for p in section.pictures if p.name.startswith("bland")]

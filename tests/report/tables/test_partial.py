@@ -91,7 +91,7 @@ def test_nothing_at_all_still_makes_a_line_for_every_row(tmp_path, cells):
 def test_the_reason_is_that_of_the_job_that_failed(tmp_path, cells):
     weights = Failure("embed", {"dataset": "midog", "model": "uni"}, "no weights\n of uni", "")
     training = Failure("train_endtoend", {"model": "resnet", "head": "e2e"}, "killed", "")
-    others = [Failure(rule, {}, "no", "") for rule in ("score", "table1", "publish")]
+    others = [Failure(rule, {}, "no", "") for rule in ("score_row", "table1", "copy_to_results")]
     table = partial(tmp_path, cells, [*others, weights, training])
     assert table.loc[("uni", "probe"), "why"] == "embed: no weights of uni"
     assert table.loc[("resnet", "e2e"), "why"] == "train_endtoend: killed"

@@ -184,7 +184,7 @@ def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
     Parameters
     ----------
     table
-        From `pricing.price_ladder`.
+        From `pricing.leakage_ladder`.
     """
     panels = list(dict.fromkeys(table["dataset"]))
     rows = list(dict.fromkeys(table["row"]))

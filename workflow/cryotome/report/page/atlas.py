@@ -15,7 +15,7 @@ from cryotome.study.statistical_unit import UNKNOWN
 
 BUDGET = 6_000_000  # bytes of sheets that are put into the page; others are links
 LISTED = 1000  # slides that are listed in the page; slides.csv has all
-RULE = "atlas"
+RULE = "error_atlas"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ WHERE = {"in": "in_mean", "out": "out_mean"}
 def hours(value: Any, source: FileLink) -> Cell:
     """Write hours with three digits; what is not known is an empty cell.
 
-    >>> source = FileLink("costs.csv", "tally", "costs.csv")
+    >>> source = FileLink("costs.csv", "summarise_costs", "costs.csv")
     >>> hours(0.001234, source).text, hours(0.0, source).text, hours(float("nan"), source).text
     ('0.00123', '0', '')
     """

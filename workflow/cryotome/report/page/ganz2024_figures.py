@@ -41,7 +41,7 @@ def figure1(g: StudyResults) -> Section:
         columns = ["row", "fraction", "n", "mean", "sd", "interval", "published_mean"]
         title_ = panel(dataset, g, g.about["schemes"].get(scheme, scheme))
         known = f"{title_}; n: training cells of fold 0's split; interval: intervals.csv"
-        split = g.elsewhere(g.results / "splits" / str(dataset) / str(scheme), "split")
+        split = g.elsewhere(g.results / "splits" / str(dataset) / str(scheme), "split_cells")
         behind = as_text(part[columns], known, g.source("figure1.csv"), others={"n": split})
         said = f"AUROC over the share of training cells, {title_}: {_best(part)}"
         pictures.append(

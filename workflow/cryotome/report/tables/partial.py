@@ -17,7 +17,7 @@ from cryotome.study.study import LAST
 
 COLUMNS = [*KEYS, "scheme", "train_domain", "test_domain", "fold", "value"]
 # the rules on the way to a file of predictions; the failure of any other explains nothing
-ON_THE_WAY = ["make_demo", "read_cells", "cut_patches", "audit", "split", "embed"]
+ON_THE_WAY = ["make_demo", "read_cells", "cut_patches", "audit", "split_cells", "embed"]
 ON_THE_WAY += ["probe", "probe_whole", "train_endtoend"]
 REASONS = 3  # that one row lists
 

@@ -18,7 +18,7 @@ from cryotome.study.study import Study
 ON_THE_WAY = {
     "patches": [
         *("make_demo_tissue", "finetune_dinov2", "read_cells", "cut_patches", "embed"),
-        *("split_given", "classify_patches", "score_patches"),
+        *("split_predefined", "classify_patches", "score_patches"),
     ],
     "slides": [
         *("make_demo_cohort", "finetune_dinov2", "tile_slide", "embed_slide", "read_cohort"),
