@@ -97,7 +97,12 @@ def test_a_model_is_added(done):
 
 def test_a_fold_is_added(done):
     """Of either dataset one split; the new fold's training, and not the finished one."""
-    assert planned(done, folds=2) == {"split_cells": 2, "train_endtoend": 1, "probe": 2, "score_row": 3}
+    assert planned(done, folds=2) == {
+        "split_cells": 2,
+        "train_endtoend": 1,
+        "probe": 2,
+        "score_row": 3,
+    }
 
 
 def test_a_fraction_is_added(done):
@@ -126,8 +131,9 @@ def test_a_title_is_edited(done):
 
 
 def test_a_module_is_edited(done):
-    """Cheap rules watch their modules; expensive ones wait for a bump of their recipe."""
-    for name in ("endtoend", "extraction", "splits", "leases"):
+    """Cheap rules watch their modules; expensive ones wait for a new step version."""
+    modules = ("learners/endtoend/train", "encoders/inference", "data/splits/cells")
+    for name in (*modules, "runtime/gpu_lease"):
         with open(done / f"workflow/cryotome/{name}.py", "a", encoding="utf-8") as file:
             file.write("# edited\n")
     assert not {"train_endtoend", "embed", "split_cells"} & set(planned(done))
@@ -182,6 +188,6 @@ def test_weights_are_moved_or_deleted(done):
 
 def test_the_docs_list_these_tests_and_no_others():
     page = (ROOT / "docs/files.md").read_text(encoding="utf-8")
-    listed = re.findall(r"`test_reruns:(test_\w+)`", page)
+    listed = re.findall(r"test_reruns\.py::(test_\w+)`", page)
     mine = re.findall(r"^def (test_\w+)\(done\)", Path(__file__).read_text(encoding="utf-8"), re.M)
     assert sorted(listed) == sorted(mine)

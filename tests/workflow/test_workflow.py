@@ -16,6 +16,7 @@ from accidents import checkout
 from conftest import ROOT
 from PIL import Image
 
+from cryotome.core.import_closure import watched_files
 from cryotome.data.patches import patch_view
 from cryotome.study.study import COSTS
 
@@ -83,9 +84,9 @@ def test_a_token_in_the_environment_is_in_no_file_of_a_run(done):
     assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
 
 
-def small(folder: Path, **changes: object) -> dict[str, int]:
+def small(folder: Path, *flags: str, **changes: object) -> dict[str, int]:
     (folder / "changed.yaml").write_text(yaml.dump(SMALL | changes), encoding="utf-8")
-    return plan(folder, "--configfile", "changed.yaml")
+    return plan(folder, *flags, "--configfile", "changed.yaml")
 
 
 def test_the_default_plans_the_demo_and_says_so(clone):
@@ -305,7 +306,7 @@ def changed(path: Path, old: str, new: str) -> str:
 
 
 def test_editing_the_probe_reruns_probes_and_below_never_an_embedding(done):
-    path = done / "workflow" / "cryotome" / "probe.py"
+    path = done / "workflow/cryotome/learners/probes/probe.py"
     before = changed(path, "CHUNK = 4096", "CHUNK = 4095")
     try:
         planned = small(done)
@@ -315,6 +316,29 @@ def test_editing_the_probe_reruns_probes_and_below_never_an_embedding(done):
     assert not {"embed", "cut_patches", "split_cells", "read_cells", "make_demo"} & set(planned)
     assert {"score_row", "compare", "figure1"} <= set(planned)
     assert small(done) == {}  # the edit taken back
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["core/metrics", "learners/probes/linear", "report/figures/canvas", "data/splits/cells"],
+)
+def test_editing_a_module_plans_exactly_the_cheap_rules_that_import_it(done, module):
+    """Of the others, only those downstream are planned."""
+    path = done / f"workflow/cryotome/{module}.py"
+    every = small(done, "--forceall")
+    before = changed(path, '"""', '"""Edited. ')
+    said = snakemake(done, "-n", "--configfile", "changed.yaml")
+    path.write_text(before, encoding="utf-8")
+    reasons = re.findall(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    reason: (.*)$", said, re.M)
+    planned = {rule for rule, reason in reasons if f"{module}.py" in reason}
+    scripts = {path.stem: path for path in (ROOT / "workflow/scripts").glob("*.py")}
+    text = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "workflow/rules").glob("*.smk"))
+    cheap = set(re.findall(r"^        library\(\"(\w+)\"\)", text, re.M)) & set(every)
+    named = {rule: [f.as_posix() for f in watched_files(scripts[rule])] for rule in cheap}
+    assert planned == {
+        rule for rule in cheap if any(f"cryotome/{module}.py" in f for f in named[rule])
+    }
+    assert planned
 
 
 def test_editing_the_title_of_a_card_reruns_the_tables_only(done):
@@ -402,9 +426,9 @@ def test_two_studies_do_not_overwrite_each_other(done):
     stands(everything())
 
 
-@pytest.mark.parametrize("module", ["annotations", "splits"])
+@pytest.mark.parametrize("module", ["data/annotations/formats", "data/splits/cells"])
 def test_editing_readers_or_splits_reruns_nothing_without_their_recipe(done, module):
-    path = done / "workflow" / "cryotome" / f"{module}.py"
+    path = done / f"workflow/cryotome/{module}.py"
     before = changed(path, '"""', '"""Another word. ')
     planned = small(done)
     path.write_text(before, encoding="utf-8")
@@ -554,7 +578,10 @@ def test_a_card_of_a_rung_reruns_every_matched_rung_and_no_other(ladder):
     before = changed(path, "validation: 0.2", "validation: 0.3")
     planned = plan(ladder, *ASK, *audited())
     path.write_text(before, encoding="utf-8")
-    assert planned == {"split_cells": 7, "audit_splits": 7}  # slide_grouped, and six that are matched
+    assert planned == {
+        "split_cells": 7,
+        "audit_splits": 7,
+    }  # slide_grouped, and six that are matched
 
 
 def test_near_px_of_the_audit_moves_no_window_and_draws_no_split_again(ladder):
