@@ -1,8 +1,7 @@
 """
 Networks are trained: an encoder on tissue without labels, a classifier on patches, one on bags.
 
-INPUT     results/patches/{dataset}.h5, results/cells/{dataset}.csv, or tiles of a cohort of slides
-          results/bags/{dataset}/{view}/{model}/{slide}.h5      for classifiers of patients
+INPUT     results/patches/{dataset}.h5, results/cells/{dataset}.csv, results/tiles/…, results/bags/…
 OUTPUT    results/encoders/{finetune}.pt, /{iteration}.pt       the teacher, with timm's names of weights
           results/encoders/{finetune}.json, .csv, .png          its cost and learning curve
           results/predictions/…, results/curves/…               of classifiers; as in `learn.smk`

@@ -26,7 +26,7 @@ rule table1:
 
 
 rule table2:
-    """Average in domain and out of domain, published numbers beside."""
+    """Average AUROC in domain and out of domain, with published numbers."""
     input:
         library("table2"),
         scores=all_runs(STUDY.crossing, SCORES),
@@ -65,7 +65,7 @@ rule format_table2:
 
 
 rule table2_partial:
-    """Make Table 2 from whatever there is; a run that fails makes it from what it reached."""
+    """Make Table 2 from the finished jobs, with the reasons why others are missing."""
     input:
         library("table2_partial"),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),

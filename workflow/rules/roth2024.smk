@@ -20,7 +20,7 @@ TILE_LISTS = [
 
 
 rule roth_table:
-    """Lay out Table 1 (AUROC of slides) or 2 (accuracy and F1 of patches), published numbers beside."""
+    """Make Table 1 (AUROC of slides) or 2 (accuracy and F1 of patches), with published numbers."""
     input:
         library("roth_table"),
         lambda w: TILE_LISTS * (ROTH_KINDS[w.number] == "slides"),  # for people to read
@@ -42,7 +42,7 @@ rule roth_table:
 
 
 rule roth_table3:
-    """Lay out Table 3 of Roth et al. 2024: sizes of the built networks, published sizes beside."""
+    """Make Table 3 of Roth et al. 2024: sizes of the built networks, with published sizes."""
     input:
         library("roth_table3"),
         published=PUBLISHED,

@@ -1,4 +1,4 @@
-"""Measure what every fold of a split lets through from training to test."""
+"""Measure what leaks from training to test in every fold of a split."""
 
 import sys
 from pathlib import Path

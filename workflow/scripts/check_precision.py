@@ -1,4 +1,4 @@
-"""Compare a store made in lower precision with fp32, on a sample; stop where it is too far."""
+"""Compare a sample of a store in lower precision with fp32; fail where it is too far."""
 
 from pathlib import Path
 

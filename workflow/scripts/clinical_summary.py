@@ -1,4 +1,4 @@
-"""Count mitoses per region, ration false positives, and ask whether scores are probabilities."""
+"""Summarise calibration, mitotic counts per region and sensitivity at fixed false positives."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Say what may be said of every row, and of every row against the reference."""
+"""Compute the intervals of every row, and compare it with the reference row."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Lay every published number beside what the study measured, and say whether they agree."""
+"""Compare every number that Ganz et al. 2024 publish with what the study measured."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Lay every number that paper 002 prints beside what the study measured, with a verdict."""
+"""Compare every number that Roth et al. 2024 publish with what the study measured."""
 
 from pathlib import Path
 

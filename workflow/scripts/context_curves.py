@@ -1,4 +1,4 @@
-"""Draw AUROC against the crop and the pooling of every model of a study that sweeps them."""
+"""Draw AUROC against the side of the crop, for every pooling of every model."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Show where the rows of a study err and disagree: sheets of patches, slides for QuPath, tables."""
+"""Show where the rows err and disagree: sheets of patches, slides for QuPath, tables."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Finetune an encoder without labels; export its teacher, and others on the way."""
+"""Continue DINOv2's pretraining on tissue; export the teacher at intervals and at the end."""
 
 import json
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""Print Tables 1 to 3 of paper 002 for people."""
+"""Format Tables 1 to 3 of Roth et al. 2024 for people."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Print Table 2 for people: intervals in its cells, and whether published numbers agree."""
+"""Format Table 2 for people: intervals in its cells, and whether published numbers agree."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Price every rung of the leakage ladder for every row."""
+"""Measure what every step of the leakage ladder costs every row."""
 
 from pathlib import Path
 

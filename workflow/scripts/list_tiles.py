@@ -1,4 +1,4 @@
-"""List every slide of a cohort: how many tiles it gives, or why none."""
+"""List every slide of a cohort: how many tiles it has, or why none."""
 
 from pathlib import Path
 

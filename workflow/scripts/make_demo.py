@@ -1,4 +1,4 @@
-"""Invent tissue with a known signal, in the formats of MIDOG and CCMCT."""
+"""Make synthetic tissue with a known signal, in the formats of MIDOG and CCMCT."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Invent the slides of a colorectal cohort, with a known signal, and their tables."""
+"""Make the slides of a synthetic colorectal cohort with a known signal, and its tables."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Say where the network looks for each cell, in px of its image."""
+"""Find the window that the network sees of each cell, in px of its image."""
 
 import sys
 from pathlib import Path

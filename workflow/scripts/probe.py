@@ -1,4 +1,4 @@
-"""Fit a head on frozen embeddings: all fractions and folds of a scheme in one job."""
+"""Fit a linear probe or nearest neighbours on frozen embeddings, every fraction and fold at once."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Rank the models of Table 2 under each head, and say how strong its penalty was."""
+"""Rank the models of Table 2 under each head, and report the strength of its penalty."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Draw Figure 1 of paper 002: performance against the hours of training on tissue."""
+"""Draw Figure 1 of Roth et al. 2024: performance against the hours of training on tissue."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw Figure 2 of paper 002: performance over the iterations of finetuning."""
+"""Draw Figure 2 of Roth et al. 2024: performance over the iterations of finetuning."""
 
 from pathlib import Path
 

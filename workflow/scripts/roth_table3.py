@@ -1,4 +1,4 @@
-"""Lay out Table 3 of paper 002: sizes of the built networks, printed sizes beside."""
+"""Make Table 3 of Roth et al. 2024: sizes of the built networks, with published sizes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Say which cells train and which test, where two datasets are given as such."""
+"""Assign the roles of cells where one dataset trains and another tests."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""List the study's encoders: what is printed of them, their cards, and what is measured."""
+"""List the study's encoders: published facts, cards, and what is measured."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Average in domain and out of domain, published numbers beside."""
+"""Average AUROC in domain and out of domain, with published numbers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Make Table 2 from whatever there is, and say why the rest is missing."""
+"""Make Table 2 from the finished jobs, with the reasons why others are missing."""
 
 from pathlib import Path
 
