@@ -42,7 +42,7 @@ include: "workflow/rules/cluster.smk"
 # a second safeguard: with `--profile slurm` names are part of a shell's command line
 wildcard_constraints:
     study=r"[a-z0-9_]+",
-    number="[12]",
+    number=r"[12]",
     view=r"[a-z0-9]+(-[a-z0-9]+)?",
     head=r"[a-z0-9_]+",
     dataset=r"[a-z0-9_]+",

@@ -123,7 +123,10 @@ def test_the_time_left_is_that_of_the_jobs_that_are_not_done():
 
 
 def test_rules_without_a_record_are_projected_as_a_plan_does():
-    jobs = [Job("read_cells", {"dataset": "demo_rois"}), Job("copy_to_results", {"product": "table1.csv"})]
+    jobs = [
+        Job("read_cells", {"dataset": "demo_rois"}),
+        Job("copy_to_results", {"product": "table1.csv"}),
+    ]
     found = measure_progress(jobs, jobs, {}, NOW)
     seconds, assumed = found.seconds_left(CostModel(study(), on_gpu=False))
     assert seconds == pytest.approx(1.0 + 3 * 512 / 5000 + 0.1)

@@ -1,4 +1,4 @@
-"""Feed damaged and hostile files to every reader, and count what becomes of them.
+"""Feed damaged and hostile files to every reader, and count the outcomes.
 
     python tests/tools/fuzz.py --seconds 60 --seed 0                    # all readers, 60 s each
     python tests/tools/fuzz.py --seconds 10 cards weights_pt            # some
@@ -140,7 +140,7 @@ def _store(path: Path, name: str) -> object:
 
 
 def _journal(path: Path) -> object:
-    """Go on with partial work of which one file is damaged: no row may be wrong."""
+    """Resume partial work of which one file is damaged: no row may be wrong."""
     from cryotome.runtime.resume import resumable_store
 
     folder = path.parent / "partial"
@@ -184,7 +184,7 @@ def _checkpoint(path: Path) -> object:
     with redirect_stderr(said):
         state = Checkpoint(path).load()
     if state is None:
-        raise TrainingError(said.getvalue())  # it begins anew, and says so
+        raise TrainingError(said.getvalue())  # it starts again, and reports so
     return state
 
 
@@ -195,7 +195,7 @@ def _saved_cells(path: Path) -> object:
 
 
 def _originals(name: str, folder: Path) -> list[Path]:
-    """Return files to spoil, some of them written into the folder."""
+    """Return files to damage, some of them written into the folder."""
     real = {
         "midog_json": ["midog2021/MIDOG.json"], "sliderunner": ["midog2021/MIDOG.sqlite"],
         "class_folders": ["amibr/AMI-BR.csv"],
@@ -367,7 +367,7 @@ def outcome(name: str, path: Path) -> str:
 
 def _serve(name: str, pipe: Any) -> None:
     """Read files whose paths come through a pipe, under a limit of memory."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff tells of every odd tag
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff warns of every odd tag
     logging.disable()
     pipe.send("ready")
     while True:
@@ -377,7 +377,7 @@ def _serve(name: str, pipe: Any) -> None:
 
 @dataclass
 class Tally:
-    """What became of the files of one reader."""
+    """Outcomes of the files of one reader."""
 
     tried: int = 0
     accepted: int = 0
@@ -402,7 +402,7 @@ class Worker:
         self._pipe.recv()
 
     def read(self, path: Path) -> str:
-        """Return the outcome of one file; begin a new process where this one did not live."""
+        """Return the outcome of one file; start a new process where this one died."""
         self._pipe.send(path)
         try:
             if self._pipe.poll(LIMIT):
@@ -422,7 +422,7 @@ class Worker:
 
 
 def fuzz(name: str, seconds: float, seed: int, keep: Path | None, most: int = 10**9) -> Tally:
-    """Try spoilt files on one reader for so long, or so many."""
+    """Try damaged files on one reader, for a time or a number."""
     rng, tally = random.Random(f"{name} {seed}"), Tally()
     with tempfile.TemporaryDirectory() as place:
         originals = _originals(name, Path(place))
@@ -453,7 +453,7 @@ def fuzz(name: str, seconds: float, seed: int, keep: Path | None, most: int = 10
 
 
 def _target(source: Path, place: Path) -> Path:
-    """Return where the spoilt file lies: predictions beside each other, the rest under a new name."""
+    """Return where the damaged file lies: predictions beside each other, the rest under a new name."""
     return source if "predictions" in source.parts else place / f"spoilt-{source.name}"
 
 

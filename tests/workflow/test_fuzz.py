@@ -1,4 +1,4 @@
-"""Hostile files: a few of every reader's, spoilt with fixed seeds, and some built by hand."""
+"""Hostile files: some for every reader, damaged with fixed seeds, and some built by hand."""
 
 import json
 import pickle
@@ -211,7 +211,7 @@ def bomb_png(path):
 
 
 def absurd(path, **tags):
-    """A TIFF whose tags of one number are written over."""
+    """A TIFF in which the values of one tag are overwritten."""
     tifffile.imwrite(path, np.zeros((64, 64, 3), "u1"), photometric="rgb", tile=(64, 64))
     with tifffile.TiffFile(path, mode="r+") as file:
         for name, value in tags.items():

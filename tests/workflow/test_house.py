@@ -1,4 +1,4 @@
-"""The house itself: layers, sizes, words."""
+"""The source tree: docstrings, sizes, encodings, names, what rules watch."""
 
 import ast
 import re

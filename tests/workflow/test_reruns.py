@@ -1,6 +1,6 @@
-"""What a change reruns, on a study that has run, one training among its jobs.
+"""Jobs that a change reruns, in a finished study with one training.
 
-The table in docs/files.md says the same in words, and names these tests.
+The table in docs/files.md describes the same, and names these tests.
 """
 
 import os
@@ -44,7 +44,7 @@ EVERY = [
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which all that is asked for has run, once."""
+    """A clone in which all targets have been made."""
     folder = checkout(tmp_path_factory.mktemp("done"))
     (folder / "study.yaml").write_text(yaml.dump(STUDY), encoding="utf-8")
     (folder / "config/heads/tiny.yaml").write_text(
@@ -70,7 +70,7 @@ def planned(folder: Path, *targets: str, **changes: object) -> dict[str, int]:
 
 @pytest.fixture(autouse=True)
 def _taken_back(done):
-    """Every test ends with the study as it was, and as it was nothing runs."""
+    """Restore the study after every test, so that again nothing is planned."""
     kept = [
         *(done / "config").rglob("*.yaml"),
         *(done / "workflow").rglob("*.py"),
@@ -96,7 +96,7 @@ def test_a_model_is_added(done):
 
 
 def test_a_fold_is_added(done):
-    """Of either dataset one split; the new fold's training, and not the finished one."""
+    """One split of each dataset; the training of the new fold, and not the finished one."""
     assert planned(done, folds=2) == {
         "split_cells": 2,
         "train_endtoend": 1,
@@ -152,7 +152,7 @@ def test_files_are_touched(done):
             os.utime(path)
     assert planned(done) == {}
     low = plan(done, "--max-checksum-file-size", "1000", *ASK, *EVERY)
-    assert low["train_endtoend"] == 1  # what the limit in profiles/default is for
+    assert low["train_endtoend"] == 1  # the reason for the limit in profiles/default
 
 
 def test_annotations_are_corrected(done):

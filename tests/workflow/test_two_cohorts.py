@@ -33,7 +33,7 @@ def card(name: str, **more) -> dict:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Three cohorts of ten; in each another half is positive, and features say the label."""
+    """Three cohorts of ten; in each, a different half is positive, and the features encode the label."""
     root = tmp_path_factory.mktemp("root")
     folder = checkout(root / "c")
     rng = np.random.default_rng(0)
@@ -109,7 +109,7 @@ def test_patients_of_equal_names_are_refused_where_no_card_says_that_they_are_ot
 
 
 def test_a_bag_without_our_passport_is_never_replaced(place):
-    """Not even where the user told Snakemake that it is made, and slides are at hand."""
+    """Not even where the user told Snakemake that the bag is made, and the slides exist."""
     folder, root, data = place
     (data / "ca" / "slides").mkdir(exist_ok=True)
     (data / "ca" / "slides" / "000.tif").touch()

@@ -1,4 +1,4 @@
-"""What a target plans, and what a change reruns. Every test here runs snakemake."""
+"""Jobs that a target plans and a change reruns. Every test here runs snakemake."""
 
 import os
 import re
@@ -202,7 +202,7 @@ def test_planning_imports_no_torch(clone):
 
 
 def test_on_slurm_jobs_go_where_the_site_says_whatever_else_is_configured(clone):
-    """Placement does not hang on `--config`, which replaces what a profile says there."""
+    """Placement does not depend on `--config`, which replaces what a profile says there."""
     (clone / "config" / "site.yaml").write_text(
         "slurm_partition: short\nslurm_account: lab\n", encoding="utf-8"
     )
@@ -253,7 +253,7 @@ def test_adding_a_model_plans_only_its_jobs_and_the_tables(done):
 
 
 def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_run(done):
-    """A row in bf16: its store in two parts, its parity, its probe; then limits none can meet."""
+    """A row in bf16: its store in two parts, its precision check, its probe; then limits that nothing can meet."""
     rows = [{"model": "resnet10t_random", "head": "ridge"}]
     study = SMALL | {
         "rows": rows,
@@ -315,7 +315,7 @@ def test_editing_the_probe_reruns_probes_and_below_never_an_embedding(done):
     assert planned["probe"] == 3
     assert not {"embed", "cut_patches", "split_cells", "read_cells", "make_demo"} & set(planned)
     assert {"score_row", "compare", "figure1"} <= set(planned)
-    assert small(done) == {}  # the edit taken back
+    assert small(done) == {}  # the edit is undone
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def test_the_demos_tables_say_synthetic(done):
 
 
 def test_two_studies_do_not_overwrite_each_other(done):
-    """A smaller study of the same rows, then the first again: every number of it still stands."""
+    """A smaller study of the same rows, then the first again: all its numbers are unchanged."""
 
     def everything() -> dict[str, pd.DataFrame]:
         kept = [
@@ -447,7 +447,7 @@ def test_editing_a_domains_title_reruns_no_reading(done):
 
 
 def test_wrong_counts_stop_the_rule_itself(clone):
-    """The card reaches the reading with its `expect`."""
+    """The rule gets the `expect` of the card."""
     folder = clone.parent / "counted"
     folder.mkdir()
     checkout(folder)
@@ -492,7 +492,7 @@ def test_a_study_of_the_whole_ladder_plans(clone):
     (clone / "ladder.yaml").write_text(yaml.dump(SMALL | ROIS), encoding="utf-8")
     planned = plan(clone, "--configfile", "ladder.yaml")
     assert planned["split_cells"] == 12
-    assert planned["probe"] == 3 * 3  # the schemes that know fractions
+    assert planned["probe"] == 3 * 3  # the schemes with fractions
     assert planned["probe_whole"] == 3 * 9
     assert planned["score_row"] == 3 * 3  # for Figure 1
     assert planned["place_windows"] == planned["audit"] == planned["cut_patches"] == 1
@@ -603,7 +603,7 @@ def test_the_slide_alone_is_embedded_from_the_cells_and_no_other_model_is(ladder
 
 
 def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
-    """A broken image in one dataset, weights that cannot be had in one row of the other."""
+    """A broken image in one dataset, weights that cannot be fetched in one row of the other."""
     folder = checkout(tmp_path / "c")
     rois, slides = "demo_rois", "demo_slides"
     card = (folder / "config/models/resnet10t_random.yaml").read_text(encoding="utf-8")
@@ -637,7 +637,7 @@ def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
     assert not (folder / "results/studies/small/table2.csv").exists()
     table = pd.read_csv(folder / "results/studies/small/table2_partial.csv").set_index("model")
     assert table.loc["colour_histogram", "why"].startswith("cut_patches: 1 images of 'demo_rois'")
-    # mended, the same command ends well but for the weights, and the table says so
+    # once fixed, the same command fails for the weights alone, and the table says so
     (folder / "results/demo/rois/images/003.tiff").write_bytes(whole)
     said = snakemake(folder, *ask, check=False)
     assert "going on after" in said
@@ -684,7 +684,7 @@ POINTS = """x,y,label,filename
 
 
 def test_a_table_of_points_on_real_slides_at_native_and_at_a_quarter_micron(shared, tmp_path):
-    """A slide that says 0.499 µm/px, and a flat TIFF that says nothing until its card does."""
+    """A slide with 0.499 µm/px in its tags, and a flat TIFF whose resolution its card gives."""
     folder, mine = checkout(tmp_path / "c"), tmp_path / "data" / "mine"
     mine.mkdir(parents=True)
     (mine / "slides").symlink_to(shared / "slides")

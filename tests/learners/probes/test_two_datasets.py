@@ -102,7 +102,9 @@ def test_two_classes_have_a_score_each(sets):
 def test_two_sets_go_through_split_head_and_scores(sets, head, capsys):
     split = sets / "splits/here/given/fraction=1.0/fold=0.csv"
     csvs = files(sets, "csv")
-    script("split_predefined")(*csvs, split, split.with_suffix(".json"), step_versions.SPLITS, *SETS)
+    script("split_predefined")(
+        *csvs, split, split.with_suffix(".json"), step_versions.SPLITS, *SETS
+    )
     about = json.loads(split.with_suffix(".json").read_text(encoding="utf-8"))
     assert (about["drawn"], about["counts"]) == ("given", {"train": 60, "test": 30})
     place = f"here/given/view=v/model=m/head={head}"

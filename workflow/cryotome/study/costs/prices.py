@@ -23,7 +23,9 @@ STEP = 0.02  # s that a training step takes on a GPU however small the network
 BACKWARD = 3  # a training view costs so many forwards
 THREADS = {"embed": 2, "embed_shard": 2, "check_precision": 2, "train_endtoend": 1}
 THREADS |= {"embed_slide": 2, "finetune_dinov2": 2}
-START = {"copy_to_results": 0.1} | dict.fromkeys(THREADS, 10.0)  # core-seconds before the work; with torch
+START = {"copy_to_results": 0.1} | dict.fromkeys(
+    THREADS, 10.0
+)  # core-seconds before the work; with torch
 ELSE = 1.0  # … of other rules
 BLOCK = 4096  # bytes that the smallest file takes
 DEMO, DEMO_CELLS = 80e6, 512  # bytes of the invented tissue; cells of each of its domains
