@@ -9,7 +9,7 @@ OUTPUT    results/predictions/{dataset}/{scheme}/view={view}/model={model}/head=
 
 
 rule probe:
-    """Fit a linear probe or nearest neighbours on frozen embeddings, every fraction and fold at once."""
+    """Fit a linear probe or nearest neighbours on frozen embeddings, all folds at once."""
     input:
         library("probe"),
         # what is too far from fp32 is not scored

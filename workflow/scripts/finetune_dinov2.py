@@ -1,12 +1,11 @@
 """Continue DINOv2's pretraining on tissue; export the teacher at intervals and at the end."""
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cryotome.core import step_versions
-from cryotome.core.files import atomic_write, sha256
+from cryotome.core.files import save_json, sha256
 from cryotome.learners.dinov2.backbone import build_backbone
 from cryotome.learners.dinov2.curve import draw_finetuning
 from cryotome.learners.dinov2.finetune import cost_of, export_encoder, finetune
@@ -43,9 +42,7 @@ def main(
         title, draw = model, draw_finetuning
         write_curve(fit.curve, curve, picture, title=title, synthetic=synthetic, draw=draw)
         told = decides | cost_of(fit, card, on, threads) | {"synthetic": synthetic}
-        with atomic_write(about) as beside:
-            told |= {"of_images": len(images.rows), "sha256": sha256(weights)}
-            beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        save_json(told | {"of_images": len(images.rows), "sha256": sha256(weights)}, about)
 
 
 if __name__ == "__main__":

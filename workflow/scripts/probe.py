@@ -1,4 +1,4 @@
-"""Fit a linear probe or nearest neighbours on frozen embeddings, every fraction and fold at once."""
+"""Fit a linear probe or nearest neighbours on frozen embeddings, all folds at once."""
 
 import sys
 from pathlib import Path
