@@ -35,7 +35,9 @@ def test_rows_have_a_run_for_every_head(demo):
 
 def test_checkpoints_of_figure2_are_runs_of_their_own_models(demo):
     models = {run.model for run in rule_inputs.checkpoint_runs(demo.colorectal)}
-    assert models == {model for c in demo.colorectal.courses.values() for model in c.values()}
+    assert models == {
+        model for c in demo.colorectal.figure2_checkpoints.values() for model in c.values()
+    }
     finetuned = rule_inputs.finetunings(demo.colorectal)
     assert set(rule_inputs.monitored_finetunings(demo.colorectal)) <= set(finetuned)
 

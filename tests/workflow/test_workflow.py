@@ -18,7 +18,7 @@ from PIL import Image
 
 from cryotome.core.import_closure import watched_files
 from cryotome.data.patches import patch_view
-from cryotome.study.study import COSTS
+from cryotome.study.products import COSTS
 
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 

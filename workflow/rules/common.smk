@@ -33,12 +33,13 @@ from cryotome.runtime.environment import confine
 from cryotome.runtime.failures import RUN
 from cryotome.runtime.job import LOG_ONLY
 from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources, with_retries
+from cryotome.study.checks import checked_study
+from cryotome.study.facts import colorectal_facts, encoder_facts, table_facts
 from cryotome.study.site import print_study_summary, resolve_site
-from cryotome.study.study import PRODUCTS, SHARED, WHOLE, Study
 
 confine(os.environ)  # the jobs inherit it, before their first import
 SITE = resolve_site(config, BASE / "config")
-STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
+STUDY = checked_study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
 COLORECTAL = STUDY.colorectal
 
 if workflow.is_main_process:
@@ -84,7 +85,7 @@ SMALL_JOB, LARGE_JOB = (
     {"mem_mb": memory_with_retries(mb, share=6), "runtime": runtime_with_retries(time, share=4)}
     for mb, time in ((2000, 10), (4000, 40))
 )
-ROWS = {"rows": lambda w: STUDY.table_rows, "study": "{study}"}  # params of many rules
+ROWS = {"rows": lambda w: table_facts(STUDY), "study": "{study}"}  # params of many rules
 
 
 def library(script):

@@ -5,6 +5,8 @@ INPUT     results/predictions/{dataset}_{n}px/â€¦model={model}_pool_{pooling}/â€
 OUTPUT    results/studies/{study}/context.csv, .pdf, .png
 """
 
+from cryotome.study.facts import context_facts
+
 
 rule context_curves:
     """Draw AUROC against the side of the crop, for every pooling of every model."""
@@ -23,8 +25,8 @@ rule context_curves:
     resources:
         **LARGE_JOB,
     params:
-        rows=lambda w: STUDY.table_rows,
-        sweep=lambda w: STUDY.sweep,
+        rows=lambda w: table_facts(STUDY),
+        sweep=lambda w: context_facts(STUDY),
         study="{study}",
     script:
         "../scripts/context_curves.py"

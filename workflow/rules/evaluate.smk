@@ -101,9 +101,9 @@ rule leakage_ladder:
     input:
         library("leakage_ladder"),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
-        predictions=all_runs(STUDY.ladder, PREDICTIONS),
+        predictions=all_runs(STUDY.matched_blocks, PREDICTIONS),
         leaks=all_runs(
-            STUDY.ladder,
+            STUDY.matched_blocks,
             "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
         ),
         calibration=CALIBRATION,

@@ -19,7 +19,7 @@ rule table1:
     resources:
         **SMALL_JOB,
     params:
-        cards=lambda w: STUDY.encoders,
+        cards=lambda w: encoder_facts(STUDY),
         study="{study}",
     script:
         "../scripts/table1.py"
@@ -29,7 +29,7 @@ rule table2:
     """Average AUROC in domain and out of domain, with published numbers."""
     input:
         library("table2"),
-        scores=all_runs(STUDY.crossing, SCORES),
+        scores=all_runs(STUDY.cross_domain_blocks, SCORES),
         published=os.path.relpath(BASE / "config/published/ganz2024_table2.csv"),
     output:
         table=reported("results/studies/{study}/table2.csv", GANZ, "Table 2"),
@@ -69,7 +69,7 @@ rule table2_partial:
     input:
         library("table2_partial"),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
-        predictions=all_runs(STUDY.crossing, PREDICTIONS),
+        predictions=all_runs(STUDY.cross_domain_blocks, PREDICTIONS),
         published=os.path.relpath(BASE / "config/published/ganz2024_table2.csv"),
     output:
         table="results/studies/{study}/table2_partial.csv",
@@ -89,7 +89,7 @@ rule figure1:
     """Draw AUROC against the training fraction."""
     input:
         library("figure1"),
-        scores=all_runs(STUDY.pooled, SCORES),
+        scores=all_runs(STUDY.all_domain_blocks, SCORES),
         published=os.path.relpath(BASE / "config/published/ganz2024_figure1.csv"),
     output:
         **figure_files("results/studies/{study}/figure1", GANZ, "Figure 1"),
@@ -107,7 +107,7 @@ rule figure2:
     """Draw the matrices of training domain against test domain."""
     input:
         library("figure2"),
-        scores=all_runs(STUDY.crossing, SCORES),
+        scores=all_runs(STUDY.cross_domain_blocks, SCORES),
     output:
         **figure_files("results/studies/{study}/figure2", GANZ, "Figure 2"),
     log:

@@ -62,7 +62,7 @@ def dataset_card(keys):
 
 def checks_of_precision(w, *datasets):
     """Return the checks of stores in lower precision; a new check alone refits nothing."""
-    lower = STUDY.is_lower(w.model, w.view)
+    lower = STUDY.is_reduced_precision(w.model, w.view)
     files = [f"results/embeddings/{name}/{w.view}/{w.model}.parity.csv" for name in datasets]
     return ancient(files if lower else [])
 
@@ -95,12 +95,12 @@ def all_folds_of_scheme(pattern):
     """Return an input function: a pattern for every fraction and fold of the job's scheme."""
     return lambda w: [
         pattern.format(**w, fraction=fraction, fold=fold)
-        for fraction in STUDY.fractions(w.scheme)
+        for fraction in STUDY.training_fractions(w.scheme)
         for fold in STUDY.folds
     ]
 
 
-def all_runs(blocks, pattern, fractions=STUDY.fractions):
+def all_runs(blocks, pattern, fractions=STUDY.training_fractions):
     """Return a pattern for every row, fraction and fold of these (dataset, scheme) pairs."""
     # `expand` takes ten times as long, which large studies notice
     return sorted(
@@ -116,4 +116,4 @@ def all_runs(blocks, pattern, fractions=STUDY.fractions):
 
 def largest_fraction(scheme):
     """Return the largest fraction of a scheme, alone."""
-    return [max(STUDY.fractions(scheme), key=float)]
+    return [max(STUDY.training_fractions(scheme), key=float)]

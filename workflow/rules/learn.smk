@@ -7,6 +7,8 @@ OUTPUT    results/predictions/{dataset}/{scheme}/view={view}/model={model}/head=
           id, role, label, score (score_{class} of many classes); hashes and versions in a .json beside
 """
 
+from cryotome.study.schemes import SHARED, WHOLE
+
 
 rule probe:
     """Fit a linear probe or nearest neighbours on frozen embeddings, all folds at once."""
@@ -22,7 +24,7 @@ rule probe:
     output:
         predictions=expand(
             "results/predictions/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction={fraction}/fold={fold}.csv",
-            fraction=STUDY.shares,
+            fraction=STUDY.fractions,
             fold=STUDY.folds,
         ),
     log:

@@ -6,6 +6,8 @@ OUTPUT    results/studies/{study}/learning.pdf, .png, ranks.*, orders.*
           results/studies/{study}/published.csv, colorectal/published.csv
 """
 
+from cryotome.study.facts import protocol_facts
+
 
 rule plot_learning_curves:
     """Draw learning curves with their intervals, and where the reference equals a row."""
@@ -22,7 +24,7 @@ rule plot_learning_curves:
     resources:
         **SMALL_JOB,
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
     script:
         "../scripts/plot_learning_curves.py"
 
@@ -49,7 +51,7 @@ rule rank_models_by_head:
     input:
         library("rank_models_by_head"),
         table2="results/studies/{study}/table2.csv",
-        predictions=all_runs(STUDY.crossing, PREDICTIONS),
+        predictions=all_runs(STUDY.cross_domain_blocks, PREDICTIONS),
     output:
         **figure_files("results/studies/{study}/orders", "Uncertainty", "Orders"),
     log:
@@ -57,7 +59,7 @@ rule rank_models_by_head:
     resources:
         **SMALL_JOB,
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
     script:
         "../scripts/rank_models_by_head.py"
 
@@ -76,7 +78,7 @@ rule compare_published:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: STUDY.comparability,
+        about=lambda w: protocol_facts(STUDY),
     script:
         "../scripts/compare_published.py"
 
@@ -95,6 +97,6 @@ rule compare_published_roth:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: COLORECTAL.about,
+        about=lambda w: colorectal_facts(COLORECTAL),
     script:
         "../scripts/compare_published_roth.py"

@@ -10,6 +10,7 @@ OUTPUT    results/studies/{study}/ledger.csv, costs.csv, cost_auroc.*    a line 
 
 from cryotome.study.costs.row_jobs import jobs_per_row
 from cryotome.study.facts import page_about
+from cryotome.study.products import PRODUCTS, require_product
 
 
 rule summarise_costs:
@@ -18,7 +19,8 @@ rule summarise_costs:
         library("summarise_costs"),
         # every reported job has finished: intervals need the predictions of all schemes
         ROTH_SCORES["patches"] + ROTH_SCORES["slides"],
-        table2=["results/studies/{study}/table2.csv"] * bool(STUDY.crossing and STUDY.rows),
+        table2=["results/studies/{study}/table2.csv"]
+        * bool(STUDY.cross_domain_blocks and STUDY.rows),
         intervals=["results/studies/{study}/intervals.csv"] * bool(STUDY.rows),
     output:
         jobs=reported("results/studies/{study}/ledger.csv", "Cost", "Jobs"),
@@ -52,7 +54,9 @@ rule html_report:
             "results/studies/{{study}}/atlas/{dataset}/cells.csv",
             dataset=sorted({dataset for dataset, _ in STUDY.blocks}),
         ),
-        audits=sorted({f"results/audits/{STUDY.home(dataset)}.csv" for dataset, _ in STUDY.blocks}),
+        audits=sorted(
+            {f"results/audits/{STUDY.split_source(dataset)}.csv" for dataset, _ in STUDY.blocks}
+        ),
         leakage=all_runs(
             STUDY.blocks,
             "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
@@ -86,7 +90,7 @@ rule publish_html:
 rule copy_to_results:
     """Copy a product of the study in the config given to its short path."""
     input:
-        lambda w: f"results/studies/{STUDY.name}/{STUDY.product(w.product)}",
+        lambda w: f"results/studies/{STUDY.name}/{require_product(STUDY, w.product)}",
     output:
         "results/{product}",
     log:

@@ -35,7 +35,7 @@ rule roth_table:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: COLORECTAL.about,
+        about=lambda w: colorectal_facts(COLORECTAL),
         kind=lambda w: ROTH_KINDS[w.number],
     script:
         "../scripts/roth_table.py"
@@ -74,7 +74,7 @@ rule roth_figure1:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: COLORECTAL.about,
+        about=lambda w: colorectal_facts(COLORECTAL),
     script:
         "../scripts/roth_figure1.py"
 
@@ -95,7 +95,7 @@ rule roth_figure2:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: COLORECTAL.about,
+        about=lambda w: colorectal_facts(COLORECTAL),
     script:
         "../scripts/roth_figure2.py"
 
@@ -115,6 +115,6 @@ rule format_roth_tables:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: COLORECTAL.about,
+        about=lambda w: colorectal_facts(COLORECTAL),
     script:
         "../scripts/format_roth_tables.py"

@@ -15,9 +15,9 @@ rule split_cells:
         # where nothing is dropped, a repeated audit changes no split; all crops of a dataset
         # depend on one audit, so that their splits are the same
         audit=lambda w: (str if STUDY.drops(w.dataset) else ancient)(
-            f"results/audits/{STUDY.home(w.dataset)}.csv"
+            f"results/audits/{STUDY.split_source(w.dataset)}.csv"
         ),
-        windows=lambda w: [f"results/audits/{STUDY.home(w.dataset)}.windows.csv"]
+        windows=lambda w: [f"results/audits/{STUDY.split_source(w.dataset)}.windows.csv"]
         * STUDY.needs_windows(w.scheme),
     # a job per fold: a fold that is added leaves the finished ones, and their trainings, alone
     output:
@@ -30,7 +30,7 @@ rule split_cells:
         runtime=runtime_with_retries(15, share=2),
     params:
         recipe=step_versions.SPLITS,
-        card=lambda w: STUDY.draw(w.dataset, w.scheme),
+        card=lambda w: STUDY.split_card(w.dataset, w.scheme),
         drops=lambda w: STUDY.drops(w.dataset),
         scheme="{scheme}",
         fraction="{fraction}",

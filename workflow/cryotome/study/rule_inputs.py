@@ -66,7 +66,7 @@ def row_runs(part: Colorectal | None, kind: str) -> list[ScoredRun]:
 
 def checkpoint_runs(part: Colorectal | None) -> list[ScoredRun]:
     """Return the runs of every checkpoint of Figure 2."""
-    courses = part.courses if part else {}
+    courses = part.figure2_checkpoints if part else {}
     return [run for kind, course in courses.items() for run in _runs(part, kind, course.values())]
 
 
@@ -77,14 +77,14 @@ def finetunings(part: Colorectal | None) -> list[str]:
 
 def monitored_finetunings(part: Colorectal | None) -> list[str]:
     """Return the finetunings whose checkpoints Figure 2 scores on patches."""
-    courses = part.courses if part else {}
+    courses = part.figure2_checkpoints if part else {}
     ends = [[*course.values()][-1] for kind, course in courses.items() if kind == "patches"]
     return [part.model(name)["weights"]["finetune"] for name in ends if part]
 
 
 def tiled_cohorts(part: Colorectal | None) -> list[str]:
     """Return the cohorts of which slides are tiled: not where a user provides every bag."""
-    wanted = part.embedded if part else []
+    wanted = part.embedding_requests if part else []
     return [*dict.fromkeys(name for rule, models, name in wanted if rule != "embed" and models)]
 
 

@@ -14,7 +14,7 @@ from cryotome.data.cells import assign_scanners
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.learners.predictions import read_predictions
-from cryotome.study.schemes import scheme_kind
+from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 
 DIGITS = 6  # of scores as they are written
@@ -139,7 +139,7 @@ def read_atlas(
         scores=scores,
         card=card,
         labels=about["labels"],
-        scheme=scheme_kind(predictions[0].parts[-6]),
+        scheme=str(Scheme.parse(predictions[0].parts[-6]).every),
         fraction=path_field(predictions[0], "fraction"),
         trainings=len({(path.parts[-6], path.name) for path in predictions}),
     )
@@ -176,8 +176,9 @@ def load_scores(
         table = read_predictions(path, cells_sha256=cells_sha256)
         table = table.loc[table["role"] == "test", ["id", "score"]]
         scheme = path.parts[-6]
-        if scheme.startswith("from_"):
-            table = table[table["id"].map(domain).to_numpy() != scheme.removeprefix("from_")]
+        named = Scheme.parse(scheme)
+        if named.is_cross_domain:
+            table = table[table["id"].map(domain).to_numpy() != named.domain]
         parts.setdefault(f"{path_field(path, 'model')} + {path_field(path, 'head')}", []).append(
             table
         )
