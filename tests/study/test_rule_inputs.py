@@ -6,13 +6,13 @@ from conftest import CONFIG
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError
 from cryotome.study import rule_inputs
+from cryotome.study.checks import checked_study
 from cryotome.study.site import resolve_site
-from cryotome.study.study import Study
 
 
 @pytest.fixture
 def demo():
-    return Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    return checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
 
 
 def test_a_study_without_colorectal_part_has_no_runs():
@@ -60,7 +60,7 @@ def test_a_missing_table_of_a_user_is_named(tmp_path, monkeypatch):
     monkeypatch.delenv("CRYOTOME_PLAN", raising=False)
     path = CONFIG / "roth2024.yaml"
     site = resolve_site(read_yaml(path), CONFIG)
-    study = Study(site.study, CONFIG, files=(str(path),))
+    study = checked_study(site.study, CONFIG, files=(str(path),))
     cohort = study.colorectal.cohort
     with pytest.raises(CryotomeError, match="does not exist, so the patients of"):
         rule_inputs.required_table(study, site, cohort, "labels")

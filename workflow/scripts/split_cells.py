@@ -28,7 +28,7 @@ def main(
     drawn = draw_split(table, card, fraction=fraction, fold=fold, windows=placed, **how)
     counts = drawn.roles["role"].value_counts().to_dict()
     print(f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {drawn.drawn}", file=sys.stderr)
-    notes = {"drawn": drawn.drawn, "counts": counts, "cells_sha256": sha256(cells)}
+    notes: dict = {"drawn": drawn.drawn, "counts": counts, "cells_sha256": sha256(cells)}
     notes |= {"dropped_findings": drops.split(), "dropped_cells": len(every) - len(table)}
     notes |= {"training_size": asdict(common)} if common else {}
     save_json(notes, about, sort_keys=True)
