@@ -31,15 +31,15 @@ from cryotome.core.cards import tiling_of, without_notes
 from cryotome.data.file_names import WILDCARD
 from cryotome.runtime.environment import confine
 from cryotome.runtime.failures import RUN
-from cryotome.runtime.job import LOG_ONLY
+from cryotome.runtime.log import LOG_ONLY
 from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources, with_retries
-from cryotome.study.checks import checked_study
+from cryotome.study.load import study_of
 from cryotome.study.facts import colorectal_facts, encoder_facts, table_facts
-from cryotome.study.site import print_study_summary, resolve_site
+from cryotome.study.site import print_study_summary
 
 confine(os.environ)  # the jobs inherit it, before their first import
-SITE = resolve_site(config, BASE / "config")
-STUDY = checked_study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
+STUDY, SITE = study_of(config, BASE / "config", tuple(map(str, workflow.configfiles)))
+os.environ.update(SITE.environment)
 COLORECTAL = STUDY.colorectal
 
 if workflow.is_main_process:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv, save_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
@@ -28,9 +28,8 @@ def main(
     for path, audited in zip(bar, leakage, strict=True):
         split = read_csv(path)
         tables.append(measure_leakage(split, evidence, slides_known=slides != "unknown"))
-        where = (
-            f"{scheme}, fraction {path_field(path, 'fraction')}, fold {path_field(path, 'fold')}"
-        )
+        run = RunPath.of(path)
+        where = f"{scheme}, fraction {run.fraction}, fold {run.fold}"
         print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)
         save_csv(tables[-1], audited, float_format="%.6g")
     print(f"{scheme}, {len(tables)} folds: {summarise(tables)}", file=sys.stderr)
