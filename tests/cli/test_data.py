@@ -2,8 +2,8 @@ import yaml
 from conftest import CONFIG
 
 from cryotome.cli.data import describe_required_data, main, path_status
+from cryotome.study.checks import checked_study
 from cryotome.study.site import resolve_site
-from cryotome.study.study import Study
 
 
 def config(name: str, **changes: object) -> dict:
@@ -19,7 +19,7 @@ def test_the_shopping_list_says_what_is_there(tmp_path):
     (tmp_path / "midogpp").mkdir()
     (tmp_path / "midogpp" / "MIDOG++.json").write_text("{}", encoding="utf-8")
     settled = resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = describe_required_data(Study(config("ganz2024"), CONFIG), settled)
+    text = describe_required_data(checked_study(config("ganz2024"), CONFIG), settled)
     assert f"have     {tmp_path}/midogpp/MIDOG++.json" in text
     assert f"MISSING  {tmp_path}/midog2022/images" in text
 
@@ -30,7 +30,7 @@ def test_a_folder_with_some_of_its_images_is_there_in_part(tmp_path):
     for name in ("001.tiff", "002.tiff", "._001.tiff"):
         (folder / name).touch()
     settled = resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = describe_required_data(Study(config("ganz2024"), CONFIG), settled)
+    text = describe_required_data(checked_study(config("ganz2024"), CONFIG), settled)
     assert f"PART     {folder}: 2 of 354 images" in text
 
 

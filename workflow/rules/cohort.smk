@@ -101,7 +101,8 @@ rule train_mil:
     resources:
         gpu=trains_on_gpu,
         mem_mb=grows(
-            lambda w: 4000 + len(bags_of(w)) * estimate_bag_mb(STUDY, w.dataset, w.model),
+            lambda w: 4000
+            + len(bags_of(w)) * estimate_bag_mb(STUDY, w.dataset, w.model),
             on=trains_on_gpu,
         ),
         runtime=lasts(120, on=trains_on_gpu),

@@ -149,9 +149,11 @@ rule split:
         # where nothing is dropped, an audit made again changes no split; all crops of a
         # dataset hang on one audit, so that their splits are the same
         audit=lambda w: (str if STUDY.drops(w.dataset) else ancient)(
-            f"results/audits/{STUDY.home(w.dataset)}.csv"
+            f"results/audits/{STUDY.split_source(w.dataset)}.csv"
         ),
-        windows=lambda w: [f"results/audits/{STUDY.home(w.dataset)}.windows.csv"]
+        windows=lambda w: [
+            f"results/audits/{STUDY.split_source(w.dataset)}.windows.csv"
+        ]
         * STUDY.needs_windows(w.scheme),
     # a job per fold: a fold that is added touches no finished one, on which trainings hang
     output:
@@ -166,7 +168,7 @@ rule split:
         runtime=lasts(15, share=2),
     params:
         recipe=step_versions.SPLITS,
-        card=lambda w: STUDY.draw(w.dataset, w.scheme),
+        card=lambda w: STUDY.split_card(w.dataset, w.scheme),
         drops=lambda w: STUDY.drops(w.dataset),
         scheme="{scheme}",
         fraction="{fraction}",

@@ -28,7 +28,9 @@ rule embed:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu),
+        mem_mb=grows(
+            lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu
+        ),
         runtime=lasts(
             lambda w: estimate_embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
@@ -66,7 +68,9 @@ rule embed_shard:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu),
+        mem_mb=grows(
+            lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu
+        ),
         runtime=lasts(
             lambda w: estimate_embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
@@ -118,7 +122,9 @@ rule check_precision:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 6 * estimate_network_mb(STUDY, w.model), on=on_gpu),
+        mem_mb=grows(
+            lambda w: 6000 + 6 * estimate_network_mb(STUDY, w.model), on=on_gpu
+        ),
         runtime=lasts(120, on=on_gpu),
     params:
         card=lambda w: encoder_card(w.model),

@@ -147,7 +147,7 @@ def of_rows(kind):
 
 def of_courses():
     """Return the score files of every checkpoint of Figure 2."""
-    courses = PART.courses if PART else {}
+    courses = PART.figure2_checkpoints if PART else {}
     return [
         path
         for kind, course in courses.items()
@@ -157,7 +157,7 @@ def of_courses():
 
 def curve_of_patches():
     """Return what the looks on the way said of the checkpoints that are scored on patches."""
-    courses = PART.courses if PART else {}
+    courses = PART.figure2_checkpoints if PART else {}
     ends = [
         list(course.values())[-1]
         for kind, course in courses.items()
@@ -184,7 +184,7 @@ def unused_tiles():
         f"results/tiles/{dataset}/classify.csv"
         for dataset in dict.fromkeys(
             name
-            for rule, models, name in (PART.embedded if PART else [])
+            for rule, models, name in (PART.embedding_requests if PART else [])
             if rule == "embed_slide" and models
         )
     ]
@@ -192,7 +192,7 @@ def unused_tiles():
 
 def whole(scheme):
     """Return the largest fraction of a scheme, alone."""
-    return [max(STUDY.fractions(scheme), key=float)]
+    return [max(STUDY.training_fractions(scheme), key=float)]
 
 
 def judging(w):
@@ -203,6 +203,6 @@ def judging(w):
         dataset=w.dataset,
         scheme=schemes,
         row=STUDY.rows,
-        fraction=max(STUDY.fractions(schemes[0]), key=float),
+        fraction=max(STUDY.training_fractions(schemes[0]), key=float),
         fold=STUDY.folds,
     )

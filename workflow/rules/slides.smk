@@ -88,7 +88,9 @@ rule embed_slide:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 4000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu),
+        mem_mb=grows(
+            lambda w: 4000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu
+        ),
         runtime=lasts(
             lambda w: estimate_slide_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,

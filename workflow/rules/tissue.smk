@@ -76,7 +76,7 @@ rule classify_patches:
         # what is too far from fp32 is not scored; a new check alone refits nothing
         lambda w: ancient(
             given("results/embeddings/{dataset}/{view}/{model}.parity.csv")(w)
-            if STUDY.is_lower(w.model, w.view)
+            if STUDY.is_reduced_precision(w.model, w.view)
             else []
         ),
         embeddings=given("results/embeddings/{dataset}/{view}/{model}.h5"),

@@ -27,15 +27,15 @@ def path_status(path: Path, images: int) -> str:
 def describe_required_data(study: Study, site: Site) -> str:
     """Return what a study needs: datasets, records that can be downloaded, weights."""
     lines = []
-    for name in dict.fromkeys(map(study.home, study.all_datasets)):
+    for name in dict.fromkeys(map(study.split_source, study.all_datasets)):
         lines += _dataset_lines(study, site, name)
-    for name in study.records:
-        card = study.record(name)
+    for name in study.downloads:
+        card = study.download(name)
         lines.append(
             f"record {name}: {card['title']}, about {card['gigabytes']:g} GB, {card['source']}. "
             f"Licence: {card['licence']}"
         )
-    if study.records:
+    if study.downloads:
         lines.append(
             f"`make data STUDY={study.name} FETCH=1` downloads what is missing of these records "
             f"into {site.data_root}; files put there by hand are kept."

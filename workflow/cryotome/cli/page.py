@@ -20,7 +20,7 @@ def table2_inputs(study: Study, results: Path, folder: Path) -> SimpleNamespace:
     predictions = [
         results / "predictions" / dataset / scheme / f"view={row.view}" / f"model={row.model}"
         / f"head={row.head}" / "fraction=1.0" / f"fold={fold}.csv"
-        for dataset, scheme in study.crossing
+        for dataset, scheme in study.cross_domain_blocks
         for row in study.rows
         for fold in study.folds
     ]  # fmt: skip

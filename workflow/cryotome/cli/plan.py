@@ -16,6 +16,7 @@ import pandas as pd
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.encoders.weights import candidate_paths, find_weights, has_weights_file
 from cryotome.runtime.interpreter import run_program
+from cryotome.study.catalog import UNKNOWN_PATIENTS
 from cryotome.study.costs.prices import (
     CORE_GFLOPS,
     EMBEDDING,
@@ -29,9 +30,10 @@ from cryotome.study.costs.prices import (
     gflop_of,
     job_name,
 )
+from cryotome.study.facts import describe
 from cryotome.study.load import CONFIG, config_file, load_study
 from cryotome.study.site import PLAN, RESULTS, Site
-from cryotome.study.study import UNKNOWN_PATIENTS, Study
+from cryotome.study.study import Study
 
 # GFLOP/s that two threads of a processor never reach, and every GPU exceeds
 MIN_GPU_RATE = 2_000
@@ -131,7 +133,7 @@ def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
 
     Of a partly downloaded record the missing fraction counts.
     """
-    for card in map(study.record, study.records):
+    for card in map(study.download, study.downloads):
         fraction = 1 - min(1, _count_files(card["files"].values(), site.data_root) / card["expect"])
         if fraction:
             yield f"{card['title']} (make data)", fraction * card["gigabytes"] * 1e9
@@ -235,12 +237,12 @@ def describe_plan(study: Study, site: Site, jobs: list[Job]) -> str:
     rates = measured_rates(study, RESULTS, on_gpu=on_gpu)
     prices = CostModel(study, on_gpu, rates)
     lines = [
-        f"Study {study.name!r}: {study.summary}. Nothing has been run.",
+        f"Study {study.name!r}: {describe(study)}. Nothing has been run.",
     ]
     if not jobs:
         return f"{lines[0][:-22]}All results exist already."
     lines += ["", cost_table(jobs, prices), "", *_assumed(study, prices, jobs)]
-    temporary = max(map(prices.in_passing, jobs))
+    temporary = max(map(prices.byproduct_cost, jobs))
     lines.append(f"Temporary disk, below results/partial: up to {_size(temporary)} a running job.")
     wanted = list(missing_downloads(study, site))
     total = _size(sum(size for _, size in wanted))

@@ -21,6 +21,7 @@ from cryotome.runtime.interpreter import run_program
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.runtime.watchdog import patience
 from cryotome.study.costs.prices import THREADS, CostModel, Job
+from cryotome.study.facts import describe
 from cryotome.study.load import CONFIG, config_file, load_study
 from cryotome.study.site import RESULTS
 from cryotome.study.study import Study
@@ -254,7 +255,7 @@ def log_tail(log: Path) -> list[str]:
 
 def report(study: Study, progress: Progress, prices: CostModel, *, locked: bool) -> str:
     """Return the progress as text."""
-    lines = [f"Study {study.name!r}: {study.summary}.", "", *_table(progress), ""]
+    lines = [f"Study {study.name!r}: {describe(study)}.", "", *_table(progress), ""]
     left = len(progress.states) - len(progress.of(DONE))
     if not left:
         return "\n".join([*lines, "All results exist."])

@@ -18,8 +18,6 @@ Card = dict[str, Any]
 MAX_CHARACTERS = 1_000_000  # of a card
 MAX_DIGITS = 40  # characters of a number: YAML reads base 60, in quadratic time
 NAME = "[a-z0-9_]+"  # of a card: it is a wildcard of Snakemake and a part of paths
-MATCHED = "_matched"  # suffix of schemes at the matched training size of the leakage ladder
-FOLDS = 5  # number of folds that determine the matched training size, whatever `folds` is
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
 KINDS |= {"downloads": "download", "finetunes": "finetune"}
 

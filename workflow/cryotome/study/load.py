@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cryotome.core.cards import Card, read_yaml
+from cryotome.study.checks import checked_study
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
 
@@ -44,4 +45,4 @@ def study_of(config: Card, folder: Path, files: tuple[str, ...]) -> tuple[Study,
         It or one of its cards is wrong.
     """
     site = resolve_site(config, folder)
-    return Study(site.study, folder, files), site
+    return checked_study(site.study, folder, files=files), site

@@ -14,7 +14,7 @@ from cryotome.data.cells import assign_scanners
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.learners.predictions import read_predictions
-from cryotome.study.schemes import scheme_kind
+from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 
 DIGITS = 6  # of scores as they are written
@@ -140,7 +140,7 @@ def read_atlas(
         scores=scores,
         card=card,
         labels=about["labels"],
-        scheme=scheme_kind(runs[0].scheme),
+        scheme=str(Scheme.parse(runs[0].scheme).every),
         fraction=runs[0].fraction,
         trainings=len({(run.scheme, run.fold) for run in runs}),
     )
@@ -177,8 +177,9 @@ def load_scores(
         table = read_predictions(path, cells_sha256=cells_sha256)
         table = table.loc[table["role"] == "test", ["id", "score"]]
         run = RunPath.of(path)
-        if run.scheme.startswith("from_"):
-            table = table[table["id"].map(domain).to_numpy() != run.scheme.removeprefix("from_")]
+        named = Scheme.parse(run.scheme)
+        if named.is_cross_domain:
+            table = table[table["id"].map(domain).to_numpy() != named.domain]
         parts.setdefault(run.row, []).append(table)
     grouped = {row: pd.concat(tables).groupby("id")["score"] for row, tables in parts.items()}
     scores = pd.DataFrame({row: group.mean().round(EXACT) for row, group in grouped.items()})
