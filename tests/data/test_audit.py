@@ -172,7 +172,8 @@ def test_examples_show_each_domain_and_class_and_each_finding(image, demo_card):
 
 
 def test_policies_of_a_card_are_those_of_the_schema():
-    from cryotome.core.cards import SCHEMAS, read_yaml
+    from cryotome.core.cards import read_yaml
+    from cryotome.core.schemas import SCHEMAS
 
     audit = read_yaml(SCHEMAS / "dataset.schema.yaml")["properties"]["audit"]["properties"]
     assert set(audit) == set(POLICIES)

@@ -163,7 +163,8 @@ def _predictions(path: Path) -> object:
 
 
 def _yaml(path: Path) -> object:
-    from cryotome.core.cards import KINDS, read_yaml, validate
+    from cryotome.core.cards import KINDS, read_yaml
+    from cryotome.core.schemas import validate
 
     card = read_yaml(path)
     kind = next((schema for folder, schema in KINDS.items() if folder in path.name), "config")

@@ -48,7 +48,7 @@ def check_disk(study: Study, site: Site, jobs: list[Job]) -> Iterator[Check]:
     """Compare the space that jobs and missing downloads need with free space, by file system."""
     prices = CostModel(study, uses_gpu(study, site))
     written = sum(prices.cost(job).disk for job in jobs)
-    written += max(map(prices.in_passing, jobs), default=0)
+    written += max(map(prices.byproduct_cost, jobs), default=0)
     missing = dict(missing_downloads(study, site))
     weights = sum(size for what, size in missing.items() if "weights" in what)
     wanted = {RESULTS: written, site.weights_dir: weights}

@@ -177,9 +177,9 @@ def load_scores(
         table = read_predictions(path, cells_sha256=cells_sha256)
         table = table.loc[table["role"] == "test", ["id", "score"]]
         run = RunPath.of(path)
-        scheme = Scheme.parse(run.scheme)
-        if scheme.is_cross_domain:
-            table = table[table["id"].map(domain).to_numpy() != scheme.domain]
+        named = Scheme.parse(run.scheme)
+        if named.is_cross_domain:
+            table = table[table["id"].map(domain).to_numpy() != named.domain]
         parts.setdefault(run.row, []).append(table)
     grouped = {row: pd.concat(tables).groupby("id")["score"] for row, tables in parts.items()}
     scores = pd.DataFrame({row: group.mean().round(EXACT) for row, group in grouped.items()})

@@ -44,7 +44,9 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
 
 def domain_relation(scores: pd.DataFrame) -> pd.DataFrame:
     """Keep the cross-domain scores and say whether the test domain was trained on."""
-    crossed = scores[scores["scheme"].map(lambda name: Scheme.parse(name).is_cross_domain)]
+    crossed = scores[
+        scores["scheme"].map(lambda name: Scheme.parse(name).is_cross_domain).astype(bool)
+    ]
     return crossed.assign(inside=crossed["train_domain"] == crossed["test_domain"])
 
 
