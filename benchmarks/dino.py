@@ -37,9 +37,9 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from cryotome.core.cards import Card, load_card
 from cryotome.learners.dinov2.backbone import build_backbone
 from cryotome.learners.dinov2.crops import make_crops
-from cryotome.learners.dinov2.images import Images
+from cryotome.learners.dinov2.images import TrainingImages
 from cryotome.learners.dinov2.masks import Masks, draw_masks
-from cryotome.learners.dinov2.state import TrainingState
+from cryotome.learners.dinov2.state import FinetuningState
 from cryotome.learners.dinov2.student_teacher import Learner
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.step import autocast_for, precision_of
@@ -79,10 +79,10 @@ def learner_of(card: Card, base: Card, device: torch.device) -> Learner:
     return learner
 
 
-def invented(count: int, side: int, device: torch.device) -> Images:
+def invented(count: int, side: int, device: torch.device) -> TrainingImages:
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.integers(0, 255, (count, side, side, 3), dtype=np.uint8))
-    return Images(BatchLoader(pixels, device), np.arange(count), None, side, {})
+    return TrainingImages(BatchLoader(pixels, device), np.arange(count), None, side, {})
 
 
 CLOCK = [time.perf_counter]  # `--processor` counts processor seconds instead
@@ -186,7 +186,7 @@ def timed(step: Callable[[], object], steps: int, device: torch.device) -> float
 class Views(torch.utils.data.Dataset):
     """The data path of the released code: PIL and torchvision, one crop at a time."""
 
-    def __init__(self, images: Images, crops: Card) -> None:
+    def __init__(self, images: TrainingImages, crops: Card) -> None:
         self.pixels, flips = images.supply.pixels.cpu(), crops["flip_share"]  # type: ignore[union-attr]
 
         def path(kind: str, blurred: float, solarized: float) -> transforms.Compose:
@@ -220,7 +220,9 @@ class Views(torch.utils.data.Dataset):
 class Obvious:
     """Workers that crop, a step in fp32 that waits for them."""
 
-    def __init__(self, card: Card, base: Card, images: Images, device: torch.device) -> None:
+    def __init__(
+        self, card: Card, base: Card, images: TrainingImages, device: torch.device
+    ) -> None:
         self.card = card | {"precision": "fp32"}
         self.learner, self.device = learner_of(self.card, base, device), device
         self.views = Views(images, card["crops"])
@@ -265,7 +267,7 @@ def measure(size: str, given: Any) -> None:
         f"{card['batch']}, {card['head']['prototypes']:,} prototypes, {given.precision}; "
         f"{describe(device)}"
     )
-    course = TrainingState(learner_of(card, base, device), images, card, Path())
+    course = FinetuningState(learner_of(card, base, device), images, card, Path())
     course.learn(3, lambda: None)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
@@ -300,7 +302,7 @@ def measure(size: str, given: Any) -> None:
     print(f"  obvious {slow:.3f} s; ours is {faster:.1f} times as fast", flush=True)
 
 
-def parts(course: TrainingState, device: torch.device) -> None:
+def parts(course: FinetuningState, device: torch.device) -> None:
     """Print what the data path of a step costs."""
     crops, _ = course._drawn(0)
     batch = course.images.supply.take(course.order.batch(0, course.card["batch"]))

@@ -9,7 +9,7 @@ from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
 from cryotome.report.atlas.agreement import pairwise_agreement, save_agreement
 from cryotome.report.atlas.errors import read_atlas
-from cryotome.report.atlas.qupath import write_slides
+from cryotome.report.atlas.qupath import write_geojson
 from cryotome.report.atlas.sheets import make_sheets
 from cryotome.runtime.job import run_script
 
@@ -23,7 +23,7 @@ def main(
     about = {"dataset": dataset, "labels": labels, "cells_sha256": sha256(cells)}
     atlas = read_atlas(load_cells(cells), seen, predictions, card, about)
     pairs, shown = pairwise_agreement(atlas), make_sheets(atlas, patches, sheets)
-    opened = write_slides(atlas, seen, slides, shown)
+    opened = write_geojson(atlas, seen, slides, shown)
     megabytes = shown["bytes"].sum() / 1e6
     print(f"{len(shown):,} sheets, {megabytes:.1f} MB; {len(opened):,} slides", file=sys.stderr)
     save_agreement(pairs, atlas, picture)

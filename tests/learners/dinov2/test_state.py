@@ -4,12 +4,12 @@ import torch
 from small_dino import coloured, finetune_card, small_learner
 
 from cryotome.core.errors import CardError, TrainingError
-from cryotome.learners.dinov2.state import TrainingState
+from cryotome.learners.dinov2.state import FinetuningState
 
 
 def course(folder, images=None, **changes):
     card = finetune_card(**changes)
-    return TrainingState(small_learner(card), images or coloured(), card, folder)
+    return FinetuningState(small_learner(card), images or coloured(), card, folder)
 
 
 def test_looks_and_exports_come_when_the_card_says(tmp_path):

@@ -15,7 +15,7 @@ from cryotome.report.atlas.errors import (
     disagreement,
     find_errors,
     load_scores,
-    most_confident,
+    most_confident_errors,
     read_atlas,
 )
 
@@ -109,10 +109,10 @@ def test_errors_of_six_cells_and_three_rows():
         "c + h": [0, 0, 0, -1, -1, -1],  # 0.5 ties, and is called the first class
     }
     one = atlas.scores["a + h"], atlas.errors["a + h"]
-    assert most_confident(*one, 1, 6) == [0, 2]
-    assert most_confident(*one, 1, 1) == [0]
-    assert most_confident(*one, -1, 6) == [3]
-    assert most_confident(atlas.scores["c + h"], atlas.errors["c + h"], -1, 2) == [3, 4]
+    assert most_confident_errors(*one, 1, 6) == [0, 2]
+    assert most_confident_errors(*one, 1, 1) == [0]
+    assert most_confident_errors(*one, -1, 6) == [3]
+    assert most_confident_errors(atlas.scores["c + h"], atlas.errors["c + h"], -1, 2) == [3, 4]
 
 
 def test_disagreement_is_the_sd_over_rows():

@@ -3,7 +3,7 @@ import pandas as pd
 from atlas_by_hand import SCORES, by_hand
 
 from cryotome.report.atlas.errors import Atlas
-from cryotome.report.atlas.sheet_plan import TILES, plan_sheets
+from cryotome.report.atlas.sheet_plan import PATCHES_PER_SHEET, plan_sheets
 
 
 def planned(atlas):
@@ -75,4 +75,4 @@ def test_their_number_and_their_tiles_are_bounded():
     labels = {row: row for row in scores}
     sheets = list(plan_sheets(Atlas("d", cells, scores, hand.card, labels, "random", "1.0", 1)))
     assert len(sheets) == (4 + 1) * 2
-    assert {len(sheet.cells) for sheet in sheets} == {TILES} == {12}
+    assert {len(sheet.cells) for sheet in sheets} == {PATCHES_PER_SHEET} == {12}

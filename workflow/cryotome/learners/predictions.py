@@ -13,13 +13,13 @@ from cryotome.core import step_versions
 from cryotome.core.errors import StoreError, blame_place
 from cryotome.core.files import atomic_write, path_field, sha256
 
-SCORED = ["validation", "test", "external"]
+SCORED_ROLES = ["validation", "test", "external"]
 
 
-def split_of(path: Path) -> Path:
+def split_path(path: Path) -> Path:
     """Return the split that a file of predictions belongs to, by where it lies.
 
-    >>> split_of(Path("r/predictions/d/random/view=v/model=m/head=h/fraction=0.1/fold=3.csv"))
+    >>> split_path(Path("r/predictions/d/random/view=v/model=m/head=h/fraction=0.1/fold=3.csv"))
     PosixPath('r/splits/d/random/fraction=0.1/fold=3.csv')
     """
     return path.parents[7] / "splits" / Path(*path.parts[-7:-5]) / Path(*path.parts[-2:])
@@ -33,7 +33,7 @@ def _notes(path: Path) -> dict[str, Any]:
         keys = {name: path_field(path, name) for name in ("model", "view")}
         odd = [name for name, value in keys.items() if said.get(name, value) != value]
         odd += ["content"] if said["csv_sha256"] != sha256(path) else []
-        split, drawn_from = split_of(path), said["split_sha256"]
+        split, drawn_from = split_path(path), said["split_sha256"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if beside.exists():
             blame_place(error, beside)

@@ -16,8 +16,8 @@ from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.network import patch_side
 from cryotome.encoders.weights import find_weights
 
-LOCAL_OFFSET = 0.1  # of the position grid of local crops, in DINOv2's own code
-MASK = "mask_token"
+LOCAL_GRID_OFFSET = 0.1  # of the position grid of local crops, in DINOv2's own code
+MASK_TOKEN = "mask_token"
 
 
 class MaskedViT(nn.Module):
@@ -39,7 +39,7 @@ class MaskedViT(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.again = network, again
-        self.grid, self.dim = grid_of(network), network.embed_dim
+        self.grid, self.dim = position_grid_side(network), network.embed_dim
         self.mask_token = nn.Parameter(torch.zeros(1, self.dim))
         for name, values in normalise.items():
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
@@ -70,7 +70,7 @@ class MaskedViT(nn.Module):
         assert network.cls_token is not None
         assert network.pos_embed is not None
         x = torch.cat([network.cls_token.expand(len(x), -1, -1), x], dim=1)
-        position = resize_grid(network.pos_embed, count=x.shape[1], offset=LOCAL_OFFSET)
+        position = resize_grid(network.pos_embed, count=x.shape[1], offset=LOCAL_GRID_OFFSET)
         x = network.norm_pre(x + position)
         for block in network.blocks:
             saves = self.again and torch.is_grad_enabled()
@@ -116,12 +116,12 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
     if "file" in base["weights"]:
         inside = {key: how[key] for key in ("inside", "keep") if key in how}
         state = convert(read_file(find_weights(base, name, weights_dir), name), inside, {})
-        if MASK in state:  # which timm has no use for
-            backbone.mask_token.data.copy_(state[MASK].view(1, -1))
+        if MASK_TOKEN in state:  # which timm has no use for
+            backbone.mask_token.data.copy_(state[MASK_TOKEN].view(1, -1))
     return backbone, known
 
 
-def grid_of(network: VisionTransformer) -> int:
+def position_grid_side(network: VisionTransformer) -> int:
     """Return for how many tokens along a side a network has positions."""
     assert network.pos_embed is not None
     return isqrt(network.pos_embed.shape[1] - 1)
@@ -146,9 +146,9 @@ def _checked(network: nn.Module, name: str, crops: Card) -> VisionTransformer:
                 f"{name} takes multiples of {step} px, and `crops: {{{kind}: {{side: {side}}}}}` "
                 f"is none. Write {max(step, side - side % step)}."
             )
-    if grid_of(network) != whole // step:
+    if position_grid_side(network) != whole // step:
         raise CardError(
-            f"{name} has positions for {grid_of(network)} tokens along a side, and a global crop "
+            f"{name} has positions for {position_grid_side(network)} tokens along a side, and a global crop "
             f"of {whole} px has {whole // step}. Write `img_size: {whole}` under `arguments` of "
             "its card."
         )

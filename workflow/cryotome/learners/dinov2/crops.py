@@ -14,13 +14,13 @@ from torch import Tensor
 from cryotome.core.cards import Card
 from cryotome.learners.loop.augment import FLIP, SIGMA, draw_uniform, draws_of, grey, jitter_colour
 
-TRIES = 10  # to find a box that fits, as torchvision
-BLUR_REACH = 4  # px: a 9 x 9 kernel
-BLUR = {  # share of blurred crops: first global, second global, local
+MAX_TRIES = 10  # to find a box that fits, as torchvision
+BLUR_RADIUS = 4  # px: a 9 x 9 kernel
+BLUR_PROBABILITIES = {  # share of blurred crops: first global, second global, local
     "as_published": (1.0, 0.1, 0.5),
     "as_released": (0.0, 0.9, 0.5),  # the code takes p for the share that it keeps sharp
 }
-STILL = {"rotation_share": 0, "shift": 0}
+NOT_MOVED = {"rotation_share": 0, "shift": 0}
 # columns of the draws of a crop, after the 14 of `augment.draws_of`
 BOX, GREY, SOLARIZE = slice(14, 18), 18, 19
 
@@ -44,7 +44,7 @@ def draw_boxes(
     (count, 4) float
         Top, left, height, width, whole px.
     """
-    share, shape = torch.rand(2, count, TRIES, generator=rng)
+    share, shape = torch.rand(2, count, MAX_TRIES, generator=rng)
     area = stored**2 * (scale[0] + (scale[1] - scale[0]) * share)
     low, high = map(math.log, ratio)
     aspect = torch.exp(low + (high - low) * shape)
@@ -73,7 +73,7 @@ def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) ->
         The columns of `augment.draws_of`; top, left, height and width of the box, px; 1 where
         the crop is grey, 1 where it is solarized.
     """
-    shares = BLUR[settings["blur"]]
+    shares = BLUR_PROBABILITIES[settings["blur"]]
     drawn: list[Tensor] = []
     for blurred, kind, crops in zip(
         shares, ("global", "global", "local"), (1, 1, settings["locals"]), strict=True
@@ -81,7 +81,7 @@ def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) ->
         how, n = settings[kind], crops * count
         solarized = settings["solarize_share"] * (len(drawn) == 1)  # the second global only
         uniform = draw_uniform(n, rng)
-        view = draws_of(uniform, how["side"], settings | STILL | {"blur_share": blurred})
+        view = draws_of(uniform, how["side"], settings | NOT_MOVED | {"blur_share": blurred})
         box = draw_boxes(n, stored, how["scale"], settings["ratio"], rng)
         share = torch.tensor([settings["grey_share"], solarized])
         on = (torch.rand(n, 2, generator=rng) < share).float()
@@ -141,7 +141,7 @@ def cut_crops(rows: Tensor, draws: Tensor, side: int) -> Tensor:
     return crops.view(n, side, 3, side).transpose(1, 2).clamp(0, 1)  # bicubic overshoots
 
 
-def whole_images(images: Tensor, side: int) -> Tensor:
+def resize_images(images: Tensor, side: int) -> Tensor:
     """Resize images (n, stored, stored, 3) uint8, nothing else: (n, 3, side, side) float."""
     n, stored = images.shape[:2]
     draws = torch.ones(n, 20, device=images.device)
@@ -169,7 +169,7 @@ def blur(crops: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _blurred(crops: Tensor, sigma: Tensor) -> Tensor:
-    side, reach = crops.shape[-1], torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=crops.device)
+    side, reach = crops.shape[-1], torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=crops.device)
     line = torch.exp(-(reach**2) / (2 * sigma.clamp(min=1e-3)[:, None] ** 2))  # (n, 9)
     at = (torch.arange(side, device=crops.device)[:, None] + reach).abs()
     at = (side - 1 - (side - 1 - at).abs()).expand(len(crops), -1, -1)  # reflected

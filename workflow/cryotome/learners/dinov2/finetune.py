@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from cryotome.core.cards import Card
 from cryotome.core.files import atomic_write
-from cryotome.learners.dinov2.images import Images
-from cryotome.learners.dinov2.state import TrainingState
+from cryotome.learners.dinov2.images import TrainingImages
+from cryotome.learners.dinov2.state import FinetuningState
 from cryotome.learners.dinov2.student_teacher import LOSSES, Learner
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.runtime import ledger
@@ -25,7 +25,7 @@ from cryotome.runtime.devices import describe, peak_memory
 
 
 @dataclass(frozen=True)
-class Finetuned:
+class FinetuningResult:
     """What a finetuning leaves beside its exported teachers.
 
     Attributes
@@ -47,8 +47,8 @@ class Finetuned:
 
 
 def finetune(
-    learner: Learner, images: Images, card: Card, folder: Path, checkpoint: Checkpoint
-) -> Finetuned:
+    learner: Learner, images: TrainingImages, card: Card, folder: Path, checkpoint: Checkpoint
+) -> FinetuningResult:
     """Learn from images without labels until `stop_at`, on schedules over `total_iters`.
 
     Parameters
@@ -64,7 +64,7 @@ def finetune(
     TrainingError
         The loss is not finite, or the embeddings collapse.
     """
-    course, stop = TrainingState(learner, images, card, folder), card["stop_at"]
+    course, stop = FinetuningState(learner, images, card, folder), card["stop_at"]
     if saved := checkpoint.load():
         course.restore(saved)
     print(
@@ -93,10 +93,10 @@ def finetune(
     if card["select"] == "knn":
         done = curve[curve["iteration"].isin(course.exported)]
         kept = int(done["iteration"].iloc[int(done["knn"].argmax())])
-    return Finetuned(curve, kept, course.seconds, stop * card["batch"] / course.stepping)
+    return FinetuningResult(curve, kept, course.seconds, stop * card["batch"] / course.stepping)
 
 
-def export_encoder(folder: Path, fit: Finetuned, weights: Path, checkpoints: Path) -> None:
+def export_encoder(folder: Path, fit: FinetuningResult, weights: Path, checkpoints: Path) -> None:
     """Give the exported teachers their places: the one that is kept, and all of them.
 
     Parameters
@@ -118,7 +118,9 @@ def export_encoder(folder: Path, fit: Finetuned, weights: Path, checkpoints: Pat
     beside_all.replace(checkpoints)
 
 
-def cost_of(fit: Finetuned, card: Card, device: torch.device, threads: int) -> dict[str, Any]:
+def finetuning_cost(
+    fit: FinetuningResult, card: Card, device: torch.device, threads: int
+) -> dict[str, Any]:
     """Return what a finetuning took, and what the first and the last look saw."""
     on_gpu = device.type == "cuda"
     hours = fit.seconds / 3600 * (1 if on_gpu else threads)

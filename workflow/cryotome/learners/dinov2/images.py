@@ -11,14 +11,14 @@ from cryotome.core.errors import SplitError, StoreError
 from cryotome.core.files import sha256
 from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
 from cryotome.data.cells import load_cells
-from cryotome.learners.dinov2.tiles import Tiles, holds_tiles, trained_slides
+from cryotome.learners.dinov2.tiles import TileLoader, holds_tiles, training_slides
 from cryotome.learners.loop.batches import BatchLoader
 
-SLAB = 4096  # patches read at once
+CHUNK_PATCHES = 4096  # patches read at once
 
 
 @dataclass(frozen=True)
-class Images:
+class TrainingImages:
     """What is learned from.
 
     Attributes
@@ -35,7 +35,7 @@ class Images:
         What the images are, for passports.
     """
 
-    supply: BatchLoader | Tiles
+    supply: BatchLoader | TileLoader
     rows: np.ndarray
     label: np.ndarray | None
     side: int
@@ -44,7 +44,7 @@ class Images:
 
 def read_images(
     stores: list[Path], cells: list[Path], split: list[Path], device: torch.device, threads: int
-) -> Images:
+) -> TrainingImages:
     """Read a patch store, or get ready to read tile stores, one a slide.
 
     Parameters
@@ -76,14 +76,16 @@ def read_images(
     return _read_patches(stores[0], cells, split, device)
 
 
-def _read_patches(path: Path, cells: list[Path], split: list[Path], device: torch.device) -> Images:
+def _read_patches(
+    path: Path, cells: list[Path], split: list[Path], device: torch.device
+) -> TrainingImages:
     stamps, ids = provenance(path, PATCHES), read_ids(path)
     seen, label = stamps["seen"], None
     pixels = torch.empty(len(ids), seen, seen, 3, dtype=torch.uint8)
-    for first in range(0, len(ids), SLAB):
-        some = torch.from_numpy(read_rows(path, "patch", slice(first, first + SLAB)))
+    for first in range(0, len(ids), CHUNK_PATCHES):
+        some = torch.from_numpy(read_rows(path, "patch", slice(first, first + CHUNK_PATCHES)))
         edge = (some.shape[1] - seen) // 2
-        pixels[first : first + SLAB] = some[:, edge : edge + seen, edge : edge + seen]
+        pixels[first : first + CHUNK_PATCHES] = some[:, edge : edge + seen, edge : edge + seen]
     if cells:
         if stamps["cells_sha256"] != sha256(cells[0]):
             raise StoreError(f"{path} was cut from another {cells[0]}. Delete it and rerun.")
@@ -94,7 +96,7 @@ def _read_patches(path: Path, cells: list[Path], split: list[Path], device: torc
         _check_left(rows, split[0])
     about = {"patches_sha256": stamps["patches_sha256"], "dataset": stamps["dataset"]}
     label = label[rows] if label is not None else None
-    return Images(BatchLoader(pixels, device), rows, label, seen, about)
+    return TrainingImages(BatchLoader(pixels, device), rows, label, seen, about)
 
 
 def _trained_cells(split: Path, dataset: str) -> np.ndarray:
@@ -114,10 +116,12 @@ def _check_left(rows: np.ndarray, split: Path) -> None:
 
 def _read_tiles(
     paths: list[Path], cells: list[Path], split: list[Path], device: torch.device, threads: int
-) -> Images:
+) -> TrainingImages:
     if split:
-        paths = trained_slides(paths, cells, split[0])
+        paths = training_slides(paths, cells, split[0])
         _check_left(np.array(paths), split[0])
-    tiles = Tiles(paths, device, threads)
+    tiles = TileLoader(paths, device, threads)
     side = tiles.take(torch.zeros(1, dtype=torch.int64)).shape[1]
-    return Images(tiles, np.arange(tiles.ends[-1]), None, side, {"tiles_sha256": tiles.sha256})
+    return TrainingImages(
+        tiles, np.arange(tiles.ends[-1]), None, side, {"tiles_sha256": tiles.sha256}
+    )

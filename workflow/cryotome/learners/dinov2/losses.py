@@ -11,8 +11,8 @@ from torch.utils.checkpoint import checkpoint
 
 from cryotome.learners.dinov2.head import head_logits
 
-ROUNDS = 3  # of Sinkhorn-Knopp
-AT_ONCE = 2**27  # logits held at once: 0.5 GB
+SINKHORN_ROUNDS = 3  # of Sinkhorn-Knopp
+MAX_LOGITS = 2**27  # logits held at once: 0.5 GB
 LOG_EPSILON = 1e-8  # of KoLeo's logarithm
 
 
@@ -33,7 +33,7 @@ def sinkhorn_knopp(logits: Tensor, temperature: float) -> Tensor:
     q = logits.float().div_(temperature)
     q.sub_(q.max()).exp_()  # the largest is 1: nothing overflows
     least = torch.finfo(q.dtype).tiny
-    for _ in range(ROUNDS):
+    for _ in range(SINKHORN_ROUNDS):
         q.div_(q.sum(0, keepdim=True).clamp_(min=least))
         q.div_(q.sum(1, keepdim=True).clamp_(min=least))
     return q
@@ -53,7 +53,7 @@ def cross_entropy(
     rows: Tensor,
     *,
     temperature: float,
-    at_once: int = AT_ONCE,
+    at_once: int = MAX_LOGITS,
 ) -> Tensor:
     """Return the cross-entropy of each of the student's points with its target.
 

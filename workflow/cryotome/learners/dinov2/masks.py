@@ -14,9 +14,9 @@ from torch import Tensor
 from cryotome.core.cards import Card
 from cryotome.learners.loop.batches import to_device
 
-LEAST, MOST = 4, 0.5  # tokens of a block; share of the grid that a block may cover
-ASPECT = 0.3  # least height by width; the largest is its inverse
-TRIES = 10  # to place a block
+MIN_TOKENS, MAX_FRACTION = 4, 0.5  # tokens of a block; share of the grid that a block may cover
+MIN_ASPECT = 0.3  # least height by width; the largest is its inverse
+MAX_TRIES = 10  # to place a block
 
 
 def _inside(start: np.ndarray, length: np.ndarray, grid: int) -> np.ndarray:
@@ -39,11 +39,13 @@ def draw_blocks(goal: np.ndarray, grid: int, rng: np.random.Generator) -> np.nda
     """
     masked = np.zeros((len(goal), grid, grid), bool)
     failed = np.zeros(len(goal), int)
-    while (at_work := (room := goal - masked.sum((1, 2))).astype(bool) & (failed < TRIES)).any():
-        room = np.minimum(room, MOST * grid**2)
+    while (
+        at_work := (room := goal - masked.sum((1, 2))).astype(bool) & (failed < MAX_TRIES)
+    ).any():
+        room = np.minimum(room, MAX_FRACTION * grid**2)
         area, shape, down, right = rng.random((4, len(goal)))
-        area = LEAST + (room - LEAST) * area
-        aspect = np.exp(math.log(ASPECT) * (1 - 2 * shape))
+        area = MIN_TOKENS + (room - MIN_TOKENS) * area
+        aspect = np.exp(math.log(MIN_ASPECT) * (1 - 2 * shape))
         height = np.sqrt(np.maximum(area, 0) * aspect).round()
         width = np.sqrt(np.maximum(area, 0) / aspect).round()
         top, left = (

@@ -15,16 +15,16 @@ from sklearn.preprocessing import normalize
 from cryotome.core.cards import Card
 from cryotome.core.errors import TrainingError
 from cryotome.learners.dinov2.backbone import MaskedViT
-from cryotome.learners.dinov2.crops import whole_images
-from cryotome.learners.dinov2.images import Images
+from cryotome.learners.dinov2.crops import resize_images
+from cryotome.learners.dinov2.images import TrainingImages
 from cryotome.learners.dinov2.sampling import SAMPLE, generator_for
 from cryotome.learners.loop.step import autocast_for
 from cryotome.learners.probes.linear import fit_linear
 from cryotome.learners.probes.neighbours import score_knn
 
-AT_ONCE = {"cpu": 64, "cuda": 256}  # images embedded at once
-SURE = 0.1  # lead over chance at the start, below which a fall would be noise
-SCORES = {"knn": "k-NN", "probe": "linear probe"}
+BATCH_IMAGES = {"cpu": 64, "cuda": 256}  # images embedded at once
+MIN_LEAD = 0.1  # lead over chance at the start, below which a fall would be noise
+SCORE_TITLES = {"knn": "k-NN", "probe": "linear probe"}
 Seen = dict[str, float]
 
 
@@ -38,7 +38,7 @@ def _balanced(label: np.ndarray, count: int, rng: np.random.Generator) -> np.nda
 class Monitor:
     """The images of every look: where there are labels, half to fit on and half held out."""
 
-    def __init__(self, images: Images, card: Card, side: int) -> None:
+    def __init__(self, images: TrainingImages, card: Card, side: int) -> None:
         self.images, self.side, self.settings = images, side, card["looks"]
         rng, count = generator_for(card["seed"], SAMPLE), card["looks"]["images"]
         self.label = images.label
@@ -61,8 +61,8 @@ class Monitor:
         """Return the class tokens of its images, nothing augmented, (n, dim) float32."""
         parts, device = [], backbone.mean.device
         with torch.inference_mode(), autocast_for(device, precision):
-            for rows in torch.from_numpy(self.rows).split(AT_ONCE[device.type]):
-                views = whole_images(self.images.supply.take(rows), self.side)
+            for rows in torch.from_numpy(self.rows).split(BATCH_IMAGES[device.type]):
+                views = resize_images(self.images.supply.take(rows), self.side)
                 parts.append(backbone(views)[0].float())
         return torch.cat(parts).cpu().numpy()
 
@@ -101,10 +101,12 @@ def raise_if_collapsed(looks: list[dict[str, Any]], chance: float, card: Card) -
         embeddings have become alike, or are no numbers.
     """
     first, last, limits = looks[0], looks[-1], card["looks"]
-    leads = {name: first[name] - chance for name in SCORES if first[name] - chance >= SURE}
+    leads = {
+        name: first[name] - chance for name in SCORE_TITLES if first[name] - chance >= MIN_LEAD
+    }
     least = limits["least_lead"]
     fallen = [name for name in leads if last[name] - chance < least * leads[name]]
-    lost = [f"{SCORES[name]} from {first[name]:.3f} to {last[name]:.3f}" for name in fallen]
+    lost = [f"{SCORE_TITLES[name]} from {first[name]:.3f} to {last[name]:.3f}" for name in fallen]
     lost = lost if len(fallen) == len(leads) else []
     if not last["spread"] >= limits["least_spread"] * first["spread"]:  # NaN too
         lost.append(

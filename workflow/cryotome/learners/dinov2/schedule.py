@@ -81,12 +81,12 @@ def schedule_at(iteration: int, card: Card) -> Schedule:
     )
 
 
-def layer_of(name: str, blocks: int) -> int:
+def layer_index(name: str, blocks: int) -> int:
     """Return the layer of a weight: 0 for embeddings, blocks from 1, all else after them.
 
-    >>> [layer_of(n, 12) for n in ("backbone.mask_token", "backbone.network.blocks.3.ls1.gamma")]
+    >>> [layer_index(n, 12) for n in ("backbone.mask_token", "backbone.network.blocks.3.ls1.gamma")]
     [0, 4]
-    >>> layer_of("backbone.network.norm.weight", 12), layer_of("head.last.weight", 12)
+    >>> layer_of("backbone.network.norm.weight", 12), layer_index("head.last.weight", 12)
     (13, 13)
     """
     if not name.startswith("backbone."):
@@ -97,12 +97,12 @@ def layer_of(name: str, blocks: int) -> int:
     return 0 if any(part in name for part in embeds) else blocks + 1
 
 
-def factors_of(name: str, blocks: int, card: Card) -> tuple[float, float, bool]:
+def weight_factors(name: str, blocks: int, card: Card) -> tuple[float, float, bool]:
     """Return the factors of learning rate and weight decay, and whether it is a prototype.
 
     Biases, norms and LayerScale are not decayed; positions, class and mask token are.
     """
-    rate = card["layer_decay"] ** (blocks + 1 - layer_of(name, blocks))
+    rate = card["layer_decay"] ** (blocks + 1 - layer_index(name, blocks))
     rate *= card["patch_embed_rate"] if "patch_embed" in name else 1.0
     still = name.endswith(".bias") or "norm" in name or "gamma" in name
     return rate, float(not still), ".last." in name
@@ -110,7 +110,7 @@ def factors_of(name: str, blocks: int, card: Card) -> tuple[float, float, bool]:
 
 def build_optimizer(student: nn.Module, blocks: int, card: Card) -> torch.optim.AdamW:
     """Group the student's weights by their factors; names begin `backbone.` or `head.`."""
-    named = [(factors_of(name, blocks, card), w) for name, w in student.named_parameters()]
+    named = [(weight_factors(name, blocks, card), w) for name, w in student.named_parameters()]
     named.sort(key=lambda pair: pair[0])
     groups: list[dict[str, Any]] = [
         {"params": [weight for _, weight in some], "factors": factors}
@@ -119,7 +119,7 @@ def build_optimizer(student: nn.Module, blocks: int, card: Card) -> torch.optim.
     return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
 
 
-def set_rates(optimizer: torch.optim.Optimizer, rates: Schedule) -> None:
+def apply_schedule(optimizer: torch.optim.Optimizer, rates: Schedule) -> None:
     """Give every group the rates of this iteration."""
     for group in optimizer.param_groups:
         rate, decay, is_last = group["factors"]

@@ -18,7 +18,7 @@ from cryotome.core.errors import CardError, TrainingError
 from cryotome.core.files import atomic_write
 from cryotome.core.prefetch import prefetch
 from cryotome.learners.dinov2.crops import draw_crops
-from cryotome.learners.dinov2.images import Images
+from cryotome.learners.dinov2.images import TrainingImages
 from cryotome.learners.dinov2.masks import Masks, draw_masks
 from cryotome.learners.dinov2.monitor import Monitor, raise_if_collapsed
 from cryotome.learners.dinov2.sampling import (
@@ -34,10 +34,10 @@ from cryotome.learners.loop.batches import to_device
 from cryotome.runtime.devices import peak_memory
 
 
-class TrainingState:
+class FinetuningState:
     """Everything that moves from iteration to iteration, to save and to restore."""
 
-    def __init__(self, learner: Learner, images: Images, card: Card, folder: Path) -> None:
+    def __init__(self, learner: Learner, images: TrainingImages, card: Card, folder: Path) -> None:
         self.learner, self.images, self.card, self.folder = learner, images, card, folder
         self.device, self.order = images.supply.device, ImageSampler(images.rows, card["seed"])
         self.watch = Monitor(images, card, card["crops"]["global"]["side"])

@@ -13,13 +13,13 @@ from cryotome.learners.dinov2.crops import make_crops
 from cryotome.learners.dinov2.head import Head, head_logits
 from cryotome.learners.dinov2.losses import cross_entropy, dino_targets, koleo, sinkhorn_knopp
 from cryotome.learners.dinov2.masks import Masks
-from cryotome.learners.dinov2.schedule import Schedule, build_optimizer, set_rates
+from cryotome.learners.dinov2.schedule import Schedule, apply_schedule, build_optimizer
 from cryotome.learners.loop.step import autocast_for
 
 LOSSES = ["dino_global", "dino_local", "ibot", "koleo"]
 
 
-class Network(nn.Module):
+class BackboneWithHead(nn.Module):
     """A backbone and its head: what student and teacher both are."""
 
     def __init__(self, backbone: MaskedViT, head: Head) -> None:
@@ -38,7 +38,7 @@ class Learner(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(card["seed"])
             head = Head(backbone.dim, card["head"])
-        self.student = Network(backbone, head)
+        self.student = BackboneWithHead(backbone, head)
         self.teacher = deepcopy(self.student).requires_grad_(False).eval()
         self.card, self.precision = card, precision
         self.grid, self.blocks = backbone.grid, len(backbone.network.blocks)
@@ -131,7 +131,7 @@ class Learner(nn.Module):
         (4,) float
             The losses, in the order of `LOSSES`.
         """
-        set_rates(self.optimizer, rates)
+        apply_schedule(self.optimizer, rates)
         self.optimizer.zero_grad(set_to_none=True)
         views = make_crops(images, draws, self.card["crops"])
         losses = self.losses(views, masks, rates.temperature)

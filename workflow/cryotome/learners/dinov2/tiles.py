@@ -19,7 +19,7 @@ from cryotome.core.store import UNREADABLE, check_plain, open_hdf5
 from cryotome.data.file_names import slide_of
 from cryotome.learners.loop.batches import to_device
 
-OPEN = 512  # tile stores held open at once
+MAX_OPEN = 512  # tile stores held open at once
 JPEG = "jpeg"  # the dataset of a tile store that holds images
 
 
@@ -42,7 +42,7 @@ def holds_tiles(path: Path) -> bool:
         ) from error
 
 
-class Tiles:
+class TileLoader:
     """JPEG tiles of many slides, decoded ahead of the step that learns from them."""
 
     def __init__(self, paths: list[Path], device: torch.device, threads: int) -> None:
@@ -54,7 +54,7 @@ class Tiles:
                 counts.append(len(file[JPEG]))
                 digest.update(path.stem.encode() + file["coords"][:].tobytes())
         self.paths, self.ends, self.sha256 = paths, np.cumsum(counts), digest.hexdigest()
-        self._open = lru_cache(OPEN)(open_hdf5)
+        self._open = lru_cache(MAX_OPEN)(open_hdf5)
         if not sum(counts):
             raise DataError(
                 f"None of the {len(paths)} tile stores has a tile, first {paths[0]}. Its "
@@ -98,7 +98,7 @@ class Tiles:
         yield from prefetch(self.take, rows, self._next, depth=2)
 
 
-def trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[Path]:
+def training_slides(paths: list[Path], slides: list[Path], split: Path) -> list[Path]:
     """Return the stores of slides whose patient is in the role `train`.
 
     Parameters

@@ -13,8 +13,17 @@ from cryotome.core.files import atomic_write
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.report.atlas.errors import Atlas
 
-PAIRED = ["row", "other", "kappa", "spearman", "both_right", "only_row", "only_other", "both_wrong"]
-WRITTEN = 12  # rows up to which numbers stand in the matrix
+PAIR_COLUMNS = [
+    "row",
+    "other",
+    "kappa",
+    "spearman",
+    "both_right",
+    "only_row",
+    "only_other",
+    "both_wrong",
+]
+MAX_NUMBERED_ROWS = 12  # rows up to which numbers stand in the matrix
 
 
 def cohen_kappa(
@@ -69,7 +78,7 @@ def pairwise_agreement(atlas: Atlas) -> pd.DataFrame:
     counts = [table[i, j].astype(int) for table in _tables(right, known)]
     names = [np.array(rows, dtype=object)[place] for place in (i, j)]
     values = [*names, kappa[i, j], ranks[i, j], *counts]
-    return pd.DataFrame(dict(zip(PAIRED, values, strict=True)))
+    return pd.DataFrame(dict(zip(PAIR_COLUMNS, values, strict=True)))
 
 
 def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
@@ -85,7 +94,7 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
     matrix = np.full((len(rows), len(rows)), np.nan)
     one, other = pairs["row"].map(place), pairs["other"].map(place)
     matrix[one, other], matrix[other, one] = pairs["kappa"], pairs["spearman"]
-    side = max(3.2, 0.55 * len(rows)) if len(rows) <= WRITTEN else 0.28 * len(rows)
+    side = max(3.2, 0.55 * len(rows)) if len(rows) <= MAX_NUMBERED_ROWS else 0.28 * len(rows)
     figure = Figure(figsize=(side + 4.2, side + 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.add_subplot()
@@ -96,7 +105,7 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
     axis.set_xticks(range(len(rows)), names, rotation=45, ha="right", fontsize=8)
     axis.set_yticks(range(len(rows)), names, fontsize=8)
     axis.set_facecolor("0.92")
-    if len(rows) <= WRITTEN:
+    if len(rows) <= MAX_NUMBERED_ROWS:
         for y, x in np.argwhere(np.isfinite(matrix)):
             ink = "black" if matrix[y, x] > 0.55 else "white"
             axis.text(x, y, f"{matrix[y, x]:.2f}", ha="center", va="center", color=ink, fontsize=8)

@@ -17,9 +17,11 @@ from cryotome.learners.predictions import read_predictions
 from cryotome.study.schemes import scheme_kind
 from cryotome.study.statistical_unit import is_unknown
 
-DIGITS = 6  # of scores as they are written
-EXACT = 12  # digits of a mean over folds; more would part what ties, as 9, 10 and 11 of 20 votes
-SPOKEN = {
+SCORE_DIGITS = 6  # of scores as they are written
+MEAN_DIGITS = (
+    12  # digits of a mean over folds; more would part what ties, as 9, 10 and 11 of 20 votes
+)
+SCHEME_PHRASES = {
     "from_*": "trainings on one other domain each",
     "except_*": "trainings on all other domains",
 }
@@ -73,7 +75,7 @@ class Atlas:
     @property
     def judged(self) -> str:
         """Say what the scores are the mean of."""
-        what = SPOKEN.get(self.scheme.removesuffix("_matched"), "test folds")
+        what = SCHEME_PHRASES.get(self.scheme.removesuffix("_matched"), "test folds")
         few, many = self.cells["folds"].min(), self.cells["folds"].max()
         count = f"{many}" if few == many else f"{few} to {many}"
         return (
@@ -94,8 +96,8 @@ class Atlas:
     def table(self) -> pd.DataFrame:
         """Return a line a cell: what is known of it, and the score of every row."""
         columns = ["slide", "image", "x", "y", "domain", "scanner", "label", "holds_figure"]
-        scores = self.scores.round(DIGITS).add_prefix("score ")
-        known = self.cells[columns].assign(disagreement=self.disagreement.round(DIGITS))
+        scores = self.scores.round(SCORE_DIGITS).add_prefix("score ")
+        known = self.cells[columns].assign(disagreement=self.disagreement.round(SCORE_DIGITS))
         known = known.assign(scheme=self.scheme, fraction=self.fraction, folds=self.cells["folds"])
         return known.join(scores).reset_index()
 
@@ -182,7 +184,7 @@ def load_scores(
             table
         )
     grouped = {row: pd.concat(tables).groupby("id")["score"] for row, tables in parts.items()}
-    scores = pd.DataFrame({row: group.mean().round(EXACT) for row, group in grouped.items()})
+    scores = pd.DataFrame({row: group.mean().round(MEAN_DIGITS) for row, group in grouped.items()})
     scores = scores.sort_index()
     if scores.empty:
         raise StoreError(
@@ -239,7 +241,7 @@ def find_errors(scores: pd.DataFrame, label: pd.Series) -> pd.DataFrame:
     return called.sub(label, axis=0).where(scores.notna(), 0).astype(int)
 
 
-def most_confident(scores: pd.Series, errors: pd.Series, sign: int, count: int) -> list[int]:
+def most_confident_errors(scores: pd.Series, errors: pd.Series, sign: int, count: int) -> list[int]:
     """Return the ids of a row's most confident errors, of equal ones the first.
 
     Parameters

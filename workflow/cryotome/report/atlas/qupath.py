@@ -13,15 +13,17 @@ import pandas as pd
 from cryotome.core.files import atomic_write
 from cryotome.report.atlas.errors import Atlas
 
-BOX = 50  # side of a cell's box, level-0 px, as MIDOG annotates
-COLOURS = ([0, 114, 178], [213, 94, 0])  # of the two classes, told apart by the colour-blind
-IDS = uuid.UUID("6f9d2f0a-3c1e-5d53-9a55-0f4f7a1c2b6e")  # QuPath wants UUIDs; these stay the same
+BOX_SIDE = 50  # side of a cell's box, level-0 px, as MIDOG annotates
+CLASS_COLOURS = ([0, 114, 178], [213, 94, 0])  # of the two classes, told apart by the colour-blind
+ID_NAMESPACE = uuid.UUID(
+    "6f9d2f0a-3c1e-5d53-9a55-0f4f7a1c2b6e"
+)  # QuPath wants UUIDs; these stay the same
 
 
-def box(x: float, y: float, side: float = BOX) -> list[list[list[float]]]:
+def square_ring(x: float, y: float, side: float = BOX_SIDE) -> list[list[list[float]]]:
     """Return the square around a centre as a polygon's one ring, closed, anticlockwise as y grows.
 
-    >>> box(10, 20, side=4)
+    >>> square_ring(10, 20, side=4)
     [[[8.0, 18.0], [12.0, 18.0], [12.0, 22.0], [8.0, 22.0], [8.0, 18.0]]]
     """
     left, top, right, bottom = x - side / 2, y - side / 2, x + side / 2, y + side / 2
@@ -50,14 +52,14 @@ def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str)
     about |= {"synthetic": atlas.notice}
     return {
         "type": "Feature",
-        "id": str(uuid.uuid5(IDS, f"{atlas.dataset}/{cell['id']}")),
-        "geometry": {"type": "Polygon", "coordinates": box(*cell["at"])},
+        "id": str(uuid.uuid5(ID_NAMESPACE, f"{atlas.dataset}/{cell['id']}")),
+        "geometry": {"type": "Polygon", "coordinates": square_ring(*cell["at"])},
         "properties": {
             "objectType": "detection",
             "name": f"cell {cell['id']}",
             "classification": {
                 "name": atlas.classes[cell["label"]],
-                "color": COLOURS[cell["label"]],
+                "color": CLASS_COLOURS[cell["label"]],
             },
             "measurements": measured,
             "metadata": {name: text for name, text in about.items() if text},
@@ -108,7 +110,7 @@ def file_names(places: list[str]) -> dict[str, str]:
     return names
 
 
-def write_slides(
+def write_geojson(
     atlas: Atlas, windows: pd.DataFrame, folder: Path, sheets: pd.DataFrame
 ) -> pd.DataFrame:
     """Write a file for each slide that has a tested cell, with all of them.

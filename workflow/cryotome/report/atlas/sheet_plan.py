@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cryotome.report.atlas.errors import Atlas, most_confident
+from cryotome.report.atlas.errors import Atlas, most_confident_errors
 
-TILES = 12  # patches of a sheet
+PATCHES_PER_SHEET = 12  # patches of a sheet
 
 
 @dataclass(frozen=True)
-class Tile:
+class PlannedPatch:
     """A cell on a sheet: the number that it is there for, and its class's place."""
 
     cell: int
@@ -26,7 +26,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Sheet:
+class SheetPlan:
     """What stands on a sheet."""
 
     kind: str
@@ -34,7 +34,7 @@ class Sheet:
     domain: str
     scanner: str
     heading: tuple[str, ...]
-    sections: tuple[tuple[str, tuple[Tile, ...]], ...]
+    sections: tuple[tuple[str, tuple[PlannedPatch, ...]], ...]
 
     @property
     def cells(self) -> list[int]:
@@ -53,7 +53,7 @@ class Sheet:
         return "; ".join([*self.heading, *(title for title, _ in self.sections)])
 
 
-def plan_sheets(atlas: Atlas) -> Iterator[Sheet]:
+def plan_sheets(atlas: Atlas) -> Iterator[SheetPlan]:
     """Yield the sheets of an atlas by domain and scanner: disagreement first, then a row each.
 
     A row without an error there, and a disagreement of fewer than two rows, have none.
@@ -65,12 +65,12 @@ def plan_sheets(atlas: Atlas) -> Iterator[Sheet]:
         if len(odd):
             heading = (place, "Where the models disagree most", atlas.judged)
             most = (_disagreed(atlas, odd),)
-            yield Sheet("disagreement", "", **where, heading=heading, sections=most)
+            yield SheetPlan("disagreement", "", **where, heading=heading, sections=most)
         for row in atlas.rows:
             sections = tuple(_section(atlas, row, part.index, sign) for sign in (1, -1))
             heading = (place, f"{atlas.labels[row]}: most confident errors", atlas.judged)
             if any(tiles for _, tiles in sections):
-                yield Sheet("errors", row, **where, heading=heading, sections=sections)
+                yield SheetPlan("errors", row, **where, heading=heading, sections=sections)
 
 
 def _place(atlas: Atlas, domain: str, scanner: str) -> str:
@@ -81,17 +81,19 @@ def _place(atlas: Atlas, domain: str, scanner: str) -> str:
     return ", ".join(filter(None, names))
 
 
-def _tile(atlas: Atlas, cell: int, number: str, *more: str) -> Tile:
+def _tile(atlas: Atlas, cell: int, number: str, *more: str) -> PlannedPatch:
     about = atlas.cells.loc[cell].to_dict()
     lines = (*more, str(about["slide"] or about["image"]), f"x {about['x']:g}  y {about['y']:g}")
     flag = f"holds {atlas.classes[1]}" if about["holds_figure"] else ""
-    return Tile(cell, number, int(about["label"]), lines, flag)
+    return PlannedPatch(cell, number, int(about["label"]), lines, flag)
 
 
-def _section(atlas: Atlas, row: str, cells: pd.Index, sign: int) -> tuple[str, tuple[Tile, ...]]:
+def _section(
+    atlas: Atlas, row: str, cells: pd.Index, sign: int
+) -> tuple[str, tuple[PlannedPatch, ...]]:
     """Choose the most confident errors of one sign among some cells."""
     scores, errors = atlas.scores.loc[cells, row], atlas.errors.loc[cells, row]
-    shown = most_confident(scores, errors, sign, TILES // 2)
+    shown = most_confident_errors(scores, errors, sign, PATCHES_PER_SHEET // 2)
     tiles = tuple(_tile(atlas, cell, f"score {scores[cell]:.3f}") for cell in shown)
     negative, positive = atlas.classes
     kind, called, is_ = ("False positives", positive, negative)
@@ -101,12 +103,12 @@ def _section(atlas: Atlas, row: str, cells: pd.Index, sign: int) -> tuple[str, t
     return f"{kind}, {len(tiles)} of {found:,}: {is_} called {called}", tiles
 
 
-def _disagreed(atlas: Atlas, odd: pd.Series) -> tuple[str, tuple[Tile, ...]]:
+def _disagreed(atlas: Atlas, odd: pd.Series) -> tuple[str, tuple[PlannedPatch, ...]]:
     shown = [int(id_) for id_ in odd.sort_index().sort_values(kind="stable", ascending=False).index]
     wrong, asked = atlas.errors.ne(0).sum(axis=1), atlas.scores.notna().sum(axis=1)
     tiles = tuple(
         _tile(atlas, cell, f"SD {odd[cell]:.3f}", f"{wrong[cell]} of {asked[cell]} wrong")
-        for cell in shown[:TILES]
+        for cell in shown[:PATCHES_PER_SHEET]
     )
     measure = "SD of the models' scores: 0 all alike, 0.5 half against half"
     return f"{len(tiles)} of {len(odd):,} cells. {measure}", tiles

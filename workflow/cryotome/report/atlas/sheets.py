@@ -11,21 +11,21 @@ from PIL import Image, ImageDraw, ImageFont
 from cryotome.core.files import atomic_write
 from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
 from cryotome.report.atlas.errors import Atlas
-from cryotome.report.atlas.sheet_plan import Sheet, Tile, plan_sheets
+from cryotome.report.atlas.sheet_plan import PlannedPatch, SheetPlan, plan_sheets
 
-ACROSS = 3  # patches side by side
-SIDE, GAP, MARGIN = 168, 9, 10  # px: a patch as shown, between two, around
-LARGE, NORMAL, LEAST = 17, 14, 11  # px of text
-LINE = 1.32  # height of a line, of its text's
-BYTES = 80_000  # that a sheet is squeezed to, as far as the least quality allows
+PATCHES_PER_LINE = 3  # patches side by side
+PATCH_SIDE, GAP, MARGIN = 168, 9, 10  # px: a patch as shown, between two, around
+LARGE, NORMAL, MIN_SIZE = 17, 14, 11  # px of text
+LINE_HEIGHT = 1.32  # height of a line, of its text's
+MAX_BYTES = 80_000  # that a sheet is squeezed to, as far as the least quality allows
 QUALITIES = (84, 76, 68, 60, 52, 46, 40)
 INK, PALE, NOTICE = (25, 25, 25), (85, 85, 85), (178, 34, 34)
-CLASSES = ((0, 90, 160), (170, 65, 0))  # of the two classes, dark enough to read
+CLASS_INKS = ((0, 90, 160), (170, 65, 0))  # of the two classes, dark enough to read
 FLAG = (255, 214, 0)
 
 
 @cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+def load_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
@@ -54,7 +54,7 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 class Canvas:
     """A white page that grows downwards."""
 
-    width = ACROSS * SIDE + (ACROSS - 1) * GAP + 2 * MARGIN
+    width = PATCHES_PER_LINE * PATCH_SIDE + (PATCHES_PER_LINE - 1) * GAP + 2 * MARGIN
 
     def __init__(self) -> None:
         self.image = Image.new("RGB", (self.width, 4000), "white")
@@ -63,43 +63,43 @@ class Canvas:
 
     def write(self, text: str, ink: tuple, size: int = NORMAL, bold: bool = False) -> None:
         """Write a paragraph over the whole width."""
-        font = _font(size, bold)
+        font = load_font(size, bold)
         for line in wrap_text(text, font, self.width - 2 * MARGIN):
             self.pen.text((MARGIN, self.y), line, fill=ink, font=font)
-            self.y += round(size * LINE)
+            self.y += round(size * LINE_HEIGHT)
 
     def fitted(self, at: tuple[int, int], text: str, ink: tuple, bold: bool = False) -> None:
         """Write a line under a tile, smaller or shortened where it would be too long."""
         size = NORMAL
-        while size > LEAST and _font(size, bold).getlength(text) > SIDE:
+        while size > MIN_SIZE and load_font(size, bold).getlength(text) > PATCH_SIDE:
             size -= 1
-        font = _font(size, bold)
-        self.pen.text(at, _shortened(text, font, SIDE), fill=ink, font=font)
+        font = load_font(size, bold)
+        self.pen.text(at, _shortened(text, font, PATCH_SIDE), fill=ink, font=font)
 
     def lay(
-        self, tiles: tuple[Tile, ...], patches: dict[int, np.ndarray], classes: list[str]
+        self, tiles: tuple[PlannedPatch, ...], patches: dict[int, np.ndarray], classes: list[str]
     ) -> None:
         """Lay out tiles, some side by side."""
-        for first in range(0, len(tiles), ACROSS):
-            together, under = tiles[first : first + ACROSS], self.y + SIDE + 4
+        for first in range(0, len(tiles), PATCHES_PER_LINE):
+            together, under = tiles[first : first + PATCHES_PER_LINE], self.y + PATCH_SIDE + 4
             for place, tile in enumerate(together):
-                left = MARGIN + place * (SIDE + GAP)
+                left = MARGIN + place * (PATCH_SIDE + GAP)
                 self._show(tile, patches[tile.cell], left)
-                said = [(tile.number, INK), (classes[tile.label], CLASSES[tile.label])]
+                said = [(tile.number, INK), (classes[tile.label], CLASS_INKS[tile.label])]
                 said += [(line, PALE) for line in tile.lines]
                 for n, (text, ink) in enumerate(said):
-                    at = (left, under + n * round(NORMAL * LINE))
+                    at = (left, under + n * round(NORMAL * LINE_HEIGHT))
                     self.fitted(at, text, ink, bold=n < 2)
-            self.y = under + (2 + len(together[0].lines)) * round(NORMAL * LINE) + GAP
+            self.y = under + (2 + len(together[0].lines)) * round(NORMAL * LINE_HEIGHT) + GAP
 
-    def _show(self, tile: Tile, patch: np.ndarray, left: int) -> None:
-        picture = Image.fromarray(patch).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    def _show(self, tile: PlannedPatch, patch: np.ndarray, left: int) -> None:
+        picture = Image.fromarray(patch).resize((PATCH_SIDE, PATCH_SIDE), Image.Resampling.BICUBIC)
         self.image.paste(picture, (left, self.y))
-        font, step = _font(NORMAL, bold=True), round(NORMAL * LINE)
-        lines = wrap_text(tile.flag, font, SIDE - 8)
+        font, step = load_font(NORMAL, bold=True), round(NORMAL * LINE_HEIGHT)
+        lines = wrap_text(tile.flag, font, PATCH_SIDE - 8)
         for n, line in enumerate(reversed(lines)):
-            foot = self.y + SIDE - n * step
-            self.pen.rectangle((left, foot - step, left + SIDE - 1, foot - 1), fill=FLAG)
+            foot = self.y + PATCH_SIDE - n * step
+            self.pen.rectangle((left, foot - step, left + PATCH_SIDE - 1, foot - 1), fill=FLAG)
             self.pen.text((left + 4, foot - step), line, fill=INK, font=font)
 
     def cut(self) -> Image.Image:
@@ -107,7 +107,7 @@ class Canvas:
         return self.image.crop((0, 0, self.width, self.y + MARGIN))
 
 
-def draw_sheet(sheet: Sheet, patches: dict[int, np.ndarray], atlas: Atlas) -> Image.Image:
+def draw_sheet(sheet: SheetPlan, patches: dict[int, np.ndarray], atlas: Atlas) -> Image.Image:
     """Draw one sheet.
 
     Parameters
@@ -134,7 +134,7 @@ def save_sheet(picture: Image.Image, path: Path) -> None:
     for quality in QUALITIES:
         with atomic_write(path) as beside:
             picture.save(beside, "JPEG", quality=quality, progressive=True)
-        if path.stat().st_size <= BYTES:
+        if path.stat().st_size <= MAX_BYTES:
             return
 
 
