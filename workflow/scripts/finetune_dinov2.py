@@ -50,7 +50,7 @@ def main(
     decides |= {"versions": {name: version(name) for name in ("torch", "torchvision", "timm")}}
     decides |= {"precision": str(precision).removeprefix("torch.")}
     learner = Learner(backbone, card, precision)
-    learner.begin(on)
+    learner.prepare(on)
     with checkpointed(partial, decides | {"device": on.type}) as checkpoint:
         fit = finetune(learner, images, card, partial, checkpoint)
         export_encoder(partial, fit, weights, checkpoints)

@@ -92,5 +92,5 @@ def test_slides_of_training_patients_are_kept_with_all_of_theirs(slides, tmp_pat
     pd.DataFrame(named).to_csv(table, index=False)
     pd.DataFrame({"id": ["A", "B"], "role": ["train", "test"]}).to_csv(split, index=False)
     assert training_slides(slides, [table], split) == slides[:2]
-    with pytest.raises(SplitError, match="no table says which slides are theirs"):
+    with pytest.raises(SplitError, match="the table of their slides is missing"):
         training_slides(slides, [], split)
