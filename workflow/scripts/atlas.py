@@ -30,7 +30,9 @@ def main(
     for frame, folder in ((shown, sheets), (opened, slides)):
         frame["file"] = f"atlas/{dataset}/{folder.name}/" + frame["file"]
     stamped = {listed: shown.drop(columns="shown"), places: opened, agreement: pairs}
-    results = {table: atlas.table()} | {path: atlas.stamped(one) for path, one in stamped.items()}
+    results = {table: atlas.table()} | {
+        path: atlas.with_provenance(one) for path, one in stamped.items()
+    }
     for path, result in results.items():
         result.insert(0, "study", study)
         with atomic_write(path) as beside:

@@ -126,14 +126,14 @@ def test_paths_are_dropped_in_training_only(tmp_path):
 
 def test_networks_that_cannot_be_masked_are_refused(tmp_path):
     other = load_card(CONFIG, "models", "resnet10t_random")
-    with pytest.raises(CardError, match="it is no vision transformer of timm with one class token"):
+    with pytest.raises(CardError, match="it is not a vision transformer of timm with one class"):
         build_backbone(other, "resnet", tmp_path, finetune_card())
 
 
 def test_crops_of_a_wrong_size_are_refused(tmp_path):
     crops = finetune_card()["crops"]
     odd = finetune_card(crops=crops | {"local": {"side": 16, "scale": [0.1, 0.4]}})
-    with pytest.raises(CardError, match=r"side: 16}}` is none. Write 14"):
+    with pytest.raises(CardError, match=r"side: 16}}` is not one. Write 14"):
         built(tmp_path, odd)
     larger = finetune_card(crops=crops | {"global": {"side": 56, "scale": [0.4, 1]}})
     with pytest.raises(

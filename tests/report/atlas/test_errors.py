@@ -129,7 +129,7 @@ def test_a_row_without_a_score_does_not_err():
 
 def test_the_table_says_what_each_score_is_the_mean_of():
     atlas = by_hand()
-    assert atlas.judged == (
+    assert atlas.score_description == (
         "score of mitotic figure: mean over 1 to 2 of 2 test folds; scheme slide_grouped, "
         "training fraction 1.0"
     )

@@ -70,8 +70,8 @@ def read_images(
     if len(stores) != 1:
         raise StoreError(
             f"{len(stores)} stores are given, and {kinds.count(False)} of them have no tiles, "
-            f"first {stores[kinds.index(False)] if kinds else 'none'}. Give one patch store, or the "
-            "tile stores of the tiling `finetune` of a dataset's card."
+            f"first {stores[kinds.index(False)] if kinds else 'none'}. Give one patch store, or "
+            "the tile stores of the tiling `finetune` of a dataset's card."
         )
     return _read_patches(stores[0], cells, split, device)
 

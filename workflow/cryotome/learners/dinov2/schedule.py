@@ -86,7 +86,7 @@ def layer_index(name: str, blocks: int) -> int:
 
     >>> [layer_index(n, 12) for n in ("backbone.mask_token", "backbone.network.blocks.3.ls1.gamma")]
     [0, 4]
-    >>> layer_of("backbone.network.norm.weight", 12), layer_index("head.last.weight", 12)
+    >>> layer_index("backbone.network.norm.weight", 12), layer_index("head.last.weight", 12)
     (13, 13)
     """
     if not name.startswith("backbone."):

@@ -1,7 +1,7 @@
-"""What stands on the sheets of the error atlas: chosen by row, domain and scanner.
+"""Plan of the sheets of the error atlas: which patches are shown for a row, domain and scanner.
 
-A sheet has a fixed number of tiles, and there is at most one per row, domain and scanner, and
-one of disagreement per domain and scanner, so that their number is bounded.
+A sheet has a fixed number of patches. There is at most one sheet of errors per row, domain and
+scanner, and one of disagreement per domain and scanner, so that their number is bounded.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ import pandas as pd
 
 from cryotome.report.atlas.errors import Atlas, most_confident_errors
 
-PATCHES_PER_SHEET = 12  # patches of a sheet
+PATCHES_PER_SHEET = 12  # of both signs together
 
 
 @dataclass(frozen=True)
 class PlannedPatch:
-    """A cell on a sheet: the number that it is there for, and its class's place."""
+    """The patch of a cell on a sheet: its score or SD, class index, text lines and flag."""
 
     cell: int
     number: str
@@ -27,7 +27,7 @@ class PlannedPatch:
 
 @dataclass(frozen=True)
 class SheetPlan:
-    """What stands on a sheet."""
+    """Title, sections and patches of one sheet."""
 
     kind: str
     row: str
@@ -39,37 +39,41 @@ class SheetPlan:
     @property
     def cells(self) -> list[int]:
         """Ids of the cells shown."""
-        return [tile.cell for _, tiles in self.sections for tile in tiles]
+        return [patch.cell for _, patches in self.sections for patch in patches]
 
     @property
     def file(self) -> str:
-        """The name of its picture."""
+        """File name of the sheet."""
         parts = [self.kind, self.domain, self.scanner, *self.row.split(" + ")]
         return ".".join(filter(None, parts)) + ".jpg"
 
     @property
-    def what(self) -> str:
-        """Say in one line what it shows, for those who cannot see it."""
+    def description(self) -> str:
+        """One line on what the sheet shows, as alternative text."""
         return "; ".join([*self.heading, *(title for title, _ in self.sections)])
 
 
 def plan_sheets(atlas: Atlas) -> Iterator[SheetPlan]:
     """Yield the sheets of an atlas by domain and scanner: disagreement first, then a row each.
 
-    A row without an error there, and a disagreement of fewer than two rows, have none.
+    No sheet is made for a row without errors, or for disagreement of fewer than two rows.
     """
     for (domain, scanner), part in atlas.cells.groupby(["domain", "scanner"]):
         where = {"domain": str(domain), "scanner": str(scanner)}
         place = _place(atlas, **where)
         odd = atlas.disagreement[part.index].dropna()
         if len(odd):
-            heading = (place, "Where the models disagree most", atlas.judged)
+            heading = (place, "Where the models disagree most", atlas.score_description)
             most = (_disagreed(atlas, odd),)
             yield SheetPlan("disagreement", "", **where, heading=heading, sections=most)
         for row in atlas.rows:
             sections = tuple(_section(atlas, row, part.index, sign) for sign in (1, -1))
-            heading = (place, f"{atlas.labels[row]}: most confident errors", atlas.judged)
-            if any(tiles for _, tiles in sections):
+            heading = (
+                place,
+                f"{atlas.labels[row]}: most confident errors",
+                atlas.score_description,
+            )
+            if any(patches for _, patches in sections):
                 yield SheetPlan("errors", row, **where, heading=heading, sections=sections)
 
 
@@ -81,7 +85,7 @@ def _place(atlas: Atlas, domain: str, scanner: str) -> str:
     return ", ".join(filter(None, names))
 
 
-def _tile(atlas: Atlas, cell: int, number: str, *more: str) -> PlannedPatch:
+def _planned(atlas: Atlas, cell: int, number: str, *more: str) -> PlannedPatch:
     about = atlas.cells.loc[cell].to_dict()
     lines = (*more, str(about["slide"] or about["image"]), f"x {about['x']:g}  y {about['y']:g}")
     flag = f"holds {atlas.classes[1]}" if about["holds_figure"] else ""
@@ -94,21 +98,21 @@ def _section(
     """Choose the most confident errors of one sign among some cells."""
     scores, errors = atlas.scores.loc[cells, row], atlas.errors.loc[cells, row]
     shown = most_confident_errors(scores, errors, sign, PATCHES_PER_SHEET // 2)
-    tiles = tuple(_tile(atlas, cell, f"score {scores[cell]:.3f}") for cell in shown)
+    patches = tuple(_planned(atlas, cell, f"score {scores[cell]:.3f}") for cell in shown)
     negative, positive = atlas.classes
     kind, called, is_ = ("False positives", positive, negative)
     if sign < 0:
         kind, called, is_ = ("False negatives", negative, positive)
     found = int((errors == sign).sum())
-    return f"{kind}, {len(tiles)} of {found:,}: {is_} called {called}", tiles
+    return f"{kind}, {len(patches)} of {found:,}: {is_} called {called}", patches
 
 
 def _disagreed(atlas: Atlas, odd: pd.Series) -> tuple[str, tuple[PlannedPatch, ...]]:
     shown = [int(id_) for id_ in odd.sort_index().sort_values(kind="stable", ascending=False).index]
     wrong, asked = atlas.errors.ne(0).sum(axis=1), atlas.scores.notna().sum(axis=1)
-    tiles = tuple(
-        _tile(atlas, cell, f"SD {odd[cell]:.3f}", f"{wrong[cell]} of {asked[cell]} wrong")
+    patches = tuple(
+        _planned(atlas, cell, f"SD {odd[cell]:.3f}", f"{wrong[cell]} of {asked[cell]} wrong")
         for cell in shown[:PATCHES_PER_SHEET]
     )
     measure = "SD of the models' scores: 0 all alike, 0.5 half against half"
-    return f"{len(tiles)} of {len(odd):,} cells. {measure}", tiles
+    return f"{len(patches)} of {len(odd):,} cells. {measure}", patches
