@@ -191,7 +191,7 @@ def _predicted(cells: pd.DataFrame, folder: Path) -> list[Path]:
             score = np.clip(rng.normal(0.3 + 0.4 * scored["label"], 0.3), 0, 1)
             roles = scored[["id"]].assign(role=role[role != "train"])
             write_predictions(
-                paths[-1], roles, scored["label"].to_numpy(), score, split=split_path(paths[-1]),
+                paths[-1], roles.assign(label=scored["label"]), score, split=split_path(paths[-1]),
                 notes=notes,
             )  # fmt: skip
     return paths

@@ -43,7 +43,9 @@ def ask_world(report: Report, of: Dataset, world: str, width: int, seed: int) ->
             made, tested, paths, folds, fitted, strict=True
         ):
             notes = {"n_train": len(fold.train)}
-            write_predictions(path, roles, y[fold.scored], scores, split=drawn, notes=notes)
+            write_predictions(
+                path, roles.assign(label=y[fold.scored]), scores, split=drawn, notes=notes
+            )
         files += made
     blocks = load_paired_scores(files, {of.name: of.cells.set_index("id")})
     known = read_blocks(blocks, report.rows["statistics"], pd.read_csv(report.calibration))

@@ -268,7 +268,7 @@ def predicted(root, fold, seed=0):
     path = root / f"predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold={fold}.csv"
     roles = pd.read_csv(split)
     how = {"split": split, "notes": {"model": "m", "view": "v", "cells_sha256": "c"}}
-    write_predictions(path, roles, np.array([0, 1]), np.array([0.5, seed]), **how)
+    write_predictions(path, roles.assign(label=[0, 1]), np.array([0.5, seed]), **how)
     return path
 
 

@@ -32,7 +32,7 @@ def main(
     notes = got.notes | both.notes | {"head": card}
     notes["cost_seconds"] = round(perf_counter() - start, 3)
     how = {"split": split, "notes": notes, "classes": class_names(datasets)}
-    write_predictions(predictions, tested, got.label, got.scores, **how)  # type: ignore[arg-type]
+    write_predictions(predictions, tested.assign(label=got.label), got.scores, **how)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

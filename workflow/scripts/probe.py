@@ -53,8 +53,8 @@ def main(
             notes["cost_seconds"] = round(
                 (perf_counter() - start) / len(folds), 3
             )  # a fold's share
-            labels = y[fold.scored]
-            write_predictions(predictions[n], roles, labels, scores, split=splits[n], notes=notes)
+            roles = roles.assign(label=y[fold.scored])
+            write_predictions(predictions[n], roles, scores, split=splits[n], notes=notes)
     ledger.report_throughput(folds=len(folds), seconds=perf_counter() - start)
 
 

@@ -53,9 +53,8 @@ def main(
     notes |= {"slides_without_tiles": empty, "patients_without_tiles": lost}
     notes |= {"cost_seconds": round(perf_counter() - start, 1)}
     notes |= {"peak_memory_gb": round(peak_memory(on), 2)}
-    scored = fold_of[fold_of["role"].isin(SCORED_ROLES)]
-    labels = scored["label"].to_numpy()
-    write_predictions(predictions, scored[["id", "role"]], labels, scores, split=split, notes=notes)
+    scored = fold_of.loc[fold_of["role"].isin(SCORED_ROLES), ["id", "role", "label"]]
+    write_predictions(predictions, scored, scores, split=split, notes=notes)
 
 
 if __name__ == "__main__":

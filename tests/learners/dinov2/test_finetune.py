@@ -102,7 +102,9 @@ with checkpointed(Path(sys.argv[1]), {}) as checkpoint:
 def test_sigkill_in_another_process_changes_no_bit(tmp_path):
     """Nothing runs after the signal; exports made before it are there."""
     folder = tmp_path / "partial"
-    env = os.environ | {"PYTHONPATH": f"{ROOT / 'workflow'}:{ROOT / 'tests'}:{ROOT / 'tests/tools'}"}
+    env = os.environ | {
+        "PYTHONPATH": f"{ROOT / 'workflow'}:{ROOT / 'tests'}:{ROOT / 'tests/tools'}"
+    }
     env |= {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(folder), "4"], env=env, capture_output=True

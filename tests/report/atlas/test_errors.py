@@ -33,8 +33,8 @@ def predicted(folder, scheme, model, fold, scores, role="test"):
     path = folder / "predictions" / "d" / scheme / "view=v" / f"model={model}" / "head=h" / end
     roles = pd.DataFrame({"id": list(scores), "role": role})
     values = np.array(list(scores.values()))
-    label = np.zeros(len(values), dtype=int)
-    write_predictions(path, roles, label, values, split=split, notes={"cells_sha256": "of"})
+    cells = roles.assign(label=0)
+    write_predictions(path, cells, values, split=split, notes={"cells_sha256": "of"})
     return path
 
 

@@ -121,8 +121,7 @@ def read_predictions(
 
 def write_predictions(
     path: Path,
-    roles: pd.DataFrame,
-    labels: np.ndarray,
+    cells: pd.DataFrame,
     scores: np.ndarray,
     *,
     split: Path,
@@ -133,8 +132,8 @@ def write_predictions(
 
     Parameters
     ----------
-    roles
-        Columns id, role; the scored cells, in the order of `labels` and `scores`.
+    cells
+        Columns id, role, label; the scored cells, in the order of `scores`.
     scores : (n,), or (n, K) with `classes`
     notes
         Hashes of the store and the weights, the step version, the cost in seconds.
@@ -146,9 +145,8 @@ def write_predictions(
     about["versions"] = {
         name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")
     }
-    values = zip(score_columns(classes), scores.reshape(len(roles), -1).T, strict=True)
-    table = roles.assign(label=labels, **dict(values))
-    text = table.to_csv(index=False, float_format="%.17g").encode()
+    values = zip(score_columns(classes), scores.reshape(len(cells), -1).T, strict=True)
+    text = cells.assign(**dict(values)).to_csv(index=False, float_format="%.17g").encode()
     about["csv_sha256"] = hashlib.sha256(text).hexdigest()
     with atomic_write(path.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")
