@@ -13,6 +13,7 @@ from tests.encoders.test_weights import server  # noqa: F401 — a local hub
 from cryotome.cli import doctor
 from cryotome.cli.machine import MEND, OK
 from cryotome.core.cards import load_card
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import Job
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
@@ -28,7 +29,7 @@ def _clean(monkeypatch):
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(
+    return checked_study(
         yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
     )
 
@@ -172,8 +173,8 @@ def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
 
 def test_a_cohort_whose_card_expects_nothing_is_counted_and_planned(shared, tmp_path, monkeypatch):
     from cryotome.data.slides.slide_list import slide_files
+    from cryotome.study.catalog import UNKNOWN_PATIENTS
     from cryotome.study.site import PLAN
-    from cryotome.study.study import UNKNOWN_PATIENTS
 
     roth = study("roth2024")
     card = roth.dataset("tcga_crc")

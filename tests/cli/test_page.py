@@ -5,11 +5,11 @@ from conftest import CONFIG
 
 from cryotome.cli.page import crossed_files, main
 from cryotome.core.cards import read_yaml
-from cryotome.study.study import Study
+from cryotome.study.checks import checked_study
 
 
 def test_table_2_is_made_from_the_files_that_its_rule_names(tmp_path):
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     files = crossed_files(study, tmp_path, CONFIG)
     assert len(files.predictions) == 3 * 5 * 2  # domains, rows, folds
     assert files.predictions[0] == (

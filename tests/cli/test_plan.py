@@ -12,6 +12,7 @@ from tests.workflow.test_workflow import snakemake
 
 from cryotome.cli import plan
 from cryotome.core.errors import CryotomeError
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import Job
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
@@ -31,7 +32,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def study(name: str) -> Study:
-    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")), CONFIG)
+    return checked_study(
+        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")), CONFIG
+    )
 
 
 def bare(folder: Path) -> Site:

@@ -14,6 +14,7 @@ from tests.workflow.test_workflow import snakemake
 from cryotome.cli import status
 from cryotome.cli.status import JobHistory, measure_progress, report
 from cryotome.runtime.failures import Failure
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import CostModel, Job
 from cryotome.study.study import Study
 
@@ -107,7 +108,9 @@ def test_the_rate_is_that_of_the_last_minutes():
 
 
 def study() -> Study:
-    return Study(yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), CONFIG)
+    return checked_study(
+        yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), CONFIG
+    )
 
 
 def test_the_time_left_is_that_of_the_jobs_that_are_not_done():

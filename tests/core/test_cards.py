@@ -18,8 +18,8 @@ from cryotome.core.cards import (
 from cryotome.core.errors import CardError
 from cryotome.encoders.network import LOADERS
 from cryotome.encoders.profile import profile_encoder
+from cryotome.study.checks import checked_study
 from cryotome.study.geometry import geometry_of
-from cryotome.study.study import Study
 
 CARDS = [(kind, path.stem) for kind in KINDS for path in sorted((CONFIG / kind).glob("*.yaml"))]
 STUDIES = sorted(path.name for path in CONFIG.glob("*.yaml") if path.stem != "site")
@@ -122,7 +122,7 @@ def test_weights_are_drawn_here_or_have_a_source(name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_study_names_cards_that_exist(name):
-    study = Study(yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")), CONFIG)
+    study = checked_study(yaml.safe_load((CONFIG / name).read_text(encoding="utf-8")), CONFIG)
     assert study.runs > 0 or len(study.colorectal.rows) > 1
 
 

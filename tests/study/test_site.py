@@ -7,7 +7,8 @@ from conftest import CONFIG
 
 from cryotome.cli import data
 from cryotome.core.errors import CardError, CryotomeError
-from cryotome.study.study import Study, site
+from cryotome.study import site
+from cryotome.study.checks import checked_study
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +68,7 @@ def test_a_misspelt_site_key_is_named(tmp_path):
 
 def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_path):
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
-    ganz = Study(config("ganz2024"), CONFIG)
+    ganz = checked_study(config("ganz2024"), CONFIG)
     with pytest.raises(
         CryotomeError, match=r"no GPU: about [\d,]+ days .*--config device=cpu insists"
     ):
@@ -77,7 +78,7 @@ def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_pat
 def test_the_demo_says_how_to_start_the_papers_study(tmp_path):
     said: list[str] = []
     site.print_study_summary(
-        Study(config("config"), CONFIG),
+        checked_study(config("config"), CONFIG),
         site.resolve_site(config("config"), tmp_path),
         say=said.append,
     )
@@ -90,14 +91,14 @@ def test_missing_annotations_name_the_way_out(tmp_path):
     with pytest.raises(
         CryotomeError, match=r"ODAEL.sqlite does not exist.*make data STUDY=ganz2024"
     ):
-        site.annotation_file(Study(config("ganz2024"), CONFIG), settled, "ccmct")
+        site.annotation_file(checked_study(config("ganz2024"), CONFIG), settled, "ccmct")
 
 
 def test_the_shopping_list_says_what_is_there(tmp_path):
     (tmp_path / "midogpp").mkdir()
     (tmp_path / "midogpp" / "MIDOG++.json").write_text("{}", encoding="utf-8")
     settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = data.describe_required_data(Study(config("ganz2024"), CONFIG), settled)
+    text = data.describe_required_data(checked_study(config("ganz2024"), CONFIG), settled)
     assert f"have  {tmp_path}/midogpp/MIDOG++.json" in text
     assert f"LACK  {tmp_path}/midog2022/images" in text
 
@@ -125,7 +126,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path):
 )
 def test_a_target_without_a_network_asks_for_no_device(monkeypatch, tmp_path, target, network):
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
-    ganz = Study(config("ganz2024"), CONFIG)
+    ganz = checked_study(config("ganz2024"), CONFIG)
     assert site.needs_network(ganz, [target]) == network
     assert site.needs_network(ganz, ["results/cells/ccmct.csv", target]) == network
     if not network:
@@ -136,7 +137,7 @@ def test_a_target_without_a_network_asks_for_no_device(monkeypatch, tmp_path, ta
 def test_a_study_without_a_network_asks_for_no_device():
     rows = [{"model": "colour_histogram", "head": "ridge"}]
     plain = config("ganz2024", rows=rows, figure2=rows)
-    assert not site.needs_network(Study(plain, CONFIG), [])
+    assert not site.needs_network(checked_study(plain, CONFIG), [])
 
 
 def test_a_folder_with_some_of_its_images_is_there_in_part(tmp_path):
@@ -145,7 +146,7 @@ def test_a_folder_with_some_of_its_images_is_there_in_part(tmp_path):
     for name in ("001.tiff", "002.tiff", "._001.tiff"):
         (folder / name).touch()
     settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = data.describe_required_data(Study(config("ganz2024"), CONFIG), settled)
+    text = data.describe_required_data(checked_study(config("ganz2024"), CONFIG), settled)
     assert f"PART  {folder}: 2 of 354 images" in text
 
 
@@ -162,4 +163,4 @@ def test_annotations_that_are_a_device_without_end_are_not_read(tmp_path):
     (tmp_path / "midogpp" / "MIDOG++.json").symlink_to("/dev/zero")
     settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
     with pytest.raises(CryotomeError, match=r"MIDOG\+\+.json does not exist or is no file"):
-        site.annotation_file(Study(config("ganz2024"), CONFIG), settled, "midogpp")
+        site.annotation_file(checked_study(config("ganz2024"), CONFIG), settled, "midogpp")

@@ -17,7 +17,7 @@ from conftest import ROOT
 from PIL import Image
 
 from cryotome.data.patches import patch_view
-from cryotome.study.study import COSTS
+from cryotome.study.products import COSTS
 
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 

@@ -46,7 +46,7 @@ rule page:
         ),
         audits=sorted(
             {
-                f"results/audits/{STUDY.home(dataset)}.csv"
+                f"results/audits/{STUDY.split_source(dataset)}.csv"
                 for dataset, _ in STUDY.blocks
             }
         ),

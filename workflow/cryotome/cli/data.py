@@ -7,6 +7,7 @@ from cryotome.core.cards import below, read_yaml
 from cryotome.core.errors import CryotomeError
 from cryotome.encoders.weights import has_weights_file, weights_status
 from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.study.checks import checked_study
 from cryotome.study.site import Site, folder_of, resolve_site
 from cryotome.study.study import Study
 
@@ -14,7 +15,7 @@ from cryotome.study.study import Study
 def main(name: str, folder: Path = Path("config")) -> None:
     """Print the shopping list of the study in `config/{name}.yaml`; `demo` is the default."""
     site = resolve_site(read_yaml(folder / f"{'config' if name == 'demo' else name}.yaml"), folder)
-    print(describe_required_data(Study(site.study, folder), site))
+    print(describe_required_data(checked_study(site.study, folder), site))
 
 
 if __name__ == "__main__":
@@ -38,7 +39,7 @@ def _state(path: Path, images: int) -> str:
 def describe_required_data(study: Study, site: Site) -> str:
     """Say where datasets and weights must lie, what is there, and which records can be fetched."""
     lines = []
-    for name in dict.fromkeys(map(study.home, study.all_datasets)):
+    for name in dict.fromkeys(map(study.split_source, study.all_datasets)):
         card = study.dataset(name)
         lines.append(f"{name}: {card['title']}. {card['source']}")
         for key, where in (card | card.get("labels", {})).items():
@@ -48,13 +49,13 @@ def describe_required_data(study: Study, site: Site) -> str:
         for model, given in card.get("bags", {}).items():
             path = below(site.data_root, given["folder"])
             lines.append(f"  {_state(path, 0)}: bags of {model}")
-    for name in study.records:
-        card = study.record(name)
+    for name in study.downloads:
+        card = study.download(name)
         lines.append(
             f"record {name}: {card['title']}, about {card['gigabytes']:g} GB, {card['source']}. "
             f"Licence: {card['licence']}"
         )
-    if study.records:
+    if study.downloads:
         lines.append(
             f"`make data STUDY={study.name} FETCH=1` fetches what lacks of these records into "
             f"{site.data_root}; files put there by hand are kept."

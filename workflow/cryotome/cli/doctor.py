@@ -36,6 +36,7 @@ from cryotome.data.slides.slide_list import given_bags, labelled_slides, slide_f
 from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices
 from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import CostModel, Job
 from cryotome.study.site import RESULTS, Site, check_writable, folder_of, resolve_site
 from cryotome.study.study import Study
@@ -197,7 +198,7 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
         card = study.model(model)
         if has_weights_file(card):
             yield check_weights(card, model, site.weights_dir)
-    for name in dict.fromkeys(map(study.home, study.all_datasets)):
+    for name in dict.fromkeys(map(study.split_source, study.all_datasets)):
         yield check_dataset(study, site, name)
     yield check_slurm(partitions, why, site.cluster)
     if not why:
@@ -213,7 +214,7 @@ def main(name: str, folder: Path = Path("config")) -> bool:
     """
     config = folder / f"{'config' if name == 'demo' else name}.yaml"
     site = resolve_site(read_yaml(config), folder)
-    study = Study(site.study, folder, files=(str(config),))
+    study = checked_study(site.study, folder, files=(str(config),))
     marks = []
     for finding in run_checks(study, site, config):
         print(finding, flush=True)

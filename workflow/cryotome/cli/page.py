@@ -11,6 +11,7 @@ from cryotome.core.errors import CryotomeError
 from cryotome.report.after_failure import refresh_partial_tables
 from cryotome.report.page.page import write_page
 from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.study.checks import checked_study
 from cryotome.study.facts import page_about
 from cryotome.study.site import RESULTS, resolve_site
 from cryotome.study.study import Study
@@ -21,7 +22,7 @@ def crossed_files(study: Study, results: Path, folder: Path) -> SimpleNamespace:
     predictions = [
         results / "predictions" / dataset / scheme / f"view={row.view}" / f"model={row.model}"
         / f"head={row.head}" / "fraction=1.0" / f"fold={fold}.csv"
-        for dataset, scheme in study.crossing
+        for dataset, scheme in study.cross_domain_blocks
         for row in study.rows
         for fold in study.folds
     ]  # fmt: skip
@@ -47,7 +48,9 @@ def write_partial_page(study: Study, results: Path, *, say: Callable[..., None])
 def main(name: str, folder: Path = Path("config"), results: Path = RESULTS) -> Path:
     """Write the page of the study in `config/{name}.yaml` from what lies on disk."""
     config = folder / f"{'config' if name == 'demo' else name}.yaml"
-    study = Study(resolve_site(read_yaml(config), folder).study, folder, files=(str(config),))
+    study = checked_study(
+        resolve_site(read_yaml(config), folder).study, folder, files=(str(config),)
+    )
     (results / "studies" / study.name).mkdir(parents=True, exist_ok=True)
     refresh_partial_tables(
         study, crossed_files(study, results, folder), results / "logs", always=True

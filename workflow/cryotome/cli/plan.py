@@ -17,6 +17,8 @@ from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.encoders.weights import candidate_paths, find_weights, has_weights_file
 from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.study.catalog import UNKNOWN_PATIENTS
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import (
     CORE_GFLOPS,
     EMBEDDING,
@@ -30,8 +32,9 @@ from cryotome.study.costs.prices import (
     gflop_of,
     job_name,
 )
+from cryotome.study.facts import describe
 from cryotome.study.site import PLAN, RESULTS, Site, resolve_site
-from cryotome.study.study import UNKNOWN_PATIENTS, Study
+from cryotome.study.study import Study
 
 # no two threads of a processor compute faster, and no GPU slower: GFLOP/s
 BETWEEN = 2_000
@@ -129,7 +132,7 @@ def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
 
     Of a record that is there in part the missing share counts.
     """
-    for card in map(study.record, study.records):
+    for card in map(study.download, study.downloads):
         share = 1 - min(1, _there(card["files"].values(), site.data_root) / card["expect"])
         if share:
             yield f"{card['title']} (make data)", share * card["gigabytes"] * 1e9
@@ -233,7 +236,7 @@ def plan(study: Study, site: Site, jobs: list[Job]) -> str:
     rates = measured_rates(study, RESULTS, on_gpu=on_gpu)
     prices = CostModel(study, on_gpu, rates)
     lines = [
-        f"Study {study.name!r}: {study.summary}. Nothing has been run.",
+        f"Study {study.name!r}: {describe(study)}. Nothing has been run.",
     ]
     if not jobs:
         return f"{lines[0][:-22]}Everything is made already."
@@ -251,7 +254,7 @@ def main(name: str, folder: Path = Path("config")) -> None:
     """Plan the study in `config/{name}.yaml`, `demo` for the default, and print what it takes."""
     path = folder / f"{'config' if name == 'demo' else name}.yaml"
     site = resolve_site(read_yaml(path), folder)
-    study = Study(site.study, folder, files=(str(path),))
+    study = checked_study(site.study, folder, files=(str(path),))
     device = ["device=job"] if uses_gpu(study, site) else []
     print(plan(study, site, planned_jobs(path, *device)))
 

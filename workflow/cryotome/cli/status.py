@@ -22,7 +22,9 @@ from cryotome.runtime.failures import KEPT, Failure, by_kind, described, failure
 from cryotome.runtime.interpreter import restart_in_utf8
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.runtime.watchdog import patience
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import THREADS, CostModel, Job
+from cryotome.study.facts import describe
 from cryotome.study.site import RESULTS, resolve_site
 from cryotome.study.study import Study
 
@@ -252,7 +254,7 @@ def last_lines(log: Path) -> list[str]:
 
 def report(study: Study, standing: Progress, prices: CostModel, *, locked: bool) -> str:
     """Return all of it as a text to read."""
-    lines = [f"Study {study.name!r}: {study.summary}.", "", *_table(standing), ""]
+    lines = [f"Study {study.name!r}: {describe(study)}.", "", *_table(standing), ""]
     left = len(standing.states) - len(standing.of(DONE))
     if not left:
         return "\n".join([*lines, "Everything is made."])
@@ -270,7 +272,7 @@ def main(name: str, folder: Path = Path("config")) -> None:
     """Say how far the study in `config/{name}.yaml` is, `demo` for the default."""
     path = folder / f"{'config' if name == 'demo' else name}.yaml"
     site = resolve_site(read_yaml(path), folder)
-    study = Study(site.study, folder, files=(str(path),))
+    study = checked_study(site.study, folder, files=(str(path),))
     on_gpu = uses_gpu(study, site)
     device = ["device=job"] if on_gpu else []
     print("Asking Snakemake what is made and what is not …", file=sys.stderr, flush=True)

@@ -9,8 +9,8 @@ from cryotome.core.errors import CryotomeError
 from cryotome.core.redact import without_secrets
 from cryotome.encoders.weights import has_weights_file, weights_status
 from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.study.checks import checked_study
 from cryotome.study.site import resolve_site
-from cryotome.study.study import Study
 from cryotome.study.variants import model_of
 
 
@@ -21,7 +21,7 @@ def chosen_models(names: list[str], config: Path) -> list[str]:
         return sorted(path.stem for path in (folder / "models").glob("*.yaml"))
     if names:
         return names
-    study = Study(resolve_site(read_yaml(config), folder).study, folder)
+    study = checked_study(resolve_site(read_yaml(config), folder).study, folder)
     return list(dict.fromkeys(model_of(name) for name in study.models))
 
 

@@ -29,8 +29,6 @@ SCHEMAS = Path(__file__).resolve().parents[2] / "schemas"
 LONGEST = 1_000_000  # characters of a card
 DIGITS = 40  # characters of a number; YAML also counts by 60, in the square of the time
 NAME = "[a-z0-9_]+"  # what a card may be called: a wildcard of Snakemake, a part of paths
-MATCHED = "_matched"  # ends the name of a scheme at the ladder's common training size
-FOLDS = 5  # whose training sizes decide the size of `…_matched`, whatever a study asks for
 KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "scheme"}
 KINDS |= {"downloads": "download", "finetunes": "finetune"}
 

@@ -14,6 +14,7 @@ from cryotome.core.store import PATCHES, provenance
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.report.tables.partial import available_values, table2_partial
 from cryotome.runtime.failures import by_kind, described, failures
+from cryotome.study.facts import table_facts
 from cryotome.study.study import Study
 
 MOST = 20  # slides that are listed
@@ -60,10 +61,10 @@ def refresh_partial_tables(
     path of the table, or None where the study has none
     """
     table = logs.parent / "studies" / study.name / "table2_partial.csv"
-    if not study.crossing or not (always or table.exists()):
+    if not study.cross_domain_blocks or not (always or table.exists()):
         return None
     cells, predictions = (list(map(Path, part)) for part in (inputs.cells, inputs.predictions))
-    about = {"study": study.name, "rows": json.loads(study.table_rows)}
+    about = {"study": study.name, "rows": json.loads(table_facts(study))}
     write_partial(cells, predictions, Path(inputs.published), table, logs=logs, **about)
     return table
 

@@ -12,6 +12,7 @@ from cryotome.core.errors import CardError, CryotomeError
 from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
 from cryotome.runtime.slurm import KEYS, SCHEDULER, Cluster, cluster_of
 from cryotome.study.costs.prices import CORE_GFLOPS, study_gflop
+from cryotome.study.facts import describe
 from cryotome.study.study import Study
 
 SITE_KEYS = {"data_root": "data", "weights_dir": "weights"}  # key to its default
@@ -192,7 +193,7 @@ def print_study_summary(
     check_writable(RESULTS)
     tables = sum(name.endswith(".csv") for name in study.products)
     made = f"makes results/index.html, {tables} tables and their figures"
-    say(f"cryotome: study {study.name!r}, {study.summary}; {made}")
+    say(f"cryotome: study {study.name!r}, {describe(study)}; {made}")
     if study.synthetic:
         say(
             "This is the synthetic demo cohort. The papers' studies: "

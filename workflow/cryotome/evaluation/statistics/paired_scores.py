@@ -19,6 +19,7 @@ from cryotome.evaluation.statistics.slide_pairs import (
     resample,
 )
 from cryotome.learners.predictions import read_predictions
+from cryotome.study.schemes import Scheme
 
 Keys = tuple[str, str, str, str]  # dataset, scheme, fraction, tested
 FIXED = ["id", "slide", "label"]
@@ -124,16 +125,14 @@ def _places(
     scheme: str, table: pd.DataFrame, many_domains: bool
 ) -> list[tuple[str, str, pd.DataFrame]]:
     """Return (scheme, tested, cells) of each part that a file of predictions belongs to."""
-    by_domain = list(table.groupby("domain"))
-    if scheme.startswith("from_"):
-        home = scheme.removeprefix("from_")
-        parts = [("in" if domain == home else "out", part) for domain, part in by_domain]
-        return [(name, *part) for name in (scheme, "from_*") for part in parts]
-    if scheme.startswith("except_"):
-        every = "except_*_matched" if scheme.endswith("_matched") else "except_*"
-        return [(name, "domains", table) for name in (scheme, every)]
-    within = [(scheme, "domains", part) for _, part in by_domain] if many_domains else []
-    return [(scheme, "all", table), *within]
+    by_domain, named = list(table.groupby("domain")), Scheme.parse(scheme)
+    if named.is_pooled:
+        within = [(scheme, "domains", part) for _, part in by_domain] if many_domains else []
+        return [(scheme, "all", table), *within]
+    parts = [("domains", table)]
+    if named.is_cross_domain:
+        parts = [(named.relation(str(domain)), part) for domain, part in by_domain]
+    return [(name, *part) for name in (scheme, str(named.every)) for part in parts]
 
 
 def load_paired_scores(

@@ -14,13 +14,11 @@ from cryotome.data.cells import assign_scanners
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.learners.predictions import read_predictions
-from cryotome.study.schemes import scheme_kind
+from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 
 SCORE_DIGITS = 6  # decimals of written scores
-MEAN_DIGITS = (
-    12  # digits of a mean over folds; more would part what ties, as 9, 10 and 11 of 20 votes
-)
+MEAN_DIGITS = 12  # decimals of a mean over folds; more would break ties, as of 9, 10 and 11 / 20
 SCHEME_PHRASES = {
     "from_*": "trainings on one other domain each",
     "except_*": "trainings on all other domains",
@@ -141,7 +139,7 @@ def read_atlas(
         scores=scores,
         card=card,
         labels=about["labels"],
-        scheme=scheme_kind(predictions[0].parts[-6]),
+        scheme=str(Scheme.parse(predictions[0].parts[-6]).every),
         fraction=path_field(predictions[0], "fraction"),
         trainings=len({(path.parts[-6], path.name) for path in predictions}),
     )
@@ -177,9 +175,9 @@ def load_scores(
     for path in predictions:
         table = read_predictions(path, cells_sha256=cells_sha256)
         table = table.loc[table["role"] == "test", ["id", "score"]]
-        scheme = path.parts[-6]
-        if scheme.startswith("from_"):
-            table = table[table["id"].map(domain).to_numpy() != scheme.removeprefix("from_")]
+        scheme = Scheme.parse(path.parts[-6])
+        if scheme.is_cross_domain:
+            table = table[table["id"].map(domain).to_numpy() != scheme.domain]
         row = f"{path_field(path, 'model')} + {path_field(path, 'head')}"
         tables.setdefault(row, []).append(table)
     grouped = {row: pd.concat(some).groupby("id")["score"] for row, some in tables.items()}

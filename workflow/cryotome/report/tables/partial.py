@@ -13,7 +13,8 @@ from cryotome.evaluation.scores import measure_auroc, score_folds
 from cryotome.learners.predictions import read_predictions, split_path
 from cryotome.report.tables.ganz2024 import KEYS, domain_relation, join_published, table2
 from cryotome.runtime.failures import Failure
-from cryotome.study.study import LAST
+from cryotome.study.row import LAST
+from cryotome.study.schemes import Scheme
 
 COLUMNS = [*KEYS, "scheme", "train_domain", "test_domain", "fold", "value"]
 # the rules on the way to a file of predictions; the failure of any other explains nothing
@@ -88,7 +89,7 @@ def available_values(
             why.setdefault(tuple(keys[name] for name in KEYS), []).append(str(error))
             continue
         fold = {(keys.pop("fraction"), int(keys.pop("fold"))): table}
-        home = keys["scheme"].removeprefix("from_")
+        home = Scheme.parse(keys["scheme"]).domain
         scored = score_folds(fold, tables[dataset], train_domain=home, measure=measure_auroc)
         parts.append(scored.assign(**keys))
     said = {row: "; ".join(list(dict.fromkeys(all_))[:REASONS]) for row, all_ in why.items()}
