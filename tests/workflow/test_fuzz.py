@@ -279,10 +279,14 @@ def test_predictions_of_another_place_or_edited_are_refused(tmp_path):
         read_predictions(one, cells_sha256="another")
     whole, notes = one.read_bytes(), one.with_suffix(".json").read_bytes()
     one.write_bytes(other.read_bytes())
-    with pytest.raises(StoreError, match=r"fold=0.csv does not match fold=0.json: it has another content"):
+    with pytest.raises(
+        StoreError, match=r"fold=0.csv does not match fold=0.json: it has another content"
+    ):
         read_predictions(one)
     one.with_suffix(".json").write_bytes(other.with_suffix(".json").read_bytes())
-    with pytest.raises(StoreError, match=r"fold=0.csv was made from another split than .*fold=0.csv"):
+    with pytest.raises(
+        StoreError, match=r"fold=0.csv was made from another split than .*fold=0.csv"
+    ):
         read_predictions(one)
     one.write_bytes(whole)
     one.with_suffix(".json").write_bytes(notes)
