@@ -11,7 +11,7 @@ import pytest
 from conftest import CONFIG, ROOT
 
 from cryotome.core.cards import read_yaml
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 from cryotome.report.after_failure import write_partial
 from cryotome.study.checks import checked_study
 from cryotome.study.facts import table_facts
@@ -71,7 +71,7 @@ def test_the_partial_table_of_a_whole_study_is_its_table2(tmp_path):
     study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     listed = {(row.model, row.head) for row in study.rows}
     made = sorted((results / "predictions" / "demo_rois").glob("from_*/*/*/*/*/fold=*.csv"))
-    predictions = [p for p in made if (path_field(p, "model"), path_field(p, "head")) in listed]
+    predictions = [p for p in made if (RunPath.of(p).model, RunPath.of(p).head) in listed]
     write_partial(
         [results / "cells" / "demo_rois.csv"],
         predictions,

@@ -42,7 +42,7 @@ from cryotome.study.costs.resources import (
 from cryotome.data.demo.cohorts import COHORTS, cohort_slides
 from cryotome.core.errors import CryotomeError
 from cryotome.runtime.failures import RUN
-from cryotome.runtime.job import LOG_ONLY
+from cryotome.runtime.log import LOG_ONLY
 from cryotome.study.facts import (
     colorectal_facts,
     context_facts,
@@ -60,18 +60,16 @@ from cryotome.study.site import (
     annotation_file,
     folder_of,
     require_images,
-    resolve_site,
+
 )
 from cryotome.data.file_names import WILDCARD
 from cryotome.study.schemes import SHARED, WHOLE, strictest_scheme
 from cryotome.study.products import PRODUCTS, require_product
-from cryotome.study.checks import checked_study
+from cryotome.study.load import study_of
 
 confine(os.environ)  # the jobs inherit it, before their first import
-SITE = resolve_site(config, BASE / "config")
-STUDY = checked_study(
-    SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles))
-)
+STUDY, SITE = study_of(config, BASE / "config", tuple(map(str, workflow.configfiles)))
+os.environ.update(SITE.environment)
 
 if workflow.is_main_process:
     os.environ[RUN] = uuid.uuid4().hex  # its jobs inherit it

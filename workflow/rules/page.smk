@@ -34,7 +34,7 @@ rule page:
             "cryotome/report/tables/ganz2024",
             "cryotome/evaluation/ranks",
         ),
-        sorted(map(os.path.relpath, (BASE / "workflow/cryotome/page/parts").iterdir())),
+        sorted(map(os.path.relpath, (BASE / "workflow/cryotome/report/page/parts").iterdir())),
         tables=[
             f"results/studies/{STUDY.name}/{product}"
             for product in STUDY.products

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from cryotome.core.errors import StoreError
-from cryotome.core.files import atomic_write, path_field, sha256
+from cryotome.core.files import RunPath, atomic_write, sha256
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.scores import score_folds
@@ -25,7 +25,8 @@ def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> Non
                 raise
             print(f"Not scored, and not asked for: {error}", file=sys.stderr)
             continue
-        tables[path_field(path, "fraction"), int(path_field(path, "fold"))] = table
+        run = RunPath.of(path)
+        tables[run.fraction, run.fold] = table
     table = score_folds(tables, load_cells(cells), train_domain=Scheme.parse(scheme).trained)
     with atomic_write(scores) as beside:
         write_csv(table, beside)

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
+from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
 from cryotome.evaluation.statistics.clustered_auroc import (
     Influence,
@@ -27,10 +28,10 @@ def read_leaks(paths: list[Path]) -> pd.DataFrame:
     """Read the audits of splits: columns dataset, rung, and the mean share of each leak."""
     tables = []
     for path in paths:
-        dataset, scheme = path.parts[-4:-2]
-        rung = str(Scheme.parse(scheme).every)
+        run = RunPath.of(path)
+        rung = str(Scheme.parse(run.scheme).every)
         shares = read_csv(path).set_index("measure")["share"].reindex(LEAKS)
-        tables.append({"dataset": dataset, "rung": rung, **shares})
+        tables.append({"dataset": run.dataset, "rung": rung, **shares})
     return pd.DataFrame(tables).groupby(["dataset", "rung"], as_index=False).mean()
 
 

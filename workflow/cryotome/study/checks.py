@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from cryotome.core.cards import Card, required_keys, validate
+from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
+from cryotome.core.schemas import required_keys, validate
 from cryotome.study.schemes import FOLDS, MATCHED, Scheme
 from cryotome.study.statistical_unit import check_named, check_scheme
 from cryotome.study.study import Study

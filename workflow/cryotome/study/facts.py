@@ -2,7 +2,7 @@
 
 import json
 
-from cryotome.core.cards import Card, titles_apart
+from cryotome.core.cards import Card, distinct_titles
 from cryotome.study.colorectal import GIVEN, KINDS, Colorectal
 from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
@@ -34,7 +34,7 @@ def encoder_facts(study: Study) -> str:
 def table_facts(study: Study) -> str:
     """What tables and figures say of rows and datasets, as JSON."""
     datasets = {name: study.dataset(name) for name in study.datasets}
-    titles = titles_apart({name: card["title"] for name, card in datasets.items()})
+    titles = distinct_titles({name: card["title"] for name, card in datasets.items()})
     drawn = study.config["figure2"] or study.config["rows"][:1]  # the reference first
     about = {
         "order": [(row.model, row.head) for row in study.rows],
@@ -159,7 +159,7 @@ def colorectal_facts(part: Colorectal) -> str:
         "titles": {
             name: part.model(name)["title"] for name in sorted({*part.models, *checkpoints})
         },
-        "datasets": titles_apart({name: card["title"] for name, card in cards.items()}),
+        "datasets": distinct_titles({name: card["title"] for name, card in cards.items()}),
         "synthetic": sorted(
             {part.table_columns[kind][name][0] for kind in KINDS for name in part.synthetic[kind]}
         ),
@@ -212,7 +212,7 @@ def page_about(study: Study) -> str:
     model_looks, colorectal (None, or `colorectal_facts`)
     """
     datasets = {name: study.dataset(name) for name in study.datasets}
-    titles = titles_apart({name: card["title"] for name, card in datasets.items()})
+    titles = distinct_titles({name: card["title"] for name, card in datasets.items()})
     about = json.loads(table_facts(study)) | {
         "study": study.name,
         "summary": describe(study),

@@ -9,7 +9,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 from cryotome.data.cells import assign_scanners
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
 from cryotome.evaluation.scores import THRESHOLD
@@ -125,6 +125,7 @@ def read_atlas(
     StoreError
         The predictions were made from other cells, or none of them tests a cell.
     """
+    runs = list(map(RunPath.of, predictions))
     known = cells.set_index("id").assign(**({"slide": ""} if is_unknown(card) else {}))
     scores, folds = load_scores(predictions, known["domain"], about["cells_sha256"])
     scores = scores[[row for row in about["labels"] if row in scores]]
@@ -139,9 +140,9 @@ def read_atlas(
         scores=scores,
         card=card,
         labels=about["labels"],
-        scheme=str(Scheme.parse(predictions[0].parts[-6]).every),
-        fraction=path_field(predictions[0], "fraction"),
-        trainings=len({(path.parts[-6], path.name) for path in predictions}),
+        scheme=str(Scheme.parse(runs[0].scheme).every),
+        fraction=runs[0].fraction,
+        trainings=len({(run.scheme, run.fold) for run in runs}),
     )
 
 
@@ -175,11 +176,11 @@ def load_scores(
     for path in predictions:
         table = read_predictions(path, cells_sha256=cells_sha256)
         table = table.loc[table["role"] == "test", ["id", "score"]]
-        scheme = Scheme.parse(path.parts[-6])
+        run = RunPath.of(path)
+        scheme = Scheme.parse(run.scheme)
         if scheme.is_cross_domain:
             table = table[table["id"].map(domain).to_numpy() != scheme.domain]
-        row = f"{path_field(path, 'model')} + {path_field(path, 'head')}"
-        tables.setdefault(row, []).append(table)
+        tables.setdefault(run.row, []).append(table)
     grouped = {row: pd.concat(some).groupby("id")["score"] for row, some in tables.items()}
     scores = pd.DataFrame({row: group.mean().round(MEAN_DIGITS) for row, group in grouped.items()})
     scores = scores.sort_index()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from cryotome.core.cards import Card
+from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
 from cryotome.study.schemes import Scheme
 
@@ -27,11 +28,12 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
     """
     parts = []
     for path in paths:
-        dataset, scheme, *keys = path.with_suffix("").parts[-5:]
-        named = dict(part.split("=", 1) for part in keys)
+        run = RunPath.of(path)
+        named = {"dataset": run.dataset, "scheme": run.scheme}
+        named |= {"view": run.view, "model": run.model, "head": run.head}
         part = read_csv(path)
         part = part[part["metric"] == metric]
-        parts.append(part.assign(dataset=dataset, scheme=scheme, **named))
+        parts.append(part.assign(**named))
     scores = pd.concat(parts, ignore_index=True)
     whole = scores["scheme"].map(lambda name: Scheme.parse(name).is_whole)
     mine = (scores["fraction"].isin(about["fractions"]) | whole) & scores["fold"].isin(
