@@ -100,7 +100,7 @@ def knn_sklearn(count: int) -> None:
     """The same by scikit-learn's search, which takes every product in float64."""
     from cryotome.learners.probes import neighbours
 
-    neighbours.WIDE = 1 + 1536
+    neighbours.MIN_DIM = 1 + 1536
     knn(count)
 
 
@@ -112,12 +112,13 @@ def knn_limit(count: int) -> None:
 
 
 def _fit(learner: str, count: int) -> None:
-    from cryotome.learners.probes.probe import Fold, fit_and_score_folds
+    from cryotome.learners.probes.fold_batches import FoldRows
+    from cryotome.learners.probes.probe import fit_and_score_folds
 
     card = {"learner": learner, "penalty": 1.0, "sd": 1.0, "iterations": 100, "tolerance": 1e-4}
     (x, label), rng = _embedded(count), np.random.default_rng(1)
     orders = [rng.permutation(count) for _ in range(FOLDS)]
-    folds = [Fold(*np.split(order, [count * 3 // 4, count * 4 // 5])) for order in orders]
+    folds = [FoldRows(*np.split(order, [count * 3 // 4, count * 4 // 5])) for order in orders]
     list(fit_and_score_folds(card, x, label, folds))
 
 
@@ -171,7 +172,7 @@ def _pairs(slides: int) -> pd.DataFrame:
 def _predicted(cells: pd.DataFrame, folder: Path) -> list[Path]:
     """Write splits and predictions of three rows and two folds that part the slides."""
     from cryotome.core.files import sha256
-    from cryotome.learners.predictions import split_of, write_predictions
+    from cryotome.learners.predictions import split_path, write_predictions
 
     cells.to_csv(table := folder / "cells.csv", index=False)
     rng, paths, notes = np.random.default_rng(0), [], {"cells_sha256": sha256(table)}
@@ -181,14 +182,16 @@ def _predicted(cells: pd.DataFrame, folder: Path) -> list[Path]:
         for model, head in ROWS:
             where = f"predictions/d/slide_grouped/view=v/model={model}/head={head}"
             paths.append(folder / where / f"fraction=1.0/fold={fold}.csv")
-            split_of(paths[-1]).parent.mkdir(parents=True, exist_ok=True)
-            pd.DataFrame({"id": cells["id"], "role": role}).to_csv(split_of(paths[-1]), index=False)
-            split_of(paths[-1]).with_suffix(".json").write_text('{"drawn": {}}', encoding="utf-8")
+            split_path(paths[-1]).parent.mkdir(parents=True, exist_ok=True)
+            pd.DataFrame({"id": cells["id"], "role": role}).to_csv(
+                split_path(paths[-1]), index=False
+            )
+            split_path(paths[-1]).with_suffix(".json").write_text('{"drawn": {}}', encoding="utf-8")
             scored = cells[role != "train"]
             score = np.clip(rng.normal(0.3 + 0.4 * scored["label"], 0.3), 0, 1)
             roles = scored[["id"]].assign(role=role[role != "train"])
             write_predictions(
-                paths[-1], roles, scored["label"].to_numpy(), score, split=split_of(paths[-1]),
+                paths[-1], roles.assign(label=scored["label"]), score, split=split_path(paths[-1]),
                 notes=notes,
             )  # fmt: skip
     return paths
@@ -222,18 +225,18 @@ def atlas(slides: int, folder: Path) -> None:
 @_in_folder
 def geojson(slides: int, folder: Path) -> None:
     """The same atlas read, and a file a slide for QuPath."""
-    from cryotome.report.atlas.qupath import write_slides
+    from cryotome.report.atlas.qupath import write_geojson
 
     judged, windows = _atlas(_pairs(slides), folder)
     shown = pd.DataFrame({"file": ["errors.left.a.h.jpg"], "shown": [list(range(12))]})
-    write_slides(judged, windows, folder / "slides", shown)
+    write_geojson(judged, windows, folder / "slides", shown)
 
 
 @_in_folder
 def regions(slides: int, folder: Path) -> None:
     """All that `clinical_summary` tabulates and draws of three rows and two folds."""
     from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
-    from cryotome.learners.predictions import split_of
+    from cryotome.learners.predictions import split_path
     from cryotome.report.figures.canvas import save_figure
     from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
 
@@ -241,7 +244,7 @@ def regions(slides: int, folder: Path) -> None:
     paths = _predicted(cells, folder)
     audit = folder / "audit.csv"
     audit.write_text("finding,id,other,left_out,other_left_out\n", encoding="utf-8")
-    splits = sorted(set(map(split_of, paths)))
+    splits = sorted(set(map(split_path, paths)))
     read = read_dataset(folder / "cells.csv", audit, splits, {"left": 2.0, "right": 2.0})
     about = {
         "order": ROWS, "statistics": {"draws": DRAWS}, "labels": names, "datasets": {"d": "D"},

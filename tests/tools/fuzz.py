@@ -304,7 +304,7 @@ def _scored(folder: Path) -> list[Path]:
     place = folder / "predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
     roles = pd.DataFrame({"id": [4, 5], "role": "test"})
     how = {"split": split, "notes": {"model": "m", "view": "v", "cells_sha256": "c"}}
-    write_predictions(place, roles, np.array([1, 0]), np.array([0.25, 0.5]), **how)
+    write_predictions(place, roles.assign(label=[1, 0]), np.array([0.25, 0.5]), **how)
     return [place, place.with_suffix(".json")]
 
 

@@ -268,7 +268,7 @@ def predicted(root, fold, seed=0):
     path = root / f"predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold={fold}.csv"
     roles = pd.read_csv(split)
     how = {"split": split, "notes": {"model": "m", "view": "v", "cells_sha256": "c"}}
-    write_predictions(path, roles, np.array([0, 1]), np.array([0.5, seed]), **how)
+    write_predictions(path, roles.assign(label=[0, 1]), np.array([0.5, seed]), **how)
     return path
 
 
@@ -279,17 +279,21 @@ def test_predictions_of_another_place_or_edited_are_refused(tmp_path):
         read_predictions(one, cells_sha256="another")
     whole, notes = one.read_bytes(), one.with_suffix(".json").read_bytes()
     one.write_bytes(other.read_bytes())
-    with pytest.raises(StoreError, match=r"fold=0.csv is not what fold=0.json .* another content"):
+    with pytest.raises(
+        StoreError, match=r"fold=0.csv does not match fold=0.json: it has another content"
+    ):
         read_predictions(one)
     one.with_suffix(".json").write_bytes(other.with_suffix(".json").read_bytes())
-    with pytest.raises(StoreError, match=r"fold=0.csv was made on another split than .*fold=0.csv"):
+    with pytest.raises(
+        StoreError, match=r"fold=0.csv was made from another split than .*fold=0.csv"
+    ):
         read_predictions(one)
     one.write_bytes(whole)
     one.with_suffix(".json").write_bytes(notes)
     moved = Path(str(one).replace("model=m", "model=n"))
     moved.parent.mkdir(parents=True)
     moved.write_bytes(whole)
-    with pytest.raises(StoreError, match=r"has no notes of its making"):
+    with pytest.raises(StoreError, match=r"Provenance file fold=0.json of .* is unreadable"):
         read_predictions(moved)
     moved.with_suffix(".json").write_bytes(notes)
     with pytest.raises(StoreError, match=r"it has another model"):

@@ -9,7 +9,7 @@ from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
 from cryotome.report.atlas.agreement import pairwise_agreement, save_agreement
 from cryotome.report.atlas.errors import read_atlas
-from cryotome.report.atlas.qupath import write_slides
+from cryotome.report.atlas.qupath import write_geojson
 from cryotome.report.atlas.sheets import make_sheets
 from cryotome.runtime.job import run_script
 
@@ -23,14 +23,16 @@ def main(
     about = {"dataset": dataset, "labels": labels, "cells_sha256": sha256(cells)}
     atlas = read_atlas(load_cells(cells), seen, predictions, card, about)
     pairs, shown = pairwise_agreement(atlas), make_sheets(atlas, patches, sheets)
-    opened = write_slides(atlas, seen, slides, shown)
+    opened = write_geojson(atlas, seen, slides, shown)
     megabytes = shown["bytes"].sum() / 1e6
     print(f"{len(shown):,} sheets, {megabytes:.1f} MB; {len(opened):,} slides", file=sys.stderr)
     save_agreement(pairs, atlas, picture)
     for frame, folder in ((shown, sheets), (opened, slides)):
         frame["file"] = f"atlas/{dataset}/{folder.name}/" + frame["file"]
     stamped = {listed: shown.drop(columns="shown"), places: opened, agreement: pairs}
-    results = {table: atlas.table()} | {path: atlas.stamped(one) for path, one in stamped.items()}
+    results = {table: atlas.table()} | {
+        path: atlas.with_provenance(one) for path, one in stamped.items()
+    }
     for path, result in results.items():
         result.insert(0, "study", study)
         save_csv(result.assign(synthetic=bool(atlas.notice)), path)

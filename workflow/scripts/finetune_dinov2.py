@@ -8,7 +8,7 @@ from cryotome.core import step_versions
 from cryotome.core.files import save_json, sha256
 from cryotome.learners.dinov2.backbone import build_backbone
 from cryotome.learners.dinov2.curve import draw_finetuning
-from cryotome.learners.dinov2.finetune import cost_of, export_encoder, finetune
+from cryotome.learners.dinov2.finetune import export_encoder, finetune, finetuning_cost
 from cryotome.learners.dinov2.images import read_images
 from cryotome.learners.dinov2.student_teacher import Learner
 from cryotome.learners.loop.checkpoints import checkpointed
@@ -35,13 +35,13 @@ def main(
     decides |= {"versions": {name: version(name) for name in ("torch", "torchvision", "timm")}}
     decides |= {"precision": str(precision).removeprefix("torch.")}
     learner = Learner(backbone, card, precision)
-    learner.begin(on)
+    learner.prepare(on)
     with checkpointed(partial, decides | {"device": on.type}) as checkpoint:
         fit = finetune(learner, images, card, partial, checkpoint)
         export_encoder(partial, fit, weights, checkpoints)
         title, draw = model, draw_finetuning
         write_curve(fit.curve, curve, picture, title=title, synthetic=synthetic, draw=draw)
-        told = decides | cost_of(fit, card, on, threads) | {"synthetic": synthetic}
+        told = decides | finetuning_cost(fit, card, on, threads) | {"synthetic": synthetic}
         save_json(told | {"of_images": len(images.rows), "sha256": sha256(weights)}, about)
 
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import CONFIG, ROOT
 
 from cryotome.core import step_versions
-from cryotome.core.cards import CardError, load_card
+from cryotome.core.cards import load_card
 from cryotome.core.errors import SplitError, StoreError
 from cryotome.core.files import sha256
 from cryotome.core.store import EMBEDDINGS, VERSION, finalise_store
@@ -61,14 +61,6 @@ def files(folder, ending: str) -> list:
 def joined(folder):
     stores, tables = (dict(zip(SETS, files(folder, end), strict=True)) for end in ("h5", "csv"))
     return join_sets(stores, tables, model="m", view="v")
-
-
-def test_every_cell_of_the_first_set_trains_and_every_one_of_the_second_tests():
-    roles = assign_roles({"a": pd.DataFrame({"id": [0, 5]}), "b": pd.DataFrame({"id": [0]})})
-    assert roles.to_dict("list") == {
-        "id": ["a:0", "a:5", "b:0"],
-        "role": ["train", "train", "test"],
-    }
 
 
 def test_both_sets_stand_in_one_matrix_and_the_notes_tell_them_apart(sets):
@@ -135,17 +127,3 @@ def test_two_sets_go_through_split_head_and_scores(sets, head, capsys):
     )
     with pytest.raises(StoreError, match="was made from other cells"):
         script("score_patches")(csvs, predictions, scores, confused, cards())
-
-
-def test_a_scheme_that_is_given_draws_nothing(tmp_path):
-    (tmp_path / "schemes").mkdir()
-    lines = "title: x\nsource: x\n"
-    for text, said in (
-        ("draw: given\ntest: 0.2", "False schema does not allow 0.2"),
-        ("draw: given\nseed: 1", "False schema does not allow 1"),
-        ("draw: cells\ntest: 0.2\nseed: 1", "'validation' is a required property"),
-    ):
-        (tmp_path / "schemes" / "mine.yaml").write_text(lines + text + "\n", encoding="utf-8")
-        with pytest.raises(CardError, match=said):
-            load_card(tmp_path, "schemes", "mine")
-    assert load_card(CONFIG, "schemes", "given")["draw"] == "given"

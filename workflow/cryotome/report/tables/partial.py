@@ -11,7 +11,7 @@ from cryotome.core.errors import StoreError
 from cryotome.core.files import RunPath, sha256
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.scores import measure_auroc, score_folds
-from cryotome.learners.predictions import read_predictions, split_of
+from cryotome.learners.predictions import read_predictions, split_path
 from cryotome.report.tables.ganz2024 import KEYS, domain_relation, join_published, table2
 from cryotome.runtime.failures import Failure
 from cryotome.study.row import LAST
@@ -37,7 +37,7 @@ def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
     made = path.exists() and about.exists()
     if made:
         said = json.loads(about.read_text(encoding="utf-8"))
-        split = split_of(path)
+        split = split_path(path)
         known = split.exists() and sha256(split) == said["split_sha256"]
         if said["cells_sha256"] != cells_sha256 or not known:
             stale = f"{path} was made from other cells or another split: run the study again"
