@@ -120,7 +120,7 @@ def markdown_table(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
         {
             "Dataset": line["dataset"],
             "Row": labels[line["row"]],
-            "LadderStep": line["title"],
+            "Rung": line["title"],
             "Cells": f"{line['n_train']:,.0f}",
             "AUROC": span(line, "auroc", "low", "high"),
             "Within slides": f"{line['within_slide']:.3f}",
