@@ -14,7 +14,7 @@ from tests.workflow.test_workflow import SMALL, checkout, plan, snakemake
 
 from cryotome.core.errors import StoreError
 from cryotome.core.metrics import auroc
-from cryotome.evaluation.context import context_table, crop_extent, resolution
+from cryotome.evaluation.context import context_table, crop_extent, patch_resolution
 from cryotome.evaluation.statistics.paired_scores import PairedScores
 from cryotome.evaluation.statistics.rows import Rows
 from cryotome.report.figures.context import draw_context
@@ -28,7 +28,7 @@ def block(scores: dict[str, np.ndarray], ids: np.ndarray) -> Rows:
     fixed = {"id": ids, "slide": (ids % 11).astype(str), "label": (ids % 3 == 0).astype(int)}
     parts = [pd.DataFrame(fixed | scores)]
     trained = dict.fromkeys(scores, 100.0)
-    made = PairedScores(parts=parts, folds=[0], trained=trained, places={"slide_grouped"})
+    made = PairedScores(parts=parts, folds=[0], training_cells=trained, schemes={"slide_grouped"})
     return Rows(made, draws=200, calibration=CALIBRATION)
 
 
@@ -71,8 +71,8 @@ def test_a_line_is_a_row_under_a_crop_and_a_pooling(table):
 def test_numbers_are_those_of_the_scores_and_gaps_are_paired(table, blocks):
     for line in table.to_dict("records"):
         row = f"{line['model']} + {line['head']}"
-        part = blocks[(line["dataset"], *KEYS)].block.parts[0]
-        whole = blocks[("demo_rois", *KEYS)].block.parts[0]
+        part = blocks[(line["dataset"], *KEYS)].scores.parts[0]
+        whole = blocks[("demo_rois", *KEYS)].scores.parts[0]
         mine, best = (auroc(p["label"].to_numpy(), p[row].to_numpy()) for p in (part, whole))
         assert line["auroc"] == pytest.approx(mine, abs=1e-12)
         assert line["low"] < mine < line["high"]
@@ -124,15 +124,15 @@ def test_the_figure_has_a_panel_a_pooling_and_a_line_a_model(table, swept):
 
 def test_a_crop_measures_what_images_or_card_say_and_nothing_where_neither_does(cohort, demo_card):
     cells = pd.DataFrame({"image": ["001.tiff", "009.tiff"]})  # 0.23 and 0.25 µm/px
-    assert resolution(cells, cohort / "images", demo_card) == pytest.approx(0.24, abs=1e-6)
+    assert patch_resolution(cells, cohort / "images", demo_card) == pytest.approx(0.24, abs=1e-6)
     resampled = demo_card | {"patch": demo_card["patch"] | {"resolution": 0.5}}
-    assert resolution(cells, cohort / "nowhere", resampled) == 0.5
+    assert patch_resolution(cells, cohort / "nowhere", resampled) == 0.5
 
 
 def test_a_crop_of_images_that_do_not_say_has_no_microns(shared):
     card = study("amibr").dataset("amibr")
     cells = pd.DataFrame({"image": ["Normal/MIDOG21_10.png"]})
-    assert np.isnan(resolution(cells, shared / "amibr", card))
+    assert np.isnan(patch_resolution(cells, shared / "amibr", card))
 
 
 @pytest.fixture(scope="module")

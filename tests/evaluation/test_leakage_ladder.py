@@ -6,12 +6,11 @@ from tests.evaluation.statistics.test_comparisons import NONE
 from cryotome.evaluation.leakage_ladder import (
     LEAKS,
     RUNGS,
-    markdown_table,
     measure_ladder,
     read_leaks,
 )
 from cryotome.evaluation.statistics.paired_scores import PairedScores
-from cryotome.evaluation.statistics.rows import read_blocks
+from cryotome.evaluation.statistics.rows import prepare_rows
 
 TITLES = dict(zip(RUNGS, ["random", "apart", "slides", "domains"], strict=True))
 ABOUT = {"rungs": TITLES}
@@ -27,8 +26,8 @@ def rung(separation: float, seed: int) -> PairedScores:
         part["row"] = separation * label + rng.normal(size=900)
         block.parts.append(part)
         block.folds.append(fold)
-    block.trained = {"row": 500}
-    block.places = {"random"}
+    block.training_cells = {"row": 500}
+    block.schemes = {"random"}
     return block
 
 
@@ -38,7 +37,7 @@ def made(**tested) -> pd.DataFrame:
         ("d", name, "1.0", tested.get(name.split("_")[0], "domains")): rung(value, seed)
         for seed, (name, value) in enumerate(separations.items())
     }
-    return measure_ladder(read_blocks(blocks, {"draws": 200}, NONE), NO_LEAKS, ABOUT)
+    return measure_ladder(prepare_rows(blocks, {"draws": 200}, NONE), NO_LEAKS, ABOUT)
 
 
 def test_a_rung_costs_what_the_first_has_more():
@@ -56,13 +55,6 @@ def test_a_rung_costs_what_the_first_has_more():
 
 def test_one_domain_is_taken_whole():
     assert made(random="all", no="all", slide="all")["auroc"].notna().all()
-
-
-def test_the_ladder_is_printed_for_people():
-    cells = markdown_table(made(), {"row": "A row"})
-    assert cells["Cost"].iloc[0] == ""
-    assert cells["Rung"].tolist() == ["random", "apart", "slides", "domains"]
-    assert cells["Cells"].iloc[0] == "500"
 
 
 def test_leaks_are_averaged_over_the_splits_of_a_rung(tmp_path):

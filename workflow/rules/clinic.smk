@@ -72,7 +72,7 @@ rule for_pathologist:
         runtime=lasts(40, share=4),
     params:
         areas=lambda w: json.dumps(
-            {name: areas_of(STUDY.dataset(name)) for name in STUDY.datasets}
+            {name: region_areas(STUDY.dataset(name)) for name in STUDY.datasets}
         ),
         rows=lambda w: STUDY.table_rows,
         study="{study}",

@@ -9,7 +9,7 @@ from cryotome.core.files import atomic_write, path_field
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
-from cryotome.evaluation.leakage import gather_evidence, measure_leakage, summarise
+from cryotome.evaluation.leakage import gather_evidence, measure_leakage, summary_line
 from cryotome.runtime.job import run_script
 
 
@@ -31,10 +31,10 @@ def main(
         where = (
             f"{scheme}, fraction {path_field(path, 'fraction')}, fold {path_field(path, 'fold')}"
         )
-        print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)
+        print(f"{where}: {summary_line(tables[-1:])}", file=sys.stderr)
         with atomic_write(audited) as beside:
             write_csv(tables[-1], beside, float_format="%.6g")
-    print(f"{scheme}, {len(tables)} folds: {summarise(tables)}", file=sys.stderr)
+    print(f"{scheme}, {len(tables)} folds: {summary_line(tables)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
-from cryotome.evaluation.precision_check import check_parity
+from cryotome.evaluation.precision_check import check_precision
 from cryotome.runtime.job import run_script
 
 
@@ -22,7 +22,7 @@ def main(
     device: str,
     threads: int,
 ) -> None:
-    found = check_parity(
+    found = check_precision(
         embeddings,
         patches,
         cells,

@@ -1,4 +1,4 @@
-"""Say what may be said of every row, and of every row against the reference."""
+"""Give intervals of every row, and tests of every row against the reference."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.statistics.comparisons import comparisons, intervals, variances
 from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
-from cryotome.evaluation.statistics.rows import load_blocks
+from cryotome.evaluation.statistics.rows import load_rows
 from cryotome.runtime.job import run_script
 from cryotome.study.statistical_unit import noted
 
@@ -23,14 +23,14 @@ def main(
     rows: dict,
     study: str,
 ) -> None:
-    blocks = load_blocks(cells, predictions, calibration, rows)
+    settings = load_rows(cells, predictions, calibration, rows)
     reference = " + ".join(rows["figure2"][0])
     results = {
-        table: intervals(blocks, rows["statistics"]["alpha"]),
-        against: comparisons(blocks, reference, rows["statistics"]),
-        spread: variances(blocks, rows["families"]),
-        curves: learning_curves(blocks),
-        crossed: crossings(blocks, reference),
+        table: intervals(settings, rows["statistics"]["alpha"]),
+        against: comparisons(settings, reference, rows["statistics"]),
+        spread: variances(settings, rows["families"]),
+        curves: learning_curves(settings),
+        crossed: crossings(settings, reference),
     }
     for path, result in results.items():
         result = noted(result, rows)

@@ -7,7 +7,7 @@ import pandas as pd
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.evaluation.published import read_published
-from cryotome.report.tables.roth2024 import counted, judged, read_summaries
+from cryotome.report.tables.roth2024 import judged, read_summaries, sizes_as_measured
 from cryotome.runtime.job import run_script
 from cryotome.study.statistical_unit import noted
 
@@ -15,7 +15,7 @@ from cryotome.study.statistical_unit import noted
 def main(
     scores: list[Path], sizes: Path, published: list[Path], verdicts: Path, about: dict
 ) -> None:
-    measured = pd.concat([read_summaries(scores), counted(read_csv(sizes))])
+    measured = pd.concat([read_summaries(scores), sizes_as_measured(read_csv(sizes))])
     with atomic_write(verdicts) as beside:
         verdicts_ = noted(judged(measured, read_published(published), about), about)
         write_csv(verdicts_, beside)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
-from cryotome.evaluation.ranks import ranks, values_by_block
+from cryotome.evaluation.ranks import mean_ranks, values_by_block
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_ranks
 from cryotome.runtime.job import run_script
@@ -12,7 +12,7 @@ from cryotome.runtime.job import run_script
 
 def main(intervals: Path, table: Path, pdf: Path, png: Path, rows: dict, study: str) -> None:
     measured = read_csv(intervals)
-    result = ranks(measured, list(rows["labels"]))
+    result = mean_ranks(measured, list(rows["labels"]))
     with atomic_write(table) as beside:
         synthetic = bool(rows["notice"])  # a rank is over all datasets
         write_csv(result.assign(study=study, synthetic=synthetic), beside)

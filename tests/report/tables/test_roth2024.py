@@ -6,10 +6,10 @@ from conftest import CONFIG
 
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.roth2024 import (
-    counted,
     judged,
+    markdown_tables,
     read_summaries,
-    sentence_summary,
+    sizes_as_measured,
     slides_of_cohorts,
     table3,
     table_of_rows,
@@ -129,7 +129,7 @@ def test_table3_lays_measured_sizes_beside_printed_slips():
 def test_counts_of_table3_are_judged_too():
     sizes = pd.DataFrame({"model": ["roth_resnet50"], "parameters": [23_508_032], "features": 2048})
     about = ABOUT | {"rows": [("roth_resnet50", "knn", "paper-fp32")]}
-    table = judged(counted(sizes), read_published(PUBLISHED), about)
+    table = judged(sizes_as_measured(sizes), read_published(PUBLISHED), about)
     said = table[table["table"] == "roth2024_table3"].set_index("quantity")["verdict"].to_dict()
     assert said == {"parameters": "differs", "features": "differs"}
 
@@ -142,14 +142,14 @@ def test_the_page_says_what_is_missing_printed_and_synthetic(measured, tmp_path)
         table_of_rows(measured, verdicts, kind, ABOUT).to_csv(path, index=False)
         tables.append(pd.read_csv(path))
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
-    text = sentence_summary(*tables, sizes, ABOUT)
+    text = markdown_tables(*tables, sizes, ABOUT)
     assert "| CTransPath | transformer_mil | missing | missing |" in text
     assert "0.87 ± 0.04 (0.82 to 0.92); printed 0.89: agrees" in text
     assert "65 of 457 positive in the cohort" in text
     assert "synthetic" not in text
     invented = {"patches": [], "slides": ["external"]}
     about = ABOUT | {"notice": "synthetic demo cohort", "synthetic_columns": invented}
-    slides, patches = sentence_summary(*tables, sizes, about).split("Table 2:")
+    slides, patches = markdown_tables(*tables, sizes, about).split("Table 2:")
     assert "Made from the synthetic demo cohort (CPTAC)" in slides
     assert "synthetic" not in patches
 
@@ -169,7 +169,7 @@ def test_a_study_of_slides_alone_has_no_second_table(measured):
     verdicts = judged(measured, read_published(PUBLISHED), about)
     slides = table_of_rows(measured, verdicts, "slides", about)
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
-    text = sentence_summary(slides, None, sizes, about)
+    text = markdown_tables(slides, None, sizes, about)
     assert "Table 1:" in text and "Table 2" not in text.replace("roth2024_table2", "")
     assert "outside" not in text
 
@@ -186,4 +186,4 @@ def test_the_caption_of_table_1_says_which_slides_are_enlarged_or_cannot_be_used
         measured, judged(measured, read_published(PUBLISHED), ABOUT), "slides", ABOUT
     )
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
-    assert said[0] in sentence_summary(slides, None, sizes, ABOUT, said)
+    assert said[0] in markdown_tables(slides, None, sizes, ABOUT, said)

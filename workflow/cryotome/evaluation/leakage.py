@@ -11,13 +11,13 @@ from cryotome.core.errors import StoreError
 from cryotome.core.metrics import auroc
 from cryotome.data.overlap import pixel_boxes, shared_area, sharing_pairs
 
-PSEUDO = 1.0  # cells of the overall prevalence that every slide is given beside its own
+PSEUDO_CELLS = 1.0  # cells of the overall prevalence that every slide is given beside its own
 HALF = 0.5  # share of the seen area
-OF_SLIDES = ["on_training_slide", "shared_slides", "slide_prevalence_auroc"]  # measures
+SLIDE_MEASURES = ["on_training_slide", "shared_slides", "slide_prevalence_auroc"]  # measures
 
 
 @dataclass(frozen=True)
-class Evidence:
+class LeakageEvidence:
     """What the measures are computed from, one row a cell.
 
     Attributes
@@ -35,7 +35,9 @@ class Evidence:
     near: np.ndarray
 
 
-def gather_evidence(cells: pd.DataFrame, windows: pd.DataFrame, findings: pd.DataFrame) -> Evidence:
+def gather_evidence(
+    cells: pd.DataFrame, windows: pd.DataFrame, findings: pd.DataFrame
+) -> LeakageEvidence:
     """Join the cells, their windows and what the audit found.
 
     Raises
@@ -57,7 +59,7 @@ def gather_evidence(cells: pd.DataFrame, windows: pd.DataFrame, findings: pd.Dat
     ends = [row.reindex(pairs[equal, side]).to_numpy(dtype=int) for side in (0, 1)]
     links = coo_array((np.ones(len(ends[0])), tuple(ends)), shape=(len(row), len(row)))
     twins = pd.Series(connected_components(links, directed=False)[1], index=joined.index)
-    return Evidence(joined, twins, np.concatenate([close, close[:, ::-1]]))
+    return LeakageEvidence(joined, twins, np.concatenate([close, close[:, ::-1]]))
 
 
 def slide_scores(train: pd.DataFrame, slides: pd.Series) -> np.ndarray:
@@ -80,7 +82,7 @@ def slide_scores(train: pd.DataFrame, slides: pd.Series) -> np.ndarray:
     """
     overall = train["label"].mean()
     count = train.groupby("slide")["label"].agg(["sum", "count"]).reindex(slides).fillna(0)
-    shrunk = (count["sum"] + PSEUDO * overall) / (count["count"] + PSEUDO)
+    shrunk = (count["sum"] + PSEUDO_CELLS * overall) / (count["count"] + PSEUDO_CELLS)
     return shrunk.to_numpy(dtype=float)
 
 
@@ -108,7 +110,7 @@ def _window_pairs(test: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure_leakage(
-    split: pd.DataFrame, evidence: Evidence, *, slides_known: bool = True
+    split: pd.DataFrame, evidence: LeakageEvidence, *, slides_known: bool = True
 ) -> pd.DataFrame:
     """Measure what one fold lets through from training to test.
 
@@ -150,7 +152,7 @@ def measure_leakage(
     table = pd.DataFrame(rows, columns=["measure", "cells", "share"])
     if not slides_known:
         table = table.astype({"cells": "Int64"})
-        table.loc[table["measure"].isin(OF_SLIDES), ["cells", "share"]] = pd.NA
+        table.loc[table["measure"].isin(SLIDE_MEASURES), ["cells", "share"]] = pd.NA
     return table
 
 
@@ -167,7 +169,7 @@ def _shared_pixels(test: pd.DataFrame, train: pd.DataFrame, watch: pd.DataFrame)
     return {name: part["test"].nunique() for name, part in chosen.items()}
 
 
-def _equal_or_near(part: dict[str, np.ndarray], evidence: Evidence) -> dict[str, int]:
+def _equal_or_near(part: dict[str, np.ndarray], evidence: LeakageEvidence) -> dict[str, int]:
     twins, label = evidence.twins, evidence.cells["label"]
     equal = twins[part["test"]].isin(twins[part["train"]])
     one, other = evidence.near.T
@@ -180,7 +182,7 @@ def _equal_or_near(part: dict[str, np.ndarray], evidence: Evidence) -> dict[str,
     }
 
 
-def summarise(tables: list[pd.DataFrame]) -> str:
+def summary_line(tables: list[pd.DataFrame]) -> str:
     """Return the mean shares over folds as one line."""
     shares = pd.concat(tables).groupby("measure", sort=False)["share"].mean().drop("test_cells")
     return ", ".join(f"{name} {value:.3f}" for name, value in shares.dropna().items())

@@ -3,7 +3,7 @@
 A file of predictions counts through its table of true against called class alone. To draw its
 patches again within each class is to draw each line of that table from a multinomial, so
 10,000 patches cost no more than 100. Where sources of patches are not known, as those of
-CRC-VAL-HE-7K, they count as independent, and intervals are too narrow: `NOTE`.
+CRC-VAL-HE-7K, they count as independent, and intervals are too narrow: `INDEPENDENCE_NOTE`.
 """
 
 import numpy as np
@@ -15,7 +15,9 @@ from cryotome.evaluation.statistics.fold_tests import quantiles
 
 DRAWS = 2000
 SEED = 0
-NOTE = "patches count as independent, for their patients are not named: intervals are too narrow"
+INDEPENDENCE_NOTE = (
+    "patches count as independent, for their patients are not named: intervals are too narrow"
+)
 
 
 def class_names(cards: dict[str, Card]) -> list[str]:
@@ -74,13 +76,13 @@ def metrics(counts: np.ndarray) -> dict[str, np.ndarray]:
     f1 = np.divide(2 * right, both, out=np.zeros(both.shape), where=both > 0)
     total = counts.sum((-1, -2))
     return {
-        "balanced_accuracy": np.nanmean(recalls(counts), axis=-1),
+        "balanced_accuracy": np.nanmean(class_recalls(counts), axis=-1),
         "weighted_f1": (f1 * true).sum(-1) / total,
         "accuracy": right.sum(-1) / total,
     }
 
 
-def recalls(counts: np.ndarray) -> np.ndarray:
+def class_recalls(counts: np.ndarray) -> np.ndarray:
     """Return the share of each true class that is called so, (..., K); NaN of none."""
     right, true = np.einsum("...kk->...k", counts), counts.sum(-1)
     return np.divide(right, true, out=np.full(true.shape, np.nan), where=true > 0)
@@ -95,7 +97,7 @@ def _drawn(counts: np.ndarray) -> np.ndarray:
     return np.stack(lines, axis=1)
 
 
-def measure(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+def measure_predictions(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """Measure one file of predictions, with 95 % intervals by bootstrap.
 
     Patches are drawn again within their true class, 2,000 times, from one seed. Where
@@ -119,8 +121,8 @@ def measure(table: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     draws = _drawn(counts)
     many, sizes = metrics(draws), counts.sum(1)
     rows = [(name, len(label), v, *quantiles(many[name])) for name, v in metrics(counts).items()]
-    each = recalls(draws)
-    for place, (name, share) in enumerate(zip(classes, recalls(counts), strict=True)):
+    each = class_recalls(draws)
+    for place, (name, share) in enumerate(zip(classes, class_recalls(counts), strict=True)):
         interval = quantiles(each[:, place]) if sizes[place] else (np.nan, np.nan)
         rows.append((f"recall_{name}", int(sizes[place]), share, *interval))
     return pd.DataFrame(rows, columns=["metric", "n", "value", "low", "high"])
@@ -132,7 +134,7 @@ def difference(first: pd.DataFrame, second: pd.DataFrame, classes: list[str]) ->
     Parameters
     ----------
     first, second
-        As `measure` takes them, with the column id.
+        As `measure_predictions` takes them, with the column id.
 
     Returns
     -------

@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from cryotome.core.files import path_field
-from cryotome.core.metrics import auroc, average_precision, recalls
+from cryotome.core.metrics import auroc, average_precision, recall_per_class
 from cryotome.core.qualified_names import split_qualified
 from cryotome.evaluation.scores import choose_threshold
 from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, influence
@@ -45,7 +45,7 @@ def measure_patients(tested: pd.DataFrame, watched: pd.DataFrame) -> dict[str, f
     """
     label, score = tested["label"].to_numpy(), tested["score"].to_numpy()
     threshold = choose_threshold(watched["label"].to_numpy(), watched["score"].to_numpy())
-    specificity, sensitivity = recalls(label, (score >= threshold).astype(int))
+    specificity, sensitivity = recall_per_class(label, (score >= threshold).astype(int))
     return {
         "auroc": auroc(label, score),
         "average_precision": average_precision(label, score),

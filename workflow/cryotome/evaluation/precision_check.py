@@ -18,7 +18,7 @@ from cryotome.encoders.embedding_store import read_embeddings
 from cryotome.learners.probes.linear import fit_linear
 
 FULL = "fp32"
-PIECE = 64  # patches read at once
+BATCH = 64  # patches read at once
 PENALTY = 0.01  # C = M K / 100, as the head `ridge`
 
 
@@ -85,7 +85,7 @@ def measure_precision_loss(
     )
 
 
-def check_parity(
+def check_precision(
     store: Path,
     patch_store: Path,
     cells: Path,
@@ -125,8 +125,8 @@ def check_parity(
     embedder = make_embedder(card, model, side=seen, view=f"{policy}-{FULL}", cells=[cells], **how)
     if not np.array_equal(read_ids(patch_store), ids):
         raise StoreError(f"{store} and {patch_store} differ in their cells. Delete {store}.")
-    pieces = [rows[i : i + PIECE] for i in range(0, len(rows), PIECE)]
-    bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {PIECE} patches", mininterval=5)
+    pieces = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+    bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {BATCH} patches", mininterval=5)
     full = np.concatenate([embedder.embed(read_rows(patch_store, "patch", piece)) for piece in bar])
     report = measure_precision_loss(full, lower[rows], labels[rows], limits)
     _judge(report, store, view)

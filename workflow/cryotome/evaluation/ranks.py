@@ -10,11 +10,11 @@ from scipy import stats
 from cryotome.core.cards import Card
 from cryotome.core.files import path_field
 
-BLOCKS = 5  # fewer give no critical difference
-NOTED = ["feature_sd", "effective_c", "zero"]  # of a linear fit, in the metadata of predictions
+MIN_BLOCKS = 5  # fewer give no critical difference
+FIT_NOTES = ["feature_sd", "effective_c", "zero"]  # of a linear fit, in the metadata of predictions
 
 
-def read_notes(predictions: list[Path]) -> pd.DataFrame:
+def read_fit_notes(predictions: list[Path]) -> pd.DataFrame:
     """Read what the fits noted of themselves, beside each file of predictions.
 
     Returns
@@ -29,9 +29,9 @@ def read_notes(predictions: list[Path]) -> pd.DataFrame:
     for path in predictions:
         said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         place = (path.parts[-7], path_field(path, "model"), path_field(path, "head"))
-        lines.append((*place, *(said.get(name, np.nan) for name in NOTED)))
-    table = pd.DataFrame(lines, columns=["dataset", "model", "head", *NOTED])
-    table = table.astype(dict.fromkeys(NOTED, float))
+        lines.append((*place, *(said.get(name, np.nan) for name in FIT_NOTES)))
+    table = pd.DataFrame(lines, columns=["dataset", "model", "head", *FIT_NOTES])
+    table = table.astype(dict.fromkeys(FIT_NOTES, float))
     how = {"feature_sd": "median", "effective_c": "median", "zero": "mean"}
     return table.groupby(["dataset", "model", "head"]).agg(how).reset_index()
 
@@ -44,7 +44,7 @@ def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.Da
     table2
         The study's Table 2.
     notes
-        From `read_notes`.
+        From `read_fit_notes`.
     about
         `probed`: (model, head) of the rows whose model several heads read.
 
@@ -75,7 +75,7 @@ def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.Da
     return table
 
 
-def ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+def mean_ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     """Rank the rows in every training domain, in domain and out of domain.
 
     Parameters
@@ -96,18 +96,18 @@ def ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
         wide = part.pivot_table(index=["dataset", "scheme"], columns="row", values="auroc")
         wide = wide[[row for row in order if row in wide]].dropna()
         means = wide.rank(axis=1, ascending=False).mean()
-        enough = len(wide) >= BLOCKS and wide.shape[1] > 2
+        enough = len(wide) >= MIN_BLOCKS and wide.shape[1] > 2
         p = stats.friedmanchisquare(*wide.to_numpy().T).pvalue if enough else np.nan
-        note = "" if enough else too_few(len(wide), wide.shape[1])
+        note = "" if enough else too_few_note(len(wide), wide.shape[1])
         lines += [(tested, row, len(wide), mean, p, note) for row, mean in means.items()]
     return pd.DataFrame(
         lines, columns=["tested", "row", "blocks", "mean_rank", "friedman_p", "note"]
     )
 
 
-def too_few(blocks: int, rows: int) -> str:
+def too_few_note(blocks: int, rows: int) -> str:
     """Say why no critical difference is drawn."""
-    return f"{blocks} training domains, {rows} rows: a critical difference needs {BLOCKS} and 3"
+    return f"{blocks} training domains, {rows} rows: a critical difference needs {MIN_BLOCKS} and 3"
 
 
 def values_by_block(intervals: pd.DataFrame, tested: str) -> pd.DataFrame:

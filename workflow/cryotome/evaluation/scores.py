@@ -9,9 +9,9 @@ from cryotome.core.metrics import (
     auroc,
     average_precision,
     calibration_error,
-    f1_scores,
+    f1_per_class,
     precision_recall,
-    recalls,
+    recall_per_class,
 )
 from cryotome.evaluation.statistics.slide_pairs import auroc_within
 
@@ -21,7 +21,9 @@ Measure = Callable[[pd.DataFrame, pd.DataFrame], dict[str, float]]
 # above 0.5. At 0.5 itself, as of 10 in 20 votes, the classes tie, and ties go to the first class,
 # as in scikit-learn and where there are more classes.
 THRESHOLD = np.nextafter(0.5, 1)
-ENOUGH = 20  # validation cells that may choose a threshold; at 0.1 % of MIDOG 2022 there are 4
+MIN_VALIDATION_CELLS = (
+    20  # validation cells that may choose a threshold; at 0.1 % of MIDOG 2022 there are 4
+)
 
 
 def choose_threshold(label: np.ndarray, score: np.ndarray) -> float:
@@ -29,7 +31,7 @@ def choose_threshold(label: np.ndarray, score: np.ndarray) -> float:
 
     `THRESHOLD` where validation has fewer than 20 cells, or one class only.
     """
-    if len(label) < ENOUGH or len(np.unique(label)) < 2:
+    if len(label) < MIN_VALIDATION_CELLS or len(np.unique(label)) < 2:
         return float(THRESHOLD)
     precision, recall, thresholds = precision_recall(label, score)
     with np.errstate(invalid="ignore"):
@@ -64,16 +66,16 @@ def measure_scores(test: pd.DataFrame, watched: pd.DataFrame) -> dict[str, float
     values = {
         **measure_auroc(test, watched),
         "auroc_within_slide": auroc_within(test["slide"].to_numpy(), label, score),
-        "f1_weighted": np.average(f1_scores(label, called), weights=cells),
-        "f1_at_validation": f1_scores(label, chosen)[1],
+        "f1_weighted": np.average(f1_per_class(label, called), weights=cells),
+        "f1_at_validation": f1_per_class(label, chosen)[1],
         "brier": float(np.mean((score - label) ** 2)),
         "ece": calibration_error(label, score),
         "threshold": threshold,
     }
     return values | {
         "average_precision": average_precision(label, score),
-        "balanced_accuracy": recalls(label, called).mean(),
-        "sensitivity_at_validation": recalls(label, chosen)[1],
+        "balanced_accuracy": recall_per_class(label, called).mean(),
+        "sensitivity_at_validation": recall_per_class(label, chosen)[1],
     }
 
 

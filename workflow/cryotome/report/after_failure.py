@@ -16,7 +16,7 @@ from cryotome.report.tables.partial import available_values, table2_partial
 from cryotome.runtime.failures import by_kind, described, failures
 from cryotome.study.study import Study
 
-MOST = 20  # slides that are listed
+MAX_LISTED = 20  # slides that are listed
 
 
 def write_partial(
@@ -110,8 +110,8 @@ def report_odd_slides(study: Study, results: Path, *, say: Callable[..., None]) 
         listed = pd.read_csv(table, dtype=str, keep_default_na=False) if table.exists() else None
         odd = [] if listed is None else listed.loc[listed["reason"] != "", "reason"].tolist()
         if odd:
-            more = [f"  ... and {len(odd) - MOST} more"] * (len(odd) > MOST)
-            lines = [f"  {why}" for why in odd[:MOST]] + more
+            more = [f"  ... and {len(odd) - MAX_LISTED} more"] * (len(odd) > MAX_LISTED)
+            lines = [f"  {why}" for why in odd[:MAX_LISTED]] + more
             say("\n".join([f"{len(odd)} slides of {name} are odd, see {table}:", *lines]))
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-REACH = 1.96  # SDs from the bias to the limits of agreement
+LIMIT_SDS = 1.96  # SDs from the bias to the limits of agreement
 REGION = ["domain", "where", "image"]
 AGREEMENT = ["rois", "bias", "bias_low", "bias_high", "sd", "lower", "lower_low", "lower_high"]
 AGREEMENT += ["upper", "upper_low", "upper_high", "unit"]
@@ -98,14 +98,14 @@ def bland_altman(
     of_sd = float(np.sqrt(of_variance)) / (2 * sd) if sd else 0.0
     t, of_bias = float(stats.t.ppf(0.975, count - 1)), float(np.sqrt(between / count))
     found: dict[str, float] = {"rois": count, "sd": sd}
-    values = {"bias": bias, "lower": bias - REACH * sd, "upper": bias + REACH * sd}
+    values = {"bias": bias, "lower": bias - LIMIT_SDS * sd, "upper": bias + LIMIT_SDS * sd}
     for name, value in values.items():
-        half = t * float(np.hypot(of_bias, 0 if name == "bias" else REACH * of_sd))
+        half = t * float(np.hypot(of_bias, 0 if name == "bias" else LIMIT_SDS * of_sd))
         found |= {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
     return found
 
 
-def agreement(counts: pd.DataFrame) -> pd.DataFrame:
+def limits_of_agreement(counts: pd.DataFrame) -> pd.DataFrame:
     """Give bias and limits of agreement of one row, per domain and of all domains together.
 
     Parameters

@@ -7,26 +7,26 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.evaluation.clinical.calibration import draws_of
+from cryotome.evaluation.clinical.calibration import cached_resamples
 from cryotome.evaluation.scores import choose_threshold
 from cryotome.evaluation.statistics.clustered_auroc import (
     auroc_interval,
     difference_interval,
     effective_number,
 )
-from cryotome.evaluation.statistics.slide_pairs import AT_ONCE
+from cryotome.evaluation.statistics.slide_pairs import CHUNK_VALUES
 
 # look-alikes called positive per mm²; each is said where it allows one, and not all of them
 RATES = [0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0]
 DRAWS = 200  # of slides; intervals take their SD, which more of them hardly change
 MEASURED = ["what", "rate_per_mm2", "threshold", "sensitivity", "false_positives_per_mm2"]
-FALSE = ["false_positives_low", "false_positives_high"]
+FALSE_POSITIVE_INTERVAL = ["false_positives_low", "false_positives_high"]
 PROMISED = ["promised_sensitivity", "promised_false_positives_per_mm2"]
-MEASURED += ["low", "high", *FALSE, "specificity", *PROMISED]
+MEASURED += ["low", "high", *FALSE_POSITIVE_INTERVAL, "specificity", *PROMISED]
 
 
 @dataclass(frozen=True)
-class Half:
+class FoldCells:
     """One fold's test cells of one domain, and all its validation cells.
 
     Attributes
@@ -75,14 +75,14 @@ def achieved(cells: pd.DataFrame, threshold: float) -> tuple[float, float]:
     return float(sensitivity), float(rate)
 
 
-class Slides:
+class SlideResamples:
     """The slides of several parts, drawn with replacement; the first line of draws is all once."""
 
-    def __init__(self, parts: list[Half], draws: int) -> None:
+    def __init__(self, parts: list[FoldCells], draws: int) -> None:
         of_parts = [part.test["slide"].cat.codes.to_numpy() for part in parts]
         self.slides = np.unique(np.concatenate(of_parts))
         self.places = [np.searchsorted(self.slides, codes) for codes in of_parts]
-        drawn = np.concatenate(draws_of(len(self.slides), draws=draws, seed=0))
+        drawn = np.concatenate(cached_resamples(len(self.slides), draws=draws, seed=0))
         self.weights = np.ones((len(self.slides), 1 + draws), dtype=np.float32)
         self.weights[:, 1:] = drawn.T
         positive = [part.test["label"].to_numpy() == 1 for part in parts]
@@ -96,7 +96,7 @@ class Slides:
         """Return the weighted sum of values of cells in each draw, (1 + draws,)."""
         return np.bincount(place, values, len(self.slides)) @ self.weights
 
-    def at_rates(self, part: Half, place: np.ndarray, rates: list[float]) -> list[np.ndarray]:
+    def at_rates(self, part: FoldCells, place: np.ndarray, rates: list[float]) -> list[np.ndarray]:
         """Count what is called where each draw chooses the threshold that keeps to a rate.
 
         Returns
@@ -112,7 +112,7 @@ class Slides:
         higher, before = np.append(higher, len(ups)), np.append(before, len(downs))
         area = self.sums(place, part.test["mm2"].to_numpy())
         found = [np.empty((5, len(area))) for _ in rates]
-        step = max(1, AT_ONCE // len(place))
+        step = max(1, CHUNK_VALUES // len(place))
         for some in (slice(begun, begun + step) for begun in range(0, len(area), step)):
             hits, false = (_counted(self.weights[place[side], some]) for side in (ups, downs))
             draw = np.arange(hits.shape[1])
@@ -123,7 +123,7 @@ class Slides:
                 counts[:, some] = called[0], hits[-1], called[1], false[-1], area[some]
         return found
 
-    def at_threshold(self, part: Half, place: np.ndarray, threshold: float) -> np.ndarray:
+    def at_threshold(self, part: FoldCells, place: np.ndarray, threshold: float) -> np.ndarray:
         """Count the same, (5, 1 + draws), at a threshold that is given."""
         called = (part.test["score"] >= threshold).to_numpy(dtype=float)
         label, mm2 = part.test["label"].to_numpy(dtype=float), part.test["mm2"].to_numpy()
@@ -147,7 +147,7 @@ def _spread(draws: np.ndarray) -> float:
     return float(known.std()) if len(known) > 1 else float("nan")
 
 
-def measured(counts: np.ndarray, freedom: float) -> Card:
+def rates_with_intervals(counts: np.ndarray, freedom: float) -> Card:
     """Turn counts of all folds, (5, 1 + draws), into rates and their intervals over slides."""
     hits, false = _share(counts[0], counts[1]), _share(counts[2], counts[4])
     low, high = auroc_interval(float(hits[0]), _spread(hits[1:]), freedom=freedom)
@@ -179,7 +179,7 @@ def _kept(cells: list[pd.DataFrame]) -> list[float]:
     return [rate for rate in RATES if all(permits(part, rate) for part in cells)]
 
 
-def operating_points(parts: list[Half], draws: int = DRAWS) -> pd.DataFrame:
+def operating_points(parts: list[FoldCells], draws: int = DRAWS) -> pd.DataFrame:
     """Measure one row on one test domain.
 
     Parameters
@@ -200,19 +200,21 @@ def operating_points(parts: list[Half], draws: int = DRAWS) -> pd.DataFrame:
         largest F1; promised is what it reached there. Counts of all folds are added up;
         thresholds and what is promised are means over folds.
     """
-    slides, lines = Slides(parts, draws), []
+    slides, lines = SlideResamples(parts, draws), []
     pairs = list(zip(parts, slides.places, strict=True))
     rates = _kept([part.test for part in parts])
     at_rates = [slides.at_rates(part, place, rates) for part, place in pairs]
     for rate, of_folds in zip(rates, zip(*at_rates, strict=True), strict=True):
         line = _named("fixed_rate", rate, [threshold_at(part.test, rate) for part in parts])
-        line |= measured(np.sum(of_folds, axis=0), slides.freedom)
-        lines.append(line | dict.fromkeys(FALSE, np.nan))  # they are what was asked for
+        line |= rates_with_intervals(np.sum(of_folds, axis=0), slides.freedom)
+        lines.append(
+            line | dict.fromkeys(FALSE_POSITIVE_INTERVAL, np.nan)
+        )  # they are what was asked for
     for rate in [np.nan, *_kept([part.validation for part in parts])]:
         chosen = [threshold_at_rate(part.validation, rate) for part in parts]
         pair = zip(pairs, chosen, strict=True)
         counts = np.sum([slides.at_threshold(*one, t) for one, t in pair], axis=0)
         home = [achieved(p.validation, t) for p, t in zip(parts, chosen, strict=True)]
         line = _named("carried", rate, chosen) | dict(zip(PROMISED, np.mean(home, 0), strict=True))
-        lines.append(line | measured(counts, slides.freedom))
+        lines.append(line | rates_with_intervals(counts, slides.freedom))
     return pd.DataFrame(lines, columns=MEASURED)

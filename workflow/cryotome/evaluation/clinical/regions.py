@@ -8,11 +8,13 @@ import pandas as pd
 from cryotome.core.cards import Card
 
 ROI_MM2 = 2.0  # of a MIDOG region, by definition
-PARTED = 0.5  # share of a domain's test cells on whole regions, in a fold that parts regions
+MIN_WHOLE_FRACTION = (
+    0.5  # share of a domain's test cells on whole regions, in a fold that parts regions
+)
 
 
 @dataclass(frozen=True)
-class Fold:
+class FoldRegions:
     """One fold of one scheme, as every row of the study meets it.
 
     Attributes
@@ -29,12 +31,12 @@ class Fold:
     whole: np.ndarray
 
 
-def areas_of(card: Card) -> dict[str, float]:
+def region_areas(card: Card) -> dict[str, float]:
     """Return the mm² that a region of each domain measures, as a dataset's card says.
 
-    >>> areas_of({"domains": {"lung": {}}, "mpp": "roi_2mm2"})
+    >>> region_areas({"domains": {"lung": {}}, "mpp": "roi_2mm2"})
     {'lung': 2.0}
-    >>> areas_of({"domains": {"lung": {}}})
+    >>> region_areas({"domains": {"lung": {}}})
     {}
     """
     known: float | Card = ROI_MM2 if card.get("mpp") == "roi_2mm2" else {}
@@ -94,15 +96,15 @@ def fully_tested_regions(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray
     tested = cells["id"].isin(roles.loc[roles["role"] == "test", "id"])
     whole = tested.groupby(cells["region"], observed=True).transform("all")
     share = whole[tested].groupby(cells.loc[tested, "domain"], observed=True).mean()
-    parted = cells["domain"].astype(str).map(share) >= PARTED
+    parted = cells["domain"].astype(str).map(share) >= MIN_WHOLE_FRACTION
     return (whole & parted).to_numpy()
 
 
-def read_fold(scheme: str, number: int, cells: pd.DataFrame, roles: pd.DataFrame) -> Fold:
+def read_fold(scheme: str, number: int, cells: pd.DataFrame, roles: pd.DataFrame) -> FoldRegions:
     """Read from a split what its fold trains on, and which regions it tests whole."""
     train = cells["id"].isin(roles.loc[roles["role"] == "train", "id"])
     trained = frozenset(cells.loc[train, "domain"].astype(str))
-    return Fold(scheme, number, trained, fully_tested_regions(cells, roles))
+    return FoldRegions(scheme, number, trained, fully_tested_regions(cells, roles))
 
 
 def name_domain_set(trained: frozenset[str], domains: list[str]) -> str:

@@ -16,11 +16,15 @@ from cryotome.core.files import path_field, sha256
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.splits.cells import drop_audited
-from cryotome.evaluation.clinical.calibration import calibrate, reliability
-from cryotome.evaluation.clinical.mitotic_counts import AGREEMENT, agreement, count_regions
-from cryotome.evaluation.clinical.operating_points import MEASURED, Half, operating_points
+from cryotome.evaluation.clinical.calibration import reliability_bins, summarise_calibration
+from cryotome.evaluation.clinical.mitotic_counts import (
+    AGREEMENT,
+    count_regions,
+    limits_of_agreement,
+)
+from cryotome.evaluation.clinical.operating_points import MEASURED, FoldCells, operating_points
 from cryotome.evaluation.clinical.regions import (
-    Fold,
+    FoldRegions,
     join_regions,
     name_domain_set,
     pooled_schemes,
@@ -29,8 +33,8 @@ from cryotome.evaluation.clinical.regions import (
 from cryotome.evaluation.scores import choose_threshold
 from cryotome.learners.predictions import read_predictions
 
-BLOCK, ROW = ["dataset", "scheme", "fraction"], ["model", "head"]
-KEYS = [*BLOCK, *ROW]
+SETTING, ROW = ["dataset", "scheme", "fraction"], ["model", "head"]
+KEYS = [*SETTING, *ROW]
 BINNED = ["bin", "low", "high", "n", "mean_score", "share_positive", "share_low", "share_high"]
 CALIBRATED = ["n", "positives", "brier", "brier_low", "brier_high", "ece", "ece_low", "ece_high"]
 CALIBRATED += ["slope", "intercept", "note"]
@@ -38,7 +42,7 @@ COUNTED = ["domain", "where", "image", "area_mm2", "annotated", "counted", "cell
 COLUMNS = {
     "reliability": [*KEYS, "where", *BINNED],
     "calibration": [*KEYS, "where", *CALIBRATED],
-    "counts": [*BLOCK, "fold", *ROW, *COUNTED],
+    "counts": [*SETTING, "fold", *ROW, *COUNTED],
     "agreement": [*KEYS, "domain", "where", *AGREEMENT],
     "operating": [*KEYS, "train_domain", "test_domain", *MEASURED],
 }
@@ -46,7 +50,7 @@ Tables = dict[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
-class Dataset:
+class DatasetCells:
     """The cells of a dataset that a study uses, and its folds.
 
     Attributes
@@ -61,7 +65,7 @@ class Dataset:
 
     cells: pd.DataFrame
     sha256: str
-    folds: dict[tuple[str, int], Fold]
+    folds: dict[tuple[str, int], FoldRegions]
 
     @property
     def domains(self) -> list[str]:
@@ -69,7 +73,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredFold:
     """What one row scored in one fold.
 
     Attributes
@@ -81,12 +85,14 @@ class Scored:
         The validation cells, likewise.
     """
 
-    fold: Fold
+    fold: FoldRegions
     test: pd.DataFrame
     validation: pd.DataFrame
 
 
-def read_dataset(cells: Path, audit: Path, splits: list[Path], areas: dict[str, float]) -> Dataset:
+def read_dataset(
+    cells: Path, audit: Path, splits: list[Path], areas: dict[str, float]
+) -> DatasetCells:
     """Read the cells of a dataset that no audit dropped, and its splits.
 
     Parameters
@@ -101,10 +107,10 @@ def read_dataset(cells: Path, audit: Path, splits: list[Path], areas: dict[str, 
     for path in splits:
         scheme, number = path.parts[-3], int(path_field(path, "fold"))
         folds[scheme, number] = read_fold(scheme, number, used, read_csv(path))
-    return Dataset(used, sha256(cells), folds)
+    return DatasetCells(used, sha256(cells), folds)
 
 
-def read_scored(path: Path, dataset: Dataset) -> Scored:
+def read_scored_fold(path: Path, dataset: DatasetCells) -> ScoredFold:
     """Read what a row scored in a fold.
 
     Raises
@@ -121,10 +127,10 @@ def read_scored(path: Path, dataset: Dataset) -> Scored:
     home = cells["domain"].isin(fold.trained)
     cells = cells.assign(where=np.where(home, "in", "out"), whole=fold.whole[place])
     role = table["role"].to_numpy()
-    return Scored(fold, cells[role == "test"], cells[role == "validation"])
+    return ScoredFold(fold, cells[role == "test"], cells[role == "validation"])
 
 
-def _calibrated(scored: list[Scored], draws: int) -> Iterator[tuple[Card, pd.DataFrame]]:
+def _calibrated(scored: list[ScoredFold], draws: int) -> Iterator[tuple[Card, pd.DataFrame]]:
     """Give the calibration of each scheme and pool, in and out of domain, and its bins."""
     for name in dict.fromkeys(name for one in scored for name in pooled_schemes(one.fold.scheme)):
         tested = [one.test for one in scored if name in pooled_schemes(one.fold.scheme)]
@@ -133,11 +139,11 @@ def _calibrated(scored: list[Scored], draws: int) -> Iterator[tuple[Card, pd.Dat
             parts = [part for part in parts if len(part)]
             if parts:
                 names = {"scheme": name, "where": where}
-                bins = reliability(pd.concat(parts)).assign(**names)
-                yield names | calibrate(parts, draws), bins
+                bins = reliability_bins(pd.concat(parts)).assign(**names)
+                yield names | summarise_calibration(parts, draws), bins
 
 
-def _counted(scored: list[Scored]) -> pd.DataFrame:
+def _counted(scored: list[ScoredFold]) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=["scheme", "fold", *COUNTED])]
     for one in scored:
         watched = one.validation
@@ -154,17 +160,17 @@ def _agreed(counts: pd.DataFrame) -> pd.DataFrame:
     pooled = counts["scheme"].map(pooled_schemes)
     for name in dict.fromkeys(name for names in pooled for name in names):
         mine = counts[[name in names for names in pooled]]
-        tables.append(agreement(mine).assign(scheme=name))
+        tables.append(limits_of_agreement(mine).assign(scheme=name))
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def _operated(scored: list[Scored], domains: list[str]) -> pd.DataFrame:
+def _operated(scored: list[ScoredFold], domains: list[str]) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=["scheme", "train_domain", "test_domain", *MEASURED])]
     for scheme in dict.fromkeys(one.fold.scheme for one in scored):
         folds = [one for one in scored if one.fold.scheme == scheme]
         for domain in domains:
             cells = [(one.test[one.test["domain"] == domain], one.validation) for one in folds]
-            parts = [Half(*pair) for pair in cells if len(pair[0])]
+            parts = [FoldCells(*pair) for pair in cells if len(pair[0])]
             if parts:
                 home = name_domain_set(folds[0].fold.trained, domains)
                 place = {"scheme": scheme, "train_domain": home, "test_domain": domain}
@@ -172,7 +178,7 @@ def _operated(scored: list[Scored], domains: list[str]) -> pd.DataFrame:
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def summarise_row(scored: list[Scored], domains: list[str], draws: int) -> Tables:
+def summarise_row(scored: list[ScoredFold], domains: list[str], draws: int) -> Tables:
     """Describe one row on one dataset: name of a table to its lines, without the row's names."""
     lines, bins = zip(*_calibrated(scored, draws), strict=True)
     counts = _counted(scored)
@@ -185,7 +191,9 @@ def summarise_row(scored: list[Scored], domains: list[str], draws: int) -> Table
     }
 
 
-def summarise_rows(datasets: dict[str, Dataset], predictions: list[Path], about: Card) -> Tables:
+def summarise_rows(
+    datasets: dict[str, DatasetCells], predictions: list[Path], about: Card
+) -> Tables:
     """Describe every row of a study.
 
     Parameters
@@ -213,7 +221,7 @@ def summarise_rows(datasets: dict[str, Dataset], predictions: list[Path], about:
             ]
             if not mine:
                 continue
-            scored = [read_scored(path, known) for path in mine]
+            scored = [read_scored_fold(path, known) for path in mine]
             fractions = {
                 name: path_field(p, "fraction")
                 for p in mine

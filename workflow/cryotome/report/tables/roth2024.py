@@ -159,7 +159,7 @@ def table3(
     return pd.DataFrame(rows).astype({"parameters": "Int64", "features": "Int64"})
 
 
-def counted(sizes: pd.DataFrame) -> pd.DataFrame:
+def sizes_as_measured(sizes: pd.DataFrame) -> pd.DataFrame:
     """Turn Table 3 into the long form of `judged`; the interval of a count is the count."""
     parts = [
         sizes[["model"]].assign(quantity=name, value=sizes[name], low=sizes[name], high=sizes[name])
@@ -230,7 +230,7 @@ def slides_of_cohorts(lists: list[Path], about: Card) -> list[str]:
     return said
 
 
-def sentence_summary(
+def markdown_tables(
     slides: pd.DataFrame | None,
     patches: pd.DataFrame | None,
     sizes: pd.DataFrame,
