@@ -60,8 +60,12 @@ onsuccess:
 
 
 onerror:
-    from cryotome.report.tables.partial_roth2024 import write_partials
-    from cryotome.report.after_failure import report_failed_jobs, report_excluded_images, report_odd_slides
+    from cryotome.report.after_failure import (
+        report_excluded_images,
+        report_failed_jobs,
+        report_odd_slides,
+        write_partial_roth_tables,
+    )
     from cryotome.cli.page import write_partial_page
 
     report_failed_jobs(
@@ -72,7 +76,7 @@ onerror:
         say=logger.error,
     )
     scores = {kind: of_rows(kind) for kind in ("slides", "patches")}
-    write_partials(STUDY, scores, LOGS, say=logger.error)
+    write_partial_roth_tables(STUDY, scores, LOGS, say=logger.error)
     write_partial_page(STUDY, LOGS.parent, say=logger.error)
     report_excluded_images(STUDY, LOGS.parent, say=logger.warning)
     report_odd_slides(STUDY, LOGS.parent, say=logger.warning)

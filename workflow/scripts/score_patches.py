@@ -1,4 +1,4 @@
-"""Measure the predictions of a given test set, with intervals and a table of confusions."""
+"""Score the predictions of a given test set, with intervals and a confusion matrix."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""How far the embeddings of a store in lower precision are from those in fp32."""
+"""Distance of the embeddings in lower precision from those in fp32, and its limits."""
 
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,9 @@ def cosine_similarities(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def cross_auroc(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the AUROC of a ridge probe fitted on every second cell and tested on the others.
+    """Return the AUROC of a ridge probe fitted on half of the cells and tested on the others.
 
-    Every second of either class, both ways, averaged; NaN where a half has one class only.
+    Halves alternate within each class; the mean of both ways. NaN where a half has one class.
     """
     halves, values = np.empty(len(y), int), []
     for label in (0, 1):
@@ -60,16 +60,16 @@ def measure_precision_loss(
     full, lower : (n, dim) float32
     labels : (n,) of 0 and 1
     limits
-        `cosine`: the least that is allowed; `auroc`: the largest difference that is.
+        `cosine`: smallest allowed; `auroc`: largest allowed difference.
 
     Returns
     -------
     data frame with columns measure, value, limit
-        limit is empty where there is none. `centred_cosine_mean` is over embeddings less
-        their mean in fp32, which networks whose embeddings share a large part need.
+        limit is empty where there is none. `centred_cosine_mean` is of embeddings minus their
+        mean in fp32: a large common part would hide differences.
     """
     cosine, mean = cosine_similarities(full, lower), full.mean(axis=0)
-    centred = cosine_similarities(full - mean, lower - mean)  # without what all patches share
+    centred = cosine_similarities(full - mean, lower - mean)  # without the common part
     both = [cross_auroc(x, labels) for x in (full, lower)]
     return pd.DataFrame(
         [
@@ -99,14 +99,14 @@ def check_precision(
 ) -> pd.DataFrame:
     """Embed a sample of a store's patches again in fp32 and compare.
 
-    The sample has as many cells of either class as there are, up to half of it each.
+    Up to half of the sample is of either class.
 
     Parameters
     ----------
     limits
         `patches`: size of the sample; `cosine` and `auroc` as in `measure_precision_loss`.
     how
-        As `make_embedder` takes it.
+        Further arguments of `make_embedder`.
 
     Returns
     -------
@@ -115,7 +115,7 @@ def check_precision(
     Raises
     ------
     StoreError
-        A limit is exceeded, or the stores are not what is asked for.
+        A limit is exceeded, or the stores are not of this model, view and cells.
     """
     lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=sha256(cells))
     labels = read_csv(cells).set_index("id")["label"].reindex(ids).to_numpy()
@@ -129,21 +129,21 @@ def check_precision(
     bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {BATCH} patches", mininterval=5)
     full = np.concatenate([embedder.embed(read_rows(patch_store, "patch", piece)) for piece in bar])
     report = measure_precision_loss(full, lower[rows], labels[rows], limits)
-    _judge(report, store, view)
+    _check_limits(report, store, view)
     return report
 
 
 def _sample(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Draw rows, sorted, half of them of either class where there are enough."""
+    """Draw rows, sorted, up to `size // 2` of either class."""
     rng = np.random.default_rng(seed)
     by_class = [rng.permutation(np.flatnonzero(labels == label)) for label in (0, 1)]
     return np.sort(np.concatenate([rows[: size // 2] for rows in by_class]))
 
 
-def _judge(report: pd.DataFrame, store: Path, view: str) -> None:
+def _check_limits(report: pd.DataFrame, store: Path, view: str) -> None:
     value, limit = (report.set_index("measure")[name] for name in ("value", "limit"))
-    far = value["cosine_least"] < limit["cosine_least"]
-    if far or value["auroc_difference"] > limit["auroc_difference"]:
+    too_far = value["cosine_least"] < limit["cosine_least"]
+    if too_far or value["auroc_difference"] > limit["auroc_difference"]:
         figures = ", ".join(f"{name} {value[name]:.6g}" for name in value.index)
         raise StoreError(
             f"{store} is too far from {FULL} ({figures}; allowed: cosine {limit['cosine_least']}, "

@@ -1,4 +1,4 @@
-"""The order of rows: under each probe, and over domains."""
+"""Ranks of models under each head, and of rows over training domains."""
 
 import json
 from pathlib import Path
@@ -10,26 +10,30 @@ from scipy import stats
 from cryotome.core.cards import Card
 from cryotome.core.files import path_field
 
-MIN_BLOCKS = 5  # fewer give no critical difference
-FIT_NOTES = ["feature_sd", "effective_c", "zero"]  # of a linear fit, in the metadata of predictions
+MIN_BLOCKS = 5  # training domains; fewer give no critical difference
+FIT_NOTES = [
+    "feature_sd",
+    "effective_c",
+    "zero",
+]  # of a linear fit, in its provenance
 
 
 def read_fit_notes(predictions: list[Path]) -> pd.DataFrame:
-    """Read what the fits noted of themselves, beside each file of predictions.
+    """Read the notes of the linear fits from the provenance of each file of predictions.
 
     Returns
     -------
     data frame with columns dataset, model, head, feature_sd (root mean square of the
     per-dimension SD of the training embeddings as the head saw them), effective_c
     (scikit-learn's C of the ridge that has the same optimum; of `ridge_cv` on its
-    standardised features, which no other head's compares with), zero (share of folds whose
-    optimum is W = 0), medians and means over folds; empty where a head notes none
+    standardised features, comparable with no other head), zero (fraction of folds whose
+    optimum is W = 0), medians and means over folds; empty where a head has no such note
     """
     lines = []
     for path in predictions:
-        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         place = (path.parts[-7], path_field(path, "model"), path_field(path, "head"))
-        lines.append((*place, *(said.get(name, np.nan) for name in FIT_NOTES)))
+        lines.append((*place, *(notes.get(name, np.nan) for name in FIT_NOTES)))
     table = pd.DataFrame(lines, columns=["dataset", "model", "head", *FIT_NOTES])
     table = table.astype(dict.fromkeys(FIT_NOTES, float))
     how = {"feature_sd": "median", "effective_c": "median", "zero": "mean"}
@@ -37,7 +41,7 @@ def read_fit_notes(predictions: list[Path]) -> pd.DataFrame:
 
 
 def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.DataFrame:
-    """Rank the models of Table 2 under each head that reads their embeddings.
+    """Rank the models of Table 2 under each head that takes their embeddings.
 
     Parameters
     ----------
@@ -46,7 +50,7 @@ def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.Da
     notes
         From `read_fit_notes`.
     about
-        `probed`: (model, head) of the rows whose model several heads read.
+        `probed`: (model, head) of the rows whose embeddings several heads take.
 
     Returns
     -------
@@ -88,7 +92,8 @@ def mean_ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     Returns
     -------
     data frame with columns tested, row, blocks, mean_rank (1 is best), friedman_p, note
-        A block is a training domain of a dataset. Descriptive: blocks share slides.
+        A block of Friedman's test is a training domain of a dataset. Descriptive: blocks share
+        slides.
     """
     crossed = intervals[intervals["scheme"].str.fullmatch(r"from_[a-z0-9_]+")]
     lines = []
@@ -106,12 +111,12 @@ def mean_ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
 
 
 def too_few_note(blocks: int, rows: int) -> str:
-    """Say why no critical difference is drawn."""
+    """Return why no critical difference is drawn."""
     return f"{blocks} training domains, {rows} rows: a critical difference needs {MIN_BLOCKS} and 3"
 
 
 def values_by_block(intervals: pd.DataFrame, tested: str) -> pd.DataFrame:
-    """Return AUROCs, one line per block and one column per row, for a post-hoc test."""
+    """Return AUROCs, one line per training domain and one column per row, for a post-hoc test."""
     part = intervals[
         intervals["scheme"].str.fullmatch(r"from_[a-z0-9_]+") & (intervals["tested"] == tested)
     ]

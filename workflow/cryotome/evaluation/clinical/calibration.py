@@ -26,7 +26,8 @@ def slide_mean(value: np.ndarray, slide: np.ndarray) -> tuple[float, float, floa
     """Return the mean of cells, and its 95 % interval with the slide as the unit.
 
     The mean is a ratio of sums over slides; its variance is that of the ratio's linear part,
-    m / (m - 1) of m slides; Student's t has the effective number of slides minus one degrees of freedom.
+    m / (m - 1) of m slides; Student's t has as degrees of freedom the
+    effective number of slides minus 1.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def slide_mean(value: np.ndarray, slide: np.ndarray) -> tuple[float, float, floa
 
     Returns
     -------
-    mean, low, high between 0 and 1; the interval is NaN with one slide or where slides do not differ
+    mean, low, high between 0 and 1; NaN intervals with one slide or equal slides
     """
     mean = float(value.mean())
     _, place = np.unique(slide, return_inverse=True)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
-from cryotome.evaluation.published import KEYS, compare_with_published
+from cryotome.evaluation.published import KEYS
 from cryotome.report.tables.markup import to_markdown
 from cryotome.study.colorectal import GIVEN, notice_of
 from cryotome.study.statistical_unit import UNKNOWN
@@ -48,28 +48,6 @@ def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
         about = {"scheme": scheme, "model": named["model"], "head": named["head"]}
         parts.append(part.assign(**about).reindex(columns=LONG))
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
-
-
-def judged(measured: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.DataFrame:
-    """Put a verdict beside every printed number of the study's encoders.
-
-    What is finetuned here answers to the numbers of the authors' own weights, where those are
-    no row themselves.
-
-    Parameters
-    ----------
-    measured
-        From `read_summaries`.
-    about
-        As `published.compare` takes it, and `printed_as`: model to the name that numbers have.
-    """
-    names = about["printed_as"]
-    renamed = measured.assign(model=measured["model"].replace(names))
-    rows = [(names.get(model, model), *rest) for model, *rest in about["rows"]]
-    random = [names.get(model, model) for model in about["random"]]
-    table = compare_with_published(published, renamed, about | {"rows": rows, "random": random})
-    back = {printed: model for model, printed in names.items()}
-    return table.assign(model=table["model"].replace(back))
 
 
 def _wide(
