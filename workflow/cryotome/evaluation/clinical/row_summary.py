@@ -1,6 +1,6 @@
-"""What a pathologist asks of a study: counts, false alarms, whether scores are probabilities.
+"""Clinical summary of each row: calibration, mitotic counts, operating points.
 
-The files of one row are read, described and forgotten before those of the next.
+Only the files of one row are in memory at a time.
 """
 
 from collections.abc import Iterator
@@ -56,11 +56,11 @@ class DatasetCells:
     Attributes
     ----------
     cells
-        From `with_regions`.
+        From `join_regions`.
     sha256
-        Of the table of cells that predictions must have been made from.
+        Of the table of cells; predictions must have been made from it.
     folds
-        (scheme, fold) to what its split says.
+        (scheme, fold) to its fold.
     """
 
     cells: pd.DataFrame
@@ -74,15 +74,15 @@ class DatasetCells:
 
 @dataclass(frozen=True)
 class ScoredFold:
-    """What one row scored in one fold.
+    """The scores of one row in one fold.
 
     Attributes
     ----------
     test
-        The test cells: columns of `with_regions`, score, where (`in`: the fold trains on their
+        The test cells: columns of `join_regions`, score, where (`in`: the fold trains on their
         domain, `out`), whole (whether their region is tested whole).
     validation
-        The validation cells, likewise.
+        The validation cells, with the same columns.
     """
 
     fold: FoldRegions
@@ -98,7 +98,7 @@ def read_dataset(
     Parameters
     ----------
     splits
-        One file a scheme and fold, of the fraction that is described.
+        One file per scheme and fold, of the fraction that is summarised.
     areas
         Domain to mm² of each of its regions.
     """
@@ -111,12 +111,12 @@ def read_dataset(
 
 
 def read_scored_fold(path: Path, dataset: DatasetCells) -> ScoredFold:
-    """Read what a row scored in a fold.
+    """Read the scores of a row in a fold.
 
     Raises
     ------
     StoreError
-        It scored a cell that the study does not use.
+        It has a score of a cell that the study does not use.
     """
     table = read_predictions(path, cells_sha256=dataset.sha256)
     place = pd.Index(dataset.cells["id"]).get_indexer(table["id"])
@@ -130,8 +130,8 @@ def read_scored_fold(path: Path, dataset: DatasetCells) -> ScoredFold:
     return ScoredFold(fold, cells[role == "test"], cells[role == "validation"])
 
 
-def _calibrated(scored: list[ScoredFold], draws: int) -> Iterator[tuple[Card, pd.DataFrame]]:
-    """Give the calibration of each scheme and pool, in and out of domain, and its bins."""
+def _calibration(scored: list[ScoredFold], draws: int) -> Iterator[tuple[Card, pd.DataFrame]]:
+    """Yield calibration and bins of each scheme and pooled scheme, in and out of domain."""
     for name in dict.fromkeys(name for one in scored for name in pooled_schemes(one.fold.scheme)):
         tested = [one.test for one in scored if name in pooled_schemes(one.fold.scheme)]
         for where in ("in", "out"):
@@ -143,11 +143,11 @@ def _calibrated(scored: list[ScoredFold], draws: int) -> Iterator[tuple[Card, pd
                 yield names | summarise_calibration(parts, draws), bins
 
 
-def _counted(scored: list[ScoredFold]) -> pd.DataFrame:
+def _region_counts(scored: list[ScoredFold]) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=["scheme", "fold", *COUNTED])]
     for one in scored:
-        watched = one.validation
-        threshold = choose_threshold(watched["label"].to_numpy(), watched["score"].to_numpy())
+        label, score = (one.validation[name].to_numpy() for name in ("label", "score"))
+        threshold = choose_threshold(label, score)
         regions = one.test[one.test["whole"]]
         if len(regions):
             found = count_regions(regions, threshold)
@@ -155,7 +155,7 @@ def _counted(scored: list[ScoredFold]) -> pd.DataFrame:
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def _agreed(counts: pd.DataFrame) -> pd.DataFrame:
+def _agreement(counts: pd.DataFrame) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=["scheme", "domain", "where", *AGREEMENT])]
     pooled = counts["scheme"].map(pooled_schemes)
     for name in dict.fromkeys(name for names in pooled for name in names):
@@ -164,7 +164,7 @@ def _agreed(counts: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(tables[1:] or tables, ignore_index=True)
 
 
-def _operated(scored: list[ScoredFold], domains: list[str]) -> pd.DataFrame:
+def _operating_points(scored: list[ScoredFold], domains: list[str]) -> pd.DataFrame:
     tables = [pd.DataFrame(columns=["scheme", "train_domain", "test_domain", *MEASURED])]
     for scheme in dict.fromkeys(one.fold.scheme for one in scored):
         folds = [one for one in scored if one.fold.scheme == scheme]
@@ -179,62 +179,65 @@ def _operated(scored: list[ScoredFold], domains: list[str]) -> pd.DataFrame:
 
 
 def summarise_row(scored: list[ScoredFold], domains: list[str], draws: int) -> Tables:
-    """Describe one row on one dataset: name of a table to its lines, without the row's names."""
-    lines, bins = zip(*_calibrated(scored, draws), strict=True)
-    counts = _counted(scored)
+    """Summarise one row on one dataset: table to its lines, without the names of the row."""
+    lines, bins = zip(*_calibration(scored, draws), strict=True)
+    counts = _region_counts(scored)
     return {
         "reliability": pd.concat(bins, ignore_index=True),
         "calibration": pd.DataFrame(lines),
         "counts": counts,
-        "agreement": _agreed(counts),
-        "operating": _operated(scored, domains),
+        "agreement": _agreement(counts),
+        "operating": _operating_points(scored, domains),
     }
 
 
 def summarise_rows(
     datasets: dict[str, DatasetCells], predictions: list[Path], about: Card
 ) -> Tables:
-    """Describe every row of a study.
+    """Summarise every row of a study.
 
     Parameters
     ----------
     datasets
         By name.
     predictions
-        Their paths carry the keys; one fraction a scheme.
+        Their paths carry the keys; one fraction per scheme.
     about
         `order`: (model, head) of the rows; `statistics`: `draws`, of slides.
 
     Returns
     -------
-    name of a table to its lines, in the order of `COLUMNS`; a table of which nothing can be
-    said has none
+    table to its lines, in the order of `COLUMNS`; a table without results has no line
     """
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in COLUMNS}
-    for dataset, known in datasets.items():
+    by_row: dict[tuple[str, str, str], list[Path]] = {}
+    for path in predictions:
+        row = (path.parts[-7], path_field(path, "model"), path_field(path, "head"))
+        by_row.setdefault(row, []).append(path)
+    for dataset, cells in datasets.items():
         for model, head in about["order"]:
-            row = (dataset, model, head)
-            mine = [
-                p
-                for p in predictions
-                if (p.parts[-7], path_field(p, "model"), path_field(p, "head")) == row
-            ]
-            if not mine:
+            paths = by_row.get((dataset, model, head), [])
+            if not paths:
                 continue
-            scored = [read_scored_fold(path, known) for path in mine]
-            fractions = {
-                name: path_field(p, "fraction")
-                for p in mine
-                for name in pooled_schemes(p.parts[-6])
-            }
-            tables = summarise_row(scored, known.domains, about["statistics"]["draws"])
+            scored = [read_scored_fold(path, cells) for path in paths]
+            tables = summarise_row(scored, cells.domains, about["statistics"]["draws"])
+            fractions = _fractions(paths)
             for name, table in tables.items():
                 fraction = table["scheme"].map(fractions)
                 names = {"dataset": dataset, "model": model, "head": head, "fraction": fraction}
                 found[name].append(table.assign(**names))
-    return {name: _whole(tables, COLUMNS[name]) for name, tables in found.items()}
+    return {name: _concatenate(tables, COLUMNS[name]) for name, tables in found.items()}
 
 
-def _whole(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+def _fractions(paths: list[Path]) -> dict[str, str]:
+    """Return scheme, and pooled scheme, to the fraction of its predictions."""
+    return {
+        name: path_field(path, "fraction")
+        for path in paths
+        for name in pooled_schemes(path.parts[-6])
+    }
+
+
+def _concatenate(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
     full = [table for table in tables if len(table)]
     return pd.concat(full, ignore_index=True)[columns] if full else pd.DataFrame(columns=columns)

@@ -11,7 +11,7 @@ from cryotome.evaluation.leakage_ladder import RUNGS
 from cryotome.study.statistical_unit import as_unit
 
 
-def with_interval(value: str, low: float, high: float, digits: int = 2) -> str:
+def with_interval(value: str, low: float | None, high: float | None, digits: int = 2) -> str:
     """Return a value with its interval, if that is known: 0.89 ± 0.05 (0.83 to 0.94)."""
     return value if pd.isna(low) else f"{value} ({low:.{digits}f} to {high:.{digits}f})"
 
@@ -34,7 +34,7 @@ def table2_cells(
     """
     pooled = intervals[intervals["scheme"] == "from_*"].set_index(["dataset", "row", "tested"])
     keys = ["dataset", "model", "head", "quantity"]
-    said = verdicts.drop_duplicates(keys).set_index(keys)["verdict"].to_dict()
+    verdict_of = verdicts.drop_duplicates(keys).set_index(keys)["verdict"].to_dict()
     rows = []
     for line in table.to_dict("records"):
         pair, name = (line["model"], line["head"]), f"{line['model']} + {line['head']}"
@@ -44,7 +44,7 @@ def table2_cells(
             mean, sd = line[f"{where}_mean"], line[f"{where}_sd"]
             cells[title] = "" if pd.isna(mean) else with_interval(_mean_sd(mean, sd), *span)
             mean, sd = line[f"published_{where}"], line[f"published_{where}_sd"]
-            verdict = said.get((line["dataset"], *pair, f"auroc_{where}"), "")
+            verdict = verdict_of.get((line["dataset"], *pair, f"auroc_{where}"), "")
             printed = "" if pd.isna(mean) else f"{_mean_sd(mean, sd)}: {verdict}"
             cells[f"Published {where}"] = printed
         rows.append(cells)
