@@ -23,7 +23,7 @@ CALIBRATION = pd.read_csv(CONFIG / "calibration.csv")
 KEYS = ("slide_grouped", "1.0", "all")
 
 
-def block(scores: dict[str, np.ndarray], ids: np.ndarray) -> Rows:
+def paired(scores: dict[str, np.ndarray], ids: np.ndarray) -> Rows:
     """One fold of cells on eleven slides, every third cell positive."""
     fixed = {"id": ids, "slide": (ids % 11).astype(str), "label": (ids % 3 == 0).astype(int)}
     parts = [pd.DataFrame(fixed | scores)]
@@ -39,20 +39,20 @@ def swept() -> dict:
 
 
 @pytest.fixture(scope="module")
-def blocks(swept) -> dict:
+def settings(swept) -> dict:
     rng, ids = np.random.default_rng(0), np.arange(300)
     label = ids % 3 == 0
     rows = [f"{model} + ridge" for model in swept["models"]]
     of = {"demo_rois_16px": 0.4, "demo_rois": 1.2}  # how far the classes lie apart
     return {
-        (name, *KEYS): block({row: rng.normal(label * gap) for row in rows}, ids)
+        (name, *KEYS): paired({row: rng.normal(label * gap) for row in rows}, ids)
         for name, gap in of.items()
     }
 
 
 @pytest.fixture(scope="module")
-def table(blocks, swept) -> pd.DataFrame:
-    return context_table(blocks, swept, {"demo_rois": 0.25}, 0.05)
+def table(settings, swept) -> pd.DataFrame:
+    return context_table(settings, swept, {"demo_rois": 0.25}, 0.05)
 
 
 def test_a_line_is_a_row_under_a_crop_and_a_pooling(table):
@@ -68,11 +68,11 @@ def test_a_line_is_a_row_under_a_crop_and_a_pooling(table):
     assert (table["where"] == "all").all()
 
 
-def test_numbers_are_those_of_the_scores_and_gaps_are_paired(table, blocks):
+def test_numbers_are_those_of_the_scores_and_gaps_are_paired(table, settings):
     for line in table.to_dict("records"):
         row = f"{line['model']} + {line['head']}"
-        part = blocks[(line["dataset"], *KEYS)].scores.parts[0]
-        whole = blocks[("demo_rois", *KEYS)].scores.parts[0]
+        part = settings[(line["dataset"], *KEYS)].scores.parts[0]
+        whole = settings[("demo_rois", *KEYS)].scores.parts[0]
         mine, best = (auroc(p["label"].to_numpy(), p[row].to_numpy()) for p in (part, whole))
         assert line["auroc"] == pytest.approx(mine, abs=1e-12)
         assert line["low"] < mine < line["high"]
@@ -83,9 +83,9 @@ def test_numbers_are_those_of_the_scores_and_gaps_are_paired(table, blocks):
     assert (table[table["side"] == 32][["gap", "gap_low", "gap_high"]] == 0).all(axis=None)
 
 
-def test_crops_tested_on_other_cells_are_refused(blocks, swept):
-    other = block(dict.fromkeys(["colour_histogram + ridge"], np.arange(300.0)), np.arange(1, 301))
-    mixed = blocks | {("demo_rois_16px", *KEYS): other}
+def test_crops_tested_on_other_cells_are_refused(settings, swept):
+    other = paired(dict.fromkeys(["colour_histogram + ridge"], np.arange(300.0)), np.arange(1, 301))
+    mixed = settings | {("demo_rois_16px", *KEYS): other}
     said = "demo_rois_16px and demo_rois were not tested on the same cells under slide_grouped"
     with pytest.raises(StoreError, match=said):
         context_table(mixed, swept, {"demo_rois": 0.25}, 0.05)

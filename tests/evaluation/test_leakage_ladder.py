@@ -19,25 +19,25 @@ NO_LEAKS = pd.DataFrame(columns=["dataset", "rung", *LEAKS])
 
 def rung(separation: float, seed: int) -> PairedScores:
     rng = np.random.default_rng(seed)
-    block = PairedScores()
+    paired = PairedScores()
     for fold in range(2):
         slide, label = np.repeat(np.arange(30), 30), rng.integers(2, size=900)
         part = pd.DataFrame({"id": np.arange(900), "slide": slide.astype(str), "label": label})
         part["row"] = separation * label + rng.normal(size=900)
-        block.parts.append(part)
-        block.folds.append(fold)
-    block.training_cells = {"row": 500}
-    block.schemes = {"random"}
-    return block
+        paired.parts.append(part)
+        paired.folds.append(fold)
+    paired.training_cells = {"row": 500}
+    paired.schemes = {"random"}
+    return paired
 
 
 def made(**tested) -> pd.DataFrame:
     separations = dict(zip(RUNGS, [2.0, 2.0, 1.0, 0.5], strict=True))
-    blocks = {
+    settings = {
         ("d", name, "1.0", tested.get(name.split("_")[0], "domains")): rung(value, seed)
         for seed, (name, value) in enumerate(separations.items())
     }
-    return measure_ladder(prepare_rows(blocks, {"draws": 200}, NONE), NO_LEAKS, ABOUT)
+    return measure_ladder(prepare_rows(settings, {"draws": 200}, NONE), NO_LEAKS, ABOUT)
 
 
 def test_a_rung_costs_what_the_first_has_more():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
-from cryotome.evaluation.precision_check import check_precision
+from cryotome.evaluation.precision_check import StoreFiles, check_precision
 from cryotome.runtime.job import run_script
 
 
@@ -23,9 +23,7 @@ def main(
     threads: int,
 ) -> None:
     found = check_precision(
-        embeddings,
-        patches,
-        cells,
+        StoreFiles(embeddings, patches, cells),
         card,
         model=model,
         view=view,

@@ -15,7 +15,7 @@ NONE = pd.DataFrame(columns=KNOWN)
 KEYS = ("d", "random", "1.0", "all")
 
 
-def block(
+def paired(
     slides: int = 20, folds: int = 3, seed: int = 0, shift: float = 0.0, **trained
 ) -> PairedScores:
     """Cells of many slides scored by a good row, the same again, a bad and a worse one."""
@@ -39,7 +39,7 @@ def block(
 
 
 def one(**how) -> dict:
-    return prepare_rows({("d", "random", "1.0", "all"): block(**how)}, ABOUT, NONE)
+    return prepare_rows({("d", "random", "1.0", "all"): paired(**how)}, ABOUT, NONE)
 
 
 def test_intervals_hold_their_auroc_and_name_what_they_assume():
@@ -86,19 +86,19 @@ def test_a_test_that_cannot_reach_significance_says_so_instead_of_a_p_value():
 
 
 def test_folds_that_test_the_same_cells_are_no_test_of_other_cells():
-    same = block()
+    same = paired()
     for part in same.parts:
         part["id"] = np.arange(len(part))
-    blocks = prepare_rows({("d", "random", "1.0", "all"): same}, ABOUT, NONE)
-    line = comparisons(blocks, "good", ABOUT).set_index("row").loc["worse"]
+    settings = prepare_rows({("d", "random", "1.0", "all"): same}, ABOUT, NONE)
+    line = comparisons(settings, "good", ABOUT).set_index("row").loc["worse"]
     assert np.isnan(line["p_folds_these_slides"])
     assert "every fold tests the same cells" in line["note"]
     assert one()[("d", "random", "1.0", "all")].scores.folds_test_same_cells is False
 
 
 def test_schemes_pooled_over_domains_take_the_ratio_of_one():
-    blocks = prepare_rows({("d", "from_*", "1.0", "in"): block()}, ABOUT, NONE)
-    assert len(comparisons(blocks, "good", ABOUT)) == 3
+    settings = prepare_rows({("d", "from_*", "1.0", "in"): paired()}, ABOUT, NONE)
+    assert len(comparisons(settings, "good", ABOUT)) == 3
 
 
 def test_without_the_reference_there_is_nothing_to_compare():
@@ -116,8 +116,8 @@ def test_variances_apart():
 
 
 def curve(fractions: list[float]) -> dict:
-    blocks = {
-        ("d", "random", str(f), "all"): block(shift=np.log10(f), seed=i, n=1000 * f)
+    settings = {
+        ("d", "random", str(f), "all"): paired(shift=np.log10(f), seed=i, n=1000 * f)
         for i, f in enumerate(fractions)
     }
-    return prepare_rows(blocks, ABOUT, NONE)
+    return prepare_rows(settings, ABOUT, NONE)

@@ -1,5 +1,5 @@
 import pandas as pd
-from tests.evaluation.statistics.test_comparisons import ABOUT, KEYS, KNOWN, NONE, block
+from tests.evaluation.statistics.test_comparisons import ABOUT, KEYS, KNOWN, NONE, paired
 
 from cryotome.evaluation.statistics.comparisons import comparisons, intervals
 from cryotome.evaluation.statistics.rows import prepare_rows
@@ -13,12 +13,12 @@ def test_intervals_that_are_known_to_cover_too_little_say_so():
     ]
     lines.append(("few", 18.0, what, 0.80, "grouped", "all"))  # another design
     known = pd.DataFrame(lines, columns=KNOWN)
-    note = intervals(prepare_rows({KEYS: block()}, ABOUT, known), 0.05)["note"]
+    note = intervals(prepare_rows({KEYS: paired()}, ABOUT, known), 0.05)["note"]
     # 20 slides are a little more than 18, and count as 18
     assert note.str.contains(
         r"about 18 \(simulated, random folds, slides of few\).*cover 89 %"
     ).all()
-    note = intervals(prepare_rows({KEYS: block(slides=60)}, ABOUT, known), 0.05)["note"]
+    note = intervals(prepare_rows({KEYS: paired(slides=60)}, ABOUT, known), 0.05)["note"]
     assert note.eq("").all()
 
 
@@ -26,7 +26,7 @@ def test_a_row_without_a_difference_in_a_part_hides_no_other_note():
     known = pd.DataFrame(
         [("few", 18.0, "covered by the clustered interval", 0.89, "random", "all")], columns=KNOWN
     )
-    flat = block()
+    flat = paired()
     flat.parts[0]["good"] = 0.5
     note = intervals(prepare_rows({KEYS: flat}, ABOUT, known), 0.05).set_index("row")["note"]
     assert note["good"].startswith("all scores are equal in 1 of 3 parts; ")
@@ -34,14 +34,14 @@ def test_a_row_without_a_difference_in_a_part_hides_no_other_note():
 
 
 def test_where_slides_are_not_known_no_number_of_them_is_given_and_every_note_says_so():
-    known = prepare_rows({KEYS: block()}, ABOUT, NONE)
-    unknown = prepare_rows({KEYS: block()}, ABOUT, NONE, ["d"])
+    known = prepare_rows({KEYS: paired()}, ABOUT, NONE)
+    unknown = prepare_rows({KEYS: paired()}, ABOUT, NONE, ["d"])
     mine, as_ever = intervals(unknown, 0.05), intervals(known, 0.05)
     counts = ["slides", "effective_slides"]
     assert mine[counts].isna().all(axis=None)
     assert mine["note"].str.startswith("20 images, slides not known").all()
     same = [column for column in mine if column not in [*counts, "note"]]
     pd.testing.assert_frame_equal(mine[same], as_ever[same])
-    few = prepare_rows({KEYS: block(slides=4)}, ABOUT, NONE, ["d"])
+    few = prepare_rows({KEYS: paired(slides=4)}, ABOUT, NONE, ["d"])
     note = comparisons(few, "good", ABOUT)["note"]
     assert note.str.startswith("4 images, slides not known: no test can reach 0.05").all()

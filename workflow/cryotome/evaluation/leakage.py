@@ -134,14 +134,7 @@ def measure_leakage(
     StoreError
         A cell of the split is not in the table of cells.
     """
-    unknown = split[~split["id"].isin(evidence.cells.index)]
-    if len(unknown):
-        raise StoreError(
-            f"{len(unknown)} cells of the split are no cells of the dataset, first "
-            f"{unknown['id'].iloc[0]}. It was drawn before the annotations changed; delete it and "
-            "rerun."
-        )
-    ids = {role: split.loc[split["role"] == role, "id"].to_numpy() for role in set(split["role"])}
+    ids = _ids_by_role(split, evidence.cells)
     train, test = (evidence.cells.loc[ids[role]] for role in ("train", "test"))
     validation = evidence.cells.loc[ids.get("validation", np.empty(0, dtype=int))]
     counts = {
@@ -160,6 +153,18 @@ def measure_leakage(
         table = table.astype({"cells": "Int64"})
         table.loc[table["measure"].isin(SLIDE_MEASURES), ["cells", "share"]] = pd.NA
     return table
+
+
+def _ids_by_role(split: pd.DataFrame, cells: pd.DataFrame) -> dict[str, np.ndarray]:
+    unknown = split[~split["id"].isin(cells.index)]
+    if len(unknown):
+        raise StoreError(
+            f"{len(unknown)} cells of the split are no cells of the dataset, first "
+            f"{unknown['id'].iloc[0]}. It was drawn before the annotations changed; delete it and "
+            "rerun."
+        )
+    roles = split.groupby("role")["id"]
+    return {str(role): ids.to_numpy() for role, ids in roles}
 
 
 def _shared_pixels(

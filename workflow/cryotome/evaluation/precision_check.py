@@ -1,5 +1,6 @@
 """Distance of the embeddings in lower precision from those in fp32, and its limits."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cryotome.learners.probes.linear import fit_linear
 
 FULL = "fp32"
 BATCH = 64  # patches read at once
+SEED = 0  # of the sample
 PENALTY = 0.01  # C = M K / 100, as the head `ridge`
 
 
@@ -85,17 +87,17 @@ def measure_precision_loss(
     )
 
 
+@dataclass(frozen=True)
+class StoreFiles:
+    """A store of embeddings, the store of patches it was made from, and their table of cells."""
+
+    embeddings: Path
+    patches: Path
+    cells: Path
+
+
 def check_precision(
-    store: Path,
-    patch_store: Path,
-    cells: Path,
-    card: Card,
-    *,
-    model: str,
-    view: str,
-    limits: Card,
-    seed: int = 0,
-    **how: Any,
+    files: StoreFiles, card: Card, *, model: str, view: str, limits: Card, **how: Any
 ) -> pd.DataFrame:
     """Embed a sample of a store's patches again in fp32 and compare.
 
@@ -117,25 +119,27 @@ def check_precision(
     StoreError
         A limit is exceeded, or the stores are not of this model, view and cells.
     """
-    lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=sha256(cells))
-    labels = read_csv(cells).set_index("id")["label"].reindex(ids).to_numpy()
-    rows = _sample(labels, limits["patches"], seed)
-    seen = provenance(patch_store, PATCHES)["seen"]
-    policy = view.split("-")[0]
-    embedder = make_embedder(card, model, side=seen, view=f"{policy}-{FULL}", cells=[cells], **how)
-    if not np.array_equal(read_ids(patch_store), ids):
-        raise StoreError(f"{store} and {patch_store} differ in their cells. Delete {store}.")
+    store, digest = files.embeddings, sha256(files.cells)
+    lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=digest)
+    labels = read_csv(files.cells).set_index("id")["label"].reindex(ids).to_numpy()
+    rows = _sample(labels, limits["patches"])
+    side = provenance(files.patches, PATCHES)["seen"]
+    fp32 = f"{view.split('-')[0]}-{FULL}"
+    embedder = make_embedder(card, model, side=side, view=fp32, cells=[files.cells], **how)
+    if not np.array_equal(read_ids(files.patches), ids):
+        raise StoreError(f"{store} and {files.patches} differ in their cells. Delete {store}.")
     pieces = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
     bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {BATCH} patches", mininterval=5)
-    full = np.concatenate([embedder.embed(read_rows(patch_store, "patch", piece)) for piece in bar])
+    patches = (read_rows(files.patches, "patch", piece) for piece in bar)
+    full = np.concatenate([embedder.embed(one) for one in patches])
     report = measure_precision_loss(full, lower[rows], labels[rows], limits)
     _check_limits(report, store, view)
     return report
 
 
-def _sample(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
+def _sample(labels: np.ndarray, size: int) -> np.ndarray:
     """Draw rows, sorted, up to `size // 2` of either class."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(SEED)
     by_class = [rng.permutation(np.flatnonzero(labels == label)) for label in (0, 1)]
     return np.sort(np.concatenate([rows[: size // 2] for rows in by_class]))
 
