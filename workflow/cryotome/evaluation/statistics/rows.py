@@ -87,8 +87,10 @@ class Rows:
     @cached_property
     def bootstrap(self) -> dict[str, np.ndarray]:
         """Row to its AUROC in each draw of slides, (draws,)."""
-        how = {"slides": self.slides, "draws": self.draw_count}
-        return {row: self.scores.bootstrap(row, **how) for row in self.scores.rows}
+        slides, draws = self.slides, self.draw_count
+        return {
+            row: self.scores.bootstrap(row, slides=slides, draws=draws) for row in self.scores.rows
+        }
 
 
 def load_rows(

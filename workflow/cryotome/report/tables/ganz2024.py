@@ -32,8 +32,8 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
         part = part[part["metric"] == metric]
         parts.append(part.assign(dataset=dataset, scheme=scheme, **named))
     scores = pd.concat(parts, ignore_index=True)
-    scheme = scores["scheme"].str  # some have the fraction 1.0 only
-    whole = scheme.startswith(("from_", "except_")) | scheme.endswith(MATCHED)
+    names = scores["scheme"].str  # some have the fraction 1.0 only
+    whole = names.startswith(("from_", "except_")) | names.endswith(MATCHED)
     mine = (scores["fraction"].isin(about["fractions"]) | whole) & scores["fold"].isin(
         about["folds"]
     )
