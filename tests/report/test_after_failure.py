@@ -20,12 +20,12 @@ from cryotome.report.after_failure import (
     write_partial_roth_tables,
 )
 from cryotome.runtime.failures import RUN, record_failure
-from cryotome.study.study import Study
+from cryotome.study.checks import checked_study
 
 
 def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path, monkeypatch):
     monkeypatch.setenv(RUN, "this")
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     logs, log = tmp_path / "logs", tmp_path / "logs" / "embed" / "a.log"
     log.parent.mkdir(parents=True)
     keys = {"dataset": "demo_rois", "view": "paper-fp32", "model": "vit_tiny_random"}
@@ -48,7 +48,7 @@ def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path
 
 
 def test_a_partial_table_is_renewed_where_there_is_one_and_never_made_by_a_good_run(tmp_path):
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     published = ROOT / "config" / "published" / "ganz2024_table2.csv"
     inputs = SimpleNamespace(cells=[], predictions=[], published=str(published))
     assert refresh_partial_tables(study, inputs, tmp_path / "logs") is None
@@ -60,7 +60,7 @@ def test_a_partial_table_is_renewed_where_there_is_one_and_never_made_by_a_good_
 
 
 def test_failures_of_earlier_runs_are_not_listed(tmp_path):
-    study = Study(read_yaml(CONFIG / "amibr.yaml") | {"schemes": ["random"]}, CONFIG)
+    study = checked_study(read_yaml(CONFIG / "amibr.yaml") | {"schemes": ["random"]}, CONFIG)
     log = tmp_path / "embed" / "a.failed.json"
     log.parent.mkdir()
     log.write_text(
@@ -82,7 +82,7 @@ def test_failures_of_earlier_runs_are_not_listed(tmp_path):
 
 def test_a_download_that_failed_says_nothing_of_table_2(tmp_path, monkeypatch):
     monkeypatch.setenv(RUN, "this")
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     log = tmp_path / "logs" / "download" / "mine.log"
     log.parent.mkdir(parents=True)
     with pytest.raises(WeightsError), record_failure(log, "download", {"record": "mine"}):
@@ -139,7 +139,7 @@ def test_the_page_of_an_unfinished_study_goes_once_a_later_one_is_finished(tmp_p
 
 
 def test_a_run_that_fails_leaves_both_tables_and_says_so(tmp_path):
-    said, demo = [], Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    said, demo = [], checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     scored = {"slides": [], "patches": []}
     write_partial_roth_tables(demo, scored, tmp_path / "logs", say=said.append)
     table = pd.read_csv(tmp_path / "studies" / "demo" / "colorectal" / "table1_partial.csv")
@@ -147,6 +147,6 @@ def test_a_run_that_fails_leaves_both_tables_and_says_so(tmp_path):
     assert len(table) == 3
     assert "table1_partial.csv holds what there is of Table 1 of Roth et al. 2024" in said[0]
     assert "table2_partial.csv holds what there is of Table 2 of Roth et al. 2024" in said[1]
-    ganz = Study(read_yaml(CONFIG / "ganz2024.yaml"), CONFIG)
+    ganz = checked_study(read_yaml(CONFIG / "ganz2024.yaml"), CONFIG)
     write_partial_roth_tables(ganz, scored, tmp_path / "logs", say=said.append)
     assert len(said) == 2

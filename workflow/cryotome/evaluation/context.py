@@ -11,6 +11,7 @@ from cryotome.data.images import find_image, microns_per_pixel, open_image
 from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, difference_interval
 from cryotome.evaluation.statistics.paired_scores import Setting
 from cryotome.evaluation.statistics.rows import Rows
+from cryotome.study.schemes import Scheme
 
 COLUMNS = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "head"]
 COLUMNS += ["scheme", "fraction", "where", "auroc", "low", "high", "n"]
@@ -49,10 +50,12 @@ def crop_extent(scheme: str, tested: str) -> str:
     >>> crop_extent("from_lung", "out"), crop_extent("random", "domains")
     ('', '')
     """
-    if scheme.startswith("except_"):
-        return "out" if "*" in scheme else ""
-    one_domain = scheme.startswith("from_") and "*" not in scheme
-    return "" if one_domain or tested == "domains" else tested
+    named = Scheme.parse(scheme)
+    if named != named.every:  # one domain of several
+        return ""
+    if not named.is_pooled and not named.is_cross_domain:
+        return "out"
+    return "" if tested == "domains" else tested
 
 
 def context_table(

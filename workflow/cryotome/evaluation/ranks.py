@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from cryotome.core.cards import Card
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 
 MIN_BLOCKS = 5  # training domains; fewer give no critical difference
 FIT_NOTES = [
@@ -32,8 +32,10 @@ def read_fit_notes(predictions: list[Path]) -> pd.DataFrame:
     lines = []
     for path in predictions:
         notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        place = (path.parts[-7], path_field(path, "model"), path_field(path, "head"))
-        lines.append((*place, *(notes.get(name, np.nan) for name in FIT_NOTES)))
+        run = RunPath.of(path)
+        lines.append(
+            (run.dataset, run.model, run.head, *(notes.get(name, np.nan) for name in FIT_NOTES))
+        )
     table = pd.DataFrame(lines, columns=["dataset", "model", "head", *FIT_NOTES])
     table = table.astype(dict.fromkeys(FIT_NOTES, float))
     how = {"feature_sd": "median", "effective_c": "median", "zero": "mean"}

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
+from cryotome.study.schemes import Scheme
 
 ROI_MM2 = 2.0  # of a MIDOG region, by definition
 MIN_WHOLE_FRACTION = 0.5  # of a domain's test cells, to lie in wholly tested regions
@@ -127,6 +128,4 @@ def pooled_schemes(scheme: str) -> list[str]:
     >>> pooled_schemes("except_lung_matched")
     ['except_lung_matched', 'except_*_matched']
     """
-    prefix = next((one for one in ("from_", "except_") if scheme.startswith(one)), "")
-    end = "_matched" if scheme.endswith("_matched") else ""
-    return [scheme, f"{prefix}*{end}"] if prefix else [scheme]
+    return list(dict.fromkeys([scheme, str(Scheme.parse(scheme).every)]))

@@ -12,7 +12,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import path_field, sha256
+from cryotome.core.files import RunPath, sha256
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.splits.cells import drop_audited
@@ -105,8 +105,8 @@ def read_dataset(
     used = join_regions(drop_audited(load_cells(cells), read_csv(audit)), areas)
     folds = {}
     for path in splits:
-        scheme, number = path.parts[-3], int(path_field(path, "fold"))
-        folds[scheme, number] = read_fold(scheme, number, used, read_csv(path))
+        run = RunPath.of(path)
+        folds[run.scheme, run.fold] = read_fold(run.scheme, run.fold, used, read_csv(path))
     return DatasetCells(used, sha256(cells), folds)
 
 
@@ -122,7 +122,8 @@ def read_scored_fold(path: Path, dataset: DatasetCells) -> ScoredFold:
     place = pd.Index(dataset.cells["id"]).get_indexer(table["id"])
     if (place < 0).any():
         raise StoreError(f"{path} scores cells that the audit left out. Delete it and rerun.")
-    fold = dataset.folds[path.parts[-6], int(path_field(path, "fold"))]
+    run = RunPath.of(path)
+    fold = dataset.folds[run.scheme, run.fold]
     cells = dataset.cells.iloc[place].assign(score=table["score"].to_numpy())
     home = cells["domain"].isin(fold.trained)
     cells = cells.assign(where=np.where(home, "in", "out"), whole=fold.whole[place])
@@ -212,8 +213,8 @@ def summarise_rows(
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in COLUMNS}
     by_row: dict[tuple[str, str, str], list[Path]] = {}
     for path in predictions:
-        row = (path.parts[-7], path_field(path, "model"), path_field(path, "head"))
-        by_row.setdefault(row, []).append(path)
+        run = RunPath.of(path)
+        by_row.setdefault((run.dataset, run.model, run.head), []).append(path)
     for dataset, cells in datasets.items():
         for model, head in about["order"]:
             paths = by_row.get((dataset, model, head), [])
@@ -231,11 +232,8 @@ def summarise_rows(
 
 def _fractions(paths: list[Path]) -> dict[str, str]:
     """Return scheme, and pooled scheme, to the fraction of its predictions."""
-    return {
-        name: path_field(path, "fraction")
-        for path in paths
-        for name in pooled_schemes(path.parts[-6])
-    }
+    runs = [RunPath.of(path) for path in paths]
+    return {name: run.fraction for run in runs for name in pooled_schemes(run.scheme)}
 
 
 def _concatenate(tables: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.errors import StoreError
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 from cryotome.core.metrics import auroc
 from cryotome.evaluation.statistics.clustered_auroc import Influence, effective_number, influence
 from cryotome.evaluation.statistics.slide_pairs import (
@@ -24,6 +24,7 @@ from cryotome.evaluation.statistics.slide_pairs import (
     resample_slides_in_chunks,
 )
 from cryotome.learners.predictions import read_predictions
+from cryotome.study.schemes import Scheme
 
 Setting = tuple[str, str, str, str]  # dataset, scheme, fraction, tested
 CELL_COLUMNS = ["id", "slide", "label"]
@@ -128,16 +129,14 @@ def _split_into_parts(
     scheme: str, table: pd.DataFrame, many_domains: bool
 ) -> list[tuple[str, str, pd.DataFrame]]:
     """Return (scheme, tested, cells) of each part that a file of predictions belongs to."""
-    by_domain = list(table.groupby("domain"))
-    if scheme.startswith("from_"):
-        home = scheme.removeprefix("from_")
-        parts = [("in" if domain == home else "out", part) for domain, part in by_domain]
-        return [(name, *part) for name in (scheme, "from_*") for part in parts]
-    if scheme.startswith("except_"):
-        every = "except_*_matched" if scheme.endswith("_matched") else "except_*"
-        return [(name, "domains", table) for name in (scheme, every)]
-    within = [(scheme, "domains", part) for _, part in by_domain] if many_domains else []
-    return [(scheme, "all", table), *within]
+    by_domain, named = list(table.groupby("domain")), Scheme.parse(scheme)
+    if named.is_pooled:
+        within = [(scheme, "domains", part) for _, part in by_domain] if many_domains else []
+        return [(scheme, "all", table), *within]
+    parts = [("domains", table)]
+    if named.is_cross_domain:
+        parts = [(named.relation(str(domain)), part) for domain, part in by_domain]
+    return [(name, *part) for name in (scheme, str(named.every)) for part in parts]
 
 
 class _Collector:
@@ -150,23 +149,21 @@ class _Collector:
 
     def add(self, path: Path, cells: pd.DataFrame) -> None:
         """Add one file of predictions; `cells` is the dataset's, indexed by id."""
-        dataset, scheme = path.parts[-7:-5]
+        run = RunPath.of(path)
         table = read_predictions(path)
         table = table[table["role"] == "test"].join(cells[["slide", "domain"]], on="id")
-        row = f"{path_field(path, 'model')} + {path_field(path, 'head')}"
-        fold, fraction = int(path_field(path, "fold")), path_field(path, "fraction")
         n_train = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["n_train"]
         many = cells["domain"].nunique() > 1
-        for name, tested, part in _split_into_parts(scheme, table, many):
-            setting = (dataset, name, fraction, tested)
-            self._training_cells.setdefault((setting, row), []).append(n_train)
+        for name, tested, part in _split_into_parts(run.scheme, table, many):
+            setting = (run.dataset, name, run.fraction, tested)
+            self._training_cells.setdefault((setting, run.row), []).append(n_train)
             domain = "" if tested == "all" else part["domain"].iloc[0]
-            shared = self._shared_part(setting, (scheme, fold, domain), part)
+            shared = self._shared_part(setting, (run.scheme, run.fold, domain), part)
             if not np.array_equal(shared["id"], part["id"]):
                 raise StoreError(
                     f"{path} was not scored on the cells of the other rows. Delete it and rerun."
                 )
-            shared[row] = part["score"].to_numpy()
+            shared[run.row] = part["score"].to_numpy()
 
     def _shared_part(
         self, setting: Setting, place: tuple[str, int, str], part: pd.DataFrame
@@ -222,5 +219,5 @@ def load_paired_scores(
     """
     collector = _Collector()
     for path in predictions:
-        collector.add(path, cells[path.parts[-7]])
+        collector.add(path, cells[RunPath.of(path).dataset])
     return collector.finish()

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import path_field, sha256
+from cryotome.core.files import RunPath, sha256
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.published import compare_with_published
 from cryotome.evaluation.scores import measure_auroc, score_folds
@@ -16,7 +17,8 @@ from cryotome.learners.predictions import read_predictions, split_of
 from cryotome.report.tables.ganz2024 import KEYS, domain_relation, join_published, table2
 from cryotome.report.tables.roth2024 import read_summaries, table_of_rows
 from cryotome.runtime.failures import Failure
-from cryotome.study.study import LAST
+from cryotome.study.row import LAST
+from cryotome.study.schemes import Scheme
 
 COLUMNS = [*KEYS, "scheme", "train_domain", "test_domain", "fold", "value"]
 # rules on the way to the predictions of Table 2 of Ganz et al. 2024, and to the scores of patches
@@ -47,10 +49,8 @@ def _reasons(failed: Iterable[Failure]) -> list[str]:
 
 def _wildcards(path: Path) -> dict[str, str]:
     """Return the wildcards of the jobs on the way to a file of predictions."""
-    dataset, scheme = path.parts[-7:-5]
-    named = {name: path_field(path, name) for name in ("view", "model", "head", "fraction", "fold")}
-    named["head"] = named["head"].removesuffix(LAST)
-    return {"dataset": dataset, "scheme": scheme, **named}
+    keys = {name: str(value) for name, value in asdict(RunPath.of(path)).items()}
+    return keys | {"head": keys["head"].removesuffix(LAST)}
 
 
 def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
@@ -65,7 +65,7 @@ def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
         if notes["cells_sha256"] != cells_sha256 or not same_split:
             stale = f"{path} was made from other cells or another split: run the study again"
     # a record is kept until its job succeeds, so files made from that job's output are older
-    reasons = _reasons(f for f in failed if f.rule in RULES["predictions"] and f.explains(keys))
+    reasons = _reasons(f for f in failed if f.rule in RULES["predictions"] and f.matches(keys))
     if made and not reasons:
         return stale
     return "; ".join(reasons) or f"not run yet: snakemake --cores 8 {path}"
@@ -97,7 +97,7 @@ def available_values(
     parts = [pd.DataFrame(columns=COLUMNS)]
     why: dict[RowKey, list[str]] = {}
     for path in predictions:
-        keys = _wildcards(path) | {"head": path_field(path, "head")}
+        keys = _wildcards(path) | {"head": RunPath.of(path).head}
         missing = _why_unusable(path, hashes.get(keys["dataset"], ""), failed)
         if not missing:
             try:
@@ -112,7 +112,7 @@ def available_values(
 
 def _score(path: Path, keys: dict[str, str], cells: pd.DataFrame) -> pd.DataFrame:
     fold = {(keys["fraction"], int(keys["fold"])): read_predictions(path)}
-    home = keys["scheme"].removeprefix("from_")
+    home = Scheme.parse(keys["scheme"]).domain
     scored = score_folds(fold, cells, train_domain=home, measure=measure_auroc)
     names = {name: value for name, value in keys.items() if name not in ("fraction", "fold")}
     return scored.assign(**names)
