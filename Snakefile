@@ -77,11 +77,11 @@ onsuccess:
 
 
 onerror:
-    from cryotome.report.tables.partial_roth2024 import write_partials
     from cryotome.report.after_failure import (
-        report_failed_jobs,
         report_excluded_images,
+        report_failed_jobs,
         report_odd_slides,
+        write_partial_roth_tables,
     )
     from cryotome.cli.page import write_partial_page
 
@@ -92,7 +92,7 @@ onerror:
         run=os.environ[RUN],
         say=logger.error,
     )
-    write_partials(STUDY, ROTH_SCORES, LOGS, say=logger.error)
+    write_partial_roth_tables(STUDY, ROTH_SCORES, LOGS, say=logger.error)
     write_partial_page(STUDY, LOGS.parent, say=logger.error)
     report_excluded_images(STUDY, LOGS.parent, say=logger.warning)
     report_odd_slides(STUDY, LOGS.parent, say=logger.warning)

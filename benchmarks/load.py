@@ -49,7 +49,7 @@ def compare(count: int) -> None:
     """Intervals and the comparison of two rows over five folds that share the cells."""
     from cryotome.evaluation.statistics.comparisons import comparisons, intervals
     from cryotome.evaluation.statistics.paired_scores import PairedScores
-    from cryotome.evaluation.statistics.rows import read_blocks
+    from cryotome.evaluation.statistics.rows import prepare_rows
 
     cells = _cells(count)
     cells["other"] = cells["score"].sample(frac=1, random_state=0).to_numpy()
@@ -57,12 +57,12 @@ def compare(count: int) -> None:
     cells = cells.drop(columns="domain").rename(columns=names)
     folds = np.array_split(np.random.default_rng(1).permutation(count), FOLDS)
     parts = [cells.iloc[fold].reset_index(drop=True) for fold in folds]
-    block = PairedScores(
+    scores = PairedScores(
         parts, list(range(FOLDS)), dict.fromkeys(names.values(), 1000.0), {"random"}
     )
     about = {"draws": DRAWS, "alpha": 0.05, "margin": 0.02}
     calibration = pd.read_csv(ROOT / "config" / "calibration.csv")
-    rows = read_blocks({("d", "random", "1.0", "all"): block}, about, calibration)
+    rows = prepare_rows({("d", "random", "1.0", "all"): scores}, about, calibration)
     intervals(rows, 0.05)
     comparisons(rows, "a + b", about)
 
@@ -134,13 +134,13 @@ def logreg(count: int) -> None:
 
 def clinic(count: int) -> None:
     """Operating points and calibration of one row, one fold, all slides drawn again."""
-    from cryotome.evaluation.clinical.calibration import calibrate
-    from cryotome.evaluation.clinical.operating_points import Half, operating_points
+    from cryotome.evaluation.clinical.calibration import summarise_calibration
+    from cryotome.evaluation.clinical.operating_points import FoldCells, operating_points
 
     cells = _cells(count).assign(mm2=1e-3)
     cells["slide"] = cells["slide"].astype("category")
-    operating_points([Half(cells, cells.head(1000))])
-    calibrate([cells], DRAWS)
+    operating_points([FoldCells(cells, cells.head(1000))])
+    summarise_calibration([cells], DRAWS)
 
 
 ROWS = [("a", "h"), ("b", "h"), ("c", "h")]

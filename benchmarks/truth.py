@@ -13,7 +13,7 @@ from cryotome.core.cards import without_notes
 from cryotome.data.splits.cells import indices_of
 from cryotome.evaluation.leakage_ladder import measure_ladder, read_leaks
 from cryotome.evaluation.statistics.paired_scores import load_paired_scores
-from cryotome.evaluation.statistics.rows import read_blocks
+from cryotome.evaluation.statistics.rows import prepare_rows
 from cryotome.learners.predictions import write_predictions
 from cryotome.learners.probes.fold_batches import FoldRows
 from cryotome.learners.probes.probe import fit_and_score_folds
@@ -47,8 +47,8 @@ def ask_world(report: Report, of: Dataset, world: str, width: int, seed: int) ->
                 path, roles.assign(label=y[fold.scored]), scores, split=drawn, notes=notes
             )
         files += made
-    blocks = load_paired_scores(files, {of.name: of.cells.set_index("id")})
-    known = read_blocks(blocks, report.rows["statistics"], pd.read_csv(report.calibration))
+    settings = load_paired_scores(files, {of.name: of.cells.set_index("id")})
+    known = prepare_rows(settings, report.rows["statistics"], pd.read_csv(report.calibration))
     leaks = read_leaks([path.with_suffix(".leakage.csv") for path in paths])
     told = measure_ladder(known, leaks, report.rows)
     return told[told["rung"] != "random_matched"].assign(world=world, seed=seed)

@@ -12,7 +12,7 @@ from conftest import CONFIG, ROOT
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.files import RunPath
-from cryotome.report.after_failure import write_partial
+from cryotome.report.after_failure import write_partial_table2
 from cryotome.study.checks import checked_study
 from cryotome.study.facts import table_facts
 
@@ -72,7 +72,7 @@ def test_the_partial_table_of_a_whole_study_is_its_table2(tmp_path):
     listed = {(row.model, row.head) for row in study.rows}
     made = sorted((results / "predictions" / "demo_rois").glob("from_*/*/*/*/*/fold=*.csv"))
     predictions = [p for p in made if (RunPath.of(p).model, RunPath.of(p).head) in listed]
-    write_partial(
+    write_partial_table2(
         [results / "cells" / "demo_rois.csv"],
         predictions,
         CONFIG / "published" / "ganz2024_table2.csv",

@@ -8,7 +8,7 @@ OUTPUT    results/studies/{study}/atlas/{dataset}/     tables, image sheets, Geo
           results/studies/{study}/counts.csv, agreement.csv, bland_altman.*
 """
 
-from cryotome.evaluation.clinical.regions import areas_of
+from cryotome.evaluation.clinical.regions import region_areas
 
 CLINICAL = "Clinical summary"  # a section of Snakemake's report
 
@@ -100,6 +100,6 @@ rule clinical_summary:
         **LARGE_JOB,
     params:
         **ROWS,
-        areas=lambda w: json.dumps({name: areas_of(STUDY.dataset(name)) for name in STUDY.datasets}),
+        areas=lambda w: json.dumps({name: region_areas(STUDY.dataset(name)) for name in STUDY.datasets}),
     script:
         "../scripts/clinical_summary.py"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.core.tables import save_csv
-from cryotome.evaluation.precision_check import check_parity
+from cryotome.evaluation.precision_check import StoreFiles, check_precision
 from cryotome.runtime.job import run_script
 
 
@@ -11,10 +11,8 @@ def main(
     patches: Path, cells: Path, embeddings: Path, report: Path, card: dict, model: str, view: str,
     limits: dict, batches: Path, weights_dir: Path, device: str, threads: int,
 ) -> None:  # fmt: skip
-    found = check_parity(
-        embeddings,
-        patches,
-        cells,
+    found = check_precision(
+        StoreFiles(embeddings, patches, cells),
         card,
         model=model,
         view=view,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
-from cryotome.evaluation.context import context_table, resolution
-from cryotome.evaluation.statistics.rows import load_blocks
+from cryotome.evaluation.context import context_table, patch_resolution
+from cryotome.evaluation.statistics.rows import load_rows
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.context import draw_context
 from cryotome.runtime.job import run_script
@@ -20,11 +20,11 @@ def main(
     tables = {sweep["crops"][path.stem][0]: load_cells(path) for path in cells}
     bases = {name: (card, folder_of(card, data_root)) for name, card in sweep["bases"].items()}
     um = {
-        name: resolution(tables[name], folder / card["images"], card)
+        name: patch_resolution(tables[name], folder / card["images"], card)
         for name, (card, folder) in bases.items()
     }
-    blocks = load_blocks(cells, predictions, calibration, rows)
-    result = noted(context_table(blocks, sweep, um, rows["statistics"]["alpha"]), rows)
+    settings = load_rows(cells, predictions, calibration, rows)
+    result = noted(context_table(settings, sweep, um, rows["statistics"]["alpha"]), rows)
     result.insert(0, "study", study)
     synthetic = result["dataset"].isin(rows["synthetic"])
     save_csv(result.assign(synthetic=synthetic), table)

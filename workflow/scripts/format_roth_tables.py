@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv
-from cryotome.report.tables.roth2024 import sentence_summary, slides_of_cohorts
+from cryotome.report.tables.roth2024 import markdown_tables, slides_of_cohorts
 from cryotome.runtime.job import run_script
 
 
@@ -18,7 +18,7 @@ def main(
 ) -> None:
     one, two = (read_csv(paths[0]) if paths else None for paths in (slides, patches))
     with atomic_write(markdown) as beside:
-        text = sentence_summary(one, two, read_csv(sizes), about, slides_of_cohorts(tiles, about))
+        text = markdown_tables(one, two, read_csv(sizes), about, slides_of_cohorts(tiles, about))
         beside.write_text(text, encoding="utf-8")
 
 

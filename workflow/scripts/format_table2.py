@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv
-from cryotome.report.tables.markup import caption, format_value, to_latex, to_markdown
+from cryotome.report.tables.markup import table2_caption, table2_cells, to_latex, to_markdown
 from cryotome.runtime.job import run_script
 
 
@@ -18,7 +18,7 @@ def main(
     study: str,
 ) -> None:
     result, measured, said = (read_csv(path) for path in (table, intervals, verdicts))
-    cells, text = format_value(result, rows["labels"], measured, said), caption(study, rows)
+    cells, text = table2_cells(result, rows["labels"], measured, said), table2_caption(study, rows)
     with atomic_write(markdown) as beside:
         beside.write_text(to_markdown(cells, text), encoding="utf-8")
     with atomic_write(latex) as beside:

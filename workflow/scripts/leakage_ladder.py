@@ -4,11 +4,11 @@ from pathlib import Path
 
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import save_csv
-from cryotome.evaluation.leakage_ladder import markdown_table, measure_ladder, read_leaks
-from cryotome.evaluation.statistics.rows import load_blocks
+from cryotome.evaluation.leakage_ladder import measure_ladder, read_leaks
+from cryotome.evaluation.statistics.rows import load_rows
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_ladder
-from cryotome.report.tables.markup import ladder_caption, to_markdown
+from cryotome.report.tables.markup import ladder_caption, ladder_cells, to_markdown
 from cryotome.runtime.job import run_script
 
 
@@ -24,12 +24,12 @@ def main(
     rows: dict,
     study: str,
 ) -> None:
-    blocks = load_blocks(cells, predictions, calibration, rows)
-    result = measure_ladder(blocks, read_leaks(leaks), rows)
+    settings = load_rows(cells, predictions, calibration, rows)
+    result = measure_ladder(settings, read_leaks(leaks), rows)
     synthetic = result["dataset"].isin(rows["synthetic"])
     save_csv(result.assign(study=study, synthetic=synthetic), table)
     with atomic_write(markdown) as beside:
-        text = to_markdown(markdown_table(result, rows["labels"]), ladder_caption(study, rows))
+        text = to_markdown(ladder_cells(result, rows["labels"]), ladder_caption(study, rows))
         beside.write_text(text, encoding="utf-8")
     save_figure(draw_ladder(result, rows), pdf, png)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.core.tables import read_csv, save_csv
-from cryotome.evaluation.ranks import ranks, values_by_block
+from cryotome.evaluation.ranks import mean_ranks, values_by_block
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_ranks
 from cryotome.runtime.job import run_script
@@ -11,7 +11,7 @@ from cryotome.runtime.job import run_script
 
 def main(intervals: Path, table: Path, pdf: Path, png: Path, rows: dict, study: str) -> None:
     measured = read_csv(intervals)
-    result = ranks(measured, list(rows["labels"]))
+    result = mean_ranks(measured, list(rows["labels"]))
     synthetic = bool(rows["notice"])  # a rank is over all datasets
     save_csv(result.assign(study=study, synthetic=synthetic), table)
     values = {tested: values_by_block(measured, tested) for tested in result["tested"].unique()}

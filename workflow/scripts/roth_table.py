@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from cryotome.core.tables import save_csv
-from cryotome.evaluation.published import read_published
-from cryotome.report.tables.roth2024 import judged, read_summaries, table_of_rows
+from cryotome.evaluation.published import compare_with_published, read_published
+from cryotome.report.tables.roth2024 import read_summaries, table_of_rows
 from cryotome.runtime.job import run_script
 
 
 def main(scores: list[Path], published: list[Path], table: Path, about: dict, kind: str) -> None:
     measured = read_summaries(scores)
-    verdicts = judged(measured, read_published(published), about)
+    verdicts = compare_with_published(read_published(published), measured, about)
     save_csv(table_of_rows(measured, verdicts, kind, about), table)
 
 

@@ -7,7 +7,7 @@ from tests.evaluation.test_leakage_ladder import made
 from tests.evaluation.test_ranks import ABOUT as ORDERED
 from tests.evaluation.test_ranks import TURNED, measured
 
-from cryotome.evaluation.ranks import rank_models, ranks, values_by_block
+from cryotome.evaluation.ranks import mean_ranks, rank_models, values_by_block
 from cryotome.evaluation.statistics.comparisons import intervals
 from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
 from cryotome.report.figures.statistics import (
@@ -76,7 +76,7 @@ def test_ranks_of_models_that_score_alike_do_not_overlap():
 def test_a_critical_difference_needs_five_domains(domains, drawn):
     table = measured(domains)
     values = {tested: values_by_block(table, tested) for tested in ("in", "out")}
-    figure = draw_ranks(ranks(table, ["good", "fair", "bad"]), values, ABOUT)
+    figure = draw_ranks(mean_ranks(table, ["good", "fair", "bad"]), values, ABOUT)
     assert ("a critical difference needs 5" in words(figure)) is not drawn
     assert "FAIR" in words(figure)
 
