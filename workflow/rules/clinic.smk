@@ -18,7 +18,7 @@ rule for_pathologist:
             "cryotome/evaluation/clinical/mitotic_counts",
             "cryotome/evaluation/clinical/operating_points",
             "cryotome/evaluation/clinical/regions",
-            "cryotome/report/figures/ganz2024",
+            "cryotome/report/figures/charts",
             "cryotome/evaluation/scores",
             "cryotome/evaluation/statistics/slide_pairs",
             "cryotome/data/splits/cells",

@@ -17,7 +17,7 @@ rule context:
             "cryotome/evaluation/statistics/paired_scores",
             "cryotome/evaluation/statistics/slide_pairs",
             "cryotome/evaluation/scores",
-            "cryotome/report/figures/ganz2024",
+            "cryotome/report/figures/charts",
             "cryotome/study/variants",
         ),
         lambda w: [

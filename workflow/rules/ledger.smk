@@ -17,7 +17,7 @@ rule tally:
             "scripts/tally",
             "cryotome/report/tables/costs",
             "cryotome/report/figures/costs",
-            "cryotome/report/figures/ganz2024",
+            "cryotome/report/figures/charts",
         ),
         # what is told of is done when this runs: intervals need the predictions of all schemes
         of_rows("patches") + of_rows("slides"),

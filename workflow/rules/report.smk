@@ -221,7 +221,7 @@ rule judge:
 rule learning:
     """Draw learning curves with their intervals, and where the reference equals a row."""
     input:
-        library("scripts/learning", "cryotome/report/figures/statistics", "cryotome/report/figures/ganz2024"),
+        library("scripts/learning", "cryotome/report/figures/statistics", "cryotome/report/figures/charts"),
         intervals="results/studies/{study}/intervals.csv",
         curves="results/studies/{study}/learning.csv",
         crossed="results/studies/{study}/crossings.csv",
@@ -249,7 +249,7 @@ rule ranks:
     """Rank the rows over training domains; draw a critical difference where there are five."""
     input:
         library(
-            "scripts/ranks", "cryotome/report/figures/statistics", "cryotome/evaluation/ranks", "cryotome/report/figures/ganz2024"
+            "scripts/ranks", "cryotome/report/figures/statistics", "cryotome/evaluation/ranks", "cryotome/report/figures/charts"
         ),
         intervals="results/studies/{study}/intervals.csv",
     output:
@@ -274,7 +274,7 @@ rule orders:
     """Rank the models of Table 2 under each head, and say how strong its penalty was."""
     input:
         library(
-            "scripts/orders", "cryotome/report/figures/statistics", "cryotome/evaluation/ranks", "cryotome/report/figures/ganz2024"
+            "scripts/orders", "cryotome/report/figures/statistics", "cryotome/evaluation/ranks", "cryotome/report/figures/charts"
         ),
         table2="results/studies/{study}/table2.csv",
         predictions=studied(
@@ -310,7 +310,7 @@ rule price_ladder:
             "cryotome/evaluation/statistics/clustered_auroc",
             "cryotome/evaluation/statistics/paired_scores",
             "cryotome/evaluation/statistics/slide_pairs",
-            "cryotome/report/figures/ganz2024",
+            "cryotome/report/figures/charts",
             "cryotome/evaluation/scores",
         ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
@@ -353,7 +353,7 @@ rule price_ladder:
 rule figure1:
     """Draw AUROC against the training fraction."""
     input:
-        library("scripts/figure1", "cryotome/report/figures/ganz2024", "cryotome/report/tables/ganz2024"),
+        library("scripts/figure1", "cryotome/report/figures/ganz2024", "cryotome/report/figures/canvas", "cryotome/report/figures/charts", "cryotome/report/tables/ganz2024"),
         scores=studied(
             STUDY.pooled,
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
@@ -380,7 +380,7 @@ rule figure1:
 rule figure2:
     """Draw the matrices of training domain against test domain."""
     input:
-        library("scripts/figure2", "cryotome/report/figures/ganz2024", "cryotome/report/tables/ganz2024"),
+        library("scripts/figure2", "cryotome/report/figures/ganz2024", "cryotome/report/figures/canvas", "cryotome/report/figures/charts", "cryotome/report/tables/ganz2024"),
         scores=studied(
             STUDY.crossing,
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.context import context_table, resolution
 from cryotome.evaluation.statistics.rows import load_blocks
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.context import draw_context
 from cryotome.runtime.job import run_script
 from cryotome.study.site import folder_of
@@ -38,7 +38,7 @@ def main(
     with atomic_write(table) as beside:
         synthetic = result["dataset"].isin(rows["synthetic"])
         write_csv(result.assign(synthetic=synthetic), beside)
-    save_figure(draw_context(result, sweep, rows), pdf, png)
+    save_chart(draw_context(result, sweep, rows), pdf, png)
 
 
 if __name__ == "__main__":

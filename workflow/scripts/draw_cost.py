@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
+from cryotome.core.charts import save_chart
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.roth2024 import (
     cumulative_hours,
     draw_figure1,
@@ -36,7 +36,7 @@ def main(
     result = figure1_data(tables, spent, hours, about)
     with atomic_write(table) as beside:
         write_csv(result.assign(study=about["study"]), beside)
-    save_figure(draw_figure1(result, about), pdf, png)
+    save_chart(draw_figure1(result, about), pdf, png)
 
 
 if __name__ == "__main__":

@@ -3,10 +3,10 @@
 import sys
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
 from cryotome.runtime.job import run_script
 from cryotome.study.statistical_unit import noted
@@ -37,8 +37,8 @@ def main(
         table.insert(0, "study", study)
         with atomic_write(path) as beside:
             write_csv(table, beside, float_format="%.10g")
-    save_figure(draw_reliability(found, rows), *reliability)
-    save_figure(draw_bland_altman(found, rows), *bland_altman)
+    save_chart(draw_reliability(found, rows), *reliability)
+    save_chart(draw_bland_altman(found, rows), *bland_altman)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.evaluation.ranks import rank_models, read_notes
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_orders
 from cryotome.runtime.job import run_script
 
@@ -17,7 +17,7 @@ def main(
     with atomic_write(table) as beside:
         synthetic = result["dataset"].isin(rows["synthetic"])
         write_csv(result.assign(synthetic=synthetic), beside)
-    save_figure(draw_orders(result, rows), pdf, png)
+    save_chart(draw_orders(result, rows), pdf, png)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import read_csv, write_csv
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.costs import draw_costs
 from cryotome.report.tables.costs import JOBS, costs, read_jobs, with_auroc
 from cryotome.runtime.job import run_script
@@ -37,7 +37,7 @@ def main(
         result.insert(0, "study", study)
         with atomic_write(path) as beside:
             write_csv(result, beside)
-    save_figure(draw_costs(table, rows), pdf, png)
+    save_chart(draw_costs(table, rows), pdf, png)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, StoreError
 from cryotome.data.images import find_image, microns_per_pixel, open_image
