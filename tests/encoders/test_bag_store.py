@@ -137,7 +137,7 @@ def kill(cohort, folder):
 def test_what_a_kill_left_is_gone_on_with(cohort, tmp_path, capsys):
     kill(cohort, tmp_path)
     again = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32").features
-    assert re.search(r"partial: going on after 8 of \d\d rows", capsys.readouterr().err)
+    assert re.search(r"partial: resuming after 8 of \d\d rows", capsys.readouterr().err)
     whole = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32").features
     assert (again == whole).all()
 
@@ -156,14 +156,14 @@ KILLED = """
 import os, signal, sys
 sys.path[:0] = ["workflow", "tests"]
 import cryotome.encoders.bag_store, test_bags
-from cryotome.runtime.resume import Growing
+from cryotome.runtime.resume import ResumableStore
 from pathlib import Path
-put = Growing.put
+put = ResumableStore.put
 def killed(self, first, values):
     put(self, first, values)
     if first == 4:
         os.kill(os.getpid(), signal.SIGKILL)
-Growing.put = killed
+ResumableStore.put = killed
 cryotome.encoders.bag_store.BLOCK = 4
 test_bags.embed(Path(sys.argv[2]), Path(sys.argv[1]))
 """

@@ -222,7 +222,7 @@ def test_a_file_at_hand_that_the_card_does_not_know_lacks(tmp_path):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"CHIEF")
     said = weights_status(card, "ctranspath", tmp_path)
-    assert said.startswith("LACK  ctranspath: ")
+    assert said.startswith("MISSING  ctranspath: ")
     assert "is not the file that its card knows" in said
 
 
@@ -297,10 +297,10 @@ def fetch(folder: Path, server: str, *words: str, **weights: object) -> tuple[in
 def test_make_weights_fetches_from_a_hub_and_then_has_them(tmp_path, server):
     weights = {"hub": "owner/open", "file": "model.bin", "gated": False}
     code, said = fetch(tmp_path, server, "--look", **weights)
-    assert (code, "LACK  mine: The weights of mine are not at hand" in said) == (1, True)
+    assert (code, "MISSING  mine: The weights of mine are not at hand" in said) == (1, True)
     assert not (tmp_path / "w").exists()
     code, said = fetch(tmp_path, server)
-    assert (code, "have  mine: " in said) == (0, True), said
+    assert (code, "have     mine: " in said) == (0, True), said
     assert (tmp_path / "w/owner/open/model.bin").read_bytes() == CONTENT
     assert fetch(tmp_path, "http://127.0.0.1:9")[0] == 0, "no network is needed now"
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from cryotome.core.cards import Card
-from cryotome.core.errors import StoreError, blame_place
+from cryotome.core.errors import StoreError, raise_system_error
 from cryotome.core.qualified_names import split_qualified
 from cryotome.core.store import (
     UNREADABLE,
-    check_plain,
+    check_self_contained,
     open_hdf5,
     provenance,
     read_ids,
@@ -74,7 +74,7 @@ def read_bag(
         model, view, slide or tiles; or what it says of itself contradicts the card.
     """
     if given is not None:
-        check_plain(path)
+        check_self_contained(path)
     if given is not None and not may_be_ours(path):
         return Bag(*read_foreign(path, given))
     stamps = provenance(path, BAGS)
@@ -98,7 +98,7 @@ def _coords(path: Path) -> np.ndarray:
         with open_hdf5(path) as file:
             return np.asarray(file["coords"][()])
     except UNREADABLE as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise StoreError(f"{path} does not hold coords: {error}.") from error
 
 

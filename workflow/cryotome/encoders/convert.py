@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cryotome.core.cards import Card
-from cryotome.core.errors import TRUNCATED, WeightsError, blame_place
+from cryotome.core.errors import TRUNCATED, WeightsError, raise_system_error
 
 State = dict[str, Tensor]
 SHOWN = 8  # names of a kind that a message spells out
@@ -248,7 +248,7 @@ def read_file(path: Path, name: str) -> dict[str, Any]:
         with open(path, "rb") as file:  # given a path, torch goes by its suffix
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (*TRUNCATED, SafetensorError) as error:  # type: ignore[misc]
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise WeightsError(_unreadable(path, name, str(error))) from error
     if not isinstance(content, dict):
         raise WeightsError(_unreadable(path, name, f"it holds a {type(content).__name__}"))

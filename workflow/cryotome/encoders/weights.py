@@ -215,7 +215,7 @@ def _download(weights: Card, target: Path) -> None:
 
 
 def weights_status(card: Card, name: str, weights_dir: Path, *, fetch: bool = False) -> str:
-    """Return one line: `have` and where, or `LACK` and what to do; gates are shown.
+    """Return one line: `have` and where, or `MISSING` and what to do; gates are shown.
 
     Parameters
     ----------
@@ -228,5 +228,5 @@ def weights_status(card: Card, name: str, weights_dir: Path, *, fetch: bool = Fa
         if "sha256" in card["weights"]:
             verify_sha256(path, card)
     except WeightsError as error:
-        return f"LACK  {name}{gate}: {error}"
-    return f"have  {name}{gate}: {path}"
+        return f"MISSING  {name}{gate}: {error}"
+    return f"{'have':<9}{name}{gate}: {path}"
