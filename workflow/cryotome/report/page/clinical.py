@@ -1,4 +1,4 @@
-"""For the pathologist: counts per region, false alarms per mm², whether scores are chances."""
+"""Section for the pathologist: counts per region, false positives per mm², calibration."""
 
 from typing import Any
 
