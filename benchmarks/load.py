@@ -235,9 +235,9 @@ def geojson(slides: int, folder: Path) -> None:
 @_in_folder
 def regions(slides: int, folder: Path) -> None:
     """All that `clinical_summary` tabulates and draws of three rows and two folds."""
+    from cryotome.core.charts import save_chart
     from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
     from cryotome.learners.predictions import split_path
-    from cryotome.report.figures.canvas import save_figure
     from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
 
     cells, names = _pairs(slides), {f"{model} + {head}": model for model, head in ROWS}
@@ -252,8 +252,8 @@ def regions(slides: int, folder: Path) -> None:
         "schemes": {"slide_grouped": "whole slides"},
     }  # fmt: skip
     found = summarise_rows({"d": read}, paths, about)
-    save_figure(draw_reliability(found, about), folder / "r.pdf", folder / "r.png")
-    save_figure(draw_bland_altman(found, about), folder / "b.pdf", folder / "b.png")
+    save_chart(draw_reliability(found, about), folder / "r.pdf", folder / "r.png")
+    save_chart(draw_bland_altman(found, about), folder / "b.pdf", folder / "b.png")
 
 
 @_in_folder

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from chart_specs import marked, panels, rows_of, title_of, words
 from conftest import CONFIG
 from tests.study.test_study import study
 from tests.workflow.test_workflow import SMALL, checkout, plan, snakemake
@@ -102,24 +103,28 @@ def test_each_place_is_told_once():
 def test_the_figure_has_a_panel_a_pooling_and_a_line_a_model(table, swept):
     about = json.loads(study("demo_context").table_rows)
     figure = draw_context(table, swept, about)
-    assert [axis.get_title() for axis in figure.axes] == [
-        "Demo regions, whole slides\nall domains; class token",
-        "Demo regions, whole slides\nall domains; mean of tokens",
+    shown = panels(figure)
+    assert [title_of(panel) for panel in shown] == [
+        ["Demo regions, whole slides", "all domains; class token"],
+        ["Demo regions, whole slides", "all domains; mean of tokens"],
     ]
-    for axis in figure.axes:
-        assert len(axis.containers) == 2
-        assert [tick.get_text() for tick in axis.get_xticklabels()] == ["16", "32"]
-        above = [tick.get_text() for tick in axis.child_axes[0].get_xticklabels()]
-        assert above == ["4 µm", "8 µm"]
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == [
-        "Colour histogram + ridge probe",
-        "ViT-Ti/16 (random weights) + ridge probe",
-    ]
-    drawn = figure.axes[1].containers[1][0].get_ydata()
+    for panel in shown:
+        points, ruler = marked(panel, "point")
+        assert set(rows_of(figure, points)["key"]) == {
+            "colour_histogram + ridge", "vit_tiny_random + ridge"
+        }  # fmt: skip
+        assert points["encoding"]["x"]["axis"]["values"] == [16, 32]
+        above = ruler["encoding"]["x"]["axis"]
+        assert above["orient"] == "top"
+        assert above["labelExpr"] == "({'16': '4 µm', '32': '8 µm'})[datum.value]"
+    said = words(figure)
+    assert "Colour histogram + ridge probe" in said
+    assert "ViT-Ti/16 (random weights) + ridge probe" in said
+    drawn = rows_of(figure, marked(shown[1], "point")[0]).sort_values("side")
     mine = table[table["model"] == "vit_tiny_random_pool_mean"].sort_values("side")
+    drawn = drawn.loc[drawn["model"] == "vit_tiny_random_pool_mean", "auroc"]
     assert drawn.tolist() == mine["auroc"].tolist()
-    assert figure.texts[0].get_text() == "SYNTHETIC DEMO COHORT"
+    assert figure["title"]["text"] == "SYNTHETIC DEMO COHORT"
 
 
 def test_a_crop_measures_what_images_or_card_say_and_nothing_where_neither_does(cohort, demo_card):

@@ -6,7 +6,6 @@ from pathlib import Path
 from cryotome.core.files import RunPath
 from cryotome.core.tables import save_csv
 from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
 from cryotome.runtime.job import run_script
 from cryotome.study.statistical_unit import noted
@@ -29,8 +28,8 @@ def main(
         table = table.assign(synthetic=synthetic)
         table.insert(0, "study", study)
         save_csv(table, path, float_format="%.10g")
-    save_figure(draw_reliability(found, rows), *reliability)
-    save_figure(draw_bland_altman(found, rows), *bland_altman)
+    save_chart(draw_reliability(found, rows), *reliability)
+    save_chart(draw_bland_altman(found, rows), *bland_altman)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.context import context_table, patch_resolution
 from cryotome.evaluation.statistics.rows import load_rows
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.context import draw_context
 from cryotome.runtime.job import run_script
 from cryotome.study.site import folder_of
@@ -28,7 +28,7 @@ def main(
     result.insert(0, "study", study)
     synthetic = result["dataset"].isin(rows["synthetic"])
     save_csv(result.assign(synthetic=synthetic), table)
-    save_figure(draw_context(result, sweep, rows), pdf, png)
+    save_chart(draw_context(result, sweep, rows), pdf, png)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import save_csv
 from cryotome.evaluation.leakage_ladder import measure_ladder, read_leaks
 from cryotome.evaluation.statistics.rows import load_rows
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_ladder
 from cryotome.report.tables.markup import ladder_caption, ladder_cells, to_markdown
 from cryotome.runtime.job import run_script
@@ -31,7 +31,7 @@ def main(
     with atomic_write(markdown) as beside:
         text = to_markdown(ladder_cells(result, rows["labels"]), ladder_caption(study, rows))
         beside.write_text(text, encoding="utf-8")
-    save_figure(draw_ladder(result, rows), pdf, png)
+    save_chart(draw_ladder(result, rows), pdf, png)
 
 
 if __name__ == "__main__":

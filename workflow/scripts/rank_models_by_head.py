@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.tables import read_csv, save_csv
 from cryotome.evaluation.ranks import rank_models, read_fit_notes
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_orders
 from cryotome.runtime.job import run_script
 
@@ -15,7 +15,7 @@ def main(
     result = rank_models(read_csv(table2), read_fit_notes(predictions), rows)
     synthetic = result["dataset"].isin(rows["synthetic"])
     save_csv(result.assign(synthetic=synthetic), table)
-    save_figure(draw_orders(result, rows), pdf, png)
+    save_chart(draw_orders(result, rows), pdf, png)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.tables import read_csv, save_csv
 from cryotome.evaluation.ranks import mean_ranks, values_by_block
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.statistics import draw_ranks
 from cryotome.runtime.job import run_script
 
@@ -15,7 +15,7 @@ def main(intervals: Path, table: Path, pdf: Path, png: Path, rows: dict, study: 
     synthetic = bool(rows["notice"])  # a rank is over all datasets
     save_csv(result.assign(study=study, synthetic=synthetic), table)
     values = {tested: values_by_block(measured, tested) for tested in result["tested"].unique()}
-    save_figure(draw_ranks(result, values, rows), pdf, png)
+    save_chart(draw_ranks(result, values, rows), pdf, png)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from cryotome.core.charts import save_chart
 from cryotome.core.tables import read_csv, save_csv
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.roth2024 import (
     cumulative_hours,
     draw_figure1,
@@ -28,7 +28,7 @@ def main(
     tables = [read_csv(path) for path in (*slides, *patches)]
     result = figure1_data(tables, spent, hours, about)
     save_csv(result.assign(study=about["study"]), table)
-    save_figure(draw_figure1(result, about), pdf, png)
+    save_chart(draw_figure1(result, about), pdf, png)
 
 
 if __name__ == "__main__":

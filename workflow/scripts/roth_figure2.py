@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from cryotome.core.charts import save_chart
 from cryotome.core.tables import read_csv, save_csv
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.roth2024 import draw_figure2, figure2_data, is_held_out
 from cryotome.report.tables.roth2024 import VALIDATION, read_summaries
 from cryotome.runtime.job import run_script
@@ -20,7 +20,7 @@ def main(
         held.append(is_held_out(read_csv(path), about["courses"]["patches"], heads))
     result = figure2_data(tested, pd.concat(held), about)
     save_csv(result.assign(study=about["study"]), table)
-    save_figure(draw_figure2(result, about), pdf, png)
+    save_chart(draw_figure2(result, about), pdf, png)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.tables import read_csv, save_csv
-from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.costs import draw_costs
 from cryotome.report.tables.costs import JOBS, costs, read_jobs, with_auroc
 from cryotome.runtime.job import run_script
@@ -27,7 +27,7 @@ def main(
         result = result.copy()
         result.insert(0, "study", study)
         save_csv(result, path)
-    save_figure(draw_costs(table, rows), pdf, png)
+    save_chart(draw_costs(table, rows), pdf, png)
 
 
 if __name__ == "__main__":
