@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.files import RunPath
 from cryotome.core.tables import save_csv
 from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows

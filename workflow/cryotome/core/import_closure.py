@@ -13,6 +13,7 @@ PLUMBING = frozenset(
         "core.cards",
         "core.errors",
         "core.files",
+        "core.charts",
         "core.plotting",
         "core.schemas",
         "core.step_versions",
