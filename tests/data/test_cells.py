@@ -13,7 +13,9 @@ from tests.data.annotations.test_formats import read
 from cryotome.core.cards import load_card
 from cryotome.core.errors import DataError
 from cryotome.core.files import sha256
-from cryotome.data.cells import assign_scanners, check_images, load_cells, read_cells
+from cryotome.data.cell_checks import check_late_images
+from cryotome.data.cells import load_cells, read_cells
+from cryotome.data.domains import assign_scanners
 from cryotome.data.patches import read_patches
 from cryotome.encoders.embedding_store import read_embeddings, write_embeddings
 
@@ -27,7 +29,7 @@ def test_wrong_counts_stop_the_reading(shared):
 def test_a_cell_of_no_domain_is_named(cohort, demo_card):
     card = demo_card | {"domains": {"breast": demo_card["domains"]["breast"]}}
     with pytest.raises(
-        DataError, match=r"1024 cells fit no domain or several, first the one in 009.tiff"
+        DataError, match=r"1024 cells match no domain or more than one, first the one in 009.tiff"
     ):
         read_cells(cohort / "annotations.json", cohort, card, "demo_rois")
 
@@ -198,7 +200,7 @@ def test_points_of_one_image_need_no_slide(tmp_path):
 def test_a_card_that_calls_named_slides_unknown_is_refused(tmp_path):
     card = crops(tmp_path, 12, slide=[f"S{n // 3}" for n in range(12)])
     assert read_cells(tmp_path / "cells.csv", tmp_path, card, "mine")["slide"].nunique() == 4
-    with pytest.raises(DataError, match=r"cells.csv names slides, first 'S0', and the card says"):
+    with pytest.raises(DataError, match=r"cells.csv names slides, first 'S0', and the card has"):
         read_cells(tmp_path / "cells.csv", tmp_path, card | {"slides": "unknown"}, "mine")
 
 
@@ -256,7 +258,7 @@ def test_a_domain_is_asked_for_as_text_or_as_a_number(tmp_path):
     ):
         found = read_lines(tmp_path, "filename,domain,grade,old", lines, card)
         assert found.set_index("image")["domain"].to_dict() == {"a": "a", "b": "b"}
-    with pytest.raises(DataError, match="fit no domain.*put text such as 01 in quotes"):
+    with pytest.raises(DataError, match="match no domain.*put text such as 01 in quotes"):
         read_lines(tmp_path, "filename,domain,grade,old", lines, table_card(a={"domain": 1}))
 
 
@@ -341,7 +343,7 @@ def test_images_that_come_after_their_cells_were_read_are_held_against_them_too(
     assert len(read_cells(tmp_path / form, tmp_path, card, "d")) == 2
     IMAGES["flat"](tmp_path / "s.tiff", np.zeros((192, 256, 3), np.uint8))
     with pytest.raises(DataError, match=r"s.tiff: 256 x 192 px, and 512 x 384 px"):
-        check_images([tmp_path / form], tmp_path, card, "d")
+        check_late_images([tmp_path / form], tmp_path, card, "d")
 
 
 def test_width_and_height_in_a_table_are_those_of_a_box_perhaps(tmp_path):

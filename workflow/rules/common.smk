@@ -48,7 +48,7 @@ from cryotome.encoders.weights_hash import weights_hash
 from cryotome.runtime.environment import confine
 from cryotome.evaluation.clinical.regions import areas_of
 from cryotome.study.site import PLAN, print_study_summary, annotation_file, folder_of, require_images, resolve_site
-from cryotome.data.file_names import WILDCARD
+from cryotome.data.names import WILDCARD
 from cryotome.study.schemes import strictest_scheme
 from cryotome.study.study import PRODUCTS, SHARED, WHOLE, Study
 

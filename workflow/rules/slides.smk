@@ -45,7 +45,7 @@ rule list_tiles:
             "cryotome/data/slides/tessellation",
             "cryotome/data/slides/tissue_mask",
             "cryotome/data/slides/histobistro",
-            "cryotome/data/image_tags",
+            "cryotome/data/pixel_size",
             "cryotome/runtime/child_process",
         ),
         tiles=lambda w: [

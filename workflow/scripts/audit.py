@@ -6,7 +6,7 @@ from pathlib import Path
 from cryotome.core import step_versions
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
-from cryotome.data.audit import example_rows, find_oddities, raise_if_refused, summarise
+from cryotome.data.audit import example_rows, find_oddities, raise_if_refused, summarise_audit
 from cryotome.data.cells import load_cells
 from cryotome.data.patches import patch_view
 from cryotome.report.figures.canvas import draw_sheet, save_figure
@@ -33,7 +33,9 @@ def main(
     )
     raise_if_refused(findings, policies, dataset)
     known = not is_unknown(card)
-    print(summarise(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr)
+    print(
+        summarise_audit(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr
+    )
     with atomic_write(table) as beside:
         write_csv(findings, beside)
     classes = [entry["name"] for entry in card["classes"]]

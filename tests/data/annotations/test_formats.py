@@ -8,10 +8,10 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card, validate
 from cryotome.core.errors import CardError, DataError
-from cryotome.data.annotations.class_folders import _filled
+from cryotome.data.annotations.class_folders import _fill_template
 from cryotome.data.annotations.formats import READERS, read_midog_json
 from cryotome.data.cells import load_cells, read_cells
-from cryotome.data.demo.mitoses import make_slides
+from cryotome.data.demo.mitoses import make_sliderunner_set
 
 
 def read(name: str, root: Path, **changes: object) -> pd.DataFrame:
@@ -103,7 +103,7 @@ def test_the_mini_set_reads_with_folders_only(shared, tmp_path):
 def test_the_old_generation_of_sliderunner_reads_too(tmp_path):
     """Built from the schema: no real database of the old generation is at hand."""
     (tmp_path / "demo" / "slides").mkdir(parents=True)
-    make_slides(
+    make_sliderunner_set(
         tmp_path / "demo/slides/annotations.sqlite", tmp_path / "demo/slides/images", side=256
     )
     cells = read("demo_slides", tmp_path)
@@ -114,7 +114,7 @@ def test_the_old_generation_of_sliderunner_reads_too(tmp_path):
 def test_a_database_is_opened_read_only(tmp_path):
     (tmp_path / "demo" / "slides").mkdir(parents=True)
     path = tmp_path / "demo/slides/annotations.sqlite"
-    make_slides(path, tmp_path / "demo/slides/images", side=256)
+    make_sliderunner_set(path, tmp_path / "demo/slides/images", side=256)
     before = path.read_bytes()
     path.chmod(0o444)
     read("demo_slides", tmp_path)
@@ -228,9 +228,9 @@ GOOD = "x,y,label,filename"
     [
         (
             ["x;y;label;filename", "1;2;1;a"],
-            r"lacks \['filename', 'label', 'x', 'y'\].*with commas",
+            r"missing \['filename', 'label', 'x', 'y'\].*with commas",
         ),
-        (["x,y,label", "1,2,1"], r"cells.csv has the columns .* and lacks \['filename'\]"),
+        (["x,y,label", "1,2,1"], r"cells.csv has the columns .* and is missing \['filename'\]"),
         ([GOOD, "1,2,1,a", "1,north,0,a"], r"cells.csv, line 3: x '1', y 'north'"),
         ([GOOD, "1,,1,a"], r"line 2: x '1', y ''"),
         ([GOOD, "1,inf,1,a"], r"line 2: x '1', y 'inf'"),
@@ -296,7 +296,7 @@ def test_what_is_no_sliderunner_database_is_refused(tmp_path):
 
 def test_classes_that_the_card_does_not_name_are_counted_by_name(tmp_path, capsys):
     (tmp_path / "demo" / "slides").mkdir(parents=True)
-    make_slides(
+    make_sliderunner_set(
         tmp_path / "demo/slides/annotations.sqlite", tmp_path / "demo/slides/images", side=256
     )
     read("demo_slides", tmp_path)
@@ -311,7 +311,7 @@ def test_a_domain_may_ask_for_a_number_in_a_column_of_text(tmp_path):
 
 
 def test_a_table_with_an_empty_slide_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"'mine': 1 cells lack a position, an image or a slide"):
+    with pytest.raises(DataError, match=r"'mine': 1 cells have no position, image or slide"):
         table(tmp_path, GOOD + ",slide", "1,2,1,a,S", "1,2,0,a,")
 
 
@@ -355,8 +355,11 @@ def test_json_that_contradicts_itself_is_named(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda t: "<html>404</html>", r"lacks \['dataset', 'majority_atypical', 'slide', 'uid'\]"),
-        (lambda t: t.replace("slide", "folder", 1), r"lacks \['slide'\]"),
+        (
+            lambda t: "<html>404</html>",
+            r"missing \['dataset', 'majority_atypical', 'slide', 'uid'\]",
+        ),
+        (lambda t: t.replace("slide", "folder", 1), r"missing \['slide'\]"),
         (lambda t: t + t.splitlines()[5] + "\n", r"line 3722: a second row for the image"),
         (lambda t: "", r"is no CSV"),
     ],
@@ -393,9 +396,9 @@ def test_a_cards_template_names_columns_and_nothing_else(template):
     assert validate(card | {"reading": fine}, "dataset", "mine.yaml")
 
 
-def test_a_template_is_filled_without_obeying_it():
+def test_a_template_is_fill_template_without_obeying_it():
     row = {"uid": "{uid.__class__}", "Slide ID": "7"}
-    assert _filled("{uid}_{Slide ID}", row) == "{uid.__class__}_7"
+    assert _fill_template("{uid}_{Slide ID}", row) == "{uid.__class__}_7"
 
 
 def test_a_database_whose_names_are_megabytes_takes_little_memory(tmp_path):

@@ -41,7 +41,7 @@ def test_json_is_read_in_each_encoding_that_json_may_have(tmp_path, encoding):
     [
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git-LFS pointer; `git lfs pull`"),
         (b"\x1f\x8b\x08\x00", "gzip; unpack it"),
-        (b"<!doctype html>", "a page of HTML"),
+        (b"<!doctype html>", "an HTML page"),
         (b"", "an empty file"),
     ],
 )

@@ -245,7 +245,7 @@ def test_a_transaction_that_was_killed_is_rolled_back(tmp_path):
     ("content", "said"),
     [
         (b"version https://git-lfs.github.com/spec/v1\n" + b"x" * 90, "a Git-LFS pointer"),
-        (b"<html>404</html>" * 100, "a page of HTML"),
+        (b"<html>404</html>" * 100, "an HTML page"),
         (b"\x1f\x8b\x08" + b"x" * 100, "gzip; unpack it"),
     ],
 )

@@ -62,7 +62,7 @@ def test_a_table_in_utf_16_is_named(tmp_path):
     ("content", "said"),
     [
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git-LFS pointer"),
-        (b"<html>404</html>", "a page of HTML"),
+        (b"<html>404</html>", "an HTML page"),
         (b"PK\x03\x04\x14", "an XLSX table"),
         (b"\x1f\x8b\x08", "gzip"),
     ],

@@ -9,7 +9,7 @@ import cryotome.data.slides.tissue_mask
 from cryotome.data.demo.slides import LABORATORIES, draw_slide
 from cryotome.data.images import open_image
 from cryotome.data.slides.thumbnail import read_thumbnail, thumbnail_resolution
-from cryotome.data.slides.tile_grid import jpeg_of, read_tile, tile_grid, tissue_shares
+from cryotome.data.slides.tile_grid import encode_jpeg, read_tile, tile_grid, tissue_fractions
 from cryotome.data.slides.tissue_mask import otsu, tissue_mask
 
 
@@ -97,7 +97,7 @@ def test_shares_of_tissue_are_exact_also_between_the_pixels_of_the_mask():
     mask = np.zeros((4, 4), bool)
     mask[:, :2] = True  # the left half of a slide of 32 px
     coords = np.array([[0, 0], [16, 0], [12, 5], [10, 0]])
-    shares = tissue_shares(mask, coords, side=8, size=(32, 32))
+    shares = tissue_fractions(mask, coords, side=8, size=(32, 32))
     assert shares.tolist() == [1.0, 0.0, 0.5, 0.75]
     assert shares.dtype == np.float32
 
@@ -153,7 +153,7 @@ def test_a_real_slide(shared):
     mask = tissue_mask(thumbnail, 8)
     assert mask.mean() == pytest.approx(0.363, abs=0.002)
     coords = tile_grid(image.size, 256 / 0.499)
-    shares = tissue_shares(mask, coords, side=256 / 0.499, size=image.size)
+    shares = tissue_fractions(mask, coords, side=256 / 0.499, size=image.size)
     assert len(coords) == 20
     assert coords[shares >= 0.5].tolist() == [
         [1026, 513], [1026, 1026], [1026, 1539], [513, 2052], [1026, 2052], [1539, 2052]
@@ -162,7 +162,7 @@ def test_a_real_slide(shared):
 
 def test_a_jpeg_keeps_what_it_shows():
     tile = waves(64, 64)
-    content = jpeg_of(tile, 90)
+    content = encode_jpeg(tile, 90)
     assert content.dtype == np.uint8
     assert len(content) < tile.size / 4
     shown = np.asarray(Image.open(io.BytesIO(content.tobytes())))

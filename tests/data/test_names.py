@@ -5,27 +5,26 @@ import unicodedata
 import pytest
 
 from cryotome.core.errors import DataError
-from cryotome.data.file_names import (
+from cryotome.data.image_files import _names_in, find_image, visible_files
+from cryotome.data.names import (
     WILDCARD,
-    _by_spelling,
-    files_below,
-    image_named,
-    label_of,
-    slide_of,
-    why_no_wildcard,
+    canonical_label,
+    slide_name,
+    wildcard_problem,
 )
 
 
 def test_only_known_suffixes_are_taken_off():
-    assert slide_of("a.b.svs") == slide_of("a.b") == "a.b"
+    assert slide_name("a.b.svs") == slide_name("a.b") == "a.b"
     assert (
-        slide_of("TCGA-3L-AA1B-01Z-00-DX1.8923A151-A690") == "TCGA-3L-AA1B-01Z-00-DX1.8923A151-A690"
+        slide_name("TCGA-3L-AA1B-01Z-00-DX1.8923A151-A690")
+        == "TCGA-3L-AA1B-01Z-00-DX1.8923A151-A690"
     )
-    assert slide_of("01CO001-1a2b.SVS") == "01CO001-1a2b"
+    assert slide_name("01CO001-1a2b.SVS") == "01CO001-1a2b"
 
 
 def test_decomposed_and_composed_spellings_are_one_name():
-    assert slide_of("u\u0308ber.svs") == slide_of("\u00fcber.tif") == "\u00fcber"
+    assert slide_name("u\u0308ber.svs") == slide_name("\u00fcber.tif") == "\u00fcber"
 
 
 def test_links_to_folders_are_followed_loops_and_hidden_files_are_not(tmp_path):
@@ -41,30 +40,32 @@ def test_links_to_folders_are_followed_loops_and_hidden_files_are_not(tmp_path):
         path.touch()
     (inside / "case").symlink_to(outside)
     (outside / "back").symlink_to(inside)
-    assert list(files_below(inside)) == [inside / "a.svs", inside / "case" / "c.svs"]
+    assert list(visible_files(inside)) == [inside / "a.svs", inside / "case" / "c.svs"]
 
 
 def test_a_name_with_two_suffixes_of_images_is_the_same_whichever_way_it_is_written():
-    assert slide_of("a.svs.tif") == slide_of("a.svs") == slide_of(slide_of("a.svs.tif")) == "a"
+    assert (
+        slide_name("a.svs.tif") == slide_name("a.svs") == slide_name(slide_name("a.svs.tif")) == "a"
+    )
 
 
 def test_a_link_to_itself_or_to_nothing_stops_no_listing(tmp_path):
     (tmp_path / "a").symlink_to("a")
     (tmp_path / "b").symlink_to("nowhere")
-    assert [path.name for path in files_below(tmp_path)] == ["a", "b"]
+    assert [path.name for path in visible_files(tmp_path)] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
     "name", ["TCGA-3L-AA1B-01Z-00-DX1.89", "über (2)", "दिल्ली", "a=b+c", "1e5"]
 )
 def test_letters_digits_and_few_signs_make_names_of_paths(name):
-    assert why_no_wildcard(name) == ""
+    assert wildcard_problem(name) == ""
     assert re.fullmatch(WILDCARD, name)
 
 
 @pytest.mark.parametrize("sign", "{}*?[]$`;'\"\n\t\\/,:<>|&#%@!~^\u200b\x7f")
 def test_other_signs_are_named(sign):
-    assert why_no_wildcard(f"S{sign}2") == f"it has the character {sign!r}"
+    assert wildcard_problem(f"S{sign}2") == f"it has the character {sign!r}"
     assert not sign.isascii() or not re.fullmatch(WILDCARD, f"S{sign}2")
 
 
@@ -80,7 +81,7 @@ def test_other_signs_are_named(sign):
     ],
 )
 def test_names_that_shells_and_people_misread_are_refused(name, why):
-    assert why in why_no_wildcard(name)
+    assert why in wildcard_problem(name)
 
 
 def touched(folder, *names):
@@ -91,34 +92,34 @@ def touched(folder, *names):
 
 def test_only_suffixes_of_images_may_differ(tmp_path):
     touched(tmp_path, "case.png", "TCGA-AA-3872-01Z-00-DX1.eb37.tif", "S02.TIF", "S01.SVS.png")
-    assert not image_named(tmp_path, "case.1").exists()
+    assert not find_image(tmp_path, "case.1").exists()
     for name, file in (
         ("TCGA-AA-3872-01Z-00-DX1.eb37", "TCGA-AA-3872-01Z-00-DX1.eb37.tif"),
         ("S02.tif", "S02.TIF"),
         ("S01.SVS", "S01.SVS.png"),
         ("case.webp", "case.png"),
     ):
-        assert image_named(tmp_path, name) == tmp_path / file
+        assert find_image(tmp_path, name) == tmp_path / file
 
 
 def test_an_exact_name_wins_and_two_files_of_one_name_are_refused(tmp_path):
     touched(tmp_path, "a.png", "a.tif", "b.TIF", "b.png", "._c.png", "c.png")
-    assert image_named(tmp_path, "a.png").name == "a.png"
-    assert image_named(tmp_path, "b.tif").name == "b.TIF"
-    assert image_named(tmp_path, "c").name == "c.png"
+    assert find_image(tmp_path, "a.png").name == "a.png"
+    assert find_image(tmp_path, "b.tif").name == "b.TIF"
+    assert find_image(tmp_path, "c").name == "c.png"
     for name in ("a", "a.svs"):
         with pytest.raises(
             DataError, match=r"'a.*' may be any of \['a.png', 'a.tif'\] in .*suffix"
         ):
-            image_named(tmp_path, name)
+            find_image(tmp_path, name)
 
 
 @pytest.mark.parametrize(("file", "asked"), [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
 def test_both_forms_of_unicode_are_one_name_in_folders_too(tmp_path, file, asked):
     names = {form: unicodedata.normalize(form, "Größe/fällt.png") for form in ("NFC", "NFD")}
     touched(tmp_path, names[file])
-    assert image_named(tmp_path, names[asked]) == tmp_path / names[file]
-    assert image_named(tmp_path, names[asked].removesuffix(".png")) == tmp_path / names[file]
+    assert find_image(tmp_path, names[asked]) == tmp_path / names[file]
+    assert find_image(tmp_path, names[asked].removesuffix(".png")) == tmp_path / names[file]
 
 
 def test_files_whose_names_differ_in_form_only_are_refused(tmp_path):
@@ -126,22 +127,22 @@ def test_files_whose_names_differ_in_form_only_are_refused(tmp_path):
     touched(tmp_path, *names)
     for name in names:
         with pytest.raises(DataError, match="differ only in Unicode's form. Rename or remove one"):
-            image_named(tmp_path, name)
+            find_image(tmp_path, name)
 
 
 def test_a_folder_that_changes_is_listed_again(tmp_path):
-    assert not image_named(tmp_path, "a").exists()
+    assert not find_image(tmp_path, "a").exists()
     touched(tmp_path, "a.png")
-    assert image_named(tmp_path, "a").exists()
+    assert find_image(tmp_path, "a").exists()
 
 
 def test_a_large_folder_is_listed_once(tmp_path, monkeypatch):
     touched(tmp_path, *(f"ä{number}.png" for number in range(300)))
     os.utime(tmp_path, (0, 0))
-    _by_spelling.cache_clear()
+    _names_in.cache_clear()
     for number in range(300):
-        assert image_named(tmp_path, f"ä{number}").exists()
-    assert _by_spelling.cache_info().misses == 1
+        assert find_image(tmp_path, f"ä{number}").exists()
+    assert _names_in.cache_info().misses == 1
 
 
 @pytest.mark.parametrize(
@@ -152,9 +153,9 @@ def test_a_large_folder_is_listed_once(tmp_path, monkeypatch):
      ("01", 1, False), ("1e0", 1, False), ("", None, False), ("NA", None, False)],
 )  # fmt: skip
 def test_a_label_is_the_same_in_a_table_and_in_a_card(one, other, same):
-    assert (label_of(one) == label_of(other)) == same
+    assert (canonical_label(one) == canonical_label(other)) == same
 
 
 @pytest.mark.parametrize("name", ["a.svs/", "a.svs/.", "./", "/.svs", ".svs", "..svs", ""])
 def test_no_name_keeps_the_reader_of_suffixes_busy_for_ever(name):
-    assert why_no_wildcard(slide_of(name))
+    assert wildcard_problem(slide_name(name))
