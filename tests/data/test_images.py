@@ -9,7 +9,6 @@ import tifffile
 from PIL import Image
 
 from cryotome.core.errors import CardError, DataError
-from cryotome.data.image_files import find_image
 from cryotome.data.images import image_size, microns_per_pixel, open_image
 from cryotome.data.pixel_size import mpp_from_tags
 
@@ -48,12 +47,6 @@ def test_broken_files_are_named(shared, name):
 def test_a_missing_image_is_named(tmp_path):
     with pytest.raises(DataError, match=r"001.tiff does not exist"):
         open_image(tmp_path / "001.tiff")
-
-
-def test_the_extension_may_differ(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "001.png")
-    assert find_image(tmp_path, "001.tiff") == tmp_path / "001.png"
-    assert find_image(tmp_path, "002.tiff") == tmp_path / "002.tiff"
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw"])

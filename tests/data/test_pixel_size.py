@@ -121,7 +121,7 @@ def test_file_and_card_that_contradict_each_other_are_named_with_both_values(tmp
         UnfitError, match=r"a.tif has 0.635 µm/px in its tags, .* `mpp: 0.25`.*overrides_file"
     ):
         patch_scale(image, path, card)
-    with pytest.raises(UnfitError, match=r"a.tif says 0.635"):
+    with pytest.raises(UnfitError, match=r"a.tif has 0.635"):
         patch_scale(image, path, {"patch": {"resolution": "native"}, "mpp": 0.25})
     assert patch_scale(image, path, card | {"mpp_overrides_file": True}) == 1.0
     assert patch_scale(image, path, card | {"mpp_overrides_file": False}) == pytest.approx(
