@@ -113,6 +113,7 @@ PLUMBING = {
     "core.store",
     "core.tables",
     "data.annotations.formats",
+    "data.cell_checks",
     "data.cells",
     "data.images",
     "data.overlap",

@@ -116,7 +116,7 @@ def test_a_position_that_is_no_number_is_refused(tmp_path):
     for kinds, count in ((["spot"], 1), (["spot", "rectangle"], 2)):
         (tmp_path / "a.sqlite").unlink(missing_ok=True)
         path = make(tmp_path / "a.sqlite", rows)
-        with pytest.raises(DataError, match=rf"{count} cells lack a position"):
+        with pytest.raises(DataError, match=rf"{count} cells have no position"):
             read(path, kinds=kinds)
 
 
@@ -263,7 +263,9 @@ def test_what_stands_in_place_of_a_database_is_named(tmp_path, content, said):
 def test_a_database_that_changes_meanwhile_is_named(tmp_path, monkeypatch):
     path = make(tmp_path / "a.sqlite", spots(1, 1))
     stamps = iter([[(1, 1)], [(2, 2)]])
-    monkeypatch.setattr("cryotome.data.annotations.sliderunner._file_versions", lambda files: next(stamps))
+    monkeypatch.setattr(
+        "cryotome.data.annotations.sliderunner._file_versions", lambda files: next(stamps)
+    )
     with pytest.raises(DataError, match=r"a.sqlite changed while it was read. Close SlideRunner"):
         read(path)
 

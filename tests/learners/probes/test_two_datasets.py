@@ -63,14 +63,6 @@ def joined(folder):
     return join_sets(stores, tables, model="m", view="v")
 
 
-def test_every_cell_of_the_first_set_trains_and_every_one_of_the_second_tests():
-    roles = assign_roles({"a": pd.DataFrame({"id": [0, 5]}), "b": pd.DataFrame({"id": [0]})})
-    assert roles.to_dict("list") == {
-        "id": ["a:0", "a:5", "b:0"],
-        "role": ["train", "train", "test"],
-    }
-
-
 def test_both_sets_stand_in_one_matrix_and_the_notes_tell_them_apart(sets):
     both = joined(sets)
     assert both.x.shape == (90, 8)
@@ -94,7 +86,7 @@ def test_two_classes_have_a_score_each(sets):
     assert got.scores.shape == (30, 2)
     assert got.scores.sum(axis=1) == pytest.approx(1)
     assert (got.scores.argmax(axis=1) == got.label).mean() > 0.8
-    with pytest.raises(SplitError, match=r"lacks 30 cells of the split, first other:0"):
+    with pytest.raises(SplitError, match=r"no row for 30 cells of the split, first other:0"):
         classify({}, two, assign_roles({"here": tables["here"], "other": tables["there"]}))
 
 
