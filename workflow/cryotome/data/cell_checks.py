@@ -45,6 +45,7 @@ def check_cell_counts(cells: pd.DataFrame, expect: Card, name: str) -> None:
 
 
 def check_positions(cells: pd.DataFrame, name: str) -> None:
+    """Raise DataError if a cell has no position, image or slide."""
     named = cells[["image", "slide"]].replace("", np.nan).notna().all(axis=1)
     placed = np.isfinite(cells[["x", "y"]].to_numpy(dtype=float)).all(axis=1)
     wrong = ~(named.to_numpy() & placed)
@@ -112,6 +113,7 @@ def check_late_images(annotations: list[Path], images: Path, card: Card, name: s
 
 
 def check_cell_names(cells: pd.DataFrame, path: Path | None, name: str) -> None:
+    """Raise DataError if a name of an image or slide cannot be used."""
     for column in ("image", "slide"):
         for value in cells[column].unique():
             odd = filename_problem(value)
