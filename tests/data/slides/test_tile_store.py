@@ -121,10 +121,12 @@ def test_the_filter_is_asked_of_every_tile(cohort, tmp_path, monkeypatch):
     card = tiling()
     card["tiling"] = card["tiling"] | {"filter": "histobistro"}
     answers = iter([False, True] * len(whole.coords))
-    monkeypatch.setattr(cryotome.data.slides.tessellation, "keeps", lambda tile: next(answers))
+    monkeypatch.setattr(
+        cryotome.data.slides.tessellation, "passes_filter", lambda tile: next(answers)
+    )
     half = cut(tmp_path, cohort / "DC-001-DX1.tiff", card)
     assert (half.coords == whole.coords[1::2]).all()
-    monkeypatch.setattr(cryotome.data.slides.tessellation, "keeps", lambda tile: False)
+    monkeypatch.setattr(cryotome.data.slides.tessellation, "passes_filter", lambda tile: False)
     none = cut(tmp_path, cohort / "DC-001-DX1.tiff", card)
     assert none.status == "no tissue" and "its filter keeps none" in none.reason
 
