@@ -4,7 +4,8 @@ import pytest
 from conftest import CONFIG
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from cryotome.core.cards import CardError, load_card
+from cryotome.core.cards import load_card
+from cryotome.core.errors import CardError
 from cryotome.evaluation.multiclass import (
     argmax_classes,
     class_names,

@@ -208,16 +208,16 @@ def _originals(name: str, folder: Path) -> list[Path]:
 
 
 def _rois(folder: Path) -> list[Path]:
-    from cryotome.data.demo.mitoses import make_rois
+    from cryotome.data.demo.mitoses import make_midog_set
 
-    make_rois(folder / "annotations.json", folder / "made", side=64)
+    make_midog_set(folder / "annotations.json", folder / "made", side=64)
     return [folder / "annotations.json"]
 
 
 def _slides(folder: Path) -> list[Path]:
-    from cryotome.data.demo.mitoses import make_slides
+    from cryotome.data.demo.mitoses import make_sliderunner_set
 
-    make_slides(folder / "annotations.sqlite", folder / "made", side=256)
+    make_sliderunner_set(folder / "annotations.sqlite", folder / "made", side=256)
     return [folder / "annotations.sqlite"]
 
 

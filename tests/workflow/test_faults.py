@@ -85,7 +85,10 @@ def test_a_slide_that_crashes_its_reader_is_named_and_the_others_are_cut(clone, 
     said = make(clone, CUT)
     assert said[0] == "x"
     assert "1 images of 'tiny' gave no patches; all others are cut and kept" in said
-    assert "data/tiny/images/3.tiff crashes what reads it (SIGSEGV). Fetch it again." in said
+    assert (
+        "data/tiny/images/3.tiff crashes the process that reads it (SIGSEGV). Fetch it again."
+        in said
+    )
     log = (clone / "results/logs/cut_patches/tiny.log").read_text(encoding="utf-8")
     assert log.count("Fatal Python error: Segmentation fault") == 2  # the job's and the child's
     restore(clone, "cryotome/data/images.py")
@@ -100,7 +103,7 @@ def test_a_slide_that_hangs_its_reader_is_named_and_the_others_are_cut(clone, ti
     assert 'images.py", line' in (clone / "results/logs/cut_patches/tiny.log").read_text(
         encoding="utf-8"
     )
-    assert "3.tiff crashes what reads it (no answer for 5 s). Fetch it again." in said
+    assert "3.tiff crashes the process that reads it (no answer for 5 s). Fetch it again." in said
     restore(clone, "cryotome/data/images.py")
     assert "resuming after 42 of 48 rows" in make(clone, CUT)
     assert same(clone, tiny_study, CUT)

@@ -175,7 +175,7 @@ def test_a_name_that_is_none_is_refused_by_every_reader(tmp_path, name):
 
 
 def test_a_view_that_never_ends_is_interrupted(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryotome.data.annotations.sliderunner.SECONDS", 0.3)
+    monkeypatch.setattr("cryotome.data.annotations.sliderunner.MAX_SECONDS", 0.3)
     with sqlite3.connect(tmp_path / "a.sqlite") as base:
         base.execute(
             "CREATE VIEW Annotations AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
@@ -253,7 +253,7 @@ def test_a_bomb_costs_neither_memory_nor_time(tmp_path, kind):
 
 def test_a_bomb_says_how_large_it_would_be(tmp_path):
     bomb_png(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a.png says that the image has 100,000 x 100,000 pixels"):
+    with pytest.raises(DataError, match=r"a.png: the image has 100,000 x 100,000 pixels"):
         open_image(tmp_path / "a.png")
 
 

@@ -16,7 +16,7 @@ from tests.workflow.test_workflow import checkout, snakemake
 
 from cryotome.core.errors import DataError
 from cryotome.data.cohorts import read_slide_table
-from cryotome.data.file_names import WILDCARD
+from cryotome.data.names import WILDCARD
 from cryotome.data.slides.slide_folder import find_slides
 
 GOOD = ["a b (2)", "TCGA-3L-AA1B.01+x=1", "Ära_7"]

@@ -128,7 +128,7 @@ def test_a_bag_without_our_passport_is_never_replaced(place):
     for flags in (["--cores", "1"], ["--cores", "1", "--forceall"], ["--touch", "--cores", "1"]):
         said = snakemake(folder, *flags, "--configfile", "ours.yaml", "--", goal,
                          check=False, **root)  # fmt: skip
-        assert "has no passport of this workflow" in said and "bags: {MODEL: {folder" in said
+        assert "has no provenance of this workflow" in said and "bags: {MODEL: {folder" in said
         assert ours.read_bytes() == before
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from cryotome.core import step_versions
 from cryotome.core.tables import save_csv
-from cryotome.data.audit import example_rows, find_oddities, raise_if_refused, summarise
+from cryotome.data.audit import example_rows, find_oddities, raise_if_refused, summarise_audit
 from cryotome.data.cells import load_cells
 from cryotome.data.patches import patch_view
 from cryotome.report.figures.canvas import draw_sheet, save_figure
@@ -25,7 +25,9 @@ def main(
     )
     raise_if_refused(findings, policies, dataset)
     known = not is_unknown(card)
-    print(summarise(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr)
+    print(
+        summarise_audit(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr
+    )
     save_csv(findings, table)
     classes = [entry["name"] for entry in card["classes"]]
     named = of_cells.assign(label=of_cells["label"].map(dict(enumerate(classes))))

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from cryotome.core import step_versions
 from cryotome.core.tables import save_csv
-from cryotome.data.cohorts import check_counts, join_cohort, read_labels, read_slides
+from cryotome.data.cohorts import check_patient_counts, join_cohort, read_labels, read_slides
 from cryotome.data.reading_report import report_reading
-from cryotome.data.slides.slide_list import look_for_slides
+from cryotome.data.slides.slide_list import slides_on_disk
 from cryotome.runtime.job import run_script
 
 
@@ -17,12 +17,12 @@ def main(
 ) -> None:  # fmt: skip
     assert recipe == step_versions.COHORTS
     if "images" in card and "synthetic" not in card:
-        seen = look_for_slides(card, data_root)
+        seen = slides_on_disk(card, data_root)
         passed = seen.passed_over
         report_reading(f"{dataset}, slides", read=len(seen.files), passed_over=passed, unit="files")
     said = read_labels(labels[0], card["labels"])
     if "expect" in card:
-        check_counts(said, card["expect"], labels[0])
+        check_patient_counts(said, card["expect"], labels[0])
     table = slide_table[0] if slide_table else None
     found = read_slides(at_hand, table=table, pattern=card.get("patient"))
     cohort = join_cohort(said, found, dataset)

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 from conftest import CONFIG
 
-from cryotome.core.cards import CardError, load_card
+from cryotome.core.cards import load_card
+from cryotome.core.errors import CardError
 from cryotome.data.splits.predefined import assign_roles
 
 

@@ -8,7 +8,8 @@ import pytest
 from conftest import CONFIG, ROOT
 from tests.learners.probes.test_linear import features
 
-from cryotome.core.cards import CardError, load_card
+from cryotome.core.cards import load_card
+from cryotome.core.errors import CardError
 from cryotome.core.files import sha256
 from cryotome.core.metrics import auroc
 from cryotome.core.store import EMBEDDINGS, VERSION, finalise_store

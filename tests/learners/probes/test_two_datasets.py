@@ -86,7 +86,7 @@ def test_two_classes_have_a_score_each(sets):
     assert got.scores.shape == (30, 2)
     assert got.scores.sum(axis=1) == pytest.approx(1)
     assert (got.scores.argmax(axis=1) == got.label).mean() > 0.8
-    with pytest.raises(SplitError, match=r"lacks 30 cells of the split, first other:0"):
+    with pytest.raises(SplitError, match=r"no row for 30 cells of the split, first other:0"):
         classify({}, two, assign_roles({"here": tables["here"], "other": tables["there"]}))
 
 

@@ -29,9 +29,10 @@ from cryotome.cli.plan import missing_downloads, planned_jobs, uses_gpu
 from cryotome.core.cards import Card, below
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.data.cells import read_cells
-from cryotome.data.cohorts import check_counts as check_labels
+from cryotome.data.cohorts import check_patient_counts as check_labels
 from cryotome.data.cohorts import read_labels
-from cryotome.data.images import find_image, microns_per_pixel, open_image
+from cryotome.data.image_files import find_image
+from cryotome.data.images import microns_per_pixel, open_image
 from cryotome.data.slides.slide_list import given_bags, labelled_slides, slide_files
 from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices

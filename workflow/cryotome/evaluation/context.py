@@ -7,7 +7,8 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, StoreError
-from cryotome.data.images import find_image, microns_per_pixel, open_image
+from cryotome.data.image_files import find_image
+from cryotome.data.images import microns_per_pixel, open_image
 from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, difference_interval
 from cryotome.evaluation.statistics.paired_scores import Setting
 from cryotome.evaluation.statistics.rows import Rows

@@ -16,7 +16,7 @@ from cryotome.core.errors import DataError, SplitError, StoreError, raise_system
 from cryotome.core.prefetch import prefetch
 from cryotome.core.qualified_names import split_qualified
 from cryotome.core.store import UNREADABLE, check_self_contained, open_hdf5
-from cryotome.data.file_names import slide_of
+from cryotome.data.names import slide_name
 from cryotome.learners.loop.batches import to_device
 
 MAX_OPEN = 512  # tile stores held open at once
@@ -126,5 +126,5 @@ def training_slides(paths: list[Path], slides: list[Path], split: Path) -> list[
         pd.read_csv(path, dtype=str, keep_default_na=False) for path in (slides[0], split)
     )
     patients = {split_qualified(name)[1] for name in roles.loc[roles["role"] == "train", "id"]}
-    names = set(table.loc[table["PATIENT"].isin(patients), "FILENAME"].map(slide_of))
+    names = set(table.loc[table["PATIENT"].isin(patients), "FILENAME"].map(slide_name))
     return [path for path in paths if path.stem in names]

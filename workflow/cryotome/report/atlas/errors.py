@@ -10,7 +10,7 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
 from cryotome.core.files import RunPath
-from cryotome.data.cells import assign_scanners
+from cryotome.data.domains import assign_scanners
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.learners.predictions import read_predictions

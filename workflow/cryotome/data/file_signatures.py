@@ -1,11 +1,11 @@
-"""What a file is by its first bytes, whatever its name says."""
+"""File signatures: what a file is by its first bytes, whatever its name."""
 
 from pathlib import Path
 
-LOOKED_AT = 512  # bytes
-SHOWN = 40  # bytes that messages quote
+READ_BYTES = 512  # bytes
+QUOTED_BYTES = 40  # bytes that messages quote
 
-BEGINNINGS = (
+SIGNATURES = (
     (b"version https://git-lfs", "a Git-LFS pointer; `git lfs pull` fetches the file itself"),
     (b"\x1f\x8b", "gzip; unpack it"),
     (b"PK\x03\x04", "a ZIP archive or an XLSX table; unpack it, or save it in the right format"),
@@ -21,12 +21,12 @@ BEGINNINGS = (
     (b"\xff\xfe", "text in UTF-16; save it in UTF-8"),
     (b"\xfe\xff", "text in UTF-16; save it in UTF-8"),
 )
-PAGES = (b"<!doctype html", b"<html", b"<head", b"<body")
+HTML_TAGS = (b"<!doctype html", b"<html", b"<head", b"<body")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def first_bytes_say(path: Path) -> str:
-    """Return what a file is by its first bytes, nothing where they say nothing special.
+def file_kind(path: Path) -> str:
+    """Return what a file is by its first bytes, empty where they are no known signature.
 
     Raises
     ------
@@ -34,23 +34,23 @@ def first_bytes_say(path: Path) -> str:
         The file cannot be read.
     """
     with open(path, "rb") as file:
-        first = file.read(LOOKED_AT)
+        first = file.read(READ_BYTES)
     if not first:
         return "an empty file"
     text = first.removeprefix(BYTE_ORDER_MARK).lstrip().lower()
     marked = text.startswith((b"<?xml", b"<!--"))
-    if text.startswith(PAGES) or (marked and any(tag in text for tag in PAGES)):
-        return "a page of HTML, such as a login or an error page"
+    if text.startswith(HTML_TAGS) or (marked and any(tag in text for tag in HTML_TAGS)):
+        return "an HTML page, such as a login or an error page"
     if marked:
-        return "XML, as servers answer in place of a file that they do not give"
+        return "XML, as servers send in place of a file that they refuse"
     if not first.strip(b"\0"):
-        return "zeros, as a transfer that broke leaves them"
-    return next((kind for bytes_, kind in BEGINNINGS if first.startswith(bytes_)), "")
+        return "zeros, as a broken transfer leaves them"
+    return next((kind for bytes_, kind in SIGNATURES if first.startswith(bytes_)), "")
 
 
-def begins(path: Path) -> str:
-    """Quote the first bytes of a file, and say what they are the beginning of."""
+def describe_start(path: Path) -> str:
+    """Quote the first bytes of a file, followed by the kind of file if it is known."""
     with open(path, "rb") as file:
-        quoted = repr(file.read(SHOWN))[1:]
-    kind = first_bytes_say(path)
+        quoted = repr(file.read(QUOTED_BYTES))[1:]
+    kind = file_kind(path)
     return f"{quoted} ({kind})" if kind else quoted

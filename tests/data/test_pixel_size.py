@@ -4,9 +4,9 @@ import tifffile
 from PIL import Image
 
 from cryotome.core.errors import UnfitError
-from cryotome.data.image_tags import contradiction, tag_scale
 from cryotome.data.images import microns_per_pixel, open_image
-from cryotome.data.patches import scale_of
+from cryotome.data.patches import patch_scale
+from cryotome.data.pixel_size import mpp_conflict, pixel_size_from_tags
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (192, 256, 3), dtype=np.uint8)
 CARD = {"patch": {"resolution": 0.5}}
@@ -48,13 +48,15 @@ TURNED = {
 @pytest.mark.parametrize("name", TURNED)
 def test_images_that_ask_to_be_turned_are_refused_in_every_encoding(tmp_path, name, orientation):
     TURNED[name](tmp_path / name, orientation)
-    with pytest.raises(UnfitError, match=rf"{name} says orientation {orientation}: .*annotations"):
+    with pytest.raises(
+        UnfitError, match=rf"{name} has the orientation tag {orientation}: .*annotations"
+    ):
         open_image(tmp_path / name)
 
 
 def test_an_orientation_that_is_none_is_refused_too(tmp_path):
     tiff(tmp_path / "a.tif", 0)
-    with pytest.raises(UnfitError, match=r"a.tif says orientation 0:"):
+    with pytest.raises(UnfitError, match=r"a.tif has the orientation tag 0:"):
         open_image(tmp_path / "a.tif")
 
 
@@ -74,7 +76,7 @@ def test_a_level_of_a_pyramid_may_not_be_turned_either(tmp_path):
         file.write(PIXELS, **how)
         turned = [(274, "H", 1, 3, True)]
         file.write(PIXELS[::2, ::2], subfiletype=1, extratags=turned, **how)
-    with pytest.raises(UnfitError, match=r"p.tif says orientation 3"):
+    with pytest.raises(UnfitError, match=r"p.tif has the orientation tag 3"):
         open_image(tmp_path / "p.tif")
 
 
@@ -96,15 +98,17 @@ def test_pixels_that_are_not_square_are_refused_with_both_values(tmp_path, name,
     card = {"patch": {"resolution": resolution}, "mpp": 0.25}
     image = open_image(tmp_path / name)
     both = r"(across and \S+ µm/px down|2 times as high as wide)"
-    with pytest.raises(UnfitError, match=rf"{name} says .*not square: .*{both}"):
-        scale_of(image, tmp_path / name, card)
+    with pytest.raises(
+        UnfitError, match=rf"{name} has pixels that are not square, by its tags: .*{both}"
+    ):
+        patch_scale(image, tmp_path / name, card)
     decided = card | {"mpp_overrides_file": True}
-    assert scale_of(image, tmp_path / name, decided) == (1 if resolution == "native" else 2)
+    assert patch_scale(image, tmp_path / name, decided) == (1 if resolution == "native" else 2)
 
 
 def test_a_percent_between_across_and_down_is_rounding(tmp_path):
     tiff(tmp_path / "a.tif", None, (40_000, 40_300), "CENTIMETER")
-    assert scale_of(open_image(tmp_path / "a.tif"), tmp_path / "a.tif", CARD) == 2.0
+    assert patch_scale(open_image(tmp_path / "a.tif"), tmp_path / "a.tif", CARD) == 2.0
 
 
 @pytest.mark.parametrize("how", [{}, {"tile": (64, 64)}])
@@ -113,12 +117,14 @@ def test_file_and_card_that_contradict_each_other_are_named_with_both_values(tmp
     path = tmp_path / "a.tif"
     tiff(path, None, (40_000, 40_000), "INCH", **how)
     image, card = open_image(path), {"patch": {"resolution": 0.25}, "mpp": 0.25}
-    with pytest.raises(UnfitError, match=r"a.tif says 0.635 µm/px, .* `mpp: 0.25`.*overrides_file"):
-        scale_of(image, path, card)
-    with pytest.raises(UnfitError, match=r"a.tif says 0.635"):
-        scale_of(image, path, {"patch": {"resolution": "native"}, "mpp": 0.25})
-    assert scale_of(image, path, card | {"mpp_overrides_file": True}) == 1.0
-    assert scale_of(image, path, card | {"mpp_overrides_file": False}) == pytest.approx(
+    with pytest.raises(
+        UnfitError, match=r"a.tif has 0.635 µm/px in its tags, .* `mpp: 0.25`.*overrides_file"
+    ):
+        patch_scale(image, path, card)
+    with pytest.raises(UnfitError, match=r"a.tif has 0.635"):
+        patch_scale(image, path, {"patch": {"resolution": "native"}, "mpp": 0.25})
+    assert patch_scale(image, path, card | {"mpp_overrides_file": True}) == 1.0
+    assert patch_scale(image, path, card | {"mpp_overrides_file": False}) == pytest.approx(
         0.25 / 0.635
     )
 
@@ -127,13 +133,13 @@ def test_up_to_ten_percent_the_file_is_taken(tmp_path):
     tiff(tmp_path / "a.tif", None, (40_000, 40_000), "CENTIMETER")
     image = open_image(tmp_path / "a.tif")
     assert microns_per_pixel(image, tmp_path / "a.tif", 0.27) == 0.25
-    assert contradiction(0.25, tmp_path, 0.27) == contradiction(None, tmp_path, 9.0) == ""
-    assert contradiction(0.25, tmp_path, "roi_2mm2") == ""
+    assert mpp_conflict(0.25, tmp_path, 0.27) == mpp_conflict(None, tmp_path, 9.0) == ""
+    assert mpp_conflict(0.25, tmp_path, "roi_2mm2") == ""
 
 
 def test_tags_that_say_one_axis_alone_say_both():
-    assert tag_scale(0, 40_000, 3) == tag_scale(40_000, 0, 3) == (0.25, 1.0)
-    assert tag_scale(0, 0, 3) == (None, 1.0)
+    assert pixel_size_from_tags(0, 40_000, 3) == pixel_size_from_tags(40_000, 0, 3) == (0.25, 1.0)
+    assert pixel_size_from_tags(0, 0, 3) == (None, 1.0)
 
 
 JUNK = [b"junk", b"II*\0", b"II*\0\xff\xff\xff\x7f", b"Exif\0\0nothing of the kind"]
