@@ -24,13 +24,13 @@ demo: install ## run the whole demo study: synthetic tissue, no download, no GPU
 	$(SNAKEMAKE) --cores all
 	@cat results/table2.md
 
-control: install ## the demo with shuffled labels: every row must fall to 0.5
+control: install ## the demo with permuted labels: every row must fall to chance level
 	$(SNAKEMAKE) --cores all --configfile config/studies/demo_permuted.yaml
 
 test: install ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
-test-slurm: install ## the demo through a real Slurm with pretend nodes, broken on the way (root)
+test-slurm: install ## the demo through a real Slurm with pretend nodes and injected faults (root)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/tools/on_slurm.py
 
 check: install ## lint, format check, types
@@ -49,23 +49,23 @@ format: install ## format everything
 docs: install ## write the generated pages: config/README.md, docs/reference/third-party-licences.md, docs/reference/models.md
 	$(BIN)/python docs/generate.py
 
-data: install ## say what a study needs and where: make data STUDY=ganz2024; FETCH=1 fetches its public records
+data: install ## list the data of a study and where they belong: make data STUDY=ganz2024; FETCH=1 fetches its public records
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.data $(STUDY)
-	@$(if $(FETCH),$(SNAKEMAKE) --cores 4 --configfile config/$(if $(filter demo,$(STUDY)),config,studies/$(STUDY)).yaml --config device=per_job --forcerun download -- downloads)
+	@$(if $(FETCH),$(SNAKEMAKE) --cores 4 --configfile config/$(if $(filter demo,$(STUDY)),config,studies/$(STUDY)).yaml --config device=per_job --forcerun download -- download_all)
 
-weights: install ## fetch weights ahead of a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
+weights: install ## fetch weights before a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.weights $(MODELS) --study $(STUDY)
 
-page: install ## the page of a study from what there is of it: make page STUDY=ganz2024
+page: install ## the HTML report of a study from its finished jobs: make page STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.page $(STUDY)
 
-plan: install ## say what a study will take before it runs: jobs, GPU-hours, disk, downloads: make plan STUDY=ganz2024
+plan: install ## estimate a study before it runs: jobs, GPU-hours, disk, downloads: make plan STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.plan $(STUDY)
 
-status: install ## say how far a study is while it runs or after: done, running, failed, to do: make status STUDY=ganz2024
+status: install ## progress of a study: done, running, failed, to do: make status STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.status $(STUDY)
 
-doctor: install ## look whether a study can run here, a line each, ok or what to do: make doctor STUDY=ganz2024
+doctor: install ## check whether a study can run here; a line per check, with the fix: make doctor STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.doctor $(STUDY)
 
 lock: install ## resolve requirements.in into requirements.txt, with hashes

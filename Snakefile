@@ -2,7 +2,7 @@
 cryotome: is a frozen foundation model enough, or should we train end to end?
 
 Read the includes in order: that is how the data flows, from annotations to a cell of Table 2.
-Which models, datasets, fractions and folds meet is said in config/config.yaml.
+The models, datasets, fractions and folds of a study are set in config/config.yaml.
 """
 
 import os
@@ -21,22 +21,39 @@ report: "workflow/report/workflow.rst"
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/inputs.smk"
-include: "workflow/rules/fetch.smk"
+include: "workflow/rules/downloads.smk"
+include: "workflow/rules/demo.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/splits.smk"
 include: "workflow/rules/slides.smk"
 include: "workflow/rules/encode.smk"
-include: "workflow/rules/predict.smk"
 include: "workflow/rules/finetune.smk"
-include: "workflow/rules/tissue.smk"
-include: "workflow/rules/cohort.smk"
-include: "workflow/rules/report.smk"
+include: "workflow/rules/learn.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/ganz2024.smk"
+include: "workflow/rules/roth2024.smk"
+include: "workflow/rules/rank.smk"
+include: "workflow/rules/clinical.smk"
 include: "workflow/rules/context.smk"
-include: "workflow/rules/clinic.smk"
-include: "workflow/rules/ledger.smk"
-include: "workflow/rules/atlas.smk"
-include: "workflow/rules/colorectal.smk"
-include: "workflow/rules/page.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/cluster.smk"
+
+
+# a second safeguard: with `--profile slurm` names are part of a shell's command line
+wildcard_constraints:
+    study=r"[a-z0-9_]+",
+    number=r"[12]",
+    view=r"[a-z0-9]+(-[a-z0-9]+)?",
+    head=r"[a-z0-9_]+",
+    dataset=r"[a-z0-9_]+",
+    record=r"[a-z0-9_]+",
+    scheme=rf"{OF_CELLS}[a-z0-9_]+",
+    model=r"[a-z0-9_]+",
+    finetune=r"[a-z0-9_]+",
+    fraction=r"[0-9.]+",
+    fold=r"[0-9]+",
+    tiling=r"[a-z0-9_]+",
+    slide=WILDCARD,
 
 
 onstart:
@@ -60,11 +77,11 @@ onsuccess:
 
 
 onerror:
-    from cryotome.report.tables.partial_roth2024 import write_partials
     from cryotome.report.after_failure import (
-        report_failed_jobs,
         report_excluded_images,
+        report_failed_jobs,
         report_odd_slides,
+        write_partial_roth_tables,
     )
     from cryotome.cli.page import write_partial_page
 
@@ -75,8 +92,7 @@ onerror:
         run=os.environ[RUN],
         say=logger.error,
     )
-    scores = {kind: of_rows(kind) for kind in ("slides", "patches")}
-    write_partials(STUDY, scores, LOGS, say=logger.error)
+    write_partial_roth_tables(STUDY, ROTH_SCORES, LOGS, say=logger.error)
     write_partial_page(STUDY, LOGS.parent, say=logger.error)
     report_excluded_images(STUDY, LOGS.parent, say=logger.warning)
     report_odd_slides(STUDY, LOGS.parent, say=logger.warning)
@@ -92,7 +108,7 @@ rule all:
     input:
         expand("results/{product}", product=STUDY.products),
         "results/index.html",
-        studied(
+        all_runs(
             STUDY.blocks,
             "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
         ),

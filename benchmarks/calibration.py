@@ -36,7 +36,7 @@ from cryotome.evaluation.statistics.clustered_auroc import (
     influence,
 )
 from cryotome.evaluation.statistics.fold_tests import corrected_t, quantiles, t_test
-from cryotome.evaluation.statistics.slide_pairs import count_wins, resample, resample_slides
+from cryotome.evaluation.statistics.slide_pairs import bootstrap_auroc, count_wins, resample_slides
 
 FOLDS, TEST, RATIO = 5, 0.2, 0.2 / 0.64
 PLANTED = 0.03  # difference of AUROC that the tests are to find, stated before
@@ -110,7 +110,7 @@ def judge(slides: pd.DataFrame, design: Design, seed: int) -> dict[str, float]:
     names = np.sort(np.arange(count).astype(str))
     counts = resample_slides(count, draws=1000, seed=seed)
     wins = [[count_wins(*f) for f in zip(cells, labels, s, strict=True)] for s in of_part]
-    draws = [resample(row, names, [counts]) for row in wins]
+    draws = [bootstrap_auroc(row, names, [counts]) for row in wins]
     gap, spread = one.minus(other), float(np.nanstd(draws[0] - draws[1]))
     apart = [a.auroc - b.auroc for a, b in zip(*wins, strict=True)]
     folds = pd.Series(apart).groupby([k for k, _ in tests]).mean().to_numpy()

@@ -37,9 +37,9 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from cryotome.core.cards import Card, load_card
 from cryotome.learners.dinov2.backbone import build_backbone
 from cryotome.learners.dinov2.crops import make_crops
-from cryotome.learners.dinov2.images import Images
+from cryotome.learners.dinov2.images import TrainingImages
 from cryotome.learners.dinov2.masks import Masks, draw_masks
-from cryotome.learners.dinov2.state import TrainingState
+from cryotome.learners.dinov2.state import FinetuningState
 from cryotome.learners.dinov2.student_teacher import Learner
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.step import autocast_for, precision_of
@@ -75,14 +75,14 @@ def cards_of(size: str, precision: str) -> tuple[Card, Card, int]:
 def learner_of(card: Card, base: Card, device: torch.device) -> Learner:
     backbone, _ = build_backbone(base, card["base"], Path(), card)
     learner = Learner(backbone, card, precision_of(card, device))
-    learner.begin(device)
+    learner.prepare(device)
     return learner
 
 
-def invented(count: int, side: int, device: torch.device) -> Images:
+def invented(count: int, side: int, device: torch.device) -> TrainingImages:
     rng = np.random.default_rng(0)
     pixels = torch.from_numpy(rng.integers(0, 255, (count, side, side, 3), dtype=np.uint8))
-    return Images(BatchLoader(pixels, device), np.arange(count), None, side, {})
+    return TrainingImages(BatchLoader(pixels, device), np.arange(count), None, side, {})
 
 
 CLOCK = [time.perf_counter]  # `--processor` counts processor seconds instead
@@ -121,7 +121,7 @@ class Bare:
         ]
         self.views = [view.to(device) for view in self.views]
         rng = np.random.default_rng(0)
-        self.masks = Masks.of(draw_masks(2 * n, backbone.grid, card["masks"], rng)).on(device)
+        self.masks = Masks.of(draw_masks(2 * n, backbone.grid, card["masks"], rng)).to(device)
 
     def prepare(self, fused: bool, threads: int, compiled: bool) -> Callable[[], None]:
         """Return a step under these settings, warm."""
@@ -186,8 +186,8 @@ def timed(step: Callable[[], object], steps: int, device: torch.device) -> float
 class Views(torch.utils.data.Dataset):
     """The data path of the released code: PIL and torchvision, one crop at a time."""
 
-    def __init__(self, images: Images, crops: Card) -> None:
-        self.pixels, flips = images.supply.pixels.cpu(), crops["flip_probability"]  # type: ignore[union-attr]
+    def __init__(self, images: TrainingImages, crops: Card) -> None:
+        self.pixels, flips = images.loader.pixels.cpu(), crops["flip_probability"]  # type: ignore[union-attr]
 
         def path(kind: str, blurred: float, solarized: float) -> transforms.Compose:
             side, scale = crops[kind]["side"], crops[kind]["scale"]
@@ -220,7 +220,9 @@ class Views(torch.utils.data.Dataset):
 class Obvious:
     """Workers that crop, a step in fp32 that waits for them."""
 
-    def __init__(self, card: Card, base: Card, images: Images, device: torch.device) -> None:
+    def __init__(
+        self, card: Card, base: Card, images: TrainingImages, device: torch.device
+    ) -> None:
         self.card = card | {"precision": "fp32"}
         self.learner, self.device = learner_of(self.card, base, device), device
         self.views = Views(images, card["crops"])
@@ -245,11 +247,11 @@ class Obvious:
             views = torch.cat(crops[:2]), torch.cat(crops[2:])
             placed = tuple(view.to(self.device) for view in views)
             masks = draw_masks(len(placed[0]), learner.grid, self.card["masks"], rng)
-            losses = learner.losses(placed, Masks.of(masks).on(self.device), 0.04)  # type: ignore[arg-type]
+            losses = learner.losses(placed, Masks.of(masks).to(self.device), 0.04)  # type: ignore[arg-type]
             learner.optimizer.zero_grad()
             losses.sum().backward()
             learner.optimizer.step()
-            learner.follow(0.99)
+            learner.update_teacher(0.99)
             losses.sum().item()
 
 
@@ -265,12 +267,12 @@ def measure(size: str, given: Any) -> None:
         f"{card['batch']}, {card['head']['prototypes']:,} prototypes, {given.precision}; "
         f"{describe(device)}"
     )
-    course = TrainingState(learner_of(card, base, device), images, card, Path())
-    course.learn(3, lambda: None)
+    state = FinetuningState(learner_of(card, base, device), images, card, Path())
+    state.learn(3, lambda: None)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     if size in PAPER:
-        seconds = timed(lambda: course.learn(given.steps, lambda: None), 3, device) / given.steps
+        seconds = timed(lambda: state.learn(given.steps, lambda: None), 3, device) / given.steps
         print(f"  ours    {seconds:.3f} s a step, {peak_memory(device):.1f} GB")
         for iterations, printed in PAPER[size]:
             hours = iterations * seconds / 3600
@@ -279,7 +281,7 @@ def measure(size: str, given: Any) -> None:
             return
     bare = sweep(Bare(card, base, device), given.threads, not given.no_compile)
     first = Obvious(card, base, images, device)
-    learn = lambda: course.learn(given.steps, lambda: None)  # noqa: E731
+    learn = lambda: state.learn(given.steps, lambda: None)  # noqa: E731
     limits, ours, plain, walls = [], [], [], []
     for _ in range(REPEATS):
         limits.append(timed(bare, given.steps, device))
@@ -288,7 +290,7 @@ def measure(size: str, given: Any) -> None:
         ours.append(waited(learn, device) / given.steps)
         walls.append((time.perf_counter() - start) / given.steps)
         plain.append(first.seconds(max(1, given.steps // 2)))
-    parts(course, device)
+    parts(state, device)
     limit, mine, slow = map(statistics.median, (limits, ours, plain))
     faster = slow / statistics.median(walls)
     ratios = [a / b for a, b in zip(limits, ours, strict=True)]
@@ -300,13 +302,13 @@ def measure(size: str, given: Any) -> None:
     print(f"  obvious {slow:.3f} s; ours is {faster:.1f} times as fast", flush=True)
 
 
-def parts(course: TrainingState, device: torch.device) -> None:
+def parts(state: FinetuningState, device: torch.device) -> None:
     """Print what the data path of a step costs."""
-    crops, _ = course._drawn(0)
-    batch = course.images.supply.take(course.order.batch(0, course.card["batch"]))
-    cut = lambda: make_crops(batch, crops, course.card["crops"])  # noqa: E731
+    crops, _ = state.draw(0)
+    batch = state.images.loader.take(state.sampler.batch(0, state.card["batch"]))
+    cut = lambda: make_crops(batch, crops, state.card["crops"])  # noqa: E731
     cut()
-    drawing = timed(lambda: course._drawn(1), 3, device)
+    drawing = timed(lambda: state.draw(1), 3, device)
     print(f"  of ours: crops {timed(cut, 3, device):.3f} s, drawing {drawing:.3f} s")
 
 

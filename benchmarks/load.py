@@ -49,7 +49,7 @@ def compare(count: int) -> None:
     """Intervals and the comparison of two rows over five folds that share the cells."""
     from cryotome.evaluation.statistics.comparisons import comparisons, intervals
     from cryotome.evaluation.statistics.paired_scores import PairedScores
-    from cryotome.evaluation.statistics.rows import read_blocks
+    from cryotome.evaluation.statistics.rows import prepare_rows
 
     cells = _cells(count)
     cells["other"] = cells["score"].sample(frac=1, random_state=0).to_numpy()
@@ -57,12 +57,12 @@ def compare(count: int) -> None:
     cells = cells.drop(columns="domain").rename(columns=names)
     folds = np.array_split(np.random.default_rng(1).permutation(count), FOLDS)
     parts = [cells.iloc[fold].reset_index(drop=True) for fold in folds]
-    block = PairedScores(
+    scores = PairedScores(
         parts, list(range(FOLDS)), dict.fromkeys(names.values(), 1000.0), {"random"}
     )
     about = {"draws": DRAWS, "alpha": 0.05, "margin": 0.02}
     calibration = pd.read_csv(ROOT / "config" / "calibration.csv")
-    rows = read_blocks({("d", "random", "1.0", "all"): block}, about, calibration)
+    rows = prepare_rows({("d", "random", "1.0", "all"): scores}, about, calibration)
     intervals(rows, 0.05)
     comparisons(rows, "a + b", about)
 
@@ -100,7 +100,7 @@ def knn_sklearn(count: int) -> None:
     """The same by scikit-learn's search, which takes every product in float64."""
     from cryotome.learners.probes import neighbours
 
-    neighbours.WIDE = 1 + 1536
+    neighbours.MIN_DIM = 1 + 1536
     knn(count)
 
 
@@ -112,7 +112,8 @@ def knn_limit(count: int) -> None:
 
 
 def _fit(learner: str, count: int) -> None:
-    from cryotome.learners.probes.probe import Fold, fit_and_score_folds
+    from cryotome.learners.probes.fold_batches import FoldRows
+    from cryotome.learners.probes.probe import fit_and_score_folds
 
     card = {
         "learner": learner,
@@ -123,7 +124,7 @@ def _fit(learner: str, count: int) -> None:
     }
     (x, label), rng = _embedded(count), np.random.default_rng(1)
     orders = [rng.permutation(count) for _ in range(FOLDS)]
-    folds = [Fold(*np.split(order, [count * 3 // 4, count * 4 // 5])) for order in orders]
+    folds = [FoldRows(*np.split(order, [count * 3 // 4, count * 4 // 5])) for order in orders]
     list(fit_and_score_folds(card, x, label, folds))
 
 
@@ -139,13 +140,13 @@ def logreg(count: int) -> None:
 
 def clinic(count: int) -> None:
     """Operating points and calibration of one row, one fold, all slides drawn again."""
-    from cryotome.evaluation.clinical.calibration import calibrate
-    from cryotome.evaluation.clinical.operating_points import Half, operating_points
+    from cryotome.evaluation.clinical.calibration import summarise_calibration
+    from cryotome.evaluation.clinical.operating_points import FoldCells, operating_points
 
     cells = _cells(count).assign(mm2=1e-3)
     cells["slide"] = cells["slide"].astype("category")
-    operating_points([Half(cells, cells.head(1000))])
-    calibrate([cells], DRAWS)
+    operating_points([FoldCells(cells, cells.head(1000))])
+    summarise_calibration([cells], DRAWS)
 
 
 ROWS = [("a", "h"), ("b", "h"), ("c", "h")]
@@ -177,7 +178,7 @@ def _pairs(slides: int) -> pd.DataFrame:
 def _predicted(cells: pd.DataFrame, folder: Path) -> list[Path]:
     """Write splits and predictions of three rows and two folds that part the slides."""
     from cryotome.core.files import sha256
-    from cryotome.learners.predictions import split_of, write_predictions
+    from cryotome.learners.predictions import split_path, write_predictions
 
     cells.to_csv(table := folder / "cells.csv", index=False)
     rng, paths, notes = np.random.default_rng(0), [], {"cells_sha256": sha256(table)}
@@ -187,14 +188,16 @@ def _predicted(cells: pd.DataFrame, folder: Path) -> list[Path]:
         for model, head in ROWS:
             where = f"predictions/d/slide_grouped/view=v/model={model}/head={head}"
             paths.append(folder / where / f"fraction=1.0/fold={fold}.csv")
-            split_of(paths[-1]).parent.mkdir(parents=True, exist_ok=True)
-            pd.DataFrame({"id": cells["id"], "role": role}).to_csv(split_of(paths[-1]), index=False)
-            split_of(paths[-1]).with_suffix(".json").write_text('{"drawn": {}}', encoding="utf-8")
+            split_path(paths[-1]).parent.mkdir(parents=True, exist_ok=True)
+            pd.DataFrame({"id": cells["id"], "role": role}).to_csv(
+                split_path(paths[-1]), index=False
+            )
+            split_path(paths[-1]).with_suffix(".json").write_text('{"drawn": {}}', encoding="utf-8")
             scored = cells[role != "train"]
             score = np.clip(rng.normal(0.3 + 0.4 * scored["label"], 0.3), 0, 1)
             roles = scored[["id"]].assign(role=role[role != "train"])
             write_predictions(
-                paths[-1], roles, scored["label"].to_numpy(), score, split=split_of(paths[-1]),
+                paths[-1], roles.assign(label=scored["label"]), score, split=split_path(paths[-1]),
                 notes=notes,
             )  # fmt: skip
     return paths
@@ -228,26 +231,26 @@ def atlas(slides: int, folder: Path) -> None:
 @_in_folder
 def geojson(slides: int, folder: Path) -> None:
     """The same atlas read, and a file a slide for QuPath."""
-    from cryotome.report.atlas.qupath import write_slides
+    from cryotome.report.atlas.qupath import write_geojson
 
     judged, windows = _atlas(_pairs(slides), folder)
     shown = pd.DataFrame({"file": ["errors.left.a.h.jpg"], "shown": [list(range(12))]})
-    write_slides(judged, windows, folder / "slides", shown)
+    write_geojson(judged, windows, folder / "slides", shown)
 
 
 @_in_folder
 def regions(slides: int, folder: Path) -> None:
-    """All that `for_pathologist` tabulates and draws of three rows and two folds."""
+    """All that `clinical_summary` tabulates and draws of three rows and two folds."""
+    from cryotome.core.charts import save_chart
     from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
-    from cryotome.learners.predictions import split_of
-    from cryotome.report.figures.canvas import save_figure
+    from cryotome.learners.predictions import split_path
     from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
 
     cells, names = _pairs(slides), {f"{model} + {head}": model for model, head in ROWS}
     paths = _predicted(cells, folder)
     audit = folder / "audit.csv"
     audit.write_text("finding,id,other,left_out,other_left_out\n", encoding="utf-8")
-    splits = sorted(set(map(split_of, paths)))
+    splits = sorted(set(map(split_path, paths)))
     read = read_dataset(folder / "cells.csv", audit, splits, {"left": 2.0, "right": 2.0})
     about = {
         "order": ROWS, "statistics": {"draws": DRAWS}, "labels": names, "datasets": {"d": "D"},
@@ -255,8 +258,8 @@ def regions(slides: int, folder: Path) -> None:
         "schemes": {"slide_grouped": "whole slides"},
     }  # fmt: skip
     found = summarise_rows({"d": read}, paths, about)
-    save_figure(draw_reliability(found, about), folder / "r.pdf", folder / "r.png")
-    save_figure(draw_bland_altman(found, about), folder / "b.pdf", folder / "b.png")
+    save_chart(draw_reliability(found, about), folder / "r.pdf", folder / "r.png")
+    save_chart(draw_bland_altman(found, about), folder / "b.pdf", folder / "b.png")
 
 
 @_in_folder

@@ -128,7 +128,7 @@ def start(count: int, repeats: int) -> None:
             many.append(timed([*run, *map(MADE.format, shares[1:])], folder, said))
             one.append(timed([*run, MADE.format(shares[0])], folder, said))
             direct.append(timed(by_hand(folder), folder, said, PYTHONPATH="workflow"))
-            loaded = [sys.executable, "-c", "import split"]
+            loaded = [sys.executable, "-c", "import split_cells"]
             imports.append(timed(loaded, folder, said, PYTHONPATH="workflow:workflow/scripts"))
             bare.append(timed([sys.executable, "-c", "pass"], folder, said))
     print(f"a job that draws a split, the least of {repeats}")
@@ -160,7 +160,7 @@ def by_hand(folder: Path) -> list[str]:
         "fold": "0",
     }
     words = [word for name, value in given.items() for word in (f"--{name}", value)]
-    return [sys.executable, "workflow/scripts/split.py", *words, "--windows"]
+    return [sys.executable, "workflow/scripts/split_cells.py", *words, "--windows"]
 
 
 def main() -> None:

@@ -65,21 +65,21 @@ class Counter:
 
     def __init__(self) -> None:
         self.flops, self.bytes, self.bent = 0.0, 0.0, 0.0
-        whole = {name: getattr(Objective, name) for name in ("evaluate", "rebase", "_gram")}
+        whole = {name: getattr(Objective, name) for name in ("evaluate", "recenter", "_gram")}
 
-        def evaluate(columns: Objective, points: np.ndarray, folds: np.ndarray) -> tuple:
-            self.add(columns.x, 4 * points.shape[0] * points.shape[1], 2)
-            return whole["evaluate"](columns, points, folds)
+        def evaluate(objective: Objective, points: np.ndarray, folds: np.ndarray) -> tuple:
+            self.add(objective.x, 4 * points.shape[0] * points.shape[1], 2)
+            return whole["evaluate"](objective, points, folds)
 
-        def rebase(columns: Objective, points: np.ndarray) -> tuple:
-            self.add(columns.x, 8 * points.shape[0] * points.shape[1], 1)  # float64: half the rate
-            return whole["rebase"](columns, points)
+        def recenter(objective: Objective, points: np.ndarray) -> tuple:
+            self.add(objective.x, 8 * points.shape[0] * points.shape[1], 1)  # float64: half rate
+            return whole["recenter"](objective, points)
 
-        def gram(columns: Objective, x: torch.Tensor, curve: float) -> torch.Tensor:
+        def gram(objective: Objective, x: torch.Tensor, curve: float) -> torch.Tensor:
             self.bent += 2 * x.shape[0] * x.shape[1] ** 2 * x.itemsize / 4
-            return whole["_gram"](columns, x, curve)
+            return whole["_gram"](objective, x, curve)
 
-        Objective.evaluate, Objective.rebase, Objective._gram = evaluate, rebase, gram
+        Objective.evaluate, Objective.recenter, Objective._gram = evaluate, recenter, gram
 
     def add(self, x: torch.Tensor, flops: int, reads: int) -> None:
         self.flops += flops * x.shape[0] * x.shape[1]

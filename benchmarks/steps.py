@@ -18,17 +18,17 @@ sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "workflow" / "scripts")]
 
 import audit_splits
 import compare
+import compare_published
 import figure1
 import figure2
-import judge
-import learning
-import orders
-import price_ladder
-import print_table2
+import format_table2
+import leakage_ladder
+import plot_learning_curves
 import probe
-import ranks
-import score
-import split
+import rank_models_by_head
+import rank_rows
+import score_row
+import split_cells
 import table1
 import table2
 
@@ -129,10 +129,10 @@ class Dataset:
 
 
 def draw_splits(study: Study, of: Dataset) -> None:
-    """Draw every split of a study, as the rule `split` does, and audit it."""
+    """Draw every split of a study, as the rule `split_cells` does, and audit it."""
     for scheme in study.schemes(of.name):
         paths = of.splits(study, scheme)
-        split.main(
+        split_cells.main(
             of.table,
             of.audit,
             [of.windows] if study.needs_windows(scheme) else [],
@@ -169,14 +169,14 @@ def fit_model(asked: list[Study], of: Dataset, model: str, x: np.ndarray) -> int
         scores = Path(
             f"results/scores/{of.name}/{scheme}/view={VIEW}/model={model}/head={head}.csv"
         )
-        score.main(of.table, out, scores, scheme)
+        score_row.main(of.table, out, scores, scheme)
         fitted += len(out)
     store.unlink()
     return fitted
 
 
 class Report:
-    """Makes the products of one study, as the rules of `report.smk` do."""
+    """Makes the products of one study, as the rules of `evaluate.smk`, `ganz2024.smk` and `rank.smk` do."""
 
     def __init__(self, study: Study, datasets: list[Dataset]) -> None:
         self.study, self.of = study, {one.name: one for one in datasets}
@@ -217,7 +217,7 @@ class Report:
         printed = sorted(self.published.glob("*.csv"))
         about = json.loads(protocol_facts(self.study))
         judged = (out / "intervals.csv", out / "table1.csv", printed, out / "published.csv", about)
-        judge.main(*judged)
+        compare_published.main(*judged)
         if not self.study.cross_domain_blocks:
             return
         scores, paper = (
@@ -227,7 +227,7 @@ class Report:
         about, beside = (self.rows, self.name), (out / "intervals.csv", out / "published.csv")
         table2.main(scores, paper, out / "table2.csv", out / "table2_sd.csv", *about)
         printed_to = (out / "table2.md", out / "table2.tex")
-        print_table2.main(out / "table2.csv", *beside, *printed_to, *about)
+        format_table2.main(out / "table2.csv", *beside, *printed_to, *about)
 
     def figures(self) -> None:
         about, rows = (self.rows, self.name), self.rows
@@ -239,15 +239,15 @@ class Report:
             figure1.main(
                 self.scores(self.study.all_domain_blocks), paper, *self.drawn("figure1"), *about
             )
-            learning.main(spans, curves, crossed, *self.drawn("learning")[1:], rows)
+            plot_learning_curves.main(spans, curves, crossed, *self.drawn("learning")[1:], rows)
         if "figure2.csv" in self.study.products:
             figure2.main(
                 self.scores(self.study.cross_domain_blocks), *self.drawn("figure2"), *about
             )
-            ranks.main(spans, *self.drawn("ranks"), *about)
+            rank_rows.main(spans, *self.drawn("ranks"), *about)
         if "orders.csv" in self.study.products:
             files = self.files(self.study.cross_domain_blocks)
-            orders.main(self.out / "table2.csv", files, *self.drawn("orders"), rows)
+            rank_models_by_head.main(self.out / "table2.csv", files, *self.drawn("orders"), rows)
 
     def leaks(self) -> list[Path]:
         splits = [
@@ -264,4 +264,4 @@ class Report:
             (table, self.out / "ladder.md", pdf, png),
         )
         about = (self.rows, self.name)
-        price_ladder.main(self.cells, files, self.calibration, self.leaks(), *out, *about)
+        leakage_ladder.main(self.cells, files, self.calibration, self.leaks(), *out, *about)

@@ -13,9 +13,10 @@ from cryotome.core.cards import without_notes
 from cryotome.data.splits.cells import indices_of
 from cryotome.evaluation.leakage_ladder import measure_ladder, read_leaks
 from cryotome.evaluation.statistics.paired_scores import load_paired_scores
-from cryotome.evaluation.statistics.rows import read_blocks
+from cryotome.evaluation.statistics.rows import prepare_rows
 from cryotome.learners.predictions import write_predictions
-from cryotome.learners.probes.probe import Fold, fit_and_score_folds
+from cryotome.learners.probes.fold_batches import FoldRows
+from cryotome.learners.probes.probe import fit_and_score_folds
 
 FIRST = 1000  # seed of the first study; replicates that tell the truth have lower ones
 ASKED, SIGNAL = 768, 1.5  # width and signal of the worlds that are asked for their truth
@@ -33,7 +34,7 @@ def ask_world(report: Report, of: Dataset, world: str, width: int, seed: int) ->
         [indices_of(ids, t.loc[t["role"] == role, "id"]) for t in tables]
         for role in ("train", "test")
     ]
-    folds = [Fold(train, train[:0], test) for train, test in zip(*rows, strict=True)]
+    folds = [FoldRows(train, train[:0], test) for train, test in zip(*rows, strict=True)]
     files = []
     for head in ("linear_probe", "ridge"):
         fitted = fit_and_score_folds(json.loads(without_notes(study.head(head))), x, y, folds)
@@ -42,10 +43,12 @@ def ask_world(report: Report, of: Dataset, world: str, width: int, seed: int) ->
             made, tested, paths, folds, fitted, strict=True
         ):
             notes = {"n_train": len(fold.train)}
-            write_predictions(path, roles, y[fold.scored], scores, split=drawn, notes=notes)
+            write_predictions(
+                path, roles.assign(label=y[fold.scored]), scores, split=drawn, notes=notes
+            )
         files += made
-    blocks = load_paired_scores(files, {of.name: of.cells.set_index("id")})
-    known = read_blocks(blocks, report.rows["statistics"], pd.read_csv(report.calibration))
+    settings = load_paired_scores(files, {of.name: of.cells.set_index("id")})
+    known = prepare_rows(settings, report.rows["statistics"], pd.read_csv(report.calibration))
     leaks = read_leaks([path.with_suffix(".leakage.csv") for path in paths])
     told = measure_ladder(known, leaks, report.rows)
     return told[told["rung"] != "random_matched"].assign(world=world, seed=seed)

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cryotome.core.cards import Card, load_card
-from cryotome.data.demo.mitoses import make_rois
+from cryotome.data.demo.mitoses import make_midog_set
 from cryotome.data.patches import write_patches
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def shared() -> Path:
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demo's regions, drawn once."""
     folder = tmp_path_factory.mktemp("rois")
-    make_rois(folder / "annotations.json", folder / "images", side=300)
+    make_midog_set(folder / "annotations.json", folder / "images", side=300)
     return folder
 
 

@@ -35,8 +35,8 @@ def main() -> None:
 
 none = {"input": {}, "output": {}, "params": {}, "resources": {}}
 wildcards = {"dataset": "tiny", "scheme": "random", "fraction": "1.0", "fold": "0"}
-log = "results/logs/split/tiny.random.fraction=1.0.fold=0.log"
-snakemake = SimpleNamespace(rule="split", threads=1, log=[log], wildcards=wildcards, **none)
+log = "results/logs/split_cells/tiny.random.fraction=1.0.fold=0.log"
+snakemake = SimpleNamespace(rule="split_cells", threads=1, log=[log], wildcards=wildcards, **none)
 run_script(main)
 """
 
@@ -51,11 +51,11 @@ def made(ended: str, *, ago: float = 0.0, wall: float = 10.0) -> dict:
 
 
 def job(fold: int) -> Job:
-    return Job("split", {"dataset": "demo_rois", "fold": str(fold)})
+    return Job("split_cells", {"dataset": "demo_rois", "fold": str(fold)})
 
 
 def key(fold: int) -> tuple[str, ...]:
-    return status.job_key("split", {"fold": str(fold), "dataset": "demo_rois"})
+    return status.job_key("split_cells", {"fold": str(fold), "dataset": "demo_rois"})
 
 
 def standing(past: dict, *, planned: list[int], count: int = 6) -> status.Progress:
@@ -67,7 +67,7 @@ def standing(past: dict, *, planned: list[int], count: int = 6) -> status.Progre
 
 
 def test_every_state_a_job_may_be_in():
-    failed = Failure("split", {}, "no", "x.log")
+    failed = Failure("split_cells", {}, "no", "x.log")
     past = {
         key(1): JobHistory([made("ok", ago=1)]),  # ended since Snakemake was asked
         key(2): JobHistory([made("killed", ago=9)], alive=True),
@@ -122,7 +122,10 @@ def test_the_time_left_is_that_of_the_jobs_that_are_not_done():
 
 
 def test_rules_without_a_record_are_projected_as_a_plan_does():
-    jobs = [Job("read_cells", {"dataset": "demo_rois"}), Job("publish", {"product": "table1.csv"})]
+    jobs = [
+        Job("read_cells", {"dataset": "demo_rois"}),
+        Job("copy_to_results", {"product": "table1.csv"}),
+    ]
     found = measure_progress(jobs, jobs, {}, NOW)
     seconds, assumed = found.seconds_left(CostModel(study(), on_gpu=False))
     assert seconds == pytest.approx(1.0 + 3 * 512 / 5000 + 0.1)
@@ -133,8 +136,8 @@ def test_rules_without_a_record_are_projected_as_a_plan_does():
 def test_a_finished_study_says_so():
     text = report(study(), standing({}, planned=[]), CostModel(study(), on_gpu=False), locked=False)
     assert text.endswith("All results exist.")
-    assert [line.split() for line in text.splitlines() if line.startswith("split")] == [
-        ["split", "6", "-", "-", "-", "-"]
+    assert [line.split() for line in text.splitlines() if line.startswith("split_cells")] == [
+        ["split_cells", "6", "-", "-", "-", "-"]
     ]
 
 

@@ -1,23 +1,16 @@
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn import metrics
+from tests.evaluation.test_scores import scored
 
 from cryotome.core.metrics import (
     auroc,
     average_precision,
     calibration_error,
-    f1_scores,
+    f1_per_class,
     precision_recall,
-    recalls,
+    recall_per_class,
 )
-
-
-def scored(count: int = 300, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    label = rng.integers(2, size=count)
-    score = 1 / (1 + np.exp(-np.round(rng.normal(size=count) + label, 1)))
-    return pd.DataFrame({"label": label, "score": score})
 
 
 def test_auroc_is_scikit_learns_ties_included():
@@ -60,5 +53,5 @@ def test_f1_and_recall_are_scikit_learns_also_where_a_class_is_missing_or_never_
     how = {"labels": [0, 1], "average": None}
     f1 = metrics.f1_score(label, called, zero_division=0, **how)
     recall = metrics.recall_score(label, called, zero_division=np.nan, **how)
-    assert np.array_equal(f1_scores(label, called), f1)
-    assert np.array_equal(recalls(label, called), recall, equal_nan=True)
+    assert np.array_equal(f1_per_class(label, called), f1)
+    assert np.array_equal(recall_per_class(label, called), recall, equal_nan=True)

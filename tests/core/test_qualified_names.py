@@ -16,19 +16,19 @@ OF_ONE = {
     "report/page/audits": "fractions of one scheme of one dataset",
     "evaluation/statistics/rows": "tables of cells, each named as its dataset",
     "report/after_failure": "tables of cells, each named as its dataset",
-    "scripts/for_pathologist": "tables of cells, each named as its dataset",
-    "scripts/draw_cost": "notes of finetunings, each named as its recipe",
+    "scripts/clinical_summary": "tables of cells, each named as its dataset",
+    "scripts/roth_figure1": "notes of finetunings, each named as its recipe",
     "report/page/page": "pictures of the page",
     "evaluation/published": "tables of published numbers",
     "data/slides/slide_list": "invented slides of one cohort",
-    "data/file_names": "files of one folder",
+    "data/image_files": "files of one folder",
 }
 
 
 def bare(node: ast.AST) -> bool:
-    """Whether an expression is the name of a file alone: path.name, path.stem, slide_of(…)."""
+    """Whether an expression is the name of a file alone: path.name, path.stem, slide_name(…)."""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return node.func.id == "slide_of"
+        return node.func.id == "slide_name"
     return isinstance(node, ast.Attribute) and node.attr in ("name", "stem")
 
 
@@ -55,7 +55,7 @@ def test_no_map_has_a_bare_file_name_as_key_where_datasets_may_meet():
 
 
 def test_the_test_above_sees_what_mixed_cohorts_up():
-    mixed = "bags = {path.name: read(path) for path in paths}\nbags[slide_of(path.name)] = 1"
+    mixed = "bags = {path.name: read(path) for path in paths}\nbags[slide_name(path.name)] = 1"
     assert [bare(key) for key in keys_of(ast.parse(mixed))] == [True, True]
     apart = "bags = {(path.parent, path.name): path for path in paths}"
     assert not any(map(bare, keys_of(ast.parse(apart))))

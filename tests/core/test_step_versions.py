@@ -11,9 +11,9 @@ from conftest import CONFIG, windows_of
 from cryotome.core import step_versions
 from cryotome.core.cards import load_card, tiling_of
 from cryotome.data.cells import load_cells, read_cells
-from cryotome.data.demo.cohorts import COHORTS, Cohort, cohort_slides
+from cryotome.data.demo.cohorts import COHORTS, DemoCohort, cohort_slides
 from cryotome.data.demo.mitoses import DOMAINS, draw_tissue
-from cryotome.data.demo.slides import make_slides
+from cryotome.data.demo.slides import make_cohort_slides
 from cryotome.data.images import _Flat
 from cryotome.data.place_windows import place_windows
 from cryotome.data.slides.tile_store import read_tiles, write_tiles
@@ -133,7 +133,7 @@ def test_endtoend():
 def slide(tmp_path_factory):
     """An invented slide and its tiles."""
     folder = tmp_path_factory.mktemp("slide")
-    make_slides(Cohort("DC", 1, side=320), folder)
+    make_cohort_slides(DemoCohort("DC", 1, side=320), folder)
     card = tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify")
     how = {"dataset": "d", "slide": "s", "partial": folder / "partial"}
     write_tiles(folder / "s.h5", folder / "DC-001-DX1.tiff", card, **how)

@@ -15,7 +15,7 @@ from cryotome.data.audit import (
     find_oddities,
     near_pairs,
     raise_if_refused,
-    summarise,
+    summarise_audit,
 )
 from cryotome.data.cells import read_cells
 from cryotome.data.splits.cells import drop_audited
@@ -68,7 +68,7 @@ def test_each_oddity_is_found_once(image, demo_card):
     assert listed(found, "conflict") == [[0, 6], [6, 0]]
     assert listed(found, "duplicate") == [[7, 3]]
     assert not found["left_out"].any()
-    assert summarise(table, found, KEEP, "mine") == (
+    assert summarise_audit(table, found, KEEP, "mine") == (
         "mine: 8 cells on 2 images, 2 slides; 0 cells on images that cannot be read, 1 centres "
         "outside their image, 2 windows across the border, 1 exact duplicates, 2 exact duplicates "
         "with another label, 1 near pairs (within 25 px; 1 with contradicting labels); 8 cells "
@@ -89,7 +89,7 @@ def test_policies_take_cells_out(image, demo_card):
     drop = dict.fromkeys(("duplicate", "conflict", "near", "outside", "border"), "drop")
     found = findings(image, table, demo_card, **drop)
     assert drop_audited(table, found)["id"].tolist() == [2, 6]
-    assert "2 cells enter the splits" in summarise(table, found, KEEP | drop, "d")
+    assert "2 cells enter the splits" in summarise_audit(table, found, KEEP | drop, "d")
 
 
 def test_of_equal_patches_under_two_labels_none_stays(image, demo_card):
@@ -172,7 +172,8 @@ def test_examples_show_each_domain_and_class_and_each_finding(image, demo_card):
 
 
 def test_policies_of_a_card_are_those_of_the_schema():
-    from cryotome.core.cards import SCHEMAS, read_yaml
+    from cryotome.core.cards import read_yaml
+    from cryotome.core.schemas import SCHEMAS
 
     audit = read_yaml(SCHEMAS / "dataset.schema.yaml")["properties"]["audit"]["properties"]
     assert set(audit) == set(POLICIES)
@@ -196,7 +197,7 @@ def test_patches_that_are_enlarged_from_a_coarser_image_are_counted(tmp_path, de
     card = demo_card | {"patch": demo_card["patch"] | {"resolution": 0.25}}
     found = findings(tmp_path, table, card)
     assert listed(found, "enlarged") == [[1, -1], [2, -1]]
-    said = summarise(table, found, KEEP, "mine")
+    said = summarise_audit(table, found, KEEP, "mine")
     assert "2 patches enlarged from a coarser image; 3 cells enter" in said
     assert "Warning: enlarged patches hold no detail" in said
     raise_if_refused(found, KEEP, "mine")

@@ -9,8 +9,8 @@ import tifffile
 from PIL import Image
 
 from cryotome.core.errors import CardError, DataError
-from cryotome.data.image_tags import mpp_from_tags
-from cryotome.data.images import find_image, microns_per_pixel, open_image, size_of
+from cryotome.data.images import image_size, microns_per_pixel, open_image
+from cryotome.data.pixel_size import mpp_from_tags
 
 
 def test_a_real_aperio_slide_opens_with_its_resolution(shared):
@@ -47,12 +47,6 @@ def test_broken_files_are_named(shared, name):
 def test_a_missing_image_is_named(tmp_path):
     with pytest.raises(DataError, match=r"001.tiff does not exist"):
         open_image(tmp_path / "001.tiff")
-
-
-def test_the_extension_may_differ(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "001.png")
-    assert find_image(tmp_path, "001.tiff") == tmp_path / "001.png"
-    assert find_image(tmp_path, "002.tiff") == tmp_path / "002.tiff"
 
 
 @pytest.mark.parametrize("compression", [None, "zlib", "lzw"])
@@ -184,14 +178,17 @@ def test_a_webp_that_is_called_png_is_read(tmp_path):
 def test_a_small_file_that_claims_many_pixels_is_not_decoded(tmp_path):
     """A PNG of 1.2 MB took 3.9 GB."""
     Image.new("L", (10_000, 10_000)).convert("RGB").save(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a.png says that the image has 10,000 x 10,000 pixels"):
+    with pytest.raises(DataError, match=r"a.png: the image has 10,000 x 10,000 pixels"):
         open_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.svs", "a.webp"])
 @pytest.mark.parametrize(
     ("content", "kind"),
-    [(b"version https://git-lfs.github.com/spec/v1\n", "a Git-LFS pointer"), (b"<html>", "a page")],
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git-LFS pointer"),
+        (b"<html>", "an HTML page"),
+    ],
 )
 def test_what_lies_in_place_of_an_image_is_named(tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content)
@@ -213,7 +210,7 @@ def test_a_tiff_of_very_many_pages_is_not_given_to_openslide(tmp_path):
     (tmp_path / "a.tif").write_bytes(content)
     with pytest.raises(DataError, match=r"a.tif has 1,001 pages, and at most 1,000 are read"):
         open_image(tmp_path / "a.tif")
-    assert size_of(tmp_path / "a.tif") is None
+    assert image_size(tmp_path / "a.tif") is None
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.svs"])
@@ -221,7 +218,7 @@ def test_a_link_to_a_device_without_end_is_no_image(tmp_path, name):
     (tmp_path / name).symlink_to("/dev/zero")
     with pytest.raises(DataError, match=rf"{name} does not exist or is no file"):
         open_image(tmp_path / name)
-    assert size_of(tmp_path / name) is None
+    assert image_size(tmp_path / name) is None
 
 
 def test_a_tiff_whose_pages_are_a_circle_is_read(tmp_path):

@@ -120,7 +120,7 @@ def test_an_image_that_crashes_its_reader_is_left_black(apart, demo_card, tmp_pa
     cells, images = apart(demo_card, signal.SIGSEGV)
     cut(tmp_path / "p.h5", cells, images, demo_card, broken="drop")
     lost = json.loads(provenance(tmp_path / "p.h5", PATCHES)["broken"])
-    assert "002.tiff crashes what reads it (SIGSEGV)" in lost["002.tiff"]
+    assert "002.tiff crashes the process that reads it (SIGSEGV)" in lost["002.tiff"]
 
 
 def test_a_reader_that_is_killed_takes_no_image_away(apart, demo_card, tmp_path):

@@ -6,7 +6,8 @@ from conftest import CONFIG, cut
 
 from cryotome.core.cards import load_card
 from cryotome.data.cells import read_cells
-from cryotome.data.images import find_image, open_image
+from cryotome.data.image_files import find_image
+from cryotome.data.images import open_image
 from cryotome.data.patches import cut_image, read_patches
 from cryotome.data.place_windows import COLUMNS, place_windows
 

@@ -4,7 +4,7 @@ import tifffile
 from PIL import Image
 
 from cryotome.data.images import open_image
-from cryotome.data.pyramid import level_factors, span
+from cryotome.data.pyramid import level_factors, place_span
 from cryotome.data.slides.tile_grid import read_tile, tile_grid
 from cryotome.data.windows import cut_patch
 
@@ -82,11 +82,11 @@ def test_patches_lie_where_they_should_too(slide, times):
 
 
 def test_a_window_beyond_a_cut_level_repeats_its_edge():
-    found = span(1001, 2, factor=4.0, downsample=4.012, level=250)
+    found = place_span(1001, 2, factor=4.0, downsample=4.012, level=250)
     assert (found.start, found.count, found.out) == (998, 1, 1)
     assert found.part[1] > found.count
 
 
 def test_levels_that_divide_are_in_no_doubt():
     assert level_factors((1024, 768), (64, 48)) == [(16.0, 16.0)]
-    assert span(128, 64, factor=4.0, downsample=4.0, level=256).part == (0, 16)
+    assert place_span(128, 64, factor=4.0, downsample=4.0, level=256).part == (0, 16)

@@ -110,7 +110,7 @@ def test_every_other_command_is_python_by_hand():
         if not line.startswith(("make ", "snakemake "))
     }
     assert rest == {
-        "PYTHONPATH=workflow python workflow/scripts/split.py --help",  # test_scripts runs it
+        "PYTHONPATH=workflow python workflow/scripts/split_cells.py --help",  # test_scripts runs it
         "python tests/tools/accidents.py jobs --kills 100 --seed 1",
         "python tests/tools/accidents.py jobs --kills 100 --seed 2",  # test_accidents runs its parts
         "python tests/tools/accidents.py dag --kills 12 --seed 1",

@@ -14,8 +14,8 @@ import cryotome.encoders.bag_store
 from cryotome.core import step_versions
 from cryotome.core.cards import load_card, tiling_of, without_notes
 from cryotome.core.errors import CardError, DataError, StoreError
-from cryotome.data.demo.cohorts import Cohort
-from cryotome.data.demo.slides import make_slides
+from cryotome.data.demo.cohorts import DemoCohort
+from cryotome.data.demo.slides import make_cohort_slides
 from cryotome.data.images import open_image
 from cryotome.data.slides.tile_grid import read_tile
 from cryotome.data.slides.tile_store import read_tiles, write_tiles
@@ -30,7 +30,7 @@ COLOUR, NETWORK = "colour_histogram", "resnet10t_random"
 def cohort(tmp_path_factory):
     """DC-001-DX1 and its tiles, and the glass of DC-004-DX2 and its none."""
     folder = tmp_path_factory.mktemp("cohort")
-    make_slides(Cohort("DC", 14, side=320), folder)
+    make_cohort_slides(DemoCohort("DC", 14, side=320), folder)
     card = tiling_of(load_card(CONFIG, "datasets", "demo_cohort"), "classify")
     for name in ("DC-001-DX1", "DC-004-DX2"):
         how = {"dataset": "d", "slide": name, "partial": folder / "partial"}
@@ -149,7 +149,7 @@ def test_a_slide_that_crashes_its_reader_is_named_by_the_next_attempt(
     monkeypatch.setattr(cryotome.encoders.bag_store, "_pixels", crash)
     bag = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32")
     assert (bag.stamps["status"], len(bag.features)) == ("broken", 0)
-    assert "crashes what reads it (SIGSEGV)" in bag.stamps["reason"]
+    assert "crashes the process that reads it (SIGSEGV)" in bag.stamps["reason"]
 
 
 KILLED = """

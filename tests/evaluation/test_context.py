@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from chart_specs import marked, panels, rows_of, title_of, words
 from conftest import CONFIG
 from tests.study.test_study import study
 from tests.workflow.test_workflow import SMALL, checkout, plan, snakemake
 
 from cryotome.core.errors import StoreError
 from cryotome.core.metrics import auroc
-from cryotome.evaluation.context import context_table, crop_extent, resolution
+from cryotome.evaluation.context import context_table, crop_extent, patch_resolution
 from cryotome.evaluation.statistics.paired_scores import PairedScores
 from cryotome.evaluation.statistics.rows import Rows
 from cryotome.report.figures.context import draw_context
@@ -23,12 +24,12 @@ CALIBRATION = pd.read_csv(CONFIG / "calibration.csv")
 KEYS = ("slide_grouped", "1.0", "all")
 
 
-def block(scores: dict[str, np.ndarray], ids: np.ndarray) -> Rows:
+def paired(scores: dict[str, np.ndarray], ids: np.ndarray) -> Rows:
     """One fold of cells on eleven slides, every third cell positive."""
     fixed = {"id": ids, "slide": (ids % 11).astype(str), "label": (ids % 3 == 0).astype(int)}
     parts = [pd.DataFrame(fixed | scores)]
     trained = dict.fromkeys(scores, 100.0)
-    made = PairedScores(parts=parts, folds=[0], trained=trained, places={"slide_grouped"})
+    made = PairedScores(parts=parts, folds=[0], training_cells=trained, schemes={"slide_grouped"})
     return Rows(made, draws=200, calibration=CALIBRATION)
 
 
@@ -39,20 +40,20 @@ def swept() -> dict:
 
 
 @pytest.fixture(scope="module")
-def blocks(swept) -> dict:
+def settings(swept) -> dict:
     rng, ids = np.random.default_rng(0), np.arange(300)
     label = ids % 3 == 0
     rows = [f"{model} + ridge" for model in swept["models"]]
     of = {"demo_rois_16px": 0.4, "demo_rois": 1.2}  # how far the classes lie apart
     return {
-        (name, *KEYS): block({row: rng.normal(label * gap) for row in rows}, ids)
+        (name, *KEYS): paired({row: rng.normal(label * gap) for row in rows}, ids)
         for name, gap in of.items()
     }
 
 
 @pytest.fixture(scope="module")
-def table(blocks, swept) -> pd.DataFrame:
-    return context_table(blocks, swept, {"demo_rois": 0.25}, 0.05)
+def table(settings, swept) -> pd.DataFrame:
+    return context_table(settings, swept, {"demo_rois": 0.25}, 0.05)
 
 
 def test_a_line_is_a_row_under_a_crop_and_a_pooling(table):
@@ -68,11 +69,11 @@ def test_a_line_is_a_row_under_a_crop_and_a_pooling(table):
     assert (table["where"] == "all").all()
 
 
-def test_numbers_are_those_of_the_scores_and_gaps_are_paired(table, blocks):
+def test_numbers_are_those_of_the_scores_and_gaps_are_paired(table, settings):
     for line in table.to_dict("records"):
         row = f"{line['model']} + {line['head']}"
-        part = blocks[(line["dataset"], *KEYS)].block.parts[0]
-        whole = blocks[("demo_rois", *KEYS)].block.parts[0]
+        part = settings[(line["dataset"], *KEYS)].scores.parts[0]
+        whole = settings[("demo_rois", *KEYS)].scores.parts[0]
         mine, best = (auroc(p["label"].to_numpy(), p[row].to_numpy()) for p in (part, whole))
         assert line["auroc"] == pytest.approx(mine, abs=1e-12)
         assert line["low"] < mine < line["high"]
@@ -83,9 +84,9 @@ def test_numbers_are_those_of_the_scores_and_gaps_are_paired(table, blocks):
     assert (table[table["side"] == 32][["gap", "gap_low", "gap_high"]] == 0).all(axis=None)
 
 
-def test_crops_tested_on_other_cells_are_refused(blocks, swept):
-    other = block(dict.fromkeys(["colour_histogram + ridge"], np.arange(300.0)), np.arange(1, 301))
-    mixed = blocks | {("demo_rois_16px", *KEYS): other}
+def test_crops_tested_on_other_cells_are_refused(settings, swept):
+    other = paired(dict.fromkeys(["colour_histogram + ridge"], np.arange(300.0)), np.arange(1, 301))
+    mixed = settings | {("demo_rois_16px", *KEYS): other}
     said = "demo_rois_16px and demo_rois were not tested on the same cells under slide_grouped"
     with pytest.raises(StoreError, match=said):
         context_table(mixed, swept, {"demo_rois": 0.25}, 0.05)
@@ -102,37 +103,41 @@ def test_each_place_is_told_once():
 def test_the_figure_has_a_panel_a_pooling_and_a_line_a_model(table, swept):
     about = json.loads(study("demo_context").table_rows)
     figure = draw_context(table, swept, about)
-    assert [axis.get_title() for axis in figure.axes] == [
-        "Demo regions, whole slides\nall domains; class token",
-        "Demo regions, whole slides\nall domains; mean of tokens",
+    shown = panels(figure)
+    assert [title_of(panel) for panel in shown] == [
+        ["Demo regions, whole slides", "all domains; class token"],
+        ["Demo regions, whole slides", "all domains; mean of tokens"],
     ]
-    for axis in figure.axes:
-        assert len(axis.containers) == 2
-        assert [tick.get_text() for tick in axis.get_xticklabels()] == ["16", "32"]
-        above = [tick.get_text() for tick in axis.child_axes[0].get_xticklabels()]
-        assert above == ["4 µm", "8 µm"]
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == [
-        "Colour histogram + ridge probe",
-        "ViT-Ti/16 (random weights) + ridge probe",
-    ]
-    drawn = figure.axes[1].containers[1][0].get_ydata()
+    for panel in shown:
+        points, ruler = marked(panel, "point")
+        assert set(rows_of(figure, points)["key"]) == {
+            "colour_histogram + ridge", "vit_tiny_random + ridge"
+        }  # fmt: skip
+        assert points["encoding"]["x"]["axis"]["values"] == [16, 32]
+        above = ruler["encoding"]["x"]["axis"]
+        assert above["orient"] == "top"
+        assert above["labelExpr"] == "({'16': '4 µm', '32': '8 µm'})[datum.value]"
+    said = words(figure)
+    assert "Colour histogram + ridge probe" in said
+    assert "ViT-Ti/16 (random weights) + ridge probe" in said
+    drawn = rows_of(figure, marked(shown[1], "point")[0]).sort_values("side")
     mine = table[table["model"] == "vit_tiny_random_pool_mean"].sort_values("side")
+    drawn = drawn.loc[drawn["model"] == "vit_tiny_random_pool_mean", "auroc"]
     assert drawn.tolist() == mine["auroc"].tolist()
-    assert figure.texts[0].get_text() == "SYNTHETIC DEMO COHORT"
+    assert figure["title"]["text"] == "SYNTHETIC DEMO COHORT"
 
 
 def test_a_crop_measures_what_images_or_card_say_and_nothing_where_neither_does(cohort, demo_card):
     cells = pd.DataFrame({"image": ["001.tiff", "009.tiff"]})  # 0.23 and 0.25 µm/px
-    assert resolution(cells, cohort / "images", demo_card) == pytest.approx(0.24, abs=1e-6)
+    assert patch_resolution(cells, cohort / "images", demo_card) == pytest.approx(0.24, abs=1e-6)
     resampled = demo_card | {"patch": demo_card["patch"] | {"resolution": 0.5}}
-    assert resolution(cells, cohort / "nowhere", resampled) == 0.5
+    assert patch_resolution(cells, cohort / "nowhere", resampled) == 0.5
 
 
 def test_a_crop_of_images_that_do_not_say_has_no_microns(shared):
     card = study("amibr").dataset("amibr")
     cells = pd.DataFrame({"image": ["Normal/MIDOG21_10.png"]})
-    assert np.isnan(resolution(cells, shared / "amibr", card))
+    assert np.isnan(patch_resolution(cells, shared / "amibr", card))
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +189,7 @@ def test_a_crop_more_plans_its_own_jobs_alone(done):
         encoding="utf-8",
     )
     assert plan(done, "--configfile", "more.yaml", *ASK[2:]) == {
-        "read_cells": 1, "cut_patches": 1, "split": 1, "embed": 1, "probe": 1, "context": 1,
+        "read_cells": 1, "cut_patches": 1, "split_cells": 1, "embed": 1, "probe": 1, "context_curves": 1,
     }  # fmt: skip
 
 
@@ -194,7 +199,7 @@ def test_the_studies_that_sweep_plan(tmp_path, data_root, name):
     ask = ["--configfile", f"config/studies/{name}.yaml", "--config", "device=per_job"]
     planned = plan(folder, *ask, CRYOTOME_DATA_ROOT=data_root)
     ours = study(name)
-    assert planned["context"] == 1
+    assert planned["context_curves"] == 1
     assert planned["cut_patches"] == len(ours.datasets)
     assert planned["embed"] == len(ours.datasets) * len({row.model for row in ours.rows})
     assert planned["split"] == ours.runs_per_row

@@ -9,7 +9,7 @@ from cryotome.core.errors import StoreError
 from cryotome.data.audit import near_pairs
 from cryotome.data.cells import read_cells
 from cryotome.data.splits.cells import draw_split
-from cryotome.evaluation.leakage import gather_evidence, measure_leakage, slide_scores, summarise
+from cryotome.evaluation.leakage import gather_evidence, measure_leakage, slide_scores, summary_line
 
 NOTHING = pd.DataFrame(columns=["finding", "id", "other"])
 
@@ -130,7 +130,7 @@ def test_the_summary_is_one_line_of_mean_shares():
         pd.DataFrame({"measure": ["test_cells", "a"], "cells": [9, 2], "share": [1, share]})
         for share in (0.5, 0.7)
     ]
-    assert summarise(tables) == "a 0.600"
+    assert summary_line(tables) == "a 0.600"
 
 
 def test_midog2022_leaks_as_the_reference_says(shared):
@@ -182,4 +182,4 @@ def test_what_is_said_of_slides_is_empty_where_none_is_known():
     empty = found[found["share"].isna()]
     assert set(empty["measure"]) == {"on_training_slide", "shared_slides", "slide_prevalence_auroc"}
     assert empty["cells"].isna().all()
-    assert "slide" not in summarise([found])
+    assert "slide" not in summary_line([found])

@@ -6,12 +6,11 @@ from tests.evaluation.statistics.test_comparisons import NONE
 from cryotome.evaluation.leakage_ladder import (
     LEAKS,
     RUNGS,
-    markdown_table,
     measure_ladder,
     read_leaks,
 )
 from cryotome.evaluation.statistics.paired_scores import PairedScores
-from cryotome.evaluation.statistics.rows import read_blocks
+from cryotome.evaluation.statistics.rows import prepare_rows
 
 TITLES = dict(zip(RUNGS, ["random", "apart", "slides", "domains"], strict=True))
 ABOUT = {"rungs": TITLES}
@@ -20,25 +19,25 @@ NO_LEAKS = pd.DataFrame(columns=["dataset", "rung", *LEAKS])
 
 def rung(separation: float, seed: int) -> PairedScores:
     rng = np.random.default_rng(seed)
-    block = PairedScores()
+    paired = PairedScores()
     for fold in range(2):
         slide, label = np.repeat(np.arange(30), 30), rng.integers(2, size=900)
         part = pd.DataFrame({"id": np.arange(900), "slide": slide.astype(str), "label": label})
         part["row"] = separation * label + rng.normal(size=900)
-        block.parts.append(part)
-        block.folds.append(fold)
-    block.trained = {"row": 500}
-    block.places = {"random"}
-    return block
+        paired.parts.append(part)
+        paired.folds.append(fold)
+    paired.training_cells = {"row": 500}
+    paired.schemes = {"random"}
+    return paired
 
 
 def made(**tested) -> pd.DataFrame:
     separations = dict(zip(RUNGS, [2.0, 2.0, 1.0, 0.5], strict=True))
-    blocks = {
+    settings = {
         ("d", name, "1.0", tested.get(name.split("_")[0], "domains")): rung(value, seed)
         for seed, (name, value) in enumerate(separations.items())
     }
-    return measure_ladder(read_blocks(blocks, {"draws": 200}, NONE), NO_LEAKS, ABOUT)
+    return measure_ladder(prepare_rows(settings, {"draws": 200}, NONE), NO_LEAKS, ABOUT)
 
 
 def test_a_rung_costs_what_the_first_has_more():
@@ -56,13 +55,6 @@ def test_a_rung_costs_what_the_first_has_more():
 
 def test_one_domain_is_taken_whole():
     assert made(random="all", no="all", slide="all")["auroc"].notna().all()
-
-
-def test_the_ladder_is_printed_for_people():
-    cells = markdown_table(made(), {"row": "A row"})
-    assert cells["Cost"].iloc[0] == ""
-    assert cells["Rung"].tolist() == ["random", "apart", "slides", "domains"]
-    assert cells["Cells"].iloc[0] == "500"
 
 
 def test_leaks_are_averaged_over_the_splits_of_a_rung(tmp_path):

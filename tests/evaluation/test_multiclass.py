@@ -4,13 +4,14 @@ import pytest
 from conftest import CONFIG
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from cryotome.core.cards import CardError, load_card
+from cryotome.core.cards import load_card
+from cryotome.core.errors import CardError
 from cryotome.evaluation.multiclass import (
     argmax_classes,
     class_names,
     confusion,
     difference,
-    measure,
+    measure_predictions,
     metrics,
 )
 
@@ -45,7 +46,7 @@ def test_sets_with_other_classes_are_refused():
 def test_measures_are_those_of_scikit_learn():
     table = predictions(1, right=0.7)
     label, called = table["label"], argmax_classes(table)
-    got = values(measure(table, NAMES))
+    got = values(measure_predictions(table, NAMES))
     assert got["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(label, called))
     assert got["weighted_f1"] == pytest.approx(f1_score(label, called, average="weighted"))
     assert got["accuracy"] == pytest.approx(accuracy_score(label, called))
@@ -62,7 +63,7 @@ def test_a_class_that_is_never_called_has_f1_zero_as_in_scikit_learn():
 
 def test_a_class_without_patches_has_no_recall_and_is_left_out_of_the_mean():
     table = predictions(1, right=0.7).query("label < 2")
-    lines = measure(table, NAMES).set_index("metric")
+    lines = measure_predictions(table, NAMES).set_index("metric")
     assert lines.loc["recall_tumour", ["n", "value", "low", "high"]].isna().tolist() == [
         False, True, True, True,
     ]  # fmt: skip
@@ -72,8 +73,8 @@ def test_a_class_without_patches_has_no_recall_and_is_left_out_of_the_mean():
 
 def test_intervals_are_those_of_patches_drawn_again_within_their_class():
     table = predictions(1, right=0.7)
-    lines = measure(table, NAMES).set_index("metric")
-    assert measure(table, NAMES).equals(lines.reset_index())  # one seed
+    lines = measure_predictions(table, NAMES).set_index("metric")
+    assert measure_predictions(table, NAMES).equals(lines.reset_index())  # one seed
     rng, draws = np.random.default_rng(5), []
     label, called = table["label"].to_numpy(), argmax_classes(table)
     parts = [np.flatnonzero(label == k) for k in range(3)]
@@ -88,7 +89,7 @@ def test_intervals_are_those_of_patches_drawn_again_within_their_class():
 
 def test_intervals_cover_the_truth_of_independent_patches():
     """Recall 0.7 + 0.3 / 3 = 0.8 in every class."""
-    lines = [measure(predictions(seed, right=0.7), NAMES).iloc[0] for seed in range(60)]
+    lines = [measure_predictions(predictions(seed, right=0.7), NAMES).iloc[0] for seed in range(60)]
     covered = np.mean([line["low"] <= 0.8 <= line["high"] for line in lines])
     assert 0.85 <= covered <= 1
 
@@ -96,10 +97,13 @@ def test_intervals_cover_the_truth_of_independent_patches():
 def test_a_difference_takes_the_same_patches_for_both():
     first, second = predictions(1, right=0.9), predictions(1, right=0.8)
     gap = difference(first, second, NAMES)
-    alone = values(measure(first, NAMES)) - values(measure(second, NAMES))
+    alone = values(measure_predictions(first, NAMES)) - values(measure_predictions(second, NAMES))
     assert values(gap)["weighted_f1"] == pytest.approx(alone["weighted_f1"])
     reach = (gap["high"] - gap["low"]).iloc[0]
-    wide = sum(measure(t, NAMES).eval("high - low").iloc[0] ** 2 for t in (first, second)) ** 0.5
+    wide = (
+        sum(measure_predictions(t, NAMES).eval("high - low").iloc[0] ** 2 for t in (first, second))
+        ** 0.5
+    )
     assert 0 < reach < 0.8 * wide  # what both call wrong moves neither
     assert (difference(first, first, NAMES)[["value", "low", "high"]] == 0).all(axis=None)
     shuffled = difference(first, second.sample(frac=1, random_state=0), NAMES)

@@ -6,7 +6,12 @@ from conftest import CONFIG
 from cryotome.core.cards import load_card
 from cryotome.core.errors import StoreError
 from cryotome.encoders.embedding_store import write_embeddings
-from cryotome.evaluation.precision_check import check_parity, cross_auroc, measure_precision_loss
+from cryotome.evaluation.precision_check import (
+    StoreFiles,
+    check_precision,
+    cross_auroc,
+    measure_precision_loss,
+)
 
 LIMITS = {"patches": 20, "min_cosine": 0.99, "auroc": 0.01}
 MODEL = "resnet10t_random"
@@ -28,7 +33,9 @@ def lower(store, tmp_path):
 def test_a_store_in_bf16_is_near_and_its_report_says_how_near(lower, store, cohort):
     path, card = lower
     how = run(path.parent, model=MODEL, view="paper-bf16", limits=LIMITS | {"auroc": 1.0})
-    report = check_parity(path, store, cohort / "cells.csv", card, **how).set_index("measure")
+    report = check_precision(StoreFiles(path, store, cohort / "cells.csv"), card, **how).set_index(
+        "measure"
+    )
     assert report.loc["patches", "value"] == 20
     assert 0.99 < report.loc["cosine_least", "value"] < 1
     assert report.loc["cosine_least", "value"] <= report.loc["cosine_mean", "value"]
@@ -46,7 +53,7 @@ def test_a_limit_that_is_exceeded_stops_with_every_figure(lower, store, cohort):
             match=r"e.h5 is too far from fp32 \(patches 20, cosine_least 0.99.*allowed: cosine.*Take the view "
             r"`paper-fp32`, another precision, or wider limits under `precision_check`",
         ):
-            check_parity(path, store, cohort / "cells.csv", card, **how)
+            check_precision(StoreFiles(path, store, cohort / "cells.csv"), card, **how)
 
 
 def test_equal_embeddings_are_at_cosine_one_and_difference_zero():

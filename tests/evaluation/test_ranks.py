@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from cryotome.evaluation.ranks import rank_models, ranks, read_notes, values_by_block
+from cryotome.evaluation.ranks import mean_ranks, rank_models, read_fit_notes, values_by_block
 
 ABOUT = {
     "probed": [
@@ -46,7 +46,7 @@ def test_what_the_fits_noted_stands_beside_their_rank(tmp_path):
         said = {"feature_sd": sd, "effective_c": c, "zero": zero}
         path.with_suffix(".json").write_text(json.dumps(said), encoding="utf-8")
         paths.append(path)
-    notes = read_notes(paths)
+    notes = read_fit_notes(paths)
     assert notes.to_dict("records") == [
         {"dataset": "d", "model": "uni", "head": "linear_probe", "feature_sd": 0.6,
          "effective_c": 15.0, "zero": 0.5},
@@ -68,7 +68,7 @@ def measured(domains: int) -> pd.DataFrame:
 
 
 def test_ranks_over_five_domains_have_a_friedman_test():
-    table = ranks(measured(5), ["good", "fair", "bad"])
+    table = mean_ranks(measured(5), ["good", "fair", "bad"])
     inside = table[table["tested"] == "in"].set_index("row")
     assert inside["mean_rank"].to_dict() == {"good": 1, "fair": 2, "bad": 3}
     assert inside["friedman_p"].iloc[0] == pytest.approx(np.exp(-5))  # chi² of 10, two degrees
@@ -76,7 +76,7 @@ def test_ranks_over_five_domains_have_a_friedman_test():
 
 
 def test_fewer_domains_say_why_there_is_no_critical_difference():
-    table = ranks(measured(4), ["good", "fair", "bad"])
+    table = mean_ranks(measured(4), ["good", "fair", "bad"])
     assert table["friedman_p"].isna().all()
     assert table["note"].unique().tolist() == [
         "4 training domains, 3 rows: a critical difference needs 5 and 3"

@@ -19,7 +19,7 @@ def test_a_prediction_carries_the_hash_of_its_split_and_how_it_was_drawn(tmp_pat
     roles = pd.DataFrame({"id": [4], "role": ["test"]})
     path = tmp_path / "out" / "fold=0.csv"
     write_predictions(
-        path, roles, np.array([1]), np.array([0.25]), split=split, notes={"model": "uni"}
+        path, roles.assign(label=1), np.array([0.25]), split=split, notes={"model": "uni"}
     )
     assert path.read_text(encoding="utf-8") == "id,role,label,score\n4,test,1,0.25\n"
     about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
@@ -40,7 +40,7 @@ def test_predictions_of_many_classes_have_a_score_of_each(tmp_path):
     path = tmp_path / "predictions/d/predefined/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
     scores = np.array([[0.25, 0.5, 0.25]])
     how = {"split": split, "notes": {"cells_sha256": ["x", "y"]}, "classes": names}
-    write_predictions(path, roles, np.array([1]), scores, **how)
+    write_predictions(path, roles.assign(label=1), scores, **how)
     assert path.read_text(encoding="utf-8") == (
         "id,role,label,score_fat,score_mucus,score_smooth muscle\nd:4,test,1,0.25,0.5,0.25\n"
     )
@@ -53,7 +53,7 @@ def test_predictions_of_many_classes_have_a_score_of_each(tmp_path):
             StoreError, match=r"has the columns \['id', 'role', 'label', 'score_fat'"
         ):
             read_predictions(path, classes=wrong)
-    write_predictions(path, roles, np.array([1]), scores * np.nan, **how)
+    write_predictions(path, roles.assign(label=1), scores * np.nan, **how)
     with pytest.raises(StoreError, match="no finite score for 1 cells, first d:4"):
         read_predictions(path, classes=names)
 
@@ -67,7 +67,7 @@ def made(folder, fold: int, view: str = "patches", **notes: object):
     path = folder / f"predictions/d/random/view={view}/model=m/head=h/fraction=1.0/fold={fold}.csv"
     roles = pd.DataFrame({"id": [4, 5], "role": ["test", "test"]})
     scores = np.array([0.25, 0.75])
-    write_predictions(path, roles, np.array([0, 1]), scores, split=split, notes=notes)
+    write_predictions(path, roles.assign(label=[0, 1]), scores, split=split, notes=notes)
     return path
 
 
@@ -104,5 +104,5 @@ def test_patients_called_na_or_01_stay_text(tmp_path):
     table = pd.DataFrame({"id": ["NA", "01"], "role": "test"})
     notes = {"model": "m", "view": "v", "n_train": 1}
     scores = np.array([0.1, 0.9])
-    write_predictions(path, table, np.array([0, 1]), scores, split=split, notes=notes)
+    write_predictions(path, table.assign(label=[0, 1]), scores, split=split, notes=notes)
     assert read_predictions(path, text_ids=True)["id"].tolist() == ["NA", "01"]

@@ -17,6 +17,7 @@ from cryotome.report.after_failure import (
     report_excluded_images,
     report_failed_jobs,
     report_odd_slides,
+    write_partial_roth_tables,
 )
 from cryotome.runtime.failures import RUN, record_failure
 from cryotome.study.checks import checked_study
@@ -136,3 +137,17 @@ def test_the_page_of_an_unfinished_study_goes_once_a_later_one_is_finished(tmp_p
     os.utime(partial, (1, 1))
     clear_partial_page(study, tmp_path)
     assert not partial.exists()
+
+
+def test_a_run_that_fails_leaves_both_tables_and_says_so(tmp_path):
+    said, demo = [], checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    scored = {"slides": [], "patches": []}
+    write_partial_roth_tables(demo, scored, tmp_path / "logs", say=said.append)
+    table = pd.read_csv(tmp_path / "studies" / "demo" / "colorectal" / "table1_partial.csv")
+    assert set(table["why"]) == {"not run yet"}
+    assert len(table) == 3
+    assert "table1_partial.csv holds what there is of Table 1 of Roth et al. 2024" in said[0]
+    assert "table2_partial.csv holds what there is of Table 2 of Roth et al. 2024" in said[1]
+    ganz = checked_study(read_yaml(config_file("ganz2024", CONFIG)), CONFIG)
+    write_partial_roth_tables(ganz, scored, tmp_path / "logs", say=said.append)
+    assert len(said) == 2

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-from cryotome.runtime.interpreter import quote_executable, restart_in_utf8
+from cryotome.core.errors import CryotomeError
+from cryotome.runtime.interpreter import quote_executable, restart_in_utf8, run_program
 
 SCRIPT = """
 import os, sys
@@ -87,3 +88,18 @@ def test_an_ordinary_path_stays(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
     quote_executable()
     assert sys.executable == "/usr/bin/python3"
+
+
+@pytest.mark.parametrize(("result", "code"), [(None, 0), (True, 0), (Path("a"), 0), (False, 1)])
+def test_a_program_ends_with_what_it_returns(result, code):
+    with pytest.raises(SystemExit) as end:
+        run_program(lambda: result)
+    assert end.value.code == code
+
+
+def test_an_error_of_the_user_ends_a_program_with_its_message_alone():
+    def main() -> None:
+        raise CryotomeError("Set the key.")
+
+    with pytest.raises(SystemExit, match="Set the key"):
+        run_program(main)

@@ -80,7 +80,7 @@ def test_a_script_runs_by_hand(tmp_path):
     fold.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
     command = [
         sys.executable,
-        ROOT / "workflow/scripts/score.py",
+        ROOT / "workflow/scripts/score_row.py",
         "--cells",
         tmp_path / "cells.csv",
     ]

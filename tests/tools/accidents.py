@@ -1,4 +1,4 @@
-"""Kill the workflow at random instants, go on, and compare with a run that nobody disturbed.
+"""Kill the workflow at random instants, resume, and compare with an undisturbed run.
 
     python tests/tools/accidents.py jobs --kills 200 --seed 1    # over single jobs on 48 patches
     python tests/tools/accidents.py dag --kills 12 --seed 1      # over the whole demo
@@ -41,7 +41,7 @@ SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--nocolor", "--cor
 PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
 NUMBERS = ["cells", "patches", "audits", "splits", "embeddings", "predictions", "curves", "scores"]
 NUMBERS += ["studies"]
-PAGES = ["index.html", "index_partial.html"]  # they say when they were made, and what it cost
+PAGES = ["index.html", "index_partial.html"]  # they hold the time and the costs of the run
 IMAGES, CELLS = 8, 6  # of the tiny dataset; cells an image
 TINY = {
     "study": "tiny",
@@ -134,7 +134,7 @@ def unlock(folder: Path) -> None:
 
 
 def run_to_the_end(folder: Path, *arguments: str) -> str:
-    """Run snakemake, after an unlock such as a killed run needs, and return what it said."""
+    """Run snakemake, after an unlock such as a killed run needs, and return its output."""
     unlock(folder)
     done = subprocess.run(
         [*SNAKEMAKE, *arguments], cwd=folder, capture_output=True, encoding="utf-8"
@@ -186,7 +186,7 @@ def strike(main: subprocess.Popen, victim: str, blow: signal.Signals) -> bool:
 
 @dataclass
 class Tally:
-    """What became of the kills."""
+    """Outcomes of the kills."""
 
     kills: Counter = field(default_factory=Counter)  # by rule, or the whole study
     blows: Counter = field(default_factory=Counter)  # by signal and victim
@@ -198,13 +198,13 @@ class Tally:
     def __str__(self) -> str:
         return (
             f"{self.kills.total()} kills ({counted(self.kills)}; {counted(self.blows)}), "
-            f"{self.late} more came too late; partial work gone on with {self.gone_on} times; "
+            f"{self.late} more came too late; partial work resumed {self.gone_on} times; "
             f"{self.compared} files compared, {len(self.differing)} differ"
         )
 
 
 def counted(counter: Counter) -> str:
-    """Say how often each came, the most frequent first."""
+    """Return how often each occurred, the most frequent first."""
     return ", ".join(f"{name} {count}" for name, count in counter.most_common())
 
 
@@ -262,21 +262,21 @@ def numbers(folder: Path) -> dict[str, str]:
         for path in sorted((folder / "results" / part).rglob("*"))
         if path.is_file()
         and not (part == "predictions" and path.suffix == ".json")
-        and not path.name.endswith("_partial.csv")  # what a broken run leaves for its user
+        and not path.name.endswith("_partial.csv")  # a failed run leaves it for its user
         and path.name not in [*COSTS, *PAGES]  # nor does it take the same time again
         and not path.match("colorectal/figure1.*")  # which shows the time
     }
 
 
 def differences(folder: Path, reference: dict[str, str]) -> list[str]:
-    """Name the files that differ from the unbroken run's, or are missing, or should not be."""
+    """Name the files that differ from those of the undisturbed run, or are missing, or should not be."""
     mine = numbers(folder)
     odd = [name for name in sorted({*mine, *reference}) if mine.get(name) != reference.get(name)]
     return odd + [str(p) for p in (folder / "results").rglob("*.part")]
 
 
 def unbroken(folder: Path) -> Path:
-    """Give a copy of the repository in which the demo has been made, and no other study."""
+    """Return a copy of the repository with the finished demo, and no other study."""
     checkout(folder)
     if (ROOT / "results" / "studies" / "demo" / "table2.csv").exists():
         for name in ("results", ".snakemake"):
@@ -302,11 +302,11 @@ def over_jobs(folder: Path, kills: int, rng: random.Random) -> Tally:
         at_work = rule in WORK and rng.random() < 0.6
         instant = rng.uniform(0, WORK[rule] if at_work else longest[rule])
         if at_work and rng.random() < 0.5:
-            instant = 0.0  # as soon as there is something to go on from, however fast the machine
+            instant = 0.0  # as soon as there is partial work, however fast the machine
         arguments = ["--allowed-rules", rule, "--", str(target)]
         start = time.monotonic()
         struck = break_off(folder, arguments, instant, blow, partial if at_work else None)
-        if not struck:  # so long it takes
+        if not struck:  # its duration
             longest[rule] = min(longest[rule], time.monotonic() - start)
         going_on = "oing on after" in run_to_the_end(folder, *arguments)
         name = f"{blow[1].name} {blow[0]}"
@@ -320,7 +320,7 @@ def over_jobs(folder: Path, kills: int, rng: random.Random) -> Tally:
         print(
             f"{tally.kills.total():3d} {rule:15s} {name if struck else 'too late':18s} "
             f"after {instant:5.2f} s{' of work' if at_work else ''}"
-            f"{', gone on with' if going_on else ''}{', DIFFERS' if differ else ''}  {target}",
+            f"{', resumed' if going_on else ''}{', DIFFERS' if differ else ''}  {target}",
             flush=True,
         )
     tally.compared += len(reference)
@@ -361,7 +361,7 @@ def over_dag(
 
 
 def main() -> None:
-    """Read the command line, kill, compare, say how it went."""
+    """Read the command line, kill, compare, print the outcome."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("over", choices=["jobs", "dag"])
     parser.add_argument("--kills", type=int, default=3)
@@ -374,7 +374,7 @@ def main() -> None:
             run_to_the_end(tiny(whole))
             reference = numbers(whole)
             tally = over_jobs(whole, asked.kills, rng)
-            run_to_the_end(whole)  # everything below what was made again
+            run_to_the_end(whole)  # everything downstream of what was made again
             tally.compared += len(reference)
             tally.differing += differences(whole, reference)
         else:

@@ -1,4 +1,4 @@
-"""A web server that breaks, stalls, truncates, redirects, refuses and lies as it is told."""
+"""A web server that breaks, stalls, truncates, redirects, refuses and lies, as tests ask."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ class Page:
 
 @dataclass
 class Server:
-    """The pages, and what was asked for: path, Range header, status, bytes sent."""
+    """The pages, and the requests: path, Range header, status, bytes sent."""
 
     url: str
     pages: dict[str, Page] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Server:
         return self.pages[path]
 
     def zenodo(self, number: int, *names: str) -> dict:
-        """Publish pages as a record, and return what a card says of it."""
+        """Publish pages as a record, and return its entry in a card."""
         files = [
             {
                 "key": name,
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
                 site.in_flight -= 1
 
     def say(self, status: int, body: bytes, length: int | None = None, **headers: str) -> None:
-        """Answer; `length` is what is said of the body's length."""
+        """Answer; `length` is the Content-Length that it claims."""
         self.line[2] = status
         self.send_response(status)
         self.send_header("Content-Length", str(len(body) if length is None else length))
@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.write(body)
 
     def write(self, body: bytes) -> None:
-        self.line[3] += len(body)  # before: a client that has the last byte may look at once
+        self.line[3] += len(body)  # before: a client may check as soon as it has the last byte
         self.wfile.write(body)
         self.wfile.flush()
 
@@ -184,7 +184,7 @@ def ignores_range(h: _Handler, page: Page) -> None:
 
 
 def claims(length: int) -> Callable:
-    """Say a length that is not the body's, and close."""
+    """Claim a length that is not that of the body, and close."""
 
     def manner(h: _Handler, page: Page) -> None:
         h.say(200, page.content, length=length)
@@ -194,7 +194,7 @@ def claims(length: int) -> Callable:
 
 
 def says_no_length(share: float) -> Callable:
-    """Send a share of the body without a length, so that its end looks like the end."""
+    """Send a part of the body without a length, so that it looks complete."""
 
     def manner(h: _Handler, page: Page) -> None:
         status, headers, body = begin(h, page)

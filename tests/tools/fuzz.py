@@ -1,4 +1,4 @@
-"""Feed damaged and hostile files to every reader, and count what becomes of them.
+"""Feed damaged and hostile files to every reader, and count the outcomes.
 
     python tests/tools/fuzz.py --seconds 60 --seed 0                    # all readers, 60 s each
     python tests/tools/fuzz.py --seconds 10 cards weights_pt            # some
@@ -140,7 +140,7 @@ def _store(path: Path, name: str) -> object:
 
 
 def _journal(path: Path) -> object:
-    """Go on with partial work of which one file is damaged: no row may be wrong."""
+    """Resume partial work of which one file is damaged: no row may be wrong."""
     from cryotome.runtime.resume import resumable_store
 
     folder = path.parent / "partial"
@@ -163,7 +163,8 @@ def _predictions(path: Path) -> object:
 
 
 def _yaml(path: Path) -> object:
-    from cryotome.core.cards import KINDS, read_yaml, validate
+    from cryotome.core.cards import KINDS, read_yaml
+    from cryotome.core.schemas import validate
 
     card = read_yaml(path)
     kind = next((schema for folder, schema in KINDS.items() if folder in path.name), "config")
@@ -184,7 +185,7 @@ def _checkpoint(path: Path) -> object:
     with redirect_stderr(said):
         state = Checkpoint(path).load()
     if state is None:
-        raise TrainingError(said.getvalue())  # it begins anew, and says so
+        raise TrainingError(said.getvalue())  # it starts again, and reports so
     return state
 
 
@@ -195,7 +196,7 @@ def _saved_cells(path: Path) -> object:
 
 
 def _originals(name: str, folder: Path) -> list[Path]:
-    """Return files to spoil, some of them written into the folder."""
+    """Return files to damage, some of them written into the folder."""
     real = {
         "midog_json": ["midog2021/MIDOG.json"], "sliderunner": ["midog2021/MIDOG.sqlite"],
         "class_folders": ["amibr/AMI-BR.csv"],
@@ -207,16 +208,16 @@ def _originals(name: str, folder: Path) -> list[Path]:
 
 
 def _rois(folder: Path) -> list[Path]:
-    from cryotome.data.demo.mitoses import make_rois
+    from cryotome.data.demo.mitoses import make_midog_set
 
-    make_rois(folder / "annotations.json", folder / "made", side=64)
+    make_midog_set(folder / "annotations.json", folder / "made", side=64)
     return [folder / "annotations.json"]
 
 
 def _slides(folder: Path) -> list[Path]:
-    from cryotome.data.demo.mitoses import make_slides
+    from cryotome.data.demo.mitoses import make_sliderunner_set
 
-    make_slides(folder / "annotations.sqlite", folder / "made", side=256)
+    make_sliderunner_set(folder / "annotations.sqlite", folder / "made", side=256)
     return [folder / "annotations.sqlite"]
 
 
@@ -303,7 +304,7 @@ def _scored(folder: Path) -> list[Path]:
     place = folder / "predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold=0.csv"
     roles = pd.DataFrame({"id": [4, 5], "role": "test"})
     how = {"split": split, "notes": {"model": "m", "view": "v", "cells_sha256": "c"}}
-    write_predictions(place, roles, np.array([1, 0]), np.array([0.25, 0.5]), **how)
+    write_predictions(place, roles.assign(label=[1, 0]), np.array([0.25, 0.5]), **how)
     return [place, place.with_suffix(".json")]
 
 
@@ -367,7 +368,7 @@ def outcome(name: str, path: Path) -> str:
 
 def _serve(name: str, pipe: Any) -> None:
     """Read files whose paths come through a pipe, under a limit of memory."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff tells of every odd tag
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libtiff warns of every odd tag
     logging.disable()
     pipe.send("ready")
     while True:
@@ -377,7 +378,7 @@ def _serve(name: str, pipe: Any) -> None:
 
 @dataclass
 class Tally:
-    """What became of the files of one reader."""
+    """Outcomes of the files of one reader."""
 
     tried: int = 0
     accepted: int = 0
@@ -402,7 +403,7 @@ class Worker:
         self._pipe.recv()
 
     def read(self, path: Path) -> str:
-        """Return the outcome of one file; begin a new process where this one did not live."""
+        """Return the outcome of one file; start a new process where this one died."""
         self._pipe.send(path)
         try:
             if self._pipe.poll(LIMIT):
@@ -422,7 +423,7 @@ class Worker:
 
 
 def fuzz(name: str, seconds: float, seed: int, keep: Path | None, most: int = 10**9) -> Tally:
-    """Try spoilt files on one reader for so long, or so many."""
+    """Try damaged files on one reader, for a time or a number."""
     rng, tally = random.Random(f"{name} {seed}"), Tally()
     with tempfile.TemporaryDirectory() as place:
         originals = _originals(name, Path(place))
@@ -453,7 +454,7 @@ def fuzz(name: str, seconds: float, seed: int, keep: Path | None, most: int = 10
 
 
 def _target(source: Path, place: Path) -> Path:
-    """Return where the spoilt file lies: predictions beside each other, the rest under a new name."""
+    """Return where the damaged file lies: predictions beside each other, the rest under a new name."""
     return source if "predictions" in source.parts else place / f"spoilt-{source.name}"
 
 

@@ -1,4 +1,4 @@
-"""Run the demo study through a throw-away Slurm, breaking things on the way, and compare.
+"""Run the demo study through a throw-away Slurm, with injected faults, and compare.
 
     python tests/tools/on_slurm.py            # with faults: what `make test-slurm` runs
     python tests/tools/on_slurm.py --calm     # without: how long it takes
@@ -25,7 +25,7 @@ from accidents import SNAKEMAKE, checkout, differences, numbers, unbroken
 from throwaway import Cluster, say, why_not
 
 LIMIT = 2400  # seconds for one run of snakemake
-# so little that a first attempt is over its memory, the second far below
+# so little that a first attempt exceeds its memory, and the second does not
 STARVED = ["--set-resources", "embed:mem_mb=300 * attempt ** 3"]
 
 
@@ -58,7 +58,7 @@ def processes(folder: Path, script: str = "") -> list[int]:
 
 @dataclass
 class Run:
-    """One call of snakemake, and what became of its jobs."""
+    """One call of snakemake, and the outcomes of its jobs."""
 
     folder: Path
     log: Path
@@ -90,14 +90,14 @@ def cancel_one(run: Run, cluster: Cluster) -> Iterator[None]:
 
 
 def ended(run: Run, rule: str) -> str:
-    """Return how Slurm says that a job of a rule failed; nothing where none did."""
+    """Return the state in which Slurm reports that a job of a rule failed; "" where none did."""
     said = rf"rule {rule}:\n    message: SLURM-job '\d+' failed, SLURM status is: '(.*?)'"
     found = re.search(said, run.text())
     return found[1] if found else ""
 
 
 def fail_once(run: Run, cluster: Cluster) -> Iterator[None]:
-    """A job's script dies without a word."""
+    """The script of a job is killed without a message."""
     while not (victims := processes(run.folder, "train_endtoend")):
         yield
     os.kill(victims[0], signal.SIGKILL)
@@ -152,7 +152,7 @@ def snakemake(run: Run, cluster: Cluster, faults: list[Fault], *more: str, until
 
 
 def interrupt(main: subprocess.Popen, run: Run) -> None:
-    """Stop the run as a person does who wants it to end now: Ctrl-C twice."""
+    """Stop the run at once, as a person does: Ctrl-C twice."""
     busy = len(queue())
     for _ in range(2):
         main.send_signal(signal.SIGINT)
@@ -167,7 +167,7 @@ def interrupt(main: subprocess.Popen, run: Run) -> None:
 
 
 def counts(run: Run) -> str:
-    """Say how many jobs went to Slurm, and how often one was tried again."""
+    """Print how many jobs were submitted to Slurm, and how often one was retried."""
     text = run.text()
     submitted = len(re.findall("has been submitted with SLURM jobid", text))
     again = len(re.findall("Trying to restart job", text))
@@ -176,11 +176,13 @@ def counts(run: Run) -> str:
 
 
 def main() -> None:
-    """Start a cluster, run, compare, say how it went."""
+    """Start a cluster, run, compare, print the outcome."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--calm", action="store_true", help="break nothing")
     calm = parser.parse_args().calm
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell left behind
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell makes its background processes ignore it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     if why_not():
         sys.exit(f"No throw-away Slurm here: {why_not()}.")
@@ -195,7 +197,7 @@ def main() -> None:
         code = snakemake(run, cluster, [] if calm else [fail_once, lose_node])
     finally:
         cluster.stop()
-        # without cgroups Slurm loses sight of what ran on a node that went down
+        # without cgroups Slurm loses track of processes on a node that went down
         for process in processes(run.folder):
             os.kill(process, signal.SIGKILL)
     odd = differences(run.folder, reference)

@@ -1,4 +1,4 @@
-"""A study's tables with invented numbers, of as many rows as asked for, for tests of the page.
+"""Tables of a study with random numbers and any number of rows, for tests of the page.
 
 python tests/tools/page_study.py FOLDER --rows 45    # writes FOLDER/studies/invented/index.html
 """

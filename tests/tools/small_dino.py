@@ -8,7 +8,7 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.learners.dinov2.backbone import build_backbone
-from cryotome.learners.dinov2.images import Images
+from cryotome.learners.dinov2.images import TrainingImages
 from cryotome.learners.dinov2.student_teacher import Learner
 from cryotome.learners.loop.batches import BatchLoader
 
@@ -44,7 +44,7 @@ def finetune_card(**changes):
 def small_learner(card, **arguments):
     backbone, _ = build_backbone(base_card(**arguments), "small", Path(), card)
     learner = Learner(backbone, card, torch.float32)
-    learner.begin(CPU)
+    learner.prepare(CPU)
     return learner
 
 
@@ -52,5 +52,5 @@ def coloured(count=36, side=28, labelled=True):
     """Patches of noise, brighter by class."""
     rng, label = np.random.default_rng(0), np.arange(count) % 3
     pixels = rng.integers(0, 120, size=(count, side, side, 3)) + 60 * label[:, None, None, None]
-    supply = BatchLoader(torch.from_numpy(pixels.astype(np.uint8)), CPU)
-    return Images(supply, np.arange(count), label if labelled else None, side, {})
+    loader = BatchLoader(torch.from_numpy(pixels.astype(np.uint8)), CPU)
+    return TrainingImages(loader, np.arange(count), label if labelled else None, side, {})

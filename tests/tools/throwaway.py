@@ -61,10 +61,10 @@ PartitionName=gpu Nodes=node[1-{nodes}] MaxTime=01:00:00 State=UP
 
 
 def why_not() -> str:
-    """Say why no cluster can be started here; nothing where one can."""
-    lacking = [name for name in PROGRAMS if not shutil.which(name)]
-    if lacking:
-        return f"no {', '.join(lacking)}: apt-get install slurmctld slurmd slurm-client munge"
+    """Return why no cluster can be started here; "" where one can."""
+    missing = [name for name in PROGRAMS if not shutil.which(name)]
+    if missing:
+        return f"no {', '.join(missing)}: apt-get install slurmctld slurmd slurm-client munge"
     if "SLURM_CONF" in os.environ:
         return "SLURM_CONF names another cluster"
     if os.geteuid():
@@ -93,7 +93,7 @@ def say(*command: str) -> str:
 class Cluster:
     """Some nodes, each with pretend processors, memory (MB) and GPUs.
 
-    Memory limits are enforced: Slurm looks once a second.
+    Memory limits are enforced: Slurm checks once a second.
     """
 
     folder: Path = Path("/tmp/throwaway-slurm")

@@ -1,4 +1,4 @@
-"""A few kills with a fixed seed. docs/reference/reliability.md says how to do hundreds of them."""
+"""Processes killed at random, a few with a fixed seed; docs/reference/reliability.md describes how to run hundreds."""
 
 import random
 import shutil
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(
 
 
 def test_ten_jobs_that_are_killed_end_in_the_same_numbers(tiny_study, tmp_path, capsys):
-    """Jobs are made again and each killed once; some go on from partial work."""
+    """Jobs run again and each is killed once; some resume from partial work."""
     folder = shutil.copytree(tiny_study, tmp_path / "clone", symlinks=True)
     tally = accidents.over_jobs(folder, 10, random.Random(1592))
     with capsys.disabled():

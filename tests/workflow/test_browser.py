@@ -32,7 +32,7 @@ def made(tmp_path_factory) -> Path:
 
 
 class Opened:
-    """A page, and what went wrong in it."""
+    """A page, and the errors that it reports."""
 
     def __init__(self, browser, path: Path, **how) -> None:
         size = how.pop("viewport", {"width": 1300, "height": 900})

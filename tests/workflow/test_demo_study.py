@@ -1,4 +1,4 @@
-"""The demo's known signal, and its control: read from results that `make demo` left.
+"""The demo's known signal, and its control: read from the results of `make demo`.
 
 `.ci/run` runs the demo and the control before the tests. Where they have not been run, skipped.
 """
@@ -12,7 +12,7 @@ from conftest import CONFIG, ROOT
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.files import RunPath
-from cryotome.report.after_failure import write_partial
+from cryotome.report.after_failure import write_partial_table2
 from cryotome.study.checks import checked_study
 from cryotome.study.facts import table_facts
 
@@ -72,7 +72,7 @@ def test_the_partial_table_of_a_whole_study_is_its_table2(tmp_path):
     listed = {(row.model, row.head) for row in study.rows}
     made = sorted((results / "predictions" / "demo_rois").glob("from_*/*/*/*/*/fold=*.csv"))
     predictions = [p for p in made if (RunPath.of(p).model, RunPath.of(p).head) in listed]
-    write_partial(
+    write_partial_table2(
         [results / "cells" / "demo_rois.csv"],
         predictions,
         CONFIG / "published" / "ganz2024_table2.csv",
@@ -88,7 +88,7 @@ def test_the_partial_table_of_a_whole_study_is_its_table2(tmp_path):
     assert partial["why"].isna().all()
 
 
-def test_the_demo_shows_paper_002_whole_and_says_that_it_is_synthetic():
+def test_the_demo_shows_roth2024_whole_and_says_that_it_is_synthetic():
     of_study("demo")  # skips where the demo has not been made
     folder = STUDIES / "demo" / "colorectal"
     slides, patches, sizes = (pd.read_csv(folder / f"table{n}.csv") for n in (1, 2, 3))
@@ -96,7 +96,7 @@ def test_the_demo_shows_paper_002_whole_and_says_that_it_is_synthetic():
     assert slides["model"].tolist() == sizes["model"].tolist() == models
     assert slides["synthetic"].all() and patches["synthetic"].all()
     assert slides[["cohort", "external"]].notna().all(axis=None)
-    # nine classes: what colour alone tells is more than chance, and finetuning for a moment less
+    # nine classes: colour alone is above chance level, a very short finetuning below it
     low = patches.set_index(["model", "head"])["balanced_accuracy_low"]
     assert low["colour_histogram", "logreg"] > 1 / 9
     course = pd.read_csv(folder / "figure2.csv")

@@ -21,7 +21,7 @@ from accidents import content, numbers
 CUT, EMBED = "results/patches/tiny.h5", "results/embeddings/tiny/paper-fp32/{}.h5"
 EMBED = EMBED.format(accidents.TINY["rows"][0]["model"])
 SPLIT = "results/splits/tiny/random/fraction=1.0/fold=0.csv"
-RULES = {CUT: "cut_patches", EMBED: "embed", SPLIT: "split"}
+RULES = {CUT: "cut_patches", EMBED: "embed", SPLIT: "split_cells"}
 MOUNTS = subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode == 0
 needs_mounts = pytest.mark.skipif(not MOUNTS, reason="may not mount (needs root and unshare)")
 
@@ -37,7 +37,7 @@ def command(target: str) -> list[str]:
 
 
 def make(clone: Path, target: str, **environment: str) -> str:
-    """Make one file again, and return what was said, after an x where it failed."""
+    """Make one file again, and return the output, with an x before it where the run failed."""
     (clone / target).unlink(missing_ok=True)
     done = subprocess.run(
         command(target),
@@ -50,7 +50,7 @@ def make(clone: Path, target: str, **environment: str) -> str:
 
 
 def make_with_mounts(clone: Path, target: str, mounts: str) -> str:
-    """The same where some folders are other file systems, for this command alone."""
+    """Do as `make`, with some folders on other file systems for this command alone."""
     (clone / target).unlink(missing_ok=True)
     script = f'set -e\n{mounts}\nset +e\nexec "$@"'
     whole = ["unshare", "-m", "bash", "-c", script, "bash", *command(target)]
@@ -68,7 +68,7 @@ def insert(clone: Path, file: str, before: str, line: str) -> None:
     )
 
 
-def mend(clone: Path, file: str) -> None:
+def restore(clone: Path, file: str) -> None:
     shutil.copy(accidents.ROOT / "workflow" / file, clone / "workflow" / file)
 
 
@@ -85,10 +85,13 @@ def test_a_slide_that_crashes_its_reader_is_named_and_the_others_are_cut(clone, 
     said = make(clone, CUT)
     assert said[0] == "x"
     assert "1 images of 'tiny' gave no patches; all others are cut and kept" in said
-    assert "data/tiny/images/3.tiff crashes what reads it (SIGSEGV). Fetch it again." in said
+    assert (
+        "data/tiny/images/3.tiff crashes the process that reads it (SIGSEGV). Fetch it again."
+        in said
+    )
     log = (clone / "results/logs/cut_patches/tiny.log").read_text(encoding="utf-8")
     assert log.count("Fatal Python error: Segmentation fault") == 2  # the job's and the child's
-    mend(clone, "cryotome/data/images.py")
+    restore(clone, "cryotome/data/images.py")
     assert "resuming after 42 of 48 rows" in make(clone, CUT)
     assert same(clone, tiny_study, CUT)
 
@@ -100,8 +103,8 @@ def test_a_slide_that_hangs_its_reader_is_named_and_the_others_are_cut(clone, ti
     assert 'images.py", line' in (clone / "results/logs/cut_patches/tiny.log").read_text(
         encoding="utf-8"
     )
-    assert "3.tiff crashes what reads it (no answer for 5 s). Fetch it again." in said
-    mend(clone, "cryotome/data/images.py")
+    assert "3.tiff crashes the process that reads it (no answer for 5 s). Fetch it again." in said
+    restore(clone, "cryotome/data/images.py")
     assert "resuming after 42 of 48 rows" in make(clone, CUT)
     assert same(clone, tiny_study, CUT)
 
@@ -109,16 +112,16 @@ def test_a_slide_that_hangs_its_reader_is_named_and_the_others_are_cut(clone, ti
 def test_a_hung_job_is_ended_and_listed_at_the_end(clone, tiny_study):
     insert(
         clone,
-        "scripts/split.py",
+        "scripts/split_cells.py",
         "every = load_cells(cells)",
         "import os; os.read(os.pipe()[0], 1)",
     )
     said = make(clone, SPLIT, CRYOTOME_PATIENCE="2")
     assert said[0] == "x"
-    assert re.search(r"split tiny, random, 1.0, 0: It made no progress for 2 s", said)
+    assert re.search(r"split_cells tiny, random, 1.0, 0: It made no progress for 2 s", said)
     assert "the log has the stack of every thread" in said
     assert not (clone / SPLIT).exists()
-    mend(clone, "scripts/split.py")
+    restore(clone, "scripts/split_cells.py")
     make(clone, SPLIT)
     assert same(clone, tiny_study, SPLIT)
 
@@ -180,7 +183,7 @@ def test_a_disk_that_fills_while_rows_are_written_is_named(clone, tiny_study):
     said = make_with_mounts(clone, CUT, mount)
     assert said[0] == "x"
     assert "store.h5: No space left on device. The disk is full. Make room and rerun" in said
-    mend(clone, "cryotome/data/patches.py")
+    restore(clone, "cryotome/data/patches.py")
     make(clone, CUT)
     assert same(clone, tiny_study, CUT)
 
@@ -190,7 +193,7 @@ def test_a_disk_that_fills_while_rows_are_written_is_named(clone, tiny_study):
 def test_a_read_only_folder_is_named(clone, tiny_study, target):
     folder = {CUT: "results/patches", SPLIT: "results/splits"}[target]
     mount = f"mount --bind {folder} {folder}; mount -o remount,bind,ro {folder}"
-    (clone / SPLIT).with_suffix(".json").unlink()  # Snakemake itself would meet it first
+    (clone / SPLIT).with_suffix(".json").unlink()  # else Snakemake itself would find it first
     said = make_with_mounts(clone, target, mount)
     assert said[0] == "x"
     assert "Read-only file system" in said
@@ -201,7 +204,7 @@ def test_a_read_only_folder_is_named(clone, tiny_study, target):
 VANISHING = {
     "an image": (CUT, "scripts/cut_patches.py", "write_patches(", '(images / "3.tiff").unlink()', "3.tiff does not exist. Put the image there"),
     "the patch store": (EMBED, "scripts/embed.py", "write_embeddings(", "patches.unlink()", "No such file or directory"),
-    "the audit": (SPLIT, "scripts/split.py", "every = load_cells(cells)", "audit.unlink()", "results/audits/tiny.csv: No such file or directory. It does not exist or was removed"),
+    "the audit": (SPLIT, "scripts/split_cells.py", "every = load_cells(cells)", "audit.unlink()", "results/audits/tiny.csv: No such file or directory. It does not exist or was removed"),
     "partial work": (CUT, "cryotome/data/patches.py", "grown.finish(store", "import shutil; shutil.rmtree(partial)", "No such file or directory"),
 }  # fmt: skip
 
@@ -215,7 +218,7 @@ def test_a_file_that_vanishes_while_a_job_runs_is_named(clone, tiny_study, what)
     assert named in said
     assert "Traceback" not in said
     assert not (clone / target).exists()
-    mend(clone, file)
+    restore(clone, file)
     shutil.copytree(tiny_study / "data", clone / "data", dirs_exist_ok=True)
     for path in ("results/audits/tiny.csv", CUT):
         if not (clone / path).exists():
@@ -238,16 +241,16 @@ def test_a_patch_store_that_is_removed_while_it_is_read_is_read_to_its_end(clone
 
 def test_a_folder_of_logs_that_vanishes_loses_no_work(clone, tiny_study):
     line = 'import shutil; shutil.rmtree("results/logs")'
-    insert(clone, "scripts/split.py", "every = load_cells(cells)", line)
+    insert(clone, "scripts/split_cells.py", "every = load_cells(cells)", line)
     said = make(clone, SPLIT)
-    mend(clone, "scripts/split.py")
-    if said[0] == "x":  # Snakemake wants the log that it was promised
+    restore(clone, "scripts/split_cells.py")
+    if said[0] == "x":  # Snakemake checks that the declared log exists
         make(clone, SPLIT)
     assert same(clone, tiny_study, SPLIT)
 
 
 def flip(path: Path, at: int) -> None:
-    """Turn one bit of a file, and keep its date."""
+    """Flip one bit of a file, and keep its date."""
     when = path.stat()
     content = bytearray(path.read_bytes())
     content[at] ^= 4
@@ -256,7 +259,7 @@ def flip(path: Path, at: int) -> None:
 
 
 def places(path: Path, name: str) -> dict[str, int]:
-    """Say where header and payload of a store lie."""
+    """Return where header and payload of a store lie."""
     with h5py.File(path) as file:
         return {"header": 9, "payload": file[name].id.get_offset() + file[name][0].nbytes + 5}
 
@@ -323,7 +326,9 @@ def test_a_second_run_in_the_same_folder_is_refused_and_disturbs_nothing(clone, 
     while not any(clone.glob(".snakemake/locks/*")):
         assert first.poll() is None
         time.sleep(0.02)
-    first.send_signal(signal.SIGSTOP)  # however slow the second starts, the first still works
+    first.send_signal(
+        signal.SIGSTOP
+    )  # however slowly the second starts, the first is still at work
     second = start(clone, EMBED)
     said = second.communicate(timeout=120)[0]
     first.send_signal(signal.SIGCONT)
@@ -335,7 +340,7 @@ def test_a_second_run_in_the_same_folder_is_refused_and_disturbs_nothing(clone, 
 
 
 def test_two_runs_that_really_work_at_once_make_the_same_numbers(clone, tiny_study):
-    """With --nolock, as nobody should: the second waits for the first at the partial work."""
+    """With --nolock, which nobody should use, the second waits for the first at the partial work."""
     runs = [start(clone, EMBED, "--nolock") for _ in range(2)]
     said = [run.communicate(timeout=120)[0] for run in runs]
     assert 0 in [run.returncode for run in runs], said
@@ -378,7 +383,7 @@ def test_a_file_of_the_future_is_made_no_worse_by_its_date(clone, tiny_study):
 
 
 def test_annotations_replaced_under_an_older_date_need_forcerun(clone):
-    """The one thing that a clock can hide from Snakemake; the docs say what to do."""
+    """A wrong clock can hide this change from Snakemake; the docs give the way out."""
     path = clone / "data" / "tiny" / "cells.csv"
     lines = path.read_text(encoding="utf-8").splitlines()
     past = path.stat().st_mtime - 3600

@@ -1,4 +1,4 @@
-"""Hostile files: a few of every reader's, spoilt with fixed seeds, and some built by hand."""
+"""Hostile files: some for every reader, damaged with fixed seeds, and some built by hand."""
 
 import json
 import pickle
@@ -175,7 +175,7 @@ def test_a_name_that_is_none_is_refused_by_every_reader(tmp_path, name):
 
 
 def test_a_view_that_never_ends_is_interrupted(tmp_path, monkeypatch):
-    monkeypatch.setattr("cryotome.data.annotations.sliderunner.SECONDS", 0.3)
+    monkeypatch.setattr("cryotome.data.annotations.sliderunner.MAX_SECONDS", 0.3)
     with sqlite3.connect(tmp_path / "a.sqlite") as base:
         base.execute(
             "CREATE VIEW Annotations AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 "
@@ -211,7 +211,7 @@ def bomb_png(path):
 
 
 def absurd(path, **tags):
-    """A TIFF whose tags of one number are written over."""
+    """A TIFF in which the values of one tag are overwritten."""
     tifffile.imwrite(path, np.zeros((64, 64, 3), "u1"), photometric="rgb", tile=(64, 64))
     with tifffile.TiffFile(path, mode="r+") as file:
         for name, value in tags.items():
@@ -253,7 +253,7 @@ def test_a_bomb_costs_neither_memory_nor_time(tmp_path, kind):
 
 def test_a_bomb_says_how_large_it_would_be(tmp_path):
     bomb_png(tmp_path / "a.png")
-    with pytest.raises(DataError, match=r"a.png says that the image has 100,000 x 100,000 pixels"):
+    with pytest.raises(DataError, match=r"a.png: the image has 100,000 x 100,000 pixels"):
         open_image(tmp_path / "a.png")
 
 
@@ -268,7 +268,7 @@ def predicted(root, fold, seed=0):
     path = root / f"predictions/d/random/view=v/model=m/head=h/fraction=1.0/fold={fold}.csv"
     roles = pd.read_csv(split)
     how = {"split": split, "notes": {"model": "m", "view": "v", "cells_sha256": "c"}}
-    write_predictions(path, roles, np.array([0, 1]), np.array([0.5, seed]), **how)
+    write_predictions(path, roles.assign(label=[0, 1]), np.array([0.5, seed]), **how)
     return path
 
 
@@ -279,17 +279,21 @@ def test_predictions_of_another_place_or_edited_are_refused(tmp_path):
         read_predictions(one, cells_sha256="another")
     whole, notes = one.read_bytes(), one.with_suffix(".json").read_bytes()
     one.write_bytes(other.read_bytes())
-    with pytest.raises(StoreError, match=r"fold=0.csv is not what fold=0.json .* another content"):
+    with pytest.raises(
+        StoreError, match=r"fold=0.csv does not match fold=0.json: it has another content"
+    ):
         read_predictions(one)
     one.with_suffix(".json").write_bytes(other.with_suffix(".json").read_bytes())
-    with pytest.raises(StoreError, match=r"fold=0.csv was made on another split than .*fold=0.csv"):
+    with pytest.raises(
+        StoreError, match=r"fold=0.csv was made from another split than .*fold=0.csv"
+    ):
         read_predictions(one)
     one.write_bytes(whole)
     one.with_suffix(".json").write_bytes(notes)
     moved = Path(str(one).replace("model=m", "model=n"))
     moved.parent.mkdir(parents=True)
     moved.write_bytes(whole)
-    with pytest.raises(StoreError, match=r"has no notes of its making"):
+    with pytest.raises(StoreError, match=r"Provenance file fold=0.json of .* is unreadable"):
         read_predictions(moved)
     moved.with_suffix(".json").write_bytes(notes)
     with pytest.raises(StoreError, match=r"it has another model"):

@@ -1,4 +1,4 @@
-"""Names on their way to Slurm: what `sbatch` gets, kept by a program of that name."""
+"""Names passed to Slurm: what `sbatch` gets, recorded by a program of that name."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.workflow.test_workflow import checkout, snakemake
 
 from cryotome.core.errors import DataError
 from cryotome.data.cohorts import read_slide_table
-from cryotome.data.file_names import WILDCARD
+from cryotome.data.names import WILDCARD
 from cryotome.data.slides.slide_folder import find_slides
 
 GOOD = ["a b (2)", "TCGA-3L-AA1B.01+x=1", "Ära_7"]
@@ -24,7 +24,7 @@ HARMFUL = ["a$(touch PWNED)", "a`touch PWNED`", "a;touch PWNED", 'a"; touch PWNE
            "a|b", "a>b", "a\\b", "a$HOME", "a*", "a{b}", "a,b=c", "a\nb", "-n", "=1+1", "a#b", "a:b",
            "~a!b"]  # fmt: skip
 PROGRAMS = {
-    # runs what a node would run, and keeps the words that it got
+    # runs what a node would run, and records its arguments
     "sbatch": """
 import json, os, subprocess, sys
 kept = os.environ["KEPT"]
@@ -102,7 +102,7 @@ def traces(place):
 
 
 def test_good_names_reach_the_jobs_of_slurm_as_they_are(place):
-    """Blanks, parentheses, `+`, `=` and letters beyond ASCII come out of two shells whole."""
+    """Blanks, parentheses, `+`, `=` and letters beyond ASCII pass two shells unchanged."""
     folder, environment, home = place
     tables(home, GOOD, ["P $(touch PWNED)", "Q`touch PWNED`", "R;touch PWNED"])
     said = submit(place, "results/tiles/ca/classify.csv", "results/cohorts/ca.patients.csv")
@@ -182,8 +182,7 @@ def test_no_card_and_no_study_has_a_name_that_shells_read(place, kind):
 
 def test_the_wall_behind_the_names_lets_nothing_through_that_a_shell_reads():
     """Every wildcard of a rule has a constraint: its own, or one of a few signs."""
-    rules = {path: path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*")}
-    said = rules[ROOT / "workflow/rules/common.smk"].partition("wildcard_constraints:")[2]
+    said = (ROOT / "Snakefile").read_text(encoding="utf-8").partition("wildcard_constraints:")[2]
     walls = dict(re.findall(r'^    (\w+)=rf?"(.*)",$', said, re.M)) | {"slide": WILDCARD}
     walls["scheme"] = walls["scheme"].replace("{OF_CELLS}", "")
     for name, wall in walls.items():

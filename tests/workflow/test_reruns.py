@@ -1,6 +1,6 @@
-"""What a change reruns, on a study that has run, one training among its jobs.
+"""Jobs that a change reruns, in a finished study with one training.
 
-The table in docs/reference/output-files.md says the same in words, and names these tests.
+The table in docs/reference/output-files.md describes the same, and names these tests.
 """
 
 import os
@@ -45,7 +45,7 @@ EVERY = [
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone in which all that is asked for has run, once."""
+    """A clone in which all targets have been made."""
     folder = checkout(tmp_path_factory.mktemp("done"))
     (folder / "study.yaml").write_text(yaml.dump(STUDY), encoding="utf-8")
     (folder / "config/heads/tiny.yaml").write_text(
@@ -72,7 +72,7 @@ def planned(folder: Path, *targets: str, **changes: object) -> dict[str, int]:
 
 @pytest.fixture(autouse=True)
 def _taken_back(done):
-    """Every test ends with the study as it was, and as it was nothing runs."""
+    """Restore the study after every test, so that again nothing is planned."""
     kept = [
         *(done / "config").rglob("*.yaml"),
         *(done / "workflow").rglob("*.py"),
@@ -94,28 +94,33 @@ def test_nothing_changed(done):
 def test_a_model_is_added(done):
     rows = [*STUDY["rows"], {"model": "colour_histogram", "head": "ridge"}]
     mine = scores("demo_slides", "colour_histogram", "ridge")
-    assert planned(done, mine, rows=rows) == {"embed": 1, "probe": 1, "score": 1}
+    assert planned(done, mine, rows=rows) == {"embed": 1, "probe": 1, "score_row": 1}
 
 
 def test_a_fold_is_added(done):
-    """Of either dataset one split; the new fold's training, and not the finished one."""
-    assert planned(done, folds=2) == {"split": 2, "train_endtoend": 1, "probe": 2, "score": 3}
+    """One split of each dataset; the training of the new fold, and not the finished one."""
+    assert planned(done, folds=2) == {
+        "split_cells": 2,
+        "train_endtoend": 1,
+        "probe": 2,
+        "score_row": 3,
+    }
 
 
 def test_a_fraction_is_added(done):
     found = planned(done, fractions=[0.5, 1.0])
-    assert found == {"split": 2, "train_endtoend": 1, "probe": 2, "score": 3}
+    assert found == {"split_cells": 2, "train_endtoend": 1, "probe": 2, "score_row": 3}
 
 
 def test_a_setting_of_a_probe_is_changed(done):
     with open(done / "config/heads/ridge.yaml", "a", encoding="utf-8") as file:
         file.write("target_sd: 2\n")
-    assert planned(done) == {"probe": 2, "score": 2}
+    assert planned(done) == {"probe": 2, "score_row": 2}
 
 
 def test_a_setting_of_a_training_is_changed(done):
     changed(done / "config/heads/tiny.yaml", "batch: 4", "batch: 5")
-    assert planned(done) == {"train_endtoend": 1, "score": 1}
+    assert planned(done) == {"train_endtoend": 1, "score_row": 1}
 
 
 def test_a_title_is_edited(done):
@@ -128,16 +133,17 @@ def test_a_title_is_edited(done):
 
 
 def test_a_module_is_edited(done):
-    """Cheap rules watch their modules; expensive ones wait for a bump of their recipe."""
-    for name in ("endtoend", "extraction", "splits", "leases"):
+    """Cheap rules watch their modules; expensive ones wait for a new step version."""
+    modules = ("learners/endtoend/train", "encoders/inference", "data/splits/cells")
+    for name in (*modules, "runtime/gpu_lease"):
         with open(done / f"workflow/cryotome/{name}.py", "a", encoding="utf-8") as file:
             file.write("# edited\n")
-    assert not {"train_endtoend", "embed", "split"} & set(planned(done))
+    assert not {"train_endtoend", "embed", "split_cells"} & set(planned(done))
     changed(done / "workflow/cryotome/core/step_versions.py", "ENDTOEND = ", "ENDTOEND = 1")
     assert planned(done)["train_endtoend"] == 1
     with open(done / "workflow/cryotome/learners/probes/linear.py", "a", encoding="utf-8") as file:
         file.write("# edited\n")
-    assert planned(done) == {"train_endtoend": 1, "probe": 2, "score": 3}
+    assert planned(done) == {"train_endtoend": 1, "probe": 2, "score_row": 3}
 
 
 def test_files_are_touched(done):
@@ -148,7 +154,7 @@ def test_files_are_touched(done):
             os.utime(path)
     assert planned(done) == {}
     low = plan(done, "--max-checksum-file-size", "1000", *ASK, *EVERY)
-    assert low["train_endtoend"] == 1  # what the limit in profiles/default is for
+    assert low["train_endtoend"] == 1  # the reason for the limit in profiles/default
 
 
 def test_annotations_are_corrected(done):
@@ -161,7 +167,7 @@ def test_annotations_are_corrected(done):
     base.close()
     said = snakemake(done, "-n", *ASK, *EVERY)
     assert jobs(said) == {
-        "read_cells": 1, "cut_patches": 1, "audit": 1, "split": 1, "embed": 1, "train_endtoend": 1, "probe": 1, "score": 2,
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "split_cells": 1, "embed": 1, "train_endtoend": 1, "probe": 1, "score_row": 2,
     }  # fmt: skip
     assert "dataset=demo_slides" in said
     assert "dataset=demo_rois" not in said
@@ -170,7 +176,7 @@ def test_annotations_are_corrected(done):
 def test_weights_are_replaced(done):
     network = torch.load(done / WEIGHTS)
     torch.save({name: value + 1 for name, value in network.items()}, done / WEIGHTS)
-    assert planned(done) == {"embed": 1, "train_endtoend": 1, "probe": 1, "score": 2}
+    assert planned(done) == {"embed": 1, "train_endtoend": 1, "probe": 1, "score_row": 2}
 
 
 def test_weights_are_moved_or_deleted(done):
@@ -184,6 +190,6 @@ def test_weights_are_moved_or_deleted(done):
 
 def test_the_docs_list_these_tests_and_no_others():
     page = (ROOT / "docs/reference/output-files.md").read_text(encoding="utf-8")
-    listed = re.findall(r"`test_reruns:(test_\w+)`", page)
+    listed = re.findall(r"test_reruns\.py::(test_\w+)`", page)
     mine = re.findall(r"^def (test_\w+)\(done\)", Path(__file__).read_text(encoding="utf-8"), re.M)
     assert sorted(listed) == sorted(mine)

@@ -26,13 +26,15 @@ def test_every_script_has_its_rule_and_every_rule_its_script():
     rules = "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "workflow" / "rules").glob("*.smk")
     )
-    named = set(re.findall(r'"\.\./scripts/(\w+)\.py"', rules))
-    assert named == {path.stem for path in SCRIPTS}
-    looped = {"make_demo_slides"}  # one rule an invented cohort, named for it
-    assert named - looped <= set(re.findall(r"^rule (\w+)", rules, re.M))
+    own = dict(
+        re.findall(r'^rule (\w+):(?:(?!^rule ).)*?"\.\./scripts/(\w+)\.py"', rules, re.M | re.S)
+    )
+    looped = {"make_demo_slides"}  # one rule per synthetic cohort, named after it
+    assert all(rule == script for rule, script in own.items())
+    assert set(own) | looped == {path.stem for path in SCRIPTS}
 
 
-@pytest.mark.parametrize("name", ["split", "score"])
+@pytest.mark.parametrize("name", ["split_cells", "score_row"])
 def test_scripts_explain_themselves_by_hand(name):
     done = subprocess.run(
         [sys.executable, ROOT / "workflow" / "scripts" / f"{name}.py", "--help"],
@@ -60,7 +62,7 @@ def test_a_list_of_files_may_be_empty_by_hand(placed, tmp_path):
         }  # fmt: skip
         words = [word for name, values in arguments.items() for word in (f"--{name}", *values)]
         subprocess.run(
-            [sys.executable, ROOT / "workflow" / "scripts" / "split.py", *words],
+            [sys.executable, ROOT / "workflow" / "scripts" / "split_cells.py", *words],
             env={"PYTHONPATH": str(ROOT / "workflow")}, check=True, capture_output=True,
         )  # fmt: skip
         assert split.read_text(encoding="utf-8").startswith("id,role\n0,")

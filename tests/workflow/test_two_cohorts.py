@@ -34,7 +34,7 @@ def card(name: str, **more) -> dict:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Three cohorts of ten; in each another half is positive, and features say the label."""
+    """Three cohorts of ten; in each, a different half is positive, and the features encode the label."""
     root = tmp_path_factory.mktemp("root")
     folder = checkout(root / "c")
     rng = np.random.default_rng(0)
@@ -83,12 +83,12 @@ def test_given_bags_of_cohorts_that_share_all_names_stay_apart_and_as_they_are(p
 def test_a_study_of_slides_alone_plans_tables_figure_and_page(place):
     folder, root, _ = place
     planned = plan(folder, "--forceall", "--configfile", "mine.yaml", **root)
-    assert {"tabulate_slides", "print_colorectal", "draw_cost", "page"} <= set(planned)
-    assert not {"embed", "classify_patches", "tabulate_patches", "tile_slide"} & set(planned)
+    assert {"roth_table", "format_roth_tables", "roth_figure1", "html_report"} <= set(planned)
+    assert not {"embed", "classify_patches", "roth_table", "tile_slide"} & set(planned)
     one = STUDY | {"colorectal": STUDY["colorectal"] | {
         "slides": {**STUDY["colorectal"]["slides"], "external": None}}}  # fmt: skip
     (folder / "one.yaml").write_text(yaml.dump(one), encoding="utf-8")
-    assert "tabulate_slides" in plan(folder, "--forceall", "--configfile", "one.yaml", **root)
+    assert "roth_table" in plan(folder, "--forceall", "--configfile", "one.yaml", **root)
 
 
 def test_patients_of_equal_names_are_refused_where_no_card_says_that_they_are_others(place):
@@ -110,7 +110,7 @@ def test_patients_of_equal_names_are_refused_where_no_card_says_that_they_are_ot
 
 
 def test_a_bag_without_our_passport_is_never_replaced(place):
-    """Not even where the user told Snakemake that it is made, and slides are at hand."""
+    """Not even where the user told Snakemake that the bag is made, and the slides exist."""
     folder, root, data = place
     (data / "ca" / "slides").mkdir(exist_ok=True)
     (data / "ca" / "slides" / "000.tif").touch()
@@ -129,7 +129,7 @@ def test_a_bag_without_our_passport_is_never_replaced(place):
     for flags in (["--cores", "1"], ["--cores", "1", "--forceall"], ["--touch", "--cores", "1"]):
         said = snakemake(folder, *flags, "--configfile", "ours.yaml", "--", goal,
                          check=False, **root)  # fmt: skip
-        assert "has no passport of this workflow" in said and "bags: {MODEL: {folder" in said
+        assert "has no provenance of this workflow" in said and "bags: {MODEL: {folder" in said
         assert ours.read_bytes() == before
 
 

@@ -1,4 +1,4 @@
-"""What a target plans, and what a change reruns. Every test here runs snakemake."""
+"""Jobs that a target plans and a change reruns. Every test here runs snakemake."""
 
 import os
 import re
@@ -16,6 +16,7 @@ from accidents import checkout
 from conftest import ROOT
 from PIL import Image
 
+from cryotome.core.import_closure import watched_files
 from cryotome.data.patches import patch_view
 from cryotome.study.products import COSTS
 
@@ -84,9 +85,9 @@ def test_a_token_in_the_environment_is_in_no_file_of_a_run(done):
     assert [path for path in files if TOKEN.encode() in path.read_bytes()] == []
 
 
-def small(folder: Path, **changes: object) -> dict[str, int]:
+def small(folder: Path, *flags: str, **changes: object) -> dict[str, int]:
     (folder / "changed.yaml").write_text(yaml.dump(SMALL | changes), encoding="utf-8")
-    return plan(folder, "--configfile", "changed.yaml")
+    return plan(folder, *flags, "--configfile", "changed.yaml")
 
 
 def test_the_default_plans_the_demo_and_says_so(clone):
@@ -128,7 +129,7 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
         **site,
     )
     assert one == {
-        "read_cells": 1, "cut_patches": 1, "audit": 1, "embed": 1, "check_precision": 1, "split": 20, "probe": 1,
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "embed": 1, "check_precision": 1, "split_cells": 20, "probe": 1,
     }  # fmt: skip
     other = plan(
         clone,
@@ -137,7 +138,7 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
         **site,
     )
     assert other == {
-        "read_cells": 1, "cut_patches": 1, "audit": 1, "split": 1, "train_endtoend": 1,
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "split_cells": 1, "train_endtoend": 1,
     }  # fmt: skip
 
 
@@ -205,7 +206,7 @@ def test_planning_imports_no_torch(clone):
 
 
 def test_on_slurm_jobs_go_where_the_site_says_whatever_else_is_configured(clone):
-    """Placement does not hang on `--config`, which replaces what a profile says there."""
+    """Placement does not depend on `--config`, which replaces what a profile says there."""
     (clone / "config" / "site.yaml").write_text(
         "slurm_partition: short\nslurm_account: lab\n", encoding="utf-8"
     )
@@ -250,13 +251,13 @@ def test_a_second_run_has_nothing_to_do(done):
 def test_adding_a_model_plans_only_its_jobs_and_the_tables(done):
     rows = [*SMALL["rows"], {"model": "resnet10t_random", "head": "ridge"}]
     assert small(done, rows=rows) == {
-        "embed": 1, "probe": 1, "score": 1, "table1": 1, "compare": 1, "judge": 1, "figure1": 1, "learning": 1,
-        "atlas": 1, "for_pathologist": 1, "tally": 1, "page": 1, "publish_page": 1, "publish": 25, "all": 1,
+        "embed": 1, "probe": 1, "score_row": 1, "table1": 1, "compare": 1, "compare_published": 1, "figure1": 1, "plot_learning_curves": 1,
+        "error_atlas": 1, "clinical_summary": 1, "summarise_costs": 1, "html_report": 1, "publish_html": 1, "copy_to_results": 25, "all": 1,
     }  # fmt: skip
 
 
 def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_run(done):
-    """A row in bf16: its store in two parts, its parity, its probe; then limits none can meet."""
+    """A row in bf16: its store in two parts, its precision check, its probe; then limits that nothing can meet."""
     rows = [{"model": "resnet10t_random", "head": "ridge"}]
     study = SMALL | {
         "rows": rows,
@@ -271,19 +272,19 @@ def test_shards_are_joined_checked_against_fp32_and_a_tighter_limit_stops_the_ru
         "results/scores/demo_slides/random/view=paper-bf16/model=resnet10t_random/head=ridge.csv"
     )
     folder = "results/embeddings/demo_slides/paper-bf16"
-    assert plan(done, *ask, "shards") == {"embed_shard": 2, "shards": 1}
-    snakemake(done, "--cores", "2", *ask, "shards")
+    assert plan(done, *ask, "embed_all_shards") == {"embed_shard": 2, "embed_all_shards": 1}
+    snakemake(done, "--cores", "2", *ask, "embed_all_shards")
     shards = done / "results/shards/demo_slides/paper-bf16/resnet10t_random"
     assert sorted(path.name for path in shards.iterdir()) == ["1of2.h5", "2of2.h5"]
     assert plan(done, *ask, score) == {
-        "embed": 1, "check_precision": 1, "probe": 1, "score": 1,
+        "embed": 1, "check_precision": 1, "probe": 1, "score_row": 1,
     }  # fmt: skip
     snakemake(done, "--cores", "2", *ask, score)
     assert list(shards.iterdir()) == []
     report = pd.read_csv(done / folder / "resnet10t_random.parity.csv").set_index("measure")
     assert 0.999 < report.loc["cosine_least", "value"] < 1
     assert plan(done, *ask, score) == {}
-    assert "embed_shard" not in plan(done, *ask, "shards")
+    assert "embed_shard" not in plan(done, *ask, "embed_all_shards")
     tight = study | {"precision_check": study["precision_check"] | {"min_cosine": 1}}
     (done / "lower.yaml").write_text(yaml.dump(tight), encoding="utf-8")
     assert plan(done, *ask, score) == {"check_precision": 1}
@@ -310,16 +311,39 @@ def changed(path: Path, old: str, new: str) -> str:
 
 
 def test_editing_the_probe_reruns_probes_and_below_never_an_embedding(done):
-    path = done / "workflow" / "cryotome" / "probe.py"
+    path = done / "workflow/cryotome/learners/probes/probe.py"
     before = changed(path, "CHUNK = 4096", "CHUNK = 4095")
     try:
         planned = small(done)
     finally:
         path.write_text(before, encoding="utf-8")
     assert planned["probe"] == 3
-    assert not {"embed", "cut_patches", "split", "read_cells", "make_demo"} & set(planned)
-    assert {"score", "compare", "figure1"} <= set(planned)
-    assert small(done) == {}  # the edit taken back
+    assert not {"embed", "cut_patches", "split_cells", "read_cells", "make_demo"} & set(planned)
+    assert {"score_row", "compare", "figure1"} <= set(planned)
+    assert small(done) == {}  # the edit is undone
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["core/metrics", "learners/probes/linear", "report/figures/canvas", "data/splits/cells"],
+)
+def test_editing_a_module_plans_exactly_the_cheap_rules_that_import_it(done, module):
+    """Of the others, only those downstream are planned."""
+    path = done / f"workflow/cryotome/{module}.py"
+    every = small(done, "--forceall")
+    before = changed(path, '"""', '"""Edited. ')
+    said = snakemake(done, "-n", "--configfile", "changed.yaml")
+    path.write_text(before, encoding="utf-8")
+    reasons = re.findall(r"^(?:local)?rule (\w+):\n(?:    .*\n)*?    reason: (.*)$", said, re.M)
+    planned = {rule for rule, reason in reasons if f"{module}.py" in reason}
+    scripts = {path.stem: path for path in (ROOT / "workflow/scripts").glob("*.py")}
+    text = "".join(p.read_text(encoding="utf-8") for p in (ROOT / "workflow/rules").glob("*.smk"))
+    cheap = set(re.findall(r"^        library\(\"(\w+)\"\)", text, re.M)) & set(every)
+    named = {rule: [f.as_posix() for f in watched_files(scripts[rule])] for rule in cheap}
+    assert planned == {
+        rule for rule in cheap if any(f"cryotome/{module}.py" in f for f in named[rule])
+    }
+    assert planned
 
 
 def test_editing_the_title_of_a_card_reruns_the_tables_only(done):
@@ -328,8 +352,8 @@ def test_editing_the_title_of_a_card_reruns_the_tables_only(done):
     planned = small(done)
     path.write_text(before, encoding="utf-8")
     assert set(planned) == {
-        "table1", "compare", "judge", "figure1", "learning", "atlas", "for_pathologist", "tally", "page",
-        "publish", "publish_page", "all",
+        "table1", "compare", "compare_published", "figure1", "plot_learning_curves", "error_atlas", "clinical_summary", "summarise_costs", "html_report",
+        "copy_to_results", "publish_html", "all",
     }  # fmt: skip
 
 
@@ -347,7 +371,7 @@ def test_the_atlas_is_made_and_a_scanner_that_is_named_reruns_it_alone(done):
     )
     planned = small(done)
     path.write_text(before, encoding="utf-8")
-    assert planned == {"atlas": 1, "page": 1, "publish_page": 1, "all": 1}
+    assert planned == {"error_atlas": 1, "html_report": 1, "publish_html": 1, "all": 1}
 
 
 def test_editing_a_number_of_a_card_reruns_what_it_decides(done):
@@ -378,7 +402,7 @@ def test_the_demos_tables_say_synthetic(done):
 
 
 def test_two_studies_do_not_overwrite_each_other(done):
-    """A smaller study of the same rows, then the first again: every number of it still stands."""
+    """A smaller study of the same rows, then the first again: all its numbers are unchanged."""
 
     def everything() -> dict[str, pd.DataFrame]:
         kept = [
@@ -407,15 +431,15 @@ def test_two_studies_do_not_overwrite_each_other(done):
     stands(everything())
 
 
-@pytest.mark.parametrize("module", ["annotations", "splits"])
+@pytest.mark.parametrize("module", ["data/annotations/formats", "data/splits/cells"])
 def test_editing_readers_or_splits_reruns_nothing_without_their_recipe(done, module):
-    path = done / "workflow" / "cryotome" / f"{module}.py"
+    path = done / f"workflow/cryotome/{module}.py"
     before = changed(path, '"""', '"""Another word. ')
     planned = small(done)
     path.write_text(before, encoding="utf-8")
     assert set(planned) <= {
-        "audit_splits", "probe", "score", "table1", "compare", "judge", "figure1", "learning", "atlas",
-        "for_pathologist", "tally", "page", "publish", "publish_page", "all",
+        "audit_splits", "probe", "score_row", "table1", "compare", "compare_published", "figure1", "plot_learning_curves", "error_atlas",
+        "clinical_summary", "summarise_costs", "html_report", "copy_to_results", "publish_html", "all",
     }  # fmt: skip
 
 
@@ -424,11 +448,11 @@ def test_editing_a_domains_title_reruns_no_reading(done):
     before = changed(path, "title: mast cell", "title: mast cells")
     planned = small(done)
     path.write_text(before, encoding="utf-8")
-    assert not {"read_cells", "cut_patches", "embed", "split", "probe"} & set(planned)
+    assert not {"read_cells", "cut_patches", "embed", "split_cells", "probe"} & set(planned)
 
 
 def test_wrong_counts_stop_the_rule_itself(clone):
-    """The card reaches the reading with its `expect`."""
+    """The rule gets the `expect` of the card."""
     folder = clone.parent / "counted"
     folder.mkdir()
     checkout(folder)
@@ -457,8 +481,8 @@ def test_an_audit_made_again_draws_no_split_again_where_nothing_is_dropped(done)
     path.write_text(before + "audit: {near: drop}\n", encoding="utf-8")
     dropped = small(done)
     path.write_text(before, encoding="utf-8")
-    assert planned == {"audit": 1, "audit_splits": 2, "page": 1, "publish_page": 1, "all": 1}
-    assert dropped["split"] == 4  # two fractions, two folds
+    assert planned == {"audit": 1, "audit_splits": 2, "html_report": 1, "publish_html": 1, "all": 1}
+    assert dropped["split_cells"] == 4  # two fractions, two folds
     assert dropped["probe"] == 3
     assert not {"read_cells", "cut_patches", "embed"} & set(dropped)
 
@@ -472,18 +496,18 @@ def test_a_study_of_the_whole_ladder_plans(clone):
     """Three domains: random, no_overlap, slide_grouped and three left out, each of them twice."""
     (clone / "ladder.yaml").write_text(yaml.dump(SMALL | ROIS), encoding="utf-8")
     planned = plan(clone, "--configfile", "ladder.yaml")
-    assert planned["split"] == 12
-    assert planned["probe"] == 3 * 3  # the schemes that know fractions
+    assert planned["split_cells"] == 12
+    assert planned["probe"] == 3 * 3  # the schemes with fractions
     assert planned["probe_whole"] == 3 * 9
-    assert planned["score"] == 3 * 3  # for Figure 1
+    assert planned["score_row"] == 3 * 3  # for Figure 1
     assert planned["place_windows"] == planned["audit"] == planned["cut_patches"] == 1
     assert planned["audit_splits"] == 12
-    assert planned["price_ladder"] == 1
+    assert planned["leakage_ladder"] == 1
     ask = ["--configfile", "ladder.yaml", "--"]
     folder = "results/splits/demo_rois"
     one = plan(clone, *ask, f"{folder}/random/fraction=1.0/fold=0.leakage.csv")
     assert one == {
-        "make_demo": 1, "read_cells": 1, "cut_patches": 1, "audit": 1, "place_windows": 1, "split": 1, "audit_splits": 1,
+        "make_demo": 1, "read_cells": 1, "cut_patches": 1, "audit": 1, "place_windows": 1, "split_cells": 1, "audit_splits": 1,
     }  # fmt: skip
     assert "place_windows" not in plan(clone, *ask, f"{folder}/random/fraction=1.0/fold=0.csv")
 
@@ -559,7 +583,10 @@ def test_a_card_of_a_rung_reruns_every_matched_rung_and_no_other(ladder):
     before = changed(path, "validation: 0.2", "validation: 0.3")
     planned = plan(ladder, *ASK, *audited())
     path.write_text(before, encoding="utf-8")
-    assert planned == {"split": 7, "audit_splits": 7}  # slide_grouped, and six that are matched
+    assert planned == {
+        "split_cells": 7,
+        "audit_splits": 7,
+    }  # slide_grouped, and six that are matched
 
 
 def test_near_px_of_the_audit_moves_no_window_and_draws_no_split_again(ladder):
@@ -581,7 +608,7 @@ def test_the_slide_alone_is_embedded_from_the_cells_and_no_other_model_is(ladder
 
 
 def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
-    """A broken image in one dataset, weights that cannot be had in one row of the other."""
+    """A broken image in one dataset, weights that cannot be fetched in one row of the other."""
     folder = checkout(tmp_path / "c")
     rois, slides = "demo_rois", "demo_slides"
     card = (folder / "config/models/resnet10t_random.yaml").read_text(encoding="utf-8")
@@ -615,7 +642,7 @@ def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
     assert not (folder / "results/studies/small/table2.csv").exists()
     table = pd.read_csv(folder / "results/studies/small/table2_partial.csv").set_index("model")
     assert table.loc["colour_histogram", "why"].startswith("cut_patches: 1 images of 'demo_rois'")
-    # mended, the same command ends well but for the weights, and the table says so
+    # once fixed, the same command fails for the weights alone, and the table says so
     (folder / "results/demo/rois/images/003.tiff").write_bytes(whole)
     said = snakemake(folder, *ask, check=False)
     assert "resuming after" in said
@@ -662,7 +689,7 @@ POINTS = """x,y,label,filename
 
 
 def test_a_table_of_points_on_real_slides_at_native_and_at_a_quarter_micron(shared, tmp_path):
-    """A slide that says 0.499 µm/px, and a flat TIFF that says nothing until its card does."""
+    """A slide with 0.499 µm/px in its tags, and a flat TIFF whose resolution its card gives."""
     folder, mine = checkout(tmp_path / "c"), tmp_path / "data" / "mine"
     mine.mkdir(parents=True)
     (mine / "slides").symlink_to(shared / "slides")

@@ -1,13 +1,13 @@
 """
-On a cluster every job gets the site's account and partition; what the command line says of a rule stays.
+What every job gets beside its rule: the software environment, and the account and partition of a cluster.
 
-Which short jobs go together is said in `profiles/slurm/config.yaml`.
+Which short jobs form one Slurm job is set in `profiles/slurm/config.yaml`.
 """
 
-if PLACED:
-    for placed in workflow.rules:
-        SITE.cluster.place(
-            placed,
-            on_gpu,
-            kept=workflow.resource_settings.overwrite_resources.get(placed.name, []),
-        )
+for each in workflow.rules:
+    if not each.norun:
+        each.conda_env = "../../envs/cryotome.yaml"
+    if PLACED:
+        # what the command line sets for a rule stays
+        kept = workflow.resource_settings.overwrite_resources.get(each.name, [])
+        SITE.cluster.place(each, on_gpu, kept=kept)

@@ -1,56 +1,32 @@
 """
-The context study: what a smaller crop, or another pooling, costs each model, on the same cells.
+The context study: what a smaller crop, or another pooling, costs each model on the same cells.
 
-INPUT     results/predictions/{dataset}_{n}px/…model={model}_pool_{pooling}/…    crops and poolings of the study's sweep
+INPUT     results/predictions/{dataset}_{n}px/…model={model}_pool_{pooling}/…    crops and poolings
 OUTPUT    results/studies/{study}/context.csv, .pdf, .png
 """
 
+from cryotome.study.facts import context_facts
 
-rule context:
+
+rule context_curves:
     """Draw AUROC against the side of the crop, for every pooling of every model."""
     input:
-        library(
-            "scripts/context",
-            "cryotome/evaluation/context",
-            "cryotome/evaluation/statistics/comparisons",
-            "cryotome/evaluation/statistics/clustered_auroc",
-            "cryotome/evaluation/statistics/paired_scores",
-            "cryotome/evaluation/statistics/slide_pairs",
-            "cryotome/evaluation/scores",
-            "cryotome/report/figures/ganz2024",
-            "cryotome/study/variants",
-        ),
+        library("context_curves"),
         lambda w: [
-            file
-            for dataset in STUDY.datasets
-            for file in require_images(STUDY, SITE, dataset)
+            file for dataset in STUDY.datasets for file in require_images(STUDY, SITE, dataset)
         ],
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
-        predictions=studied(
-            STUDY.blocks,
-            "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
-        ),
+        predictions=all_runs(STUDY.blocks, PREDICTIONS),
         calibration=CALIBRATION,
     output:
-        table=reported(
-            "results/studies/{study}/context.csv", "Context study", "Crop and pooling"
-        ),
-        pdf=reported(
-            "results/studies/{study}/context.pdf", "Context study", "Crop and pooling"
-        ),
-        png=reported(
-            "results/studies/{study}/context.png", "Context study", "Crop and pooling"
-        ),
+        **figure_files("results/studies/{study}/context", "Context study", "Crop and pooling"),
     log:
-        "results/logs/context/{study}.log",
-    conda:
-        "../../envs/cryotome.yaml"
+        "results/logs/context_curves/{study}.log",
     resources:
-        mem_mb=grows(4000, share=6),
-        runtime=lasts(40, share=4),
+        **LARGE_JOB,
     params:
         rows=lambda w: table_facts(STUDY),
         sweep=lambda w: context_facts(STUDY),
         study="{study}",
     script:
-        "../scripts/context.py"
+        "../scripts/context_curves.py"

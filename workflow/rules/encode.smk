@@ -2,39 +2,37 @@
 Patches become embeddings, once per model and view.
 
 INPUT     results/patches/{dataset}.h5
-          results/cells/{dataset}.csv                                 for the model that knows the slide alone
-OUTPUT    results/embeddings/{dataset}/{view}/{model}.h5            embedding (n, dim) float32 · id (n,)
-          results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5    the same, some rows; embed takes them over
-          results/embeddings/{dataset}/{view}/{model}.parity.csv    views in lower precision: measure, value, limit
+          results/cells/{dataset}.csv                                   for `slide_identity` alone
+OUTPUT    results/embeddings/{dataset}/{view}/{model}.h5                embedding (n, dim) float32 · id (n,)
+          results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5    some of its rows, for `embed`
+          results/embeddings/{dataset}/{view}/{model}.parity.csv        lower precision: measure, value, limit
 """
+
+# only where they decide the embedding: other stores depend on the patches alone
+IDENTITY_CELLS = lambda w: [f"results/cells/{w.dataset}.csv"] * (
+    STUDY.model(w.model)["loader"] == "slide_identity"
+)
+EMBED_JOB = gpu_job(
+    lambda w: 6000 + 3 * estimates.estimate_network_mb(STUDY, w.model),
+    lambda w: estimates.estimate_embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
+)
 
 
 rule embed:
     """Run a frozen encoder over every patch of a dataset."""
     input:
-        lambda w: made(w.model),
+        lambda w: finetuned_weights(w.model),
         patches="results/patches/{dataset}.h5",
-        # only where it decides the embedding: other models' stores hang on the patches alone
-        cells=lambda w: [f"results/cells/{w.dataset}.csv"]
-        * (STUDY.model(w.model)["loader"] == "slide_identity"),
+        cells=IDENTITY_CELLS,
     output:
         embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
     log:
         "results/logs/embed/{dataset}.{view}.{model}.log",
     benchmark:
         "results/benchmarks/embed/{dataset}.{view}.{model}.tsv"
-    conda:
-        "../../envs/cryotome.yaml"
     threads: 2
     resources:
-        gpu=on_gpu,
-        mem_mb=grows(
-            lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu
-        ),
-        runtime=lasts(
-            lambda w: estimate_embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
-            on=on_gpu,
-        ),
+        **EMBED_JOB,
     params:
         recipe=step_versions.EMBEDDINGS,
         card=lambda w: encoder_card(w.model),
@@ -50,10 +48,9 @@ rule embed:
 rule embed_shard:
     """Run a frozen encoder over one part of a dataset, so that several jobs share the work."""
     input:
-        lambda w: made(w.model),
+        lambda w: finetuned_weights(w.model),
         patches="results/patches/{dataset}.h5",
-        cells=lambda w: [f"results/cells/{w.dataset}.csv"]
-        * (STUDY.model(w.model)["loader"] == "slide_identity"),
+        cells=IDENTITY_CELLS,
     output:
         shard="results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5",
     log:
@@ -63,18 +60,9 @@ rule embed_shard:
     wildcard_constraints:
         part="[0-9]+",
         parts="[0-9]+",
-    conda:
-        "../../envs/cryotome.yaml"
     threads: 2
     resources:
-        gpu=on_gpu,
-        mem_mb=grows(
-            lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu
-        ),
-        runtime=lasts(
-            lambda w: estimate_embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
-            on=on_gpu,
-        ),
+        **EMBED_JOB,
     params:
         recipe=step_versions.EMBEDDINGS,
         card=lambda w: encoder_card(w.model),
@@ -88,8 +76,8 @@ rule embed_shard:
         "../scripts/embed_shard.py"
 
 
-rule shards:
-    """Make every store that is not there yet in parts, for several GPUs; embed then joins them."""
+rule embed_all_shards:
+    """Make every missing store in parts, for several GPUs; embed then joins them."""
     input:
         lambda w: [
             f"results/shards/{dataset}/{view}/{model}/{part}of{SITE.shards}.h5"
@@ -98,18 +86,13 @@ rule shards:
             for part in range(1, SITE.shards + 1)
         ],
     localrule: True
-    conda:
-        "../../envs/cryotome.yaml"
 
 
 rule check_precision:
-    """Compare a store made in lower precision with fp32, on a sample; stop where it is too far."""
+    """Compare a sample of a store in lower precision with fp32; fail where it is too far."""
     input:
-        library(
-            "scripts/check_precision",
-            "cryotome/evaluation/precision_check",
-        ),
-        lambda w: made(w.model),
+        library("check_precision"),
+        lambda w: finetuned_weights(w.model),
         patches="results/patches/{dataset}.h5",
         cells="results/cells/{dataset}.csv",
         embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
@@ -117,15 +100,9 @@ rule check_precision:
         report="results/embeddings/{dataset}/{view}/{model}.parity.csv",
     log:
         "results/logs/check_precision/{dataset}.{view}.{model}.log",
-    conda:
-        "../../envs/cryotome.yaml"
     threads: 2
     resources:
-        gpu=on_gpu,
-        mem_mb=grows(
-            lambda w: 6000 + 6 * estimate_network_mb(STUDY, w.model), on=on_gpu
-        ),
-        runtime=lasts(120, on=on_gpu),
+        **gpu_job(lambda w: 6000 + 6 * estimates.estimate_network_mb(STUDY, w.model), 120),
     params:
         card=lambda w: encoder_card(w.model),
         model="{model}",

@@ -1,21 +1,25 @@
 """
-A released encoder becomes one of this tissue; from here on it is an encoder like any other.
+Networks are trained: an encoder on tissue without labels, a classifier on patches, one on bags.
 
-INPUT     results/patches/{dataset}.h5, results/cells/{dataset}.csv    of the dataset that the recipe names
-          results/tiles/{dataset}/finetune/{slide}.h5                  where that is a cohort of slides
-OUTPUT    results/encoders/{finetune}.pt                               the teacher, as timm names its weights
-          results/encoders/{finetune}/{iteration}.pt                   on the way
-          results/encoders/{finetune}.json, .csv, .png                 what it cost, and its course
+INPUT     results/patches/{dataset}.h5, results/cells/{dataset}.csv, results/tiles/…, results/bags/…
+OUTPUT    results/encoders/{finetune}.pt, /{iteration}.pt       the teacher, with timm's names of weights
+          results/encoders/{finetune}.json, .csv, .png          its cost and learning curve
+          results/predictions/…, results/curves/…               of classifiers; as in `learn.smk`
 """
+
+SOURCES = lambda w: bag_sources(w.dataset, w.view, w.model)
+BAGS = lambda w: [bag for source in SOURCES(w).values() for bag in source.files]
+# none for a mean and a logistic regression
+MIL_ON_GPU = lambda w: on_gpu(w) * (STUDY.head(w.head)["aggregator"] != "mean_pool")
 
 
 rule finetune_dinov2:
-    """Go on with DINOv2's pretraining on tissue, and export the teacher on the way."""
+    """Continue DINOv2's pretraining on tissue; export the teacher at intervals and at the end."""
     input:
-        lambda w: made(STUDY.finetuning(w.finetune)["base"]),
-        patches=tissue,
-        cells=known_of_tissue,
-        split=split_finetuned,
+        lambda w: finetuned_weights(STUDY.finetuning(w.finetune)["base"]),
+        patches=lambda w: finetuning_inputs(w)[0],
+        cells=lambda w: finetuning_inputs(w)[1],
+        split=lambda w: finetuning_inputs(w)[2],
     output:
         weights="results/encoders/{finetune}.pt",
         about="results/encoders/{finetune}.json",
@@ -26,26 +30,91 @@ rule finetune_dinov2:
         "results/logs/finetune_dinov2/{finetune}.log",
     benchmark:
         "results/benchmarks/finetune_dinov2/{finetune}.tsv"
-    conda:
-        "../../envs/cryotome.yaml"
-    # as many everywhere, or the bits differ; --set-threads finetune_dinov2=16 for tiles of slides
+    # the same on every machine, or the bits differ; --set-threads finetune_dinov2=16 for tiles of slides
     threads: 2
     resources:
-        gpu=int(USES_GPU),
-        mem_mb=grows(
-            lambda w: estimate_finetune_mb(STUDY, w.finetune), on=lambda w: USES_GPU
-        ),
-        runtime=lasts(
-            lambda w: estimate_finetune_minutes(STUDY, w.finetune, on_gpu=USES_GPU),
-            on=lambda w: USES_GPU,
+        **gpu_job(
+            lambda w: estimates.estimate_finetune_mb(STUDY, w.finetune),
+            lambda w: estimates.estimate_finetune_minutes(STUDY, w.finetune, on_gpu=USES_GPU),
+            on=lambda w: int(USES_GPU),
         ),
     params:
         recipe=step_versions.FINETUNE,
         card=lambda w: without_notes(STUDY.finetuning(w.finetune)),
         base=lambda w: encoder_card(STUDY.finetuning(w.finetune)["base"]),
         model="{finetune}",
-        synthetic=lambda w: "synthetic"
-        in STUDY.dataset(STUDY.finetuning(w.finetune)["dataset"]),
+        synthetic=lambda w: "synthetic" in STUDY.dataset(STUDY.finetuning(w.finetune)["dataset"]),
         partial="results/partial/finetune_dinov2/{finetune}",
     script:
         "../scripts/finetune_dinov2.py"
+
+
+rule train_endtoend:
+    """Train a network on patches; keep the best and the last checkpoint's scores, and the curve."""
+    input:
+        lambda w: finetuned_weights(w.model),
+        patches="results/patches/{dataset}.h5",
+        cells="results/cells/{dataset}.csv",
+        split="results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv",
+    output:
+        best="results/predictions/{dataset}/{scheme}/view=patches/model={model}/head={head}/fraction={fraction}/fold={fold}.csv",
+        last="results/predictions/{dataset}/{scheme}/view=patches/model={model}/head={head}_last/fraction={fraction}/fold={fold}.csv",
+        curve="results/curves/{dataset}/{scheme}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv",
+        picture="results/curves/{dataset}/{scheme}/model={model}/head={head}/fraction={fraction}/fold={fold}.png",
+    log:
+        "results/logs/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.log",
+    benchmark:
+        "results/benchmarks/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.tsv"
+    wildcard_constraints:
+        head=STUDY.heads(trains=True),
+    resources:
+        **gpu_job(
+            lambda w: 6000 + 2 * estimates.estimate_patches_mb(STUDY, w.dataset),
+            lambda w: estimates.estimate_train_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
+        ),
+    params:
+        recipe=step_versions.ENDTOEND,
+        card=lambda w: without_notes(STUDY.head(w.head)),
+        encoder=lambda w: encoder_card(w.model),
+        model="{model}",
+        fold="{fold}",
+        synthetic=lambda w: "synthetic" in STUDY.dataset(w.dataset),
+        partial="results/partial/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}",
+    script:
+        "../scripts/train_endtoend.py"
+
+
+rule train_mil:
+    """Train a classifier of patients on the bags of their slides, and score one fold's others."""
+    input:
+        patients=lambda w: [f"results/cohorts/{name}.patients.csv" for name in SOURCES(w)],
+        slides=lambda w: [f"results/cohorts/{name}.slides.csv" for name in SOURCES(w)],
+        bags=BAGS,
+        split="results/splits/{dataset}/{scheme}/fraction=1.0/fold={fold}.csv",
+    output:
+        predictions="results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction=1.0/fold={fold}.csv",
+    log:
+        "results/logs/train_mil/{dataset}.{scheme}.{view}.{model}.{head}.fold={fold}.log",
+    benchmark:
+        "results/benchmarks/train_mil/{dataset}.{scheme}.{view}.{model}.{head}.fold={fold}.tsv"
+    wildcard_constraints:
+        scheme=OF_PATIENTS,
+    # small steps: two threads wait for each other, two folds do not
+    threads: 1
+    resources:
+        **gpu_job(
+            lambda w: 4000 + len(BAGS(w)) * estimates.estimate_bag_mb(STUDY, w.dataset, w.model),
+            120,
+            on=MIL_ON_GPU,
+        ),
+    params:
+        recipe=step_versions.MIL,
+        folders=lambda w: json.dumps(
+            {n: {"folder": s.folder, "given": s.given} for n, s in SOURCES(w).items()}
+        ),
+        card=lambda w: without_notes(STUDY.head(w.head)),
+        model="{model}",
+        view="{view}",
+        fold="{fold}",
+    script:
+        "../scripts/train_mil.py"

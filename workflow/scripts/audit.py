@@ -4,9 +4,8 @@ import sys
 from pathlib import Path
 
 from cryotome.core import step_versions
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
-from cryotome.data.audit import example_rows, find_oddities, raise_if_refused, summarise
+from cryotome.core.tables import save_csv
+from cryotome.data.audit import example_rows, find_oddities, raise_if_refused, summarise_audit
 from cryotome.data.cells import load_cells
 from cryotome.data.patches import patch_view
 from cryotome.report.figures.canvas import draw_sheet, save_figure
@@ -16,16 +15,9 @@ from cryotome.study.statistical_unit import is_unknown
 
 
 def main(
-    cells: Path,
-    patches: Path,
-    table: Path,
-    sheet: Path,
-    recipe: int,
-    card: dict,
-    policies: dict,
-    dataset: str,
-    data_root: Path,
-) -> None:
+    cells: Path, patches: Path, table: Path, sheet: Path, recipe: int, card: dict, policies: dict,
+    dataset: str, data_root: Path,
+) -> None:  # fmt: skip
     assert recipe == step_versions.AUDIT
     of_cells = load_cells(cells)
     findings = find_oddities(
@@ -33,9 +25,10 @@ def main(
     )
     raise_if_refused(findings, policies, dataset)
     known = not is_unknown(card)
-    print(summarise(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr)
-    with atomic_write(table) as beside:
-        write_csv(findings, beside)
+    print(
+        summarise_audit(of_cells, findings, policies, dataset, slides_known=known), file=sys.stderr
+    )
+    save_csv(findings, table)
     classes = [entry["name"] for entry in card["classes"]]
     named = of_cells.assign(label=of_cells["label"].map(dict(enumerate(classes))))
     pictures = patch_view(patches, example_rows(named, findings, columns=8))

@@ -1,15 +1,15 @@
-"""Measure what every fold of a split lets through from training to test."""
+"""Measure what leaks from training to test in every fold of a split."""
 
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from cryotome.core.files import RunPath, atomic_write
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.files import RunPath
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
-from cryotome.evaluation.leakage import gather_evidence, measure_leakage, summarise
+from cryotome.evaluation.leakage import gather_evidence, measure_leakage, summary_line
 from cryotome.runtime.job import run_script
 
 
@@ -30,10 +30,9 @@ def main(
         tables.append(measure_leakage(split, evidence, slides_known=slides != "unknown"))
         run = RunPath.of(path)
         where = f"{scheme}, fraction {run.fraction}, fold {run.fold}"
-        print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)
-        with atomic_write(audited) as beside:
-            write_csv(tables[-1], beside, float_format="%.6g")
-    print(f"{scheme}, {len(tables)} folds: {summarise(tables)}", file=sys.stderr)
+        print(f"{where}: {summary_line(tables[-1:])}", file=sys.stderr)
+        save_csv(tables[-1], audited, float_format="%.6g")
+    print(f"{scheme}, {len(tables)} folds: {summary_line(tables)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

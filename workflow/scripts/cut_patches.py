@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.core import step_versions
-from cryotome.data.cells import check_images
+from cryotome.data.cell_checks import check_late_images
 from cryotome.data.patches import write_patches
 from cryotome.runtime.job import run_script
 from cryotome.study.site import folder_of
@@ -23,7 +23,7 @@ def main(
 ) -> None:
     assert recipe == step_versions.PATCHES
     images = folder_of(card, data_root) / card["images"]
-    check_images(annotations, images, card, dataset)
+    check_late_images(annotations, images, card, dataset)
     write_patches(
         patches,
         cells,

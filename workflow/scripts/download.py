@@ -1,4 +1,4 @@
-"""Fetch the files of a public record that are not at hand, and write down what is there."""
+"""Fetch the missing files of one public record."""
 
 import sys
 from pathlib import Path

@@ -8,20 +8,10 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    patches: Path,
-    cells: list[Path],
-    embeddings: Path,
-    recipe: int,
-    card: dict,
-    model: str,
-    view: str,
-    partial: Path,
-    batches: Path,
-    shards: Path,
-    weights_dir: Path,
-    device: str,
+    patches: Path, cells: list[Path], embeddings: Path, recipe: int, card: dict, model: str,
+    view: str, partial: Path, batches: Path, shards: Path, weights_dir: Path, device: str,
     threads: int,
-) -> None:
+) -> None:  # fmt: skip
     assert recipe == step_versions.EMBEDDINGS
     write_embeddings(
         embeddings,

@@ -8,21 +8,10 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    patches: Path,
-    cells: list[Path],
-    shard: Path,
-    recipe: int,
-    card: dict,
-    model: str,
-    view: str,
-    part: int,
-    parts: int,
-    partial: Path,
-    batches: Path,
-    weights_dir: Path,
-    device: str,
+    patches: Path, cells: list[Path], shard: Path, recipe: int, card: dict, model: str, view: str,
+    part: int, parts: int, partial: Path, batches: Path, weights_dir: Path, device: str,
     threads: int,
-) -> None:
+) -> None:  # fmt: skip
     assert recipe == step_versions.EMBEDDINGS
     write_shard(
         shard,

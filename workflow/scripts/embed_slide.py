@@ -8,19 +8,9 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    tiles: list[Path],
-    slides: list[Path],
-    bags: list[Path],
-    recipe: int,
-    card: dict,
-    model: str,
-    view: str,
-    partial: Path,
-    batches: Path,
-    weights_dir: Path,
-    device: str,
-    threads: int,
-) -> None:
+    tiles: list[Path], slides: list[Path], bags: list[Path], recipe: int, card: dict, model: str,
+    view: str, partial: Path, batches: Path, weights_dir: Path, device: str, threads: int,
+) -> None:  # fmt: skip
     assert recipe == step_versions.BAGS
     at_hand: list[Path | None] = [*slides] or [None] * len(bags)
     for store, bag, slide in zip(tiles, bags, at_hand, strict=True):

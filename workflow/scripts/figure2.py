@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.ganz2024 import draw_figure2, figure2_data
 from cryotome.report.tables.ganz2024 import read_scores
@@ -12,8 +11,7 @@ from cryotome.runtime.job import run_script
 
 def main(scores: list[Path], table: Path, pdf: Path, png: Path, rows: dict, study: str) -> None:
     result = figure2_data(read_scores(scores, rows), rows)
-    with atomic_write(table) as beside:
-        write_csv(result.assign(study=study), beside)
+    save_csv(result.assign(study=study), table)
     save_figure(draw_figure2(result, rows), pdf, png)
 
 

@@ -1,15 +1,14 @@
-"""Finetune an encoder without labels; export its teacher, and others on the way."""
+"""Continue DINOv2's pretraining on tissue; export the teacher at intervals and at the end."""
 
-import json
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cryotome.core import step_versions
-from cryotome.core.files import atomic_write, sha256
+from cryotome.core.files import save_json, sha256
 from cryotome.learners.dinov2.backbone import build_backbone
 from cryotome.learners.dinov2.curve import draw_finetuning
-from cryotome.learners.dinov2.finetune import cost_of, export_encoder, finetune
+from cryotome.learners.dinov2.finetune import export_encoder, finetune, finetuning_cost
 from cryotome.learners.dinov2.images import read_images
 from cryotome.learners.dinov2.student_teacher import Learner
 from cryotome.learners.loop.checkpoints import checkpointed
@@ -20,24 +19,10 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    patches: list[Path],
-    cells: list[Path],
-    split: list[Path],
-    weights: Path,
-    about: Path,
-    curve: Path,
-    picture: Path,
-    checkpoints: Path,
-    recipe: int,
-    card: dict,
-    base: dict,
-    model: str,
-    synthetic: bool,
-    partial: Path,
-    weights_dir: Path,
-    device: str,
-    threads: int,
-) -> None:
+    patches: list[Path], cells: list[Path], split: list[Path], weights: Path, about: Path,
+    curve: Path, picture: Path, checkpoints: Path, recipe: int, card: dict, base: dict,
+    model: str, synthetic: bool, partial: Path, weights_dir: Path, device: str, threads: int,
+) -> None:  # fmt: skip
     assert recipe == step_versions.FINETUNE
     use_threads(threads)
     on = pick_device(device)
@@ -50,16 +35,14 @@ def main(
     decides |= {"versions": {name: version(name) for name in ("torch", "torchvision", "timm")}}
     decides |= {"precision": str(precision).removeprefix("torch.")}
     learner = Learner(backbone, card, precision)
-    learner.begin(on)
+    learner.prepare(on)
     with checkpointed(partial, decides | {"device": on.type}) as checkpoint:
         fit = finetune(learner, images, card, partial, checkpoint)
         export_encoder(partial, fit, weights, checkpoints)
         title, draw = model, draw_finetuning
         write_curve(fit.curve, curve, picture, title=title, synthetic=synthetic, draw=draw)
-        told = decides | cost_of(fit, card, on, threads) | {"synthetic": synthetic}
-        with atomic_write(about) as beside:
-            told |= {"of_images": len(images.rows), "sha256": sha256(weights)}
-            beside.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        told = decides | finetuning_cost(fit, card, on, threads) | {"synthetic": synthetic}
+        save_json(told | {"of_images": len(images.rows), "sha256": sha256(weights)}, about)
 
 
 if __name__ == "__main__":

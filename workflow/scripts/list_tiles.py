@@ -1,18 +1,16 @@
-"""List every slide of a cohort: how many tiles it gives, or why none."""
+"""List every slide of a cohort: how many tiles it has, or why none."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
-from cryotome.data.slides.tile_store import listed
+from cryotome.core.tables import save_csv
+from cryotome.data.slides.tile_store import slide_row
 from cryotome.runtime.job import run_script
 
 
 def main(tiles: list[Path], table: Path) -> None:
-    with atomic_write(table) as beside:
-        write_csv(pd.DataFrame(map(listed, tiles)), beside)
+    save_csv(pd.DataFrame(map(slide_row, tiles)), table)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Invent patches of nine tissue classes, in folders as those of NCT-CRC-HE."""
+"""Make synthetic patches of nine tissue classes, in folders like those of NCT-CRC-HE."""
 
 from pathlib import Path
 

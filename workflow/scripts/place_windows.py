@@ -1,11 +1,10 @@
-"""Say where the network looks for each cell, in px of its image."""
+"""Find the window that the network sees of each cell, in px of its image."""
 
 import sys
 from pathlib import Path
 
 from cryotome.core import step_versions
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.place_windows import place_windows
 from cryotome.runtime.job import run_script
@@ -20,8 +19,7 @@ def main(
         load_cells(cells), patches, folder_of(card, data_root) / card["images"], card
     )
     print(f"{len(table):,} windows, {table['left'].isna().sum():,} not known", file=sys.stderr)
-    with atomic_write(windows) as beside:
-        write_csv(table, beside)
+    save_csv(table, windows)
 
 
 if __name__ == "__main__":

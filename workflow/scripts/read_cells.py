@@ -4,8 +4,7 @@ import sys
 from pathlib import Path
 
 from cryotome.core import step_versions
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.data.cells import read_cells
 from cryotome.runtime.job import run_script
 from cryotome.study.site import folder_of
@@ -18,8 +17,7 @@ def main(
     images = folder_of(card, data_root) / card["images"]
     table = read_cells(annotations[0] if annotations else None, images, card, dataset)
     print(f"{dataset}: {len(table)} cells on {table['image'].nunique()} images", file=sys.stderr)
-    with atomic_write(cells) as beside:
-        write_csv(table, beside)
+    save_csv(table, cells)
 
 
 if __name__ == "__main__":

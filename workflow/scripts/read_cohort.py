@@ -4,34 +4,25 @@ import sys
 from pathlib import Path
 
 from cryotome.core import step_versions
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
-from cryotome.data.cohorts import check_counts, join_cohort, read_labels, read_slides
+from cryotome.core.tables import save_csv
+from cryotome.data.cohorts import check_patient_counts, join_cohort, read_labels, read_slides
 from cryotome.data.reading_report import report_reading
-from cryotome.data.slides.slide_list import look_for_slides
+from cryotome.data.slides.slide_list import slides_on_disk
 from cryotome.runtime.job import run_script
 
 
 def main(
-    labels: list[Path],
-    slide_table: list[Path],
-    patients: Path,
-    slides: Path,
-    excluded: Path,
-    recipe: int,
-    card: dict,
-    dataset: str,
-    at_hand: list[str],
-    data_root: Path,
-) -> None:
+    labels: list[Path], slide_table: list[Path], patients: Path, slides: Path, excluded: Path,
+    recipe: int, card: dict, dataset: str, at_hand: list[str], data_root: Path,
+) -> None:  # fmt: skip
     assert recipe == step_versions.COHORTS
     if "images" in card and "synthetic" not in card:
-        seen = look_for_slides(card, data_root)
+        seen = slides_on_disk(card, data_root)
         passed = seen.passed_over
         report_reading(f"{dataset}, slides", read=len(seen.files), passed_over=passed, unit="files")
     said = read_labels(labels[0], card["labels"])
     if "expect" in card:
-        check_counts(said, card["expect"], labels[0])
+        check_patient_counts(said, card["expect"], labels[0])
     table = slide_table[0] if slide_table else None
     found = read_slides(at_hand, table=table, pattern=card.get("patient"))
     cohort = join_cohort(said, found, dataset)
@@ -42,8 +33,7 @@ def main(
         file=sys.stderr,
     )
     for path, part in zip((patients, slides, excluded), cohort.tables, strict=True):
-        with atomic_write(path) as beside:
-            write_csv(part, beside)
+        save_csv(part, path)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,18 @@
-"""Measure the predictions of a given test set, with intervals and a table of confusions."""
+"""Score the predictions of a given test set, with intervals and a confusion matrix."""
 
 from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.files import atomic_write, sha256
-from cryotome.core.tables import write_csv
-from cryotome.evaluation.multiclass import NOTE, argmax_classes, class_names, confusion, measure
+from cryotome.core.files import sha256
+from cryotome.core.tables import save_csv
+from cryotome.evaluation.multiclass import (
+    INDEPENDENCE_NOTE,
+    argmax_classes,
+    class_names,
+    confusion,
+    measure_predictions,
+)
 from cryotome.learners.predictions import read_predictions
 from cryotome.runtime.job import run_script
 
@@ -14,15 +20,13 @@ from cryotome.runtime.job import run_script
 def main(cells: list[Path], predictions: Path, scores: Path, table: Path, datasets: dict) -> None:
     named, (train, test) = class_names(datasets), datasets
     tested = read_predictions(predictions, cells_sha256=[*map(sha256, cells)], classes=named)
-    values = measure(tested, named)
+    values = measure_predictions(tested, named)
     place = {"fraction": "1.0", "fold": 0, "train_domain": train, "test_domain": test}
-    lines = pd.DataFrame([place] * len(values)).join(values).assign(note=NOTE)
+    lines = pd.DataFrame([place] * len(values)).join(values).assign(note=INDEPENDENCE_NOTE)
     counts = confusion(tested["label"].to_numpy(), argmax_classes(tested), len(named))
     confused = pd.DataFrame(counts, columns=named).set_index(pd.Index(named, name="class"))
-    with atomic_write(scores) as beside:
-        write_csv(lines, beside)
-    with atomic_write(table) as beside:
-        write_csv(confused, beside, index=True)
+    save_csv(lines, scores)
+    save_csv(confused, table, index=True)
 
 
 if __name__ == "__main__":

@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.evaluation.patients import read_folds, score_cohort
 from cryotome.runtime.job import run_script
 
 
 def main(predictions: list[Path], scores: Path, cohort: str, external: list[str]) -> None:
     table = score_cohort(read_folds(predictions), cohort=cohort, external=external)
-    with atomic_write(scores) as beside:
-        write_csv(table, beside)
+    save_csv(table, scores)
 
 
 if __name__ == "__main__":

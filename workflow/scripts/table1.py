@@ -1,9 +1,8 @@
-"""List the study's encoders: what is printed of them, their cards, and what is measured."""
+"""List the study's encoders: published facts, cards, and what is measured."""
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import write_csv
+from cryotome.core.tables import save_csv
 from cryotome.report.tables.ganz2024 import table1
 from cryotome.runtime.job import run_script
 
@@ -15,8 +14,7 @@ def main(table: Path, cards: dict, study: str) -> None:
         from cryotome.encoders.profile import profile_encoder
 
         measured = {name: profile_encoder(card) for name, card in networks.items()}
-    with atomic_write(table) as beside:
-        write_csv(table1(cards, measured, study=study), beside)
+    save_csv(table1(cards, measured, study=study), table)
 
 
 if __name__ == "__main__":

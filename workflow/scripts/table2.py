@@ -1,9 +1,8 @@
-"""Average in domain and out of domain, published numbers beside."""
+"""Average AUROC in domain and out of domain, with published numbers."""
 
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
-from cryotome.core.tables import read_csv, write_csv
+from cryotome.core.tables import read_csv, save_csv
 from cryotome.report.tables.ganz2024 import read_scores, table2, table2_sd
 from cryotome.runtime.job import run_script
 
@@ -12,10 +11,8 @@ def main(
     scores: list[Path], published: Path, table: Path, sd: Path, rows: dict, study: str
 ) -> None:
     tidy = read_scores(scores, rows)
-    with atomic_write(table) as beside:
-        write_csv(table2(tidy, read_csv(published), study=study, rows=rows), beside)
-    with atomic_write(sd) as beside:
-        write_csv(table2_sd(tidy, study=study), beside)
+    save_csv(table2(tidy, read_csv(published), study=study, rows=rows), table)
+    save_csv(table2_sd(tidy, study=study), sd)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Make Table 2 from whatever there is, and say why the rest is missing."""
+"""Make Table 2 from the finished jobs, with the reasons why others are missing."""
 
 from pathlib import Path
 
-from cryotome.report.after_failure import write_partial
+from cryotome.report.after_failure import write_partial_table2
 from cryotome.runtime.job import run_script
 
 
@@ -15,7 +15,7 @@ def main(
     rows: dict,
     study: str,
 ) -> None:
-    write_partial(cells, predictions, published, table, logs=logs, rows=rows, study=study)
+    write_partial_table2(cells, predictions, published, table, logs=logs, rows=rows, study=study)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.core import step_versions
-from cryotome.data.slides.tile_overlay import save_tiles
+from cryotome.data.slides.tile_overlay import save_overlay
 from cryotome.data.slides.tile_store import write_tiles
 from cryotome.runtime.job import run_script
 
@@ -21,7 +21,7 @@ def main(
     assert recipe == step_versions.TILES
     path = slide[0] if slide else None
     found = write_tiles(tiles, path, card, dataset=dataset, slide=name, partial=partial)
-    save_tiles(picture, found, f"{dataset}, {name}", card["synthetic"])
+    save_overlay(picture, found, f"{dataset}, {name}", card["synthetic"])
 
 
 if __name__ == "__main__":

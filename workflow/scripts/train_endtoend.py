@@ -19,24 +19,10 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    patches: Path,
-    cells: Path,
-    split: Path,
-    best: Path,
-    last: Path,
-    curve: Path,
-    picture: Path,
-    recipe: int,
-    card: dict,
-    encoder: dict,
-    model: str,
-    fold: int,
-    synthetic: bool,
-    partial: Path,
-    weights_dir: Path,
-    device: str,
-    threads: int,
-) -> None:
+    patches: Path, cells: Path, split: Path, best: Path, last: Path, curve: Path, picture: Path,
+    recipe: int, card: dict, encoder: dict, model: str, fold: int, synthetic: bool, partial: Path,
+    weights_dir: Path, device: str, threads: int,
+) -> None:  # fmt: skip
     assert recipe == step_versions.ENDTOEND
     use_threads(threads)
     on, seed = pick_device(device), card["seed"] + fold
@@ -61,8 +47,11 @@ def main(
         notes |= {"cost_seconds": round(fit.seconds, 1), "patches_per_second": round(fit.speed, 1)}
         notes |= {"peak_memory_gb": round(peak_memory(on), 2)}
         for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
-            scored = score_material(network, state, material, supply=supply, precision=precision)
-            write_predictions(path, *scored, split=split, notes=notes | {"checkpoint": kept})
+            roles, labels, scores = score_material(
+                network, state, material, supply=supply, precision=precision
+            )
+            scored, about = roles.assign(label=labels), notes | {"checkpoint": kept}
+            write_predictions(path, scored, scores, split=split, notes=about)
             if "lora" in card and kept == "best":
                 adapted, logit = network[0].get_submodule("network"), network[1]
                 save_lora(path.with_suffix(".safetensors"), adapted, logit)

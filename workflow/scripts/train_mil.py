@@ -11,26 +11,16 @@ from cryotome.core.files import sha256
 from cryotome.data.cohorts import load_patients, load_slides
 from cryotome.encoders.bag_store import BagFolders
 from cryotome.learners.mil.train import load_bags, patients_with_bags, score_patients
-from cryotome.learners.predictions import SCORED, write_predictions
+from cryotome.learners.predictions import SCORED_ROLES, write_predictions
 from cryotome.runtime.devices import peak_memory, pick_device, repeat_exactly, use_threads
 from cryotome.runtime.job import run_script
 
 
 def main(
-    patients: list[Path],
-    slides: list[Path],
-    bags: list[Path],
-    split: Path,
-    predictions: Path,
-    recipe: int,
-    folders: dict,
-    card: dict,
-    model: str,
-    view: str,
-    fold: int,
-    device: str,
+    patients: list[Path], slides: list[Path], bags: list[Path], split: Path, predictions: Path,
+    recipe: int, folders: dict, card: dict, model: str, view: str, fold: int, device: str,
     threads: int,
-) -> None:
+) -> None:  # fmt: skip
     assert recipe == step_versions.MIL
     start, on = perf_counter(), pick_device(device)
     use_threads(threads)
@@ -53,9 +43,8 @@ def main(
     notes |= {"slides_without_tiles": empty, "patients_without_tiles": lost}
     notes |= {"cost_seconds": round(perf_counter() - start, 1)}
     notes |= {"peak_memory_gb": round(peak_memory(on), 2)}
-    scored = fold_of[fold_of["role"].isin(SCORED)]
-    labels = scored["label"].to_numpy()
-    write_predictions(predictions, scored[["id", "role"]], labels, scores, split=split, notes=notes)
+    scored = fold_of.loc[fold_of["role"].isin(SCORED_ROLES), ["id", "role", "label"]]
+    write_predictions(predictions, scored, scores, split=split, notes=notes)
 
 
 if __name__ == "__main__":

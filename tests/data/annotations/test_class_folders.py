@@ -1,9 +1,15 @@
 import unicodedata
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from conftest import CONFIG
+from dataset_cells import class_counts, read_dataset
 
-from cryotome.core.errors import DataError
+from cryotome.core.cards import load_card
+from cryotome.core.errors import CardError, DataError
+from cryotome.core.schemas import validate
+from cryotome.data.annotations.class_folders import _fill_template
 from cryotome.data.cells import read_cells
 
 CARD = {
@@ -176,3 +182,93 @@ def test_a_column_agrees_with_the_folder_whatever_its_numbers_are_written_like(t
     card = CARD | {"reading": reading | {"expected_values": {"N": 1, "A": 0}}}
     with pytest.raises(DataError, match="'mitosis' contradicts the folder of 2 images"):
         read_cells(tmp_path / "m.csv", tmp_path / "images", card, "d")
+
+
+def test_amibr_has_its_counts_and_its_slides(shared):
+    cells = read_dataset("amibr", shared)
+    assert class_counts(cells) == {
+        "hamamatsu_xr": (105, 346), "hamamatsu_s360": (127, 455), "aperio_cs2": (172, 516), "tupac16": (428, 1571),
+    }  # fmt: skip
+    assert cells["slide"].nunique() == 202
+    assert cells[cells["image"] == "Normal/MIDOG21_6.png"].iloc[0][["x", "y"]].tolist() == [
+        4422,
+        216,
+    ]
+
+
+def test_the_mini_set_reads_with_folders_only(shared, tmp_path):
+    table = pd.read_csv(shared / "mini_amibr" / "manifest.csv")
+    for label, folder in enumerate(("Normal", "Atypical")):
+        (tmp_path / folder).mkdir()
+        for file in table[table["label"] == label]["file"]:
+            (tmp_path / folder / Path(file).name).symlink_to(shared / "mini_amibr" / file)
+    card = load_card(CONFIG, "datasets", "amibr") | {
+        "domains": {"all": {"title": "all", "where": {}}},
+        "slides": "unknown",
+    }
+    cells = read_cells(None, tmp_path, {k: v for k, v in card.items() if k != "expect"}, "mini")
+    assert class_counts(cells) == {"all": (120, 120)}
+    assert (cells["slide"] == cells["image"]).all()
+
+
+def test_folder_and_metadata_must_agree(shared):
+    reading = load_card(CONFIG, "datasets", "amibr")["reading"]
+    reading = reading | {"expected_values": {"Normal": "True", "Atypical": "False"}}
+    with pytest.raises(
+        DataError, match="'majority_atypical' contradicts the folder of 3720 images"
+    ):
+        read_dataset("amibr", shared, reading=reading)
+
+
+def test_an_empty_class_folder_is_named(tmp_path):
+    card = load_card(CONFIG, "datasets", "amibr")
+    with pytest.raises(DataError, match="Normal holds no images of class 'normal mitotic figure'"):
+        read_cells(None, tmp_path, card, "amibr")
+
+
+def test_metadata_may_have_columns_of_our_names(shared, tmp_path):
+    table = pd.read_csv(shared / "amibr" / "AMI-BR.csv", dtype=str)
+    table.assign(image="x", **{"class": "y"}, folder="z").to_csv(tmp_path / "m.csv", index=False)
+    card = load_card(CONFIG, "datasets", "amibr")
+    cells = read_cells(tmp_path / "m.csv", shared / "amibr", card, "amibr")
+    assert cells["label"].sum() == 832
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda t: "<html>404</html>",
+            r"missing \['dataset', 'majority_atypical', 'slide', 'uid'\]",
+        ),
+        (lambda t: t.replace("slide", "folder", 1), r"missing \['slide'\]"),
+        (lambda t: t + t.splitlines()[5] + "\n", r"line 3722: a second row for the image"),
+        (lambda t: "", r"is no CSV"),
+    ],
+)
+def test_metadata_of_class_folders_that_is_wrong_is_named(shared, tmp_path, change, said):
+    card = load_card(CONFIG, "datasets", "amibr")
+    (tmp_path / "m.csv").write_text(
+        change((shared / "amibr" / "AMI-BR.csv").read_text(encoding="utf-8")), encoding="utf-8"
+    )
+    with pytest.raises(DataError, match=said):
+        read_cells(tmp_path / "m.csv", shared / "amibr", card, "amibr")
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{uid:>1000000000}", "{uid.__class__}", "{uid[0]}", "{uid!r}", "{uid", "{}", "{{a}}"],
+)
+def test_a_cards_template_names_columns_and_nothing_else(template):
+    card = load_card(CONFIG, "datasets", "amibr")
+    for key in ("image_pattern", "slide"):
+        changed = card | {"reading": card["reading"] | {key: template}}
+        with pytest.raises(CardError, match=f"mine.yaml, reading.{key}: .* does not match"):
+            validate(changed, "dataset", "mine.yaml")
+    fine = card["reading"] | {"image_pattern": "{Slide ID}_{uid}-a"}
+    assert validate(card | {"reading": fine}, "dataset", "mine.yaml")
+
+
+def test_a_template_is_filled_without_obeying_it():
+    row = {"uid": "{uid.__class__}", "Slide ID": "7"}
+    assert _fill_template("{uid}_{Slide ID}", row) == "{uid.__class__}_7"

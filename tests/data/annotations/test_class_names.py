@@ -52,7 +52,7 @@ def test_names_that_agree_with_the_card_pass_and_swapped_ones_stop(one, two):
     ],
 )  # fmt: skip
 def test_other_contradictions_stop(classes, listed):
-    with pytest.raises(DataError, match=r"and the dataset's card calls it .* Correct `is:` in the"):
+    with pytest.raises(DataError, match=r"and the dataset's card calls it .* Correct `id:` in the"):
         match(listed, classes)
 
 

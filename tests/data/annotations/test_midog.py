@@ -1,6 +1,8 @@
 import json
 
+import pandas as pd
 import pytest
+from dataset_cells import class_counts, read_dataset
 
 from cryotome.core.errors import DataError
 from cryotome.data.annotations.midog import read_midog_json
@@ -41,7 +43,7 @@ def test_json_is_read_in_each_encoding_that_json_may_have(tmp_path, encoding):
     [
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git-LFS pointer; `git lfs pull`"),
         (b"\x1f\x8b\x08\x00", "gzip; unpack it"),
-        (b"<!doctype html>", "a page of HTML"),
+        (b"<!doctype html>", "an HTML page"),
         (b"", "an empty file"),
     ],
 )
@@ -114,3 +116,109 @@ def test_source_row_of_a_renumbered_dataset_is_the_order_of_its_own_images(tmp_p
     cells = read(tmp_path, content(1, 2, 1, 2), image_number_shift=[[1, 3, 10]])
     assert cells["image"].tolist() == ["011.tiff", "012.tiff", "012.tiff", "013.tiff"]
     assert cells["source_row"].tolist() == [0, 1, 2, 3]
+
+
+def test_midogpp_has_11937_mitotic_figures_on_503_images(shared):
+    cells = read_dataset("midogpp", shared)
+    assert (cells["label"].sum(), (1 - cells["label"]).sum()) == (11937, 14349)
+    assert cells["image"].nunique() == 503
+
+
+def test_midog2022_has_9501_mitotic_figures_and_11051_look_alikes(shared):
+    cells = read_dataset("midog2022", shared)
+    assert (cells["label"].sum(), (1 - cells["label"]).sum()) == (9501, 11051)
+    assert cells["image"].nunique() == 354
+    assert class_counts(cells) == {
+        "human_breast": (1721, 2714), "canine_lung": (855, 952), "canine_lymphoma": (3959, 4257),
+        "canine_mast_cell": (2327, 1366), "human_neuroendocrine": (639, 1762),
+    }  # fmt: skip
+
+
+def test_midog2022_counts_every_slide_as_the_reference_does(shared):
+    cells = read_dataset("midog2022", shared)
+    reference = pd.read_csv(shared / "midogpp" / "midog2022_per_slide.csv").set_index("filename")
+    found = cells.groupby("image")["label"].agg(mf="sum", both="size")
+    assert (found["mf"] == reference["mf"].reindex(found.index)).all()
+    both = reference["mf"] + reference["lookalike"]
+    assert (found["both"] == both.reindex(found.index)).all()
+
+
+def test_the_two_extra_look_alikes_are_where_they_should_be(shared):
+    cells = read_dataset("midog2022", shared)
+    extra = cells[cells["image"].isin(["151.tiff", "353.tiff"]) & (cells["label"] == 0)]
+    assert {(180.0, 40.0), (5149.0, 382.0)} <= set(zip(extra["x"], extra["y"], strict=True))
+
+
+def test_boxes_as_corner_and_size_are_refused(cohort, demo_card, tmp_path):
+    content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
+    for entry in content["annotations"]:
+        entry["bbox"][2:] = [50, 50]
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"a.json: annotation 1 has bbox .* not a 50 x 50 px pair of corners"
+    ):
+        read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("<!DOCTYPE html><html>", r"a.json is not MIDOG's JSON .* begins with '<!DOCTYPE html>"),
+        ('{"images": []}', r"is not MIDOG's JSON \(KeyError: 'annotations'\)"),
+        ('{"annotations": [', r"is not MIDOG's JSON \(JSONDecodeError"),
+    ],
+)
+def test_what_is_no_json_of_midog_is_refused(demo_card, tmp_path, content, said):
+    (tmp_path / "a.json").write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=said):
+        read_cells(tmp_path / "a.json", tmp_path, demo_card, "d")
+
+
+def test_an_annotation_of_an_unlisted_image_or_class_is_refused(cohort, demo_card, tmp_path):
+    for key, value, said in (
+        ("image_id", 999, r"annotation 1 lies on image 999, which `images` does not list"),
+        ("category_id", 3, r"annotation 1 has label '3' \(1 such labels\)"),
+    ):
+        content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
+        content["annotations"][0][key] = value
+        (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+        with pytest.raises(DataError, match=said):
+            read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
+
+
+@pytest.mark.parametrize(
+    "box", [None, [1, 2, 3], "1 2 3 4", [1, 2, 3, float("nan")], [1, 2, 3, "4"]]
+)
+def test_a_box_that_is_not_four_numbers_is_named(cohort, demo_card, tmp_path, box):
+    content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
+    content["annotations"][4]["bbox"] = box
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match=r"a.json: annotation 5 has bbox .* not four numbers"):
+        read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
+
+
+@pytest.mark.parametrize(
+    ("part", "place", "change", "said"),
+    [
+        ("images", 1, {"id": 1}, r"two images share an id, or one has none: 1"),
+        ("images", 1, {"file_name": None}, r"two images share a file name, or one has none"),
+        ("annotations", 4, {"category_id": None}, r"annotation 5 has no category_id"),
+    ],
+)
+def test_json_that_contradicts_itself_is_named(
+    cohort, demo_card, tmp_path, part, place, change, said
+):
+    content = json.loads((cohort / "annotations.json").read_text(encoding="utf-8"))
+    content[part][place] |= change
+    (tmp_path / "a.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(DataError, match=said):
+        read_cells(tmp_path / "a.json", cohort, demo_card, "demo_rois")
+
+
+@pytest.mark.parametrize("many", [2, 80_000])  # which took the square of their number
+def test_json_with_one_key_twice_among_many_is_refused(tmp_path, demo_card, many):
+    keys = ", ".join(f'"k{n}": 0' for n in range(many))
+    path = tmp_path / "a.json"
+    path.write_text(f'{{{keys}, "k{many - 1}": 0}}', encoding="utf-8")
+    with pytest.raises(DataError, match=f"the key 'k{many - 1}' twice"):
+        read_midog_json(path, tmp_path, demo_card)

@@ -3,10 +3,15 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from conftest import CONFIG
+from dataset_cells import read_dataset
 
+from cryotome.core.cards import load_card
 from cryotome.core.errors import DataError
+from cryotome.data.annotations.formats import READERS
 from cryotome.data.annotations.sliderunner import read_sliderunner
 from cryotome.data.cells import read_cells
+from cryotome.data.demo.mitoses import make_sliderunner_set
 
 CARD = {
     "reader": "sliderunner_sqlite",
@@ -111,7 +116,7 @@ def test_a_position_that_is_no_number_is_refused(tmp_path):
     for kinds, count in ((["spot"], 1), (["spot", "rectangle"], 2)):
         (tmp_path / "a.sqlite").unlink(missing_ok=True)
         path = make(tmp_path / "a.sqlite", rows)
-        with pytest.raises(DataError, match=rf"{count} cells lack a position"):
+        with pytest.raises(DataError, match=rf"{count} cells have no position"):
             read(path, kinds=kinds)
 
 
@@ -245,7 +250,7 @@ def test_a_transaction_that_was_killed_is_rolled_back(tmp_path):
     ("content", "said"),
     [
         (b"version https://git-lfs.github.com/spec/v1\n" + b"x" * 90, "a Git-LFS pointer"),
-        (b"<html>404</html>" * 100, "a page of HTML"),
+        (b"<html>404</html>" * 100, "an HTML page"),
         (b"\x1f\x8b\x08" + b"x" * 100, "gzip; unpack it"),
     ],
 )
@@ -258,6 +263,94 @@ def test_what_stands_in_place_of_a_database_is_named(tmp_path, content, said):
 def test_a_database_that_changes_meanwhile_is_named(tmp_path, monkeypatch):
     path = make(tmp_path / "a.sqlite", spots(1, 1))
     stamps = iter([[(1, 1)], [(2, 2)]])
-    monkeypatch.setattr("cryotome.data.annotations.sliderunner._stamps", lambda files: next(stamps))
+    monkeypatch.setattr(
+        "cryotome.data.annotations.sliderunner._file_versions", lambda files: next(stamps)
+    )
     with pytest.raises(DataError, match=r"a.sqlite changed while it was read. Close SlideRunner"):
         read(path)
+
+
+def test_the_real_sliderunner_database_gives_1721_and_2714(shared):
+    cells = read_dataset("midog2021", shared)
+    assert (cells["label"].sum(), (1 - cells["label"]).sum()) == (1721, 2714)
+
+
+def test_the_old_generation_of_sliderunner_reads_too(tmp_path):
+    """Built from the schema: no real database of the old generation is at hand."""
+    (tmp_path / "demo" / "slides").mkdir(parents=True)
+    make_sliderunner_set(
+        tmp_path / "demo/slides/annotations.sqlite", tmp_path / "demo/slides/images", side=256
+    )
+    cells = read_dataset("demo_slides", tmp_path)
+    assert len(cells) == 8 * 64  # the tumour cells are left out
+    assert cells["image"].nunique() == 8
+
+
+def test_a_database_is_opened_read_only(tmp_path):
+    (tmp_path / "demo" / "slides").mkdir(parents=True)
+    path = tmp_path / "demo/slides/annotations.sqlite"
+    make_sliderunner_set(path, tmp_path / "demo/slides/images", side=256)
+    before = path.read_bytes()
+    path.chmod(0o444)
+    read_dataset("demo_slides", tmp_path)
+    assert path.read_bytes() == before
+    with sqlite3.connect(path) as database:
+        columns = {row[1] for row in database.execute("PRAGMA table_info(Annotations)")}
+    database.close()
+    assert "deleted" not in columns
+
+
+def test_deleted_annotations_of_the_new_generation_are_left_out(shared, tmp_path):
+    path = tmp_path / "MIDOG.sqlite"
+    path.write_bytes((shared / "midog2021" / "MIDOG.sqlite").read_bytes())
+    database = sqlite3.connect(path)
+    for (trigger,) in list(
+        database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+    ):
+        database.execute(f"DROP TRIGGER {trigger}")  # they call Python functions of SlideRunner
+    database.execute(
+        "UPDATE Annotations SET deleted = 1 WHERE uid IN (SELECT uid FROM Annotations LIMIT 10)"
+    )
+    database.commit()
+    database.close()
+    card = load_card(CONFIG, "datasets", "midog2021")
+    assert len(read_cells(path, tmp_path, card, "midog2021")) == 4435 - 10
+
+
+def test_what_is_no_sliderunner_database_is_refused(tmp_path):
+    card = load_card(CONFIG, "datasets", "ccmct")
+    (tmp_path / "a.sqlite").write_text("<html>404</html>" * 100, encoding="utf-8")
+    with pytest.raises(DataError, match=r"a.sqlite is no SlideRunner database .* '<html>404"):
+        read_cells(tmp_path / "a.sqlite", tmp_path, card, "ccmct")
+    with sqlite3.connect(tmp_path / "b.sqlite") as database:
+        database.execute("CREATE TABLE other (x)")
+    database.close()
+    with pytest.raises(DataError, match=r"(?s)b.sqlite is no SlideRunner database .*no such table"):
+        read_cells(tmp_path / "b.sqlite", tmp_path, card, "ccmct")
+
+
+def test_classes_that_the_card_does_not_name_are_counted_by_name(tmp_path, capsys):
+    (tmp_path / "demo" / "slides").mkdir(parents=True)
+    make_sliderunner_set(
+        tmp_path / "demo/slides/annotations.sqlite", tmp_path / "demo/slides/images", side=256
+    )
+    read_dataset("demo_slides", tmp_path)
+    said = "520 annotations found, 512 read, 8 passed over: 8 of class 3 (tumor cell)"
+    assert said in capsys.readouterr().err
+
+
+def test_a_database_whose_names_are_megabytes_takes_little_memory(tmp_path):
+    """A view invents 400 names of 8 MB."""
+    path = tmp_path / "a.sqlite"
+    with sqlite3.connect(path) as file:
+        file.executescript("""
+            CREATE TABLE Annotations (uid INTEGER, agreedClass INTEGER, slide INTEGER, type INTEGER);
+            CREATE TABLE Annotations_coordinates (annoId INTEGER, coordinateX REAL, coordinateY REAL);
+            CREATE VIEW Slides AS SELECT 1 AS uid, printf('%.*c', 8000000, 'a') AS filename;
+            WITH RECURSIVE n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n WHERE k < 400)
+            INSERT INTO Annotations SELECT k, 1, 1, 1 FROM n;
+            INSERT INTO Annotations_coordinates SELECT uid, 5, 5 FROM Annotations;
+        """)
+    card = {"classes": [{"name": "a", "id": 1}]}
+    cells = READERS["sliderunner_sqlite"](path, tmp_path, card)
+    assert set(cells["image"].str.len()) == {300}  # refused later, for its length

@@ -3,7 +3,7 @@ import unicodedata
 import pytest
 
 from cryotome.core.errors import DataError
-from cryotome.data.cells import read_cells
+from cryotome.data.cells import load_cells, read_cells
 
 CARD = {
     "reader": "table",
@@ -62,7 +62,7 @@ def test_a_table_in_utf_16_is_named(tmp_path):
     ("content", "said"),
     [
         (b"version https://git-lfs.github.com/spec/v1\n", "a Git-LFS pointer"),
-        (b"<html>404</html>", "a page of HTML"),
+        (b"<html>404</html>", "an HTML page"),
         (b"PK\x03\x04\x14", "an XLSX table"),
         (b"\x1f\x8b\x08", "gzip"),
     ],
@@ -96,3 +96,102 @@ def test_two_columns_that_differ_in_the_form_of_unicode_are_refused(tmp_path):
 def test_labels_that_pandas_or_a_sheet_wrote_are_those_of_the_card(tmp_path):
     cells = read(tmp_path, "1,2,1.0,a.png", "1,2,0,a.png", "1,2,1,a.png")
     assert cells["label"].tolist() == [1, 0, 1]
+
+
+def text(folder, *lines):
+    (folder / "cells.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / "cells.csv"
+
+
+def table(folder, *lines, **changes):
+    card = {
+        "reader": "table",
+        "classes": [{"name": "look-alike", "id": 0}, {"name": "mitotic figure", "id": 1}],
+        "domains": {"all": {"title": "all", "where": {}}},
+    } | changes
+    return read_cells(text(folder, *lines), folder, card, "mine")
+
+
+def test_a_table_of_points_becomes_cells(tmp_path):
+    cells = table(tmp_path, "x,y,label,filename", "10.5,20,1,b.svs", "3,4,0,a.tif")
+    assert cells.to_csv(index=False).splitlines() == [
+        "id,image,slide,x,y,domain,label,source_row",
+        "0,a.tif,a.tif,3.0,4.0,all,0,1",
+        "1,b.svs,b.svs,10.5,20.0,all,1,0",
+    ]
+
+
+def test_a_table_may_name_slides_and_domains_and_others(tmp_path):
+    lines = (
+        "filename,label,y,x,slide,domain,lab",
+        "a.png,yes,1,2,S1,lung,7",
+        "b.png,no,1,2,S1,skin,8",
+    )
+    classes = [{"name": "look-alike", "id": "no"}, {"name": "mitotic figure", "id": "yes"}]
+    where = {"a": {"domain": "lung"}, "b": {"lab": [8, 9]}}
+    domains = {name: {"title": name, "where": condition} for name, condition in where.items()}
+    cells = table(tmp_path, *lines, classes=classes, domains=domains)
+    assert cells[["slide", "domain", "label", "x"]].to_numpy().tolist() == [
+        ["S1", "a", 1, 2.0],
+        ["S1", "b", 0, 2.0],
+    ]
+
+
+def test_a_table_saved_by_a_spreadsheet_keeps_its_first_column(tmp_path):
+    cells = table(tmp_path, "\ufeffx,y,label,filename", "1,2,1,a.png", "1,2,0,b.png")
+    assert cells["x"].tolist() == [1.0, 1.0]
+
+
+GOOD = "x,y,label,filename"
+
+
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        (
+            ["x;y;label;filename", "1;2;1;a"],
+            r"missing \['filename', 'label', 'x', 'y'\].*with commas",
+        ),
+        (["x,y,label", "1,2,1"], r"cells.csv has the columns .* and is missing \['filename'\]"),
+        ([GOOD, "1,2,1,a", "1,north,0,a"], r"cells.csv, line 3: x '1', y 'north'"),
+        ([GOOD, "1,,1,a"], r"line 2: x '1', y ''"),
+        ([GOOD, "1,inf,1,a"], r"line 2: x '1', y 'inf'"),
+        ([GOOD, "1,2,1,"], r"line 2: .* filename ''"),
+        ([GOOD, "1,2,1,a", "1,2,MF,a"], r"line 3 has label 'MF' \(1 such labels\)"),
+        ([GOOD, "1,2,1,a", "1,2,1,a,b,c"], r"is no CSV .*Expected 4 fields in line 3"),
+        ([GOOD, "1,2,1,a, copy.png"], r"is no CSV .*Length of header"),
+        ([GOOD, "", "", "1,2,1,a", "1,west,1,a"], r"line 5: .* y 'west'"),
+        ([""], r"is no CSV"),
+    ],
+)
+def test_a_wrong_table_is_refused_with_its_line(tmp_path, lines, said):
+    with pytest.raises(DataError, match=said):
+        table(tmp_path, *lines)
+
+
+def test_labels_to_leave_out_are_named_in_the_card(tmp_path):
+    lines = "x,y,label,filename", "1,2,1,a", "1,2,9,a", "1,2,0,a"
+    with pytest.raises(
+        DataError, match=r"leave such cells out with `reading: \{ignore: \[\"9\"\]\}`"
+    ):
+        table(tmp_path, *lines)
+    assert len(table(tmp_path, *lines, reading={"ignore": [9]})) == 2
+
+
+def test_a_domain_may_ask_for_a_number_in_a_column_of_text(tmp_path):
+    lines = GOOD + ",domain", "1,2,1,a,1", "1,2,0,a,1"
+    domains = {"one": {"title": "one", "where": {"domain": 1}}}
+    assert table(tmp_path, *lines, domains=domains)["domain"].tolist() == ["one", "one"]
+
+
+def test_a_table_with_an_empty_slide_is_refused(tmp_path):
+    with pytest.raises(DataError, match=r"'mine': 1 cells have no position, image or slide"):
+        table(tmp_path, GOOD + ",slide", "1,2,1,a,S", "1,2,0,a,")
+
+
+def test_names_that_look_like_numbers_stay_text(tmp_path):
+    cells = table(tmp_path, GOOD + ",slide", "1,2,1,001,001", "1,2,0,002,1E5", "1,2,0,NA,NA")
+    cells.to_csv(tmp_path / "out.csv", index=False)
+    again = load_cells(tmp_path / "out.csv")
+    assert again["image"].tolist() == ["001", "002", "NA"]
+    assert again["slide"].tolist() == ["001", "1E5", "NA"]

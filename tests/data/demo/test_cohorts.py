@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from cryotome.data.demo.cohorts import COHORTS, Cohort, cohort_slides
+from cryotome.data.demo.cohorts import COHORTS, DemoCohort, cohort_slides
 
 
 def test_the_demo_cohort_has_ten_labelled_patients_and_its_oddities():
@@ -18,14 +18,14 @@ def test_the_demo_cohort_has_ten_labelled_patients_and_its_oddities():
 
 def test_every_labelled_patient_has_a_slide_that_can_be_used():
     for count in (12, 14, 30, 60):
-        slides = cohort_slides(Cohort("X", count))
+        slides = cohort_slides(DemoCohort("X", count))
         usable = {slide.patient for slide in slides if slide.shows == "tissue"}
         assert usable == {slide.patient for slide in slides}
 
 
 @pytest.mark.parametrize(("count", "patients", "unlabelled"), [(60, 50, 2), (30, 23, 2), (4, 4, 0)])
 def test_counts(count, patients, unlabelled):
-    slides = cohort_slides(Cohort("X", count))
+    slides = cohort_slides(DemoCohort("X", count))
     assert len({slide.name for slide in slides}) == len(slides) == count
     labels = {slide.patient: slide.label for slide in slides}
     assert sum(label == "" for label in labels.values()) == unlabelled

@@ -5,7 +5,14 @@ import openslide
 import pytest
 import tifffile
 
-from cryotome.data.demo.mitoses import CELLS, DOMAINS, SLIDES, draw_tissue, make_rois, make_slides
+from cryotome.data.demo.mitoses import (
+    CELLS,
+    DOMAINS,
+    SLIDES,
+    draw_tissue,
+    make_midog_set,
+    make_sliderunner_set,
+)
 from cryotome.data.images import open_image
 
 
@@ -28,14 +35,14 @@ def test_regions_are_flat_tiffs_with_resolution_tags(cohort):
 
 
 def test_slides_are_pyramids_that_openslide_opens(tmp_path):
-    make_slides(tmp_path / "a.sqlite", tmp_path / "images", side=512)
+    make_sliderunner_set(tmp_path / "a.sqlite", tmp_path / "images", side=512)
     slide = openslide.OpenSlide(tmp_path / "images" / "slide_1.tiff")
     assert slide.level_dimensions == ((512, 512), (128, 128))
     assert open_image(tmp_path / "images" / "slide_1.tiff").mpp == pytest.approx(0.25, rel=1e-3)
 
 
 def test_the_tissue_is_seeded(cohort, tmp_path):
-    make_rois(tmp_path / "a.json", tmp_path / "images", side=300)
+    make_midog_set(tmp_path / "a.json", tmp_path / "images", side=300)
     assert (tmp_path / "a.json").read_bytes() == (cohort / "annotations.json").read_bytes()
     first, second = (tifffile.imread(f / "images" / "017.tiff") for f in (tmp_path, cohort))
     assert (first == second).all()

@@ -9,8 +9,13 @@ from conftest import CONFIG, ROOT
 from scipy.ndimage import label
 
 from cryotome.core.cards import load_card
-from cryotome.data.demo.cohorts import COHORTS, Cohort, cohort_slides
-from cryotome.data.demo.slides import LABORATORIES, draw_slide, make_slides, write_tables
+from cryotome.data.demo.cohorts import COHORTS, DemoCohort, cohort_slides
+from cryotome.data.demo.slides import (
+    LABORATORIES,
+    draw_slide,
+    make_cohort_slides,
+    write_cohort_tables,
+)
 from cryotome.data.images import open_image
 
 
@@ -18,9 +23,9 @@ from cryotome.data.images import open_image
 def folder(tmp_path_factory):
     """Fourteen small slides of the cohort and their tables."""
     folder = tmp_path_factory.mktemp("cohort")
-    cohort = Cohort("DC", 14, side=160)
-    make_slides(cohort, folder)
-    write_tables(folder / "labels.csv", folder / "slides.csv", cohort_slides(cohort))
+    cohort = DemoCohort("DC", 14, side=160)
+    make_cohort_slides(cohort, folder)
+    write_cohort_tables(folder / "labels.csv", folder / "slides.csv", cohort_slides(cohort))
     return folder
 
 
@@ -29,7 +34,7 @@ def test_slides_are_pyramids_that_say_their_resolution_but_one(folder):
     assert slide.level_dimensions == ((160, 160), (40, 40))
     mpps = {
         slide.name: open_image(folder / f"{slide.name}.tiff").mpp
-        for slide in cohort_slides(Cohort("DC", 14))
+        for slide in cohort_slides(DemoCohort("DC", 14))
     }
     assert [name for name, mpp in mpps.items() if mpp is None] == ["DC-002-DX2"]
     assert {round(mpp, 4) for mpp in mpps.values() if mpp} == {0.5}
@@ -102,7 +107,7 @@ def test_stain_differs_between_the_cohorts():
 
 
 def test_the_slides_are_seeded(folder, tmp_path):
-    make_slides(Cohort("DC", 14, side=160), tmp_path)
+    make_cohort_slides(DemoCohort("DC", 14, side=160), tmp_path)
     for name in ("DC-001-DX1", "DC-004-DX2"):
         first, second = ((f / f"{name}.tiff").read_bytes() for f in (folder, tmp_path))
         assert first == second

@@ -23,7 +23,7 @@ from cryotome.data.downloads import download
 from cryotome.data.downloads.download import check_space, download_record
 from cryotome.data.downloads.http_client import HttpClient
 from cryotome.data.downloads.receipts import Cache, VerifiedFile
-from cryotome.data.downloads.repositories import Remote
+from cryotome.data.downloads.repositories import RemoteFile
 from cryotome.data.downloads.transfer import partial_path
 
 CONTENT = bytes(range(256)) * 40  # 10,240 bytes
@@ -97,7 +97,7 @@ def test_what_is_there_is_not_fetched_again_nor_read_again(server, tmp_path, mon
 def test_a_file_that_changed_since_it_was_checked_is_checked_again(server, tmp_path):
     fetch(card(server), tmp_path)
     (tmp_path / "data/mine/2.png").write_bytes(IMAGES["3.png"])
-    with pytest.raises(DownloadError, match="2.png lies there and is not the record's file"):
+    with pytest.raises(DownloadError, match="2.png already exists and is not the record's file"):
         fetch(card(server), tmp_path)
 
 
@@ -125,9 +125,9 @@ def test_an_image_brought_in_another_format_counts(server, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (IMAGES["1.png"][:-1], "it has 10,240 bytes, the record says 10,241 bytes"),
-        (IMAGES["2.png"], "it has 10,241 bytes, md5:.*, the record says md5:"),
-        (b"", "it has 0 bytes, the record says 10,241 bytes"),
+        (IMAGES["1.png"][:-1], "it has 10,240 bytes, the record lists 10,241 bytes"),
+        (IMAGES["2.png"], "it has 10,241 bytes, md5:.*, the record lists md5:"),
+        (b"", "it has 0 bytes, the record lists 10,241 bytes"),
     ],
 )
 def test_a_wrong_file_brought_by_hand_is_named_and_left(server, tmp_path, wrong, said):
@@ -148,7 +148,7 @@ def test_a_file_by_hand_of_another_size_is_named_where_the_record_has_no_checksu
     (tmp_path / "data/mine").mkdir(parents=True)
     (tmp_path / "data/mine/1.png").write_bytes(CONTENT)
     with pytest.raises(
-        DownloadError, match="1 of 4 .*\n.* it has 10,240 bytes, the record says 10,241"
+        DownloadError, match="1 of 4 .*\n.* it has 10,240 bytes, the record lists 10,241"
     ):
         fetch(asks, tmp_path)
 
@@ -171,7 +171,7 @@ def test_one_failing_file_stops_no_other_and_all_failures_are_listed(server, tmp
         fetch(card(server), tmp_path)
     lines = str(caught.value).splitlines()
     assert lines[0].startswith(
-        "2 of 4 files of mine did not come or are not the record's; the others"
+        "2 of 4 files of mine could not be fetched or differ from the record; the others"
     )
     assert lines[1] == f"  mine/1.png: {server.url}/1.png: it answers 404"
     assert lines[2].startswith(f"  mine/3.png: {server.url}/3.png: it offers 15 bytes where")
@@ -215,7 +215,10 @@ def test_a_disk_too_small_is_named_before_the_first_byte(server, tmp_path, monke
 def test_the_space_that_is_needed_leaves_out_what_has_come(tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage(6_000_000_000))
-    lacking = [Remote("a", (), 7_000_000_000, target="a"), Remote("b", (), None, target="c/b")]
+    lacking = [
+        RemoteFile("a", (), 7_000_000_000, target="a"),
+        RemoteFile("b", (), None, target="c/b"),
+    ]
     with pytest.raises(DownloadError, match="has 6.00 GB free, and 7.00 GB are to come"):
         check_space(lacking, tmp_path)
     with open(partial_path(tmp_path / "a"), "wb") as file:
@@ -289,7 +292,9 @@ def test_a_folder_unpacked_in_part_is_named_and_the_archive_beside_it_stays(
         (folder / name).parent.mkdir(parents=True)
         (folder / name).write_bytes(content)
     (tmp_path / "data/nct/NCT.zip").write_bytes(server.pages["/NCT.zip"].content)
-    with pytest.raises(DownloadError, match=r"lacks 1 of the 2 files of NCT.zip, first b.tif"):
+    with pytest.raises(
+        DownloadError, match=r"differs from NCT.zip in 1 of the 2 files, first b.tif"
+    ):
         fetch(asks, tmp_path)
     assert (tmp_path / "data/nct/NCT.zip").exists()
     assert (folder / "TUM/b.tif").read_bytes() == b"2"
@@ -305,7 +310,7 @@ def test_an_archive_by_hand_beside_its_folder_is_checked(server, tmp_path):
     asks = card(server, record=record, files={r"(NCT\.zip)": r"nct/\1"}, expect=1, unpack="remove")
     (tmp_path / "data/nct/NCT/ADI").mkdir(parents=True)
     (tmp_path / "data/nct/NCT.zip").write_bytes(b"mine")
-    with pytest.raises(DownloadError, match="NCT.zip lies there and is not the record's file"):
+    with pytest.raises(DownloadError, match="NCT.zip already exists and is not the record's file"):
         fetch(asks, tmp_path)
     assert (tmp_path / "data/nct/NCT.zip").read_bytes() == b"mine"
 
@@ -406,7 +411,7 @@ def test_the_target_downloads_alone_fetches_and_cells_are_read_from_what_came(
     assert server.asked == []
     server.pages["/Normal0.png"].manners = [breaks(20), says(500), well]
     server.pages["/Normal1.png"].manners = [says(404), well]
-    target = [*MINE, "--cores", "2", "--", "downloads"]
+    target = [*MINE, "--cores", "2", "--", "download_all"]
     said = snakemake(study, *target, check=False, **root)
     assert "1 of 8 files of mine did not come" in said
     assert f"mine/Normal/1.png: {server.url}/Normal1.png: it answers 404" in said
@@ -463,9 +468,9 @@ def test_the_real_records_plan_without_data_and_without_a_gpu(tmp_path):
         "--config",
         "device=per_job",
         "--",
-        "downloads",
+        "download_all",
     ]
     said = snakemake(folder, "-n", *words, *others, **empty)
-    assert jobs(said) == {"download": 5, "downloads": 1}
+    assert jobs(said) == {"download": 5, "download_all": 1}
     for record in ("midogpp_annotations", "midog2022", "ccmct", "nct_crc", "amibr"):
         assert f"results/downloads/{record}.csv" in said

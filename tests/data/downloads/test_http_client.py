@@ -9,9 +9,9 @@ from broken_server import breaks, says, sends, serving, stalls
 
 from cryotome.core.errors import DownloadError
 from cryotome.data.downloads import http_client
-from cryotome.data.downloads.http_client import HttpClient, Patience, redacted
+from cryotome.data.downloads.http_client import HttpClient, RetryPolicy, redacted
 
-QUICK = Patience(tries=3, pause=0.01, longest=0.02, asked=0.5, stall=0.3)
+QUICK = RetryPolicy(tries=3, pause=0.01, max_pause=0.02, max_retry_after=0.5, stall=0.3)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_broken_and_stalled_answers_are_asked_for_again(server):
 
 def test_a_page_in_place_of_json_is_named(server):
     server.put("/a", b"", sends(b"<html>Sign in</html>"))
-    with pytest.raises(DownloadError, match="/a says no JSON; a page, perhaps"):
+    with pytest.raises(DownloadError, match="/a returned no JSON, probably an HTML page"):
         HttpClient(QUICK).json(f"{server.url}/a")
 
 
@@ -95,7 +95,7 @@ def test_redirects_are_followed_and_a_circle_is_named(server):
 
 def test_an_address_that_is_none_is_not_asked_twice():
     with pytest.raises(DownloadError, match="it cannot be used"):
-        HttpClient(Patience(pause=9)).json("htp://example.org/a")
+        HttpClient(RetryPolicy(pause=9)).json("htp://example.org/a")
 
 
 def test_nobody_there_is_said():
@@ -114,14 +114,14 @@ def test_new_bytes_restore_the_patience():
             raise httpx2.ReadError("broken")
         return "whole"
 
-    assert HttpClient(QUICK).patiently("http://a/b", attempt, lambda: len(came)) == "whole"
+    assert HttpClient(QUICK).retry("http://a/b", attempt, lambda: len(came)) == "whole"
     came.clear()
     with pytest.raises(DownloadError, match="broken; 3 tries brought nothing"):
-        HttpClient(QUICK).patiently("http://a/b", attempt)
+        HttpClient(QUICK).retry("http://a/b", attempt)
 
 
 def test_to_stop_ends_a_wait():
-    http_client = HttpClient(Patience(pause=60))
+    http_client = HttpClient(RetryPolicy(pause=60))
     http_client.stop.set()
     with pytest.raises(DownloadError, match="stopped"):
         http_client.json("http://127.0.0.1:9/a")
@@ -172,7 +172,7 @@ def test_no_part_of_an_address_that_is_none_is_shown():
     """A password with a slash, which httpx takes for a port and quotes."""
     with pytest.raises(DownloadError) as caught:
         HttpClient(QUICK).json("https://me:word/more@example.org/a?token=abcdef")
-    assert str(caught.value) == "an address that is none: it cannot be used (no address)."
+    assert str(caught.value) == "an invalid address: it cannot be used (invalid address)."
 
 
 def test_no_secret_in_the_words_of_an_error_is_shown():
@@ -180,19 +180,19 @@ def test_no_secret_in_the_words_of_an_error_is_shown():
         raise httpx2.ProxyError("407 at http://me:word@proxy/?token=abcdef")
 
     with pytest.raises(DownloadError, match=r"^407 at http://\*\*\*@proxy/\?token=\*\*\*; 3 tries"):
-        HttpClient(QUICK).patiently("http://a/b", attempt)
+        HttpClient(QUICK).retry("http://a/b", attempt)
 
 
 def test_a_listing_nested_too_deep_is_no_json():
     with serving() as site:
         site.put("/deep", b"[" * 200_000)
-        with pytest.raises(DownloadError, match="says no JSON"):
+        with pytest.raises(DownloadError, match="returned no JSON"):
             HttpClient(QUICK).json(f"{site.url}/deep")
 
 
 def test_a_listing_that_unpacks_to_more_than_it_may_is_broken_off(monkeypatch):
     """A server may pack although it is asked not to: 1 MB became 1.1 GB."""
-    monkeypatch.setattr(http_client, "LISTING", 1_000_000)
+    monkeypatch.setattr(http_client, "MAX_LISTING", 1_000_000)
     content = gzip.compress(b" " * 2_000_000 + b"{}")
 
     def packs(handler, page):

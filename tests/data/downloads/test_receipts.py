@@ -33,14 +33,14 @@ def test_a_question_is_asked_once_over_all_runs(tmp_path):
         return len(asked)
 
     for _ in range(2):
-        assert Cache(tmp_path / "m.jsonl").once(ask)("http://a/u") == 1
+        assert Cache(tmp_path / "m.jsonl").cached(ask)("http://a/u") == 1
     assert asked == ["http://a/u"]
 
 
 def test_a_memory_keeps_no_secret_of_an_address(tmp_path):
     path = tmp_path / "m.jsonl"
     url = "https://me:word@example.org/a?token=abcdef"
-    assert Cache(path).once(lambda asked: asked == url)(url) is True
+    assert Cache(path).cached(lambda asked: asked == url)(url) is True
     assert path.read_text(encoding="utf-8") == '["https://example.org/a", true]\n'
 
 

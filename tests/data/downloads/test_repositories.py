@@ -13,7 +13,7 @@ from cryotome.core.cards import load_card, read_yaml
 from cryotome.core.errors import CardError, DownloadError
 from cryotome.core.schemas import validate
 from cryotome.data.downloads.http_client import HttpClient
-from cryotome.data.downloads.repositories import Remote, list_record, wanted
+from cryotome.data.downloads.repositories import RemoteFile, list_record, select_files
 
 RECORDS = sorted(path.stem for path in CONFIG.glob("downloads/*.yaml"))
 MD5 = "686c91bcabcc079a000a5be13cc2f542"
@@ -25,7 +25,7 @@ def server():
         yield site
 
 
-def listed(record: dict) -> list[Remote]:
+def listed(record: dict) -> list[RemoteFile]:
     ask = HttpClient(QUICK).json
     return list_record(record, ask, ask)
 
@@ -37,8 +37,8 @@ def test_a_zenodo_record_lists_names_addresses_sizes_and_md5(server):
     ]
     server.put("/records/6547151", {"files": files})
     assert listed({"zenodo": 6547151, "api_url": server.url}) == [
-        Remote("001.png", ("http://z/001",), 5, f"md5:{MD5}"),
-        Remote("a.json", ("http://z/a",), 7, None),
+        RemoteFile("001.png", ("http://z/001",), 5, f"md5:{MD5}"),
+        RemoteFile("a.json", ("http://z/a",), 7, None),
     ]
 
 
@@ -60,9 +60,9 @@ def test_a_figshare_collection_lists_the_files_of_all_its_articles(server):
         a11=[file("001.tiff", computed_md5=MD5), file("x.sqlite", supplied_md5="")],
     )
     assert listed(record) == [
-        Remote("001.tiff", ("http://f/001.tiff",), 5, f"md5:{MD5}"),
-        Remote("x.sqlite", ("http://f/x.sqlite",), 5, None),
-        Remote("002.tiff", ("http://f/002.tiff",), 5, f"md5:{MD5}"),
+        RemoteFile("001.tiff", ("http://f/001.tiff",), 5, f"md5:{MD5}"),
+        RemoteFile("x.sqlite", ("http://f/x.sqlite",), 5, None),
+        RemoteFile("002.tiff", ("http://f/002.tiff",), 5, f"md5:{MD5}"),
     ]
     assert len(server.requests("/collections/7/articles")) == 1, "one page: several repeat"
 
@@ -82,7 +82,7 @@ def test_a_github_tree_gives_object_ids_as_checksums(server):
     server.put("/repos/owner/name/git/trees/main", {"tree": tree, "truncated": False})
     record = {"github": "owner/name", "revision": "main", "api_url": server.url}
     url = f"{server.url}/owner/name/main/patches/Normal/A%201.png"
-    assert listed(record) == [Remote("patches/Normal/A 1.png", (url,), 3, "git:f2ba")]
+    assert listed(record) == [RemoteFile("patches/Normal/A 1.png", (url,), 3, "git:f2ba")]
     server.put("/repos/owner/name/git/trees/main", {"tree": tree, "truncated": True})
     with pytest.raises(DownloadError, match="owner/name has more files than"):
         listed(record)
@@ -91,8 +91,8 @@ def test_a_github_tree_gives_object_ids_as_checksums(server):
 def test_plain_addresses_need_no_interface():
     record = {"files": [{"name": "a", "url": "http://f/a", "md5": MD5}, {"name": "b", "url": "u"}]}
     assert listed(record) == [
-        Remote("a", ("http://f/a",), None, f"md5:{MD5}"),
-        Remote("b", ("u",), None, None),
+        RemoteFile("a", ("http://f/a",), None, f"md5:{MD5}"),
+        RemoteFile("b", ("u",), None, None),
     ]
 
 
@@ -106,11 +106,15 @@ def test_an_interface_that_has_changed_is_named(server, answer):
 
 
 CARD = {"files": {r"(?:.*/)?(\d+\.png)": r"mine/images/\1", "a.json": "mine/b.json"}, "expect": 2}
-FILES = [Remote("x/1.png", ("u",), 5, f"md5:{MD5}"), Remote("a.json", ("v",)), Remote("c", ())]
+FILES = [
+    RemoteFile("x/1.png", ("u",), 5, f"md5:{MD5}"),
+    RemoteFile("a.json", ("v",)),
+    RemoteFile("c", ()),
+]
 
 
 def test_the_files_that_the_card_asks_for_get_their_places():
-    found = wanted(CARD, "r", FILES)
+    found = select_files(CARD, "r", FILES)
     assert [(remote.name, remote.target) for remote in found] == [
         ("x/1.png", "mine/images/1.png"),
         ("a.json", "mine/b.json"),
@@ -118,36 +122,39 @@ def test_the_files_that_the_card_asks_for_get_their_places():
 
 
 def test_mirrors_come_after_the_records_own_address():
-    found = wanted(CARD | {"mirrors": ["http://m/1/", "http://n"]}, "r", FILES)
+    found = select_files(CARD | {"mirrors": ["http://m/1/", "http://n"]}, "r", FILES)
     assert found[0].urls == ("u", "http://m/1/x/1.png", "http://n/x/1.png")
 
 
 def test_another_number_of_files_than_expected_is_named():
     with pytest.raises(DownloadError, match="r: 2 files .* expects 3. The record lists 3: a.json"):
-        wanted(CARD | {"expect": 3}, "r", FILES)
+        select_files(CARD | {"expect": 3}, "r", FILES)
 
 
 def test_an_md5_that_the_card_knows_counts_and_may_not_be_contradicted():
-    found = wanted(CARD | {"md5": {"a.json": MD5}}, "r", FILES)
+    found = select_files(CARD | {"md5": {"a.json": MD5}}, "r", FILES)
     assert found[1].checksum == f"md5:{MD5}"
     with pytest.raises(
-        DownloadError, match=f"the record says md5:{MD5} of x/1.png, its card md5:00"
+        DownloadError, match=f"the record lists md5:{MD5} for x/1.png, its card md5:00"
     ):
-        wanted(CARD | {"md5": {"x/1.png": "0" * 32}}, "r", FILES)
+        select_files(CARD | {"md5": {"x/1.png": "0" * 32}}, "r", FILES)
 
 
 @pytest.mark.parametrize("name", ["../../1.png", "/1.png", "a/../../1.png"])
 def test_a_name_that_leads_out_of_data_root_is_refused(name):
     card = CARD | {"files": {r"(.*\.png)": r"\1"}, "expect": 1}
     with pytest.raises(DownloadError, match="r: .* would leave `data_root`"):
-        wanted(card, "r", [Remote(name, ("u",))])
-    assert wanted(CARD, "r", [Remote(name, ("u",)), FILES[1]])[0].target == "mine/images/1.png"
+        select_files(card, "r", [RemoteFile(name, ("u",))])
+    assert (
+        select_files(CARD, "r", [RemoteFile(name, ("u",)), FILES[1]])[0].target
+        == "mine/images/1.png"
+    )
 
 
 def test_the_same_file_listed_twice_is_one_and_two_for_one_place_are_refused():
-    assert len(wanted(CARD, "r", [*FILES, FILES[0]])) == 2
+    assert len(select_files(CARD, "r", [*FILES, FILES[0]])) == 2
     with pytest.raises(DownloadError, match="r: the record has two files for mine/images/1.png"):
-        wanted(CARD, "r", [*FILES, Remote("y/1.png", ("u",), 5, "md5:" + "0" * 32)])
+        select_files(CARD, "r", [*FILES, RemoteFile("y/1.png", ("u",), 5, "md5:" + "0" * 32)])
 
 
 def test_the_real_records_file_names_go_where_the_datasets_look(shared):
@@ -156,9 +163,9 @@ def test_the_real_records_file_names_go_where_the_datasets_look(shared):
         rows = [(r["dataset"], r["file_name"]) for r in csv.DictReader(lines, delimiter="\t")]
     places = {}
     for record in ("midog2022", "midogpp", "ccmct", "nct_crc"):
-        names = [Remote(name, ("u",)) for dataset, name in rows if dataset == record]
+        names = [RemoteFile(name, ("u",)) for dataset, name in rows if dataset == record]
         places[record] = {
-            r.target for r in wanted(load_card(CONFIG, "downloads", record), record, names)
+            r.target for r in select_files(load_card(CONFIG, "downloads", record), record, names)
         }
     images = load_card(CONFIG, "datasets", "midog2022")["images"]
     assert places["midog2022"] == {f"{images}/{n:03d}.png" for n in range(1, 355)}
@@ -174,7 +181,10 @@ def test_amibr_crops_go_where_the_dataset_looks(shared):
     crops = [p.relative_to(shared / "amibr") for p in (shared / "amibr").glob("*/*.png")]
     names = [f"patches/{crop}" for crop in crops] + ["AMi-Br.csv", "README.md", "images/s.jpg"]
     card = load_card(CONFIG, "downloads", "amibr")
-    places = {remote.target for remote in wanted(card, "amibr", [Remote(n, ("u",)) for n in names])}
+    places = {
+        remote.target
+        for remote in select_files(card, "amibr", [RemoteFile(n, ("u",)) for n in names])
+    }
     assert places == {f"amibr/{crop}" for crop in crops} | {"amibr/AMI-BR.csv"}
 
 
@@ -200,7 +210,7 @@ def test_what_datasets_name_exists_and_holds_what_they_read():
 def test_no_file_of_a_record_goes_out_of_the_data(target):
     card = CARD | {"files": {"(.*)": r"\1"}, "expect": 1, "md5": {}}
     with pytest.raises(DownloadError, match="would leave `data_root`"):
-        wanted(card, "r", [Remote(target, ("u",), 5)])
+        select_files(card, "r", [RemoteFile(target, ("u",), 5)])
 
 
 @pytest.mark.parametrize("template", ["/etc/\\1", "../\\1", "a/../../\\1", ""])
@@ -211,8 +221,8 @@ def test_no_card_of_a_record_leads_out_of_the_data(template):
 
 
 def test_a_file_of_unknown_size_may_have_twice_the_cards_gigabytes():
-    found = wanted(CARD | {"gigabytes": 0.25}, "r", FILES)
-    assert [remote.most for remote in found] == [500_000_000] * 2
+    found = select_files(CARD | {"gigabytes": 0.25}, "r", FILES)
+    assert [remote.max_bytes for remote in found] == [500_000_000] * 2
 
 
 @pytest.mark.parametrize(

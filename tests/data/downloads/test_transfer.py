@@ -29,7 +29,7 @@ from tests.data.downloads.test_http_client import QUICK
 
 from cryotome.core.errors import DownloadError
 from cryotome.data.downloads.http_client import HttpClient
-from cryotome.data.downloads.repositories import Remote
+from cryotome.data.downloads.repositories import RemoteFile
 from cryotome.data.downloads.transfer import checksum_of, fetch_file, partial_path
 
 CONTENT = bytes(range(256)) * 400  # 102,400 bytes
@@ -43,9 +43,11 @@ def server():
         yield site
 
 
-def remote(server: Server, page: Page, *paths: str, **changes: object) -> Remote:
+def remote(server: Server, page: Page, *paths: str, **changes: object) -> RemoteFile:
     known = {"size": len(page.content), "checksum": f"md5:{page.md5}"}
-    return Remote("a.png", tuple(server.url + path for path in paths or ("/a",)), **known | changes)
+    return RemoteFile(
+        "a.png", tuple(server.url + path for path in paths or ("/a",)), **known | changes
+    )
 
 
 def fetch(server: Server, tmp_path: Path, *paths: str, **changes: object) -> bytes:
@@ -94,24 +96,24 @@ LASTING = {
     "404": ([says(404)], "/a: it answers 404"),
     "500 for ever": ([says(500)], "/a: it answers 500; 3 tries brought nothing"),
     "broken at the same byte": ([breaks(0)], "3 tries brought nothing"),
-    "silence": ([stalls(0, 0.8)], "no byte came in time; 3 tries brought nothing"),
-    "0 bytes": ([says(200)], "/a: 0 bytes came; 3 tries brought nothing"),
-    "0 bytes without a length": ([says_no_length(0.0)], "0 bytes came; 3 tries brought nothing"),
-    "truncated for ever": ([sends(CONTENT[:-1])], "it offers 102,399 bytes where the record says 102,400"),
+    "silence": ([stalls(0, 0.8)], "no byte arrived in time; 3 tries brought nothing"),
+    "0 bytes": ([says(200)], "/a: the server sent 0 bytes; 3 tries brought nothing"),
+    "0 bytes without a length": ([says_no_length(0.0)], "the server sent 0 bytes; 3 tries brought nothing"),
+    "truncated for ever": ([sends(CONTENT[:-1])], "it offers 102,399 bytes where the record lists 102,400"),
     "truncated without a length": (
         [lambda h, p: says_no_length(1.0)(h, Page(p.content[:51_200]))],
-        "51,200 of 102,400 bytes came",
+        "51,200 of 102,400 bytes arrived",
     ),
     "more than the record's": ([sends(CONTENT + b"x")], "it offers 102,401 bytes"),
     "more without a length": (
         [lambda h, p: says_no_length(1.0)(h, Page(p.content + b"x"))],
-        "more than the record's 102,400 bytes came",
+        "more than the record's 102,400 bytes arrived",
     ),
-    "a length too long": ([claims(102_500)], "it offers 102,500 bytes where the record says 102,400"),
-    "a length too short": ([claims(99)], "it offers 99 bytes where the record says 102,400"),
-    "HTML by its type": ([sends(b"hello", Content_Type="text/html")], "a page of HTML came in place"),
-    "HTML by its look": ([lambda h, p: says_no_length(1.0)(h, Page(PAGE_OF_HTML))], "a page of HTML came"),
-    "other content": ([sends(OTHER)], "twice its checksum was another (md5:"),
+    "a length too long": ([claims(102_500)], "it offers 102,500 bytes where the record lists 102,400"),
+    "a length too short": ([claims(99)], "it offers 99 bytes where the record lists 102,400"),
+    "HTML by its type": ([sends(b"hello", Content_Type="text/html")], "the server sent an HTML page"),
+    "HTML by its look": ([lambda h, p: says_no_length(1.0)(h, Page(PAGE_OF_HTML))], "the server sent an HTML page"),
+    "other content": ([sends(OTHER)], "its checksum (md5:"),
 }  # fmt: skip
 
 
@@ -128,9 +130,9 @@ def test_what_lasts_is_named_and_nothing_arrives(server, tmp_path, manners, said
 
 def test_a_page_is_named_where_the_record_says_no_size(server, tmp_path):
     server.put("/a", CONTENT, sends(PAGE_OF_HTML))
-    assert "a page of HTML came" in refused(server, tmp_path, size=None, checksum=None)
+    assert "the server sent an HTML page" in refused(server, tmp_path, size=None, checksum=None)
     server.put("/a", CONTENT, says(200))
-    assert "0 bytes came" in refused(server, tmp_path, size=None, checksum=None)
+    assert "the server sent 0 bytes" in refused(server, tmp_path, size=None, checksum=None)
 
 
 ALL = [m for manners in PASSING.values() for m in manners]
@@ -217,7 +219,10 @@ def test_what_every_address_said_is_listed(server, tmp_path):
     server.put("/a", CONTENT, says(404))
     server.put("/mirror/a", PAGE_OF_HTML)
     said = refused(server, tmp_path, "/a", "/mirror/a", size=None)
-    assert f"{server.url}/a: it answers 404; {server.url}/mirror/a: a page of HTML" in said
+    assert (
+        f"{server.url}/a: it answers 404; {server.url}/mirror/a: the server sent an HTML page"
+        in said
+    )
 
 
 def test_a_git_object_id_is_a_checksum(server, tmp_path):
@@ -227,7 +232,7 @@ def test_a_git_object_id_is_a_checksum(server, tmp_path):
     page = server.pages["/a"]
     fetch_file(remote(server, page, **known), tmp_path / "a.png", HttpClient(QUICK))
     assert checksum_of(tmp_path / "a.png", remote(server, page, **known)) == known["checksum"]
-    assert "twice its checksum was another (git:" in refused(
+    assert "its checksum (git:" in refused(
         server, tmp_path, **known | {"checksum": "git:" + "0" * 40}
     )
 
@@ -241,11 +246,11 @@ def test_a_checksum_of_another_kind_is_refused_and_not_passed_over(server, tmp_p
 SCRIPT = """
 import sys
 from pathlib import Path
-from cryotome.data.downloads.repositories import Remote
+from cryotome.data.downloads.repositories import RemoteFile
 from cryotome.data.downloads.transfer import fetch_file
-from cryotome.data.downloads.http_client import Web
+from cryotome.data.downloads.http_client import HttpClient
 url, md5, target = sys.argv[1:]
-fetch_file(Remote("a", (url,), 102_400, f"md5:{md5}"), Path(target), Web())
+fetch_file(RemoteFile("a", (url,), 102_400, f"md5:{md5}"), Path(target), HttpClient())
 """
 
 
@@ -266,7 +271,7 @@ def test_a_killed_process_leaves_what_came_and_the_next_goes_on(server, tmp_path
         not partial_path(target).exists() or partial_path(target).stat().st_size < 8192
     ):
         time.sleep(0.01)
-    with pytest.raises(DownloadError, match="another process fetches it right now"):
+    with pytest.raises(DownloadError, match="another process is fetching it"):
         fetch_file(remote(server, server.pages["/a"]), target, HttpClient(QUICK))
     first.send_signal(signal.SIGKILL)
     assert first.wait() == -signal.SIGKILL
@@ -292,7 +297,7 @@ def test_a_link_where_the_bytes_gather_is_not_written_through(server, tmp_path, 
 
 def test_a_file_of_unknown_size_is_taken_as_far_as_the_card_expects(server, tmp_path):
     server.put("/a", CONTENT)
-    said = refused(server, tmp_path, size=None, checksum=None, most=50_000)
-    assert "more than 50,000 bytes came, twice the card's `gigabytes`" in said
+    said = refused(server, tmp_path, size=None, checksum=None, max_bytes=50_000)
+    assert "more than 50,000 bytes arrived, twice the card's `gigabytes`" in said
     assert not list(tmp_path.rglob("*.part*"))
-    assert fetch(server, tmp_path, size=None, most=len(CONTENT)) == CONTENT
+    assert fetch(server, tmp_path, size=None, max_bytes=len(CONTENT)) == CONTENT

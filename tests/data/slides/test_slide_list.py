@@ -4,7 +4,12 @@ from conftest import CONFIG
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError, DataError
-from cryotome.data.slides.slide_list import _named, labelled_slides, look_for_slides, slide_files
+from cryotome.data.slides.slide_list import (
+    labelled_slides,
+    slide_files,
+    slides_in_table,
+    slides_on_disk,
+)
 from cryotome.study.checks import checked_study
 from cryotome.study.load import config_file
 from cryotome.study.site import PLAN, resolve_site
@@ -59,7 +64,7 @@ def test_a_plan_without_slides_counts_one_a_labelled_patient(roth, monkeypatch):
 
 def test_patients_without_a_table_stop_the_plan(roth):
     study, site, _ = roth
-    with pytest.raises(CryotomeError, match=r"liu.xlsx does not exist, so nobody knows"):
+    with pytest.raises(CryotomeError, match=r"liu.xlsx does not exist, so the labels"):
         labelled_slides(study, site, "tcga_crc")
 
 
@@ -88,6 +93,6 @@ def test_a_slide_that_only_a_sheet_names_is_missing_and_not_unknown(roth, tmp_pa
     card = {"images": "tcga_crc/slides", "slide_table": "slides.xlsx"}
     table = pd.DataFrame({"FILENAME": ["gone.svs", "TCGA-4N-A93T-01Z-00-DX1.82"], "PATIENT": "p"})
     table.to_excel(tmp_path / "slides.xlsx", index=False)
-    assert _named(card, tmp_path) == ["gone.svs", "TCGA-4N-A93T-01Z-00-DX1.82"]
-    seen = look_for_slides(card, tmp_path)
+    assert slides_in_table(card, tmp_path) == ["gone.svs", "TCGA-4N-A93T-01Z-00-DX1.82"]
+    seen = slides_on_disk(card, tmp_path)
     assert len(seen.files) == 2 and seen.passed_over["of other kinds"] == 1

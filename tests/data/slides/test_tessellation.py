@@ -68,8 +68,8 @@ def test_a_slide_coarser_than_the_tiling_has_a_status_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     ("slide", "why"),
     [
-        ({"orientation": 3}, "s.tif says orientation 3"),
-        ({"down": 2.0}, "not square: 1 µm/px across and 2 µm/px down"),
+        ({"orientation": 3}, "s.tif has the orientation tag 3"),
+        ({"down": 2.0}, "not square, by its tags: 1 µm/px across and 2 µm/px down"),
     ],
 )
 def test_a_whole_slide_that_cannot_be_used_as_it_is_is_unfit_not_broken(tmp_path, slide, why):
@@ -83,7 +83,7 @@ def test_a_slide_that_contradicts_the_card_is_reported_and_the_card_wins_by_a_ke
     tissue(tmp_path / "s.tif", 1.0)
     found = tessellate(tmp_path / "s.tif", TENFOLD, 0.5)
     assert (found.status, found.mpp, found.side) == ("ok", 1.0, 256.0)
-    assert "s.tif says 1 µm/px, and the dataset's card says `mpp: 0.5`" in found.reason
+    assert "s.tif has 1 µm/px in its tags, and the dataset's card has `mpp: 0.5`" in found.reason
     file = tessellate(tmp_path / "s.tif", TENFOLD | {"mpp_overrides_file": False}, 0.5)
     assert (file.mpp, file.reason) == (1.0, "")
     tissue(tmp_path / "s.tif", 1.0, down=2.0, width=600)

@@ -6,13 +6,13 @@ from cryotome.data.slides.tile_overlay import (
     LETTER,
     LINE,
     MARGIN,
-    NARROWEST,
+    MIN_WIDTH,
     NOTICE,
     SMALL,
     TILE,
     TISSUE,
-    draw_tiles,
-    save_tiles,
+    draw_overlay,
+    save_overlay,
 )
 
 MASK = np.zeros((100, 120), bool)
@@ -32,7 +32,7 @@ def places(picture, colour):
 
 
 def test_outline_and_tiles_lie_where_they_are():
-    picture = draw_tiles(FOUND, "s", "")
+    picture = draw_overlay(FOUND, "s", "")
     assert picture.width == 768  # 6.4 px of the picture to one of the thumbnail
     left, top, right, bottom = places(picture, TISSUE)
     assert abs(left - 192) <= 1 and abs(right - 575) <= 1
@@ -41,31 +41,31 @@ def test_outline_and_tiles_lie_where_they_are():
 
 
 def test_tiles_are_framed_each():
-    frame = np.asarray(draw_tiles(FOUND, "s", ""))
+    frame = np.asarray(draw_overlay(FOUND, "s", ""))
     row = (frame[250] == TILE).all(axis=1)  # through the middle of both tiles
     assert np.flatnonzero(row).tolist() in ([204, 306, 307, 408], [204, 305, 307, 408])
 
 
 def test_the_notice_is_said_in_red_and_only_where_there_is_one():
-    assert (np.asarray(draw_tiles(FOUND, "s", "synthetic")) == NOTICE).all(axis=2).any()
-    assert not (np.asarray(draw_tiles(FOUND, "s", "")) == NOTICE).all(axis=2).any()
+    assert (np.asarray(draw_overlay(FOUND, "s", "synthetic")) == NOTICE).all(axis=2).any()
+    assert not (np.asarray(draw_overlay(FOUND, "s", "")) == NOTICE).all(axis=2).any()
 
 
 def test_each_part_of_the_caption_has_lines_of_its_own_under_the_picture():
-    plain = draw_tiles(FOUND, "s", "").height
-    assert draw_tiles(FOUND, "s", "synthetic").height == plain + LINE
+    plain = draw_overlay(FOUND, "s", "").height
+    assert draw_overlay(FOUND, "s", "synthetic").height == plain + LINE
     long = Tessellation("broken", reason="a/" * 200)
-    assert draw_tiles(long, "s", "").height == 2 * 8 + LINE * (2 + 4)
+    assert draw_overlay(long, "s", "").height == 2 * 8 + LINE * (2 + 4)
 
 
 def test_a_name_as_the_tcga_writes_it_stays_on_the_page():
     name = "tcga_crc, TCGA-AA-A02E-01Z-00-DX1.4ED05BDB-CA3D-4A44-AAAD-AEA9ED5C4CB0"
-    line = name[: (NARROWEST - 2 * MARGIN) // LETTER]
-    assert MARGIN + ImageFont.load_default(SMALL).getlength(line) < NARROWEST
+    line = name[: (MIN_WIDTH - 2 * MARGIN) // LETTER]
+    assert MARGIN + ImageFont.load_default(SMALL).getlength(line) < MIN_WIDTH
 
 
 def test_a_slide_that_gives_no_pixel_has_a_picture_too(tmp_path):
-    save_tiles(tmp_path / "a" / "s.png", Tessellation("missing", "it is not at hand"), "s", "")
+    save_overlay(tmp_path / "a" / "s.png", Tessellation("missing", "it is not at hand"), "s", "")
     with Image.open(tmp_path / "a" / "s.png") as picture:
         assert picture.size == (440, 70)
 
@@ -75,7 +75,7 @@ def test_pictures_are_modest_files(tmp_path):
     large = Tessellation(
         "ok", size=(64000, 48000), mpp=0.25, side=1024.0, thumbnail=noise, mask=noise[..., 0] > 3
     )
-    save_tiles(tmp_path / "s.png", large, "s", "")
+    save_overlay(tmp_path / "s.png", large, "s", "")
     assert (tmp_path / "s.png").stat().st_size < 600_000
     with Image.open(tmp_path / "s.png") as picture:
         assert picture.size[0] == 768

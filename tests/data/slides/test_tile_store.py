@@ -14,13 +14,13 @@ from PIL import Image
 import cryotome.data.slides.tessellation
 from cryotome.core.cards import load_card, tiling_of
 from cryotome.core.errors import CryotomeError, DataError, StoreError
-from cryotome.data.demo.cohorts import Cohort
-from cryotome.data.demo.slides import make_slides
+from cryotome.data.demo.cohorts import DemoCohort
+from cryotome.data.demo.slides import make_cohort_slides
 from cryotome.data.slides.tile_grid import read_tile
 from cryotome.data.slides.tile_store import (
     _jpegs,
-    listed,
     read_tiles,
+    slide_row,
     source_fingerprint,
     write_tiles,
 )
@@ -33,7 +33,7 @@ STORED = {"mpp": 0.5, "side": 512, "min_tissue_fraction": 0.5, "jpeg_side": 256,
 def cohort(tmp_path_factory):
     """Fourteen slides: DC-002-DX2 says no µm/px, DC-004-DX2 is glass."""
     folder = tmp_path_factory.mktemp("cohort")
-    make_slides(Cohort("DC", 14, side=320), folder)
+    make_cohort_slides(DemoCohort("DC", 14, side=320), folder)
     return folder
 
 
@@ -99,14 +99,14 @@ def test_a_store_says_what_it_was_made_from(cohort, tmp_path):
         "side": 32,
         "min_tissue_fraction": 0.5,
     }
-    assert listed(tmp_path / "s.h5")["tissue_mm2"] == round(tiles.tissue.sum() * 0.032**2, 3)
+    assert slide_row(tmp_path / "s.h5")["tissue_mm2"] == round(tiles.tissue.sum() * 0.032**2, 3)
     assert stamps["slide_stamp"] == source_fingerprint(cohort / "DC-001-DX1.tiff")
 
 
 def test_the_oddities_of_the_demo_stop_nothing(cohort, tmp_path):
     for name, status in (("DC-002-DX2", "no mpp"), ("DC-004-DX2", "no tissue")):
         assert cut(tmp_path, cohort / f"{name}.tiff").status == status
-        line = listed(tmp_path / "s.h5")
+        line = slide_row(tmp_path / "s.h5")
         assert [line[n] for n in ("slide", "status", "tiles", "tissue_mm2")] == ["s", status, 0, 0]
     assert cut(tmp_path, None).status == "missing"
 
@@ -125,10 +125,12 @@ def test_the_filter_is_asked_of_every_tile(cohort, tmp_path, monkeypatch):
     card = tiling()
     card["tiling"] = card["tiling"] | {"filter": "histobistro"}
     answers = iter([False, True] * len(whole.coords))
-    monkeypatch.setattr(cryotome.data.slides.tessellation, "keeps", lambda tile: next(answers))
+    monkeypatch.setattr(
+        cryotome.data.slides.tessellation, "passes_filter", lambda tile: next(answers)
+    )
     half = cut(tmp_path, cohort / "DC-001-DX1.tiff", card)
     assert (half.coords == whole.coords[1::2]).all()
-    monkeypatch.setattr(cryotome.data.slides.tessellation, "keeps", lambda tile: False)
+    monkeypatch.setattr(cryotome.data.slides.tessellation, "passes_filter", lambda tile: False)
     none = cut(tmp_path, cohort / "DC-001-DX1.tiff", card)
     assert none.status == "no tissue" and "its filter keeps none" in none.reason
 
@@ -166,7 +168,7 @@ def test_a_slide_that_crashes_its_reader_is_named_by_the_next_attempt(
     (tmp_path / "partial" / "at_work").touch()  # left by the attempt that crashed
     found = cut(tmp_path, cohort / "DC-001-DX1.tiff")
     assert found.status == "broken"
-    assert "crashes what reads it (SIGSEGV)" in found.reason
+    assert "crashes the process that reads it (SIGSEGV)" in found.reason
     assert not (tmp_path / "partial").exists()
 
 

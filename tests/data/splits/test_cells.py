@@ -315,5 +315,5 @@ def test_midog2022_without_shared_pixels_trains_on_10762_cells(shared):
 
 def test_a_store_that_lacks_cells_is_told_how_many():
     assert indices_of(np.array([5, 3, 9]), pd.Series([9, 5])).tolist() == [2, 0]
-    with pytest.raises(SplitError, match="lacks 2 cells of the split, first 7"):
+    with pytest.raises(SplitError, match="no row for 2 cells of the split, first 7"):
         indices_of(np.array([5, 3, 9]), pd.Series([9, 7, 8]))

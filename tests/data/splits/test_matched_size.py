@@ -43,7 +43,7 @@ def test_what_a_dataset_cannot_have_is_left_out_and_named(placed):
 
 
 def test_a_ladder_without_any_rung_is_an_error(placed):
-    with pytest.raises(SplitError, match="No rung of the ladder can be drawn"):
+    with pytest.raises(SplitError, match="No scheme of the leakage ladder can be drawn"):
         matched_size(placed.assign(label=0), ladder(), windows_of(placed))
 
 

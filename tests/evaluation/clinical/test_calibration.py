@@ -7,11 +7,11 @@ from sklearn.metrics import brier_score_loss
 
 from cryotome.core.metrics import calibration_error
 from cryotome.evaluation.clinical.calibration import (
-    calibrate,
     calibration_interval,
     recalibrate,
-    reliability,
+    reliability_bins,
     slide_mean,
+    summarise_calibration,
 )
 
 
@@ -29,7 +29,7 @@ def scored(slides: int = 40, per: int = 50, slope: float = 1.0, spread: float = 
 def test_brier_score_is_that_of_scikit_learn():
     table = scored()
     expected = brier_score_loss(table["label"], table["score"])
-    assert calibrate([table], 50)["brier"] == pytest.approx(expected, abs=1e-12)
+    assert summarise_calibration([table], 50)["brier"] == pytest.approx(expected, abs=1e-12)
 
 
 def test_calibration_error_by_hand():
@@ -43,11 +43,13 @@ def test_calibration_error_by_hand():
 
 def test_the_diagram_adds_up_to_the_calibration_error():
     table = scored(slope=0.5)
-    bins = reliability(table)
+    bins = reliability_bins(table)
     assert bins["n"].sum() == len(table)
     assert (bins["mean_score"].between(bins["low"], bins["high"])).all()
     gap = (bins["share_positive"] - bins["mean_score"]).abs() * bins["n"]
-    assert gap.sum() / len(table) == pytest.approx(calibrate([table], 50)["ece"], abs=1e-12)
+    assert gap.sum() / len(table) == pytest.approx(
+        summarise_calibration([table], 50)["ece"], abs=1e-12
+    )
     assert (bins["share_low"] <= bins["share_positive"]).all()
 
 
@@ -76,18 +78,18 @@ def test_what_has_no_slope_gets_none():
 
 def test_scores_that_are_all_equal_are_called_so():
     table = scored().assign(score=0.45)
-    found = calibrate([table], 50)
+    found = summarise_calibration([table], 50)
     assert found["note"] == "all scores are equal in 1 of 1 folds"
     assert found["ece"] == pytest.approx(abs(table["label"].mean() - 0.45))
-    assert len(reliability(table)) == 1
+    assert len(reliability_bins(table)) == 1
 
 
 def test_folds_that_differ_in_nothing_but_their_mean_have_no_slope():
     parts = [scored().assign(score=0.45), scored(seed=1).assign(score=0.47)]
-    found = calibrate(parts, 50)
+    found = summarise_calibration(parts, 50)
     assert found["note"] == "all scores are equal in 2 of 2 folds"
     assert np.isnan(found["slope"])
-    found = calibrate([parts[0], scored(seed=1)], 50)
+    found = summarise_calibration([parts[0], scored(seed=1)], 50)
     assert found["note"] == "all scores are equal in 1 of 2 folds"
     assert np.isfinite(found["slope"])
 
@@ -116,6 +118,6 @@ def test_intervals_of_the_calibration_error_hold_the_truth(slope, truth, least):
 
 
 def test_one_slide_gives_no_interval():
-    found = calibrate([scored(slides=1)], 50)
+    found = summarise_calibration([scored(slides=1)], 50)
     assert np.isnan([found["brier_low"], found["ece_low"], found["ece_high"]]).all()
     assert 0 < found["brier"] < 1

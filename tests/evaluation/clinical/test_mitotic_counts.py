@@ -4,10 +4,10 @@ import pytest
 from scipy import stats
 
 from cryotome.evaluation.clinical.mitotic_counts import (
-    agreement,
     bland_altman,
     count_regions,
     deduplicate_tests,
+    limits_of_agreement,
 )
 
 CELLS = pd.DataFrame(
@@ -74,11 +74,11 @@ def test_a_region_that_several_folds_test_counts_once_with_its_mean():
     assert len(table) == 2
     assert (table["counted"] - table["annotated"]).tolist() == [1.5, 1.5]  # 3 in 2 mm²
     assert set(table["unit"]) == {"per mm2"}
-    assert agreement(both)["rois"].tolist() == [2]
+    assert limits_of_agreement(both)["rois"].tolist() == [2]
 
 
 def test_without_an_area_of_every_region_counts_are_per_region():
-    table = agreement(pd.concat([counts([1, 3]), counts([5, 7], "skin", area=np.nan)]))
+    table = limits_of_agreement(pd.concat([counts([1, 3]), counts([5, 7], "skin", area=np.nan)]))
     found = table.set_index("domain")[["rois", "bias", "unit"]].to_dict("index")
     per = {"unit": "per region"}
     assert found["lung"] == {"rois": 2, "bias": 2.0} | per
@@ -92,7 +92,9 @@ def test_limits_are_those_of_one_count_where_models_err_to_both_sides():
     # between 0; inside 200; one count: 0 + (1 - 1/2) * 200 = 100
     assert found["sd"] == 10.0
     assert (found["lower"], found["upper"]) == (-19.6, 19.6)
-    table = agreement(pd.concat([counts([10, 10], area=1.0), counts([-10, -10], fold=1, area=1.0)]))
+    table = limits_of_agreement(
+        pd.concat([counts([10, 10], area=1.0), counts([-10, -10], fold=1, area=1.0)])
+    )
     assert table["sd"].tolist() == [10.0]
     assert table["bias"].tolist() == [0.0]
 
@@ -112,7 +114,7 @@ def test_agreement_is_what_numpy_makes_of_the_counts():
     folds = [
         counts(rng.integers(-5, 6, 20).tolist(), d, k) for d in ("lung", "skin") for k in (0, 1)
     ]
-    table = agreement(pd.concat(folds)).set_index("domain")
+    table = limits_of_agreement(pd.concat(folds)).set_index("domain")
     for domain, parts in {"lung": folds[:2], "skin": folds[2:]}.items():
         each = np.array([p["counted"].to_numpy() - 10 for p in parts]) / 2  # in 2 mm²
         gaps, inside = each.mean(0), each.var(0, ddof=1).mean()

@@ -4,8 +4,8 @@ import pytest
 from sklearn.metrics import roc_curve
 
 from cryotome.evaluation.clinical.operating_points import (
-    Half,
-    Slides,
+    FoldCells,
+    SlideResamples,
     achieved,
     operating_points,
     permits,
@@ -46,7 +46,7 @@ def test_negatives_that_tie_are_called_together_or_not_at_all():
 
 
 def test_sensitivity_at_a_rate_is_that_of_the_roc_curve():
-    part = Half(cells(), cells(seed=1))
+    part = FoldCells(cells(), cells(seed=1))
     found = line(operating_points([part], 50), "fixed_rate", 2.0)
     false, true, _ = roc_curve(part.test["label"], part.test["score"], drop_intermediate=False)
     negatives = (part.test["label"] == 0).sum()
@@ -62,7 +62,7 @@ def test_sensitivity_at_a_rate_is_that_of_the_roc_curve():
 def test_a_carried_threshold_is_chosen_at_home_and_says_what_it_promised():
     home = cells(seed=1)
     away = cells(shift=1.5, seed=2)  # another stain: everything looks like a mitotic figure
-    found = line(operating_points([Half(away, home)], 50), "carried", 1.0)
+    found = line(operating_points([FoldCells(away, home)], 50), "carried", 1.0)
     threshold = threshold_at(home, 1.0)
     assert found["threshold"] == threshold
     promised = found["promised_sensitivity"], found["promised_false_positives_per_mm2"]
@@ -74,8 +74,8 @@ def test_a_carried_threshold_is_chosen_at_home_and_says_what_it_promised():
 
 
 def test_the_draw_of_every_slide_once_is_the_plain_count():
-    parts = [Half(cells(seed=k), cells(seed=9)) for k in (0, 1)]
-    slides = Slides(parts, 20)
+    parts = [FoldCells(cells(seed=k), cells(seed=9)) for k in (0, 1)]
+    slides = SlideResamples(parts, 20)
     for part, place in zip(parts, slides.places, strict=True):
         hits, ups, false, downs, area = slides.at_rates(part, place, [2.0])[0][:, 0]
         threshold = threshold_at(part.test, 2.0)
@@ -86,8 +86,8 @@ def test_the_draw_of_every_slide_once_is_the_plain_count():
 
 
 def test_each_draw_of_slides_chooses_its_own_threshold():
-    part = Half(cells(slides=6), cells(seed=1))
-    slides = Slides([part], 40)
+    part = FoldCells(cells(slides=6), cells(seed=1))
+    slides = SlideResamples([part], 40)
     found = slides.at_rates(part, slides.places[0], [2.0])[0]
     for draw in range(5):
         times = slides.weights[slides.places[0], draw].astype(int)
@@ -112,13 +112,13 @@ def test_intervals_hold_the_truth_where_slides_differ():
     truth = achieved(many, threshold_at(many, 2.0))[0]
     for seed in rng.integers(1_000_000, size=60):
         part = world(40, int(seed))
-        found = line(operating_points([Half(part, part)], 100), "fixed_rate", 2.0)
+        found = line(operating_points([FoldCells(part, part)], 100), "fixed_rate", 2.0)
         held += found["low"] <= truth <= found["high"]
     assert held / 60 >= 0.85
 
 
 def test_without_areas_only_the_threshold_of_the_largest_f1_is_carried():
-    parts = [Half(cells(area=np.nan), cells(seed=1, area=np.nan))]
+    parts = [FoldCells(cells(area=np.nan), cells(seed=1, area=np.nan))]
     table = operating_points(parts, 50)
     assert table["what"].tolist() == ["carried"]
     assert table["rate_per_mm2"].isna().all() and table["false_positives_per_mm2"].isna().all()
@@ -126,7 +126,7 @@ def test_without_areas_only_the_threshold_of_the_largest_f1_is_carried():
 
 
 def test_scores_that_are_all_equal_call_nothing_at_any_rate():
-    parts = [Half(cells().assign(score=0.5), cells(seed=1).assign(score=0.5))]
+    parts = [FoldCells(cells().assign(score=0.5), cells(seed=1).assign(score=0.5))]
     table = operating_points(parts, 50)
     found = line(table, "fixed_rate", 2.0)
     assert found["sensitivity"] == found["false_positives_per_mm2"] == 0
@@ -135,9 +135,9 @@ def test_scores_that_are_all_equal_call_nothing_at_any_rate():
 
 
 def test_a_domain_without_a_positive_or_a_fold_without_validation_says_what_it_can():
-    none = operating_points([Half(cells().assign(label=0), cells(seed=1))], 20)
+    none = operating_points([FoldCells(cells().assign(label=0), cells(seed=1))], 20)
     assert none["sensitivity"].isna().all() and none["specificity"].notna().all()
-    bare = operating_points([Half(cells(), cells().iloc[:0])], 20)
+    bare = operating_points([FoldCells(cells(), cells().iloc[:0])], 20)
     carried = bare[bare["what"] == "carried"]
     assert carried["threshold"].tolist() == [THRESHOLD]
     assert carried["promised_sensitivity"].isna().all()

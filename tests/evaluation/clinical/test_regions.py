@@ -6,10 +6,10 @@ from conftest import CONFIG
 from cryotome.core.cards import load_card
 from cryotome.data.demo.mitoses import DOMAINS, SLIDE_DOMAIN
 from cryotome.evaluation.clinical.regions import (
-    areas_of,
     fully_tested_regions,
     join_regions,
     read_fold,
+    region_areas,
 )
 
 CELLS = pd.DataFrame(
@@ -74,7 +74,7 @@ def test_a_fold_knows_the_domains_that_it_trains_on():
 
 def test_areas_of_the_cards_are_those_of_the_images():
     side = {"demo_rois": 900, "demo_slides": 1024}  # px, as `make_demo` draws them
-    rois, slides = (areas_of(load_card(CONFIG, "datasets", name)) for name in side)
+    rois, slides = (region_areas(load_card(CONFIG, "datasets", name)) for name in side)
     for domain in DOMAINS:
         width = side["demo_rois"] * DOMAINS[domain].mpp / 1000  # mm
         assert rois[domain.removeprefix("demo ")] == pytest.approx(width**2, abs=1e-9)
@@ -83,7 +83,7 @@ def test_areas_of_the_cards_are_those_of_the_images():
 
 
 def test_midog_regions_measure_two_square_millimetres_and_other_cards_say_nothing():
-    areas = {name: areas_of(load_card(CONFIG, "datasets", name)) for name in NAMES}
+    areas = {name: region_areas(load_card(CONFIG, "datasets", name)) for name in NAMES}
     assert set(areas["midog2022"].values()) == set(areas["midogpp"].values()) == {2.0}
     assert areas["ccmct"] == areas["amibr"] == {}
 

@@ -14,7 +14,7 @@ from cryotome.data.splits.cells import draw_split
 from cryotome.evaluation.clinical.row_summary import (
     COLUMNS,
     read_dataset,
-    read_scored,
+    read_scored_fold,
     summarise_rows,
 )
 from cryotome.evaluation.scores import choose_threshold
@@ -188,11 +188,11 @@ def test_predictions_of_other_cells_are_refused(tmp_path):
         NO_AUDIT + f"near,{scored},-1,True,False\n", encoding="utf-8"
     )
     with pytest.raises(StoreError, match="scores cells that the audit left out"):
-        read_scored(predictions[0], read(tmp_path))
+        read_scored_fold(predictions[0], read(tmp_path))
     cells = pd.read_csv(tmp_path / "d.csv")
     cells.assign(label=0).to_csv(tmp_path / "d.csv", index=False)
     with pytest.raises(StoreError, match="was made from other cells"):
-        read_scored(predictions[0], read(tmp_path))
+        read_scored_fold(predictions[0], read(tmp_path))
 
 
 def test_a_study_of_one_domain_runs_whole_and_its_empty_tables_have_headers(tiny_study):

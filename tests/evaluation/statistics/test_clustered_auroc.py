@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from MLstatkit import Delong_test
-from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from cryotome.evaluation.statistics.clustered_auroc import (
@@ -11,14 +10,8 @@ from cryotome.evaluation.statistics.clustered_auroc import (
     influence,
 )
 from cryotome.evaluation.statistics.fold_tests import (
-    corrected_t,
-    equivalence,
-    quantiles,
-    smallest_possible_p,
     t_test,
-    variance_components,
 )
-from cryotome.evaluation.statistics.learning_curves import crossing, fit_curve
 
 
 def cells(count: int = 200, slides: int = 12, seed: int = 0):
@@ -130,73 +123,6 @@ def test_effective_slides_of_unequal_sizes():
     assert effective_number(np.array([21, *[1] * 79])) == pytest.approx(100**2 / (441 + 79))
 
 
-def test_corrected_t_by_hand():
-    """Mean 0.02, SD 0.01, five folds: error = sqrt(0.2 + 0.3125) * 0.01 = 0.0071589."""
-    gaps = np.array([0.01, 0.01, 0.02, 0.03, 0.03])
-    assert gaps.std(ddof=1) == pytest.approx(0.01)
-    t, p = corrected_t(gaps, 0.3125)
-    assert t == pytest.approx(0.02 / 0.00715891, rel=1e-5)
-    assert p == pytest.approx(2 * stats.t.sf(t, 4))
-    plain = stats.ttest_1samp(gaps, 0)
-    assert corrected_t(gaps, 0.0) == pytest.approx((plain.statistic, plain.pvalue))
-    assert np.isnan(corrected_t(np.zeros(5), 0.3)).all()
-    assert np.isnan(corrected_t(np.array([0.1]), 0.3)).all()
-
-
-def test_five_folds_cannot_reach_significance_by_signs():
-    gaps = np.arange(1, 6) / 100
-    assert stats.wilcoxon(gaps).pvalue == smallest_possible_p(5) == 0.0625
-    assert smallest_possible_p(6) < 0.05
-
-
-@pytest.mark.parametrize(
-    ("value", "error", "said"),
-    [(0.0, 0.005, "equivalent"), (0.05, 0.005, "different"), (0.02, 0.005, "undecided"),
-     (-0.05, 0.005, "different"), (0.0, 0.02, "undecided"), (0.0, np.nan, "undecided")],
-)  # fmt: skip
-def test_equivalence_within_a_stated_margin(value, error, said):
-    assert equivalence(value, error, freedom=100, margin=0.02, alpha=0.05) == said
-
-
-def test_seed_and_draw_variance_apart():
-    """Folds 0.80 and 0.84 in the mean, seeds +-0.01 about it: seed variance 0.0002."""
-    values = np.array([[0.79, 0.81], [0.83, 0.85]])
-    parts = variance_components(values, chance=True)
-    assert parts["sd_seed"] == pytest.approx(np.sqrt(0.0002))
-    assert parts["sd_draw"] == pytest.approx(np.sqrt(0.0008 - 0.0001))
-    alone = variance_components(values[:, :1], chance=True)
-    assert np.isnan(alone["sd_seed"]) and np.isnan(alone["sd_draw"])  # one seed cannot tell
-    unique = variance_components(values[:, :1], chance=False)
-    assert unique == {"sd_seed": 0, "sd_draw": pytest.approx(np.std([0.79, 0.83], ddof=1))}
-    assert np.isnan(variance_components(values[:1], chance=False)["sd_draw"])
-
-
-def test_a_learning_law_is_recovered_and_three_fractions_are_too_few():
-    n = np.array([13, 131, 1315, 13153])
-    limit, drop, power = fit_curve(n, 0.9 - 0.8 * n**-0.4)
-    assert (limit, drop, power) == pytest.approx((0.9, 0.8, 0.4), rel=1e-3)
-    assert fit_curve(n[:3], np.array([0.6, 0.7, 0.8])) is None
-
-
-def test_a_curve_that_falls_has_no_limit():
-    n = np.array([13, 131, 1315, 13153])
-    assert fit_curve(n, np.array([0.57, 0.62, 0.56, 0.50])) is None
-    assert fit_curve(n, np.array([0.60, 0.57, 0.54, 0.50])) is None
-
-
-def test_where_a_learning_curve_reaches_a_value():
-    fractions, curve = np.array([0.01, 0.1, 1.0]), np.array([0.6, 0.7, 0.8])
-    assert crossing(fractions, curve, 0.7) == pytest.approx(0.1)
-    assert crossing(fractions, curve, 0.5) == 0.0
-    assert crossing(fractions, curve, 0.6) == 0.01
-    assert np.isnan(crossing(fractions, curve, np.nan))
-    assert crossing(fractions, curve, 0.81) == np.inf
-
-
-def test_quantiles_pass_over_draws_without_a_class():
-    assert quantiles(np.array([np.nan, *np.linspace(0, 1, 101)])) == pytest.approx((0.025, 0.975))
-
-
 def test_folds_that_part_the_slides_have_an_honest_error():
     """Few slides a fold, as in leave-slides-out: the mean error is the SD over studies."""
     rng = np.random.default_rng(0)
@@ -216,7 +142,7 @@ def test_folds_that_part_the_slides_have_an_honest_error():
 def test_a_part_with_one_slide_of_a_label_has_no_error():
     slide, label = np.array([0, 0, 0, 1]), np.array([0, 1, 1, 0])
     found = influence([slide], [label], [np.array([0.1, 0.9, 0.3, 0.4])], 2)
-    assert found.single
+    assert found.single_cluster
     assert np.isnan(found.error)
 
 

@@ -4,9 +4,8 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 from cryotome.evaluation.statistics.comparisons import comparisons, intervals, variances
-from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
 from cryotome.evaluation.statistics.paired_scores import PairedScores
-from cryotome.evaluation.statistics.rows import read_blocks
+from cryotome.evaluation.statistics.rows import prepare_rows
 
 ABOUT = {"draws": 300, "alpha": 0.05, "margin": 0.02}
 
@@ -16,7 +15,7 @@ NONE = pd.DataFrame(columns=KNOWN)
 KEYS = ("d", "random", "1.0", "all")
 
 
-def block(
+def paired(
     slides: int = 20, folds: int = 3, seed: int = 0, shift: float = 0.0, **trained
 ) -> PairedScores:
     """Cells of many slides scored by a good row, the same again, a bad and a worse one."""
@@ -34,13 +33,13 @@ def block(
         part["worse"] = -0.5 * label + rng.normal(size=len(slide))
         found.parts.append(part)
         found.folds.append(fold)
-    found.trained = dict.fromkeys(found.rows, trained.get("n", 100))
-    found.places = {"random"}
+    found.training_cells = dict.fromkeys(found.rows, trained.get("n", 100))
+    found.schemes = {"random"}
     return found
 
 
 def one(**how) -> dict:
-    return read_blocks({("d", "random", "1.0", "all"): block(**how)}, ABOUT, NONE)
+    return prepare_rows({("d", "random", "1.0", "all"): paired(**how)}, ABOUT, NONE)
 
 
 def test_intervals_hold_their_auroc_and_name_what_they_assume():
@@ -87,19 +86,19 @@ def test_a_test_that_cannot_reach_significance_says_so_instead_of_a_p_value():
 
 
 def test_folds_that_test_the_same_cells_are_no_test_of_other_cells():
-    same = block()
+    same = paired()
     for part in same.parts:
         part["id"] = np.arange(len(part))
-    blocks = read_blocks({("d", "random", "1.0", "all"): same}, ABOUT, NONE)
-    line = comparisons(blocks, "good", ABOUT).set_index("row").loc["worse"]
+    settings = prepare_rows({("d", "random", "1.0", "all"): same}, ABOUT, NONE)
+    line = comparisons(settings, "good", ABOUT).set_index("row").loc["worse"]
     assert np.isnan(line["p_folds_these_slides"])
     assert "every fold tests the same cells" in line["note"]
-    assert one()[("d", "random", "1.0", "all")].block.tests_the_same is False
+    assert one()[("d", "random", "1.0", "all")].scores.folds_test_same_cells is False
 
 
 def test_schemes_pooled_over_domains_take_the_ratio_of_one():
-    blocks = read_blocks({("d", "from_*", "1.0", "in"): block()}, ABOUT, NONE)
-    assert len(comparisons(blocks, "good", ABOUT)) == 3
+    settings = prepare_rows({("d", "from_*", "1.0", "in"): paired()}, ABOUT, NONE)
+    assert len(comparisons(settings, "good", ABOUT)) == 3
 
 
 def test_without_the_reference_there_is_nothing_to_compare():
@@ -117,89 +116,8 @@ def test_variances_apart():
 
 
 def curve(fractions: list[float]) -> dict:
-    blocks = {
-        ("d", "random", str(f), "all"): block(shift=np.log10(f), seed=i, n=1000 * f)
+    settings = {
+        ("d", "random", str(f), "all"): paired(shift=np.log10(f), seed=i, n=1000 * f)
         for i, f in enumerate(fractions)
     }
-    return read_blocks(blocks, ABOUT, NONE)
-
-
-def test_learning_curves_have_limits_with_intervals(monkeypatch):
-    with monkeypatch.context() as patch:
-        law = lambda n, y: (min(y.max() + 0.01, 0.99), 0.5, 0.3)  # noqa: E731
-        patch.setattr("cryotome.evaluation.statistics.comparisons.fit_curve", law)
-        table = learning_curves(curve([0.001, 0.01, 0.1, 1.0])).set_index("row")
-    assert table.loc["good", "low"] <= table.loc["good", "limit"] <= table.loc["good", "high"]
-    few = learning_curves(curve([0.1, 1.0]))
-    assert few["note"].str.contains("2 fractions: no law is fitted").all()
-    assert learning_curves(curve([1.0])).empty
-
-
-def test_a_limit_at_the_edge_of_the_law_is_no_finding(monkeypatch):
-    monkeypatch.setattr(
-        "cryotome.evaluation.statistics.comparisons.fit_curve", lambda n, y: (1.0, 0.5, 0.1)
-    )
-    table = learning_curves(curve([0.001, 0.01, 0.1, 1.0]))
-    assert table[["limit", "low", "high"]].isna().all(axis=None)
-    assert (table["doubled"] > 0).all()
-    assert table["note"].str.contains("AUROC 1 is not excluded").all()
-
-
-def test_crossings_say_what_equals_what():
-    table = crossings(curve([0.01, 0.1, 1.0]), "good")
-    whole = table[(table["fraction"] == 1.0)].set_index("row")
-    bad = whole.loc["bad"]
-    assert 0.01 < bad["low"] <= bad["equal_fraction"] <= bad["high"] < 1.0
-    assert bad["text"].startswith("bad at 100 % equals good at ")
-    assert whole.loc["worse", "equal_fraction"] == 0
-    assert "less than good at 1 %" in whole.loc["worse", "text"]
-    turned = crossings(curve([0.01, 0.1, 1.0]), "worse")
-    assert "more than worse at 100 %" in turned["text"].iloc[0]
-
-
-def test_intervals_that_are_known_to_cover_too_little_say_so():
-    what = "covered by the clustered interval"
-    lines = [
-        ("few", 18.0, what, 0.89, "random", "all"),
-        ("many", 100.0, what, 0.95, "random", "all"),
-    ]
-    lines.append(("few", 18.0, what, 0.80, "grouped", "all"))  # another design
-    known = pd.DataFrame(lines, columns=KNOWN)
-    note = intervals(read_blocks({KEYS: block()}, ABOUT, known), 0.05)["note"]
-    # 20 slides are a little more than 18, and count as 18
-    assert note.str.contains(
-        r"about 18 \(simulated, random folds, slides of few\).*cover 89 %"
-    ).all()
-    note = intervals(read_blocks({KEYS: block(slides=60)}, ABOUT, known), 0.05)["note"]
-    assert note.eq("").all()
-
-
-def test_a_row_without_a_difference_in_a_part_hides_no_other_note():
-    known = pd.DataFrame(
-        [("few", 18.0, "covered by the clustered interval", 0.89, "random", "all")], columns=KNOWN
-    )
-    flat = block()
-    flat.parts[0]["good"] = 0.5
-    note = intervals(read_blocks({KEYS: flat}, ABOUT, known), 0.05).set_index("row")["note"]
-    assert note["good"].startswith("all scores are equal in 1 of 3 parts; ")
-    assert "cover 89 %" in note["good"]
-
-
-def test_the_corrected_t_takes_the_ratio_from_the_cells_themselves():
-    flat = block(n=1000)
-    assert flat.ratio("good", "1.0") == pytest.approx(0.4)  # 400 tested, 1,000 trained on
-    assert flat.ratio("good", "0.1") == pytest.approx(0.04)  # these were a tenth of the pool
-
-
-def test_where_slides_are_not_known_no_number_of_them_is_given_and_every_note_says_so():
-    known = read_blocks({KEYS: block()}, ABOUT, NONE)
-    unknown = read_blocks({KEYS: block()}, ABOUT, NONE, ["d"])
-    mine, as_ever = intervals(unknown, 0.05), intervals(known, 0.05)
-    counts = ["slides", "effective_slides"]
-    assert mine[counts].isna().all(axis=None)
-    assert mine["note"].str.startswith("20 images, slides not known").all()
-    same = [column for column in mine if column not in [*counts, "note"]]
-    pd.testing.assert_frame_equal(mine[same], as_ever[same])
-    few = read_blocks({KEYS: block(slides=4)}, ABOUT, NONE, ["d"])
-    note = comparisons(few, "good", ABOUT)["note"]
-    assert note.str.startswith("4 images, slides not known: no test can reach 0.05").all()
+    return prepare_rows(settings, ABOUT, NONE)

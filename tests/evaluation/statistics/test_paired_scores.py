@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.evaluation.statistics.test_comparisons import paired as three_folds
 
 from cryotome.core.errors import StoreError
 from cryotome.core.files import sha256
@@ -33,22 +34,22 @@ def write(
     return path
 
 
-def test_rows_of_one_question_stand_beside_each_other(tmp_path):
+def test_rows_of_one_setting_stand_beside_each_other(tmp_path):
     paths = [write(tmp_path, h, fold=f, seed=s) for s, h in enumerate("pq") for f in (0, 1)]
-    blocks = load_paired_scores(paths, {"d": CELLS})
-    assert list(blocks) == [("d", "random", "1.0", "all"), ("d", "random", "1.0", "domains")]
-    whole, by_domain = blocks.values()
+    settings = load_paired_scores(paths, {"d": CELLS})
+    assert list(settings) == [("d", "random", "1.0", "all"), ("d", "random", "1.0", "domains")]
+    whole, by_domain = settings.values()
     assert whole.rows == ["m + p", "m + q"]
     assert whole.folds == [0, 1]
     assert by_domain.folds == [0, 0, 1, 1]
-    assert whole.trained == {"m + p": 100.5, "m + q": 100.5}
+    assert whole.training_cells == {"m + p": 100.5, "m + q": 100.5}
     assert len(whole.parts[0]) == 40  # no validation cell
     assert whole.slides.tolist() == sorted("01234567")
 
 
 def test_one_domain_is_not_reported_twice(tmp_path):
-    blocks = load_paired_scores([write(tmp_path, "p")], {"d": CELLS.assign(domain="a")})
-    assert list(blocks) == [("d", "random", "1.0", "all")]
+    settings = load_paired_scores([write(tmp_path, "p")], {"d": CELLS.assign(domain="a")})
+    assert list(settings) == [("d", "random", "1.0", "all")]
 
 
 def test_schemes_of_domains_are_pooled_too(tmp_path):
@@ -57,21 +58,21 @@ def test_schemes_of_domains_are_pooled_too(tmp_path):
         write(tmp_path, "p", "except_a_matched", ids=range(20)),
         write(tmp_path, "p", "except_b_matched", ids=range(20, 40)),
     ]
-    blocks = load_paired_scores(paths, {"d": CELLS})
-    counts = {keys[1:]: len(block.parts) for keys, block in blocks.items()}
+    settings = load_paired_scores(paths, {"d": CELLS})
+    counts = {keys[1:]: len(paired.parts) for keys, paired in settings.items()}
     assert counts[("from_*", "1.0", "in")] == counts[("from_*", "1.0", "out")] == 2
     assert counts[("from_a", "1.0", "in")] == 1
     assert counts[("except_*_matched", "1.0", "domains")] == 2
-    inside = blocks[("d", "from_a", "1.0", "in")].parts[0]
+    inside = settings[("d", "from_a", "1.0", "in")].parts[0]
     assert set(inside["slide"]) == set("0123")
 
 
 def test_the_mean_over_parts_is_what_every_statistic_is_about(tmp_path):
     paths = [write(tmp_path, "p", fold=f, seed=f) for f in (0, 1)]
-    block = load_paired_scores(paths, {"d": CELLS})[("d", "random", "1.0", "all")]
-    mean = block.by_fold("m + p").mean()
-    assert block.influence("m + p", clusters=block.slides).auroc == pytest.approx(mean, abs=1e-12)
-    draws = block.draws("m + p", slides=block.slides, draws=2000)
+    paired = load_paired_scores(paths, {"d": CELLS})[("d", "random", "1.0", "all")]
+    mean = paired.auroc_by_fold("m + p").mean()
+    assert paired.influence("m + p", clusters=paired.slides).auroc == pytest.approx(mean, abs=1e-12)
+    draws = paired.bootstrap("m + p", slides=paired.slides, draws=2000)
     assert np.nanmean(draws) == pytest.approx(mean, abs=0.02)
 
 
@@ -83,7 +84,9 @@ def test_rows_scored_on_other_cells_are_refused(tmp_path):
 
 def test_a_row_that_lacks_a_fold_is_refused(tmp_path):
     paths = [write(tmp_path, "p", fold=0), write(tmp_path, "p", fold=1), write(tmp_path, "q")]
-    with pytest.raises(StoreError, match="m . q lacks a fold or domain of d, random, 1.0, all"):
+    with pytest.raises(
+        StoreError, match="m . q has no predictions for a fold or domain of d, random, 1.0, all"
+    ):
         load_paired_scores(paths, {"d": CELLS})
 
 
@@ -95,7 +98,17 @@ def test_cells_of_another_domain_first_are_refused_too(tmp_path):
 
 def test_folds_that_part_the_slides_are_known_as_grouped(tmp_path):
     halves = [write(tmp_path, "p", "slide_grouped", f, range(20 * f, 20 * f + 20)) for f in (0, 1)]
-    blocks = load_paired_scores(halves, {"d": CELLS.assign(domain="a")})
-    assert blocks[("d", "slide_grouped", "1.0", "all")].grouped
+    settings = load_paired_scores(halves, {"d": CELLS.assign(domain="a")})
+    assert settings[("d", "slide_grouped", "1.0", "all")].folds_split_slides
     both = load_paired_scores([write(tmp_path, "p", fold=f) for f in (0, 1)], {"d": CELLS})
-    assert not both[("d", "random", "1.0", "all")].grouped
+    assert not both[("d", "random", "1.0", "all")].folds_split_slides
+
+
+def test_the_corrected_t_takes_the_ratio_from_the_cells_themselves():
+    flat = three_folds(n=1000)
+    assert flat.test_to_training_ratio("good", "1.0") == pytest.approx(
+        0.4
+    )  # 400 tested, 1,000 trained on
+    assert flat.test_to_training_ratio("good", "0.1") == pytest.approx(
+        0.04
+    )  # these were a tenth of the pool

@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError
 from cryotome.encoders.network import build_network
-from cryotome.learners.dinov2.backbone import MASK, build_backbone
+from cryotome.learners.dinov2.backbone import MASK_TOKEN, build_backbone
 
 
 def built(tmp_path, card=None, **arguments):
@@ -84,7 +84,7 @@ def released(tmp_path):
     card |= {"arguments": card["arguments"] | small}
     state = build_network(card).state_dict()
     state = {name: torch.randn_like(value) for name, value in state.items()}
-    state[MASK] = torch.randn(1, 32)
+    state[MASK_TOKEN] = torch.randn(1, 32)
     path = tmp_path / "small" / card["weights"]["file"]
     path.parent.mkdir()
     torch.save(state, path)
@@ -103,7 +103,7 @@ def test_released_positions_are_resized_once_without_offset_and_the_mask_token_i
     found = backbone.network.pos_embed[:, 1:].view(1, 16, 16, -1).permute(0, 3, 1, 2)
     assert torch.allclose(found, real, atol=1e-6)
     assert torch.equal(backbone.network.pos_embed[:, 0], state["pos_embed"][:, 0])
-    assert torch.equal(backbone.mask_token.data, state[MASK])
+    assert torch.equal(backbone.mask_token.data, state[MASK_TOKEN])
     assert backbone.grid == 16
 
 
@@ -126,14 +126,14 @@ def test_paths_are_dropped_in_training_only(tmp_path):
 
 def test_networks_that_cannot_be_masked_are_refused(tmp_path):
     other = load_card(CONFIG, "models", "resnet10t_random")
-    with pytest.raises(CardError, match="it is no vision transformer of timm with one class token"):
+    with pytest.raises(CardError, match="it is not a vision transformer of timm with one class"):
         build_backbone(other, "resnet", tmp_path, finetune_card())
 
 
 def test_crops_of_a_wrong_size_are_refused(tmp_path):
     crops = finetune_card()["crops"]
     odd = finetune_card(crops=crops | {"local": {"side": 16, "scale": [0.1, 0.4]}})
-    with pytest.raises(CardError, match=r"side: 16}}` is none. Write 14"):
+    with pytest.raises(CardError, match=r"side: 16}}` is not one. Write 14"):
         built(tmp_path, odd)
     larger = finetune_card(crops=crops | {"global": {"side": 56, "scale": [0.4, 1]}})
     with pytest.raises(

@@ -17,8 +17,8 @@ from cryotome.learners.dinov2.crops import (
     draw_boxes,
     draw_crops,
     make_crops,
+    resize_images,
     resize_matrix,
-    whole_images,
 )
 from cryotome.learners.loop.augment import FLIP, SIGMA
 
@@ -153,7 +153,7 @@ def test_views_come_crop_by_crop_in_the_sizes_of_the_card():
     assert whole.shape == (6, 3, 56, 56)
     assert local.shape == (6, 3, 28, 28)
     assert torch.allclose(
-        whole[:3], whole_images(images, 56), atol=1e-5
+        whole[:3], resize_images(images, 56), atol=1e-5
     )  # the first is never blurred
 
 

@@ -15,7 +15,7 @@ from cryotome.core.cards import load_card
 from cryotome.core.errors import TrainingError
 from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.network import build_network
-from cryotome.learners.dinov2.finetune import cost_of, export_encoder, finetune
+from cryotome.learners.dinov2.finetune import export_encoder, finetune, finetuning_cost
 from cryotome.learners.loop.checkpoints import checkpointed
 
 SEEN = ["images_per_second", "memory_gb"]  # what differs from run to run
@@ -44,7 +44,7 @@ def test_a_finetuning_leaves_its_teacher_all_exports_and_a_curve(tmp_path):
     teacher = learner.teacher.backbone.network.state_dict()
     assert all(torch.equal(state[name], teacher[name]) for name in teacher)
     assert not (tmp_path / "whole").exists()
-    cost = cost_of(fit, finetune_card(), CPU, threads=2)
+    cost = finetuning_cost(fit, finetune_card(), CPU, threads=2)
     assert cost["core_hours"] == pytest.approx(2 * fit.seconds / 3600, abs=1e-4)
     assert cost["images"] == 32
     assert [look["iteration"] for look in cost["looks"]] == [0, 8]
@@ -102,7 +102,9 @@ with checkpointed(Path(sys.argv[1]), {}) as checkpoint:
 def test_sigkill_in_another_process_changes_no_bit(tmp_path):
     """Nothing runs after the signal; exports made before it are there."""
     folder = tmp_path / "partial"
-    env = os.environ | {"PYTHONPATH": f"{ROOT / 'workflow'}:{ROOT / 'tests'}"}
+    env = os.environ | {
+        "PYTHONPATH": f"{ROOT / 'workflow'}:{ROOT / 'tests'}:{ROOT / 'tests/tools'}"
+    }
     env |= {"OMP_NUM_THREADS": str(torch.get_num_threads())}
     done = subprocess.run(
         [sys.executable, "-c", KILLED, str(folder), "4"], env=env, capture_output=True

@@ -16,7 +16,7 @@ def test_of_a_patch_store_the_centre_is_seen(store, cohort):
     pixels, ids, stamps = read_patches(store, cells=cohort / "cells.csv")
     edge = (pixels.shape[1] - stamps["seen"]) // 2
     assert images.side == stamps["seen"]
-    assert np.array_equal(images.supply.pixels, pixels[:, edge:-edge, edge:-edge])
+    assert np.array_equal(images.loader.pixels, pixels[:, edge:-edge, edge:-edge])
     assert images.rows.tolist() == list(range(48))
     label = pd.read_csv(cohort / "cells.csv").set_index("id").loc[ids, "label"]
     assert images.label.tolist() == label.tolist()
@@ -65,5 +65,5 @@ def test_tiles_have_no_labels(tmp_path):
 
 def test_patch_stores_and_tiles_are_not_mixed(store, tmp_path):
     tiles = write(tmp_path / "a.h5", [10])
-    with pytest.raises(StoreError, match="2 stores are given, of which 1 hold no tiles, first"):
+    with pytest.raises(StoreError, match="2 stores are given, and 1 of them have no tiles, first"):
         read_images([tiles, store], [], [], CPU, 1)

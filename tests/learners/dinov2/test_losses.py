@@ -98,10 +98,10 @@ def test_assignments_neither_overflow_nor_divide_by_zero():
 def test_parts_give_the_loss_and_the_gradients_of_the_whole(prototypes):
     student, target = points(50, 5), torch.softmax(points(50, 6) @ prototypes.T / 0.05, 1)
     found = []
-    for at_once in (2**27, 7 * K, 1):
+    for max_logits in (2**27, 7 * K, 1):
         mine, its = student.clone().requires_grad_(), prototypes.clone().requires_grad_()
         rows = torch.arange(50)
-        loss = cross_entropy(mine, its, target, rows, temperature=0.1, at_once=at_once)
+        loss = cross_entropy(mine, its, target, rows, temperature=0.1, max_logits=max_logits)
         loss.sum().backward()
         found.append((loss.detach(), mine.grad, its.grad))
     for part in found[1:]:

@@ -51,6 +51,6 @@ def test_which_crops_are_masked_is_shuffled_and_repeatable():
 
 def test_weights_sum_to_the_share_of_masked_crops():
     hidden = torch.tensor([[True, False, True, False], [False] * 4, [False, False, False, True]])
-    masks = Masks.of(hidden).on(CPU)
+    masks = Masks.of(hidden).to(CPU)
     assert masks.place.tolist() == [0, 2, 11]
     assert masks.weight.tolist() == pytest.approx([1 / 6, 1 / 6, 1 / 3])

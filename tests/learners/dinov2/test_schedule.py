@@ -6,9 +6,9 @@ from small_dino import finetune_card, small_learner
 from cryotome.core.cards import load_card
 from cryotome.learners.dinov2.schedule import (
     Schedule,
-    factors_of,
+    apply_schedule,
     schedule_at,
-    set_rates,
+    weight_factors,
     with_warmup,
 )
 
@@ -53,7 +53,7 @@ def test_a_warm_up_of_no_length_is_over():
 
 def test_multipliers_of_twelve_layers_are_those_of_the_original():
     """training.md, section 2: 0.0508, 0.2542 ... 0.9, 1.0."""
-    rate = lambda name: factors_of(name, 12, S_NCT)[0]  # noqa: E731
+    rate = lambda name: weight_factors(name, 12, S_NCT)[0]  # noqa: E731
     of = "backbone.network."
     assert rate(f"{of}patch_embed.proj.weight") == pytest.approx(0.0508, abs=5e-5)
     assert rate(f"{of}pos_embed") == pytest.approx(0.2542, abs=5e-5)
@@ -68,10 +68,10 @@ def test_multipliers_of_twelve_layers_are_those_of_the_original():
 def test_biases_norms_and_layer_scale_are_not_decayed_all_else_is():
     still = {"blocks.0.ls1.gamma", "blocks.0.norm1.weight", "norm.bias"}
     still |= {"blocks.0.attn.qkv.bias", "patch_embed.proj.bias"}
-    assert {factors_of(f"backbone.network.{name}", 12, S_NCT)[1] for name in still} == {0.0}
+    assert {weight_factors(f"backbone.network.{name}", 12, S_NCT)[1] for name in still} == {0.0}
     decayed = ["backbone.network.pos_embed", "backbone.mask_token", "backbone.network.cls_token"]
     decayed += ["head.last.parametrizations.weight.original0", "head.layers.2.weight"]
-    assert {factors_of(name, 12, S_NCT)[1] for name in decayed} == {1.0}
+    assert {weight_factors(name, 12, S_NCT)[1] for name in decayed} == {1.0}
 
 
 def test_every_weight_is_in_one_group_with_its_rates():
@@ -79,7 +79,7 @@ def test_every_weight_is_in_one_group_with_its_rates():
     groups = learner.optimizer.param_groups
     grouped = [id(weight) for group in groups for weight in group["params"]]
     assert sorted(grouped) == sorted(id(weight) for weight in learner.student.parameters())
-    set_rates(learner.optimizer, Schedule(1.0, 0.5, 0.0, 1.0, 0.04))
+    apply_schedule(learner.optimizer, Schedule(1.0, 0.5, 0.0, 1.0, 0.04))
     rates = {id(weight): (g["lr"], g["weight_decay"]) for g in groups for weight in g["params"]}
     network, head = learner.student.backbone.network, learner.student.head
     assert rates[id(network.blocks[1].mlp.fc1.weight)] == pytest.approx((0.9, 0.5))
@@ -94,6 +94,6 @@ def test_a_weight_moves_as_adamw_moves_it():
     weight = learner.student.head.layers[0].weight
     before = weight.detach().clone()
     weight.grad = torch.full_like(weight, 3.0)
-    set_rates(learner.optimizer, Schedule(0.01, 0.5, 0.01, 1.0, 0.04))
+    apply_schedule(learner.optimizer, Schedule(0.01, 0.5, 0.01, 1.0, 0.04))
     learner.optimizer.step()
     assert torch.allclose(weight, before - 0.01 * (1 + 0.5 * before), atol=1e-6)

@@ -15,7 +15,7 @@ from cryotome.learners.dinov2.student_teacher import LOSSES
 
 
 def batch(card, count=4, at=0):
-    images = coloured(count).supply.pixels
+    images = coloured(count).loader.pixels
     draws = draw_crops(count, 28, card["crops"], torch_generator_for(0, CROPS, at))
     return images, draws, Masks.of(draw_masks(2 * count, 4, card["masks"], generator_for(0, 2, at)))
 
@@ -74,7 +74,7 @@ def test_the_teacher_follows_by_its_momentum():
     with torch.no_grad():
         for weight in learner.student.parameters():
             weight.add_(1.0)
-    learner.follow(0.9)
+    learner.update_teacher(0.9)
     for name, value in learner.teacher.named_parameters():
         assert torch.allclose(value, before[name] + 0.1, atol=1e-6), name
 

@@ -6,7 +6,7 @@ import torch
 from torchvision.io import encode_jpeg
 
 from cryotome.core.errors import DataError, SplitError, StoreError
-from cryotome.learners.dinov2.tiles import Tiles, holds_tiles, trained_slides
+from cryotome.learners.dinov2.tiles import TileLoader, holds_tiles, training_slides
 
 CPU = torch.device("cpu")
 
@@ -36,7 +36,7 @@ def slides(tmp_path):
 
 
 def test_tiles_of_all_slides_are_numbered_through(slides):
-    tiles = Tiles(slides, CPU, 2)
+    tiles = TileLoader(slides, CPU, 2)
     taken = tiles.take(torch.tensor([4, 0, 2, 3]))
     assert taken.shape == (4, 32, 32, 3)
     assert taken.dtype == torch.uint8
@@ -48,7 +48,7 @@ def test_batches_come_in_the_order_asked_for(slides):
     rows = torch.tensor([[0, 1], [4, 3], [2, 2], [1, 0]])
     found = [
         batch.float().mean((1, 2, 3)).round().tolist()
-        for batch in Tiles(slides, CPU, 1).batches(rows)
+        for batch in TileLoader(slides, CPU, 1).batches(rows)
     ]
     assert np.allclose(found, [[10, 20], [50, 40], [30, 30], [20, 10]], atol=1)
 
@@ -57,23 +57,23 @@ def test_a_broken_tile_names_its_slide(slides):
     with h5py.File(slides[2], "a") as file:
         file["jpeg"][1] = file["jpeg"][1][:40]
     with pytest.raises(StoreError, match=r"A tile of B-1.h5 cannot be read \("):
-        Tiles(slides, CPU, 1).take(torch.tensor([4]))
+        TileLoader(slides, CPU, 1).take(torch.tensor([4]))
 
 
 def test_tiles_of_two_sizes_are_refused(slides, tmp_path):
     other = write(tmp_path / "C.h5", [7], side=48)
     with pytest.raises(StoreError, match="cannot be read"):
-        Tiles([*slides, other], CPU, 1).take(torch.tensor([0, 5]))
+        TileLoader([*slides, other], CPU, 1).take(torch.tensor([0, 5]))
 
 
 def test_a_cohort_without_a_tile_is_an_error(slides):
     with pytest.raises(DataError, match="None of the 1 tile stores has a tile"):
-        Tiles(slides[1:2], CPU, 1)
+        TileLoader(slides[1:2], CPU, 1)
 
 
 def test_what_decides_is_which_tiles_of_which_slides(slides, tmp_path):
-    whole, fewer = Tiles(slides, CPU, 1), Tiles(slides[:2], CPU, 1)
-    assert whole.sha256 == Tiles(slides, CPU, 1).sha256 != fewer.sha256
+    whole, fewer = TileLoader(slides, CPU, 1), TileLoader(slides[:2], CPU, 1)
+    assert whole.sha256 == TileLoader(slides, CPU, 1).sha256 != fewer.sha256
 
 
 def test_kinds_of_stores_are_told_apart(slides, tmp_path):
@@ -91,6 +91,6 @@ def test_slides_of_training_patients_are_kept_with_all_of_theirs(slides, tmp_pat
     named = {"FILENAME": ["A-1.svs", "A-2", "B-1"], "PATIENT": ["A", "A", "B"]}
     pd.DataFrame(named).to_csv(table, index=False)
     pd.DataFrame({"id": ["A", "B"], "role": ["train", "test"]}).to_csv(split, index=False)
-    assert trained_slides(slides, [table], split) == slides[:2]
-    with pytest.raises(SplitError, match="no table says which slides are theirs"):
-        trained_slides(slides, [], split)
+    assert training_slides(slides, [table], split) == slides[:2]
+    with pytest.raises(SplitError, match="the table of their slides is missing"):
+        training_slides(slides, [], split)

@@ -78,8 +78,8 @@ from cryotome.core.cards import load_card
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.runtime.devices import repeat_exactly
 from cryotome.learners.endtoend.classifier import build_classifier
-from cryotome.learners.endtoend.train import Course
-from cryotome.learners.loop.batches import Supply
+from cryotome.learners.endtoend.train import TrainingState
+from cryotome.learners.loop.batches import BatchLoader
 from tests.learners.endtoend.test_train import train
 
 class KillsItself:

@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 
 from cryotome.core.errors import ProbeError
 from cryotome.core.metrics import auroc
-from cryotome.learners.probes.linear import fit_folds, fit_linear
+from cryotome.learners.probes.linear import Execution, fit_folds, fit_linear
 
 
 def features(count, width, *, scale=1.0, offset=3.0, signal=1.0, classes=2, seed=0):
@@ -264,7 +264,7 @@ def test_torch_and_numpy_find_the_same():
     x, y = features(900, 30, scale=10)
     trains = [np.arange(800), np.arange(100, 900), np.arange(20), np.arange(100)]
     plain = fit_folds(x, y, trains, penalty=0.01, squared=False)
-    torch = fit_folds(x, y, trains, penalty=0.01, squared=False, device="cpu")
+    torch = fit_folds(x, y, trains, penalty=0.01, squared=False, execution=Execution("cpu"))
     for one, other in zip(plain, torch, strict=True):
         assert one.objective == pytest.approx(other.objective, rel=1e-9)
         assert one.zero == other.zero

@@ -119,7 +119,7 @@ def test_blocks_of_wanted_cells_do_not_change_votes(monkeypatch):
     x, wanted = drawn(0, "plain")
     label = np.arange(len(x)) % 3
     whole = _search(x, label, wanted, 20)
-    monkeypatch.setattr("cryotome.learners.probes.neighbours.PRODUCTS", 7 * len(x))
+    monkeypatch.setattr("cryotome.learners.probes.neighbours.BLOCK_PRODUCTS", 7 * len(x))
     assert (_search(x, label, wanted, 20) == whole).all()
 
 

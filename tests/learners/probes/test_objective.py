@@ -17,42 +17,42 @@ def problem(classes, *, kind=np.float64, device=None):
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("device", [None, "cpu"])
 def test_the_gradient_is_that_of_finite_differences(classes, device):
-    columns = problem(classes, device=device)
-    point = np.random.default_rng(1).normal(size=columns.origin().shape)
-    loss, gradient = columns.evaluate(point, np.arange(2))
+    objective = problem(classes, device=device)
+    point = np.random.default_rng(1).normal(size=objective.zero().shape)
+    loss, gradient = objective.evaluate(point, np.arange(2))
     for place in np.ndindex(point.shape[1:]):
         beside = point.copy()
         beside[(slice(None), *place)] += 1e-6
-        rise = (columns.evaluate(beside, np.arange(2))[0] - loss) / 1e-6
+        rise = (objective.evaluate(beside, np.arange(2))[0] - loss) / 1e-6
         assert rise == pytest.approx(gradient[(slice(None), *place)], abs=1e-5)
 
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_the_hessian_is_the_change_of_the_gradient_within_a_logit(classes):
-    columns = problem(classes).only(np.array([0]))
-    point = np.random.default_rng(1).normal(size=columns.origin().shape)
-    hessian, gradient = columns.hessian(point), columns.evaluate(point, np.array([0]))[1]
-    for logit, entry in np.ndindex(columns.logits, 5):
+    objective = problem(classes).subset(np.array([0]))
+    point = np.random.default_rng(1).normal(size=objective.zero().shape)
+    hessian, gradient = objective.hessian(point), objective.evaluate(point, np.array([0]))[1]
+    for logit, entry in np.ndindex(objective.logits, 5):
         beside = point.copy()
         beside[0, logit, entry] += 1e-6
-        rise = (columns.evaluate(beside, np.array([0]))[1] - gradient)[0, logit] / 1e-6
+        rise = (objective.evaluate(beside, np.array([0]))[1] - gradient)[0, logit] / 1e-6
         assert rise == pytest.approx(hessian[logit][entry], abs=1e-5)
 
 
 def test_without_weights_the_best_loss_is_the_entropy_of_the_labels():
-    columns = problem(2)
-    share = columns.share[:, 0]
+    objective = problem(2)
+    share = objective.prevalence[:, 0]
     entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
-    assert columns.zero_loss == pytest.approx(entropy)
-    assert columns.gradient[:, :, -1] == pytest.approx(np.zeros((2, 1)), abs=1e-15)
+    assert objective.zero_loss == pytest.approx(entropy)
+    assert objective.gradient[:, :, -1] == pytest.approx(np.zeros((2, 1)), abs=1e-15)
 
 
 def test_float32_passes_near_their_base_are_as_good_as_float64():
     exact, single = problem(2), problem(2, kind=np.float32)
     exact.x = single.x.astype(np.float64)
     point = np.random.default_rng(1).normal(size=(2, 1, 5))
-    single.rebase(point)
-    exact.rebase(point)
+    single.recenter(point)
+    exact.recenter(point)
     beside = point + 1e-6
     errors = abs(single.evaluate(beside, np.arange(2))[1] - exact.evaluate(beside, np.arange(2))[1])
     assert errors.max() < 1e-12

@@ -8,12 +8,14 @@ import pytest
 from conftest import CONFIG, ROOT
 from tests.learners.probes.test_linear import features
 
-from cryotome.core.cards import CardError, load_card
+from cryotome.core.cards import load_card
+from cryotome.core.errors import CardError
 from cryotome.core.files import sha256
 from cryotome.core.metrics import auroc
 from cryotome.core.store import EMBEDDINGS, VERSION, finalise_store
-from cryotome.learners.probes.linear import fit_linear
-from cryotome.learners.probes.probe import Fold, feature_sd, fit_and_score_folds, fit_log_line
+from cryotome.learners.probes.fold_batches import FoldRows
+from cryotome.learners.probes.linear import Execution, fit_linear
+from cryotome.learners.probes.probe import feature_sd, fit_and_score_folds, fit_log_line
 
 HEADS = ["probe", "ridge", "ridge_cv", "knn", "knn_plain", "logreg"]
 
@@ -25,19 +27,23 @@ def head(name, **changes):
 def folds(count=600):
     rows = np.arange(count)
     return [
-        Fold(rows[: count // 2], rows[count // 2 : count * 2 // 3], rows[count // 2 :]),
-        Fold(rows[:20], rows[20:30], rows[20:]),
-        Fold(rows[: count // 3], rows[-5:], rows[:7]),
+        FoldRows(rows[: count // 2], rows[count // 2 : count * 2 // 3], rows[count // 2 :]),
+        FoldRows(rows[:20], rows[20:30], rows[20:]),
+        FoldRows(rows[: count // 3], rows[-5:], rows[:7]),
     ]
 
 
 @pytest.mark.parametrize("name", HEADS)
 def test_every_head_scores_every_fold_in_order_and_its_notes_are_json(name):
     x, y = features(600, 20, scale=10)
-    told = []
-    fitted = list(fit_and_score_folds(head(name), x, y, folds(), told=told.append))
+    fitted_folds = []
+    fitted = list(
+        fit_and_score_folds(
+            head(name), x, y, folds(), execution=Execution(on_progress=fitted_folds.append)
+        )
+    )
     assert [len(scores) for scores, _ in fitted] == [300, 580, 7]
-    assert sum(told) == 3
+    assert sum(fitted_folds) == 3
     assert auroc(y[300:], fitted[0][0]) > 0.7
     for (scores, notes), fold in zip(fitted, folds(), strict=True):
         assert np.isfinite(scores).all()
@@ -61,7 +67,7 @@ def test_scores_are_those_of_a_fit_of_its_own():
 
 def test_the_probe_depends_on_scale_and_ridge_hardly_does():
     x, y = features(600, 100)
-    fold = Fold(np.arange(300), np.arange(0), np.arange(300, 600))
+    fold = FoldRows(np.arange(300), np.arange(0), np.arange(300, 600))
     got = {
         (name, scale): auroc(
             y[300:], next(fit_and_score_folds(head(name), x * np.float32(scale), y, [fold]))[0]
@@ -105,7 +111,7 @@ def test_a_probe_that_is_zero_warns_in_the_log_and_ridge_does_not():
 
 def test_fewer_cells_than_neighbours_are_said_and_noted():
     x, y = features(600, 20)
-    fold = Fold(np.arange(12), np.arange(0), np.arange(12, 60))
+    fold = FoldRows(np.arange(12), np.arange(0), np.arange(12, 60))
     _, notes = next(fit_and_score_folds(head("knn"), x, y, [fold]))
     assert notes == {"neighbours_used": 12}
     assert (
@@ -129,7 +135,7 @@ def test_a_logistic_regression_that_is_cut_short_warns_in_the_log_and_in_its_not
 
 def test_the_prevalence_of_slides_scores_cells_by_their_slide_alone():
     x = np.array([[0.0], [0], [1], [1], [0], [1], [2]], np.float32)
-    fold = Fold(np.arange(4), np.arange(0), np.arange(4, 7))
+    fold = FoldRows(np.arange(4), np.arange(0), np.arange(4, 7))
     scores, notes = next(
         fit_and_score_folds(head("slide_prevalence"), x, np.array([1, 1, 0, 1, 0, 0, 0]), [fold])
     )
@@ -138,7 +144,7 @@ def test_the_prevalence_of_slides_scores_cells_by_their_slide_alone():
 
 
 def test_the_log_of_the_slide_alone_says_how_many_cells_train():
-    fold = Fold(np.arange(3), np.arange(0), np.arange(2))
+    fold = FoldRows(np.arange(3), np.arange(0), np.arange(2))
     assert fit_log_line(head("slide_prevalence"), fold, {}) == "n 3"
     voted = fit_log_line(head("knn"), fold, {"neighbours_used": 3})
     assert voted.startswith("n 3; all 3 training cells vote, of ")

@@ -15,7 +15,7 @@ from cryotome.report.atlas.errors import (
     disagreement,
     find_errors,
     load_scores,
-    most_confident,
+    most_confident_errors,
     read_atlas,
 )
 
@@ -33,8 +33,8 @@ def predicted(folder, scheme, model, fold, scores, role="test"):
     path = folder / "predictions" / "d" / scheme / "view=v" / f"model={model}" / "head=h" / end
     roles = pd.DataFrame({"id": list(scores), "role": role})
     values = np.array(list(scores.values()))
-    label = np.zeros(len(values), dtype=int)
-    write_predictions(path, roles, label, values, split=split, notes={"cells_sha256": "of"})
+    cells = roles.assign(label=0)
+    write_predictions(path, cells, values, split=split, notes={"cells_sha256": "of"})
     return path
 
 
@@ -109,10 +109,10 @@ def test_errors_of_six_cells_and_three_rows():
         "c + h": [0, 0, 0, -1, -1, -1],  # 0.5 ties, and is called the first class
     }
     one = atlas.scores["a + h"], atlas.errors["a + h"]
-    assert most_confident(*one, 1, 6) == [0, 2]
-    assert most_confident(*one, 1, 1) == [0]
-    assert most_confident(*one, -1, 6) == [3]
-    assert most_confident(atlas.scores["c + h"], atlas.errors["c + h"], -1, 2) == [3, 4]
+    assert most_confident_errors(*one, 1, 6) == [0, 2]
+    assert most_confident_errors(*one, 1, 1) == [0]
+    assert most_confident_errors(*one, -1, 6) == [3]
+    assert most_confident_errors(atlas.scores["c + h"], atlas.errors["c + h"], -1, 2) == [3, 4]
 
 
 def test_disagreement_is_the_sd_over_rows():
@@ -129,7 +129,7 @@ def test_a_row_without_a_score_does_not_err():
 
 def test_the_table_says_what_each_score_is_the_mean_of():
     atlas = by_hand()
-    assert atlas.judged == (
+    assert atlas.score_description == (
         "score of mitotic figure: mean over 1 to 2 of 2 test folds; scheme slide_grouped, "
         "training fraction 1.0"
     )

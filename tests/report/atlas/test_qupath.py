@@ -7,7 +7,7 @@ import pytest
 from atlas_by_hand import SCORES, by_hand, windows
 from jsonschema import Draft202012Validator
 
-from cryotome.report.atlas.qupath import box, cell_points, file_names, write_slides
+from cryotome.report.atlas.qupath import cell_points, file_names, square_ring, write_geojson
 
 POSITION = {"type": "array", "minItems": 2, "maxItems": 3, "items": {"type": "number"}}
 RING = {"type": "array", "minItems": 4, "items": POSITION}
@@ -81,7 +81,7 @@ def read(path):
 
 def written(folder, atlas=None, **card):
     atlas = atlas or by_hand(**card)
-    table = write_slides(atlas, windows(atlas), folder / "slides", SHEETS)
+    table = write_geojson(atlas, windows(atlas), folder / "slides", SHEETS)
     return table, {line.place: read(folder / "slides" / line.file) for line in table.itertuples()}
 
 
@@ -110,7 +110,7 @@ def test_the_check_finds_what_is_wrong(tmp_path):
     broken = files["1.tiff"]
     broken["features"][0]["properties"]["measurements"]["score a + h"] = None
     assert not Draft202012Validator(SPECIFICATION).is_valid(broken)
-    assert area(box(0, 0)[0][::-1]) < 0
+    assert area(square_ring(0, 0)[0][::-1]) < 0
 
 
 def test_read_back_they_are_the_same_cells_labels_and_scores(tmp_path):

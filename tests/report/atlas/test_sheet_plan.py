@@ -3,7 +3,7 @@ import pandas as pd
 from atlas_by_hand import SCORES, by_hand
 
 from cryotome.report.atlas.errors import Atlas
-from cryotome.report.atlas.sheet_plan import TILES, plan_sheets
+from cryotome.report.atlas.sheet_plan import PATCHES_PER_SHEET, plan_sheets
 
 
 def planned(atlas):
@@ -28,8 +28,10 @@ def test_errors_are_sorted_by_confidence_and_every_tile_says_what_it_is():
     assert [tile.flag for tile in first] == ["holds mitotic figure", ""]
     assert [tile.label for tile in first + second] == [0, 0, 1]
     assert sheet.heading[0] == "Six cells, left side"
-    assert sheet.what.startswith("Six cells, left side; Model a + h: most confident errors; score")
-    assert "mean over 1 to 2 of 2 test folds; scheme slide_grouped" in sheet.what
+    assert sheet.description.startswith(
+        "Six cells, left side; Model a + h: most confident errors; score"
+    )
+    assert "mean over 1 to 2 of 2 test folds; scheme slide_grouped" in sheet.description
 
 
 def test_disagreement_is_sorted_and_says_how_many_are_wrong():
@@ -50,7 +52,7 @@ def test_one_row_disagrees_with_nobody():
 def test_classes_are_called_as_the_card_calls_them():
     names = [{"name": "normal mitotic figure"}, {"name": "atypical mitotic figure"}]
     sheet = planned(by_hand(classes=names))["errors.left.a.h.jpg"]
-    assert "look-alike" not in sheet.what
+    assert "look-alike" not in sheet.description
     assert sheet.sections[0][1][0].flag == "holds atypical mitotic figure"
 
 
@@ -75,4 +77,4 @@ def test_their_number_and_their_tiles_are_bounded():
     labels = {row: row for row in scores}
     sheets = list(plan_sheets(Atlas("d", cells, scores, hand.card, labels, "random", "1.0", 1)))
     assert len(sheets) == (4 + 1) * 2
-    assert {len(sheet.cells) for sheet in sheets} == {TILES} == {12}
+    assert {len(sheet.cells) for sheet in sheets} == {PATCHES_PER_SHEET} == {12}

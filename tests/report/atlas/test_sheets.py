@@ -9,15 +9,15 @@ from cryotome.data.patches import patch_view
 from cryotome.report.atlas.errors import Atlas
 from cryotome.report.atlas.sheet_plan import plan_sheets
 from cryotome.report.atlas.sheets import (
-    BYTES,
     FLAG,
     MARGIN,
+    MAX_BYTES,
     NOTICE,
-    SIDE,
+    PATCH_SIDE,
     Canvas,
     PatchSource,
-    _font,
     draw_sheet,
+    load_font,
     make_sheets,
     save_sheet,
     wrap_text,
@@ -47,10 +47,10 @@ def test_every_patch_of_the_sheet_is_shown_side_by_side():
     picture = drawn()
     # cells 0 and 2 are false positives, cell 3 a false negative in the first column
     at = {cell: np.argwhere((picture == green(cell)).all(axis=2)) for cell in (0, 2, 3)}
-    assert at[2].min(axis=0).tolist()[1] - at[0].min(axis=0).tolist()[1] == SIDE + 9
+    assert at[2].min(axis=0).tolist()[1] - at[0].min(axis=0).tolist()[1] == PATCH_SIDE + 9
     assert at[0].min(axis=0)[0] == at[2].min(axis=0)[0] < at[3].min(axis=0)[0]
     assert at[3].min(axis=0)[1] == MARGIN
-    assert len(at[2]) == SIDE * SIDE  # no flag covers it
+    assert len(at[2]) == PATCH_SIDE * PATCH_SIDE  # no flag covers it
     assert not holds(picture, green(1))
 
 
@@ -66,13 +66,13 @@ def test_every_sheet_of_a_synthetic_dataset_says_so():
 
 
 def test_no_text_leaves_the_page():
-    font = _font(14)
+    font = load_font(14)
     long = "a slide called " + "1018715d369dd0df2fc0" * 4 + ".svs"
-    lines = wrap_text(long, font, SIDE)
-    assert max(font.getlength(line) for line in lines) <= SIDE
+    lines = wrap_text(long, font, PATCH_SIDE)
+    assert max(font.getlength(line) for line in lines) <= PATCH_SIDE
     assert lines[0] == "a slide called"
     assert "…" in lines[1] and lines[1].endswith(".svs")
-    assert wrap_text("", font, SIDE) == []
+    assert wrap_text("", font, PATCH_SIDE) == []
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_all_sheets_are_listed_small_and_made_again_alike(atlas, store, tmp_path
     make_sheets(atlas, store, tmp_path / "two")
     assert len(table) == (3 + 1) * 3
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == sorted(table["file"])
-    assert table["bytes"].max() <= BYTES == 80_000
+    assert table["bytes"].max() <= MAX_BYTES == 80_000
     first = table.iloc[1]
     assert first[["kind", "model", "head", "scanner"]].tolist() == ["errors", "m0", "h", ""]
     assert first["cells"] == len(first["shown"]) <= 12

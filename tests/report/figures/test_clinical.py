@@ -1,9 +1,8 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from chart_specs import marked, panels, rows_of, title_of, words
 from tests.evaluation.clinical.test_row_summary import ABOUT as ORDERED
 from tests.evaluation.clinical.test_row_summary import make, read
-from tests.report.figures.test_statistics import words
 
 from cryotome.evaluation.clinical.row_summary import summarise_rows
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
@@ -21,12 +20,6 @@ ABOUT = ORDERED | {
 }  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
     folder = tmp_path_factory.mktemp("charts")
@@ -34,14 +27,11 @@ def tables(tmp_path_factory):
     return summarise_rows({"d": read(folder, {"a": 2.0, "b": 2.0})}, predictions, ABOUT)
 
 
-def panels(figure) -> list:
-    return [axis for axis in figure.axes if axis.axison]
-
-
 def test_every_row_has_its_reliability_diagram_in_and_out_of_domain(tables):
     figure = draw_reliability(tables, ABOUT | {"notice": "synthetic tissue"})
     said = words(figure)
-    assert [axis.get_title() for axis in panels(figure)] == list(ABOUT["labels"].values())
+    titles = [" ".join(title_of(panel)).strip() for panel in panels(figure)]
+    assert titles == list(ABOUT["labels"].values())
     assert "one training domain, in domain" in said and "one training domain, out of domain" in said
     assert "random cells" not in said  # the table has them
     assert "SYNTHETIC TISSUE" in said
@@ -60,23 +50,26 @@ def test_seventeen_rows_stand_in_three_lines(tables):
         f"m{k} + linear_probe": f"Model {k} + linear_probe" for k in range(15)
     }
     figure = draw_reliability(tables, ABOUT | {"labels": labels})
-    lines = {axis.get_subplotspec().rowspan.start for axis in figure.axes}
-    assert len(panels(figure)) == 17 and len(lines) == 3
+    (grid,) = figure["concat"][0]["concat"]
+    assert len(panels(figure)) == len(grid["concat"]) == 17 and grid["columns"] == 6
 
 
 def test_bland_altman_plots_show_a_point_a_region_and_print_bias_and_limits(tables):
     figure = draw_bland_altman(tables, ABOUT)
     shown = panels(figure)
     assert len(shown) == 2 + 2 + 1  # whole slides and from_* in two domains, except_a in one
-    points = {
-        axis.get_title().split("\n")[0]: len(axis.collections[0].get_offsets()) for axis in shown
-    }
-    assert set(points) == {"lung", "skin"}
+    assert {"".join(title_of(panel)[:-1]) for panel in shown} == {"lung", "skin"}
+    for panel in shown:
+        points = rows_of(figure, marked(panel, "point")[0])
+        assert title_of(panel)[-1].endswith(f"n = {len(points)}")
     found = (
         tables["agreement"].query("head == 'poor' and scheme == 'from_*' and domain == 'a'").iloc[0]
     )
-    title = next(t for t in (axis.get_title() for axis in shown) if f"{found['bias']:+.2f}" in t)
+    title = next(t for t in map(title_of, shown) if f"{found['bias']:+.2f}" in t[-1])[-1]
     assert f"{found['upper']:+.2f}), n = 12" in title
+    rules = [[layer["encoding"]["y"]["field"], layer["mark"].get("strokeDash")]
+             for layer in marked(shown[0], "rule")]  # fmt: skip
+    assert ["bias", [1, 0]] in rules and ["upper", [5, 3]] in rules and ["lower_low", None] in rules
     said = words(figure)
     assert "Model + poor head" in said.replace("\n", " ") and "Model + good head" not in said
     assert "counted − annotated, per mm²" in said
@@ -87,7 +80,8 @@ def test_the_points_are_differences_against_means_over_folds(tables):
     counts = tables["counts"].query("head == 'poor' and scheme == 'except_a'")
     mean = counts.groupby("image", observed=True)[["counted", "annotated"]].mean() / 2
     expected = {(round((c + a) / 2, 9), round(c - a, 9)) for c, a in mean.to_numpy()}
-    drawn = [axis.collections[0].get_offsets().data for axis in panels(figure)]
+    drawn = [rows_of(figure, marked(panel, "point")[0]) for panel in panels(figure)]
+    drawn = [points[["middle", "gap"]].to_numpy() for points in drawn]
     assert any({tuple(np.round(xy, 9)) for xy in points} == expected for points in drawn)
 
 

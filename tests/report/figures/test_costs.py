@@ -1,7 +1,8 @@
 import numpy as np
 import pandas as pd
+from chart_specs import marked, panels, rows_of, title_of, words
 
-from cryotome.report.figures.costs import draw_costs
+from cryotome.report.figures.costs import BOUND, FREE, WHOLE, draw_costs
 from cryotome.study.styles import model_styles, row_styles
 
 ROWS = [("uni", "ridge"), ("r50", "endtoend"), ("hist", "ridge"), ("old", "ridge")]
@@ -28,49 +29,61 @@ def table(**changes: list) -> pd.DataFrame:
     return frame.assign(**(told | changes))
 
 
-def points(axis) -> list[tuple]:
-    """Return place and marker of each row that is drawn."""
-    return [
-        (round(float(line.get_xdata()[0]), 6), float(line.get_ydata()[0]), line.get_marker())
-        for line in axis.lines
-        if line.get_marker() != "None"
-    ]
+def points(figure, column: str = "in_mean", panel: int = 0) -> list[tuple]:
+    """Return place and kind of each row that is drawn."""
+    (layer,) = marked(panels(figure)[panel], "point")
+    assert layer["encoding"]["y"]["field"] == column
+    assert layer["encoding"]["fillOpacity"]["condition"]["test"] == f"datum.kind == '{WHOLE}'"
+    rows = rows_of(figure, layer)
+    if rows.empty:
+        return []
+    return list(zip(rows["x"].round(6), rows[column], rows["kind"], strict=True))
+
+
+def below(figure, panel: int = 0) -> str:
+    """Return what stands below a panel."""
+    (layer,) = marked(panels(figure)[panel], "point")
+    return " ".join(layer["encoding"]["x"]["title"])
 
 
 def test_rows_stand_at_their_gpu_hours_and_those_without_a_gpu_left_of_them():
-    inside, outside = draw_costs(table(), ABOUT).axes
-    assert points(inside) == [(0.6, 0.8, "o"), (6.0, 0.9, ">"), (0.2, 0.6, "s")]
-    assert points(outside) == [(0.6, 0.7, "o"), (6.0, 0.6, ">"), (0.2, 0.5, "s")]
-    assert inside.get_xscale() == "log"
-    assert inside.get_xlabel() == "GPU-hours\ntoo few records: The old"
+    figure = draw_costs(table(), ABOUT)
+    assert points(figure) == [(0.6, 0.8, WHOLE), (6.0, 0.9, BOUND), (0.2, 0.6, FREE)]
+    outside = points(figure, "out_mean", panel=1)
+    assert outside == [(0.6, 0.7, WHOLE), (6.0, 0.6, BOUND), (0.2, 0.5, FREE)]
+    x, y = (marked(panels(figure)[0], "point")[0]["encoding"][n]["scale"] for n in "xy")
+    assert x["type"] == "log"
+    other = marked(panels(figure)[1], "point")[0]["encoding"]["y"]["scale"]
+    assert y["domain"] == other["domain"]  # heights can be compared
+    assert below(figure) == "GPU-hours too few records: The old"
+    assert f"hollow, → {BOUND}" in words(figure) and f"hollow: {FREE}" in words(figure)
 
 
 def test_where_no_gpu_ran_it_is_core_hours():
-    inside, _ = draw_costs(table(gpu_hours=[0.0, 0.0, 0.0, np.nan]), ABOUT).axes
-    assert points(inside) == [(1.0, 0.8, "o"), (2.0, 0.9, ">"), (3.0, 0.6, "o")]
-    assert inside.get_xlabel().startswith("processor core-hours (no GPU ran)")
+    figure = draw_costs(table(gpu_hours=[0.0, 0.0, 0.0, np.nan]), ABOUT)
+    assert points(figure) == [(1.0, 0.8, WHOLE), (2.0, 0.9, BOUND), (3.0, 0.6, WHOLE)]
+    assert below(figure).startswith("processor core-hours (no GPU ran)")
 
 
 def test_a_row_is_not_said_to_need_no_gpu_where_the_records_of_the_gpu_may_lack():
-    inside, _ = draw_costs(table(missing=[0, 2, 1, 3]), ABOUT).axes
-    assert points(inside) == [(0.6, 0.8, "o"), (6.0, 0.9, ">")]
-    assert inside.get_xlabel() == "GPU-hours\ntoo few records: The hist, The old"
+    figure = draw_costs(table(missing=[0, 2, 1, 3]), ABOUT)
+    assert points(figure) == [(0.6, 0.8, WHOLE), (6.0, 0.9, BOUND)]
+    assert below(figure) == "GPU-hours too few records: The hist, The old"
 
 
 def test_a_killed_attempt_makes_it_a_bound():
-    inside, _ = draw_costs(table(killed=[1, 0, 0, 0]), ABOUT).axes
-    assert points(inside)[0] == (0.6, 0.8, ">")
+    figure = draw_costs(table(killed=[1, 0, 0, 0]), ABOUT)
+    assert points(figure)[0] == (0.6, 0.8, BOUND)
 
 
 def test_a_dataset_without_domains_has_one_panel():
-    inside, other = draw_costs(table(out_mean=4 * [np.nan]), ABOUT).axes
-    assert inside.get_title() == "Tissue: figure against look-alike\nall test cells"
-    assert not other.axison
+    (panel,) = panels(draw_costs(table(out_mean=4 * [np.nan]), ABOUT))
+    assert title_of(panel) == ["Tissue: figure against look-alike", "all test cells"]
 
 
 def test_a_ledger_without_any_record_still_gives_a_picture():
     none = dict.fromkeys(("gpu_hours", "core_hours"), 4 * [np.nan])
     figure = draw_costs(table(**none, missing=[2, 3, 2, 3]), ABOUT)
-    assert points(figure.axes[0]) == []
-    assert "too few records: The uni, The r50, The hist and 1 more" in figure.axes[0].get_xlabel()
-    assert figure.texts[-1].get_text() == "SYNTHETIC"
+    assert points(figure) == []
+    assert "too few records: The uni, The r50, The hist and 1 more" in below(figure)
+    assert figure["title"]["text"] == "SYNTHETIC"

@@ -1,5 +1,6 @@
 import pandas as pd
 import pytest
+from chart_specs import marked, panels, rows_of, title_of
 from conftest import CONFIG
 
 from cryotome.report.figures.roth2024 import (
@@ -56,8 +57,12 @@ def test_figure1_lays_measured_and_printed_points_beside_each_other(hours):
     assert table["source"].tolist() == ["published", "measured", "published"]
     assert table["value"].tolist() == [0.88, 0.93, 0.94]
     figure = draw_figure1(table, ABOUT)
-    assert [axis.get_title() for axis in figure.axes] == ["patches: CRC-VAL"]
-    assert figure.texts[0].get_text() == "SYNTHETIC DEMO COHORT"
+    (panel,) = panels(figure)
+    assert title_of(panel) == ["patches: CRC-VAL"]
+    assert figure["title"]["text"] == "SYNTHETIC DEMO COHORT"
+    drawn = rows_of(figure, marked(panel, "point")[0])
+    assert drawn["number"].tolist() == ["measured", "measured", "printed"]
+    assert drawn["at"].tolist()[1:] == [0.5, 2] and drawn["at"][0] < 0.1  # without tissue: left
 
 
 def test_figure2_marks_what_validation_chooses_and_not_the_peak_of_the_test():
@@ -71,4 +76,6 @@ def test_figure2_marks_what_validation_chooses_and_not_the_peak_of_the_test():
     own = figure2_data(tested, held.assign(dataset="crc"), ABOUT)  # who validates, tests elsewhere
     assert not own["chosen"].any()
     figure = draw_figure2(table, ABOUT)
-    assert figure.axes[0].get_title() == "a) patch classification"
+    (panel,) = panels(figure)
+    assert title_of(panel) == ["a) patch classification"]
+    assert rows_of(figure, marked(panel, "point")[1])["iteration"].tolist() == [10]  # the ring

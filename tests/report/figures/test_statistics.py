@@ -1,13 +1,13 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from chart_specs import layers, marked, panels, rows_of, words
 from tests.evaluation.statistics.test_comparisons import curve
 from tests.evaluation.test_leakage_ladder import made
 from tests.evaluation.test_ranks import ABOUT as ORDERED
 from tests.evaluation.test_ranks import TURNED, measured
 
-from cryotome.evaluation.ranks import rank_models, ranks, values_by_block
+from cryotome.evaluation.ranks import mean_ranks, rank_models, values_by_block
 from cryotome.evaluation.statistics.comparisons import intervals
 from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
 from cryotome.report.figures.statistics import (
@@ -32,41 +32,32 @@ ABOUT = {
 }
 
 
-@pytest.fixture(autouse=True)
-def close():
-    yield
-    plt.close("all")
-
-
-def words(figure) -> str:
-    figure.canvas.draw()
-    return " ".join(" ".join(t.get_text() for t in figure.findobj(plt.Text)).split())
-
-
 def test_learning_curves_show_each_row_and_where_the_reference_equals_it():
     blocks = curve([0.001, 0.01, 0.1, 1.0])
     table = intervals(blocks, 0.05).assign(fraction=lambda t: t["fraction"].astype(float))
     figure = draw_learning(table, learning_curves(blocks), crossings(blocks, "good"), about=ABOUT)
     said = words(figure)
     assert all(row.upper() in said for row in ROWS)
-    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
-    assert 1 <= len(crosses) <= 3
+    (panel,) = panels(figure)
+    cross = next(layer for layer in marked(panel, "point") if layer["mark"].get("stroke"))
+    assert 1 <= len(rows_of(figure, cross)) <= 3
 
 
 def test_orders_print_the_rank_of_every_model():
     table = rank_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ORDERED)
     figure = draw_orders(table, ABOUT | {"notice": "synthetic tissue"})
-    assert len(figure.axes) == 2
-    ranks_shown = sorted(text.get_text() for text in figure.axes[0].texts)
-    assert ranks_shown == ["1", "1", "2", "2"]
+    assert len(panels(figure)) == 2
+    shown = rows_of(figure, marked(panels(figure)[0], "text")[0])
+    assert sorted(shown["rank"]) == [1, 1, 2, 2]
     assert "SYNTHETIC TISSUE" in words(figure)
 
 
 def test_ranks_of_models_that_score_alike_do_not_overlap():
     table = rank_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ORDERED)
     part = table.assign(auroc=0.8)
-    texts = draw_orders(part, ABOUT).axes[0].texts
-    first = [text.xy[1] for text in texts if text.xy[0] == 0]
+    figure = draw_orders(part, ABOUT)
+    texts = rows_of(figure, marked(panels(figure)[0], "text")[0])
+    first = texts.loc[texts["first"], "height"].tolist()
     assert len(set(first)) == len(first) == 2
     assert dodge_labels(np.array([1.0, 1.0, 1.0]), 1.0).tolist() == [0.0, 1.0, 2.0]
     assert dodge_labels(np.array([0.0, 3.0]), 1.0).tolist() == [0.0, 3.0]
@@ -76,14 +67,22 @@ def test_ranks_of_models_that_score_alike_do_not_overlap():
 def test_a_critical_difference_needs_five_domains(domains, drawn):
     table = measured(domains)
     values = {tested: values_by_block(table, tested) for tested in ("in", "out")}
-    figure = draw_ranks(ranks(table, ["good", "fair", "bad"]), values, ABOUT)
+    figure = draw_ranks(mean_ranks(table, ["good", "fair", "bad"]), values, ABOUT)
     assert ("a critical difference needs 5" in words(figure)) is not drawn
     assert "FAIR" in words(figure)
+    bars = [
+        layer
+        for panel in panels(figure)
+        for layer in layers(panel)
+        if layer["mark"]["type"] == "rule"
+    ]
+    assert bool(bars) is drawn
 
 
 def test_the_ladder_shows_every_rung_and_its_cells():
     figure = draw_ladder(made(), ABOUT)
     said = words(figure)
     assert all(name in said for name in ("apart", "slides", "domains", "500 cells"))
-    line = figure.axes[0].containers[0].lines[0]
-    assert np.diff(line.get_ydata())[1] < -0.1
+    points = rows_of(figure, marked(panels(figure)[0], "point")[0])
+    line = points[points["key"] == points["key"].iloc[0]]
+    assert np.diff(line["auroc"])[1] < -0.1

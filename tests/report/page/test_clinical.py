@@ -24,7 +24,7 @@ def test_bland_and_altman_is_drawn_for_rows_of_figure_2_by_tumour_type(more):
     assert len(params["place"]["bind"]["options"]) == 6
     counts = pd.read_csv(more.folder / "counts.csv")
     first = counts[counts["model"] + " + " + counts["head"] == " + ".join(more.about["figure2"][0])]
-    points, limits = picture.spec["datasets"].values()
+    _, points, limits = picture.spec["datasets"].values()  # the first: the line at zero
     mine = [v for v in points if v["key"] == " + ".join(more.about["figure2"][0])]
     assert sorted(v["gap"] for v in mine) == sorted(first["counted"] - first["annotated"])
     table = pd.read_csv(more.folder / "agreement.csv")
@@ -37,12 +37,12 @@ def test_of_too_many_regions_a_sample_is_drawn_the_same_of_all_rows(more, monkey
     copies = [counts.assign(image=f"{n}." + counts["image"]) for n in range(100)]
     pd.concat(copies).to_csv(path, index=False)
     picture = next(p for p in pathologist(more).pictures if p.name == "bland-midog2022")
-    points = pd.DataFrame(next(iter(picture.spec["datasets"].values())))
+    points = pd.DataFrame(list(picture.spec["datasets"].values())[1])
     assert len(points) == 2 * 4000  # more than Altair takes unasked
     assert "at random" not in picture.title
     monkeypatch.setattr(clinical, "DRAWN", 60)
     picture = next(p for p in pathologist(more).pictures if p.name == "bland-midog2022")
-    points = pd.DataFrame(next(iter(picture.spec["datasets"].values())))
+    points = pd.DataFrame(list(picture.spec["datasets"].values())[1])
     first, other = (set(part["image"]) for _, part in points.groupby("row"))
     assert first == other and len(points) == len(picture.behind.lines) == 60
     assert picture.title.endswith(", 30 of 4,000 regions at random")
@@ -57,6 +57,6 @@ def test_what_is_missing_is_said_and_the_rest_is_shown(more):
     (more.folder / "counts.csv").unlink()
     section = pathologist(more)
     assert [gap.file for gap in section.missing] == ["counts.csv"]
-    assert section.missing[0].rule == "for_pathologist"
+    assert section.missing[0].rule == "clinical_summary"
     assert len(section.grids) == 3
     assert not [p for p in section.pictures if p.name.startswith("bland")]

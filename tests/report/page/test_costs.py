@@ -15,7 +15,9 @@ def test_every_row_says_what_it_took(more):
 def test_auroc_stands_against_gpu_hours_in_and_out_of_domain(more):
     inside, outside = cost(more).pictures
     assert inside.title == "AUROC against GPU-hours, MIDOG 2022, in domain"
-    assert outside.spec["encoding"]["x"]["scale"]["type"] == "log"
+    floor, points, *_ = outside.spec["layer"]
+    assert points["encoding"]["x"]["scale"]["type"] == "log"
+    assert "tooltip" in points["encoding"] and "tooltip" not in floor["encoding"]
     assert len(inside.behind.lines) == 4
 
 

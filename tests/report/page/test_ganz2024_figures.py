@@ -21,7 +21,7 @@ def test_training_cells_are_counted_in_the_split(g):
     pd.DataFrame({"id": range(5), "role": roles}).to_csv(place / "fold=0.csv", index=False)
     behind = figure1(g).pictures[0].behind
     column, share = behind.columns.index("n"), behind.columns.index("fraction")
-    assert {line[column].rule for line in behind.lines if line[column].text} == {"split"}
+    assert {line[column].rule for line in behind.lines if line[column].text} == {"split_cells"}
     counted = {line[column].text for line in behind.lines if line[share].value == 0.1}
     assert counted == {"3"}
 

@@ -68,7 +68,8 @@ def test_hours_keep_what_is_printed_apart_and_place_the_untrained_at_the_left(g)
     (picture,) = colorectal(g).pictures
     assert "highest is Tiny, finetuned, 0.70" in picture.said
     values = next(iter(picture.spec["datasets"].values()))
-    assert [line["at"] for line in values] == [0.05, 0.5]
+    assert [line["at"] for line in values] == pytest.approx([10**-2.5, 0.5])  # 0.1 h: a decade
+    assert [line["number"] for line in values] == ["measured", "measured"]
 
 
 def test_a_study_without_paper_002_has_no_such_part(g):

@@ -3,13 +3,6 @@ import pandas as pd
 import pytest
 
 from cryotome.report.tables.ganz2024 import read_scores, table1, table2, table2_sd
-from cryotome.report.tables.markup import (  # fmt: skip
-    caption,
-    format_value,
-    ladder_caption,
-    to_latex,
-    to_markdown,
-)
 
 ABOUT = {
     "order": [["uni", "linear_probe"], ["r", "endtoend"]],
@@ -74,41 +67,9 @@ def test_table2_sd_gives_the_other_readings():
     assert table["out", "train_domain_means"] == pytest.approx(0.05)
 
 
-def test_synthetic_rows_and_captions_say_so():
+def test_synthetic_rows_are_marked():
     table = table2(scores(), PUBLISHED, study="demo", rows=ABOUT | {"synthetic": ["d"]})
     assert table["synthetic"].all()
-    about = {"datasets": {"d": "D: atypical against normal"}, "notice": "synthetic demo cohort"}
-    assert "synthetic demo cohort" in caption("demo", about)
-    plain = caption("amibr", about | {"notice": ""})
-    assert "synthetic" not in plain
-    assert "d: D: atypical against normal." in plain
-    assert "synthetic demo cohort" in ladder_caption("demo", about)
-
-
-def test_markdown_and_latex_print_the_same_cells():
-    intervals = pd.DataFrame(
-        [
-            ("d", "uni + linear_probe", "in", "from_*", 0.7, 0.8),
-            ("d", "uni + linear_probe", "out", "from_*", 0.5, 0.6),
-        ],
-        columns=["dataset", "row", "tested", "scheme", "low", "high"],
-    )
-    verdicts = pd.DataFrame(
-        [
-            ("d", "uni", "linear_probe", "auroc_in", "agrees"),
-            ("d", "uni", "linear_probe", "auroc_out", "differs"),
-        ],
-        columns=["dataset", "model", "head", "quantity", "verdict"],
-    )
-    table = table2(scores(), PUBLISHED, study="s", rows=ABOUT)
-    cells = format_value(table, ABOUT["labels"], intervals, verdicts)
-    assert to_markdown(cells, "text").splitlines()[2] == (
-        "| d | UNI | 0.75 ± 0.11 (0.70 to 0.80) | 0.76 ± 0.03: agrees "
-        "| 0.55 ± 0.09 (0.50 to 0.60) | 0.64 ± 0.05: differs |"
-    )
-    latex = to_latex(cells, "a_b")
-    assert r"d & UNI & 0.75 $\pm$ 0.11 (0.70 to 0.80) & 0.76 $\pm$ 0.03: agrees" in latex
-    assert r"\caption{a\_b}" in latex
 
 
 def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(tmp_path):
@@ -154,22 +115,6 @@ def test_table1_is_a_view_of_the_cards():
     assert table["measured_parameters"].tolist() == [6, pd.NA]
     assert table["measured_dim"].tolist() == [1024, pd.NA]
     assert table["random_weights"].tolist() == [False, True]
-
-
-def test_text_stands_in_markdown_and_latex_as_it_was_written():
-    """A title is no formula, no tag and no column."""
-    odd = pd.DataFrame({"A|B": ["cost $5_ {a}^2"], "Row": ["#1 ~ <i>x</i> 100% \\ `c`"]})
-    assert to_markdown(odd, "H&E $x$").splitlines() == [
-        r"| A\|B | Row |",
-        "| --- | --- |",
-        r"| cost \$5_ {a}^2 | #1 ~ \<i>x\</i> 100% \\ \`c\` |",
-        "",
-        r"H&E \$x\$",
-    ]
-    latex = to_latex(odd, "H&E $x$")
-    assert r"cost \$5\_ \{a\}\textasciicircum{}2 & \#1 \textasciitilde{} \textless{}i" in latex
-    assert r"100\% \textbackslash{} `c`" in latex
-    assert r"\caption{H\&E \$x\$}" in latex
 
 
 def test_a_domain_called_01_stays_text(tmp_path):

@@ -3,9 +3,18 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.report.tables.test_roth2024 import ABOUT as ROTH
+from tests.report.tables.test_roth2024 import PUBLISHED as ROTH_PUBLISHED
+from tests.report.tables.test_roth2024 import scores as roth_scores
 
 from cryotome.core.files import sha256
-from cryotome.report.tables.partial import available_values, table2_partial
+from cryotome.evaluation.published import read_published
+from cryotome.report.tables.partial import (
+    available_values,
+    missing_reason,
+    table2_partial,
+    table_of_rows_partial,
+)
 from cryotome.runtime.failures import Failure
 
 ABOUT = {
@@ -91,7 +100,7 @@ def test_nothing_at_all_still_makes_a_line_for_every_row(tmp_path, cells):
 def test_the_reason_is_that_of_the_job_that_failed(tmp_path, cells):
     weights = Failure("embed", {"dataset": "midog", "model": "uni"}, "no weights\n of uni", "")
     training = Failure("train_endtoend", {"model": "resnet", "head": "endtoend"}, "killed", "")
-    others = [Failure(rule, {}, "no", "") for rule in ("score", "table1", "publish")]
+    others = [Failure(rule, {}, "no", "") for rule in ("score_row", "table1", "copy_to_results")]
     table = partial(tmp_path, cells, [*others, weights, training])
     assert table.loc[("uni", "linear_probe"), "why"] == "embed: no weights of uni"
     assert table.loc[("resnet", "endtoend"), "why"] == "train_endtoend: killed"
@@ -154,3 +163,34 @@ def test_predictions_that_hold_no_numbers_are_missing_with_that_reason(tmp_path,
     row = partial(tmp_path, cells).loc[("uni", "linear_probe")]
     assert row["in_found"] == 0
     assert "fold=0.csv has no finite score for 1 cells, first 1" in row["why"]
+
+
+FAILED = [
+    Failure("finetune_dinov2", {"finetune": "dinov2_s_tcga"}, "the loss is nan", "log"),
+    Failure("tile_slide", {"dataset": "tcga_crc", "slide": "a"}, "disk full", "log"),
+    Failure("embed", {"dataset": "x", "view": "paper-fp32", "model": "ctranspath"}, "no", "log"),
+]
+
+
+def test_a_failed_finetuning_explains_its_own_rows_alone():
+    row = {"view": "paper-fp32", "model": "dinov2_s_tcga", "head": "abmil"}
+    said = missing_reason(row | {"finetune": "dinov2_s_tcga"}, "slides", FAILED)
+    assert said == "finetune_dinov2: the loss is nan; tile_slide: disk full"
+    assert missing_reason(row | {"finetune": ""}, "slides", FAILED) == "tile_slide: disk full"
+    other = {"view": "paper-fp32", "model": "ctranspath", "head": "knn", "finetune": ""}
+    assert missing_reason(other, "patches", FAILED) == "embed: no"
+
+
+def test_a_partial_table_has_what_is_there_and_says_why_the_rest_is_not(tmp_path):
+    lines = [
+        ("all", "tcga_crc", "auroc", 0.87, 0.04, 0.82, 0.92),
+        ("all", "cptac_crc", "auroc", 0.70, 0.02, 0.66, 0.74),
+    ]
+    there = roth_scores(tmp_path, "patient_folds", "ctranspath", "transformer_mil", lines)
+    lacks = there.parents[1] / "model=dinov2_s_tcga" / there.name
+    about = ROTH | {"finetuned": {"dinov2_s_tcga": "dinov2_s_tcga"}}
+    table = table_of_rows_partial(
+        [there, lacks], read_published(ROTH_PUBLISHED), "slides", FAILED, about
+    )
+    assert table["cohort"].fillna(-1).tolist() == [0.87, -1]
+    assert table["why"].tolist() == ["", "finetune_dinov2: the loss is nan; tile_slide: disk full"]

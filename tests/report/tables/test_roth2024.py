@@ -4,12 +4,11 @@ import pandas as pd
 import pytest
 from conftest import CONFIG
 
-from cryotome.evaluation.published import read_published
+from cryotome.evaluation.published import compare_with_published, read_published
 from cryotome.report.tables.roth2024 import (
-    counted,
-    judged,
+    markdown_tables,
     read_summaries,
-    sentence_summary,
+    sizes_as_measured,
     slides_of_cohorts,
     table3,
     table_of_rows,
@@ -90,7 +89,7 @@ def test_only_the_mean_over_folds_is_a_summary(measured):
 
 
 def test_what_is_finetuned_here_answers_to_the_authors_numbers(measured):
-    verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, ABOUT)
     mine = verdicts[verdicts["model"] == "dinov2_s_tcga"].set_index(["table", "dataset"])["verdict"]
     assert mine["roth2024_table1", "tcga_crc"] == "agrees"  # printed 0.89, within .82 to .92
     assert mine["roth2024_table1", "cptac_crc"] == "differs"  # printed 0.85
@@ -102,7 +101,7 @@ def test_what_is_finetuned_here_answers_to_the_authors_numbers(measured):
 
 
 def test_a_table_has_every_row_and_leaves_empty_what_lacks(measured):
-    verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, ABOUT)
     table = table_of_rows(measured, verdicts, "slides", ABOUT)
     assert table["title"].tolist() == ["CTransPath", "S on TCGA"]
     assert table["cohort"].isna().tolist() == [True, False]
@@ -129,33 +128,33 @@ def test_table3_lays_measured_sizes_beside_printed_slips():
 def test_counts_of_table3_are_judged_too():
     sizes = pd.DataFrame({"model": ["roth_resnet50"], "parameters": [23_508_032], "features": 2048})
     about = ABOUT | {"rows": [("roth_resnet50", "knn", "paper-fp32")]}
-    table = judged(counted(sizes), read_published(PUBLISHED), about)
+    table = compare_with_published(read_published(PUBLISHED), sizes_as_measured(sizes), about)
     said = table[table["table"] == "roth2024_table3"].set_index("quantity")["verdict"].to_dict()
     assert said == {"parameters": "differs", "features": "differs"}
 
 
 def test_the_page_says_what_is_missing_printed_and_synthetic(measured, tmp_path):
-    verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, ABOUT)
     tables = []
     for kind in ("slides", "patches"):
         path = tmp_path / f"{kind}.csv"
         table_of_rows(measured, verdicts, kind, ABOUT).to_csv(path, index=False)
         tables.append(pd.read_csv(path))
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
-    text = sentence_summary(*tables, sizes, ABOUT)
+    text = markdown_tables(*tables, sizes, ABOUT)
     assert "| CTransPath | transformer_mil | missing | missing |" in text
     assert "0.87 ± 0.04 (0.82 to 0.92); printed 0.89: agrees" in text
     assert "65 of 457 positive in the cohort" in text
     assert "synthetic" not in text
     invented = {"patches": [], "slides": ["external"]}
     about = ABOUT | {"notice": "synthetic demo cohort", "synthetic_columns": invented}
-    slides, patches = sentence_summary(*tables, sizes, about).split("Table 2:")
+    slides, patches = markdown_tables(*tables, sizes, about).split("Table 2:")
     assert "Made from the synthetic demo cohort (CPTAC)" in slides
     assert "synthetic" not in patches
 
 
 def test_a_synthetic_external_cohort_marks_its_own_column_and_not_the_table(measured):
-    verdicts = judged(measured, read_published(PUBLISHED), ABOUT)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, ABOUT)
     about = ABOUT | {"synthetic_columns": {"patches": [], "slides": ["external"]}}
     table = table_of_rows(measured, verdicts, "slides", about)
     assert table.loc[0, ["cohort_synthetic", "external_synthetic", "synthetic"]].tolist() == [
@@ -166,10 +165,10 @@ def test_a_synthetic_external_cohort_marks_its_own_column_and_not_the_table(meas
 def test_a_study_of_slides_alone_has_no_second_table(measured):
     columns = {"patches": {}, "slides": {"cohort": ("tcga_crc", "auroc")}}
     about = ABOUT | {"columns": columns}
-    verdicts = judged(measured, read_published(PUBLISHED), about)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, about)
     slides = table_of_rows(measured, verdicts, "slides", about)
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
-    text = sentence_summary(slides, None, sizes, about)
+    text = markdown_tables(slides, None, sizes, about)
     assert "Table 1:" in text and "Table 2" not in text.replace("roth2024_table2", "")
     assert "outside" not in text
 
@@ -183,7 +182,10 @@ def test_the_caption_of_table_1_says_which_slides_are_enlarged_or_cannot_be_used
     said = slides_of_cohorts([path], ABOUT)
     assert said == ["Slides of TCGA-CRC: 2 ok, 1 coarse, 1 unfit (tcga_crc/classify.csv)."]
     slides = table_of_rows(
-        measured, judged(measured, read_published(PUBLISHED), ABOUT), "slides", ABOUT
+        measured,
+        compare_with_published(read_published(PUBLISHED), measured, ABOUT),
+        "slides",
+        ABOUT,
     )
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
-    assert said[0] in sentence_summary(slides, None, sizes, ABOUT, said)
+    assert said[0] in markdown_tables(slides, None, sizes, ABOUT, said)

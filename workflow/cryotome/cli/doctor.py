@@ -29,9 +29,10 @@ from cryotome.cli.plan import missing_downloads, planned_jobs, uses_gpu
 from cryotome.core.cards import Card, below
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.data.cells import read_cells
-from cryotome.data.cohorts import check_counts as check_labels
+from cryotome.data.cohorts import check_patient_counts as check_labels
 from cryotome.data.cohorts import read_labels
-from cryotome.data.images import find_image, microns_per_pixel, open_image
+from cryotome.data.image_files import find_image
+from cryotome.data.images import microns_per_pixel, open_image
 from cryotome.data.slides.slide_list import given_bags, labelled_slides, slide_files
 from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices
@@ -48,7 +49,7 @@ def check_disk(study: Study, site: Site, jobs: list[Job]) -> Iterator[Check]:
     """Compare the space that jobs and missing downloads need with free space, by file system."""
     prices = CostModel(study, uses_gpu(study, site))
     written = sum(prices.cost(job).disk for job in jobs)
-    written += max(map(prices.in_passing, jobs), default=0)
+    written += max(map(prices.byproduct_cost, jobs), default=0)
     missing = dict(missing_downloads(study, site))
     weights = sum(size for what, size in missing.items() if "weights" in what)
     wanted = {RESULTS: written, site.weights_dir: weights}

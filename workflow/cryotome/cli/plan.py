@@ -242,7 +242,7 @@ def describe_plan(study: Study, site: Site, jobs: list[Job]) -> str:
     if not jobs:
         return f"{lines[0][:-22]}All results exist already."
     lines += ["", cost_table(jobs, prices), "", *_assumed(study, prices, jobs)]
-    temporary = max(map(prices.in_passing, jobs))
+    temporary = max(map(prices.byproduct_cost, jobs))
     lines.append(f"Temporary disk, below results/partial: up to {_size(temporary)} a running job.")
     wanted = list(missing_downloads(study, site))
     total = _size(sum(size for _, size in wanted))

@@ -152,7 +152,7 @@ class Progress:
             if state == DONE:
                 continue
             cost = None if key[0] in mean else prices.cost(self.jobs[key])
-            assumed += cost is not None and key[0] != "publish"
+            assumed += cost is not None and key[0] != "copy_to_results"
             wall = (cost.gpu or cost.cores / THREADS.get(key[0], 1)) if cost else mean[key[0]]
             if state == RUNNING:
                 wall = max(0.0, wall - self.since(self.histories[key].attempts[-1]["started"]))

@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import json
 import os
 import secrets
 import socket
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -119,3 +121,9 @@ def atomic_write(path: Path | str, *, sweep: bool = True) -> Iterator[Path]:
         raise
     finally:
         beside.unlink(missing_ok=True)
+
+
+def save_json(value: object, path: Path, **how: Any) -> None:
+    """Write a value as JSON, one key a line, under its name only once it is complete."""
+    with atomic_write(path) as beside:
+        beside.write_text(json.dumps(value, indent=1, **how) + "\n", encoding="utf-8")

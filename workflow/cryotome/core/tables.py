@@ -6,9 +6,11 @@ files of the workflow are written here, and those with columns of names are read
 
 import re
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
+
+from cryotome.core.files import atomic_write
 
 Value = TypeVar("Value")
 
@@ -39,8 +41,8 @@ def escape_formula(value: Value) -> Value | str:
 
     Numbers stay, also those that are text.
 
-    >>> [escape_formula(value) for value in ("=1+1", "@SUM(A1)", "-0.5", "resnet50 + e2e", -1)]
-    ["'=1+1", "'@SUM(A1)", '-0.5', 'resnet50 + e2e', -1]
+    >>> [escape_formula(value) for value in ("=1+1", "@SUM(A1)", "-0.5", "resnet50 + endtoend", -1)]
+    ["'=1+1", "'@SUM(A1)", '-0.5', 'resnet50 + endtoend', -1]
     """
     if not isinstance(value, str):
         return value
@@ -59,6 +61,12 @@ def write_csv(
         if not pd.api.types.is_numeric_dtype(kind):
             safe.isetitem(place, safe.iloc[:, place].map(escape_formula).array)
     safe.to_csv(path, index=index, float_format=float_format)
+
+
+def save_csv(table: pd.DataFrame, path: Path, **how: Any) -> None:
+    """Write a table with `write_csv`, under its name only once it is complete."""
+    with atomic_write(path) as beside:
+        write_csv(table, beside, **how)
 
 
 def read_csv(path: Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""What is odd about the cells of a dataset, and which of them no split may use."""
+"""Audit of a dataset's cells: oddities, and which cells no split may use."""
 
 import hashlib
 import json
@@ -13,20 +13,21 @@ from scipy.spatial import cKDTree
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError
 from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
-from cryotome.data.image_tags import ENLARGED
-from cryotome.data.images import find_image, open_image
-from cryotome.data.patches import cell_centres, scale_of
+from cryotome.data.image_files import find_image
+from cryotome.data.images import open_image
+from cryotome.data.patches import cell_centres, patch_scale
+from cryotome.data.pixel_size import ENLARGED_FROM
 from cryotome.data.windows import network_window
 from cryotome.study.facts import MEANING
 
 COLUMNS = ["finding", "id", "other", "image", "x", "y", "label", "other_label"]
 COLUMNS += ["left_out", "other_left_out"]
-HINTS = {"outside": "Positions may be in µm, of another level, or with x and y swapped. "}
-ENLARGES = (
+FINDING_HINTS = {"outside": "Positions may be in µm, of another level, or with x and y swapped. "}
+ENLARGED_WARNING = (
     " Warning: enlarged patches hold no detail of their resolution. Write a coarser `patch: "
     "{resolution: ...}` into the dataset's card, or leave these images out."
 )
-SHOWN = 10  # findings that a refusal lists
+MAX_SHOWN = 10  # findings that a refusal lists
 
 
 def near_pairs(cells: pd.DataFrame, reach: float, *, place: str = "image") -> np.ndarray:
@@ -35,7 +36,7 @@ def near_pairs(cells: pd.DataFrame, reach: float, *, place: str = "image") -> np
     Parameters
     ----------
     cells
-        Columns id, x, y, and the one that `place` names: what shares a system of coordinates.
+        Columns id, x, y, and the one that `place` names: cells of equal value share coordinates.
     reach
         Largest distance along either axis, level-0 px.
 
@@ -52,7 +53,7 @@ def near_pairs(cells: pd.DataFrame, reach: float, *, place: str = "image") -> np
 
 
 def equal_patches(store: Path) -> list[list[int]]:
-    """Return groups of two or more cells whose seen patches are equal to the last pixel, by id."""
+    """Return groups of ids whose patches, without margin, are equal in every pixel."""
     seen = provenance(store, PATCHES)["seen"]
     groups: dict[bytes, list[int]] = {}
     ids = read_ids(store)
@@ -66,24 +67,24 @@ def equal_patches(store: Path) -> list[list[int]]:
 
 
 def _odd_windows(cells: pd.DataFrame, folder: Path, card: Card) -> Iterator[tuple[str, int]]:
-    """Yield finding and id of centres outside their image, windows across its border, enlarged."""
+    """Yield finding and id: centre outside the image, window across its border, enlarged."""
     for name, part in cells.groupby("image", sort=False):
         path = find_image(folder, str(name))
         image = open_image(path)
-        scale = scale_of(image, path, card)
+        scale = patch_scale(image, path, card)
         for id_, (x, y) in zip(part["id"], cell_centres(part, image, card), strict=True):
             if not (0 <= x < image.size[0] and 0 <= y < image.size[1]):
                 yield "outside", id_
-            if network_window(x, y, card["patch"]["side"], scale).leaves(image.size):
+            if network_window(x, y, card["patch"]["side"], scale).exceeds_image(image.size):
                 yield "border", id_
-            if scale * ENLARGED < 1:
+            if scale * ENLARGED_FROM < 1:
                 yield "enlarged", id_
 
 
 def find_oddities(
     cells: pd.DataFrame, store: Path, folder: Path, card: Card, policies: Card
 ) -> pd.DataFrame:
-    """List everything odd, one line a finding.
+    """List all findings, one row each.
 
     Parameters
     ----------
@@ -100,8 +101,8 @@ def find_oddities(
     -------
     data frame with columns finding, id, other, image, x, y, label, other_label, left_out,
     other_left_out
-        `other` is the second cell of a pair, -1 where there is none; left out: whether the
-        policies take that cell out of every split.
+        `other` is the second cell of a pair, -1 where there is none; left_out and
+        other_left_out: whether the policies exclude that cell from every split.
     """
     broken = json.loads(provenance(store, PATCHES)["broken"])
     lost = cells["image"].isin(broken)
@@ -122,9 +123,9 @@ def find_oddities(
 def _odd_pairs(
     cells: pd.DataFrame, store: Path, card: Card, reach: float
 ) -> Iterator[tuple[str, int, int]]:
-    """Yield finding, id and the other's id of patches that are equal or lie close together.
+    """Yield finding and both ids of patches that are equal or lie close together.
 
-    Where equal patches carry two labels, each of them contradicts one of the other label.
+    Equal patches with two labels are conflicts, each with one of the other label.
     """
     label = cells.set_index("id")["label"]
     for group in equal_patches(store):
@@ -144,10 +145,10 @@ def _odd_pairs(
 
 
 def cells_to_drop(findings: pd.DataFrame, policies: Card) -> set[int]:
-    """Return the ids that the policies take out of every split.
+    """Return the ids that the policies exclude from every split.
 
-    Of pairs whose labels contradict each other none stays; of equal patches with one label,
-    and of a near pair, the first that is not out already.
+    Pairs with contradicting labels lose both cells; of equal patches with one label, and of a
+    near pair, the first cell stays unless it is excluded already.
     """
     dropped = findings[findings["finding"].map(policies) == "drop"]
     paired = dropped["other"] >= 0
@@ -160,12 +161,12 @@ def cells_to_drop(findings: pd.DataFrame, policies: Card) -> set[int]:
 
 
 def raise_if_refused(findings: pd.DataFrame, policies: Card, dataset: str) -> None:
-    """Stop where a finding's policy says so.
+    """Stop if a finding has the policy `refuse`.
 
     Raises
     ------
     DataError
-        A finding has the policy `refuse`; the first of its cells are named.
+        There is such a finding; its first cells are named.
     """
     for finding, part in findings.groupby("finding"):
         if policies.get(str(finding)) == "refuse":
@@ -174,18 +175,18 @@ def raise_if_refused(findings: pd.DataFrame, policies: Card, dataset: str) -> No
                 f"label {row['label']}"
                 + (f", like cell {row['other']}" if row["other"] >= 0 else "")
                 + (f", label {row['other_label']}" if row["other"] >= 0 else "")
-                for row in part.head(SHOWN).to_dict("records")
+                for row in part.head(MAX_SHOWN).to_dict("records")
             ]
-            lines += [f"  ... and {len(part) - SHOWN} more"] * (len(part) > SHOWN)
+            lines += [f"  ... and {len(part) - MAX_SHOWN} more"] * (len(part) > MAX_SHOWN)
             raise DataError(
                 f"{dataset!r} has {len(part)} {MEANING[str(finding)]}:\n" + "\n".join(lines) + "\n"
-                f"{HINTS.get(str(finding), '')}Correct the annotations, or decide in the dataset's "
-                f"card: `audit: {{{finding}: drop}}` leaves them out of every split, `keep` uses "
-                "them."
+                f"{FINDING_HINTS.get(str(finding), '')}Correct the annotations, or decide in the "
+                f"dataset's card: `audit: {{{finding}: drop}}` leaves them out of every split, "
+                "`keep` uses them."
             )
 
 
-def summarise(
+def summarise_audit(
     cells: pd.DataFrame,
     findings: pd.DataFrame,
     policies: Card,
@@ -193,7 +194,7 @@ def summarise(
     *,
     slides_known: bool = True,
 ) -> str:
-    """Return the audit as one line."""
+    """Return the audit as one line of text."""
     kinds = findings["finding"].value_counts()
     near = findings[findings["finding"] == "near"]
     odd = int((near["label"] != near["other_label"]).sum())
@@ -208,17 +209,17 @@ def summarise(
     return (
         f"{dataset}: {len(cells):,} cells on {cells['image'].nunique():,} images, "
         f"{slides}; {', '.join(parts)}; {used:,} cells enter the splits."
-        + ENLARGES
+        + ENLARGED_WARNING
         * ("enlarged" in kinds)
     )
 
 
 def example_rows(cells: pd.DataFrame, findings: pd.DataFrame, columns: int) -> dict[str, Any]:
-    """Choose cells to look at: some of each domain and class, then some of each finding.
+    """Choose cells for the figure: some of each domain and class, then some of each finding.
 
     Returns
     -------
-    name of the row to ids, at most `columns` of them, the same at every call
+    title of the row to at most `columns` ids, the same at every call
     """
     rows = {
         f"{domain}, {label}": part["id"].sample(min(columns, len(part)), random_state=0).tolist()

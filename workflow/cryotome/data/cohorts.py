@@ -1,4 +1,4 @@
-"""Tables of patients and slides, as the field writes them, become one labelled cohort."""
+"""Cohorts of labelled patients and their slides, joined from the field's tables."""
 
 import json
 import re
@@ -11,22 +11,22 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, DataError
 from cryotome.core.qualified_names import qualify
-from cryotome.data.cohort_tables import _check_names, read_table
-from cryotome.data.file_names import label_of, same_spelling, slide_of
+from cryotome.data.cohort_tables import check_names, read_text_columns
+from cryotome.data.names import canonical_label, slide_name, to_nfc
 
-NOBODY = "no patient is known: not in the slide table, or not matched by `patient:`"
+UNKNOWN_PATIENT = "no patient is known: not in the slide table, or not matched by `patient:`"
 
 
 @dataclass(frozen=True)
 class Cohort:
-    """Who is classified, on which slides, and who is not.
+    """Patients to classify, their slides, and who is excluded.
 
     Attributes
     ----------
     patients : data frame PATIENT, TARGET
         Labelled patients with slides, sorted; TARGET is 1 for a positive label.
     slides : data frame FILENAME, PATIENT
-        Their slides without suffix, sorted by patient.
+        Their slides, named without suffix, sorted by patient.
     excluded : data frame PATIENT, FILENAME, reason
         Every other patient and slide.
     """
@@ -58,25 +58,25 @@ def read_labels(path: Path, card: Card) -> pd.DataFrame:
     Parameters
     ----------
     card
-        `labels` of the dataset's card: columns, the rows that count, positive and negative.
+        `labels` of the dataset's card: columns, rows to use, positive and negative labels.
 
     Returns
     -------
     data frame PATIENT, TARGET, label
         One row a patient, sorted. TARGET is 1.0, 0.0, or NaN where a patient has no label;
-        `label` is what the file says.
+        `label` is the text in the file.
 
     Raises
     ------
     DataError
-        A label that the card does not know, a patient with two, or no patient at all.
+        A label is not in the card, a patient has two labels or no name, or no row is left.
     """
-    column, target = same_spelling(card["patient"]), same_spelling(card["target"])
-    where = {same_spelling(name): values for name, values in card.get("where", {}).items()}
-    rows = read_table(path, [column, target, *where], sheet=card.get("sheet"))
+    column, target = to_nfc(card["patient"]), to_nfc(card["target"])
+    where = {to_nfc(name): values for name, values in card.get("where", {}).items()}
+    rows = read_text_columns(path, [column, target, *where], sheet=card.get("sheet"))
     for name, wanted in where.items():
-        values = [label_of(value) for value in wanted]
-        kept = rows[rows[name].map(label_of).isin(values)]
+        values = [canonical_label(value) for value in wanted]
+        kept = rows[rows[name].map(canonical_label).isin(values)]
         if kept.empty:
             raise DataError(
                 f"{path} has no row whose {name!r} is {' or '.join(map(repr, values))}; there is "
@@ -91,23 +91,23 @@ def read_labels(path: Path, card: Card) -> pd.DataFrame:
             f"{path}, line {nobody.index[0]} names no patient in column {column!r} ({len(nobody)} "
             "such lines). Complete or remove it."
         )
-    _check_names(table[["PATIENT"]], path)
+    check_names(table[["PATIENT"]], path)
     means = _targets(table["label"], card, path)
-    table["TARGET"] = table["label"].map(label_of).map(means).astype(float)
-    return _one_row_each(table, path)
+    table["TARGET"] = table["label"].map(canonical_label).map(means).astype(float)
+    return _one_row_per_patient(table, path)
 
 
 def _targets(labels: pd.Series, card: Card, path: Path) -> dict[str, float]:
-    """Return what each label means: 1, 0, or NaN for none."""
+    """Return the target of each label: 1, 0, or NaN for none."""
     known = {"": float("nan")}
     for key, target in (("ignore", known[""]), ("positive", 1.0), ("negative", 0.0)):
-        for value in map(label_of, card.get(key, [])):
+        for value in map(canonical_label, card.get(key, [])):
             if known.setdefault(value, target) is not target:
                 raise CardError(
                     f"`labels:` for {path} give one label two meanings, {value!r} as {key!r} and "
                     "as another. Correct the card."
                 )
-    odd = labels[~labels.map(label_of).isin(list(known))]
+    odd = labels[~labels.map(canonical_label).isin(list(known))]
     if len(odd):
         raise DataError(
             f"{path}, line {odd.index[0]} has the label {odd.iloc[0]!r} ({len(odd)} labels that "
@@ -118,8 +118,8 @@ def _targets(labels: pd.Series, card: Card, path: Path) -> dict[str, float]:
     return known
 
 
-def _one_row_each(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Keep one row a patient, a labelled one where there is any."""
+def _one_row_per_patient(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Keep one row per patient, a labelled one if there is one."""
     said = table.dropna(subset="TARGET")
     two = said.groupby("PATIENT")["TARGET"].nunique().gt(1)
     if two.any():
@@ -132,21 +132,21 @@ def _one_row_each(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return table.drop_duplicates("PATIENT").reset_index(drop=True)[["PATIENT", "TARGET", "label"]]
 
 
-def check_counts(labels: pd.DataFrame, expect: Card, path: Path) -> None:
-    """Stop a wrong reading of a table of labels.
+def check_patient_counts(labels: pd.DataFrame, expect: Card, path: Path) -> None:
+    """Check the numbers of labelled and positive patients against the card.
 
     Raises
     ------
     DataError
-        Labelled or positive patients are not as many as the card expects.
+        They differ.
     """
     found = {"labelled": int(labels["TARGET"].notna().sum()),
              "positive": int((labels["TARGET"] == 1).sum())}  # fmt: skip
     if found != expect:
         raise DataError(
             f"{path} has {found['labelled']} labelled patients, {found['positive']} of them "
-            f"positive, where its card expects {expect['labelled']} and {expect['positive']}. It "
-            "is another file, or `labels:` read it wrongly; else correct `expect:` in the card."
+            f"positive; its card expects {expect['labelled']} and {expect['positive']}. Check the "
+            "file and `labels:` of the card; if both are right, correct `expect:`."
         )
 
 
@@ -156,63 +156,64 @@ def read_slide_table(path: Path) -> pd.DataFrame:
     Raises
     ------
     DataError
-        A slide stands twice, has no name or one that cannot stand in the paths of results.
+        A slide is listed twice, has no name, or one that cannot be part of a result path.
     """
-    table = read_table(path, ["FILENAME", "PATIENT"])
-    names = table["FILENAME"].map(slide_of)
+    table = read_text_columns(path, ["FILENAME", "PATIENT"])
+    names = table["FILENAME"].map(slide_name)
     twice = table[names.duplicated() | (names == "")]
     if len(twice):
         raise DataError(
-            f"{path}, line {twice.index[0]}: the slide {twice['FILENAME'].iloc[0]!r} stands "
-            f"there a second time or has no name ({len(twice)} such lines). Remove the line."
+            f"{path}, line {twice.index[0]}: the slide {twice['FILENAME'].iloc[0]!r} is listed "
+            f"a second time or has no name ({len(twice)} such lines). Remove the line."
         )
-    _check_names(table.assign(FILENAME=names), path)
+    check_names(table.assign(FILENAME=names), path)
     return table
 
 
 def read_slides(
     slides: list[str], *, table: Path | None = None, pattern: str | None = None
 ) -> pd.DataFrame:
-    """Say of whom each slide is.
+    """Return the patient of each slide.
 
     Parameters
     ----------
     slides
-        Names of the slides at hand, with or without suffix.
+        Names of the slides on disk, with or without suffix.
     table
-        CSV or XLSX with the columns FILENAME, PATIENT; what it names counts as a slide, too.
+        CSV or XLSX with the columns FILENAME, PATIENT; its slides are returned even if not on
+        disk.
     pattern
-        Where there is no table: a regular expression whose first group is the patient.
+        Without a table: a regular expression whose first group is the patient.
 
     Returns
     -------
     data frame FILENAME, PATIENT
-        Without suffix; PATIENT is empty where nobody knows.
+        Without suffix; PATIENT is empty if unknown.
 
     Raises
     ------
     CardError
-        The pattern is no regular expression with a group.
+        The pattern is not a regular expression with a group.
     DataError
-        A slide stands twice in the table.
+        A slide is listed twice in the table.
     """
-    at_hand = [slide_of(name) for name in slides]
+    at_hand = [slide_name(name) for name in slides]
     if table is None:
         found = pd.DataFrame({"FILENAME": at_hand}, dtype=str)
-        found["PATIENT"] = [_matched(pattern or "", name) for name in at_hand]
+        found["PATIENT"] = [_patient_in_name(pattern or "", name) for name in at_hand]
     else:
         found = read_slide_table(table)
-        found["FILENAME"] = found["FILENAME"].map(slide_of)
+        found["FILENAME"] = found["FILENAME"].map(slide_name)
         known = set(found["FILENAME"])
         other = [name for name in at_hand if name not in known]
         found = pd.concat([found, pd.DataFrame({"FILENAME": other, "PATIENT": ""}, dtype=str)])
-    _check_names(found, None)
+    check_names(found, None)
     return found.sort_values(["PATIENT", "FILENAME"], ignore_index=True)
 
 
-def _matched(pattern: str, name: str) -> str:
+def _patient_in_name(pattern: str, name: str) -> str:
     try:
-        found = re.search(same_spelling(pattern), name)
+        found = re.search(to_nfc(pattern), name)
         return str(found[1] or "") if found else ""
     except (re.error, IndexError) as error:
         raise CardError(
@@ -222,19 +223,19 @@ def _matched(pattern: str, name: str) -> str:
 
 
 def join_cohort(labels: pd.DataFrame, slides: pd.DataFrame, name: str) -> Cohort:
-    """Keep labelled patients who have slides, and list all others with the reason.
+    """Keep labelled patients with slides, and list all others with the reason.
 
     Raises
     ------
     DataError
-        None is left of a class, as where names of patients differ between the tables.
+        A class has no patient left, for example because the tables name patients differently.
     """
     labelled = labels.dropna(subset="TARGET").set_index("PATIENT")["TARGET"].astype(int)
     of, patient = slides["PATIENT"], labels["PATIENT"]
     slides = slides.assign(
         reason=np.select(
             [of == "", ~of.isin(patient), ~of.isin(labelled.index)],
-            [NOBODY, "its patient is in no table of labels", "no label"],
+            [UNKNOWN_PATIENT, "its patient is in no table of labels", "no label"],
             "",
         )
     )
@@ -249,8 +250,8 @@ def join_cohort(labels: pd.DataFrame, slides: pd.DataFrame, name: str) -> Cohort
             f"Dataset {name!r}: of {len(labelled)} labelled patients, first "
             f"{next(iter(labelled.index), None)!r}, and {len(slides)} slides, first "
             f"{next(iter(slides['FILENAME']), None)!r} of patient "
-            f"{next(iter(slides['PATIENT']), None)!r}, no two with different labels meet. Bring "
-            "the slides, or correct how `slide_table:` or `patient:` name patients."
+            f"{next(iter(slides['PATIENT']), None)!r}, one label has no patient with slides. Add "
+            "slides, or correct how `slide_table:` or `patient:` name patients."
         )
     out = pd.concat([people, slides[["PATIENT", "FILENAME", "reason"]]])
     out = out[out["reason"] != ""].sort_values(["PATIENT", "FILENAME"], ignore_index=True)

@@ -1,4 +1,4 @@
-"""Which windows share pixels: exact, and fast enough for every cell of a slide."""
+"""Overlap of windows: pairs that share pixels, exact and fast enough for all cells of a slide."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ def load_windows(path: Path) -> pd.DataFrame:
 
 
 def pixel_boxes(windows: pd.DataFrame, *, stored: bool) -> np.ndarray:
-    """Return the pixels that windows touch.
+    """Return the boxes of whole pixels that windows touch.
 
     Parameters
     ----------
     windows
         Columns left, top, side, margin, level-0 px.
     stored
-        With the margin on every side, which training by shift sees; else what is seen.
+        Include the margin on every side, which shift augmentation sees; else the window alone.
 
     Returns
     -------
@@ -57,13 +57,13 @@ def sharing_pairs(
     one, other : (n, 4), (m, 4)
         As `pixel_boxes` gives them; boxes that are not finite share nothing.
     places
-        What system of coordinates each of `one` and of `other` lies in.
+        Image or slide whose coordinates each of `one` and of `other` has.
 
     Returns
     -------
     (pairs, 2) int, rows of `one` and of `other`, sorted
     """
-    from scipy.spatial import cKDTree  # readers of splits and windows import this module too
+    from scipy.spatial import cKDTree  # slow import; readers of splits do not need it
 
     rows = [np.flatnonzero(np.isfinite(boxes).all(axis=1)) for boxes in (one, other)]
     if not all(map(len, rows)):
@@ -73,7 +73,7 @@ def sharing_pairs(
     reach = float(sum(halves))
     names = [series.to_numpy()[row] for series, row in zip(places, rows, strict=True)]
     codes = np.split(pd.factorize(np.concatenate(names))[0], [len(names[0])])
-    # the place is a third axis, on which no two of them are near
+    # the place is a third axis, on which different places are far apart
     trees = [
         cKDTree(np.column_stack([(part[:, :2] + part[:, 2:]) / 2, code * (reach + 1) * 2]))
         for part, code in zip(boxes, codes, strict=True)

@@ -1,4 +1,4 @@
-"""The patch store: one patch per cell, cut once; written, gone on with, read."""
+"""Patch store with one patch per cell: write, resume and read it."""
 
 import hashlib
 import json
@@ -22,8 +22,9 @@ from cryotome.core.errors import DataError, StoreError
 from cryotome.core.files import sha256
 from cryotome.core.store import PATCHES, VERSION, open_hdf5, provenance, read_ids, read_rows
 from cryotome.data.cells import load_cells
-from cryotome.data.image_tags import check_resolution
-from cryotome.data.images import Opened, crash, find_image, microns_per_pixel, open_image
+from cryotome.data.image_files import find_image
+from cryotome.data.images import OpenImage, crash_error, microns_per_pixel, open_image
+from cryotome.data.pixel_size import check_resolution
 from cryotome.data.windows import cut_patch
 from cryotome.runtime import ledger
 from cryotome.runtime.child_process import Run, run_in_process, worker_processes
@@ -31,16 +32,16 @@ from cryotome.runtime.resume import ResumableStore, resumable_store
 from cryotome.runtime.worker_lock import STORE
 from cryotome.study.geometry import stored_side
 
-BATCH = 64  # patches held before they are written
+CELLS_PER_WRITE = 64  # patches held before they are written
 
 
-def scale_of(image: Opened, path: Path, card: Card) -> float:
+def patch_scale(image: OpenImage, path: Path, card: Card) -> float:
     """Return level-0 px per patch px for an image and a dataset's card.
 
     Raises
     ------
     CardError
-        µm/px are needed, and neither the image nor the card says.
+        µm/px are needed, and neither the image nor the card gives them.
     UnfitError
         The image's pixels are not square, or its µm/px contradict the card's.
     """
@@ -52,8 +53,8 @@ def scale_of(image: Opened, path: Path, card: Card) -> float:
     return float(resolution / microns_per_pixel(image, path, rule, overrides=overrides))
 
 
-def cell_centres(cells: pd.DataFrame, image: Opened, card: Card) -> list[tuple[float, float]]:
-    """Return where the cells of one image lie in it, level-0 px."""
+def cell_centres(cells: pd.DataFrame, image: OpenImage, card: Card) -> list[tuple[float, float]]:
+    """Return the centres of the cells of one image, level-0 px of that image."""
     if card["reader"] == "class_folders":  # the image is a crop around its one cell
         return [(image.size[0] / 2, image.size[1] / 2)] * len(cells)
     return list(zip(cells["x"], cells["y"], strict=True))
@@ -62,7 +63,7 @@ def cell_centres(cells: pd.DataFrame, image: Opened, card: Card) -> list[tuple[f
 def cut_image(cells: pd.DataFrame, path: Path, card: Card) -> Iterator[np.ndarray]:
     """Open the image of these cells once and yield their patches in order."""
     image = open_image(path)
-    scale = scale_of(image, path, card)
+    scale = patch_scale(image, path, card)
     for x, y in cell_centres(cells, image, card):
         yield cut_patch(
             image, x, y, side=card["patch"]["side"], scale=scale, border=card["patch"]["border"]
@@ -70,7 +71,7 @@ def cut_image(cells: pd.DataFrame, path: Path, card: Card) -> Iterator[np.ndarra
 
 
 def _stamp(path: Path) -> str:
-    """Name the version of an image file: size and time of change."""
+    """Identify the version of an image file: size and time of change."""
     about = path.stat()
     return f"{about.st_size}-{about.st_mtime_ns}"
 
@@ -81,7 +82,9 @@ def _cut_into(
     """Cut the cells of one image that the store does not hold yet."""
     path = find_image(folder, cells["image"].iloc[0])
     stamp = _stamp(path) if path.exists() else ""
-    parts = [cells[first : first + BATCH] for first in range(0, len(cells), BATCH)]
+    parts = [
+        cells[first : first + CELLS_PER_WRITE] for first in range(0, len(cells), CELLS_PER_WRITE)
+    ]
     waiting = [part for part in parts if not store.holds(part.index[0], len(part), stamp)]
     with bar.get_lock():
         bar.update(len(cells) - sum(map(len, waiting)))
@@ -93,9 +96,9 @@ def _cut_into(
             store.put(part.index[0], np.stack(list(islice(patches, len(part)))), stamp)
             with bar.get_lock():
                 bar.update(len(part))
-        next(patches, None)  # so that a process that gave them is free again
+        next(patches, None)  # release the worker process
     except ChildProcessError as error:
-        raise crash(path, error) from error
+        raise crash_error(path, error) from error
 
 
 def write_patches(
@@ -112,25 +115,24 @@ def write_patches(
     """Cut every cell of a dataset into one HDF5 file, in parallel over images.
 
     The file holds `patch` (n, stored, stored, 3) uint8, contiguous, and `id` (n,), and
-    carries its passport as attributes. It appears under its name only when complete; what
-    a kill leaves in `partial` is gone on with.
+    carries its provenance as attributes. It appears under its name only when complete; an
+    interrupted attempt is resumed from `partial`.
 
     Parameters
     ----------
     broken
         What to do with images that cannot be cut: `refuse`, or `drop`, which leaves their
-        patches black, names them in the passport, and counts on the audit to leave the
-        cells out.
+        patches black and lists them in the provenance, for the audit to exclude the cells.
 
     Raises
     ------
     DataError
-        Images are missing or broken, or their resolution is unknown and needed; each is
+        Images are missing or broken, or their resolution is needed and unknown; each is
         named, after all others have been cut.
     """
     cells = load_cells(cells_csv).sort_values("image", kind="stable", ignore_index=True)
     side = stored_side(card["patch"]["side"])
-    about = _passport(card, dataset, cells_csv)
+    about = _provenance(card, dataset, cells_csv)
     begun = resumable_store(
         partial,
         "patch",
@@ -153,7 +155,7 @@ def write_patches(
         grown.finish(store, about | content)
 
 
-def _passport(card: Card, dataset: str, cells_csv: Path) -> dict[str, Any]:
+def _provenance(card: Card, dataset: str, cells_csv: Path) -> dict[str, Any]:
     return {
         "format": PATCHES,
         "version": VERSION,
@@ -175,11 +177,11 @@ def _cut_all(
     dataset: str,
     threads: int,
 ) -> dict[str, str]:
-    """Cut image after image, and return those that gave nothing, with the reason.
+    """Cut image after image; return those that failed, with the reason.
 
-    Where an attempt before this one was killed, an image may have crashed it: they are read in
-    child processes, which costs a few seconds and names the image that crashes. Fewer at once,
-    for it may have been want of memory.
+    If an earlier attempt was killed, an image may have crashed it: images are then read in child
+    processes, which costs a few seconds and names the image. Half as many run at once, because
+    memory may have run out.
     """
     groups = {str(name): part for name, part in cells.groupby("image", sort=False)}
     bar = tqdm(total=len(cells), desc=f"cut {dataset}", unit="patch", mininterval=5)
@@ -208,7 +210,7 @@ def _broken_images(lost: dict[str, str], dataset: str) -> str:
     more = f"\n  ... and {len(lost) - 20} more" if len(lost) > 20 else ""
     return (
         f"{len(lost)} images of {dataset!r} gave no patches; all others are cut and kept:\n"
-        f"{reasons}{more}\nMend them and rerun, or leave their cells out with "
+        f"{reasons}{more}\nFix them and rerun, or leave their cells out with "
         "`audit: {broken: drop}` in the dataset's card."
     )
 
@@ -228,8 +230,8 @@ def read_patches(path: Path, *, cells: Path) -> tuple[np.ndarray, np.ndarray, di
     -------
     patches : (n, stored, stored, 3) uint8
     ids : (n,) int
-    passport
-        `seen` is the side that the network sees, px.
+    provenance
+        `seen` is the side of the network's window, px.
 
     Raises
     ------
@@ -243,7 +245,7 @@ def read_patches(path: Path, *, cells: Path) -> tuple[np.ndarray, np.ndarray, di
 
 
 def patch_view(path: Path, rows: dict[str, list[int]]) -> dict[str, np.ndarray]:
-    """Read what the network sees of some cells, given by id.
+    """Read the patches of some cells without margin, given by id.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Where the network looks for each cell: windows as they were cut, in px of their image."""
+"""Windows of all cells as they were cut, in level-0 px of their image or slide."""
 
 import json
 from pathlib import Path
@@ -8,34 +8,35 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.store import PATCHES, provenance
-from cryotome.data.images import find_image, open_image
-from cryotome.data.patches import cell_centres, scale_of
+from cryotome.data.image_files import find_image
+from cryotome.data.images import open_image
+from cryotome.data.patches import cell_centres, patch_scale
 from cryotome.data.windows import margin_of, moved_window
 
 COLUMNS = ["id", "left", "top", "side", "margin", "place"]
 
 
 def place_windows(cells: pd.DataFrame, store: Path, folder: Path, card: Card) -> pd.DataFrame:
-    """Say where the network looks for each cell: its patch as it was cut, level-0 px.
+    """Return the window that the network sees of each cell, level-0 px.
 
-    Crops of one slide lie in the slide's coordinates, so that what two of them share is
-    found; where a crop's position is not known (x = y = 0), it lies alone in its own.
+    Windows on crops of one slide have the slide's coordinates, so that overlaps between crops
+    are found; a crop of unknown position (x = y = 0) has its own coordinates.
 
     Parameters
     ----------
     cells
         The table of cells.
     store
-        The patch store cut from it, which names the images that could not be read.
+        The patch store cut from it, whose provenance lists the images that could not be read.
     folder
         Folder of the images.
 
     Returns
     -------
     data frame with columns id, left, top, side, margin, place
-        left, top, side: what is seen; margin: how far the stored patch reaches beyond it on
-        each side; place: the image or slide whose coordinates these are. Cells on broken
-        images, which enter no split, have a place and no numbers.
+        left, top, side: the window; margin: how far the stored patch reaches beyond it on each
+        side; place: the image or slide whose coordinates these are. Cells on broken images,
+        which enter no split, have a place and no numbers.
     """
     broken = json.loads(provenance(store, PATCHES)["broken"])
     parts = [
@@ -46,14 +47,14 @@ def place_windows(cells: pd.DataFrame, store: Path, folder: Path, card: Card) ->
 
 
 def _windows_of(cells: pd.DataFrame, path: Path | None, card: Card) -> pd.DataFrame:
-    """Place the windows of one image's cells; `path` is None where it cannot be read."""
+    """Return the windows of one image's cells; `path` is None if it cannot be read."""
     crops = card["reader"] == "class_folders"
     known = crops & (cells[["x", "y"]] != 0).any(axis=1)
     table = cells[["id"]].assign(place=cells["slide"].where(known, cells["image"]))
     if path is None:
         return table.reindex(columns=COLUMNS)
     image, side = open_image(path), card["patch"]["side"]
-    scale = scale_of(image, path, card)
+    scale = patch_scale(image, path, card)
     where = cell_centres(cells, image, card)
     how = {"side": side, "scale": scale, "border": card["patch"]["border"], "size": image.size}
     seen = [moved_window(x, y, **how) for x, y in where]

@@ -1,4 +1,4 @@
-"""Where the pixels of a slide's pyramid levels lie in level 0, and how to cut windows from them."""
+"""Pyramid levels of a slide: their place in level 0, and windows cut from them."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,15 +8,21 @@ import numpy as np
 from PIL import Image
 
 Pair = tuple[int, int]
-COMPARED = 256  # level-0 px of a side that is compared
-SPOTS = (0.4, 0.55, 0.7, 0.85, 0.97)  # of a level, where its place is compared with level 0
+COMPARED_SIDE = 256  # level-0 px, side of the squares compared
+SPOTS = (
+    0.4,
+    0.55,
+    0.7,
+    0.85,
+    0.97,
+)  # fractions of a level's width and height, corners of those squares
 
 
 def level_factors(size: Pair, level: Pair) -> list[tuple[float, float]]:
-    """Return how many level-0 px a px of a level may measure across and down.
+    """Return the possible sizes of a level's px in level-0 px, in x and y.
 
-    Most writers shrink by a whole number and cut or fill what is left over; others resize the
-    whole slide. Sizes alone do not tell them apart; where both fit, the first is the likelier.
+    Most writers shrink by a whole number and crop or pad the remainder; others resize the whole
+    slide. Sizes alone do not distinguish them; where both fit, the first is more likely.
 
     Parameters
     ----------
@@ -37,25 +43,25 @@ def level_factors(size: Pair, level: Pair) -> list[tuple[float, float]]:
 
 
 def _spots(level: Pair, side: int) -> list[Pair]:
-    """Return corners of windows in the middle and the far part of a level, px of it."""
+    """Return corners of squares in the middle and far part of a level, px of that level."""
     across, down = ([int(share * (n - side)) for share in SPOTS] for n in level)
     return [(x, y) for y in down for x in across if min(x, y) > 0]
 
 
 @dataclass(frozen=True)
-class Span:
+class AxisSpan:
     """One axis of a window: which px of a level to read, and which part of them it covers.
 
     Attributes
     ----------
     start
-        Where to begin, level-0 px as OpenSlide counts them.
+        First px to read, level-0 px as OpenSlide counts them.
     count
         Px of the level to read.
     part
-        Begin and end of the window in them; the end may lie beyond, where the level is cut.
+        Begin and end of the window in them; the end may lie beyond a cropped level.
     out
-        Px that the window is given.
+        Px of the window after cropping.
     """
 
     start: int
@@ -64,7 +70,7 @@ class Span:
     out: int
 
 
-def span(at: int, length: int, *, factor: float, downsample: float, level: int) -> Span:
+def place_span(at: int, length: int, *, factor: float, downsample: float, level: int) -> AxisSpan:
     """Place one axis of a window on a level.
 
     Parameters
@@ -72,22 +78,22 @@ def span(at: int, length: int, *, factor: float, downsample: float, level: int) 
     at, length
         Of the window, level-0 px.
     factor
-        Of `level_factors`, along this axis.
+        From `level_factors`, along this axis.
     downsample
-        What OpenSlide takes for it, the mean of both axes.
+        OpenSlide's value for it, the mean of both axes.
     level
         Length of the level, px.
     """
     first, last = at / factor, (at + length) / factor
     start = math.floor(min(math.floor(first), level - 1) * downsample)
-    begin = start / downsample  # in px of the level: where what is read begins
+    begin = start / downsample  # px of the level at which reading begins
     count = max(1, min(math.ceil(last - begin), math.floor(level - begin)))
     out = max(1, round(length / factor))
-    return Span(start, count, (first - begin, last - begin), out)
+    return AxisSpan(start, count, (first - begin, last - begin), out)
 
 
-def fit(pixels: np.ndarray, across: Span, down: Span) -> np.ndarray:
-    """Cut a window (h, w, 3) uint8 out of what was read for it; its edge is repeated beyond."""
+def crop_window(pixels: np.ndarray, across: AxisSpan, down: AxisSpan) -> np.ndarray:
+    """Crop a window (h, w, 3) uint8 from the pixels read for it; edges are repeated beyond."""
     (left, right), (top, bottom) = across.part, down.part
     beyond = [max(0, math.ceil(end) - n) for end, n in zip((bottom, right), pixels.shape[:2])]
     if any(beyond):
@@ -99,8 +105,8 @@ def fit(pixels: np.ndarray, across: Span, down: Span) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC, box=box))
 
 
-class Levels:
-    """The levels of a slide, from which windows of level 0 are read.
+class PyramidLevels:
+    """The pyramid levels of a slide, from which windows of level 0 are read.
 
     Parameters
     ----------
@@ -125,20 +131,20 @@ class Levels:
             Of the window, level-0 px.
         """
         across, down = (
-            span(at, length, factor=factor, downsample=self._downsamples[level], level=end)
+            place_span(at, length, factor=factor, downsample=self._downsamples[level], level=end)
             for at, length, factor, end in zip(
                 corner, size, self.factors(level), self._sizes[level], strict=True
             )
         )
         start, count = (across.start, down.start), (across.count, down.count)
-        return fit(self._region(start, level, count), across, down)
+        return crop_window(self._region(start, level, count), across, down)
 
     def factors(self, level: int) -> tuple[float, float]:
-        """Return how many level-0 px a px of a level measures, by its pixels where in doubt."""
+        """Return the size of a level's px in level-0 px, by comparing pixels if ambiguous."""
         if level not in self._known:
             size = self._sizes[level]
             ways = level_factors(self._sizes[0], size)
-            side = max(8, COMPARED // round(ways[0][0]))  # px of the level
+            side = max(8, COMPARED_SIDE // round(ways[0][0]))  # px of the level
             places = _spots(size, side) if len(ways) > 1 else []
             self._known[level] = min(
                 ways, key=lambda way: sum(self._misfit(level, at, side, way) for at in places)
@@ -146,7 +152,7 @@ class Levels:
         return self._known[level]
 
     def _misfit(self, level: int, at: Pair, side: int, factors: tuple[float, float]) -> float:
-        """Return how badly a window of a level fits level 0, if its px measure so much."""
+        """Return the squared error of a square of a level against level 0, for given factors."""
         times = self._downsamples[level]
         corner = (int(at[0] * times), int(at[1] * times))
         begin = [place / times * factor for place, factor in zip(corner, factors, strict=True)]

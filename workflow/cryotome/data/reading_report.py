@@ -1,4 +1,4 @@
-"""What a reader reports at its end: found, read, and passed over by reason."""
+"""Report of a reader: how many entries were found, read, and passed over by reason."""
 
 import sys
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ import pandas as pd
 def report_reading(
     source: Path | str, *, read: int, passed_over: Mapping[str, int], unit: str = "annotations"
 ) -> None:
-    """Print one line to the log: how many were found and read, how many passed over, and why.
+    """Print one line to the log: entries found, read, and passed over with the reasons.
 
     Parameters
     ----------
@@ -32,10 +32,10 @@ def report_reading(
     )
 
 
-def report_reasons(source: Path | str, reasons: pd.Series, unit: str = "annotations") -> None:
-    """Report a reading by the reason of each entry that was found, empty where it was read.
+def report_by_reason(source: Path | str, reasons: pd.Series, unit: str = "annotations") -> None:
+    """Report a reading, given why each entry was passed over; empty where it was read.
 
-    >>> report_reasons("a.csv", pd.Series(["", "", "of class 3"]))  # on the log
+    >>> report_by_reason("a.csv", pd.Series(["", "", "of class 3"]))  # on the log
     """
     passed = {str(reason): int(count) for reason, count in reasons.value_counts().items()}
     report_reading(source, read=passed.pop("", 0), passed_over=passed, unit=unit)

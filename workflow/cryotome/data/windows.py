@@ -1,24 +1,24 @@
-"""Which pixels belong to a cell: windows around a centre, their borders, their resolution."""
+"""Windows around a cell: their pixels, their resolution, and what lies beyond the image."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from cryotome.data.images import Opened
+from cryotome.data.images import OpenImage
 from cryotome.study.geometry import stored_side
 
 
 @dataclass(frozen=True)
 class Window:
-    """A square in level-0 px: left, top and side, none of them need be whole."""
+    """A square in level-0 px: left, top and side, which need not be whole numbers."""
 
     left: float
     top: float
     side: float
 
-    def leaves(self, size: tuple[int, int]) -> bool:
-        """Whether any of it lies outside an image of (width, height) px."""
+    def exceeds_image(self, size: tuple[int, int]) -> bool:
+        """Whether part of it lies outside an image of (width, height) px."""
         right, bottom = self.left + self.side, self.top + self.side
         return self.left < 0 or self.top < 0 or right > size[0] or bottom > size[1]
 
@@ -29,8 +29,8 @@ def network_window(x: float, y: float, side: int, scale: float) -> Window:
     Parameters
     ----------
     scale
-        Level-0 px per patch px. At 1 the corner is whole: floor(x - side / 2), as in
-        the public code of the authors of paper 001.
+        Level-0 px per patch px. At 1 the corner is a whole number: floor(x - side / 2), as in
+        the public code of Ganz et al. 2024.
     """
     reach = side * scale
     left, top = x - reach / 2, y - reach / 2
@@ -48,7 +48,7 @@ def _moved_inside(window: Window, size: tuple[int, int]) -> Window:
 def moved_window(
     x: float, y: float, *, side: int, scale: float, border: str, size: tuple[int, int]
 ) -> Window:
-    """Return the window that the network sees, moved inside the image where `border` says so.
+    """Return the window that the network sees, moved inside the image if `border` is `clamp`.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def moved_window(
     side, scale
         As `network_window`.
     border
-        `clamp` moves the window inside, all others leave it.
+        `clamp` moves the window inside the image; all others leave it where it is.
     size
         Width and height of the image, level-0 px.
     """
@@ -66,7 +66,7 @@ def moved_window(
 
 
 def margin_of(side: int, scale: float) -> float:
-    """Return how far the stored patch reaches beyond what the network sees, level-0 px.
+    """Return how far the stored patch reaches beyond the network's window, level-0 px.
 
     >>> margin_of(224, 1), margin_of(224, 0.5)
     (24, 12.0)
@@ -75,9 +75,9 @@ def margin_of(side: int, scale: float) -> float:
 
 
 def _padded(
-    image: Opened, box: tuple[int, int, int, int], border: str, shrink: float
+    image: OpenImage, box: tuple[int, int, int, int], border: str, shrink: float
 ) -> np.ndarray:
-    """Read a box (x0, y0, x1, y1) that may leave the image, its outside filled."""
+    """Read a box (x0, y0, x1, y1) that may reach beyond the image, and fill what lies outside."""
     width, height = image.size
     x0, y0, x1, y1 = box
     inside = (min(max(x0, 0), width - 1), min(max(y0, 0), height - 1))
@@ -95,7 +95,7 @@ def _padded(
 
 
 def _positions(start: int, stop: int, first: int, last: int, count: int) -> np.ndarray:
-    """Place the px of [start, stop) among `count` px that were read from [first, last)."""
+    """Return the px of [start, stop) as indices of the `count` px read from [first, last)."""
     level = (last - first) / count  # level-0 px per px read
     return np.floor(
         np.arange(max(round((stop - start) / level), 1)) + 0.5 + (start - first) / level
@@ -112,9 +112,9 @@ def _mirrored(index: np.ndarray, length: int) -> np.ndarray:
 
 
 def cut_patch(
-    image: Opened, x: float, y: float, *, side: int, scale: float, border: str
+    image: OpenImage, x: float, y: float, *, side: int, scale: float, border: str
 ) -> np.ndarray:
-    """Cut one patch, with a margin around what the network sees.
+    """Cut one patch, with a margin around the network's window.
 
     Parameters
     ----------
@@ -125,8 +125,8 @@ def cut_patch(
     scale
         Level-0 px per patch px, 1 for the native resolution.
     border
-        `black` fills whatever lies beyond the image, `reflect` mirrors it, `clamp` first moves
-        the seen window inside and mirrors what its margin still lacks, as `drop` does.
+        `black` fills what lies beyond the image, `reflect` mirrors the image, `clamp` first
+        moves the window inside and mirrors the rest of its margin, as `drop` does.
 
     Returns
     -------

@@ -19,7 +19,7 @@ from cryotome.core.store import (
     read_ids,
     read_rows,
 )
-from cryotome.data.file_names import slide_of
+from cryotome.data.names import slide_name
 from cryotome.data.slides.tile_store import read_tiles
 from cryotome.encoders.foreign_bags import may_be_ours, read_foreign
 
@@ -116,7 +116,7 @@ class BagFolders:
 
     def __init__(self, folders: Card, bags: list[Path], *, model: str, view: str) -> None:
         self.folders = folders
-        self.bags = {(path.parent, slide_of(slide_of(path.name))): path for path in bags}
+        self.bags = {(path.parent, slide_name(slide_name(path.name))): path for path in bags}
         self.model, self.view = model, view
         self.given: dict[str, Card] = {
             dataset: {"folder": about["folder"], "read": 0, "without_bag": [], "say": []}

@@ -26,9 +26,9 @@ from cryotome.core.store import (
     finalise_store,
     open_hdf5,
 )
-from cryotome.data.images import crash, open_image
+from cryotome.data.images import crash_error, open_image
 from cryotome.data.slides.tessellation import tile_pixels
-from cryotome.data.slides.tile_store import Tiles, read_tiles, source_fingerprint
+from cryotome.data.slides.tile_store import TileStore, read_tiles, source_fingerprint
 from cryotome.encoders.bag_store import BAGS, BLOCK, FROM_TILES
 from cryotome.encoders.embedders import Embedder, make_embedder
 from cryotome.encoders.embedding_store import NAMED, check_embedding
@@ -118,7 +118,7 @@ def _write_empty(bag: Path, about: dict[str, Any], dim: int) -> None:
 
 def _fill(
     bag: Path,
-    tiles: Tiles,
+    tiles: TileStore,
     slide: Path,
     embedder: Embedder,
     about: dict[str, Any],
@@ -154,7 +154,7 @@ def _fill(
                 grown.put(first, part)
                 bar.update(len(part))
         except ChildProcessError as error:
-            raise crash(slide, error) from error
+            raise crash_error(slide, error) from error
         ledger.report_throughput(tiles=len(rows), seconds=perf_counter() - start)
         with open_hdf5(partial / STORE, "r+") as file:
             file.require_dataset("coords", tiles.coords.shape, "i8")[:] = tiles.coords

@@ -1,1 +1,1 @@
-"""evaluation."""
+"""Evaluation of predictions: scores, statistics, leakage, comparison with published numbers."""

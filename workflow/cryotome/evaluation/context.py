@@ -1,15 +1,16 @@
-"""How much of the slide around a cell a model needs: AUROC against the crop, a line a model."""
+"""AUROC of each model against the size of the crop around the cell."""
 
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, StoreError
-from cryotome.data.images import find_image, microns_per_pixel, open_image
+from cryotome.data.image_files import find_image
+from cryotome.data.images import microns_per_pixel, open_image
 from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, difference_interval
+from cryotome.evaluation.statistics.paired_scores import Setting
 from cryotome.evaluation.statistics.rows import Rows
 from cryotome.study.schemes import Scheme
 
@@ -18,32 +19,32 @@ COLUMNS += ["scheme", "fraction", "where", "auroc", "low", "high", "n"]
 COLUMNS += ["gap", "gap_low", "gap_high", "note"]
 
 
-def resolution(cells: pd.DataFrame, folder: Path, card: Card) -> float:
-    """Return µm per patch px of a dataset: the median over its images, NaN where one does not say.
+def patch_resolution(cells: pd.DataFrame, folder: Path, card: Card) -> float:
+    """Return µm per patch px of a dataset: the median over its images, NaN where one is unknown.
 
     Parameters
     ----------
     cells
-        The table of cells, which names the images.
+        The table of cells, with the names of the images.
     folder
         Folder of the images.
     """
-    said = card["patch"]["resolution"]
-    if said != "native":
-        return float(said)
+    target = card["patch"]["resolution"]
+    if target != "native":
+        return float(target)
     found = []
     for name in cells["image"].unique():
         path = find_image(folder, str(name))
         try:
             how = {"overrides": card.get("mpp_overrides_file")}
             found.append(microns_per_pixel(open_image(path), path, card.get("mpp"), **how))
-        except CardError:  # neither image nor card says: the crop has px alone
+        except CardError:  # neither image nor card has it: the crop is known in px alone
             return float("nan")
     return float(np.median(found))
 
 
 def crop_extent(scheme: str, tested: str) -> str:
-    """Return where a block tests: `in`, `out` or `all` domains; nothing where another block does.
+    """Return which domains a setting tests: `in`, `out`, `all`; empty where another covers it.
 
     >>> crop_extent("from_*", "out"), crop_extent("except_*", "domains")
     ('out', 'out')
@@ -58,17 +59,19 @@ def crop_extent(scheme: str, tested: str) -> str:
     return "" if tested == "domains" else tested
 
 
-def context_table(blocks: dict, sweep: Card, um: dict[str, float], alpha: float) -> pd.DataFrame:
+def context_table(
+    settings: dict[Setting, Rows], sweep: Card, um: dict[str, float], alpha: float
+) -> pd.DataFrame:
     """Lay out the AUROC of every model under each crop and pooling, on the same cells.
 
     Parameters
     ----------
-    blocks
-        (dataset, scheme, fraction, tested) to `Rows`, of all crops.
+    settings
+        Rows of all crops.
     sweep
         The study's `sweep`.
     um
-        Dataset that crops are of to µm per patch px.
+        Base dataset of crops to µm per patch px.
     alpha
         The level at which slides are too few.
 
@@ -76,8 +79,8 @@ def context_table(blocks: dict, sweep: Card, um: dict[str, float], alpha: float)
     -------
     data frame with columns dataset, base_dataset, side, um, model, base_model, pooling, head,
     scheme, fraction, where, auroc, low, high, n, gap, gap_low, gap_high, note
-        side: of the crop, px; n: test cells; low, high: 95 %, slides as the unit; gap: less
-        the AUROC of the same model at the largest crop, slides paired.
+        side: of the crop, px; n: test cells; low, high: 95 %, slides as the unit; gap: the AUROC
+        minus that of the same model at the largest crop, slides paired.
 
     Raises
     ------
@@ -85,28 +88,34 @@ def context_table(blocks: dict, sweep: Card, um: dict[str, float], alpha: float)
         Two crops were not tested on the same cells.
     """
     lines = []
-    for (dataset, scheme, fraction, tested), rows in blocks.items():
+    for (dataset, scheme, fraction, tested), rows in settings.items():
         where, (base, side) = crop_extent(scheme, tested), sweep["crops"][dataset]
         if not where:
             continue
         largest = max((size, name) for name, (of, size) in sweep["crops"].items() if of == base)[1]
-        whole = blocks[largest, scheme, fraction, tested]
-        _check_cells(rows, whole, (dataset, largest, scheme))
-        n = len(np.unique(np.concatenate([part["id"].to_numpy() for part in rows.block.parts])))
-        for row, slides in rows.influences.items():
+        reference = settings[largest, scheme, fraction, tested]
+        _check_cells(rows, reference, (dataset, largest, scheme))
+        crop = (dataset, base, side, side * um[base])
+        for row in rows.influences:
             model, head = row.split(" + ")
-            place = (dataset, base, side, side * um[base], model, *sweep["models"][model], head)
-            span = auroc_interval(slides.auroc, slides.error, freedom=slides.freedom)
-            gap = slides.minus(whole.influences[row])
-            paired = difference_interval(gap.auroc, gap.error, freedom=gap.freedom)
-            measured = (slides.auroc, *span, n, gap.auroc, *paired, rows.note(row, alpha))
-            lines.append((*place, scheme, float(fraction), where, *measured))
+            names = (*crop, model, *sweep["models"][model], head, scheme, float(fraction), where)
+            lines.append((*names, *_measured(rows, reference, row), rows.note(row, alpha)))
     table = pd.DataFrame(lines, columns=COLUMNS)
     return table.sort_values(["base_dataset", "side"], kind="stable", ignore_index=True)
 
 
-def _check_cells(rows: Rows, whole: Rows, names: tuple[str, str, str]) -> None:
-    pairs = zip(rows.block.parts, whole.block.parts, strict=True)
+def _measured(rows: Rows, reference: Rows, row: str) -> tuple[float, ...]:
+    """Return auroc, low, high, n, gap, gap_low, gap_high of a row."""
+    slides = rows.influences[row]
+    n = len(np.unique(np.concatenate([part["id"].to_numpy() for part in rows.scores.parts])))
+    span = auroc_interval(slides.auroc, slides.error, freedom=slides.freedom)
+    gap = slides.minus(reference.influences[row])
+    paired = difference_interval(gap.auroc, gap.error, freedom=gap.freedom)
+    return (slides.auroc, *span, n, gap.auroc, *paired)
+
+
+def _check_cells(rows: Rows, reference: Rows, names: tuple[str, str, str]) -> None:
+    pairs = zip(rows.scores.parts, reference.scores.parts, strict=True)
     if not all(np.array_equal(one["id"], other["id"]) for one, other in pairs):
         raise StoreError(
             f"{names[0]} and {names[1]} were not tested on the same cells under {names[2]}. Delete "

@@ -1,4 +1,4 @@
-"""What a split lets through from training to test: slides, pixels, duplicates, near cells."""
+"""Leakage of a split from training to test: slides, pixels, duplicates, near cells."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ from cryotome.core.errors import StoreError
 from cryotome.core.metrics import auroc
 from cryotome.data.overlap import pixel_boxes, shared_area, sharing_pairs
 
-PSEUDO = 1.0  # cells of the overall prevalence that every slide is given beside its own
-HALF = 0.5  # share of the seen area
-OF_SLIDES = ["on_training_slide", "shared_slides", "slide_prevalence_auroc"]  # measures
+PSEUDO_CELLS = 1.0  # cells of the overall prevalence, added to those of every slide
+HALF = 0.5  # fraction of the area that the network sees
+SLIDE_MEASURES = ["on_training_slide", "shared_slides", "slide_prevalence_auroc"]
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the measures are computed from, one row a cell.
+class LeakageEvidence:
+    """Cells with their windows, duplicates and near pairs: the input of all measures.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Evidence:
     twins : series indexed by id
         Number of the group of equal patches that a cell belongs to.
     near : (n, 2) int
-        Ids of near pairs, both ways round.
+        Ids of near pairs, in both orders.
     """
 
     cells: pd.DataFrame
@@ -35,8 +35,10 @@ class Evidence:
     near: np.ndarray
 
 
-def gather_evidence(cells: pd.DataFrame, windows: pd.DataFrame, findings: pd.DataFrame) -> Evidence:
-    """Join the cells, their windows and what the audit found.
+def gather_evidence(
+    cells: pd.DataFrame, windows: pd.DataFrame, findings: pd.DataFrame
+) -> LeakageEvidence:
+    """Join the cells, their windows and the findings of the audit.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def gather_evidence(cells: pd.DataFrame, windows: pd.DataFrame, findings: pd.Dat
     ends = [row.reindex(pairs[equal, side]).to_numpy(dtype=int) for side in (0, 1)]
     links = coo_array((np.ones(len(ends[0])), tuple(ends)), shape=(len(row), len(row)))
     twins = pd.Series(connected_components(links, directed=False)[1], index=joined.index)
-    return Evidence(joined, twins, np.concatenate([close, close[:, ::-1]]))
+    return LeakageEvidence(joined, twins, np.concatenate([close, close[:, ::-1]]))
 
 
 def slide_scores(train: pd.DataFrame, slides: pd.Series) -> np.ndarray:
@@ -80,15 +82,15 @@ def slide_scores(train: pd.DataFrame, slides: pd.Series) -> np.ndarray:
     """
     overall = train["label"].mean()
     count = train.groupby("slide")["label"].agg(["sum", "count"]).reindex(slides).fillna(0)
-    shrunk = (count["sum"] + PSEUDO * overall) / (count["count"] + PSEUDO)
+    shrunk = (count["sum"] + PSEUDO_CELLS * overall) / (count["count"] + PSEUDO_CELLS)
     return shrunk.to_numpy(dtype=float)
 
 
 def _window_pairs(test: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
-    """List test cells whose seen window shares a pixel with a stored window of the others.
+    """List test cells whose network window shares a pixel with a stored window of the others.
 
-    Columns: test, the id; seen, the share of the seen area that is seen of both; centre,
-    whether the other's centre is seen; same, whether the labels agree.
+    Columns: test, the id; seen, the fraction of the network window that lies in that of the
+    other; centre, whether the other's centre lies in it; same, whether the labels agree.
     """
     seen = pixel_boxes(test, stored=False)
     stored, shown = (pixel_boxes(others, stored=stored) for stored in (True, False))
@@ -108,57 +110,70 @@ def _window_pairs(test: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
 
 
 def measure_leakage(
-    split: pd.DataFrame, evidence: Evidence, *, slides_known: bool = True
+    split: pd.DataFrame, evidence: LeakageEvidence, *, slides_known: bool = True
 ) -> pd.DataFrame:
-    """Measure what one fold lets through from training to test.
+    """Measure the leakage of one fold from training to test.
 
     Parameters
     ----------
     split
         Columns id, role.
+    slides_known
+        Whether the dataset names slides; without, the measures of slides are empty.
 
     Returns
     -------
     data frame with columns measure, cells, share
-        How many test cells, and their share of all test cells. Of `shared_slides`, cells is a
-        number of slides and share that of the slides tested; of `slide_prevalence_auroc`,
-        cells is all test cells and share the AUROC of `slide_scores` (empty with one class).
-        Where slides are not known, what is said of slides is empty.
+        The number of test cells, and their fraction of all test cells. Of `shared_slides`,
+        cells is a number of slides and share that of the slides tested; of
+        `slide_prevalence_auroc`, cells is all test cells and share the AUROC of
+        `slide_scores` (empty with one class).
 
     Raises
     ------
     StoreError
-        The split has a cell that the table of cells lacks.
+        A cell of the split is not in the table of cells.
     """
-    unknown = split[~split["id"].isin(evidence.cells.index)]
+    ids = _ids_by_role(split, evidence.cells)
+    train, test = (evidence.cells.loc[ids[role]] for role in ("train", "test"))
+    validation = evidence.cells.loc[ids.get("validation", np.empty(0, dtype=int))]
+    counts = {
+        "test_cells": len(test),
+        "on_training_slide": int(test["slide"].isin(train["slide"]).sum()),
+        **_shared_pixels(test, train, validation),
+        **_duplicate_or_near(ids, evidence),
+    }
+    rows = [(name, count, count / len(test)) for name, count in counts.items()]
+    tested, shared = set(test["slide"]), len(set(test["slide"]) & set(train["slide"]))
+    rows.insert(2, ("shared_slides", shared, shared / len(tested)))
+    alone = auroc(test["label"].to_numpy(), slide_scores(train, test["slide"]))
+    rows.append(("slide_prevalence_auroc", len(test), alone))
+    table = pd.DataFrame(rows, columns=["measure", "cells", "share"])
+    if not slides_known:
+        table = table.astype({"cells": "Int64"})
+        table.loc[table["measure"].isin(SLIDE_MEASURES), ["cells", "share"]] = pd.NA
+    return table
+
+
+def _ids_by_role(split: pd.DataFrame, cells: pd.DataFrame) -> dict[str, np.ndarray]:
+    unknown = split[~split["id"].isin(cells.index)]
     if len(unknown):
         raise StoreError(
             f"{len(unknown)} cells of the split are no cells of the dataset, first "
             f"{unknown['id'].iloc[0]}. It was drawn before the annotations changed; delete it and "
             "rerun."
         )
-    part = {role: split.loc[split["role"] == role, "id"].to_numpy() for role in set(split["role"])}
-    train, test = (evidence.cells.loc[part[role]] for role in ("train", "test"))
-    watch = evidence.cells.loc[part.get("validation", np.empty(0, dtype=int))]
-    tested, known = set(test["slide"]), set(train["slide"])
-    counts = {"test_cells": len(test), "on_training_slide": int(test["slide"].isin(known).sum())}
-    counts |= _shared_pixels(test, train, watch) | _equal_or_near(part, evidence)
-    rows = [(name, count, count / len(test)) for name, count in counts.items()]
-    rows.insert(2, ("shared_slides", len(tested & known), len(tested & known) / len(tested)))
-    alone = auroc(test["label"].to_numpy(), slide_scores(train, test["slide"]))
-    rows.append(("slide_prevalence_auroc", len(test), alone))
-    table = pd.DataFrame(rows, columns=["measure", "cells", "share"])
-    if not slides_known:
-        table = table.astype({"cells": "Int64"})
-        table.loc[table["measure"].isin(OF_SLIDES), ["cells", "share"]] = pd.NA
-    return table
+    roles = split.groupby("role")["id"]
+    return {str(role): ids.to_numpy() for role, ids in roles}
 
 
-def _shared_pixels(test: pd.DataFrame, train: pd.DataFrame, watch: pd.DataFrame) -> dict[str, int]:
-    pairs, watched = _window_pairs(test, train), _window_pairs(test, watch)
+def _shared_pixels(
+    test: pd.DataFrame, train: pd.DataFrame, validation: pd.DataFrame
+) -> dict[str, int]:
+    pairs, validated = _window_pairs(test, train), _window_pairs(test, validation)
     chosen = {
         "pixels_with_training": pairs,
-        "pixels_with_validation": watched,
+        "pixels_with_validation": validated,
         "seen_with_training": pairs[pairs["seen"] > 0],
         "half_seen_with_training": pairs[pairs["seen"] >= HALF],
         "centre_of_training": pairs[pairs["centre"]],
@@ -167,20 +182,20 @@ def _shared_pixels(test: pd.DataFrame, train: pd.DataFrame, watch: pd.DataFrame)
     return {name: part["test"].nunique() for name, part in chosen.items()}
 
 
-def _equal_or_near(part: dict[str, np.ndarray], evidence: Evidence) -> dict[str, int]:
+def _duplicate_or_near(ids: dict[str, np.ndarray], evidence: LeakageEvidence) -> dict[str, int]:
     twins, label = evidence.twins, evidence.cells["label"]
-    equal = twins[part["test"]].isin(twins[part["train"]])
+    equal = twins[ids["test"]].isin(twins[ids["train"]])
     one, other = evidence.near.T
-    across = np.isin(one, part["test"]) & np.isin(other, part["train"])
-    odd = across & (label.reindex(one).to_numpy() != label.reindex(other).to_numpy())
+    across = np.isin(one, ids["test"]) & np.isin(other, ids["train"])
+    other_label = across & (label.reindex(one).to_numpy() != label.reindex(other).to_numpy())
     return {
         "duplicate_of_training": int(equal.sum()),
         "near_training": len(set(one[across])),
-        "near_training_of_other_label": len(set(one[odd])),
+        "near_training_of_other_label": len(set(one[other_label])),
     }
 
 
-def summarise(tables: list[pd.DataFrame]) -> str:
-    """Return the mean shares over folds as one line."""
+def summary_line(tables: list[pd.DataFrame]) -> str:
+    """Return the mean fractions over folds as one line for the log."""
     shares = pd.concat(tables).groupby("measure", sort=False)["share"].mean().drop("test_cells")
     return ", ".join(f"{name} {value:.3f}" for name, value in shares.dropna().items())

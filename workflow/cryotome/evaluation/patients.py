@@ -1,4 +1,4 @@
-"""What predictions of patients are worth: per fold, over folds, and by the folds' mean score."""
+"""Metrics of predictions of patients: per fold, over folds, and of the folds' mean score."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 
 from cryotome.core.files import RunPath
-from cryotome.core.metrics import auroc, average_precision, recalls
+from cryotome.core.metrics import auroc, average_precision, recall_per_class
 from cryotome.core.qualified_names import split_qualified
 from cryotome.evaluation.scores import choose_threshold
 from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, influence
 from cryotome.learners.predictions import read_predictions
 
 Folds = dict[int, pd.DataFrame]  # fold to a table id, role, label, score
-# what stands in the column fold: the mean score of all folds' models; the mean AUROC over
-# folds; the mean over folds of the patients that validate
+# values of the column fold: the mean score of all folds' models; the mean AUROC over folds; the
+# mean AUROC over folds of the validation patients
 ENSEMBLE, ALL, VALIDATION = "mean", "all", "validation"
 COLUMNS = ["fraction", "fold", "train_domain", "test_domain", "n_positive", "n_negative"]
 COLUMNS += ["metric", "value", "sd", "low", "high"]
@@ -28,24 +28,23 @@ def read_folds(paths: list[Path]) -> Folds:
     Raises
     ------
     StoreError
-        A file is not what its notes say, or is none of predictions.
+        A file is not one of predictions, or differs from its provenance.
     """
     return {RunPath.of(path).fold: read_predictions(path, text_ids=True) for path in paths}
 
 
-def measure_patients(tested: pd.DataFrame, watched: pd.DataFrame) -> dict[str, float]:
+def measure_patients(test: pd.DataFrame, validation: pd.DataFrame) -> dict[str, float]:
     """Compute every metric of one set of patients.
 
     Parameters
     ----------
-    tested, watched
-        Columns label, score. The watched, validation patients choose the threshold from which
-        on a patient is called positive, the largest F1; fewer than 20 of them cannot, and it
-        is `metrics.THRESHOLD`.
+    test, validation
+        Columns label, score. Validation patients choose the lowest score that is called
+        positive, by the largest F1; with fewer than 20 it is `scores.THRESHOLD`.
     """
-    label, score = tested["label"].to_numpy(), tested["score"].to_numpy()
-    threshold = choose_threshold(watched["label"].to_numpy(), watched["score"].to_numpy())
-    specificity, sensitivity = recalls(label, (score >= threshold).astype(int))
+    label, score = test["label"].to_numpy(), test["score"].to_numpy()
+    threshold = choose_threshold(validation["label"].to_numpy(), validation["score"].to_numpy())
+    specificity, sensitivity = recall_per_class(label, (score >= threshold).astype(int))
     return {
         "auroc": auroc(label, score),
         "average_precision": average_precision(label, score),
@@ -58,7 +57,7 @@ def measure_patients(tested: pd.DataFrame, watched: pd.DataFrame) -> dict[str, f
 
 
 def with_role(table: pd.DataFrame, role: str, dataset: str | None = None) -> pd.DataFrame:
-    """Return the patients of a role, of one dataset alone where it is named."""
+    """Return the patients of a role; of one dataset alone where `dataset` names it."""
     rows = table[table["role"] == role]
     if dataset is None:
         return rows
@@ -66,11 +65,10 @@ def with_role(table: pd.DataFrame, role: str, dataset: str | None = None) -> pd.
 
 
 def mean_over_folds(folds: Folds, external: str | None = None) -> pd.DataFrame:
-    """Return the external patients with the mean score of all folds' models, and all validations.
+    """Return the external patients with their mean score over folds, and all validation patients.
 
-    `external` names one of several external cohorts.
-
-    A patient who validates in several folds stands there as often: they choose a threshold.
+    `external` names one of several external cohorts. A patient who is in the validation set of
+    several folds is listed once for each, to choose the threshold.
     """
     tables = list(folds.values())
     tested = pd.concat([with_role(table, "external", external) for table in tables])
@@ -87,7 +85,7 @@ def score_cohort(folds: Folds, *, cohort: str, external: list[str]) -> pd.DataFr
     value, sd, low, high
         `fold` is a number, `mean` for the mean score of all folds on an external cohort, `all`
         for the mean AUROC over folds (with its population SD), `validation` for that of the
-        patients that validate; low, high: the 95 % interval of an AUROC over patients.
+        validation patients; low, high: the 95 % interval of an AUROC over patients.
     """
     sets = [(str(fold), cohort, table, "test") for fold, table in folds.items()]
     for other in external:
@@ -98,14 +96,14 @@ def score_cohort(folds: Folds, *, cohort: str, external: list[str]) -> pd.DataFr
         tested = with_role(table, role, domain)
         counts = [int((tested["label"] == label).sum()) for label in (1, 0)]
         for metric, value in measure_patients(tested, with_role(table, "validation")).items():
-            reach = patient_interval([tested]) if metric == "auroc" else (np.nan, np.nan)
-            rows.append(("1.0", fold, cohort, domain, *counts, metric, value, np.nan, *reach))
+            span = patient_interval([tested]) if metric == "auroc" else (np.nan, np.nan)
+            rows.append(("1.0", fold, cohort, domain, *counts, metric, value, np.nan, *span))
     table = pd.DataFrame(rows, columns=COLUMNS)
     return pd.concat([table, _over_folds(folds, cohort, external)], ignore_index=True)
 
 
 def _over_folds(folds: Folds, cohort: str, external: list[str]) -> pd.DataFrame:
-    """Return the lines of means over folds, as `score_cohort`."""
+    """Return the lines of means over folds, with the columns of `score_cohort`."""
     sets = [(ALL, cohort, "test"), *((ALL, other, "external") for other in external)]
     sets += [(VALIDATION, cohort, "validation")]
     summary = pd.DataFrame(
@@ -126,11 +124,11 @@ def _over_folds(folds: Folds, cohort: str, external: list[str]) -> pd.DataFrame:
 def patient_interval(tables: list[pd.DataFrame], level: float = 0.95) -> tuple[float, float]:
     """Return the interval of a mean AUROC over patients, the models taken as trained.
 
-    What each patient adds to the AUROC of each table is summed over tables before it is
-    squared (`statistics.influence`, every patient a cluster), so that a patient scored by five
-    models counts once, and patients of different folds count as themselves. Where every
-    positive outscores every negative nothing moves, and the interval is Newcombe's
-    (`newcombe_interval`) on the largest table's patients, or on all where none is shared.
+    Each patient's contributions to the AUROC of all tables are summed before they are squared
+    (`clustered_auroc.influence`, every patient a cluster), so that a patient scored by five
+    models counts once, and patients of different folds count separately. Where every positive
+    outscores every negative all contributions are zero, and the interval is Newcombe's
+    (`newcombe_interval`), of the largest table's patients, or of all where none is shared.
 
     Parameters
     ----------
@@ -146,27 +144,27 @@ def patient_interval(tables: list[pd.DataFrame], level: float = 0.95) -> tuple[f
     if not known:
         return float("nan"), float("nan")
     people = {name: place for place, name in enumerate(pd.concat(known)["id"].unique())}
-    moved = influence(
+    found = influence(
         [table["id"].map(people).to_numpy() for table in known],
         [table["label"].to_numpy() for table in known],
         [table["score"].to_numpy() for table in known],
         len(people),
     )
-    if 0 < moved.auroc < 1:
-        return auroc_interval(moved.auroc, moved.error, freedom=moved.freedom, level=level)
+    if 0 < found.auroc < 1:
+        return auroc_interval(found.auroc, found.error, freedom=found.freedom, level=level)
     shared = len(people) < sum(map(len, known))
     sizes = [((t["label"] == 1).sum(), (t["label"] == 0).sum()) for t in known]
-    return newcombe_interval(moved.auroc, [max(sizes)] if shared else sizes, level=level)
+    return newcombe_interval(found.auroc, [max(sizes)] if shared else sizes, level=level)
 
 
 def newcombe_interval(
     value: float, sizes: list[tuple[int, int]], level: float = 0.95
 ) -> tuple[float, float]:
-    """Return the interval of a mean AUROC by Newcombe's method 5, which an AUROC of 1 has, too.
+    """Return the interval of a mean AUROC by Newcombe's method 5, defined at an AUROC of 1 too.
 
-    Newcombe 2006, Statistics in Medicine 25, 559-573: the AUROCs whose distance to the one
-    found is at most z times the standard error that they themselves would have, with the
-    variance of Hanley and McNeil where (m + n) / 2 stands for both m and n.
+    Newcombe 2006, Statistics in Medicine 25, 559-573: all AUROCs whose distance to the one
+    found is at most z times their own standard error, with the variance of Hanley and McNeil
+    where (m + n) / 2 replaces both m and n.
 
     Parameters
     ----------
@@ -194,7 +192,7 @@ def newcombe_interval(
 def _summary(tables: list[pd.DataFrame]) -> dict[str, float]:
     """Return the mean AUROC over folds, its population SD, its interval, and the patients.
 
-    The SD is divided by the number of folds, as HistoBistro's utils.py; NaN of one fold.
+    The SD divides by the number of folds, as in HistoBistro's utils.py; NaN with one fold.
     """
     values = [auroc(table["label"].to_numpy(), table["score"].to_numpy()) for table in tables]
     people = pd.concat(tables).drop_duplicates("id")["label"]
@@ -202,7 +200,8 @@ def _summary(tables: list[pd.DataFrame]) -> dict[str, float]:
     return {
         "mean": float(np.mean(values)),
         "sd": float(np.std(values)) if len(values) > 1 else float("nan"),
-        **{"low": low, "high": high},
+        "low": low,
+        "high": high,
         "n_positive": int((people == 1).sum()),
         "n_negative": int((people == 0).sum()),
     }

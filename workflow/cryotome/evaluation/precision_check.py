@@ -1,5 +1,6 @@
-"""How far the embeddings of a store in lower precision are from those in fp32."""
+"""Distance of the embeddings in lower precision from those in fp32, and its limits."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from cryotome.encoders.embedding_store import read_embeddings
 from cryotome.learners.probes.linear import fit_linear
 
 FULL = "fp32"
-PIECE = 64  # patches read at once
+BATCH = 64  # patches read at once
+SEED = 0  # of the sample
 PENALTY = 0.01  # C = M K / 100, as the head `ridge`
 
 
@@ -34,9 +36,9 @@ def cosine_similarities(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def cross_auroc(x: np.ndarray, y: np.ndarray) -> float:
-    """Return the AUROC of a ridge probe fitted on every second cell and tested on the others.
+    """Return the AUROC of a ridge probe fitted on half of the cells and tested on the others.
 
-    Every second of either class, both ways, averaged; NaN where a half has one class only.
+    Halves alternate within each class; the mean of both ways. NaN where a half has one class.
     """
     halves, values = np.empty(len(y), int), []
     for label in (0, 1):
@@ -60,16 +62,16 @@ def measure_precision_loss(
     full, lower : (n, dim) float32
     labels : (n,) of 0 and 1
     limits
-        `min_cosine`: the least that is allowed; `auroc`: the largest difference that is.
+        `cosine`: smallest allowed; `auroc`: largest allowed difference.
 
     Returns
     -------
     data frame with columns measure, value, limit
-        limit is empty where there is none. `centred_cosine_mean` is over embeddings less
-        their mean in fp32, which networks whose embeddings share a large part need.
+        limit is empty where there is none. `centred_cosine_mean` is of embeddings minus their
+        mean in fp32: a large common part would hide differences.
     """
     cosine, mean = cosine_similarities(full, lower), full.mean(axis=0)
-    centred = cosine_similarities(full - mean, lower - mean)  # without what all patches share
+    centred = cosine_similarities(full - mean, lower - mean)  # without the common part
     both = [cross_auroc(x, labels) for x in (full, lower)]
     return pd.DataFrame(
         [
@@ -85,28 +87,28 @@ def measure_precision_loss(
     )
 
 
-def check_parity(
-    store: Path,
-    patch_store: Path,
-    cells: Path,
-    card: Card,
-    *,
-    model: str,
-    view: str,
-    limits: Card,
-    seed: int = 0,
-    **how: Any,
+@dataclass(frozen=True)
+class StoreFiles:
+    """A store of embeddings, the store of patches it was made from, and their table of cells."""
+
+    embeddings: Path
+    patches: Path
+    cells: Path
+
+
+def check_precision(
+    files: StoreFiles, card: Card, *, model: str, view: str, limits: Card, **how: Any
 ) -> pd.DataFrame:
     """Embed a sample of a store's patches again in fp32 and compare.
 
-    The sample has as many cells of either class as there are, up to half of it each.
+    Up to half of the sample is of either class.
 
     Parameters
     ----------
     limits
         `patches`: size of the sample; `min_cosine` and `auroc` as in `measure_precision_loss`.
     how
-        As `make_embedder` takes it.
+        Further arguments of `make_embedder`.
 
     Returns
     -------
@@ -115,35 +117,37 @@ def check_parity(
     Raises
     ------
     StoreError
-        A limit is exceeded, or the stores are not what is asked for.
+        A limit is exceeded, or the stores are not of this model, view and cells.
     """
-    lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=sha256(cells))
-    labels = read_csv(cells).set_index("id")["label"].reindex(ids).to_numpy()
-    rows = _sample(labels, limits["patches"], seed)
-    seen = provenance(patch_store, PATCHES)["seen"]
-    policy = view.split("-")[0]
-    embedder = make_embedder(card, model, side=seen, view=f"{policy}-{FULL}", cells=[cells], **how)
-    if not np.array_equal(read_ids(patch_store), ids):
-        raise StoreError(f"{store} and {patch_store} differ in their cells. Delete {store}.")
-    pieces = [rows[i : i + PIECE] for i in range(0, len(rows), PIECE)]
-    bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {PIECE} patches", mininterval=5)
-    full = np.concatenate([embedder.embed(read_rows(patch_store, "patch", piece)) for piece in bar])
+    store, digest = files.embeddings, sha256(files.cells)
+    lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=digest)
+    labels = read_csv(files.cells).set_index("id")["label"].reindex(ids).to_numpy()
+    rows = _sample(labels, limits["patches"])
+    side = provenance(files.patches, PATCHES)["seen"]
+    fp32 = f"{view.split('-')[0]}-{FULL}"
+    embedder = make_embedder(card, model, side=side, view=fp32, cells=[files.cells], **how)
+    if not np.array_equal(read_ids(files.patches), ids):
+        raise StoreError(f"{store} and {files.patches} differ in their cells. Delete {store}.")
+    pieces = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]
+    bar = tqdm(pieces, desc=f"{model} in {FULL}", unit=f"x {BATCH} patches", mininterval=5)
+    patches = (read_rows(files.patches, "patch", piece) for piece in bar)
+    full = np.concatenate([embedder.embed(one) for one in patches])
     report = measure_precision_loss(full, lower[rows], labels[rows], limits)
-    _judge(report, store, view)
+    _check_limits(report, store, view)
     return report
 
 
-def _sample(labels: np.ndarray, size: int, seed: int) -> np.ndarray:
-    """Draw rows, sorted, half of them of either class where there are enough."""
-    rng = np.random.default_rng(seed)
+def _sample(labels: np.ndarray, size: int) -> np.ndarray:
+    """Draw rows, sorted, up to `size // 2` of either class."""
+    rng = np.random.default_rng(SEED)
     by_class = [rng.permutation(np.flatnonzero(labels == label)) for label in (0, 1)]
     return np.sort(np.concatenate([rows[: size // 2] for rows in by_class]))
 
 
-def _judge(report: pd.DataFrame, store: Path, view: str) -> None:
+def _check_limits(report: pd.DataFrame, store: Path, view: str) -> None:
     value, limit = (report.set_index("measure")[name] for name in ("value", "limit"))
-    far = value["cosine_least"] < limit["cosine_least"]
-    if far or value["auroc_difference"] > limit["auroc_difference"]:
+    too_far = value["cosine_least"] < limit["cosine_least"]
+    if too_far or value["auroc_difference"] > limit["auroc_difference"]:
         figures = ", ".join(f"{name} {value[name]:.6g}" for name in value.index)
         raise StoreError(
             f"{store} is too far from {FULL} ({figures}; allowed: cosine {limit['cosine_least']}, "

@@ -1,4 +1,4 @@
-"""Numbers that papers print, and whether a study agrees with them (decision 021)."""
+"""Published numbers beside those of a study, each with a verdict (decision 021)."""
 
 import re
 from decimal import Decimal
@@ -9,23 +9,23 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 
-# what a study measures of a published number; counts depend on no cells, splits or weights
+# counts depend on no cells, splits or weights
 COUNTS = ["parameters", "features"]
 QUANTITIES = ["auroc", "auroc_in", "auroc_out", "balanced_accuracy", "weighted_f1", *COUNTS]
 KEYS = ["dataset", "scheme", "model", "head", "quantity", "fraction"]
 COLUMNS = ["study", "table", "dataset", "model", "head", "quantity", "fraction", "published"]
 COLUMNS += ["published_sd", "measured", "low", "high", "verdict", "why", "source"]
 SCALES = {"": 0, "%": -2, "K": 3, "M": 6, "B": 9}  # powers of ten
-# columns of the wide files: what they hold, and the name of their SD
+# column of a wide file to its quantity and the column of its SD
 WIDE = {"in_mean": ("auroc_in", "in_sd"), "out_mean": ("auroc_out", "out_sd")}
 WIDE |= {"mean": ("auroc", "sd"), "size": ("parameters", "")}
 
 
 class PublishedValue(NamedTuple):
-    """A number as papers print it: 93.8% has the value 0.938, half 0.0005 and one decimal."""
+    """A number as printed: 93.8% has the value 0.938, half 0.0005 and one decimal."""
 
     value: Decimal
-    half: Decimal  # of the unit of its last printed digit
+    half: Decimal  # half a unit of the last printed digit
     decimals: int
     suffix: str
 
@@ -52,24 +52,24 @@ def parse_printed(text: str) -> PublishedValue:
 def agreement(
     published: str, measured: float, *, low: float, high: float, against: list[str]
 ) -> tuple[str, str]:
-    """Judge one measured number.
+    """Compare one measured number with its published one.
 
     Parameters
     ----------
     published
-        As printed: its last digit says how exact it is.
+        As printed; its last digit gives its precision.
     measured
         NaN where there is none.
     low, high
         The slide-clustered 95 % interval; of a count, the count itself.
     against
-        Why the two numbers must not be compared; empty where they may be.
+        Why the two numbers are not comparable; empty where they are.
 
     Returns
     -------
     verdict
-        `not comparable`, `not measured`, `agrees` (the published number, which may be half
-        its last digit more or less, meets the interval) or `differs`.
+        `not comparable`, `not measured`, `agrees` (the published number, plus or minus
+        half its last digit, meets the interval) or `differs`.
     why
         The reasons, or the signed difference, measured minus published.
     """
@@ -82,9 +82,9 @@ def agreement(
     value, half, decimals, suffix = parse_printed(published)
     if Decimal(str(low)) <= value + half and value - half <= Decimal(str(high)):
         return "agrees", "equal as printed" if low == high else "within the 95 % interval"
-    gap = (Decimal(str(measured)) - value).scaleb(-SCALES[suffix])
-    said = f"{gap:+.{decimals + 1}f}".rstrip("0").rstrip(".")
-    return "differs", f"measured minus published: {said}{suffix}"
+    difference = (Decimal(str(measured)) - value).scaleb(-SCALES[suffix])
+    text = f"{difference:+.{decimals + 1}f}".rstrip("0").rstrip(".")
+    return "differs", f"measured minus published: {text}{suffix}"
 
 
 def read_published(files: list[Path]) -> pd.DataFrame:
@@ -93,14 +93,14 @@ def read_published(files: list[Path]) -> pd.DataFrame:
     Parameters
     ----------
     files
-        Those of `config/published/`; `protocols.csv`, which says how the numbers of each table
-        were made, must be among them.
+        Those of `config/published/`, among them `protocols.csv`: how the numbers of each table
+        were made.
 
     Returns
     -------
     data frame with columns table, dataset, scheme, model, head, quantity, fraction, value, sd,
     status, note, policy, precision, folds, source
-        All text as printed, empty where nothing is said; `table` is the name of the file.
+        All text as printed, empty where unknown; `table` is the name of the file.
     """
     tables = {path.stem: pd.read_csv(path, dtype=str, keep_default_na=False) for path in files}
     protocols = tables.pop("protocols").drop(columns="source")
@@ -146,8 +146,8 @@ def read_measured(intervals: pd.DataFrame, encoders: pd.DataFrame) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)[[*KEYS, "value", "low", "high"]]
 
 
-def _against(number: dict[Any, Any], about: Card) -> list[str]:
-    """Say why a published number and this study's must not be compared."""
+def _obstacles(number: dict[Any, Any], about: Card) -> list[str]:
+    """Return why a published number and this study's are not comparable."""
     why = ["the published number is second-hand"] if number["status"] == "second-hand" else []
     if number["quantity"] in COUNTS:
         return why
@@ -163,9 +163,9 @@ def _against(number: dict[Any, Any], about: Card) -> list[str]:
     if precision:  # heads that read patches have none
         here = {"policy": policy, "precision": precision}
         why += [
-            f"the {name} is {said} here, {number[name]} there"
-            for name, said in here.items()
-            if number[name] not in ("", said)
+            f"the {name} is {value} here, {number[name]} there"
+            for name, value in here.items()
+            if number[name] not in ("", value)
         ]
     if scheme not in about["schemes"]:
         why.append(f"the scheme {scheme} is not run here")
@@ -176,10 +176,20 @@ def _against(number: dict[Any, Any], about: Card) -> list[str]:
     return why
 
 
+def _by_published_names(about: Card) -> Card:
+    """Return `about` with the models of `rows` and `random` under their published names."""
+    names = about.get("printed_as", {})
+    rows = [(names.get(model, model), *rest) for model, *rest in about["rows"]]
+    return about | {"rows": rows, "random": [names.get(model, model) for model in about["random"]]}
+
+
 def compare_with_published(
     published: pd.DataFrame, measured: pd.DataFrame, about: Card
 ) -> pd.DataFrame:
     """Put a verdict beside every published number of a study's datasets and models.
+
+    What is finetuned here is compared with the numbers of the authors' own weights, where those
+    are no row of the study themselves.
 
     Parameters
     ----------
@@ -190,7 +200,8 @@ def compare_with_published(
         `read_measured`.
     about
         `Study.comparability`: study, datasets, synthetic (of them), random (models with random
-        weights), rows (model, head, view), schemes, fractions, folds.
+        weights), rows (model, head, view), schemes, fractions, folds; and `printed_as` where
+        there are any: model to the name that the published numbers have.
 
     Returns
     -------
@@ -203,24 +214,28 @@ def compare_with_published(
     pandas.errors.MergeError
         A number was measured twice.
     """
-    models = {model for model, _, _ in about["rows"]}
+    names, about = about.get("printed_as", {}), _by_published_names(about)
+    models = {model for model, *_ in about["rows"]}
     mine = published["model"].isin(models) & published["quantity"].isin(QUANTITIES)
     mine &= published["dataset"].isin([*about["datasets"], ""])
     numbers = published[mine].rename(columns={"value": "published", "sd": "published_sd"})
     for name in ("fraction", "published_sd"):
         numbers[name] = pd.to_numeric(numbers[name])
     values = measured[[*KEYS, "value", "low", "high"]].rename(columns={"value": "measured"})
+    values = values.assign(model=values["model"].replace(names))
     numbers = numbers.merge(values, on=KEYS, how="left", validate="many_to_one")
-    lines = []
-    for number in numbers.to_dict("records"):
-        said, why = agreement(
-            number["published"],
-            number["measured"],
-            low=number["low"],
-            high=number["high"],
-            against=_against(number, about),
-        )
-        if said == "differs" and number["note"]:
-            why += f"; {number['note']}"
-        lines.append(number | {"study": about["study"], "verdict": said, "why": why})
-    return pd.DataFrame(lines, columns=COLUMNS)
+    lines = [_compared(number, about) for number in numbers.to_dict("records")]
+    table = pd.DataFrame(lines, columns=COLUMNS)
+    back = {printed: model for model, printed in names.items()}
+    return table.assign(model=table["model"].replace(back))
+
+
+def _compared(number: dict[Any, Any], about: Card) -> Card:
+    """Return the line of one published number, with study, verdict and why."""
+    ends = {"low": number["low"], "high": number["high"]}
+    verdict, why = agreement(
+        number["published"], number["measured"], **ends, against=_obstacles(number, about)
+    )
+    if verdict == "differs" and number["note"]:
+        why += f"; {number['note']}"
+    return number | {"study": about["study"], "verdict": verdict, "why": why}

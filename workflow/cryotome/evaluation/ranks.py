@@ -1,4 +1,4 @@
-"""The order of rows: under each probe, and over domains."""
+"""Ranks of models under each head, and of rows over training domains."""
 
 import json
 from pathlib import Path
@@ -10,45 +10,49 @@ from scipy import stats
 from cryotome.core.cards import Card
 from cryotome.core.files import RunPath
 
-BLOCKS = 5  # fewer give no critical difference
-NOTED = ["feature_sd", "effective_c", "zero"]  # of a linear fit, in the metadata of predictions
+MIN_BLOCKS = 5  # training domains; fewer give no critical difference
+FIT_NOTES = [
+    "feature_sd",
+    "effective_c",
+    "zero",
+]  # of a linear fit, in its provenance
 
 
-def read_notes(predictions: list[Path]) -> pd.DataFrame:
-    """Read what the fits noted of themselves, beside each file of predictions.
+def read_fit_notes(predictions: list[Path]) -> pd.DataFrame:
+    """Read the notes of the linear fits from the provenance of each file of predictions.
 
     Returns
     -------
     data frame with columns dataset, model, head, feature_sd (root mean square of the
     per-dimension SD of the training embeddings as the head saw them), effective_c
     (scikit-learn's C of the ridge that has the same optimum; of `ridge_cv` on its
-    standardised features, which no other head's compares with), zero (share of folds whose
-    optimum is W = 0), medians and means over folds; empty where a head notes none
+    standardised features, comparable with no other head), zero (fraction of folds whose
+    optimum is W = 0), medians and means over folds; empty where a head has no such note
     """
     lines = []
     for path in predictions:
-        said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        notes = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         run = RunPath.of(path)
         lines.append(
-            (run.dataset, run.model, run.head, *(said.get(name, np.nan) for name in NOTED))
+            (run.dataset, run.model, run.head, *(notes.get(name, np.nan) for name in FIT_NOTES))
         )
-    table = pd.DataFrame(lines, columns=["dataset", "model", "head", *NOTED])
-    table = table.astype(dict.fromkeys(NOTED, float))
+    table = pd.DataFrame(lines, columns=["dataset", "model", "head", *FIT_NOTES])
+    table = table.astype(dict.fromkeys(FIT_NOTES, float))
     how = {"feature_sd": "median", "effective_c": "median", "zero": "mean"}
     return table.groupby(["dataset", "model", "head"]).agg(how).reset_index()
 
 
 def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.DataFrame:
-    """Rank the models of Table 2 under each head that reads their embeddings.
+    """Rank the models of Table 2 under each head that takes their embeddings.
 
     Parameters
     ----------
     table2
         The study's Table 2.
     notes
-        From `read_notes`.
+        From `read_fit_notes`.
     about
-        `probed`: (model, head) of the rows whose model several heads read.
+        `probed`: (model, head) of the rows whose embeddings several heads take.
 
     Returns
     -------
@@ -77,7 +81,7 @@ def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.Da
     return table
 
 
-def ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
+def mean_ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     """Rank the rows in every training domain, in domain and out of domain.
 
     Parameters
@@ -90,7 +94,8 @@ def ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     Returns
     -------
     data frame with columns tested, row, blocks, mean_rank (1 is best), friedman_p, note
-        A block is a training domain of a dataset. Descriptive: blocks share slides.
+        A block of Friedman's test is a training domain of a dataset. Descriptive: blocks share
+        slides.
     """
     crossed = intervals[intervals["scheme"].str.fullmatch(r"from_[a-z0-9_]+")]
     lines = []
@@ -98,22 +103,22 @@ def ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
         wide = part.pivot_table(index=["dataset", "scheme"], columns="row", values="auroc")
         wide = wide[[row for row in order if row in wide]].dropna()
         means = wide.rank(axis=1, ascending=False).mean()
-        enough = len(wide) >= BLOCKS and wide.shape[1] > 2
+        enough = len(wide) >= MIN_BLOCKS and wide.shape[1] > 2
         p = stats.friedmanchisquare(*wide.to_numpy().T).pvalue if enough else np.nan
-        note = "" if enough else too_few(len(wide), wide.shape[1])
+        note = "" if enough else too_few_note(len(wide), wide.shape[1])
         lines += [(tested, row, len(wide), mean, p, note) for row, mean in means.items()]
     return pd.DataFrame(
         lines, columns=["tested", "row", "blocks", "mean_rank", "friedman_p", "note"]
     )
 
 
-def too_few(blocks: int, rows: int) -> str:
-    """Say why no critical difference is drawn."""
-    return f"{blocks} training domains, {rows} rows: a critical difference needs {BLOCKS} and 3"
+def too_few_note(blocks: int, rows: int) -> str:
+    """Return why no critical difference is drawn."""
+    return f"{blocks} training domains, {rows} rows: a critical difference needs {MIN_BLOCKS} and 3"
 
 
 def values_by_block(intervals: pd.DataFrame, tested: str) -> pd.DataFrame:
-    """Return AUROCs, one line per block and one column per row, for a post-hoc test."""
+    """Return AUROCs, one line per training domain and one column per row, for a post-hoc test."""
     part = intervals[
         intervals["scheme"].str.fullmatch(r"from_[a-z0-9_]+") & (intervals["tested"] == tested)
     ]

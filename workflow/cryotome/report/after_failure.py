@@ -1,4 +1,4 @@
-"""What a run says, and leaves, when some of its jobs failed."""
+"""Messages and partial tables at the end of a run, above all of one with failed jobs."""
 
 import json
 from collections.abc import Callable
@@ -12,15 +12,16 @@ from cryotome.core.errors import StoreError
 from cryotome.core.files import atomic_write
 from cryotome.core.store import PATCHES, provenance
 from cryotome.core.tables import read_csv, write_csv
-from cryotome.report.tables.partial import available_values, table2_partial
+from cryotome.evaluation.published import read_published
+from cryotome.report.tables.partial import available_values, table2_partial, table_of_rows_partial
 from cryotome.runtime.failures import describe_failures, failures, group_failures
-from cryotome.study.facts import table_facts
+from cryotome.study.facts import colorectal_facts, table_facts
 from cryotome.study.study import Study
 
-MOST = 20  # slides that are listed
+MAX_LISTED = 20  # slides
 
 
-def write_partial(
+def write_partial_table2(
     cells: list[Path],
     predictions: list[Path],
     published: Path,
@@ -29,7 +30,7 @@ def write_partial(
     logs: Path,
     **how: Any,
 ) -> None:
-    """Write `table2_partial.csv` from the predictions that exist.
+    """Write `table2_partial.csv` of Ganz et al. 2024 from the predictions that exist.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def write_partial(
     logs
         The folder of logs, with the records of failed jobs.
     how
-        `study` and `rows`, as `table2_partial` takes them.
+        `study` and `rows`, as of `table2_partial`.
     """
     scores, why = available_values(predictions, {path.stem: path for path in cells}, failures(logs))
     result = table2_partial(scores, read_csv(published), why, **how)
@@ -49,7 +50,7 @@ def write_partial(
 def refresh_partial_tables(
     study: Study, inputs: Any, logs: Path, *, always: bool = False
 ) -> Path | None:
-    """Write the partial table of a study anew, where there is one or `always`.
+    """Write the partial Table 2 of a study anew, where there is one or `always`.
 
     Parameters
     ----------
@@ -65,8 +66,40 @@ def refresh_partial_tables(
         return None
     cells, predictions = (list(map(Path, part)) for part in (inputs.cells, inputs.predictions))
     about = {"study": study.name, "rows": json.loads(table_facts(study))}
-    write_partial(cells, predictions, Path(inputs.published), table, logs=logs, **about)
+    write_partial_table2(cells, predictions, Path(inputs.published), table, logs=logs, **about)
     return table
+
+
+def write_partial_roth_tables(
+    study: Study, scores: dict[str, list[str]], logs: Path, *, say: Callable[..., None]
+) -> None:
+    """Write Tables 1 and 2 of Roth et al. 2024 from the score files that exist.
+
+    Nothing is written of tables that the study does not have.
+
+    Parameters
+    ----------
+    scores
+        `slides` and `patches` to the score files of their rows, whether they exist or not.
+    logs
+        The folder of logs, with the records of failed jobs.
+    """
+    if study.colorectal is None:
+        return
+    about, failed = json.loads(colorectal_facts(study.colorectal)), failures(logs)
+    published = read_published(sorted((study.folder / "published").glob("*.csv")))
+    folder = logs.parent / "studies" / study.name / "colorectal"
+    for name, kind in (("table1", "slides"), ("table2", "patches")):
+        if f"colorectal/{name}.csv" not in study.products:
+            continue
+        paths, path = list(map(Path, scores[kind])), folder / f"{name}_partial.csv"
+        table = table_of_rows_partial(paths, published, kind, failed, about)
+        with atomic_write(path) as beside:
+            write_csv(table, beside)
+        say(
+            f"{path} holds what there is of {name.capitalize()[:-1]} {name[-1]} of Roth et al. "
+            "2024, and why the rest is missing."
+        )
 
 
 def clear_partial_page(study: Study, results: Path) -> None:
@@ -81,7 +114,7 @@ def clear_partial_page(study: Study, results: Path) -> None:
 def report_excluded_images(study: Study, results: Path, *, say: Callable[..., None]) -> None:
     """List the images that gave no patches and whose cells the datasets' cards leave out.
 
-    Stores that cannot be read are passed over: the jobs that need them say so.
+    Unreadable stores are skipped: the jobs that need them report them.
 
     Parameters
     ----------
@@ -99,7 +132,7 @@ def report_excluded_images(study: Study, results: Path, *, say: Callable[..., No
 
 
 def report_odd_slides(study: Study, results: Path, *, say: Callable[..., None]) -> None:
-    """List the slides of the study's cohorts that give no tiles, or say other µm/px than the card.
+    """List the slides of the study's cohorts without tiles, or with other µm/px than the card.
 
     Parameters
     ----------
@@ -111,15 +144,15 @@ def report_odd_slides(study: Study, results: Path, *, say: Callable[..., None]) 
         listed = pd.read_csv(table, dtype=str, keep_default_na=False) if table.exists() else None
         odd = [] if listed is None else listed.loc[listed["reason"] != "", "reason"].tolist()
         if odd:
-            more = [f"  ... and {len(odd) - MOST} more"] * (len(odd) > MOST)
-            lines = [f"  {why}" for why in odd[:MOST]] + more
+            more = [f"  ... and {len(odd) - MAX_LISTED} more"] * (len(odd) > MAX_LISTED)
+            lines = [f"  {why}" for why in odd[:MAX_LISTED]] + more
             say("\n".join([f"{len(odd)} slides of {name} are odd, see {table}:", *lines]))
 
 
 def report_failed_jobs(
     study: Study, inputs: Any, logs: Path, *, run: str, say: Callable[..., None]
 ) -> None:
-    """List the jobs that failed, grouped by reason; write what there is of Table 2.
+    """List the jobs that failed, grouped by reason; write the partial Table 2.
 
     Parameters
     ----------
@@ -132,7 +165,7 @@ def report_failed_jobs(
     lines = ["Jobs failed; what does not need them was made, and stays."]
     lines += [f"  {describe_failures(alike)}" for alike in group_failures(failed)]
     say("\n".join([*lines, "Fix what is named and run the same command again."]))
-    # a download that failed says nothing of Table 2
+    # after failed downloads alone, Table 2 is not written
     always = {failure.rule for failure in failed} != {"download"}
     table = refresh_partial_tables(study, inputs, logs, always=always)
     if table:

@@ -153,3 +153,33 @@ def clamp_resources(cluster: Cluster) -> dict[bool, Granted]:
         on_gpu: Granted(*map(max, zip(*(known.get(n, ANYTHING) for n in names), strict=True)))
         for on_gpu, names in asked.items()
     }
+
+
+def with_retries(
+    granted: dict[bool, Granted],
+    kind: str,
+    amount: float | Callable[[Any], float],
+    share: int = 1,
+    on: Callable[[Any], Any] = lambda wildcards: False,
+) -> Callable[[Any, int], int]:
+    """Return a resource that a retry asks for twice, thrice …, up to the limit of the partition.
+
+    Parameters
+    ----------
+    granted
+        From `clamp_resources`.
+    kind
+        `memory` (MB) or `minutes`.
+    amount
+        A number, or one per wildcards.
+    share
+        Jobs of a Slurm group, which adds up what so many of them ask for.
+    on
+        Whether the job of these wildcards uses a GPU.
+    """
+
+    def asked(wildcards: Any, attempt: int) -> int:
+        wanted = attempt * (amount(wildcards) if callable(amount) else amount)
+        return round(min(wanted, getattr(granted[bool(on(wildcards))], kind) / share))
+
+    return asked

@@ -1,1 +1,1 @@
-"""annotations."""
+"""Annotation formats: readers of cells, one module per format."""

@@ -1,4 +1,4 @@
-"""Images in one folder per class, one cell an image, with or without metadata."""
+"""Class folders: one folder of images per class, one cell per image, optional metadata CSV."""
 
 import os
 import re
@@ -11,34 +11,26 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import DataError
 from cryotome.data.annotations.class_names import match_classes
 from cryotome.data.annotations.table import read_csv
-from cryotome.data.file_names import (
-    FLAT,
-    files_below,
-    folder_named,
-    label_of,
-    number,
-    same_spelling,
-    slide_of,
-    walk,
-)
+from cryotome.data.image_files import folder_below, visible_files, walk_files
+from cryotome.data.names import FLAT_SUFFIXES, canonical_label, first_number, slide_name, to_nfc
 from cryotome.data.reading_report import report_reading
 
-PLACE = re.compile(r"{([^{}]+)}")  # of a column's value in a card's template
-NAMED = 20  # images that a report names
+COLUMN_FIELD = re.compile(r"{([^{}]+)}")  # `{column}` in a card's template
+MAX_NAMED = 20  # images that a report lists
 
 
 def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd.DataFrame:
-    """Read images that lie in one folder per class or in folders below it, one cell an image.
+    """Read images from one folder per class, subfolders included, one cell per image.
 
-    A metadata CSV, where the card names one, gives slide, position (columns `x`, `y`)
-    and whatever the domains ask for; cells come in its order. Its key names an image with or
-    without suffix, and with or without the folders that it lies in. Without a CSV no slide is
-    known and the position is (0, 0); with crops, the position never decides where a patch is cut.
+    A metadata CSV, if the card has one, gives slide, position (columns `x`, `y`) and any columns
+    that the domains use; cells are in its order. Its key names an image with or without suffix,
+    and with or without its folders. Without a CSV no slide is known and the position is (0, 0);
+    patches are always cut at the centre of the crop.
 
     Raises
     ------
     DataError
-        A class folder is missing or empty, a key fits several images, or folder and
+        A class folder is missing or empty, a key matches several images, or folder and
         metadata disagree.
     """
     cells, passed_over = _list_images(images, card)
@@ -46,7 +38,7 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     if annotations is None:
         return cells.assign(x=0.0, y=0.0, **{"class": cells["named"]})
     table = _read_metadata(annotations, card["reading"])
-    merged = _matched(cells, table, annotations)
+    merged = _join_metadata(cells, table, annotations)
     absent = table.loc[~table.index.isin(merged["line"]), "key"]
     names = f"without an image ({_first(absent)})"
     report_reading(annotations, read=len(merged), passed_over={names: len(absent)}, unit="rows")
@@ -56,22 +48,22 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
 
 
 def _first(names: pd.Series) -> str:
-    return ", ".join(names.iloc[:NAMED]) + ", …" * (len(names) > NAMED)
+    return ", ".join(names.iloc[:MAX_NAMED]) + ", …" * (len(names) > MAX_NAMED)
 
 
 def _list_images(images: Path, card: Card) -> tuple[pd.DataFrame, dict[str, int]]:
-    """List the images of each class, and count by reason what else lies below `images`."""
+    """List the images of each class, and count other files below `images` by reason."""
     folders = match_classes(card, [], images, "the folder's name").names
     rows, passed_over, known = [], Counter[str](), dict[str, str]()
-    at = {folder: folder_named(images, folder) for folder in folders}
+    at = {folder: folder_below(images, folder) for folder in folders}
     ours = {folder: f"{path.relative_to(images).as_posix()}/" for folder, path in at.items()}
     for folder, name in folders.items():
         inner = tuple(o for o in ours.values() if o.startswith(ours[folder]) and o != ours[folder])
-        below = [p.relative_to(images).as_posix() for p in files_below(at[folder])]
+        below = [p.relative_to(images).as_posix() for p in visible_files(at[folder])]
         below = [p for p in below if not p.startswith(inner)]
-        found = [path for path in below if Path(path).suffix.lower() in FLAT]
+        found = [path for path in below if Path(path).suffix.lower() in FLAT_SUFFIXES]
         passed_over.update(_suffix(path) for path in below if path not in set(found))
-        once, again = _each_once(images, found)
+        once, again = _without_duplicates(images, found)
         passed_over.update(again)
         if not once:
             raise DataError(f"{images / folder} holds no images of class {name!r}.")
@@ -83,20 +75,22 @@ def _list_images(images: Path, card: Card) -> tuple[pd.DataFrame, dict[str, int]
             )
         known |= {file: image for image, file in once.items()}
         rows += [(path, name, folder) for path in found if path in once]
-    for file in walk(images):
+    for file in walk_files(images):
         path = file.relative_to(images).as_posix()
         if file.name[0] == ".":
             passed_over["hidden"] += 1
-        elif Path(path).suffix.lower() in FLAT and not path.startswith(tuple(ours.values())):
+        elif Path(path).suffix.lower() in FLAT_SUFFIXES and not path.startswith(
+            tuple(ours.values())
+        ):
             top = path.split("/")[0] if "/" in path else "no folder"
             passed_over[f"images in {top}, which `classes` does not name"] += 1
     return pd.DataFrame(rows, columns=["image", "named", "folder"]), dict(passed_over)
 
 
-def _each_once(images: Path, found: list[str]) -> tuple[dict[str, str], Counter[str]]:
-    """Return the images that are there, to the file that each is, and count the others.
+def _without_duplicates(images: Path, found: list[str]) -> tuple[dict[str, str], Counter[str]]:
+    """Return image to resolved file, each file once, and count the other images.
 
-    Of a file and links to it the file is taken, of links alone the first.
+    A file is preferred to links to it; of links alone, the first is taken.
     """
     passed_over, once = Counter[str](), dict[str, str]()
     folders = {path.parent: os.path.realpath(path.parent) for path in map(images.joinpath, found)}
@@ -117,23 +111,23 @@ def _suffix(path: str) -> str:
     return f"{Path(path).suffix or 'without a suffix'} (no image)"
 
 
-def _filled(template: str, row: dict[str, str]) -> str:
-    """Put the cells of a row into a card's template; `str.format` would obey more than names."""
-    return PLACE.sub(lambda place: row[same_spelling(place[1])], template)
+def _fill_template(template: str, row: dict[str, str]) -> str:
+    """Fill a row's values into a card's template; `str.format` would allow more than names."""
+    return COLUMN_FIELD.sub(lambda place: row[to_nfc(place[1])], template)
 
 
 def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
-    """Read the CSV; columns key, x, y, and slide, number where `reading` names slides."""
-    asked = PLACE.findall(reading["image_pattern"] + reading.get("slide", ""))
+    """Read the CSV; add columns key, x, y, and slide, number if `reading` has `slide`."""
+    asked = COLUMN_FIELD.findall(reading["image_pattern"] + reading.get("slide", ""))
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
     table = read_csv(path, needed, text=True)
     spelt = [dict(zip(table.columns, row, strict=True)) for row in table.to_numpy()]
-    keys = [same_spelling(_filled(reading["image_pattern"], row)) for row in spelt]
+    keys = [to_nfc(_fill_template(reading["image_pattern"], row)) for row in spelt]
     table["key"] = [key.replace("\\", "/").removeprefix("./") for key in keys]
     table = table.drop(columns="slide", errors="ignore")
     if "slide" in reading:
-        table["slide"] = [same_spelling(_filled(reading["slide"], row)) for row in spelt]
-        table["number"] = table["slide"].map(number)
+        table["slide"] = [to_nfc(_fill_template(reading["slide"], row)) for row in spelt]
+        table["number"] = table["slide"].map(first_number)
     places = table.reindex(columns=["x", "y"], fill_value="0")
     table[["x", "y"]] = places.apply(pd.to_numeric, errors="coerce").astype(float)
     twice = table[table["key"].duplicated()]
@@ -145,40 +139,40 @@ def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
     return table.drop(columns=["image", "folder", "named", "line"], errors="ignore")
 
 
-def _spellings(image: str) -> list[str]:
-    """Return the ways in which a key may name an image, the most exact first.
+def _possible_keys(image: str) -> list[str]:
+    """Return the keys that may name an image, the most exact first.
 
-    >>> _spellings("Normal/a/1.png")
+    >>> _possible_keys("Normal/a/1.png")
     ['Normal/a/1.png', 'Normal/a/1', 'a/1.png', 'a/1', '1.png', '1']
     """
-    parts = same_spelling(image).split("/")
+    parts = to_nfc(image).split("/")
     ends = ["/".join(parts[n:]) for n in range(len(parts))]
-    return [way for end in ends for way in (end, slide_of(end))]
+    return [way for end in ends for way in (end, slide_name(end))]
 
 
-def _small(name: str) -> str:
-    """Return a name with its suffix in small letters: the key `1.png` may name `1.PNG`."""
+def _lower_suffix(name: str) -> str:
+    """Return a name with its suffix in lower case: the key `1.png` may name `1.PNG`."""
     suffix = PurePosixPath(name).suffix
     return name.removesuffix(suffix) + suffix.lower()
 
 
-def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Give each image its row of the metadata, in the order of the rows.
+def _join_metadata(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Join each image with its row of the metadata, in the order of the rows.
 
     Raises
     ------
     DataError
-        An image has no row or two, or a row has two images.
+        An image has no row or two rows, or a row has two images.
     """
     line = pd.Series(table.index, index=table["key"])
     of_image, other = {}, dict[str, str]()
-    small: dict[str, list[str]] = {}
+    lower: dict[str, list[str]] = {}
     for key in line.index:
-        small.setdefault(_small(key), []).append(key)
+        lower.setdefault(_lower_suffix(key), []).append(key)
     for image in cells["image"]:
-        ways = _spellings(image)
+        ways = _possible_keys(image)
         keys = [way for way in ways if way in line.index]
-        keys = keys or [key for way in map(_small, ways) for key in small.get(way, [])]
+        keys = keys or [key for way in map(_lower_suffix, ways) for key in lower.get(way, [])]
         of_image[image] = line[keys[0]] if keys else None
         other |= dict.fromkeys(keys, image)
     used = set(of_image.values())
@@ -206,10 +200,11 @@ def _matched(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.DataFra
 
 def _check_folders(merged: pd.DataFrame, reading: Card, path: Path) -> None:
     due = {
-        label_of(folder): label_of(value) for folder, value in reading["expected_values"].items()
+        canonical_label(folder): canonical_label(value)
+        for folder, value in reading["expected_values"].items()
     }
-    said = merged[same_spelling(reading["class"])].map(label_of)
-    wrong = merged.loc[said != merged["folder"].map(label_of).map(due), "image"].tolist()
+    said = merged[to_nfc(reading["class"])].map(canonical_label)
+    wrong = merged.loc[said != merged["folder"].map(canonical_label).map(due), "image"].tolist()
     if wrong:
         raise DataError(
             f"{path}: column {reading['class']!r} contradicts the folder of "

@@ -10,13 +10,13 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError
-from cryotome.data.annotations.class_names import Listed, match_classes, name_labels
-from cryotome.data.file_kinds import begins
-from cryotome.data.file_names import number, same_spelling
-from cryotome.data.reading_report import report_reasons
+from cryotome.data.annotations.class_names import ClassList, match_classes, name_labels
+from cryotome.data.file_signatures import describe_start
+from cryotome.data.names import first_number, to_nfc
+from cryotome.data.reading_report import report_by_reason
 
-FARTHEST = 1e9  # px; no slide is as wide
-ABOUT_IMAGES = ("tumor_type", "width", "height")  # what a file may say of its images
+MAX_POSITION = 1e9  # px; no slide is as wide
+IMAGE_FIELDS = ("tumor_type", "width", "height")  # optional fields of an image
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,21 @@ class _Content:
 
     rows: pd.DataFrame
     images: pd.DataFrame
-    categories: Listed
+    categories: ClassList
 
 
 def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     """Read MIDOG's JSON, whose boxes are corner pairs (x0, y0, x1, y1).
 
-    Cells come in the order of the file; of a dataset with `image_number_shift`, in the order of
-    its own image numbers, as in a file of its own, and the card's `extra` cells after the others of
-    their image. `width` and `height` are the image's as the file gives them, level-0 px.
+    Cells are in the order of the file; with `image_number_shift`, in the order of the new image
+    numbers, the card's `extra` cells after the others of their image. `width` and `height` are the
+    image's in the file, level-0 px.
 
     Raises
     ------
     DataError
-        The file is no such JSON, its `categories` contradict the card, or a box is not square
-        with the side that the card says, as happens when corners are taken for x, y, width,
-        height or the other way round.
+        The file is no such JSON, its `categories` contradict the card, or a box is not a square
+        of the card's side, for example because it is x, y, width, height instead of corners.
     """
     content = _read_coco(annotations)
     rows, reading = content.rows, card["reading"]
@@ -50,7 +49,7 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
     reason = pd.Series("", index=rows.index)
     left = rows["class"].isna()
     reason[left] = "of class " + rows.loc[left, "category_id"].astype(str) + " (`ignore`)"
-    boxes = _four_numbers(rows[~left], annotations)
+    boxes = _parse_boxes(rows[~left], annotations)
     _check_boxes(rows[~left], boxes, reading["box"], annotations)
     about = content.images.reindex(rows.loc[~left, "image_id"])
     cells = pd.DataFrame(
@@ -62,7 +61,7 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
         },
         index=rows.index[~left],
     )
-    for name in ABOUT_IMAGES:
+    for name in IMAGE_FIELDS:
         if name in about:
             cells[name] = about[name].to_numpy()
     for side in ("width", "height"):
@@ -75,7 +74,7 @@ def read_midog_json(annotations: Path, images: Path, card: Card) -> pd.DataFrame
     _report(annotations, content, reason, len(extra))
     cells = pd.concat([cells, pd.DataFrame(extra)], ignore_index=True)
     if "image_number_shift" in reading:
-        cells = cells.sort_values("image", key=lambda name: name.map(number), kind="stable")
+        cells = cells.sort_values("image", key=lambda name: name.map(first_number), kind="stable")
     return cells.assign(slide=cells["image"]).reset_index(drop=True)
 
 
@@ -86,7 +85,7 @@ def _report(path: Path, content: _Content, reason: pd.Series, extra: int) -> Non
         print(f"{path}: {said}", file=sys.stderr)
     if extra:
         print(f"{path}: {extra} cells more are the card's `extra`", file=sys.stderr)
-    report_reasons(path, reason)
+    report_by_reason(path, reason)
 
 
 def _check_boxes(rows: pd.DataFrame, boxes: np.ndarray, side: float, path: Path) -> None:
@@ -100,11 +99,11 @@ def _check_boxes(rows: pd.DataFrame, boxes: np.ndarray, side: float, path: Path)
         )
 
 
-def _four_numbers(rows: pd.DataFrame, path: Path) -> np.ndarray:
+def _parse_boxes(rows: pd.DataFrame, path: Path) -> np.ndarray:
     """Return the boxes of annotations, (n, 4) float."""
     for id_, box in zip(rows["id"], rows["bbox"], strict=True):
         numbers = isinstance(box, list) and all(isinstance(side, int | float) for side in box)
-        if not numbers or len(box) != 4 or not all(abs(side) < FARTHEST for side in box):
+        if not numbers or len(box) != 4 or not all(abs(side) < MAX_POSITION for side in box):
             raise DataError(
                 f"{path}: annotation {id_!r:.80} has bbox {box!r:.200}, which is not four numbers "
                 "[x0, y0, x1, y1]. Correct it."
@@ -115,19 +114,19 @@ def _four_numbers(rows: pd.DataFrame, path: Path) -> np.ndarray:
 def _read_coco(path: Path) -> _Content:
     """Read the annotations, the images and the categories of a COCO-like JSON."""
     try:
-        # of bytes, json itself finds the encoding: UTF-8 with or without mark, UTF-16, UTF-32
-        content = json.loads(path.read_bytes(), object_pairs_hook=_each_key_once)
+        # given bytes, json detects the encoding: UTF-8 with or without BOM, UTF-16, UTF-32
+        content = json.loads(path.read_bytes(), object_pairs_hook=_unique_keys)
         rows, listed = (pd.DataFrame(content[key]) for key in ("annotations", "images"))
         used, named = rows[["image_id", "category_id", "bbox", "id"]], listed[["id", "file_name"]]
         for column in (used["id"], used["image_id"], used["category_id"], named["id"]):
-            column.map(hash)  # no lists
+            column.map(hash)  # raises TypeError for lists
         categories = [(kind["id"], kind.get("name")) for kind in content.get("categories") or []]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DataError(
             f"{path} is not MIDOG's JSON ({type(error).__name__}: {error}); it begins with "
-            f"{begins(path)}. Fetch it again, or correct `annotations:` in the card."
+            f"{describe_start(path)}. Fetch it again, or correct `annotations:` in the card."
         ) from error
-    spelt = listed["file_name"].map(same_spelling, na_action="ignore")
+    spelt = listed["file_name"].map(to_nfc, na_action="ignore")
     for what, column in (("an id", listed["id"]), ("a file name", spelt)):
         if column.isna().any() or column.duplicated().any():
             odd = column[column.isna() | column.duplicated()].iloc[0]
@@ -144,8 +143,8 @@ def _read_coco(path: Path) -> _Content:
     return _Content(rows, listed.set_index("id"), categories)
 
 
-def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make an object of JSON; Python would keep the last of equal keys in silence."""
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a JSON object; Python would silently keep the last of equal keys."""
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
@@ -155,14 +154,14 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _renumbered(cells: pd.DataFrame, ranges: list[list[int]], path: Path) -> pd.DataFrame:
-    """Give images the names of this dataset, empty where no range holds their number.
+    """Rename images by the card's ranges of numbers; empty if no range contains the number.
 
     Raises
     ------
     DataError
-        Two images would get one name.
+        Two images would get the same name.
     """
-    old = cells["image"].map(number)
+    old = cells["image"].map(first_number)
     new = pd.Series(-1, index=cells.index)
     for first, last, shift in ranges:
         new[old.between(first, last)] = old + shift

@@ -1,4 +1,4 @@
-"""SlideRunner's databases of either generation, opened without writing a byte beside them."""
+"""SlideRunner databases, old and new generation, read without writing beside them."""
 
 import errno
 import shutil
@@ -16,71 +16,72 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError
 from cryotome.data.annotations.class_names import Classes, match_classes
-from cryotome.data.file_kinds import begins
-from cryotome.data.file_names import same_spelling
-from cryotome.data.reading_report import report_reasons
+from cryotome.data.file_signatures import describe_start
+from cryotome.data.names import to_nfc
+from cryotome.data.reading_report import report_by_reason
 
-ROWS = 5_000_000  # rows of a table, more than twenty times those of the largest dataset
-SECONDS = 120  # that a database may take
-LONGEST = 300  # characters of a text that are read; no name has as many
+MAX_ROWS = 5_000_000  # of a table, more than twenty times those of the largest dataset
+MAX_SECONDS = 120  # for reading a database
+MAX_TEXT = 300  # characters of a text that are read; longer than any file name
 
 KINDS = {1: "spot", 2: "rectangle", 3: "polygon", 4: "spot", 5: "circle"}  # by Annotations.type
-LEAST = {"spot": 1, "rectangle": 2, "polygon": 2, "circle": 1}  # positions that give a centre
+MIN_POSITIONS = {"spot": 1, "rectangle": 2, "polygon": 2, "circle": 1}  # that give a centre
 
-# what sqlite3 and pandas raise on what is no such database; ValueError and others on torn text
+# raised by sqlite3 and pandas on files that are no such database, and on damaged text
 UNREADABLE = (sqlite3.Error, ValueError, TypeError, OverflowError)
-PLACE = ("SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR_READ", "SQLITE_PERM", "SQLITE_BUSY")
-UNFINISHED = ("-wal", "-journal")  # files beside a database that hold changes of its last writer
+DISK_ERRORS = ("SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR_READ", "SQLITE_PERM")
+DISK_ERRORS += ("SQLITE_BUSY",)
+JOURNAL_SUFFIXES = ("-wal", "-journal")  # of files that hold changes of the last writer
 
 
 def read_sliderunner(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     """Read annotations from a SlideRunner database of either generation, read-only.
 
-    The old generation (CCMCT) has no column `deleted`. Databases of the new generation carry
-    triggers that call Python, so they are only selected from, by column name. Points are
-    read, and other kinds where the card's `kinds` names them, at the middle of the box around
-    them. Cells come in the order of `uid`; whatever is passed over is counted by reason.
+    The old generation (CCMCT) has no column `deleted`. Databases of the new generation have
+    triggers that call Python, so only SELECT is used, by column name. Points are read, and other
+    kinds that the card's `kinds` lists, at the centre of their bounding box. Cells are in the
+    order of `uid`; annotations that are passed over are counted by reason.
 
-    Where two slides share a file name, each slide is named with its directory. `width` and
-    `height` are those of `Slides`, level-0 px, NaN where it does not say.
+    If two slides share a file name, slides are named with their directory. `width` and `height`
+    are those of `Slides`, level-0 px, NaN if absent.
 
     Raises
     ------
     DataError
         The file is no SlideRunner database, its `Classes` contradict the card, or two of its
-        slides cannot be told apart.
+        slides cannot be distinguished.
     OSError
         The disk or the file system fails.
     """
     try:
         found, points, slides, listed = _read_tables(annotations)
     except UNREADABLE as error:
-        if str(getattr(error, "sqlite_errorname", "")).startswith(PLACE):
+        if str(getattr(error, "sqlite_errorname", "")).startswith(DISK_ERRORS):
             raise OSError(errno.EIO, f"SQLite: {error}", str(annotations)) from error
         raise DataError(
             f"{annotations} is no SlideRunner database ({error}); it begins with "
-            f"{begins(annotations)}. Fetch it again, or correct `annotations:` in the card."
+            f"{describe_start(annotations)}. Fetch it again, or correct `annotations:` in the card."
         ) from error
     pairs = list(listed.dropna(subset="name").itertuples(index=False, name=None))
     classes = match_classes(card, pairs, annotations, "`Classes`")
     found = found.merge(points, how="left", left_on="uid", right_index=True)
-    found["image"] = found["slide"].map(_names_of(slides, found["slide"], annotations))
+    found["image"] = found["slide"].map(_slide_paths(slides, found["slide"], annotations))
     for side in ("width", "height"):
         found[side] = found["slide"].map(slides.set_index("uid")[side])
     kinds = card.get("reading", {}).get("kinds", ["spot"])
-    reason = _reasons(found, slides, dict(pairs), classes, kinds)
-    report_reasons(annotations, reason)
+    reason = _skip_reasons(found, slides, dict(pairs), classes, kinds)
+    report_by_reason(annotations, reason)
     cells = found[reason == ""].reset_index(drop=True)
-    named = _whole(cells["class"]).map(classes.names)
+    named = _ids_as_text(cells["class"]).map(classes.names)
     return cells.assign(**{"class": named, "slide": cells["image"]})
 
 
-def _whole(labels: pd.Series) -> pd.Series:
-    """Return ids as text; a column with NULL holds whole numbers as floats."""
+def _ids_as_text(labels: pd.Series) -> pd.Series:
+    """Return ids as text; integers in a column with NULL are floats."""
     return labels.map(lambda id_: str(int(id_)) if isinstance(id_, float) else str(id_))
 
 
-def _reasons(
+def _skip_reasons(
     found: pd.DataFrame,
     slides: pd.DataFrame,
     listed: dict[object, object],
@@ -100,10 +101,10 @@ def _reasons(
         (pd.to_numeric(found["deleted"], errors="coerce").fillna(0) != 0, "deleted"),
         (~found["slide"].isin(slides["uid"]), "on slides that `Slides` does not list"),
         (label.isna(), "without a class"),
-        (~_whole(label.fillna("")).isin(list(classes.names)), of_class),
+        (~_ids_as_text(label.fillna("")).isin(list(classes.names)), of_class),
         (~kind.isin(kinds), kind_named + " (not in `kinds`)"),
         (count == 0, "without coordinates"),
-        (count < kind.map(LEAST), kind_named + " of one corner"),
+        (count < kind.map(MIN_POSITIONS), kind_named + " of one corner"),
         ((kind == "spot") & (count > 1) & (spread > 0), "spots with several positions"),
     ):
         reason = reason.where(~(mask & (reason == "")), why)
@@ -111,21 +112,21 @@ def _reasons(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open a database without locks and without a file beside it, also on a read-only disk.
+def _open_readonly(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a database without locks or files beside it, also on a read-only disk.
 
-    What a writer left beside it (`-wal`, `-journal`) belongs to it: both are then copied to a
-    temporary folder and opened there.
+    If a writer left a `-wal` or `-journal` file, which is part of the database, both are copied
+    to a temporary folder and opened there.
 
     Raises
     ------
     DataError
-        The database changes meanwhile.
+        The database changes while it is read.
     """
     path = path.resolve()
-    beside = [path.with_name(path.name + end) for end in UNFINISHED]
+    beside = [path.with_name(path.name + end) for end in JOURNAL_SUFFIXES]
     beside = [file for file in beside if file.exists() and file.stat().st_size]
-    before = _stamps([path, *beside])
+    before = _file_versions([path, *beside])
     with TemporaryDirectory(prefix="cryotome-") as folder:
         address = f"{path.as_uri()}?mode=ro&immutable=1"
         if beside:
@@ -135,46 +136,48 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
             names = " and ".join(file.name for file in beside)
             print(f"{path}: {names} beside it is read, too", file=sys.stderr)
         with closing(sqlite3.connect(address, uri=True)) as database:
-            _bound(database)
+            _limit_resources(database)
             yield database
-    if _stamps([path, *beside]) != before:
+    if _file_versions([path, *beside]) != before:
         raise DataError(f"{path} changed while it was read. Close SlideRunner, and run again.")
 
 
-def _stamps(files: list[Path]) -> list[tuple[int, int]]:
+def _file_versions(files: list[Path]) -> list[tuple[int, int]]:
     return [(file.stat().st_mtime_ns, file.stat().st_size) for file in files if file.exists()]
 
 
-def _bound(database: sqlite3.Connection) -> None:
-    """Let no view, trigger or text of a foreign database take more than it may."""
-    ends = monotonic() + SECONDS
+def _limit_resources(database: sqlite3.Connection) -> None:
+    """Limit the time and memory that views, triggers and texts of the database may use."""
+    ends = monotonic() + MAX_SECONDS
     database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 10_000_000)  # bytes of a text or a row
-    database.set_progress_handler(lambda: monotonic() > ends, 1_000_000)  # steps of its machine
+    database.set_progress_handler(
+        lambda: monotonic() > ends, 1_000_000
+    )  # steps of SQLite's virtual machine
     database.execute("PRAGMA trusted_schema = OFF")
 
 
 def _select(
     database: sqlite3.Connection, table: str, needed: list[str], *, else_null: tuple[str, ...] = ()
 ) -> pd.DataFrame:
-    """Return columns of a table by name; those of `else_null` may be absent."""
+    """Return columns of a table; absent columns of `else_null` are NULL."""
     there = {str(row[1]).lower() for row in database.execute(f"PRAGMA table_info({table})")}
     spelt = [name if name.lower() in there else f"NULL AS {name}" for name in else_null]
     order = "ORDER BY uid" if "uid" in there else ""
     short = [
-        f"CASE WHEN length({name}) > {LONGEST} THEN substr({name}, 1, {LONGEST}) ELSE {name} END"
+        f"CASE WHEN length({name}) > {MAX_TEXT} THEN substr({name}, 1, {MAX_TEXT}) ELSE {name} END"
         for name in needed
     ]
     rows = database.execute(
-        f"SELECT {', '.join([*short, *spelt])} FROM {table} {order} LIMIT {ROWS + 1}"
+        f"SELECT {', '.join([*short, *spelt])} FROM {table} {order} LIMIT {MAX_ROWS + 1}"
     ).fetchall()
-    if len(rows) > ROWS:
-        raise sqlite3.DataError(f"more than {ROWS:,} rows in {table}")
+    if len(rows) > MAX_ROWS:
+        raise sqlite3.DataError(f"more than {MAX_ROWS:,} rows in {table}")
     return pd.DataFrame(rows, columns=[*needed, *else_null], dtype=object)
 
 
 def _read_tables(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Read annotations, the box around each (by its uid), slides, and classes."""
-    with _opened(path) as database:
+    """Read annotations, the bounding box of each by its uid, slides, and classes."""
+    with _open_readonly(path) as database:
         there = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
         needed = ["uid", "slide", "type", "agreedClass"]
         found = _select(database, "Annotations", needed, else_null=("deleted",))
@@ -194,13 +197,13 @@ def _read_tables(path: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, 
     slides[sides] = slides[sides].apply(pd.to_numeric, errors="coerce").astype(float)
     found = found.rename(columns={"agreedClass": "class"})
     found["type"] = pd.to_numeric(found["type"], errors="coerce").astype("Int64")
-    return found, _boxes(points), slides, listed
+    return found, _bounding_boxes(points), slides, listed
 
 
-def _boxes(points: pd.DataFrame) -> pd.DataFrame:
+def _bounding_boxes(points: pd.DataFrame) -> pd.DataFrame:
     """Return centre `x`, `y` and `spread`, px, and number of `positions` by annotation.
 
-    A centre is NaN where a position is no number.
+    A centre is NaN if a position is not a number.
     """
     by = points["annoId"]
     places = points[["coordinateX", "coordinateY"]].apply(pd.to_numeric, errors="coerce")
@@ -211,23 +214,23 @@ def _boxes(points: pd.DataFrame) -> pd.DataFrame:
     return centre.assign(spread=(high - low).max(axis=1), positions=count)
 
 
-def _names_of(slides: pd.DataFrame, used: pd.Series, path: Path) -> dict[object, object]:
-    """Return the path below the image folder of each slide's uid.
+def _slide_paths(slides: pd.DataFrame, used: pd.Series, path: Path) -> dict[object, object]:
+    """Return the path below the image folder of each slide, by its uid.
 
-    A directory may be one of another machine: what all of its kind begin with is taken off.
+    Directories may be of another machine: the common beginning of absolute ones is removed.
 
     Raises
     ------
     DataError
-        Two slides with annotations have one name.
+        Two slides with annotations have the same name.
     """
     names = slides["filename"].map(lambda name: name if name is None else str(name))
     folders = slides["directory"].map(_parts)
-    spelt = names.map(same_spelling, na_action="ignore")
+    spelt = names.map(to_nfc, na_action="ignore")
     annotated = slides["uid"].isin(used)
     several = pd.DataFrame({"name": spelt, "folder": folders}).groupby("name")["folder"].nunique()
     if spelt[annotated].dropna().duplicated().any() or (several > 1).any():
-        folders = _below_common(folders)
+        folders = _without_common_head(folders)
         names = pd.Series(
             [
                 name if name is None else str(PurePosixPath(*folder, name))
@@ -235,7 +238,7 @@ def _names_of(slides: pd.DataFrame, used: pd.Series, path: Path) -> dict[object,
             ],
             index=slides.index,
         )
-        spelt = names.map(same_spelling, na_action="ignore")
+        spelt = names.map(to_nfc, na_action="ignore")
     twice = slides[annotated & spelt.isin(spelt[annotated][spelt[annotated].duplicated()].dropna())]
     if len(twice):
         (one, other), (here, there) = twice["uid"].iloc[:2], twice["directory"].iloc[:2]
@@ -248,16 +251,16 @@ def _names_of(slides: pd.DataFrame, used: pd.Series, path: Path) -> dict[object,
 
 
 def _parts(directory: object) -> tuple[str, ...]:
-    r"""Return the parts of a directory of any system.
+    r"""Return the parts of a directory path of any operating system.
 
     >>> _parts("C:\\scans\\caseA"), _parts("/scans/caseA"), _parts("./caseA"), _parts(None)
     (('C:', 'scans', 'caseA'), ('/', 'scans', 'caseA'), ('caseA',), ())
     """
-    return PurePosixPath(same_spelling(str(directory or "")).replace("\\", "/")).parts
+    return PurePosixPath(to_nfc(str(directory or "")).replace("\\", "/")).parts
 
 
-def _below_common(folders: pd.Series) -> pd.Series:
-    """Return directories without what all absolute ones begin with; relative ones as they are."""
+def _without_common_head(folders: pd.Series) -> pd.Series:
+    """Return directories without the common beginning of the absolute ones."""
     far = folders.map(lambda parts: bool(parts) and (parts[0][0] == "/" or ":" in parts[0]))
     heads = list(zip(*folders[far], strict=False))
     common = next((n for n, part in enumerate(heads) if len(set(part)) > 1), len(heads))

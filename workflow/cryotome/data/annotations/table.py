@@ -1,4 +1,4 @@
-"""Cells as a CSV of points, and CSV in general."""
+"""CSV of points with labels, one cell a line; and CSV files in general."""
 
 import warnings
 from collections import Counter
@@ -10,21 +10,21 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError
 from cryotome.data.annotations.class_names import match_classes, name_labels
-from cryotome.data.file_kinds import begins
-from cryotome.data.file_names import same_spelling
-from cryotome.data.reading_report import report_reasons
+from cryotome.data.file_signatures import describe_start
+from cryotome.data.names import to_nfc
+from cryotome.data.reading_report import report_by_reason
 
 
-def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
-    """Read a CSV with the columns x, y, label, filename, and perhaps slide, domain and others.
+def read_cell_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
+    """Read a CSV with the columns x, y, label, filename, and optionally slide and others.
 
-    x, y is the centre in level-0 px. The card's `domains` may ask for any column.
+    x, y is the centre in level-0 px. The card's `domains` may use any column.
 
     Raises
     ------
     DataError
-        A column is missing, a position is no number, a filename is empty, or a label is
-        not one of the card's.
+        A column is missing, a position is not a number, a filename is empty, or a label is not
+        in the card.
     """
     cells = read_csv(annotations, ["x", "y", "label", "filename"], text=True)
     places = cells[["x", "y"]].apply(pd.to_numeric, errors="coerce").astype(float)
@@ -40,20 +40,20 @@ def read_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     named = name_labels(cells["label"], classes, annotations, "line")
     cells = cells.assign(x=places["x"], y=places["y"], image=cells["filename"], **{"class": named})
     read = cells["class"].notna()
-    report_reasons(annotations, ("of label " + cells["label"] + " (`ignore`)").where(~read, ""))
+    report_by_reason(annotations, ("of label " + cells["label"] + " (`ignore`)").where(~read, ""))
     return cells[read].reset_index(drop=True)
 
 
 def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFrame:
     """Read a CSV that has these columns, indexed by the line in the file.
 
-    What names cells and images stays text, and with `text` everything. Empty lines are
-    left out. Names of columns are returned in NFC, and may be spelt in either form.
+    Names stay text, and with `text` all columns do. Empty lines are left out. Column names may
+    be in either Unicode form, and are returned in NFC.
 
     Raises
     ------
     DataError
-        The file is no CSV in UTF-8, a column is missing, or two columns have one name.
+        The file is not a CSV in UTF-8, a column is missing, or two columns have the same name.
     """
     kinds = str if text else dict.fromkeys([*needed, "slide", "domain"], str)
     try:
@@ -68,32 +68,34 @@ def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFra
                 skip_blank_lines=False,
             )
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
-        raise DataError(f"{path} is no CSV ({error}); it begins with {begins(path)}.") from error
+        raise DataError(
+            f"{path} is no CSV ({error}); it begins with {describe_start(path)}."
+        ) from error
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path} is not in UTF-8 ({error}); it begins with {begins(path)}. Save it as CSV in "
-            "UTF-8."
+            f"{path} is not in UTF-8 ({error}); it begins with {describe_start(path)}. Save "
+            "it as CSV in UTF-8."
         ) from error
-    table.columns = spell_columns(table, path)
-    lacking = sorted({*map(same_spelling, needed)} - {*table})
-    if lacking:
+    table.columns = nfc_columns(table, path)
+    absent = sorted({*map(to_nfc, needed)} - {*table})
+    if absent:
         raise DataError(
-            f"{path} has the columns {list(table.columns)} and lacks {lacking}; it begins with "
-            f"{begins(path)}. The first line must name {needed}, with commas between."
+            f"{path} has the columns {list(table.columns)} and is missing {absent}; it begins with "
+            f"{describe_start(path)}. The first line must name {needed}, with commas between."
         )
     table.index += 2  # the header is line 1
     return table[(table != "").any(axis=1)]
 
 
-def spell_columns(table: pd.DataFrame, path: Path) -> list[str]:
-    """Return the names of a table's columns in NFC, in which cards are asked, too.
+def nfc_columns(table: pd.DataFrame, path: Path) -> list[str]:
+    """Return the column names of a table in NFC, as names in cards are.
 
     Raises
     ------
     DataError
-        Two differ only in Unicode's form.
+        Two differ only in Unicode form.
     """
-    names = [same_spelling(str(name)) for name in table]
+    names = [to_nfc(str(name)) for name in table]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
         raise DataError(

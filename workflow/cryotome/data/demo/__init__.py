@@ -1,1 +1,1 @@
-"""demo."""
+"""Synthetic demo datasets in the real formats."""

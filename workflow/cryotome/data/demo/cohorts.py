@@ -1,29 +1,29 @@
-"""Who is in the invented colorectal cohorts: known without drawing a slide. Synthetic."""
+"""Synthetic colorectal cohorts: their patients, slides and labels, without drawing a slide."""
 
 import random
 from dataclasses import dataclass
 
-ODD = 12  # slides from which on a cohort has its oddities
-LESS_SURE = "MSI-L"  # of every third patient who is negative
+MIN_FOR_ODDITIES = 12  # slides; smaller cohorts have no special cases
+MSI_LOW = "MSI-L"  # label of every third negative patient
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """One invented cohort.
+class DemoCohort:
+    """One synthetic cohort.
 
     Attributes
     ----------
     prefix
-        Begins the name of every patient.
+        First letters of every patient's name.
     count
-        Slides, of 12 or more: one holds no tissue, one says no µm/px, one patient in ten has two
-        with tissue, and one patient (two of 30 slides or more) has no label.
+        Slides. Of 12 or more, one has no tissue, one no µm/px, one patient in ten has two with
+        tissue, and one patient (two of 30 slides or more) has no label.
     side
         Of a slide, level-0 px.
     effect
-        By how much the share of lymphocytes among the nuclei is higher in MSI-H; 0 for none.
+        Increase of the fraction of lymphocytes among the nuclei in MSI-H.
     laboratory
-        Number of the stain and scanner.
+        Index of the stain and scanner in `slides.LABORATORIES`.
     """
 
     prefix: str
@@ -35,17 +35,17 @@ class Cohort:
 
 
 COHORTS = {
-    "demo_cohort": Cohort("DC", 14),
-    "demo_external": Cohort("DE", 4, laboratory=1, seed=2),
-    # enough patients that an AUROC says something
-    "demo_patients": Cohort("DP", 60, side=1500, seed=3),
-    "demo_patients_external": Cohort("DX", 30, side=1500, laboratory=1, seed=4),
+    "demo_cohort": DemoCohort("DC", 14),
+    "demo_external": DemoCohort("DE", 4, laboratory=1, seed=2),
+    # enough patients for a meaningful AUROC
+    "demo_patients": DemoCohort("DP", 60, side=1500, seed=3),
+    "demo_patients_external": DemoCohort("DX", 30, side=1500, laboratory=1, seed=4),
 }
 
 
 @dataclass(frozen=True)
 class DemoSlide:
-    """A slide: file name without suffix, its patient, the patient's label, and what it shows.
+    """A slide: file name without suffix, patient, the patient's label, and its content.
 
     `label`: `MSI-H`, `MSI-L`, `MSS`, or empty; `shows`: `tissue`, `glass`, `no mpp`.
     """
@@ -56,18 +56,18 @@ class DemoSlide:
     shows: str
 
 
-def cohort_slides(cohort: Cohort) -> list[DemoSlide]:
+def cohort_slides(cohort: DemoCohort) -> list[DemoSlide]:
     """Return the slides of a cohort by name. Half the labelled patients are MSI-H.
 
-    >>> [slide.name for slide in cohort_slides(Cohort("DE", 2))]
+    >>> [slide.name for slide in cohort_slides(DemoCohort("DE", 2))]
     ['DE-001-DX1', 'DE-002-DX1']
     """
-    odd = cohort.count >= ODD
+    odd = cohort.count >= MIN_FOR_ODDITIES
     shown = ["glass", "no mpp"] + ["tissue"] * (cohort.count // 10) if odd else []
     unknown = odd * (1 + (cohort.count >= 30))
     known = cohort.count - len(shown) - unknown
     draw = random.Random(cohort.seed)
-    negative = [LESS_SURE if number % 3 == 2 else "MSS" for number in range(known - known // 2)]
+    negative = [MSI_LOW if number % 3 == 2 else "MSS" for number in range(known - known // 2)]
     labels = ["MSI-H"] * (known // 2) + negative
     draw.shuffle(labels)
     labels += [""] * unknown

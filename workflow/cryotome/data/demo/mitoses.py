@@ -1,9 +1,9 @@
-"""Invented tissue in the real formats, with a known signal. Synthetic, and says so.
+"""Synthetic mitotic figures in the real formats, with a known signal and a notice in each file.
 
-Dark nuclei lie among pale ones on a stained ground. A mitotic figure has a ragged edge
-(projections of condensed chromatin), a look-alike a smooth one; size, elongation and
-darkness overlap. What colour tells differs from domain to domain, so it helps at home
-and misleads abroad, as staining does in real laboratories.
+Dark nuclei lie among pale ones on a stained background. A mitotic figure has a ragged edge
+(projections of condensed chromatin), a look-alike a smooth one; size, elongation and darkness
+overlap. Colour is informative too, but differently in each domain, so it helps within a domain
+and misleads in others, as staining does in real laboratories.
 """
 
 import json
@@ -20,7 +20,7 @@ from scipy.ndimage import gaussian_filter, zoom
 NOTICE = "synthetic demo cohort"
 SLIDES = 8  # per domain
 CELLS = 64  # per region or slide
-REACH = 24  # px around a nucleus that its drawing may touch
+NUCLEUS_RADIUS = 24  # px, half the side of the square that a nucleus is drawn in
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Domain:
     blur, noise
         SD of the scanner's blur, px, and of its noise, grey values.
     tint
-        How much darker (haematoxylin) and redder (eosin) a mitotic figure is here.
+        Additional optical density of a mitotic figure in haematoxylin and eosin.
     """
 
     stains: tuple[tuple[float, float, float], tuple[float, float, float]]
@@ -52,8 +52,10 @@ DOMAINS = {
 SLIDE_DOMAIN = Domain(((0.60, 0.72, 0.35), (0.10, 0.90, 0.20)), 0.7, 6, (0.12, 0.0), 0.25)
 
 
-def nucleus(rng: np.random.Generator, radius: float, stretch: float, ragged: float) -> np.ndarray:
-    """Return the share (0 to 1) of each px of a square that a nucleus covers.
+def nucleus_mask(
+    rng: np.random.Generator, radius: float, stretch: float, ragged: float
+) -> np.ndarray:
+    """Return the fraction (0 to 1) of each px of a square that a nucleus covers.
 
     Parameters
     ----------
@@ -62,9 +64,9 @@ def nucleus(rng: np.random.Generator, radius: float, stretch: float, ragged: flo
     stretch
         Root of the ratio of the long to the short axis.
     ragged
-        How far the edge juts out, as a share of the radius.
+        Amplitude of the edge's waves, as a fraction of the radius.
     """
-    y, x = np.mgrid[-REACH : REACH + 1, -REACH : REACH + 1]
+    y, x = np.mgrid[-NUCLEUS_RADIUS : NUCLEUS_RADIUS + 1, -NUCLEUS_RADIUS : NUCLEUS_RADIUS + 1]
     turn = rng.uniform(0, np.pi)
     u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
     angle = np.arctan2(v * stretch, u / stretch)
@@ -76,15 +78,15 @@ def nucleus(rng: np.random.Generator, radius: float, stretch: float, ragged: flo
 
 
 def draw_nucleus(layer: np.ndarray, x: float, y: float, shape: np.ndarray, depth: float) -> None:
-    """Deepen a layer of dye where a nucleus at a centre (px) covers it."""
-    left, top = round(x) - REACH, round(y) - REACH
+    """Raise the density of a layer of dye where a nucleus at a centre (px) covers it."""
+    left, top = round(x) - NUCLEUS_RADIUS, round(y) - NUCLEUS_RADIUS
     x0, y0 = max(left, 0), max(top, 0)
     x1, y1 = min(left + shape.shape[1], layer.shape[1]), min(top + shape.shape[0], layer.shape[0])
     part = shape[y0 - top : y1 - top, x0 - left : x1 - left] * depth
     layer[y0:y1, x0:x1] = np.maximum(layer[y0:y1, x0:x1], part)
 
 
-def ground(rng: np.random.Generator, side: int, grain: int) -> np.ndarray:
+def smooth_noise(rng: np.random.Generator, side: int, grain: int) -> np.ndarray:
     """Return smooth noise of mean zero and SD one, (side, side)."""
     coarse = gaussian_filter(rng.normal(size=(side // grain + 3, side // grain + 3)), 1)
     fine = zoom(coarse, grain, order=1)[:side, :side]
@@ -102,10 +104,10 @@ def draw_tissue(
     centres : (CELLS, 2) int, px
     labels : (CELLS,), 1 for a mitotic figure
     """
-    blue = 0.18 + 0.05 * ground(rng, side, 12)
-    pink = 0.30 + 0.08 * ground(rng, side, 25)
+    blue = 0.18 + 0.05 * smooth_noise(rng, side, 12)
+    pink = 0.30 + 0.08 * smooth_noise(rng, side, 25)
     for x, y in rng.uniform(0, side, size=(side * side // 3600, 2)):
-        pale = nucleus(rng, rng.uniform(7, 11), rng.uniform(1, 1.25), 0)
+        pale = nucleus_mask(rng, rng.uniform(7, 11), rng.uniform(1, 1.25), 0)
         draw_nucleus(blue, x, y, pale, rng.uniform(0.45, 0.8))
     step = side / np.sqrt(CELLS)
     places = np.stack(np.meshgrid(*[np.arange(int(np.sqrt(CELLS)))] * 2), -1).reshape(-1, 2)
@@ -115,7 +117,7 @@ def draw_tissue(
     labels = (rng.uniform(size=CELLS) < rng.uniform(0.3, 0.6)).astype(int)
     for (x, y), label in zip(centres, labels, strict=True):
         ragged = rng.uniform(0.11, 0.28) if label else rng.uniform(0.0, 0.11)
-        shape = nucleus(rng, rng.uniform(6, 9.5), rng.uniform(1.0, 1.45), ragged)
+        shape = nucleus_mask(rng, rng.uniform(6, 9.5), rng.uniform(1.0, 1.45), ragged)
         darker, redder = domain.tint if label else (0.0, 0.0)
         draw_nucleus(blue, x, y, shape, rng.normal(1.35, 0.15) + darker)
         draw_nucleus(pink, x, y, shape, max(rng.normal(0.30, 0.08) + redder, 0))
@@ -125,8 +127,8 @@ def draw_tissue(
 def scan(
     rng: np.random.Generator, blue: np.ndarray, pink: np.ndarray, domain: Domain
 ) -> np.ndarray:
-    """Return what a laboratory sees of two layers of dye (h, w): (h, w, 3) uint8."""
-    strength = rng.uniform(0.85, 1.15, size=2)  # this slide's bath
+    """Return the scanned image (h, w, 3) uint8 of two layers of dye (h, w)."""
+    strength = rng.uniform(0.85, 1.15, size=2)  # staining bath of this slide
     density = blue[..., None] * domain.stains[0] * strength[0]
     density = density + pink[..., None] * domain.stains[1] * strength[1]
     light = gaussian_filter(255 * np.exp(-np.clip(density, 0, None)), (domain.blur, domain.blur, 0))
@@ -134,8 +136,8 @@ def scan(
     return np.clip(light, 0, 255).astype(np.uint8)
 
 
-def tags(mpp: float) -> dict[str, Any]:
-    """Return what tifffile writes of resolution and that the tissue is invented."""
+def tiff_tags(mpp: float) -> dict[str, Any]:
+    """Return arguments of tifffile for the resolution and the notice of synthetic tissue."""
     return {
         "resolution": (1e4 / mpp, 1e4 / mpp),
         "resolutionunit": "CENTIMETER",
@@ -143,7 +145,7 @@ def tags(mpp: float) -> dict[str, Any]:
     }
 
 
-def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1) -> None:
+def make_midog_set(annotations: Path, images: Path, *, side: int = 900, seed: int = 1) -> None:
     """Write MIDOG-style JSON with corner boxes and flat TIFF regions, three domains."""
     images.mkdir(parents=True, exist_ok=True)
     listed: list[dict[str, object]] = []
@@ -154,7 +156,7 @@ def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1
         rng = np.random.default_rng([seed, index])
         pixels, centres, labels = draw_tissue(rng, domain, side)
         file = f"{index + 1:03d}.tiff"
-        tifffile.imwrite(images / file, pixels, photometric="rgb", **tags(domain.mpp))
+        tifffile.imwrite(images / file, pixels, photometric="rgb", **tiff_tags(domain.mpp))
         size = {"width": side, "height": side, "tumor_type": name}
         listed.append({"id": index + 1, "file_name": file, **size})
         for (x, y), label in zip(centres.tolist(), labels, strict=True):
@@ -169,11 +171,11 @@ def make_rois(annotations: Path, images: Path, *, side: int = 900, seed: int = 1
 def _pyramid(path: Path, pixels: np.ndarray, mpp: float) -> None:
     tiles: dict[str, Any] = {"tile": (256, 256), "compression": "zlib", "photometric": "rgb"}
     with tifffile.TiffWriter(path) as tiff:
-        tiff.write(pixels, **tiles, **tags(mpp))
+        tiff.write(pixels, **tiles, **tiff_tags(mpp))
         tiff.write(pixels[::4, ::4], subfiletype=1, **tiles)
 
 
-OLD_GENERATION = """
+SCHEMA = """
 CREATE TABLE Slides (uid INTEGER PRIMARY KEY, filename TEXT, width INTEGER, height INTEGER,
                      directory TEXT);
 CREATE TABLE Classes (uid INTEGER PRIMARY KEY, name TEXT);
@@ -191,15 +193,17 @@ def _points(
 ) -> Iterator[tuple[int, int, int, int]]:
     for (x, y), label in zip(centres.tolist(), labels, strict=True):
         yield slide, 2 if label else 7, x, y
-    yield slide, 3, 100, 100  # a tumour cell, which no card asks for
+    yield slide, 3, 100, 100  # a tumour cell, which no card uses
 
 
-def make_slides(annotations: Path, images: Path, *, side: int = 1024, seed: int = 2) -> None:
+def make_sliderunner_set(
+    annotations: Path, images: Path, *, side: int = 1024, seed: int = 2
+) -> None:
     """Write a SlideRunner database of the old generation and pyramidal tiled TIFF, one domain."""
     images.mkdir(parents=True, exist_ok=True)
     annotations.unlink(missing_ok=True)
     database = sqlite3.connect(annotations)
-    database.executescript(OLD_GENERATION)
+    database.executescript(SCHEMA)
     uid = 0
     for slide in range(1, SLIDES + 1):
         pixels, centres, labels = draw_tissue(

@@ -1,8 +1,8 @@
-"""Invented colorectal slides with a known signal: more lymphocytes in MSI-H. Synthetic.
+"""Synthetic colorectal slides with a known signal: more lymphocytes in MSI-H.
 
-Pink tissue with pale nuclei lies on glass. Lymphocytes are small, round and dark, and gather in
-some places; their share among the nuclei is the signal. Stain and scanner differ between the
-cohorts, and the bath from slide to slide.
+Pink tissue with pale nuclei lies on glass. Lymphocytes are small, round and dark, and cluster;
+their fraction among the nuclei is the signal. Stain and scanner differ between the cohorts, the
+staining bath between slides.
 """
 
 import csv
@@ -14,19 +14,26 @@ import tifffile
 from scipy.ndimage import gaussian_filter
 
 from cryotome.core.files import atomic_write
-from cryotome.data.demo.cohorts import Cohort, DemoSlide, cohort_slides
-from cryotome.data.demo.mitoses import NOTICE, Domain, draw_nucleus, ground, nucleus, tags
+from cryotome.data.demo.cohorts import DemoCohort, DemoSlide, cohort_slides
+from cryotome.data.demo.mitoses import (
+    NOTICE,
+    Domain,
+    draw_nucleus,
+    nucleus_mask,
+    smooth_noise,
+    tiff_tags,
+)
 
 MPP = 0.5  # µm/px
 LABORATORIES = [
     Domain(((0.65, 0.70, 0.29), (0.07, 0.99, 0.11)), 0.5, 5, (0.0, 0.0), MPP),
     Domain(((0.60, 0.72, 0.38), (0.12, 0.88, 0.22)), 0.8, 7, (0.0, 0.0), MPP),
 ]
-ROOM = 700  # px² of tissue to a nucleus
-CROWDS = 8  # places along a side that differ in their lymphocytes
-LEVEL = 4  # times that the second level is smaller
+AREA_PER_NUCLEUS = 700  # px² of tissue per nucleus
+CROWD_GRID = 8  # squares along a side that differ in density of lymphocytes
+DOWNSAMPLE = 4  # times the second level is smaller
 GLASS = 243.0
-COLUMNS = ("Participant", "Project", "MSI Status")  # of the label table
+LABEL_COLUMNS = ("Participant", "Project", "MSI Status")  # of the label table
 
 
 def draw_slide(
@@ -37,7 +44,7 @@ def draw_slide(
     Parameters
     ----------
     share
-        Of lymphocytes among the nuclei, 0 to 1; negative for glass without tissue.
+        Fraction of lymphocytes among the nuclei, 0 to 1; negative for glass without tissue.
 
     Returns
     -------
@@ -45,9 +52,9 @@ def draw_slide(
     tissue : (side, side) bool
     """
     y, x = np.mgrid[:side, :side] / side - 0.5
-    tissue = np.hypot(x, y) < 0.40 + 0.05 * ground(rng, side, side // 8)
+    tissue = np.hypot(x, y) < 0.40 + 0.05 * smooth_noise(rng, side, side // 8)
     tissue &= share >= 0
-    grounds = (0.18 + 0.05 * ground(rng, side, 12), 0.30 + 0.08 * ground(rng, side, 25))
+    grounds = (0.18 + 0.05 * smooth_noise(rng, side, 12), 0.30 + 0.08 * smooth_noise(rng, side, 25))
     blue, pink = (np.where(tissue, part, 0).astype(np.float32) for part in grounds)
     _add_nuclei(rng, blue, tissue, share)
     strength = rng.uniform(0.85, 1.15, size=2)  # this slide's bath
@@ -63,38 +70,45 @@ def _add_nuclei(
     rng: np.random.Generator, blue: np.ndarray, tissue: np.ndarray, share: float
 ) -> None:
     side = len(tissue)
-    crowd = np.exp(0.6 * rng.normal(size=(CROWDS, CROWDS)))  # where lymphocytes gather
-    for left, top in rng.uniform(0, side, size=(side * side // ROOM, 2)):
+    crowd = np.exp(
+        0.6 * rng.normal(size=(CROWD_GRID, CROWD_GRID))
+    )  # relative density of lymphocytes
+    for left, top in rng.uniform(0, side, size=(side * side // AREA_PER_NUCLEUS, 2)):
         if not tissue[int(top), int(left)]:
             continue
-        if rng.uniform() < share * crowd[int(top * CROWDS / side), int(left * CROWDS / side)]:
-            shape, depth = nucleus(rng, rng.uniform(4.5, 6), 1, 0), rng.uniform(1.4, 1.7)
+        if (
+            rng.uniform()
+            < share * crowd[int(top * CROWD_GRID / side), int(left * CROWD_GRID / side)]
+        ):
+            shape, depth = nucleus_mask(rng, rng.uniform(4.5, 6), 1, 0), rng.uniform(1.4, 1.7)
         else:
-            shape = nucleus(rng, rng.uniform(7, 11), rng.uniform(1, 1.5), 0)
+            shape = nucleus_mask(rng, rng.uniform(7, 11), rng.uniform(1, 1.5), 0)
             depth = rng.uniform(0.4, 0.7)
         draw_nucleus(blue, left, top, shape, depth)
 
 
-def _write_pyramid(path: Path, pixels: np.ndarray, *, says_mpp: bool) -> None:
+def _write_pyramid(path: Path, pixels: np.ndarray, *, with_mpp: bool) -> None:
     tiles: dict[str, Any] = {"tile": (256, 256), "photometric": "rgb"}
     tiles |= {"compression": "zlib", "compressionargs": {"level": 1}}
-    side = len(pixels) // LEVEL
-    small = pixels[: side * LEVEL, : side * LEVEL].reshape(side, LEVEL, side, LEVEL, 3)
-    first = tags(MPP) if says_mpp else {"description": NOTICE}
+    side = len(pixels) // DOWNSAMPLE
+    small = pixels[: side * DOWNSAMPLE, : side * DOWNSAMPLE].reshape(
+        side, DOWNSAMPLE, side, DOWNSAMPLE, 3
+    )
+    first = tiff_tags(MPP) if with_mpp else {"description": NOTICE}
     with atomic_write(path) as beside, tifffile.TiffWriter(beside) as tiff:
         tiff.write(pixels, **tiles, **first)
         tiff.write(small.mean(axis=(1, 3)).astype(np.uint8), subfiletype=1, **tiles)
 
 
-def make_slides(cohort: Cohort, folder: Path) -> None:
+def make_cohort_slides(cohort: DemoCohort, folder: Path) -> None:
     """Write the slides of a cohort as pyramidal tiled TIFF."""
     for number, slide in enumerate(cohort_slides(cohort)):
         rng = np.random.default_rng([cohort.seed, number])
         share = rng.uniform(0.05, 0.25) + cohort.effect * (slide.label == "MSI-H")
         share = -1.0 if slide.shows == "glass" else share
         pixels, _ = draw_slide(rng, LABORATORIES[cohort.laboratory], side=cohort.side, share=share)
-        says_mpp = slide.shows != "no mpp"
-        _write_pyramid(folder / f"{slide.name}.tiff", pixels, says_mpp=says_mpp)
+        with_mpp = slide.shows != "no mpp"
+        _write_pyramid(folder / f"{slide.name}.tiff", pixels, with_mpp=with_mpp)
 
 
 def _write_rows(path: Path, rows: list[tuple[str, ...]]) -> None:
@@ -102,9 +116,9 @@ def _write_rows(path: Path, rows: list[tuple[str, ...]]) -> None:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def write_tables(labels: Path, table: Path, slides: list[DemoSlide]) -> None:
-    """Write the label table, with a project that no card asks for, and the slide table."""
+def write_cohort_tables(labels: Path, table: Path, slides: list[DemoSlide]) -> None:
+    """Write the label table, with a project that no card uses, and the slide table."""
     known = {slide.patient: slide.label for slide in slides}
     rows = [(patient, "DEMO", label) for patient, label in known.items()]
-    _write_rows(labels, [COLUMNS, *rows, ("OTHER-001", "OTHER", "MSI-H")])
+    _write_rows(labels, [LABEL_COLUMNS, *rows, ("OTHER-001", "OTHER", "MSI-H")])
     _write_rows(table, [("FILENAME", "PATIENT"), *((s.name, s.patient) for s in slides)])

@@ -1,9 +1,9 @@
-"""Invented patches of nine tissue classes in class folders. Synthetic, and says so.
+"""Synthetic patches of nine tissue classes in class folders, with a notice in each file.
 
-The classes bear the names of NCT-CRC-HE's and look like them from afar. Pairs share colours
-and differ in texture (muscle and stroma, mucosa and tumour, fat and background), or share
-texture and differ in colour, and all of it varies, so that neither colour alone nor a random
-network tells them wholly apart.
+The classes have the names of NCT-CRC-HE's and resemble them roughly. Pairs share colours and
+differ in texture (muscle and stroma, mucosa and tumour, fat and background), or share texture
+and differ in colour, and all of it varies, so that neither colour alone nor a random network
+separates them completely.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,15 @@ import pandas as pd
 import tifffile
 
 from cryotome.core.tables import write_csv
-from cryotome.data.demo.mitoses import NOTICE, Domain, draw_nucleus, ground, nucleus, scan, tags
+from cryotome.data.demo.mitoses import (
+    NOTICE,
+    Domain,
+    draw_nucleus,
+    nucleus_mask,
+    scan,
+    smooth_noise,
+    tiff_tags,
+)
 
 SIDE = 64  # px
 TRAINING = 24  # patches of each class
@@ -36,7 +44,9 @@ def _nuclei(
     ragged: float = 0.02,
 ) -> None:
     for x, y in places:
-        shape = nucleus(rng, rng.uniform(*radius), rng.uniform(*stretch), rng.uniform(0, ragged))
+        shape = nucleus_mask(
+            rng, rng.uniform(*radius), rng.uniform(*stretch), rng.uniform(0, ragged)
+        )
         draw_nucleus(layers[0], x, y, shape, rng.normal(0.9, 0.15))
 
 
@@ -45,7 +55,7 @@ def _anywhere(rng: np.random.Generator, low: int, high: int) -> np.ndarray:
 
 
 def _fibres(rng: np.random.Generator, layers: Layers, waves: tuple[float, float]) -> None:
-    """Weave parallel fibres whose course swings by so many px."""
+    """Draw parallel fibres, wavy with an amplitude from a range, px."""
     y, x = np.mgrid[:SIDE, :SIDE]
     turn, period = rng.uniform(0, np.pi), rng.uniform(6, 11)
     u, v = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
@@ -67,7 +77,7 @@ def _background(rng: np.random.Generator, layers: Layers) -> None:
 
 
 def _debris(rng: np.random.Generator, layers: Layers) -> None:
-    layers[0][:] += 0.08 * ground(rng, SIDE, 3).clip(0)
+    layers[0][:] += 0.08 * smooth_noise(rng, SIDE, 3).clip(0)
     _nuclei(rng, layers, _anywhere(rng, 5, 16), radius=(1.2, 3), ragged=0.3)
 
 
@@ -88,7 +98,7 @@ def _muscle(rng: np.random.Generator, layers: Layers) -> None:
 
 
 def _mucosa(rng: np.random.Generator, layers: Layers) -> None:
-    """Ring nuclei of one size around a lumen."""
+    """Draw nuclei of equal size in a ring around a lumen."""
     middle, reach = rng.uniform(22, 42, size=2), rng.uniform(13, 21)
     angles = np.arange(0, 2 * np.pi, rng.uniform(6.5, 8) / reach)
     places = middle + reach * np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -120,14 +130,14 @@ CLASSES: dict[str, Drawing] = {
 
 def draw_patch(rng: np.random.Generator, name: str, domain: Domain) -> np.ndarray:
     """Draw one patch of a class, (SIDE, SIDE, 3) uint8."""
-    blue = rng.uniform(0.04, 0.2) + 0.05 * ground(rng, SIDE, 8)
-    pink = rng.uniform(0.16, 0.42) + 0.06 * ground(rng, SIDE, 12)
+    blue = rng.uniform(0.04, 0.2) + 0.05 * smooth_noise(rng, SIDE, 8)
+    pink = rng.uniform(0.16, 0.42) + 0.06 * smooth_noise(rng, SIDE, 12)
     CLASSES[name](rng, (blue, pink))
     return scan(rng, blue, pink, domain)
 
 
 def make_tissue(table: Path, images: Path, *, count: int, domain: Domain, seed: int) -> None:
-    """Write so many patches of each class, a folder a class, and a CSV that names them."""
+    """Write `count` patches of each class, one folder per class, and a CSV that lists them."""
     lines = []
     for place, name in enumerate(CLASSES):
         (images / name).mkdir(parents=True, exist_ok=True)
@@ -135,7 +145,7 @@ def make_tissue(table: Path, images: Path, *, count: int, domain: Domain, seed: 
             pixels = draw_patch(np.random.default_rng([seed, place, number]), name, domain)
             image = f"{name}-{number:03d}"
             tifffile.imwrite(
-                images / name / f"{image}.tif", pixels, photometric="rgb", **tags(domain.mpp)
+                images / name / f"{image}.tif", pixels, photometric="rgb", **tiff_tags(domain.mpp)
             )
             lines.append((image, NOTICE))
     write_csv(pd.DataFrame(lines, columns=["image", "notice"]), table)

@@ -1,1 +1,1 @@
-"""downloads."""
+"""Downloads of public records: list, fetch, check and unpack their files."""

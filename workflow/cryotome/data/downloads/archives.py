@@ -1,4 +1,4 @@
-"""Unpack an archive into a folder beside it, whole or not at all."""
+"""Archives: unpacked into a folder beside them, completely or not at all."""
 
 import shutil
 import stat
@@ -11,27 +11,28 @@ from pathlib import Path, PurePosixPath
 from cryotome.core.errors import DownloadError
 from cryotome.core.files import leads_out
 
-LARGEST = 20  # times an archive's size: images do not shrink to less, bombs do
+MAX_EXPANSION = 20  # times the archive's size; images compress less, decompression bombs more
 
 
 def folder_beside(archive: Path) -> Path:
-    """Return the folder that an archive becomes."""
+    """Return the folder into which an archive is unpacked."""
     return archive.with_suffix("")
 
 
 def unpack(archive: Path) -> Path:
     """Unpack a ZIP archive into the folder of its name, and return that folder.
 
-    Where the archive holds a single folder of its own name, that is the one.
+    If the archive holds a single folder of its own name, its content is used.
 
     Raises
     ------
     DownloadError
-        The archive is broken, leads out of its folder, grows beyond measure or beyond the disk.
+        The archive is damaged, leads out of its folder, or unpacks to too much for its size or
+        for the disk.
     """
     folder = folder_beside(archive)
     beside = folder.with_name(f".{folder.name}.unpacked.part")
-    shutil.rmtree(beside, ignore_errors=True)  # what a kill left
+    shutil.rmtree(beside, ignore_errors=True)  # left by a killed process
     try:
         with _opened(archive) as content:
             _check(content, archive)
@@ -48,24 +49,24 @@ def unpack(archive: Path) -> Path:
 
 
 def check_unpacked(archive: Path) -> None:
-    """Hold the folder that lies beside an archive against the archive's names and sizes.
+    """Check the folder beside an archive against the archive's names and sizes.
 
     Raises
     ------
     DownloadError
-        A file is not there or has another size; or the archive is broken.
+        A file is missing or differs in size, or the archive is damaged.
     """
     folder = folder_beside(archive)
     with _opened(archive) as content:
         sizes = {e.filename: e.file_size for e in content.infolist() if not e.is_dir()}
     inner = all(name.startswith(f"{folder.name}/") for name in sizes)
     paths = {(folder.parent if inner else folder) / name: size for name, size in sizes.items()}
-    lacking = [p for p, size in paths.items() if not p.is_file() or p.stat().st_size != size]
-    if lacking:
+    absent = [p for p, size in paths.items() if not p.is_file() or p.stat().st_size != size]
+    if absent:
         raise DownloadError(
-            f"{folder} lies there and lacks {len(lacking):,} of the {len(paths):,} files of "
-            f"{archive.name}, first {lacking[0].name}. Both are left as they are; move the folder "
-            "away or delete it to have the archive unpacked"
+            f"{folder} already exists, and differs from {archive.name} in {len(absent):,} of the "
+            f"{len(paths):,} files, first {absent[0].name}. Both are left as they are; move the "
+            "folder away or delete it to have the archive unpacked"
         )
 
 
@@ -74,7 +75,7 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(archive) as content:
             yield content
-    # zipfile says RuntimeError of a password, NotImplementedError of an unknown packing
+    # RuntimeError: encrypted; NotImplementedError: unknown compression
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise DownloadError(f"{archive} cannot be unpacked ({error}). Delete it.") from error
 
@@ -91,7 +92,7 @@ def _check(content: zipfile.ZipFile, archive: Path) -> None:
                 f"{'is a link' if link else why}."
             )
     size, packed = sum(entry.file_size for entry in entries), archive.stat().st_size
-    if size > LARGEST * packed:
+    if size > MAX_EXPANSION * packed:
         raise DownloadError(
             f"{archive} is not unpacked: it would grow from {packed:,} to {size:,} bytes."
         )

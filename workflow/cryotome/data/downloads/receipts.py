@@ -1,4 +1,4 @@
-"""What lies below `data_root`, what it was held against, and what need not be asked twice."""
+"""Receipts of downloaded files, and a cache so that files are hashed once."""
 
 import csv
 import json
@@ -15,18 +15,18 @@ from cryotome.data.downloads.http_client import redacted
 
 @dataclass(frozen=True)
 class VerifiedFile:
-    """A file that is there: one line of a receipt.
+    """A downloaded and checked file: one line of a receipt.
 
     Attributes
     ----------
     file
-        Below `data_root`.
+        Path below `data_root`.
     checked
-        What it was held against: `md5`, `git`, `size`, or `nothing`.
+        What was compared with the record: `md5`, `git`, `size`, or `nothing`.
     how
         `fetched` or `by hand`.
     source
-        The record's address of it, as `shown`.
+        Its address in the record, as by `redacted`.
     """
 
     file: str
@@ -38,17 +38,17 @@ class VerifiedFile:
 
 
 class Cache:
-    """What earlier runs found out: lines of JSON, so that a killed run loses nothing."""
+    """Results of earlier runs as lines of JSON, so that a killed run loses nothing."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.lock, self.known = path, Lock(), dict[str, Any]()
         text = path.read_text(encoding="utf-8") if path.exists() else "\n"
-        self.gap = "" if text.endswith("\n") else "\n"  # a kill tore the last line
+        self.gap = "" if text.endswith("\n") else "\n"  # a killed run truncated the last line
         for line in text.splitlines():
             try:
                 name, value = json.loads(line)
                 self.known[name] = value
-            except (ValueError, TypeError, RecursionError):  # no line of ours
+            except (ValueError, TypeError, RecursionError):  # not written by `put`
                 continue
 
     def put(self, name: str, value: Any) -> None:
@@ -59,27 +59,27 @@ class Cache:
                 file.write(f"{self.gap}{json.dumps([name, value])}\n")
             self.gap = ""
 
-    def once(self, ask: Callable[[str], Any]) -> Callable[[str], Any]:
-        """Return the same question, asked only where the answer is not known."""
+    def cached(self, ask: Callable[[str], Any]) -> Callable[[str], Any]:
+        """Return the function with its results cached by address."""
 
-        def remembered(url: str) -> Any:
+        def lookup(url: str) -> Any:
             name = redacted(url)
             if name not in self.known:
                 self.put(name, ask(url))
             return self.known[name]
 
-        return remembered
+        return lookup
 
 
 def stat_fingerprint(path: Path) -> dict[str, int]:
-    """Return what tells, without reading it, that a file is still the one that was checked."""
+    """Return size and time of change, which show whether a checked file is unchanged."""
     about = path.stat()
     return {"bytes": about.st_size, "mtime": about.st_mtime_ns}
 
 
-def write_receipt(held: list[VerifiedFile], path: Path) -> None:
-    """Write what is there as a table, one line a file."""
+def write_receipt(files: list[VerifiedFile], path: Path) -> None:
+    """Write the verified files as CSV, one line per file."""
     with atomic_write(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(VerifiedFile)])
         table.writeheader()
-        table.writerows({k: escape_formula(v) for k, v in asdict(one).items()} for one in held)
+        table.writerows({k: escape_formula(v) for k, v in asdict(one).items()} for one in files)

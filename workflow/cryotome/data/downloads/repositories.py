@@ -1,4 +1,4 @@
-"""What a public record holds: file names, addresses, sizes, checksums, and where they go."""
+"""Repositories of public records: names, addresses, sizes and checksums of their files."""
 
 import re
 from collections.abc import Callable
@@ -15,15 +15,15 @@ ZENODO = "https://zenodo.org/api"
 FIGSHARE = "https://api.figshare.com/v2"
 GITHUB = "https://api.github.com"
 RAW = "https://raw.githubusercontent.com"
-PAGE = 1000  # the most that figshare gives at once; several pages repeat and miss articles
+PAGE_SIZE = 1000  # figshare's largest; several pages would repeat and miss articles
 
-ROUGHLY = 2  # times a card's `gigabytes`, which say about what travels
+SIZE_TOLERANCE = 2  # times a card's `gigabytes`, which is approximate
 
-Ask = Callable[[str], Any]  # address to the JSON that it says
+Ask = Callable[[str], Any]  # address to its JSON
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteFile:
     """One file of a record.
 
     Attributes
@@ -31,15 +31,15 @@ class Remote:
     name
         In the record.
     urls
-        Where it can be had, in the order in which they are tried.
+        Addresses in the order in which they are tried.
     size
-        Bytes, None where the record does not say.
+        Bytes, None if the record lists none.
     checksum
-        `md5:…`, `git:…` (the id of a git object), or None where the record has none.
+        `md5:…`, `git:…` (the id of a git object), or None if the record lists none.
     target
-        Where it goes, below `data_root`.
-    most
-        Bytes at which the transfer of a file of unknown size is broken off.
+        Its path below `data_root`.
+    max_bytes
+        Largest transfer accepted for a file of unknown size.
     """
 
     name: str
@@ -47,30 +47,34 @@ class Remote:
     size: int | None = None
     checksum: str | None = None
     target: str = ""
-    most: int | None = None
+    max_bytes: int | None = None
 
 
-def _zenodo(record: Card, ask: Ask, _: Ask) -> list[Remote]:
+def _zenodo(record: Card, ask: Ask, _: Ask) -> list[RemoteFile]:
     listed = ask(f"{record.get('at', ZENODO)}/records/{record['zenodo']}")["files"]
-    return [Remote(f["key"], (f["links"]["self"],), f["size"], f.get("checksum")) for f in listed]
+    return [
+        RemoteFile(f["key"], (f["links"]["self"],), f["size"], f.get("checksum")) for f in listed
+    ]
 
 
-def _figshare(record: Card, ask: Ask, remembered: Ask) -> list[Remote]:
+def _figshare(record: Card, ask: Ask, cached: Ask) -> list[RemoteFile]:
     base = record.get("api_url", FIGSHARE)
     number = record["figshare_collection"]
-    articles = ask(f"{base}/collections/{number}/articles?page_size={PAGE}&page=1")
+    articles = ask(f"{base}/collections/{number}/articles?page_size={PAGE_SIZE}&page=1")
     numbers = sorted({article["id"] for article in articles})
-    urls = [f"{base}/articles/{one}/files?page_size={PAGE}" for one in numbers]
+    urls = [f"{base}/articles/{one}/files?page_size={PAGE_SIZE}" for one in numbers]
     with ThreadPoolExecutor(3) as pool:
-        files = [file for answer in pool.map(remembered, urls) for file in answer]
+        files = [file for answer in pool.map(cached, urls) for file in answer]
     md5s = [file.get("computed_md5") or file.get("supplied_md5") for file in files]
     return [
-        Remote(file["name"], (file["download_url"],), file["size"], f"md5:{md5}" if md5 else None)
+        RemoteFile(
+            file["name"], (file["download_url"],), file["size"], f"md5:{md5}" if md5 else None
+        )
         for file, md5 in zip(files, md5s, strict=True)
     ]
 
 
-def _github(record: Card, ask: Ask, _: Ask) -> list[Remote]:
+def _github(record: Card, ask: Ask, _: Ask) -> list[RemoteFile]:
     name, revision = record["github"], record["revision"]
     base = record.get("api_url", GITHUB)
     tree = ask(f"{base}/repos/{name}/git/trees/{quote(revision)}?recursive=1")
@@ -78,15 +82,17 @@ def _github(record: Card, ask: Ask, _: Ask) -> list[Remote]:
         raise DownloadError(f"{name} has more files than {base} lists at once.")
     raw = f"{record.get('at', RAW)}/{name}/{quote(revision)}"
     return [
-        Remote(f["path"], (f"{raw}/{quote(f['path'])}",), f["size"], f"git:{f['sha']}")
+        RemoteFile(f["path"], (f"{raw}/{quote(f['path'])}",), f["size"], f"git:{f['sha']}")
         for f in tree["tree"]
         if f["type"] == "blob"
     ]
 
 
-def _plain(record: Card, _: Ask, __: Ask) -> list[Remote]:
+def _plain(record: Card, _: Ask, __: Ask) -> list[RemoteFile]:
     return [
-        Remote(f["name"], (f["url"],), f.get("bytes"), f"md5:{f['md5']}" if "md5" in f else None)
+        RemoteFile(
+            f["name"], (f["url"],), f.get("bytes"), f"md5:{f['md5']}" if "md5" in f else None
+        )
         for f in record["files"]
     ]
 
@@ -94,50 +100,50 @@ def _plain(record: Card, _: Ask, __: Ask) -> list[Remote]:
 HOSTS = {"zenodo": _zenodo, "figshare_collection": _figshare, "github": _github, "files": _plain}
 
 
-def list_record(record: Card, ask: Ask, remembered: Ask) -> list[Remote]:
+def list_record(record: Card, ask: Ask, cached: Ask) -> list[RemoteFile]:
     """List the files of a record.
 
     Parameters
     ----------
     record
-        Of a download card.
-    ask, remembered
-        Address to the JSON that it says; the second need not ask anew what it was told before.
+        `record` of a download card.
+    ask, cached
+        Address to its JSON; the second may return a cached answer.
 
     Raises
     ------
     DownloadError
-        The record cannot be had, or does not look like one.
+        The record cannot be fetched, or has an unknown form.
     """
     (host,) = HOSTS.keys() & record.keys()
     try:
-        return list(map(_sound, HOSTS[host](record, ask, remembered)))
+        return list(map(_checked, HOSTS[host](record, ask, cached)))
     except (KeyError, TypeError, AttributeError) as error:
         raise DownloadError(
             f"{host} {record[host]} does not list its files as it used to ({error!r}). Fetch them "
-            "by hand, and tell us."
+            "by hand, and report it in an issue."
         ) from error
 
 
-def _sound(remote: Remote) -> Remote:
-    """Return a file of a listing if all that it says of it is of the kind that it should be."""
+def _checked(remote: RemoteFile) -> RemoteFile:
+    """Return a file of a listing after checking the types of its fields."""
     texts = [remote.name, *remote.urls, remote.checksum or ""]
     known = remote.size is None or (type(remote.size) is int and remote.size >= 0)
     if not known or not all(isinstance(text, str) for text in texts):
-        raise TypeError(f"it says {remote!r:.200}")
+        raise TypeError(f"it lists {remote!r:.200}")
     return remote
 
 
-def wanted(card: Card, record: str, listed: list[Remote]) -> list[Remote]:
-    """Return the files of a record that its card asks for, with their targets.
+def select_files(card: Card, record: str, listed: list[RemoteFile]) -> list[RemoteFile]:
+    """Return the files of a record that its card selects, with their targets.
 
     Raises
     ------
     DownloadError
-        There are more or fewer than the card expects, two for one place, a known md5 that the
-        record contradicts, or a name that leads out of `data_root`.
+        Their number differs from the card's, two have the same target, the record contradicts
+        an md5 of the card, or a target leads out of `data_root`.
     """
-    found: dict[str, Remote] = {}
+    found: dict[str, RemoteFile] = {}
     for remote in listed:
         match = next(filter(None, (re.fullmatch(p, remote.name) for p in card["files"])), None)
         if not match:
@@ -145,8 +151,8 @@ def wanted(card: Card, record: str, listed: list[Remote]) -> list[Remote]:
         target = match.expand(card["files"][match.re.pattern])
         if not target or not target.isprintable() or leads_out(target):
             raise DownloadError(f"{record}: {remote.name!r} would leave `data_root` for {target}.")
-        most = int(ROUGHLY * card["gigabytes"] * 1e9) if "gigabytes" in card else None
-        complete = replace(_known(remote, card, record), target=target, most=most)
+        most = int(SIZE_TOLERANCE * card["gigabytes"] * 1e9) if "gigabytes" in card else None
+        complete = replace(_with_card(remote, card, record), target=target, max_bytes=most)
         if found.setdefault(target, complete).checksum != complete.checksum:
             raise DownloadError(f"{record}: the record has two files for {target}.")
     if len(found) != card["expect"]:
@@ -158,14 +164,14 @@ def wanted(card: Card, record: str, listed: list[Remote]) -> list[Remote]:
     return list(found.values())
 
 
-def _known(remote: Remote, card: Card, record: str) -> Remote:
-    """Add mirrors and the md5 that the card knows."""
+def _with_card(remote: RemoteFile, card: Card, record: str) -> RemoteFile:
+    """Add mirrors and the md5 of the card."""
     mirrors = [f"{base.rstrip('/')}/{quote(remote.name)}" for base in card.get("mirrors", [])]
     md5 = card.get("md5", {}).get(remote.name)
     checksum = f"md5:{md5}" if md5 else remote.checksum
     if remote.checksum and remote.checksum != checksum:
         raise DownloadError(
-            f"{record}: the record says {remote.checksum} of {remote.name}, its card {checksum}. "
-            "The record holds another file than the one that is known."
+            f"{record}: the record lists {remote.checksum} for {remote.name}, its card {checksum}. "
+            "The record's file has changed since the card was written."
         )
     return replace(remote, urls=(*remote.urls, *mirrors), checksum=checksum)

@@ -1,4 +1,4 @@
-"""Tile grids: the tiles of a slide, their tissue fraction and their pixels."""
+"""Tile grid of a slide: corners, tissue fractions and pixels of its tiles."""
 
 import io
 
@@ -7,24 +7,22 @@ from PIL import Image
 from scipy import ndimage
 
 from cryotome.core.cards import Card
-from cryotome.data.images import Opened
-from cryotome.data.slides.thumbnail import _resized
+from cryotome.data.images import OpenImage
+from cryotome.data.slides.thumbnail import resized
 
-FEW = 1.5  # shrunk less than so, the mean of a tile pixel's pixels would be of one or two
-
-
-NEAR = 1.04  # a level this much finer than asked for will do: 0.253 µm/px at four times is 1 µm/px
+MIN_SHRINK_FOR_MEAN = 1.5  # times; at less, the mean of a tile px is over one or two px
+LEVEL_TOLERANCE = 1.04  # times a level may be finer: 0.253 µm/px at four times counts as 1 µm/px
 
 
 def tile_grid(size: tuple[int, int], side: float) -> np.ndarray:
-    """Return the upper left corners of all tiles that lie whole in a slide, row by row.
+    """Return the upper left corners of all tiles that lie completely in a slide, row by row.
 
     Parameters
     ----------
     size
         Width and height of the slide, level-0 px.
     side
-        Of a tile, level-0 px; need not be whole.
+        Of a tile, level-0 px; need not be a whole number.
 
     Returns
     -------
@@ -34,17 +32,17 @@ def tile_grid(size: tuple[int, int], side: float) -> np.ndarray:
     return np.stack(np.meshgrid(across, down), axis=-1).reshape(-1, 2).astype(np.int64)
 
 
-def tissue_shares(
+def tissue_fractions(
     mask: np.ndarray, coords: np.ndarray, *, side: float, size: tuple[int, int]
 ) -> np.ndarray:
-    """Return how much of each tile is tissue, from an integral image.
+    """Return the tissue fraction of each tile, from an integral image.
 
     Parameters
     ----------
     mask : (h, w) bool
         Of the whole slide.
     coords, side, size
-        As of `tile_grid`.
+        As for `tile_grid`.
 
     Returns
     -------
@@ -55,7 +53,7 @@ def tissue_shares(
     start, end = coords * scale, (coords + side) * scale
 
     def area(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        # linear between whole px is exact: the mask is constant there
+        # linear interpolation is exact, because the mask is constant within a px
         return ndimage.map_coordinates(integral, [y, x], order=1, mode="nearest")
 
     (x0, y0), (x1, y1) = start.T, end.T
@@ -63,15 +61,15 @@ def tissue_shares(
     return np.clip(covered / (scale * side).prod(), 0, 1).astype(np.float32)
 
 
-def read_tile(image: Opened, x: int, y: int, *, reach: float, side: int) -> np.ndarray:
-    """Read one tile from the level that is nearest above its resolution, and shrink the rest.
+def read_tile(image: OpenImage, x: int, y: int, *, reach: float, side: int) -> np.ndarray:
+    """Read one tile from the next finer level, and shrink it to its resolution.
 
     Parameters
     ----------
     x, y, reach
         Upper left corner and side, level-0 px.
     side
-        Side of what is returned, px.
+        Side of the tile returned, px.
 
     Returns
     -------
@@ -80,24 +78,24 @@ def read_tile(image: Opened, x: int, y: int, *, reach: float, side: int) -> np.n
     Raises
     ------
     DataError
-        The slide cannot be read there.
+        The slide cannot be read at that place.
     """
     whole = int(np.ceil(reach))
-    pixels = image.read(int(x), int(y), whole, whole, max(reach / side, 1) * NEAR)
+    pixels = image.read(int(x), int(y), whole, whole, max(reach / side, 1) * LEVEL_TOLERANCE)
     across, down = pixels.shape[1] * reach / whole, pixels.shape[0] * reach / whole
     if (across, down) == (side, side):
         return np.ascontiguousarray(pixels[:side, :side])
-    many = min(across, down) >= FEW * side
+    many = min(across, down) >= MIN_SHRINK_FOR_MEAN * side
     how = Image.Resampling.BOX if many else Image.Resampling.BICUBIC
-    return _resized(pixels, (side, side), how, box=(0, 0, across, down))
+    return resized(pixels, (side, side), how, box=(0, 0, across, down))
 
 
-def seen_side(tiling: Card) -> int:
-    """Return the side of a tile as it is stored or given to a network, px."""
+def stored_tile_side(tiling: Card) -> int:
+    """Return the side of a tile as stored or given to a network, px."""
     return tiling["jpeg_side" if "jpeg_side" in tiling else "side"]
 
 
-def jpeg_of(pixels: np.ndarray, quality: int) -> np.ndarray:
+def encode_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
     """Return pixels (h, w, 3) uint8 as a JPEG, its bytes (n,) uint8."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=quality)

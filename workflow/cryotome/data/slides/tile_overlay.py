@@ -1,4 +1,4 @@
-"""A slide as it was tessellated, for people: the tissue outlined, the kept tiles framed."""
+"""Overlay image of a tessellated slide: tissue outlined, kept tiles framed."""
 
 from pathlib import Path
 from textwrap import wrap
@@ -10,28 +10,28 @@ from scipy import ndimage
 from cryotome.core.files import atomic_write
 from cryotome.data.slides.tessellation import Tessellation
 
-LONGEST, NARROWEST = 768, 440  # px of the picture; of what its caption needs
-LARGER = 8  # times at most that a thumbnail is blown up
+MAX_SIDE, MIN_WIDTH = 768, 440  # px: longer side of the image; least width for its caption
+MAX_ENLARGEMENT = 8  # times a thumbnail is enlarged at most
 TISSUE, TILE, FRAME = (20, 130, 40), (20, 70, 200), (190, 190, 190)
 NOTICE, INK = (178, 34, 34), (40, 40, 40)
-SMALL, LETTER, LINE, MARGIN = 13, 7, 18, 8  # px: font, width of its letters, line, around
-LINES = 4  # of each part of the caption at most
+SMALL, LETTER, LINE, MARGIN = 13, 7, 18, 8  # px: font size, letter width, line height, margin
+LINES = 4  # at most, of each part of the caption
 
 
-def draw_tiles(found: Tessellation, title: str, notice: str) -> Image.Image:
-    """Draw the thumbnail of a slide, the outline of its tissue and its tiles, over a caption.
+def draw_overlay(found: Tessellation, title: str, notice: str) -> Image.Image:
+    """Draw the thumbnail of a slide with the outlines of tissue and tiles, above a caption.
 
     Parameters
     ----------
     title
-        Names the slide.
+        Name of the slide.
     notice
-        That its tissue is synthetic, empty where it is not.
+        States that the tissue is synthetic; empty if it is not.
     """
-    picture = _drawn(found)
-    width = max(picture.width, NARROWEST)
+    picture = _draw_outlines(found)
+    width = max(picture.width, MIN_WIDTH)
     said = [(notice.upper(), NOTICE), (title, INK), (_summary(found), INK), (found.reason, INK)]
-    lines = [  # Pillow's own font has no µ
+    lines = [  # Pillow's default font has no µ
         (line.replace("µ", "u"), ink)
         for text, ink in said
         for line in wrap(text, (width - 2 * MARGIN) // LETTER)[:LINES]
@@ -45,11 +45,11 @@ def draw_tiles(found: Tessellation, title: str, notice: str) -> Image.Image:
     return page
 
 
-def _drawn(found: Tessellation) -> Image.Image:
+def _draw_outlines(found: Tessellation) -> Image.Image:
     height, width = found.mask.shape
     if not found.mask.size:
-        return Image.new("RGB", (NARROWEST, 0))
-    times = min(LONGEST / max(height, width), LARGER)
+        return Image.new("RGB", (MIN_WIDTH, 0))
+    times = min(MAX_SIDE / max(height, width), MAX_ENLARGEMENT)
     size = (max(1, round(width * times)), max(1, round(height * times)))
     picture = Image.fromarray(found.thumbnail).resize(size, Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(picture)
@@ -73,7 +73,7 @@ def _summary(found: Tessellation) -> str:
     )
 
 
-def save_tiles(picture: Path, found: Tessellation, title: str, notice: str) -> None:
+def save_overlay(picture: Path, found: Tessellation, title: str, notice: str) -> None:
     """Write the picture as a PNG of at most 256 colours."""
     with atomic_write(picture) as beside:
-        draw_tiles(found, title, notice).quantize(256).save(beside, "PNG", optimize=True)
+        draw_overlay(found, title, notice).quantize(256).save(beside, "PNG", optimize=True)

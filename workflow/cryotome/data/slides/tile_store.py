@@ -1,6 +1,6 @@
-"""The tiles of a slide: found once, kept in a store with its passport, read checked.
+"""Tile store: the tiles of one slide, written once with provenance and checked when read.
 
-A slide that cannot be used gives a store of no tiles that says why, so that it stops no cohort.
+An unusable slide gives a store without tiles that holds the reason, so that it stops no cohort.
 """
 
 import hashlib
@@ -31,35 +31,35 @@ from cryotome.core.store import (
     open_hdf5,
     provenance,
 )
-from cryotome.data.slides.tessellation import Tessellation, tessellate, tessellate_apart
-from cryotome.data.slides.tile_grid import seen_side
+from cryotome.data.slides.tessellation import Tessellation, tessellate, tessellate_in_process
+from cryotome.data.slides.tile_grid import stored_tile_side
 from cryotome.runtime import ledger
 from cryotome.runtime.resume import exclusive_attempt
 
 TILES = "cryotome tiles"
-ENDS = 2**20  # bytes at either end of a slide file that name its version
+HASHED_BYTES = 2**20  # bytes at either end of a slide file that are hashed
 
 
 def write_tiles(
     store: Path, path: Path | None, card: Card, *, dataset: str, slide: str, partial: Path
 ) -> Tessellation:
-    """Find the tiles of one slide and write them as a store; say aloud where there are none.
+    """Find the tiles of one slide and write them as a store; print a warning if it has none.
 
     The file holds `coords` (n, 2) int64, `tissue` (n,) float32 and, for a tiling with `jpeg_side`,
-    `jpeg` (n,) of variable-length uint8, and carries its passport as attributes.
+    `jpeg` (n,) of variable-length uint8, and carries its provenance as attributes.
 
     Parameters
     ----------
     card
-        As `cards.tiling_of` gives it.
+        As `cards.tiling_of` returns it.
     partial
-        Folder that remembers whether an attempt before this one was killed, by the slide
-        perhaps: it is then read in a child process.
+        Folder that records whether an earlier attempt was killed, possibly by the slide, which
+        is then read in a child process.
     """
     tiling, mpp = card["tiling"], card["mpp"]
     with exclusive_attempt(partial) as crashed:
         start = perf_counter()
-        found = (tessellate_apart if crashed else tessellate)(path, tiling, mpp)
+        found = (tessellate_in_process if crashed else tessellate)(path, tiling, mpp)
         ledger.report_throughput(tiles=len(found.coords), seconds=perf_counter() - start)
         about = {
             "format": TILES,
@@ -75,7 +75,7 @@ def write_tiles(
             "height": found.size[1],
             "mpp": found.mpp,
             "level0_side": found.side,
-            "seen": seen_side(tiling),
+            "seen": stored_tile_side(tiling),
             "status": found.status,
             "reason": found.reason,
             "versions": json.dumps({name: version(name) for name in ("openslide-bin", "pillow")}),
@@ -87,12 +87,12 @@ def write_tiles(
 
 
 def source_fingerprint(path: Path) -> str:
-    """Name the version of a slide file: its size, and a hash of both its ends."""
+    """Identify the version of a slide file: its size, and a hash of both ends."""
     size = path.stat().st_size
     with open(path, "rb") as file:
-        digest = hashlib.sha256(file.read(ENDS))
-        file.seek(max(0, size - ENDS))
-        digest.update(file.read(ENDS))
+        digest = hashlib.sha256(file.read(HASHED_BYTES))
+        file.seek(max(0, size - HASHED_BYTES))
+        digest.update(file.read(HASHED_BYTES))
     return f"{size}-{digest.hexdigest()[:16]}"
 
 
@@ -112,7 +112,7 @@ def _write(store: Path, found: Tessellation, about: dict[str, Any], *, stored: b
 
 
 def _sums(coords: np.ndarray, tissue: np.ndarray, jpegs: list[np.ndarray] | None) -> np.ndarray:
-    """Return a checksum of all that is known of each tile, (n,) uint32."""
+    """Return a checksum of corner, tissue fraction and JPEG of each tile, (n,) uint32."""
     sums = []
     for row, (corner, share) in enumerate(zip(coords, tissue, strict=True)):
         jpeg = jpegs[row].tobytes() if jpegs is not None else b""
@@ -121,8 +121,8 @@ def _sums(coords: np.ndarray, tissue: np.ndarray, jpegs: list[np.ndarray] | None
 
 
 @dataclass(frozen=True)
-class Tiles:
-    """A tile store as it was read: see `write_tiles`; `stamps` is its passport."""
+class TileStore:
+    """The content of a tile store, see `write_tiles`; `stamps` is its provenance."""
 
     coords: np.ndarray
     tissue: np.ndarray
@@ -130,18 +130,18 @@ class Tiles:
     stamps: dict[str, Any]
 
 
-def read_tiles(path: Path, **wanted: str) -> Tiles:
-    """Read a tile store after checking its passport and its content.
+def read_tiles(path: Path, **wanted: str) -> TileStore:
+    """Read a tile store after checking its provenance and content.
 
     Parameters
     ----------
     wanted
-        What its passport must say, `dataset` or `slide` for example.
+        Values that its provenance must have, `dataset` or `slide` for example.
 
     Raises
     ------
     StoreError
-        The store is foreign, half-written, damaged, or of another slide or dataset.
+        The store is foreign, incomplete, damaged, or of another slide or dataset.
     """
     check_self_contained(path)
     stamps = provenance(path, TILES)
@@ -161,11 +161,11 @@ def read_tiles(path: Path, **wanted: str) -> Tiles:
         raise StoreError(
             f"{path} does not hold its tiles: {error}. Delete it and rerun."
         ) from error
-    return Tiles(coords, tissue, jpegs, stamps)
+    return TileStore(coords, tissue, jpegs, stamps)
 
 
 def _jpegs(path: Path, stored: h5py.Dataset) -> list[np.ndarray]:
-    """Return the pictures of tiles; many rows may point at one, and take no more than the file."""
+    """Return the JPEGs of tiles; refuse rows that together exceed the size of the file."""
     room, found = path.stat().st_size, []
     for row in range(len(stored)):
         found.append(stored[row])
@@ -175,14 +175,14 @@ def _jpegs(path: Path, stored: h5py.Dataset) -> list[np.ndarray]:
     return found
 
 
-def listed(path: Path) -> dict[str, Any]:
-    """Return the line of a tile store in the list of a cohort's slides."""
+def slide_row(path: Path) -> dict[str, Any]:
+    """Return the row of a tile store in the list of a cohort's slides."""
     tiles = read_tiles(path)
     names = ("slide", "status", "mpp", "width", "height", "reason")
     line = {name: tiles.stamps[name] for name in names}
     return line | {"tiles": len(tiles.coords), "tissue_mm2": _tissue_area(tiles)}
 
 
-def _tissue_area(tiles: Tiles) -> float:
+def _tissue_area(tiles: TileStore) -> float:
     side = tiles.stamps["level0_side"] * tiles.stamps["mpp"] / 1000  # mm
     return round(float(tiles.tissue.sum()) * side**2, 3) if len(tiles.coords) else 0.0

@@ -1,4 +1,4 @@
-"""Who trains, who validates, who tests."""
+"""Splits of cells into training, validation and test, by scheme, fraction and fold."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,7 +11,7 @@ from cryotome.core.errors import SplitError, StoreError
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
 from cryotome.study.schemes import Scheme
 
-Parts = dict[str, np.ndarray]  # role to rows of the table of cells, in the order drawn
+RowsByRole = dict[str, np.ndarray]  # role to rows of the table of cells, in the order drawn
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class Split:
     roles : data frame with columns id, role
         Sorted by id; role is `train`, `validation` or `test`.
     drawn
-        `random`, or `stratified` where a random draw would have lost a class.
+        `random`, or `stratified` if a random draw would have lost a class.
     """
 
     roles: pd.DataFrame
     drawn: str
 
 
-def _share(part: float | str, count: int) -> int:
+def _floor_fraction(part: float | str, count: int) -> int:
     """Return floor(part * count), in decimal arithmetic: 0.1 means a tenth."""
     return int(Decimal(str(part)) * count)
 
@@ -38,8 +38,8 @@ def _share(part: float | str, count: int) -> int:
 def _keep_classes(order: np.ndarray, count: int, labels: np.ndarray) -> tuple[np.ndarray, str]:
     """Take the first `count` of `order`, and at least one cell of each class.
 
-    A class that the first `count` lack gives its first cell in `order`, for which the
-    last of the rest goes. Smaller draws so stay inside larger ones.
+    A class absent from the first `count` contributes its first cell in `order`, which replaces
+    the last of the others. So smaller draws remain subsets of larger ones.
 
     Raises
     ------
@@ -65,16 +65,16 @@ def _draw_cells(
     fraction: str,
     rng: np.random.Generator,
     windows: pd.DataFrame | None = None,
-) -> tuple[Parts, str]:
+) -> tuple[RowsByRole, str]:
     order = rng.permutation(len(cells))
-    n_test = _share(card.get("test", 0), len(cells))
+    n_test = _floor_fraction(card.get("test", 0), len(cells))
     test, pool = order[:n_test], order[n_test:]
     if card["split_by"] == "cells_apart":
         if windows is None:
             raise ValueError("Cells apart from the test cells need the windows of all cells.")
-        pool = pool[~_touching(cells, pool, test, windows)]
-    drawn = _share(fraction, len(pool))
-    n_train = _share(1 - Decimal(str(card["validation"])), drawn)  # type: ignore[arg-type]
+        pool = pool[~_overlapping(cells, pool, test, windows)]
+    drawn = _floor_fraction(fraction, len(pool))
+    n_train = _floor_fraction(1 - Decimal(str(card["validation"])), drawn)  # type: ignore[arg-type]
     train, how = _keep_classes(pool, n_train, cells["label"].to_numpy())
     rest = pool[:drawn][~np.isin(pool[:drawn], train)][: drawn - n_train]
     return {"train": train, "validation": rest, "test": test}, how
@@ -82,10 +82,10 @@ def _draw_cells(
 
 def _draw_independently(
     cells: pd.DataFrame, card: Card, fraction: str, rng: np.random.Generator
-) -> tuple[Parts, str]:
-    """Draw the fractions one after the other with one generator, so that none holds another.
+) -> tuple[RowsByRole, str]:
+    """Draw the fractions in turn with one generator, so that they are not nested.
 
-    Rows are drawn by their place in the annotation file, `source_row`, as the follow-up does.
+    Rows are drawn by their order in the annotation file, `source_row`, as the follow-up does.
     """
     at = np.arange(len(cells))
     if "source_row" in cells:
@@ -94,11 +94,11 @@ def _draw_independently(
             cells.iloc[of_file].drop(columns="source_row"), card, fraction, rng
         )
         return {role: of_file[rows] for role, rows in parts.items()}, how
-    test = rng.choice(at, _share(card["test"], len(at)), replace=False)
+    test = rng.choice(at, _floor_fraction(card["test"], len(at)), replace=False)
     pool = np.setdiff1d(at, test)
     for share in card["fractions"]:
-        drawn = rng.choice(pool, _share(share, len(pool)), replace=False)
-        kept = _share(1 - Decimal(str(card["validation"])), len(drawn))  # type: ignore[arg-type]
+        drawn = rng.choice(pool, _floor_fraction(share, len(pool)), replace=False)
+        kept = _floor_fraction(1 - Decimal(str(card["validation"])), len(drawn))  # type: ignore[arg-type]
         train = rng.choice(drawn, kept, replace=False)
         if Decimal(str(share)) == Decimal(fraction):
             break
@@ -113,10 +113,10 @@ def _draw_independently(
     return {"train": train, "validation": np.setdiff1d(rest, train), "test": test}, how
 
 
-def _touching(
+def _overlapping(
     cells: pd.DataFrame, pool: np.ndarray, test: np.ndarray, windows: pd.DataFrame
 ) -> np.ndarray:
-    """Tell which cells' stored windows share a pixel with what is seen of a test cell, (pool,)."""
+    """Return which cells' stored windows share a pixel with a test cell's window, (pool,)."""
     missing = cells[~cells["id"].isin(windows["id"])]
     if len(missing):
         raise StoreError(
@@ -134,7 +134,7 @@ def _touching(
 
 
 def _slide_folds(cells: pd.DataFrame, share: float, seed: int) -> list[np.ndarray]:
-    """Cut the slides into 1 / share parts of about equal size and prevalence."""
+    """Divide the slides into 1 / share parts of about equal size and prevalence."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     count, slides = round(1 / share), cells["slide"].nunique()
@@ -149,7 +149,7 @@ def _slide_folds(cells: pd.DataFrame, share: float, seed: int) -> list[np.ndarra
 
 def _draw_slides(
     cells: pd.DataFrame, card: Card, fraction: str, fold: int, rng: np.random.Generator
-) -> tuple[Parts, str]:
+) -> tuple[RowsByRole, str]:
     parts = _slide_folds(cells, card["test"], card["seed"])
     if fold >= len(parts):
         raise SplitError(
@@ -158,18 +158,22 @@ def _draw_slides(
     test = parts[fold]
     pool = np.setdiff1d(np.arange(len(cells)), test)
     inner = _slide_folds(cells.iloc[pool], card["validation"], card["seed"])
-    watch = pool[inner[fold % len(inner)]]
-    learn = rng.permutation(np.setdiff1d(pool, watch))
-    watch = rng.permutation(watch)
+    validation = pool[inner[fold % len(inner)]]
+    training = rng.permutation(np.setdiff1d(pool, validation))
+    validation = rng.permutation(validation)
     labels = cells["label"].to_numpy()
-    train, how = _keep_classes(learn, _share(fraction, len(learn)), labels)
-    return {"train": train, "validation": watch[: _share(fraction, len(watch))], "test": test}, how
+    train, how = _keep_classes(training, _floor_fraction(fraction, len(training)), labels)
+    return {
+        "train": train,
+        "validation": validation[: _floor_fraction(fraction, len(validation))],
+        "test": test,
+    }, how
 
 
 def _draw_one_domain(
     cells: pd.DataFrame, card: Card, scheme: str, fraction: str, rng: np.random.Generator
-) -> tuple[Parts, str]:
-    """Draw among the cells of one domain, or of all others, and test on the rest too."""
+) -> tuple[RowsByRole, str]:
+    """Draw from the cells of one domain, or of all others, and test on the rest too."""
     others_train = card["split_by"] == "cells_of_other_domains"
     domain = Scheme.parse(scheme).domain
     of_it = (cells["domain"] == domain).to_numpy()
@@ -200,29 +204,29 @@ def draw_split(
     Parameters
     ----------
     cells
-        Columns id, slide, domain, label, and source_row, the place in the annotation file, by
-        which `random_independent` draws; without it, by the rows as they stand.
+        Columns id, slide, domain, label, and optionally source_row, the order in the annotation
+        file, by which `random_independent` draws.
     card
-        The scheme's card: what is drawn, the shares, the seed of fold 0.
+        The scheme's card: what is drawn, the fractions, the seed of fold 0.
     scheme
         Name of the scheme; `from_{domain}` trains on that domain, `except_{domain}` on all others.
     fraction
-        Share of the training pool, as it stands in the path. n_test = floor(test N);
+        Fraction of the training pool, as in the path. n_test = floor(test N);
         drawn = floor(fraction (N - n_test)); train = floor((1 - validation) drawn), the
-        rest of drawn validates (paper 001, section 3; contract of this repository).
+        rest of drawn validates (Ganz et al. 2024, section 3; docs/decisions of this repository).
     fold
         Counts from 0; its seed is the card's seed plus fold.
     windows
         From `place_windows`, for draws that keep training apart from test (decision 018).
     size
-        Keep only so many training cells, the first that were drawn (decision 019).
+        Number of training cells to keep, the first drawn (decision 019).
 
     Raises
     ------
     SplitError
         Too few cells or slides, an unknown domain, or a class that cannot be kept.
     StoreError
-        Windows are needed, and lack a cell.
+        Windows are needed, and a cell has none.
     """
     rng = np.random.default_rng(card["seed"] + fold)
     match card["split_by"]:
@@ -235,27 +239,27 @@ def draw_split(
         case _:
             parts, how = _draw_cells(cells, card, fraction, rng, windows)
     if size is not None:
-        parts["train"], how = _shrunk(parts["train"], size, cells["label"].to_numpy())
+        parts["train"], how = _limit_training(parts["train"], size, cells["label"].to_numpy())
     roles = pd.concat(
         [pd.DataFrame({"id": cells["id"].to_numpy()[i], "role": role}) for role, i in parts.items()]
     )
     return Split(roles.sort_values("id", ignore_index=True), how)
 
 
-def _shrunk(train: np.ndarray, size: int, labels: np.ndarray) -> tuple[np.ndarray, str]:
+def _limit_training(train: np.ndarray, size: int, labels: np.ndarray) -> tuple[np.ndarray, str]:
     if size > len(train):
         raise SplitError(f"{size} training cells are asked for, and this split has {len(train)}.")
     return _keep_classes(train, size, labels)
 
 
 def drop_audited(cells: pd.DataFrame, audit: pd.DataFrame) -> pd.DataFrame:
-    """Return the cells that the audit leaves for the splits, renumbered from row 0."""
+    """Return the cells that the audit keeps for the splits, renumbered from row 0."""
     out = {*audit.loc[audit["left_out"], "id"], *audit.loc[audit["other_left_out"], "other"]}
     return cells[~cells["id"].isin(out)].reset_index(drop=True)
 
 
 def indices_of(ids: np.ndarray, wanted: pd.Series) -> np.ndarray:
-    """Return where each wanted id stands in `ids`.
+    """Return the index in `ids` of each wanted id.
 
     Raises
     ------
@@ -266,7 +270,7 @@ def indices_of(ids: np.ndarray, wanted: pd.Series) -> np.ndarray:
     missing = wanted[~wanted.isin(place.index)]
     if len(missing):
         raise SplitError(
-            f"The store lacks {len(missing)} cells of the split, first {missing.iloc[0]}. It was "
-            "made before the annotations changed; delete it and rerun."
+            f"The store has no row for {len(missing)} cells of the split, first {missing.iloc[0]}. "
+            "It was made before the annotations changed; delete it and rerun."
         )
     return place[wanted.to_numpy()].to_numpy()

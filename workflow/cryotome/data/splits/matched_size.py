@@ -1,4 +1,4 @@
-"""The training size that every rung of the leakage ladder can have."""
+"""Matched training size: the largest that all schemes of the leakage ladder can have."""
 
 from dataclasses import dataclass
 
@@ -12,18 +12,18 @@ from cryotome.study.schemes import FOLDS
 
 @dataclass(frozen=True)
 class MatchedSize:
-    """The training size that all rungs of a dataset's ladder can have.
+    """The largest training size that all schemes of a dataset's leakage ladder can have.
 
     Attributes
     ----------
     cells
-        The smallest number of training cells of any rung and fold.
+        The smallest number of training cells of any scheme and fold.
     set_by
-        Scheme and fold that have it, the first of them.
+        First scheme and fold with that number.
     smallest
         Scheme to its smallest number over the folds.
     left_out
-        Scheme to the reason why this dataset cannot have it.
+        Scheme to the reason why it cannot be drawn on this dataset.
     """
 
     cells: int
@@ -35,17 +35,17 @@ class MatchedSize:
 def matched_size(
     cells: pd.DataFrame, ladder: dict[str, Card], windows: pd.DataFrame | None
 ) -> MatchedSize:
-    """Return the largest training size that every rung has in each of five folds.
+    """Return the largest training size that every scheme has in each of five folds.
 
     Parameters
     ----------
     ladder
-        Scheme to its card, for every rung; rungs that cannot be drawn are left out and named.
+        Scheme to its card; schemes that cannot be drawn are left out and listed.
 
     Raises
     ------
     SplitError
-        No rung can be drawn.
+        No scheme can be drawn.
     """
     sizes: dict[tuple[str, int], int] = {}
     left_out: dict[str, str] = {}
@@ -59,7 +59,7 @@ def matched_size(
             left_out[scheme] = str(error)
     sizes = {key: count for key, count in sizes.items() if key[0] not in left_out}
     if not sizes:
-        raise SplitError(f"No rung of the ladder can be drawn: {left_out}.")
+        raise SplitError(f"No scheme of the leakage ladder can be drawn: {left_out}.")
     smallest = {name: min(v for (one, _), v in sizes.items() if one == name) for name, _ in sizes}
     set_by = min(sizes, key=sizes.__getitem__)
     return MatchedSize(sizes[set_by], set_by, smallest, left_out)

@@ -1,4 +1,4 @@
-"""Which patients train, validate and test; those of another cohort are external."""
+"""Splits of patients into training, validation and test; other cohorts are external."""
 
 from collections.abc import Collection
 
@@ -12,7 +12,7 @@ from cryotome.data.splits.cells import Split
 
 
 def _parts(patients: pd.DataFrame, count: int, seed: int) -> list[np.ndarray]:
-    """Cut the patients into parts of about equal size and prevalence."""
+    """Divide the patients into parts of about equal size and prevalence."""
     from sklearn.model_selection import StratifiedKFold
 
     drawn = StratifiedKFold(count, shuffle=True, random_state=seed)
@@ -45,22 +45,22 @@ def draw_patients(
     patients
         Columns PATIENT (`dataset:patient`), TARGET (0 or 1).
     card
-        The scheme's: `test` is the share of one part, `seed` draws the parts, the same for all
-        folds. Of `patients_in_turn` the part before the tested one validates, the last before
-        the first (HistoBistro, drawing in train_k-fold.py); of `patients` a stratified share
+        The scheme's: `test` is the fraction of one part, `seed` draws the parts, the same for
+        all folds. With `patients_in_turn` the part before the tested one validates, cyclically
+        (HistoBistro, drawing in train_k-fold.py); with `patients` a stratified fraction
         `validation` of the rest, drawn with that seed in every fold (code of the same file).
     fold
-        The part that tests, from 0.
+        Index of the tested part, from 0.
     external
-        Likewise, of other cohorts: every patient gets the role `external`.
+        The same columns, of other cohorts: every patient gets the role `external`.
     separate
-        Those of them whose patients are other people even where their names are equal.
+        Datasets among them whose patients are other people even if their names are equal.
 
     Raises
     ------
     SplitError
-        Too few patients of a class, a patient in the cohort and in an external one, or a fold
-        beyond the parts.
+        Too few patients of a class, a patient both in the cohort and in an external one, or a
+        fold beyond the parts.
     """
     from sklearn.model_selection import train_test_split
 
@@ -73,20 +73,20 @@ def draw_patients(
     parts = _parts(patients, count, card["seed"])
     test, rest = parts[fold], np.setdiff1d(np.arange(len(patients)), parts[fold])
     if card["split_by"] == "patients_in_turn":
-        watch = parts[fold - 1]
+        validation = parts[fold - 1]
     else:
         labels = patients["TARGET"].to_numpy()[rest]
         how = {"test_size": card["validation"], "random_state": card["seed"]}
-        watch = train_test_split(rest, stratify=labels, **how)[1]
+        validation = train_test_split(rest, stratify=labels, **how)[1]
     roles = np.full(len(patients), "train", dtype=object)
-    roles[test], roles[watch] = "test", "validation"
+    roles[test], roles[validation] = "test", "validation"
     table = pd.DataFrame({"id": patients["PATIENT"], "role": roles})
     if external is not None:
-        table = pd.concat([table, _external(patients, external, separate)])
+        table = pd.concat([table, _external_roles(patients, external, separate)])
     return Split(table.sort_values("id", ignore_index=True), "stratified")
 
 
-def _external(
+def _external_roles(
     patients: pd.DataFrame, external: pd.DataFrame, separate: Collection[str]
 ) -> pd.DataFrame:
     known = {split_qualified(name)[1] for name in patients["PATIENT"]}
@@ -98,7 +98,8 @@ def _external(
             raise SplitError(
                 f"{len(both)} patients are in the cohort and in the external one ({dataset}), "
                 f"first {both[0]!r}. Take them out of one table of labels; if they are other "
-                f"people of the same names, say `separate_patients: true` in the card of {dataset}."
+                f"people of the same names, write `separate_patients: true` into the "
+                f"card of {dataset}."
             )
         _check_classes(external.loc[mine.index], 1, what=f"An external cohort ({dataset})")
     return pd.DataFrame({"id": external["PATIENT"], "role": "external"})

@@ -1,1 +1,1 @@
-"""clinical."""
+"""Clinical evaluation: calibration, mitotic counts per region, operating points."""

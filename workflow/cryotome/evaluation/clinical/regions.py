@@ -1,4 +1,4 @@
-"""Regions in which a pathologist counts: their area, and which of them a fold tests whole."""
+"""Regions in which mitoses are counted: their area, and which are tested whole by a fold."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,19 @@ from cryotome.core.cards import Card
 from cryotome.study.schemes import Scheme
 
 ROI_MM2 = 2.0  # of a MIDOG region, by definition
-PARTED = 0.5  # share of a domain's test cells on whole regions, in a fold that parts regions
+MIN_WHOLE_FRACTION = 0.5  # of a domain's test cells, to lie in wholly tested regions
 
 
 @dataclass(frozen=True)
-class Fold:
-    """One fold of one scheme, as every row of the study meets it.
+class FoldRegions:
+    """Training domains and wholly tested regions of one fold, the same for every row.
 
     Attributes
     ----------
     trained
         Domains with a training cell.
     whole : (n,) bool
-        Of each cell of the dataset, whether its region is tested whole.
+        Of each cell of the dataset, whether all cells of its region are test cells.
     """
 
     scheme: str
@@ -30,21 +30,21 @@ class Fold:
     whole: np.ndarray
 
 
-def areas_of(card: Card) -> dict[str, float]:
-    """Return the mm² that a region of each domain measures, as a dataset's card says.
+def region_areas(card: Card) -> dict[str, float]:
+    """Return the area of a region of each domain, mm², from a dataset's card.
 
-    >>> areas_of({"domains": {"lung": {}}, "mpp": "roi_2mm2"})
+    >>> region_areas({"domains": {"lung": {}}, "mpp": "roi_2mm2"})
     {'lung': 2.0}
-    >>> areas_of({"domains": {"lung": {}}})
+    >>> region_areas({"domains": {"lung": {}}})
     {}
     """
     known: float | Card = ROI_MM2 if card.get("mpp") == "roi_2mm2" else {}
-    said = card.get("area_mm2", known)
-    return said if isinstance(said, dict) else dict.fromkeys(card["domains"], float(said))
+    area = card.get("area_mm2", known)
+    return area if isinstance(area, dict) else dict.fromkeys(card["domains"], float(area))
 
 
 def join_regions(cells: pd.DataFrame, areas: dict[str, float]) -> pd.DataFrame:
-    """Give each cell its region, and its share of the region's area.
+    """Add to each cell its region and its part of the region's area.
 
     Parameters
     ----------
@@ -56,10 +56,10 @@ def join_regions(cells: pd.DataFrame, areas: dict[str, float]) -> pd.DataFrame:
     Returns
     -------
     data frame with columns id, slide, region, domain (categories), label, mm2
-        A region is an image; where every image is that of one cell, it is a slide, and where
-        the slide is not known either, nobody counts in it (`fully_tested_regions`). mm2 is its
-        area over its cells, NaN where unknown, so that the cells of a whole region add up to its
-        area, and those of a random share of it to that share.
+        A region is an image; where every image has one cell, a slide; where slides are not
+        known either, no region is tested whole (`fully_tested_regions`). mm2: area of the
+        region divided by its cells, NaN where unknown; the cells of a whole region sum to its
+        area, those of a random part to that part.
     """
     unit = "image" if cells["image"].duplicated().any() else "slide"
     region = cells[unit].astype("category")
@@ -77,11 +77,11 @@ def join_regions(cells: pd.DataFrame, areas: dict[str, float]) -> pd.DataFrame:
 
 
 def fully_tested_regions(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray:
-    """Tell of each cell whether every cell of its region is tested, (n,) bool.
+    """Return for each cell whether every cell of its region is tested, (n,) bool.
 
-    A fold that draws cells tests a region of one or two cells whole by chance. Such regions
-    are no sample, so that a domain counts only where at least half of its test cells lie on
-    whole regions. Crops of one cell each, whose slides have no other name, are no regions.
+    Folds of random cells happen to test regions of one or two cells whole. These are not a
+    fair sample, so a domain counts only where at least half of its test cells lie in whole
+    regions. Crops of one cell each, with slides of one cell, are no regions.
 
     Parameters
     ----------
@@ -94,36 +94,38 @@ def fully_tested_regions(cells: pd.DataFrame, roles: pd.DataFrame) -> np.ndarray
         return np.zeros(len(cells), dtype=bool)
     tested = cells["id"].isin(roles.loc[roles["role"] == "test", "id"])
     whole = tested.groupby(cells["region"], observed=True).transform("all")
-    share = whole[tested].groupby(cells.loc[tested, "domain"], observed=True).mean()
-    parted = cells["domain"].astype(str).map(share) >= PARTED
-    return (whole & parted).to_numpy()
+    fraction = whole[tested].groupby(cells.loc[tested, "domain"], observed=True).mean()
+    mostly_whole = cells["domain"].astype(str).map(fraction) >= MIN_WHOLE_FRACTION
+    return (whole & mostly_whole).to_numpy()
 
 
-def read_fold(scheme: str, number: int, cells: pd.DataFrame, roles: pd.DataFrame) -> Fold:
-    """Read from a split what its fold trains on, and which regions it tests whole."""
+def read_fold(scheme: str, number: int, cells: pd.DataFrame, roles: pd.DataFrame) -> FoldRegions:
+    """Read the training domains and wholly tested regions of a fold from its split."""
     train = cells["id"].isin(roles.loc[roles["role"] == "train", "id"])
     trained = frozenset(cells.loc[train, "domain"].astype(str))
-    return Fold(scheme, number, trained, fully_tested_regions(cells, roles))
+    return FoldRegions(scheme, number, trained, fully_tested_regions(cells, roles))
 
 
 def name_domain_set(trained: frozenset[str], domains: list[str]) -> str:
-    """Name the domains that a fold trains on: the one, `all`, or all `except_` some.
+    """Name the domains that a fold trains on: one domain, `all`, or `except_` the others.
 
     >>> name_domain_set(frozenset({"a", "b"}), ["a", "b", "c"])
     'except_c'
-    >>> named(frozenset({"a"}), ["a"]), name_domain_set(frozenset({"a", "b"}), ["a", "b"])
+    >>> name_domain_set(frozenset({"a"}), ["a"]), name_domain_set(frozenset({"a", "b"}), ["a", "b"])
     ('a', 'all')
     """
     if len(trained) == 1:
         return next(iter(trained))
-    lacking = sorted(set(domains) - trained)
-    return f"except_{'_'.join(lacking)}" if lacking else "all"
+    others = sorted(set(domains) - trained)
+    return f"except_{'_'.join(others)}" if others else "all"
 
 
 def pooled_schemes(scheme: str) -> list[str]:
     """Return a scheme, and the name under which the schemes of all domains are pooled.
 
-    >>> pooled_schemes("random"), pooled_schemes("except_lung_matched")
-    (['random'], ['except_lung_matched', 'except_*_matched'])
+    >>> pooled_schemes("random"), pooled_schemes("from_lung")
+    (['random'], ['from_lung', 'from_*'])
+    >>> pooled_schemes("except_lung_matched")
+    ['except_lung_matched', 'except_*_matched']
     """
     return list(dict.fromkeys([scheme, str(Scheme.parse(scheme).every)]))

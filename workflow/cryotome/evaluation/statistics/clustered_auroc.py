@@ -1,8 +1,8 @@
-"""Variances, intervals and tests of AUROCs whose cells are not independent.
+"""Variances and intervals of AUROCs whose cells are not independent.
 
 Cells of one slide share stain, scanner and annotators. Every statement that a decision may
-rest on therefore treats the slide as the unit (Obuchowski 1997; a bootstrap over slides).
-What treats cells as independent (DeLong et al. 1988) says so in its name.
+rest on therefore takes the slide as the unit (Obuchowski 1997; a bootstrap over slides).
+Columns whose method takes cells as independent (DeLong et al. 1988) have it in their name.
 """
 
 from dataclasses import dataclass
@@ -14,42 +14,47 @@ from scipy.stats import rankdata
 
 @dataclass(frozen=True)
 class Influence:
-    """How much each cluster moves a mean AUROC; the root of all its variances.
+    """How much each cluster contributes to a mean AUROC; all its variances come from this.
 
     Attributes
     ----------
     auroc
         Mean over the parts that hold both classes.
-    moves : (c,) float64
+    contributions : (c,) float64
         Sum over parts and over the cluster's cells of what each adds to the AUROC, the
         clusters of a part scaled up by m / (m - 1) of m in variance, per label.
-    single
-        Whether a part has one cluster only of a label, so that nothing is known of others.
+    single_cluster
+        Whether a part has only one cluster of a label, so that the variance is unknown.
     freedom
-        Degrees of freedom of the error: the effective number of clusters, by what they weigh
+        Degrees of freedom of the error: the effective number of clusters, by their weight
         in the mean, of the label that has fewer; less one for each part that has clusters of
-        its own (five folds of the same slides take one, five folds that part them take five).
+        its own (five folds of the same slides take one, five that split the slides take five).
     """
 
     auroc: float
-    moves: np.ndarray
-    single: bool
+    contributions: np.ndarray
+    single_cluster: bool
     freedom: float
 
     def minus(self, other: "Influence") -> "Influence":
         """Return the influence on the difference of two AUROCs over the same clusters."""
-        single, freedom = self.single or other.single, min(self.freedom, other.freedom)
-        return Influence(self.auroc - other.auroc, self.moves - other.moves, single, freedom)
+        return Influence(
+            self.auroc - other.auroc,
+            self.contributions - other.contributions,
+            self.single_cluster or other.single_cluster,
+            min(self.freedom, other.freedom),
+        )
 
     @property
     def error(self) -> float:
-        """The standard error, NaN where a part has one cluster only of a label.
+        """The standard error, NaN where a part has only one cluster of a label.
 
         Of one part it is that of Obuchowski 1997, equation 4, where each cluster holds both
-        labels, and else but for the factor of her covariance term, (1 + O(1 / clusters));
-        with clusters of one cell it is DeLong's.
+        labels; elsewhere the factor of her covariance term differs, by 1 + O(1 / clusters).
+        With clusters of one cell it is that of DeLong et al.
         """
-        return float("nan") if self.single else float(np.sqrt((self.moves**2).sum()))
+        squares = float(np.sqrt((self.contributions**2).sum()))
+        return float("nan") if self.single_cluster else squares
 
 
 def influence(
@@ -63,34 +68,35 @@ def influence(
         Of each part, (n,): the cluster of each cell as 0 .. clusters - 1, 0 or 1, the score.
         A part is a fold, or a fold and a domain; one cell may lie in several.
     """
-    moves, weights, values, single = np.zeros(clusters), np.zeros((2, clusters)), [], False
-    times = np.zeros(clusters)
+    contributions, weights = np.zeros(clusters), np.zeros((2, clusters))
+    values, parts_of, single = [], np.zeros(clusters), False  # parts_of: parts of each cluster
     for where, labels, scores in zip(place, label, score, strict=True):
         positive = labels == 1
         sizes = positive.sum(), (~positive).sum()
         if not all(sizes):
             continue
         ranks = rankdata(scores)
-        beaten = (ranks[positive] - rankdata(scores[positive])) / sizes[1]  # share of negatives
-        beating = 1 - (ranks[~positive] - rankdata(scores[~positive])) / sizes[0]
-        values.append(beaten.mean())
-        times[np.unique(where)] += 1
-        sides = zip((positive, ~positive), (beaten, beating), sizes, weights, strict=True)
-        for side, share, size, weight in sides:
+        # fraction of negatives below each positive, of positives above each negative
+        above = (ranks[positive] - rankdata(scores[positive])) / sizes[1]
+        below = 1 - (ranks[~positive] - rankdata(scores[~positive])) / sizes[0]
+        values.append(above.mean())
+        parts_of[np.unique(where)] += 1
+        sides = zip((positive, ~positive), (above, below), sizes, weights, strict=True)
+        for side, fraction, size, weight in sides:
             weight += np.bincount(where[side], minlength=clusters) / size
             count = len(np.unique(where[side]))
             single |= count < 2
-            grown = np.sqrt(count / max(count - 1, 1)) / size
-            moves += np.bincount(where[side], (share - values[-1]) * grown, clusters)
+            scale = np.sqrt(count / max(count - 1, 1)) / size
+            contributions += np.bincount(where[side], (fraction - values[-1]) * scale, clusters)
     if not values:
-        return Influence(float("nan"), moves, True, 1.0)
-    taken = len(values) / times[times > 0].mean()
+        return Influence(float("nan"), contributions, True, 1.0)
+    taken = len(values) / parts_of[parts_of > 0].mean()
     freedom = max(min(effective_number(weight) for weight in weights) - taken, 1.0)
-    return Influence(float(np.mean(values)), moves / len(values), bool(single), freedom)
+    return Influence(float(np.mean(values)), contributions / len(values), bool(single), freedom)
 
 
 def effective_number(sizes: np.ndarray) -> float:
-    """Return how many equal clusters would weigh as these do: (sum n)² / sum n² (Kish 1965).
+    """Return the effective number of clusters, (sum n)² / sum n² (Kish 1965).
 
     >>> effective_number(np.array([10, 10, 10, 10]))
     4.0

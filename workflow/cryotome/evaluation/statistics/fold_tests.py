@@ -27,13 +27,13 @@ def smallest_possible_p(units: int) -> float:
 
     Folds of a signed-rank test, or slides: with five of them nothing can fall below 0.0625.
 
-    >>> least_p(5), smallest_possible_p(2)
+    >>> smallest_possible_p(5), smallest_possible_p(2)
     (0.0625, 0.5)
     """
     return min(1.0, 2.0 ** (1 - units))
 
 
-def corrected_t(gaps: np.ndarray, ratio: float) -> tuple[float, float]:
+def corrected_t(differences: np.ndarray, ratio: float) -> tuple[float, float]:
     """Test the mean difference over folds, corrected for folds that share cells.
 
     Nadeau and Bengio 2003: the variance of the mean is (1/J + n_test/n_train) times the
@@ -41,23 +41,23 @@ def corrected_t(gaps: np.ndarray, ratio: float) -> tuple[float, float]:
 
     Parameters
     ----------
-    gaps : (J,) difference of two rows in each fold
+    differences : (J,) difference of two rows in each fold
     ratio
         n_test / n_train.
 
     Returns
     -------
-    t and two-sided p, both NaN with one fold or where the folds do not differ
+    t and two-sided p-value, both NaN with one fold or where the folds do not differ
     """
-    if len(gaps) < 2 or not np.ptp(gaps) > 0:
+    if len(differences) < 2 or not np.ptp(differences) > 0:
         return float("nan"), float("nan")
-    error = np.sqrt((1 / len(gaps) + ratio) * gaps.var(ddof=1))
-    t = float(gaps.mean() / error)
-    return t, float(2 * stats.t.sf(abs(t), len(gaps) - 1))
+    error = np.sqrt((1 / len(differences) + ratio) * differences.var(ddof=1))
+    t = float(differences.mean() / error)
+    return t, float(2 * stats.t.sf(abs(t), len(differences) - 1))
 
 
 def equivalence(value: float, error: float, *, freedom: float, margin: float, alpha: float) -> str:
-    """Say whether a difference lies within a margin, by two one-sided tests.
+    """Return whether a difference lies within a margin, by two one-sided tests.
 
     Returns
     -------
@@ -72,13 +72,13 @@ def equivalence(value: float, error: float, *, freedom: float, margin: float, al
     return "different" if low > margin or high < -margin else "undecided"
 
 
-def variance_components(values: np.ndarray, *, chance: bool) -> dict[str, float]:
-    """Part the spread of a row into that of the training seed and that of the draw of cells.
+def variance_components(values: np.ndarray, *, seeded: bool) -> dict[str, float]:
+    """Split the variance of a row into that of the training seed and that of the draw of cells.
 
     Parameters
     ----------
     values : (folds, seeds) AUROC of trainings that differ in nothing else
-    chance
+    seeded
         Whether training has a seed; a unique optimum has none.
 
     Returns
@@ -86,11 +86,11 @@ def variance_components(values: np.ndarray, *, chance: bool) -> dict[str, float]
     sd_seed, sd_draw
         One-way components of variance (fold is random): the spread between seeds of one
         fold; the spread between folds that seeds do not explain, not below zero. NaN where
-        one seed, or one fold, cannot tell.
+        one seed, or one fold, is too few.
     """
     folds, seeds = values.shape
     unknown = float("nan")
-    seed = values.var(axis=1, ddof=1).mean() if seeds > 1 else unknown if chance else 0.0
+    seed = values.var(axis=1, ddof=1).mean() if seeds > 1 else unknown if seeded else 0.0
     between = values.mean(axis=1).var(ddof=1) if folds > 1 else unknown
     draw = np.maximum(between - seed / seeds, 0.0)  # NaN stays
     return {"sd_seed": float(np.sqrt(seed)), "sd_draw": float(np.sqrt(draw))}

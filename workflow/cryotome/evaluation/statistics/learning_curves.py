@@ -4,74 +4,80 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import curve_fit
 
+from cryotome.core.cards import Card
 from cryotome.evaluation.statistics.fold_tests import quantiles
-from cryotome.evaluation.statistics.paired_scores import Keys
+from cryotome.evaluation.statistics.paired_scores import Setting
 from cryotome.evaluation.statistics.rows import Rows
 
-EDGE = 0.999  # AUROC from which a fitted limit is the edge of the law
+NEAR_ONE = 0.999  # AUROC; a fitted limit above it lies at the bound of the fit
+FITTED_DRAWS = 200  # bootstrap draws to which a learning curve is fitted
+MIN_FRACTIONS = 4  # training fractions; fewer do not determine a curve of three parameters
+CURVES = ["dataset", "scheme", "row", "limit", "low", "high", "power", "doubled", "note"]
+CROSSINGS = ["dataset", "scheme", "row", "fraction", "auroc", "reference", "equal_fraction"]
+CROSSINGS += ["low", "high", "text"]
+Curve = list[tuple[float, Rows]]  # training fraction and rows, ascending
 
 
-FITS = 200  # bootstrap draws to which a learning curve is fitted
-
-
-def _curves(blocks: dict[Keys, Rows]) -> dict[tuple, list[tuple[float, Rows]]]:
-    """Sort the blocks of pooled schemes into curves over fractions."""
-    curves: dict[tuple, list] = {}
-    for (dataset, scheme, fraction, tested), rows in blocks.items():
+def _curves(settings: dict[Setting, Rows]) -> dict[tuple[str, str], Curve]:
+    """Sort the settings that test all cells into curves over fractions, by dataset and scheme."""
+    curves: dict[tuple[str, str], Curve] = {}
+    for (dataset, scheme, fraction, tested), rows in settings.items():
         if tested == "all":
             curves.setdefault((dataset, scheme), []).append((float(fraction), rows))
     return {k: sorted(v, key=lambda pair: pair[0]) for k, v in curves.items() if len(v) > 1}
 
 
-def learning_curves(blocks: dict[Keys, Rows]) -> pd.DataFrame:
+def learning_curves(settings: dict[Setting, Rows]) -> pd.DataFrame:
     """Fit AUROC = limit - drop n^-power to every row's learning curve, with its interval.
 
     Returns
     -------
     data frame with columns dataset, scheme, row, limit, low, high (limit of endless data; 95 %
-    by resampling slides; empty where all of it is AUROC 1, the edge of the law), power,
+    by resampling slides; empty where all of it is AUROC 1, the bound of the fit), power,
     doubled (what twice the full training set would add), note
     """
-    lines = []
-    for (dataset, scheme), curve in _curves(blocks).items():
-        for row in curve[0][1].block.rows:
-            cells = np.array([rows.block.trained[row] for _, rows in curve])
-            values = np.array([rows.influences[row].auroc for _, rows in curve])
-            fit = fit_curve(cells, values)
-            line = {"dataset": dataset, "scheme": scheme, "row": row}
-            if fit is None:
-                why = "; more cells do not make it better" if len(curve) > 3 else ""
-                lines.append(line | {"note": f"{len(curve)} fractions: no law is fitted{why}"})
-                continue
-            draws = np.array([rows.draws[row][:FITS] for _, rows in curve]).T
-            limits = [found[0] for found in (fit_curve(cells, draw) for draw in draws) if found]
-            low, high = quantiles(np.array(limits)) if limits else (np.nan, np.nan)
-            limit, drop, power = fit
-            gain = drop * (cells[-1] ** -power - (2 * cells[-1]) ** -power)
-            note = "at the edge of the law: AUROC 1 is not excluded" if high > EDGE else ""
-            if low > EDGE:  # a bound of the fit, not a finding
-                limit, low, high = (np.nan,) * 3
-            found = {"limit": limit, "low": low, "high": high, "power": power, "doubled": gain}
-            lines.append(line | found | {"note": note})
-    columns = ["dataset", "scheme", "row", "limit", "low", "high", "power", "doubled", "note"]
-    return pd.DataFrame(lines, columns=columns)
+    lines = [
+        {"dataset": dataset, "scheme": scheme, "row": row} | _fit_row(curve, row)
+        for (dataset, scheme), curve in _curves(settings).items()
+        for row in curve[0][1].scores.rows
+    ]
+    return pd.DataFrame(lines, columns=CURVES)
 
 
-def _equal(
-    curve: list[tuple[float, Rows]], row: str, rows: Rows, reference: str
+def _fit_row(curve: Curve, row: str) -> Card:
+    """Return limit, low, high, power, doubled and note of one row; the note alone without a fit."""
+    cells = np.array([rows.scores.training_cells[row] for _, rows in curve])
+    fit = fit_curve(cells, np.array([rows.influences[row].auroc for _, rows in curve]))
+    if fit is None:
+        why = "; more cells do not make it better" if len(curve) >= MIN_FRACTIONS else ""
+        return {"note": f"{len(curve)} fractions: no law is fitted{why}"}
+    draws = np.array([rows.bootstrap[row][:FITTED_DRAWS] for _, rows in curve]).T
+    limits = [found[0] for found in (fit_curve(cells, draw) for draw in draws) if found]
+    low, high = quantiles(np.array(limits)) if limits else (np.nan, np.nan)
+    limit, drop, power = fit
+    gain = drop * (cells[-1] ** -power - (2 * cells[-1]) ** -power)
+    note = "at the edge of the law: AUROC 1 is not excluded" if high > NEAR_ONE else ""
+    if low > NEAR_ONE:  # a bound of the fit, not a finding
+        limit, low, high = (np.nan,) * 3
+    found = {"limit": limit, "low": low, "high": high, "power": power, "doubled": gain}
+    return found | {"note": note}
+
+
+def _equal_fraction(
+    curve: Curve, row: str, rows: Rows, reference: str
 ) -> tuple[float, float, float]:
-    """Return the fraction at which the reference reaches a row of a block, and its interval."""
+    """Return the fraction at which the reference reaches a row of a setting, and its interval."""
     fractions = np.array([fraction for fraction, _ in curve])
     middle = np.array([one.influences[reference].auroc for _, one in curve])
-    draws = np.array([one.draws[reference] for _, one in curve]).T
-    pairs = zip(draws, rows.draws[row], strict=True)
-    found = [crossing(fractions, one, own) for one, own in pairs]
+    draws = np.array([one.bootstrap[reference] for _, one in curve]).T
+    pairs = zip(draws, rows.bootstrap[row], strict=True)
+    found = [crossing_fraction(fractions, one, own) for one, own in pairs]
     low, high = np.quantile(found, [0.025, 0.975], method="inverted_cdf")
-    return crossing(fractions, middle, rows.influences[row].auroc), low, high
+    return crossing_fraction(fractions, middle, rows.influences[row].auroc), low, high
 
 
-def crossings(blocks: dict[Keys, Rows], reference: str) -> pd.DataFrame:
-    """Say at which fraction the reference reaches what a row reaches at each fraction.
+def crossings(settings: dict[Setting, Rows], reference: str) -> pd.DataFrame:
+    """Find the fraction at which the reference reaches what a row reaches at each fraction.
 
     Returns
     -------
@@ -81,17 +87,16 @@ def crossings(blocks: dict[Keys, Rows], reference: str) -> pd.DataFrame:
         infinite where its largest is not.
     """
     lines = []
-    for (dataset, scheme), curve in _curves(blocks).items():
+    for (dataset, scheme), curve in _curves(settings).items():
         fractions = [fraction for fraction, _ in curve]
         for fraction, rows in curve:
-            others = [row for row in rows.block.rows if row != reference]
-            for row in others if reference in rows.block.rows else []:
-                equal, low, high = _equal(curve, row, rows, reference)
+            others = [row for row in rows.scores.rows if row != reference]
+            for row in others if reference in rows.scores.rows else []:
+                equal, low, high = _equal_fraction(curve, row, rows, reference)
                 text = _crossing_text(row, fraction, reference, equal, fractions)
-                place = (dataset, scheme, row, fraction, rows.influences[row].auroc)
-                lines.append((*place, reference, equal, low, high, text))
-    columns = ["dataset", "scheme", "row", "fraction", "auroc", "reference", "equal_fraction"]
-    return pd.DataFrame(lines, columns=[*columns, "low", "high", "text"])
+                names = (dataset, scheme, row, fraction, rows.influences[row].auroc)
+                lines.append((*names, reference, equal, low, high, text))
+    return pd.DataFrame(lines, columns=CROSSINGS)
 
 
 def _crossing_text(
@@ -106,7 +111,7 @@ def _crossing_text(
     return f"{row} at {100 * fraction:g} % equals {there}"
 
 
-def _law(n: np.ndarray, limit: float, drop: float, power: float) -> np.ndarray:
+def _power_curve(n: np.ndarray, limit: float, drop: float, power: float) -> np.ndarray:
     return limit - drop * n**-power
 
 
@@ -119,25 +124,24 @@ def fit_curve(cells: np.ndarray, aurocs: np.ndarray) -> tuple[float, float, floa
 
     Returns
     -------
-    limit, drop, power; None with fewer than four fractions, or where no law fits, as where
-    more cells make it worse
+    limit, drop, power; None with fewer than four fractions, or where no curve fits, for example
+    where more cells make it worse
     """
     good = np.isfinite(aurocs)
-    if good.sum() < 4:
+    if good.sum() < MIN_FRACTIONS:
         return None
     n, y = cells[good].astype(float), aurocs[good]
     first = (min(y.max() + 0.02, 1.0), max(np.ptp(y), 0.01) * n.min() ** 0.3, 0.3)
+    bounds = ([0, -1e3, 0.01], [1, 1e3, 3])
     try:
-        found, _ = curve_fit(
-            _law, n, y, p0=first, bounds=([0, -1e3, 0.01], [1, 1e3, 3]), maxfev=5000
-        )
+        found, _ = curve_fit(_power_curve, n, y, p0=first, bounds=bounds, maxfev=5000)
     except RuntimeError:  # no convergence
         return None
     limit, drop, power = map(float, found)
     return (limit, drop, power) if drop >= 0 else None
 
 
-def crossing(fractions: np.ndarray, curve: np.ndarray, value: float) -> float:
+def crossing_fraction(fractions: np.ndarray, curve: np.ndarray, value: float) -> float:
     """Return the fraction at which a learning curve first reaches a value.
 
     The curve is straight between measured fractions on a logarithmic axis.
@@ -147,9 +151,10 @@ def crossing(fractions: np.ndarray, curve: np.ndarray, value: float) -> float:
     0.0 where the smallest fraction gives more already, infinity where none is enough, NaN
     where a value is unknown
 
-    >>> round(crossing(np.array([0.01, 0.1, 1.0]), np.array([0.6, 0.7, 0.8]), 0.75), 3)
+    >>> curve = np.array([0.6, 0.7, 0.8])
+    >>> round(crossing_fraction(np.array([0.01, 0.1, 1.0]), curve, 0.75), 3)
     0.316
-    >>> crossing(np.array([0.1, 1.0]), np.array([0.6, 0.7]), 0.9)
+    >>> crossing_fraction(np.array([0.1, 1.0]), np.array([0.6, 0.7]), 0.9)
     inf
     """
     if not np.isfinite([*curve, value]).all():
@@ -161,7 +166,7 @@ def crossing(fractions: np.ndarray, curve: np.ndarray, value: float) -> float:
     for left in range(len(curve) - 1):
         low, high = curve[left], curve[left + 1]
         if low < value <= high:
-            share = (value - low) / (high - low)
+            place = (value - low) / (high - low)  # 0 to 1 between the two fractions
             ends = np.log(fractions[left : left + 2])
-            return float(np.exp(ends[0] + share * (ends[1] - ends[0])))
+            return float(np.exp(ends[0] + place * (ends[1] - ends[0])))
     return float("inf")

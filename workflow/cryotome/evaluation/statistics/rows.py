@@ -1,4 +1,4 @@
-"""Rows of a study with their paired scores, by dataset, scheme and fraction."""
+"""Rows of a study with their paired scores, influences and bootstrap draws, by setting."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -10,104 +10,116 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
+from cryotome.evaluation.statistics.clustered_auroc import Influence
 from cryotome.evaluation.statistics.fold_tests import smallest_possible_p
-from cryotome.evaluation.statistics.paired_scores import Keys, PairedScores, load_paired_scores
+from cryotome.evaluation.statistics.paired_scores import PairedScores, Setting, load_paired_scores
 from cryotome.study.statistical_unit import UNKNOWN
 
-BLOCK = ["dataset", "scheme", "fraction", "tested"]
-
-
-COVERED = 0.92  # a 95 % interval that covers less is named in the table
-
-
-NEARLY = 1.25  # effective slides scatter from draw to draw
-
-
-CLUSTERED = "covered by the clustered interval"
+SETTING = ["dataset", "scheme", "fraction", "tested"]  # columns of every table
+MIN_COVERAGE = 0.92  # of a 95 % interval; one that covers less is named in the table
+SLIDES_TOLERANCE = 1.25  # ratio; effective slides scatter from draw to draw
+CLUSTERED_COVERAGE = "covered by the clustered interval"  # value of `what` in calibration.csv
 
 
 class Rows:
-    """The rows of one block and what their comparison needs, each computed once."""
+    """The rows of one setting and what their comparison needs, each computed once.
+
+    Attributes
+    ----------
+    scores
+        The rows' scores on the test cells of the setting.
+    slides : (s,) str, sorted
+        Images, where slides are not known.
+    draw_count
+        Bootstrap draws of slides.
+    slides_unknown
+        Whether the dataset's card says that slides are not known.
+    """
 
     def __init__(
-        self, block: PairedScores, *, draws: int, calibration: pd.DataFrame, unknown: bool = False
+        self, scores: PairedScores, *, draws: int, calibration: pd.DataFrame, unknown: bool = False
     ) -> None:
-        self.block, self.count, self._calibration = block, draws, calibration
-        self.slides, self.unknown = block.slides, unknown  # images, where slides are not known
+        self.scores, self.draw_count, self._calibration = scores, draws, calibration
+        self.slides, self.slides_unknown = scores.slides, unknown
 
     @property
-    def named(self) -> str:
-        """What the intervals take as their unit, and how many there are."""
-        return f"{len(self.slides):,} {UNKNOWN if self.unknown else 'slides'}"
+    def unit_count(self) -> str:
+        """The number and the name of the intervals' units: 20 slides."""
+        return f"{len(self.slides):,} {UNKNOWN if self.slides_unknown else 'slides'}"
 
     @property
     def coverage_note(self) -> str:
-        """Say where 95 % intervals are known to cover less than 92 %, else nothing."""
-        if self.unknown:  # it was simulated for slides
+        """Where simulated 95 % intervals covered less than 92 %; empty elsewhere."""
+        if self.slides_unknown:  # it was simulated for slides
             return ""
         known = self._calibration
-        known = known[known["what"] == CLUSTERED]
-        folds = "grouped" if self.block.grouped else "random"
-        parted = len(self.block.parts) > len(set(self.block.folds))  # a fold by its domains
-        alike = (known["folds"] == folds) & ((known["tested"] == "domains") == parted)
-        mine = self.block.effective_slides
-        few = known["effective_slides"] * NEARLY >= mine
-        low = known[alike & few & (known["share"] < COVERED)]
+        known = known[known["what"] == CLUSTERED_COVERAGE]
+        folds = "grouped" if self.scores.folds_split_slides else "random"
+        by_domain = len(self.scores.parts) > len(set(self.scores.folds))
+        alike = (known["folds"] == folds) & ((known["tested"] == "domains") == by_domain)
+        effective = self.scores.effective_slides
+        few = known["effective_slides"] * SLIDES_TOLERANCE >= effective
+        low = known[alike & few & (known["share"] < MIN_COVERAGE)]
         if low.empty:
             return ""
         worst = low.sort_values("share").iloc[0]
         return (
-            f"{mine:.1f} effective slides: with about {worst['effective_slides']:.0f} "
+            f"{effective:.1f} effective slides: with about {worst['effective_slides']:.0f} "
             f"(simulated, {worst['folds']} folds, slides of {worst['dataset']}) 95 % intervals "
             f"cover {100 * worst['share']:.0f} %"
         )
 
     def note(self, row: str, alpha: float) -> str:
-        """Return what must be known of a row's interval."""
-        slides = self.influences[row]
-        what = "image" if self.unknown else "slide"
-        one = f"a part has one {what} of a label: no interval" if slides.single else ""
+        """Return the caveats of a row's interval, joined by semicolons."""
+        what = "image" if self.slides_unknown else "slide"
+        single = self.influences[row].single_cluster
+        one = f"a part has one {what} of a label: no interval" if single else ""
         few = too_few_slides(self, alpha) or self.coverage_note
-        unit = f"{self.named}: too narrow where images share a slide" if self.unknown else ""
-        return "; ".join(filter(None, [unit, self.block.constant(row), one, few]))
+        unit = f"{self.unit_count}: too narrow where images share a slide"
+        notes = [unit if self.slides_unknown else "", self.scores.constant_note(row), one, few]
+        return "; ".join(filter(None, notes))
 
     @cached_property
-    def influences(self) -> dict:
+    def influences(self) -> dict[str, Influence]:
         """Row to the influence of each slide."""
-        return {r: self.block.influence(r, clusters=self.slides) for r in self.block.rows}
+        return {r: self.scores.influence(r, clusters=self.slides) for r in self.scores.rows}
 
     @cached_property
-    def draws(self) -> dict[str, np.ndarray]:
-        """Row to its AUROC in each draw of slides."""
-        slides, draws = self.slides, self.count
-        return {row: self.block.draws(row, slides=slides, draws=draws) for row in self.block.rows}
+    def bootstrap(self) -> dict[str, np.ndarray]:
+        """Row to its AUROC in each draw of slides, (draws,)."""
+        slides, draws = self.slides, self.draw_count
+        return {
+            row: self.scores.bootstrap(row, slides=slides, draws=draws) for row in self.scores.rows
+        }
 
 
-def load_blocks(
+def load_rows(
     cells: list[Path], predictions: list[Path], calibration: Path, about: Card
-) -> dict[Keys, Rows]:
-    """Gather the predictions of a study and prepare them for comparison.
+) -> dict[Setting, Rows]:
+    """Read the predictions of a study and prepare them for comparison.
 
     Parameters
     ----------
     cells
         Tables of cells, each named as its dataset.
-    calibration, about
-        The file, and the study's facts, that `read_blocks` takes its own from.
+    calibration
+        config/calibration.csv, of `prepare_rows`.
+    about
+        The study's `statistics`, and `unknown_slides` where there are any.
     """
     of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
-    gathered = load_paired_scores(predictions, of_cells)
+    scores = load_paired_scores(predictions, of_cells)
     unknown = about.get("unknown_slides", [])
-    return read_blocks(gathered, about["statistics"], read_csv(calibration), unknown)
+    return prepare_rows(scores, about["statistics"], read_csv(calibration), unknown)
 
 
-def read_blocks(
-    blocks: dict[Keys, PairedScores],
+def prepare_rows(
+    settings: dict[Setting, PairedScores],
     about: Card,
     calibration: pd.DataFrame,
     unknown: Sequence[str] = (),
-) -> dict[Keys, Rows]:
-    """Prepare the blocks of a study.
+) -> dict[Setting, Rows]:
+    """Prepare the settings of a study for comparison.
 
     Parameters
     ----------
@@ -119,12 +131,12 @@ def read_blocks(
         Datasets whose slides are not known.
     """
     how = {"draws": about["draws"], "calibration": calibration}
-    return {keys: Rows(block, **how, unknown=keys[0] in unknown) for keys, block in blocks.items()}
+    return {key: Rows(one, **how, unknown=key[0] in unknown) for key, one in settings.items()}
 
 
 def too_few_slides(rows: Rows, alpha: float) -> str:
-    """Say where a block has too few slides for any statement about slides, else nothing."""
+    """Return why no test over slides can reach a level; empty where one can."""
     least = smallest_possible_p(len(rows.slides))
     if least < alpha:
         return ""
-    return f"{rows.named}: no test can reach {alpha} (least p {least:.3g})"
+    return f"{rows.unit_count}: no test can reach {alpha} (least p {least:.3g})"

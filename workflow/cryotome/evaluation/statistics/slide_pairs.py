@@ -1,4 +1,4 @@
-"""The AUROC under any weighting of the slides, exactly: what resampling slides needs.
+"""Pairs of slides: the exact AUROC under any weighting of the slides, for the bootstrap.
 
 The AUROC is the fraction of (positive, negative) pairs that the positive wins. Counted by the
 slides of both, these wins make a draw of slides a matrix product instead of a sort. Where slides
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-AT_ONCE = 2**23  # values of a temporary array
-DENSE = 2048  # slides up to which their pairs are counted: a matrix of 34 MB
+CHUNK_VALUES = 2**23  # values of a temporary array, at most
+MAX_DENSE_SLIDES = 2048  # slides; more are not counted in pairs: a matrix of 34 MB
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class WinMatrix:
         pairs = self.positives.sum() * self.negatives.sum()
         return float(self.won.sum() / pairs) if pairs else float("nan")
 
-    def weighted(self, counts: np.ndarray) -> np.ndarray:
+    def weighted_auroc(self, counts: np.ndarray) -> np.ndarray:
         """Return the AUROC for each row of (draws, s) counts of the slides, NaN where undefined."""
         pairs = (counts @ self.positives) * (counts @ self.negatives)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -54,7 +54,7 @@ class SortedCells:
     Attributes
     ----------
     slides : (s,) str, sorted
-    place : (n,) int
+    slide_index : (n,) int
         The slide of each cell.
     positive : (n,) bool
     starts : (t,) int
@@ -62,25 +62,25 @@ class SortedCells:
     """
 
     slides: np.ndarray
-    place: np.ndarray
+    slide_index: np.ndarray
     positive: np.ndarray
     starts: np.ndarray
 
     @property
     def auroc(self) -> float:
         """The AUROC of all cells; NaN where a class is missing."""
-        return float(self.weighted(np.ones((1, len(self.slides))))[0])
+        return float(self.weighted_auroc(np.ones((1, len(self.slides))))[0])
 
-    def weighted(self, counts: np.ndarray) -> np.ndarray:
+    def weighted_auroc(self, counts: np.ndarray) -> np.ndarray:
         """Return the AUROC for each row of (draws, s) counts of the slides, NaN where undefined."""
-        step = max(1, AT_ONCE // max(1, len(self.place)))
-        values = [self._weighted(counts[k : k + step]) for k in range(0, len(counts), step)]
+        step = max(1, CHUNK_VALUES // max(1, len(self.slide_index)))
+        values = [self._weighted_chunk(counts[k : k + step]) for k in range(0, len(counts), step)]
         return np.concatenate(values)
 
-    def _weighted(self, counts: np.ndarray) -> np.ndarray:
-        weights = counts[:, self.place].astype(float)  # (draws, n)
+    def _weighted_chunk(self, counts: np.ndarray) -> np.ndarray:
+        weights = counts[:, self.slide_index].astype(float)  # (draws, n)
         sides = (np.where(self.positive == label, weights, 0.0) for label in (True, False))
-        up, down = (np.add.reduceat(side, self.starts, axis=1) for side in sides)  # (draws, t)
+        up, down = (np.add.reduceat(side, self.starts, axis=1) for side in sides)  # both (draws, t)
         beaten = np.cumsum(down, axis=1) - down / 2
         with np.errstate(invalid="ignore", divide="ignore"):
             return (up * beaten).sum(axis=1) / (up.sum(axis=1) * down.sum(axis=1))
@@ -116,52 +116,57 @@ def count_wins(slide: np.ndarray, label: np.ndarray, score: np.ndarray) -> WinMa
     >>> wins.auroc
     0.875
     """
-    slides, place = np.unique(np.asarray(slide).astype(str), return_inverse=True)
+    slides, index = np.unique(np.asarray(slide).astype(str), return_inverse=True)
     up, score = np.asarray(label) == 1, np.asarray(score)
-    if len(slides) > DENSE:
+    if len(slides) > MAX_DENSE_SLIDES:
         order = np.argsort(score, kind="stable")
         starts = np.flatnonzero(np.diff(score[order], prepend=np.nan) != 0)
-        return SortedCells(slides, place[order], up[order], starts)
+        return SortedCells(slides, index[order], up[order], starts)
+    won = _wins_by_slide(index, up, score, len(slides))
+    sides = (np.bincount(index[part], minlength=len(slides)).astype(float) for part in (up, ~up))
+    return WinMatrix(slides, won, *sides)
+
+
+def _wins_by_slide(index: np.ndarray, up: np.ndarray, score: np.ndarray, slides: int) -> np.ndarray:
+    """Return the won pairs by slides of the positive and of the negative, (slides, slides)."""
     order = np.argsort(score[~up], kind="stable")
-    low, owner = score[~up][order], place[~up][order]
+    low, owner = score[~up][order], index[~up][order]  # the negatives, ascending
     below = np.searchsorted(low, score[up], side="left")
     upto = np.searchsorted(low, score[up], side="right")
-    by_slide = np.argsort(place[up], kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(place[up][by_slide]) > 0][: up.sum()])
-    won = np.zeros((len(slides), len(slides)))
-    columns = max(1, AT_ONCE // max(1, len(score)))  # slides whose counts are held at once
-    for first in range(0, len(slides), columns):
-        last = min(first + columns, len(slides))
+    by_slide = np.argsort(index[up], kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(index[up][by_slide]) > 0][: up.sum()])
+    won = np.zeros((slides, slides))
+    columns = max(1, CHUNK_VALUES // max(1, len(score)))  # slides whose counts are held at once
+    for first in range(0, slides, columns):
+        last = min(first + columns, slides)
         mine = (owner >= first) & (owner < last)
         counts = np.zeros((len(low) + 1, last - first), dtype=np.float32)
         counts[np.flatnonzero(mine) + 1, owner[mine] - first] = 1
         np.cumsum(counts, axis=0, out=counts)  # negatives of each slide among the k lowest
         beaten = (counts[below] + counts[upto])[by_slide].astype(np.float64) / 2
         if len(starts):
-            rows = place[up][by_slide][starts]
+            rows = index[up][by_slide][starts]
             won[rows, first:last] = np.add.reduceat(beaten, starts, axis=0)
-    size = len(slides)
-    sides = (np.bincount(place[part], minlength=size).astype(float) for part in (up, ~up))
-    return WinMatrix(slides, won, *sides)
+    return won
 
 
 def resample_slides(count: int, *, draws: int, seed: int) -> np.ndarray:
-    """Draw `count` slides with replacement, again and again: (draws, count) how often each."""
-    return np.concatenate(list(draw_slides_in_parts(count, draws=draws, seed=seed)))
+    """Draw `count` slides with replacement: (draws, count) how often each, one line a draw."""
+    return np.concatenate(list(resample_slides_in_chunks(count, draws=draws, seed=seed)))
 
 
-def draw_slides_in_parts(count: int, *, draws: int, seed: int) -> Iterator[np.ndarray]:
+def resample_slides_in_chunks(count: int, *, draws: int, seed: int) -> Iterator[np.ndarray]:
     """Yield the draws of `resample_slides`, (some draws, count) float64 each, in bounded memory."""
-    rng, step = np.random.default_rng(seed), max(1, AT_ONCE // count)
+    rng, step = np.random.default_rng(seed), max(1, CHUNK_VALUES // count)
     for begun in range(0, draws, step):
         size = min(step, draws - begun)
         yield rng.multinomial(count, np.full(count, 1 / count), size=size).astype(np.float64)
 
 
-def resample(
+def bootstrap_auroc(
     parts: Iterable[WinMatrix | SortedCells], slides: np.ndarray, counts: Iterable[np.ndarray]
 ) -> np.ndarray:
-    """Return the mean AUROC over parts for each draw of slides.
+    """Return the mean AUROC over parts for each draw of slides, (draws,).
 
     Parameters
     ----------
@@ -184,7 +189,7 @@ def _resampled(
 ) -> np.ndarray:
     total, known = np.zeros(len(counts)), np.zeros(len(counts))
     for part, place in placed:
-        values = part.weighted(counts[:, place])
+        values = part.weighted_auroc(counts[:, place])
         good = np.isfinite(values)
         total[good] += values[good]
         known[good] += 1

@@ -1,1 +1,1 @@
-"""dinov2."""
+"""Continued DINOv2 training of a vision transformer on unlabelled patches or tiles."""

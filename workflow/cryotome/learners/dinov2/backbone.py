@@ -1,4 +1,4 @@
-"""A vision transformer of timm that can hide tokens from itself."""
+"""The backbone: a vision transformer of timm whose tokens can be replaced by a mask token."""
 
 from math import isqrt
 from pathlib import Path
@@ -16,30 +16,30 @@ from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.network import patch_side
 from cryotome.encoders.weights import find_weights
 
-LOCAL_OFFSET = 0.1  # of the position grid of local crops, in DINOv2's own code
-MASK = "mask_token"
+LOCAL_GRID_OFFSET = 0.1  # of the position grid of local crops, tokens, as in DINOv2's released code
+MASK_TOKEN = "mask_token"
 
 
 class MaskedViT(nn.Module):
-    """Normalise, hide tokens behind the mask token, run the transformer.
+    """Vision transformer that normalises its input and replaces hidden tokens by the mask token.
 
     Attributes
     ----------
     network
-        The plain network: its state dict is what a model card loads.
+        The plain network, whose state dict a model card loads.
     grid
-        Tokens along the side of a global crop, for which it holds positions.
+        Tokens along the side of a global crop, for which it has positions.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, network: VisionTransformer, normalise: Card, *, drop_path: float, again: bool
+        self, network: VisionTransformer, normalise: Card, *, drop_path: float, recompute: bool
     ) -> None:
         super().__init__()
-        self.network, self.again = network, again
-        self.grid, self.dim = grid_of(network), network.embed_dim
+        self.network, self.recompute = network, recompute
+        self.grid, self.dim = position_grid_side(network), network.embed_dim
         self.mask_token = nn.Parameter(torch.zeros(1, self.dim))
         for name, values in normalise.items():
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
@@ -48,14 +48,14 @@ class MaskedViT(nn.Module):
                 block.drop_path1, block.drop_path2 = DropPath(drop_path), DropPath(drop_path)
 
     def forward(self, views: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Embed views.
+        """Return the class token and the patch tokens of each view.
 
         Parameters
         ----------
         views : (n, 3, side, side) float in [0, 1]
-            Of any side that is a multiple of what a token stands for, px.
+            The side is a multiple of the side of a token, px.
         hidden : (n, tokens) bool
-            Tokens that the mask token takes the place of, before positions are added.
+            Tokens that are replaced by the mask token, before positions are added.
 
         Returns
         -------
@@ -70,20 +70,20 @@ class MaskedViT(nn.Module):
         assert network.cls_token is not None
         assert network.pos_embed is not None
         x = torch.cat([network.cls_token.expand(len(x), -1, -1), x], dim=1)
-        position = resize_grid(network.pos_embed, count=x.shape[1], offset=LOCAL_OFFSET)
+        position = resize_grid(network.pos_embed, count=x.shape[1], offset=LOCAL_GRID_OFFSET)
         x = network.norm_pre(x + position)
         for block in network.blocks:
-            saves = self.again and torch.is_grad_enabled()
+            saves = self.recompute and torch.is_grad_enabled()
             x = checkpoint(block, x, use_reentrant=False) if saves else block(x)
         x = network.norm(x)
         return x[:, 0], x[:, 1:]
 
 
 def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tuple[MaskedViT, str]:
-    """Build the network of a model card as a student, with its weights.
+    """Build the network of a model card as a backbone, with its weights.
 
     Positions are resized to the grid of a global crop once, bicubic without antialias and
-    without offset, as Roth et al. 2024 do: 37 to 16.
+    without offset, from 37 to 16, as Roth et al. 2024 do.
 
     Parameters
     ----------
@@ -96,12 +96,12 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
     -------
     backbone
     hash
-        sha256 of the weights file, or of drawn weights.
+        sha256 of the weights file, or of random weights.
 
     Raises
     ------
     CardError
-        The network is no vision transformer with a class token and positions for the grid.
+        The network is not a vision transformer with a class token and positions for the grid.
     WeightsError
         As `build_encoder`.
     """
@@ -111,18 +111,20 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
         base = base | {"checkpoint": how | {"grid": how["grid"] | {"offset": 0}}}
     encoder, known = build_encoder(base, name, weights_dir, view="patches", side=side)
     network = _checked(encoder.network, name, card["crops"])
-    again = card["activation_checkpointing"]
-    backbone = MaskedViT(network, base["normalise"], drop_path=card["drop_path"], again=again)
+    recompute = card["activation_checkpointing"]
+    backbone = MaskedViT(
+        network, base["normalise"], drop_path=card["drop_path"], recompute=recompute
+    )
     if "file" in base["weights"]:
         inside = {key: how[key] for key in ("inside", "keep") if key in how}
         state = convert(read_file(find_weights(base, name, weights_dir), name), inside, {})
-        if MASK in state:  # which timm has no use for
-            backbone.mask_token.data.copy_(state[MASK].view(1, -1))
+        if MASK_TOKEN in state:  # timm does not load it
+            backbone.mask_token.data.copy_(state[MASK_TOKEN].view(1, -1))
     return backbone, known
 
 
-def grid_of(network: VisionTransformer) -> int:
-    """Return for how many tokens along a side a network has positions."""
+def position_grid_side(network: VisionTransformer) -> int:
+    """Return the number of tokens along a side for which a network has positions."""
     assert network.pos_embed is not None
     return isqrt(network.pos_embed.shape[1] - 1)
 
@@ -135,21 +137,21 @@ def _checked(network: nn.Module, name: str, crops: Card) -> VisionTransformer:
         or network.no_embed_class
     ):
         raise CardError(
-            f"{name} cannot be finetuned this way: it is no vision transformer of timm with one "
-            "class token and a position for each token. Choose another `base`."
+            f"{name} cannot be finetuned with DINOv2: it is not a vision transformer of timm with "
+            "one class token and a position for each token. Choose another `base`."
         )
     step, whole = patch_side(network), crops["global"]["side"]
     for kind in ("global", "local"):
         side = crops[kind]["side"]
         if side % step:
             raise CardError(
-                f"{name} takes multiples of {step} px, and `crops: {{{kind}: {{side: {side}}}}}` "
-                f"is none. Write {max(step, side - side % step)}."
+                f"{name} needs sides that are multiples of {step} px, and `crops: {{{kind}: "
+                f"{{side: {side}}}}}` is not one. Write {max(step, side - side % step)}."
             )
-    if grid_of(network) != whole // step:
+    if (grid := position_grid_side(network)) != whole // step:
         raise CardError(
-            f"{name} has positions for {grid_of(network)} tokens along a side, and a global crop "
-            f"of {whole} px has {whole // step}. Write `img_size: {whole}` under `arguments` of "
+            f"{name} has positions for {grid} tokens along a side, and a global crop of {whole} px "
+            f"has {whole // step}. Write `img_size: {whole}` under `arguments` of "
             "its card."
         )
     return network

@@ -1,9 +1,9 @@
-"""Views for DINOv2: two global and some local crops of each image, made on the device.
+"""Crops for DINOv2: two global and some local ones of each image, made on the device.
 
-As the released code of DINOv2 makes them (Oquab et al. 2023), with the vertical flips of Roth
-et al. 2024, section 2.2. Parameters are drawn on the processor, per image and crop. A crop is
-cut, resized and flipped by two matrix products that hold Pillow's antialiased bicubic kernel,
-so that it is as exact at any scale as torchvision's `resized_crop`, a batch at once.
+They follow the released code of DINOv2 (Oquab et al. 2023), with the vertical flips of Roth et
+al. 2024, section 2.2. Parameters are drawn on the CPU, per image and crop. Each crop is cut,
+resized and flipped by two matrix products with Pillow's antialiased bicubic kernel, a batch at
+once and, at any scale, as exactly as by torchvision's `resized_crop`.
 """
 
 import math
@@ -14,14 +14,14 @@ from torch import Tensor
 from cryotome.core.cards import Card
 from cryotome.learners.loop.augment import FLIP, SIGMA, draw_uniform, draws_of, grey, jitter_colour
 
-TRIES = 10  # to find a box that fits, as torchvision
-BLUR_REACH = 4  # px: a 9 x 9 kernel
-BLUR = {  # share of blurred crops: first global, second global, local
+MAX_TRIES = 10  # to find a box that fits, as in torchvision
+BLUR_RADIUS = 4  # px, of a 9 x 9 kernel
+BLUR_PROBABILITIES = {  # of the first global, the second global and local crops
     "as_published": (1.0, 0.1, 0.5),
-    "as_released": (0.0, 0.9, 0.5),  # the code takes p for the share that it keeps sharp
+    "as_released": (0.0, 0.9, 0.5),  # the code reads p as the probability of no blur
 }
-STILL = {"rotation_probability": 0, "shift": 0}
-# columns of the draws of a crop, after the 14 of `augment.draws_of`
+NO_ROTATION = {"rotation_probability": 0, "shift": 0}
+# columns of a crop's parameters, after the 14 of `augment.draws_of`
 BOX, GREY, SOLARIZE = slice(14, 18), 18, 19
 
 
@@ -35,17 +35,17 @@ def draw_boxes(
     stored
         Side of the images, px.
     scale
-        Least and largest area, as a share of the image.
+        Smallest and largest area, as a fraction of the image.
     ratio
-        Least and largest width by height.
+        Smallest and largest ratio of width to height.
 
     Returns
     -------
     (count, 4) float
         Top, left, height, width, whole px.
     """
-    share, shape = torch.rand(2, count, TRIES, generator=rng)
-    area = stored**2 * (scale[0] + (scale[1] - scale[0]) * share)
+    fraction, shape = torch.rand(2, count, MAX_TRIES, generator=rng)
+    area = stored**2 * (scale[0] + (scale[1] - scale[0]) * fraction)
     low, high = map(math.log, ratio)
     aspect = torch.exp(low + (high - low) * shape)
     sizes = torch.stack([area / aspect, area * aspect], dim=-1).sqrt().round()  # (count, TRIES, 2)
@@ -58,7 +58,7 @@ def draw_boxes(
 
 
 def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) -> Tensor:
-    """Draw the parameters of all crops of so many images.
+    """Draw the parameters of all crops of `count` images.
 
     Parameters
     ----------
@@ -73,45 +73,47 @@ def draw_crops(count: int, stored: int, settings: Card, rng: torch.Generator) ->
         The columns of `augment.draws_of`; top, left, height and width of the box, px; 1 where
         the crop is grey, 1 where it is solarized.
     """
-    shares = BLUR[settings["blur"]]
+    probabilities = BLUR_PROBABILITIES[settings["blur"]]
     drawn: list[Tensor] = []
     for blurred, kind, crops in zip(
-        shares, ("global", "global", "local"), (1, 1, settings["local_count"]), strict=True
+        probabilities, ("global", "global", "local"), (1, 1, settings["local_count"]), strict=True
     ):
         how, n = settings[kind], crops * count
         solarized = settings["solarize_probability"] * (len(drawn) == 1)  # the second global only
         uniform = draw_uniform(n, rng)
-        view = draws_of(uniform, how["side"], settings | STILL | {"blur_probability": blurred})
+        view = draws_of(
+            uniform, how["side"], settings | NO_ROTATION | {"blur_probability": blurred}
+        )
         box = draw_boxes(n, stored, how["scale"], settings["ratio"], rng)
-        share = torch.tensor([settings["grey_probability"], solarized])
-        on = (torch.rand(n, 2, generator=rng) < share).float()
+        probability = torch.tensor([settings["grey_probability"], solarized])
+        on = (torch.rand(n, 2, generator=rng) < probability).float()
         drawn.append(torch.cat([view, box, on], dim=1).view(crops, count, -1))
     return torch.cat(drawn)
 
 
 def _cubic(distance: Tensor) -> Tensor:
-    """Return the bicubic kernel with a = -1/2, as Pillow's and torch's antialiased one."""
+    """Return the bicubic kernel with a = -1/2, as Pillow and antialiased torch use it."""
     near = (1.5 * distance - 2.5) * distance**2 + 1
     far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
     return torch.where(distance < 1, near, far) * (distance < 2)
 
 
 def resize_matrix(start: Tensor, length: Tensor, flip: Tensor, *, stored: int, side: int) -> Tensor:
-    """Return what a line of px is multiplied by to be cut, resized and flipped.
+    """Return the matrices that cut, resize and flip lines of px.
 
     Parameters
     ----------
     start, length, flip : (n,) float
-        Of the box, px; -1 where the line is turned round, else 1.
+        Start and length of the box, px; -1 where the line is flipped, else 1.
 
     Returns
     -------
     (n, side, stored) float
-        Rows sum to one, and take nothing from beyond the box.
+        Rows sum to one and are zero outside the box.
     """
     start, length, flip = (value.view(-1, 1, 1) for value in (start, length, flip))
     ratio = length / side
-    at = torch.arange(stored, device=start.device) + 0.5 - start  # (n, 1, stored), from its edge
+    at = torch.arange(stored, device=start.device) + 0.5 - start  # (n, 1, stored), from the box, px
     place = (torch.arange(side, device=start.device) + 0.5 - side / 2).view(1, -1, 1)
     middle = (place * flip + side / 2) * ratio  # (n, side, 1)
     weight = _cubic((at - middle).abs() / ratio.clamp(min=1)) * ((at > 0) & (at < length))
@@ -141,8 +143,8 @@ def cut_crops(rows: Tensor, draws: Tensor, side: int) -> Tensor:
     return crops.view(n, side, 3, side).transpose(1, 2).clamp(0, 1)  # bicubic overshoots
 
 
-def whole_images(images: Tensor, side: int) -> Tensor:
-    """Resize images (n, stored, stored, 3) uint8, nothing else: (n, 3, side, side) float."""
+def resize_images(images: Tensor, side: int) -> Tensor:
+    """Resize images (n, stored, stored, 3) uint8, without crop: (n, 3, side, side) float."""
     n, stored = images.shape[:2]
     draws = torch.ones(n, 20, device=images.device)
     draws[:, BOX] = torch.tensor([0.0, 0, stored, stored], device=images.device)
@@ -162,14 +164,14 @@ def blur(crops: Tensor, sigma: Tensor) -> Tensor:
     sigma : (n,) float
         SD, px; 0 for none.
     """
-    if crops.device.type == "cpu":  # the others are left out; a GPU would have to be waited for
+    if crops.device.type == "cpu":  # only these: a GPU would have to be waited for
         blurred = sigma.nonzero()[:, 0]
         return crops.index_copy(0, blurred, _blurred(crops[blurred], sigma[blurred]))
     return _blurred(crops, sigma)
 
 
 def _blurred(crops: Tensor, sigma: Tensor) -> Tensor:
-    side, reach = crops.shape[-1], torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=crops.device)
+    side, reach = crops.shape[-1], torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=crops.device)
     line = torch.exp(-(reach**2) / (2 * sigma.clamp(min=1e-3)[:, None] ** 2))  # (n, 9)
     at = (torch.arange(side, device=crops.device)[:, None] + reach).abs()
     at = (side - 1 - (side - 1 - at).abs()).expand(len(crops), -1, -1)  # reflected
@@ -188,13 +190,13 @@ def _coloured(crops: Tensor, draws: Tensor) -> Tensor:
 
 
 def make_crops(images: Tensor, draws: Tensor, settings: Card) -> tuple[Tensor, Tensor]:
-    """Make the views of a batch; the network normalises them.
+    """Make the crops of a batch, which the network normalises.
 
     Parameters
     ----------
     images : (n, stored, stored, 3) uint8
     draws : (2 + local_count, n, 20) float
-        Of `draw_crops`, on the device of the images.
+        From `draw_crops`, on the device of the images.
     settings
         `crops` of the finetuning card.
 
@@ -205,7 +207,7 @@ def make_crops(images: Tensor, draws: Tensor, settings: Card) -> tuple[Tensor, T
     local : (local_count * n, 3, side, side) float in [0, 1]
     """
     rows, views = _rows(images), []
-    for kind, part in (("global", draws[:2]), ("local", draws[2:])):
-        crops = [cut_crops(rows, drawn, settings[kind]["side"]) for drawn in part]
-        views.append(_coloured(torch.cat(crops), part.flatten(0, 1)))
+    for kind, own in (("global", draws[:2]), ("local", draws[2:])):
+        crops = [cut_crops(rows, drawn, settings[kind]["side"]) for drawn in own]
+        views.append(_coloured(torch.cat(crops), own.flatten(0, 1)))
     return views[0], views[1]

@@ -1,9 +1,8 @@
-"""A finetuning from its first look to the places of its exported teachers."""
+"""A finetuning from its first evaluation to its exported teachers."""
 
 import json
 import os
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -16,8 +15,8 @@ from tqdm import tqdm
 
 from cryotome.core.cards import Card
 from cryotome.core.files import atomic_write
-from cryotome.learners.dinov2.images import Images
-from cryotome.learners.dinov2.state import TrainingState
+from cryotome.learners.dinov2.images import TrainingImages
+from cryotome.learners.dinov2.state import FinetuningState
 from cryotome.learners.dinov2.student_teacher import LOSSES, Learner
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.runtime import ledger
@@ -25,19 +24,19 @@ from cryotome.runtime.devices import describe, peak_memory
 
 
 @dataclass(frozen=True)
-class Finetuned:
-    """What a finetuning leaves beside its exported teachers.
+class FinetuningResult:
+    """Result of a finetuning besides its exported teachers.
 
     Attributes
     ----------
-    curve : data frame, one row a look
-        iteration, losses (means since the look before), knn, probe, spread, rates, speed.
+    curve : data frame, one row an evaluation
+        iteration, losses (means since the evaluation before), knn, probe, spread, rates, speed.
     kept
-        The iteration whose teacher is the result.
+        Iteration whose teacher is the result.
     seconds
-        Wall time, without what kills have cost.
+        Wall time without what was lost when the job was killed, s.
     speed
-        Images a second in iterations, looks left out.
+        Images per second in iterations, without evaluations.
     """
 
     curve: pd.DataFrame
@@ -47,82 +46,82 @@ class Finetuned:
 
 
 def finetune(
-    learner: Learner, images: Images, card: Card, folder: Path, checkpoint: Checkpoint
-) -> Finetuned:
+    learner: Learner, images: TrainingImages, card: Card, folder: Path, checkpoint: Checkpoint
+) -> FinetuningResult:
     """Learn from images without labels until `stop_iteration`.
 
     Parameters
     ----------
     folder
-        Gets the exported teachers, `{iteration}.pt`.
+        For the exported teachers, `{iteration}.pt`.
     checkpoint
-        Where to go on from, and to save to after looks. On the processor, with the same
-        threads, the weights are then those of an unbroken finetuning, bit for bit.
+        Resumed from, and saved to after evaluations. On the CPU, with the same number of
+        threads, the weights are then those of an uninterrupted finetuning, bit for bit.
 
     Raises
     ------
     TrainingError
         The loss is not finite, or the embeddings collapse.
     """
-    course, stop = TrainingState(learner, images, card, folder), card["stop_iteration"]
+    state, stop = FinetuningState(learner, images, card, folder), card["stop_iteration"]
     if saved := checkpoint.load():
-        course.restore(saved)
-    print(
-        f"Finetuning on {len(images.rows):,} images of {images.side} px; "
-        f"{describe(course.device)}, {str(learner.precision).removeprefix('torch.')}; "
-        f"{images.supply.where}.",
-        file=sys.stderr,
-    )
-    if not course.looks:
-        course.look(np.empty((0, len(LOSSES))), 0.0)
-    before = course.iteration, course.stepping
+        state.restore(saved)
+    state.log_start()
+    if not state.evaluations:
+        state.evaluate(np.empty((0, len(LOSSES))), 0.0)
+    before = state.iteration, state.step_seconds
     with tqdm(
-        desc="finetune", unit="step", initial=course.iteration, total=stop, mininterval=10
+        desc="finetune", unit="step", initial=state.iteration, total=stop, mininterval=10
     ) as bar:
-        while course.iteration < stop:
+        while state.iteration < stop:
             start = perf_counter()
-            losses = course.learn(course.pause_after(), bar.update).cpu().numpy()
-            course.look(losses, perf_counter() - start)
-            if course.iteration in course.exported:
-                course.export()
-            checkpoint.save_if_due(course.state)
-    taken = (course.iteration - before[0]) * card["batch"]
-    ledger.report_throughput(patches=taken, seconds=course.stepping - before[1])
-    curve = pd.DataFrame(course.looks)
-    kept = stop
-    if card["select"] == "knn":
-        done = curve[curve["iteration"].isin(course.exported)]
-        kept = int(done["iteration"].iloc[int(done["knn"].argmax())])
-    return Finetuned(curve, kept, course.seconds, stop * card["batch"] / course.stepping)
+            losses = state.learn(state.next_pause(), bar.update).cpu().numpy()
+            state.evaluate(losses, perf_counter() - start)
+            if state.iteration in state.exported:
+                state.export()
+            checkpoint.save_if_due(state.state)
+    images_seen = (state.iteration - before[0]) * card["batch"]
+    ledger.report_throughput(patches=images_seen, seconds=state.step_seconds - before[1])
+    curve, speed = pd.DataFrame(state.evaluations), stop * card["batch"] / state.step_seconds
+    kept = _best_export(curve, state.exported) if card["select"] == "knn" else stop
+    return FinetuningResult(curve, kept, state.seconds, speed)
 
 
-def export_encoder(folder: Path, fit: Finetuned, weights: Path, checkpoints: Path) -> None:
-    """Give the exported teachers their places: the one that is kept, and all of them.
+def _best_export(curve: pd.DataFrame, exported: list[int]) -> int:
+    """Return the exported iteration with the highest k-NN accuracy."""
+    done = curve[curve["iteration"].isin(exported)]
+    return int(done["iteration"].iloc[int(done["knn"].argmax())])
+
+
+def export_encoder(folder: Path, fit: FinetuningResult, weights: Path, checkpoints: Path) -> None:
+    """Copy the kept teacher to `weights`, and all exported teachers to `checkpoints`.
 
     Parameters
     ----------
     folder
-        Where `finetune` left them.
+        The folder of `finetune`.
     """
-    with atomic_write(weights) as beside:
-        shutil.copyfile(folder / f"{fit.kept}.pt", beside)
-    beside_all = checkpoints.with_name(f".{checkpoints.name}.part")
-    shutil.rmtree(beside_all, ignore_errors=True)
-    beside_all.mkdir(parents=True)
+    with atomic_write(weights) as partial:
+        shutil.copyfile(folder / f"{fit.kept}.pt", partial)
+    partial_folder = checkpoints.with_name(f".{checkpoints.name}.part")
+    shutil.rmtree(partial_folder, ignore_errors=True)
+    partial_folder.mkdir(parents=True)
     for path in folder.glob("[0-9]*.pt"):
         try:
-            os.link(path, beside_all / path.name)  # of a giant network, 4.5 GB each
-        except OSError:  # `results` spans two disks, or has no links
-            shutil.copyfile(path, beside_all / path.name)
+            os.link(path, partial_folder / path.name)  # a giant network has 4.5 GB
+        except OSError:  # `results` spans two disks, or its file system has no links
+            shutil.copyfile(path, partial_folder / path.name)
     shutil.rmtree(checkpoints, ignore_errors=True)
-    beside_all.replace(checkpoints)
+    partial_folder.replace(checkpoints)
 
 
-def cost_of(fit: Finetuned, card: Card, device: torch.device, threads: int) -> dict[str, Any]:
-    """Return what a finetuning took, and what the first and the last look saw."""
+def finetuning_cost(
+    fit: FinetuningResult, card: Card, device: torch.device, threads: int
+) -> dict[str, Any]:
+    """Return the cost of a finetuning, and its first and last evaluation."""
     on_gpu = device.type == "cuda"
     hours = fit.seconds / 3600 * (1 if on_gpu else threads)
-    seen = fit.curve[["iteration", "knn", "probe", "spread"]].iloc[[0, -1]]
+    ends = fit.curve[["iteration", "knn", "probe", "spread"]].iloc[[0, -1]]
     return {
         "iterations": card["stop_iteration"],
         "kept": fit.kept,
@@ -132,5 +131,5 @@ def cost_of(fit: Finetuned, card: Card, device: torch.device, threads: int) -> d
         "images_per_second": round(fit.speed, 1),
         "device": describe(device),
         "peak_memory_gb": round(peak_memory(device), 2),
-        "looks": json.loads(seen.to_json(orient="records")),  # NaN becomes null
+        "looks": json.loads(ends.to_json(orient="records")),  # NaN becomes null
     }

@@ -1,4 +1,4 @@
-"""The head that student and teacher put on class and patch tokens alike."""
+"""The head of student and teacher, for class and patch tokens."""
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,11 @@ from cryotome.core.cards import Card
 
 
 class Head(nn.Module):
-    """Three layers to a point on a sphere, and the prototypes that it is compared with.
+    """Three layers that map a token to a point on a sphere, and the prototypes to compare it with.
 
     Caron et al. 2021, appendix C; one head for the DINO and the iBOT loss (Roth et al. 2024,
-    configuration: `separate_head: false`). The prototypes' lengths start at one and are trained.
+    configuration: `separate_head: false`). The lengths of the prototypes start at one and are
+    trained.
     """
 
     def __init__(self, dim: int, settings: Card) -> None:
@@ -37,7 +38,7 @@ class Head(nn.Module):
 
     @property
     def prototypes(self) -> Tensor:
-        """The prototypes, (prototypes, bottleneck) float; computed anew at every call."""
+        """The prototypes, (prototypes, bottleneck) float; computed at every call."""
         return self.last.weight
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -46,9 +47,9 @@ class Head(nn.Module):
 
 
 def head_logits(points: Tensor, prototypes: Tensor) -> Tensor:
-    """Return logits (n, prototypes) float32, also where all else is multiplied in bf16.
+    """Return logits (n, prototypes), multiplied in float32 under autocast to bf16, too.
 
-    They are divided by temperatures as low as 0.04; eight bits would show.
+    They are divided by temperatures as low as 0.04, for which the eight bits of bf16 are too few.
     """
     with torch.autocast(points.device.type, enabled=False):
         return points @ prototypes.T

@@ -1,4 +1,4 @@
-"""The images that are learned from: a patch store, or the tiles of many slides."""
+"""Training images of a finetuning: a patch store, or the tiles of many slides."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,31 +11,31 @@ from cryotome.core.errors import SplitError, StoreError
 from cryotome.core.files import sha256
 from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
 from cryotome.data.cells import load_cells
-from cryotome.learners.dinov2.tiles import Tiles, holds_tiles, trained_slides
+from cryotome.learners.dinov2.tiles import TileLoader, holds_tiles, training_slides
 from cryotome.learners.loop.batches import BatchLoader
 
-SLAB = 4096  # patches read at once
+CHUNK_PATCHES = 4096  # patches read at once
 
 
 @dataclass(frozen=True)
-class Images:
-    """What is learned from.
+class TrainingImages:
+    """Training images and how to load them.
 
     Attributes
     ----------
-    supply
-        Gives batches of (n, side, side, 3) uint8 on the device.
+    loader
+        Yields batches of (n, side, side, 3) uint8 on the device.
     rows : (n,) int
-        Which of its images may be used.
+        Images of the loader that may be used.
     label : (n,) int or None
-        Of these, where they have labels: by them the finetuning is watched, never taught.
+        Labels of these rows, if any: for evaluations only, never for training.
     side
-        Of an image, px.
+        Side of an image, px.
     about
-        What the images are, for passports.
+        Provenance of the images.
     """
 
-    supply: BatchLoader | Tiles
+    loader: BatchLoader | TileLoader
     rows: np.ndarray
     label: np.ndarray | None
     side: int
@@ -44,23 +44,23 @@ class Images:
 
 def read_images(
     stores: list[Path], cells: list[Path], split: list[Path], device: torch.device, threads: int
-) -> Images:
-    """Read a patch store, or get ready to read tile stores, one a slide.
+) -> TrainingImages:
+    """Read a patch store, or open tile stores, one per slide.
 
     Parameters
     ----------
     cells
-        None or one: the table of cells of the patch store, or of the slides of a cohort with
+        At most one: the table of cells of the patch store, or of the slides of a cohort with
         columns FILENAME and PATIENT.
     split
-        None or one: images of the role `train` alone are used.
+        At most one: only images of the role `train` are used.
 
     Raises
     ------
     DataError
         No store has an image.
     SplitError
-        The split leaves none.
+        The split leaves no image.
     StoreError
         A store is damaged, or was made from other cells.
     """
@@ -69,39 +69,41 @@ def read_images(
         return _read_tiles(stores, cells, split, device, threads)
     if len(stores) != 1:
         raise StoreError(
-            f"{len(stores)} stores are given, of which {kinds.count(False)} hold no tiles, first "
-            f"{stores[kinds.index(False)] if kinds else 'none'}. Give one patch store, or tile "
-            "stores of the tiling that a dataset's card calls `finetune`."
+            f"{len(stores)} stores are given, and {kinds.count(False)} of them have no tiles, "
+            f"first {stores[kinds.index(False)] if kinds else 'none'}. Give one patch store, or "
+            "the tile stores of the tiling `finetune` of a dataset's card."
         )
     return _read_patches(stores[0], cells, split, device)
 
 
-def _read_patches(path: Path, cells: list[Path], split: list[Path], device: torch.device) -> Images:
-    stamps, ids = provenance(path, PATCHES), read_ids(path)
-    seen, label = stamps["seen"], None
+def _read_patches(
+    path: Path, cells: list[Path], split: list[Path], device: torch.device
+) -> TrainingImages:
+    source, ids = provenance(path, PATCHES), read_ids(path)
+    seen, label = source["seen"], None
     pixels = torch.empty(len(ids), seen, seen, 3, dtype=torch.uint8)
-    for first in range(0, len(ids), SLAB):
-        some = torch.from_numpy(read_rows(path, "patch", slice(first, first + SLAB)))
+    for first in range(0, len(ids), CHUNK_PATCHES):
+        some = torch.from_numpy(read_rows(path, "patch", slice(first, first + CHUNK_PATCHES)))
         edge = (some.shape[1] - seen) // 2
-        pixels[first : first + SLAB] = some[:, edge : edge + seen, edge : edge + seen]
+        pixels[first : first + CHUNK_PATCHES] = some[:, edge : edge + seen, edge : edge + seen]
     if cells:
-        if stamps["cells_sha256"] != sha256(cells[0]):
+        if source["cells_sha256"] != sha256(cells[0]):
             raise StoreError(f"{path} was cut from another {cells[0]}. Delete it and rerun.")
         label = load_cells(cells[0]).set_index("id")["label"].loc[ids].to_numpy()
     rows = np.arange(len(ids))
     if split:
-        rows = np.flatnonzero(np.isin(ids, _trained_cells(split[0], stamps["dataset"])))
+        rows = np.flatnonzero(np.isin(ids, _trained_cells(split[0], source["dataset"])))
         _check_left(rows, split[0])
-    about = {"patches_sha256": stamps["patches_sha256"], "dataset": stamps["dataset"]}
+    about = {"patches_sha256": source["patches_sha256"], "dataset": source["dataset"]}
     label = label[rows] if label is not None else None
-    return Images(BatchLoader(pixels, device), rows, label, seen, about)
+    return TrainingImages(BatchLoader(pixels, device), rows, label, seen, about)
 
 
 def _trained_cells(split: Path, dataset: str) -> np.ndarray:
-    """Return the ids of training cells; a split of several datasets says `dataset:id`."""
+    """Return the ids of training cells; a split of several datasets has ids `dataset:id`."""
     ids = pd.read_csv(split, dtype=str, keep_default_na=False).query("role == 'train'")["id"]
-    of, _, number = (ids.str.rpartition(":")[part] for part in range(3))
-    return number[of.isin(["", dataset])].astype(int).to_numpy()
+    owner, _, number = (ids.str.rpartition(":")[column] for column in range(3))
+    return number[owner.isin(["", dataset])].astype(int).to_numpy()
 
 
 def _check_left(rows: np.ndarray, split: Path) -> None:
@@ -114,10 +116,12 @@ def _check_left(rows: np.ndarray, split: Path) -> None:
 
 def _read_tiles(
     paths: list[Path], cells: list[Path], split: list[Path], device: torch.device, threads: int
-) -> Images:
+) -> TrainingImages:
     if split:
-        paths = trained_slides(paths, cells, split[0])
+        paths = training_slides(paths, cells, split[0])
         _check_left(np.array(paths), split[0])
-    tiles = Tiles(paths, device, threads)
+    tiles = TileLoader(paths, device, threads)
     side = tiles.take(torch.zeros(1, dtype=torch.int64)).shape[1]
-    return Images(tiles, np.arange(tiles.ends[-1]), None, side, {"tiles_sha256": tiles.sha256})
+    return TrainingImages(
+        tiles, np.arange(tiles.ends[-1]), None, side, {"tiles_sha256": tiles.sha256}
+    )

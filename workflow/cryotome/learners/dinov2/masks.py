@@ -1,7 +1,7 @@
-"""Which tokens of the global crops the student does not see: blocks, as in BEiT.
+"""Masks of the tokens of global crops that are hidden from the student: blocks, as in BEiT.
 
-Bao et al. 2022, algorithm 1, with the numbers of DINOv2's released code: half of the global
-crops are masked, their shares spread over buckets so that every batch holds all of them.
+Bao et al. 2022, algorithm 1, with the constants of DINOv2's released code: half of the global
+crops are masked, each with a fraction from another bucket, so that every batch has all buckets.
 """
 
 import math
@@ -14,9 +14,9 @@ from torch import Tensor
 from cryotome.core.cards import Card
 from cryotome.learners.loop.batches import to_device
 
-LEAST, MOST = 4, 0.5  # tokens of a block; share of the grid that a block may cover
-ASPECT = 0.3  # least height by width; the largest is its inverse
-TRIES = 10  # to place a block
+MIN_TOKENS, MAX_FRACTION = 4, 0.5  # tokens of a block; fraction of the grid it may cover
+MIN_ASPECT = 0.3  # smallest ratio of height to width; the largest is its inverse
+MAX_TRIES = 10  # failures to place a block, in a row
 
 
 def _inside(start: np.ndarray, length: np.ndarray, grid: int) -> np.ndarray:
@@ -30,32 +30,33 @@ def draw_blocks(goal: np.ndarray, grid: int, rng: np.random.Generator) -> np.nda
     Parameters
     ----------
     goal : (n,) int
-        Tokens to mask in each.
+        Tokens to mask in each grid.
 
     Returns
     -------
     (n, grid, grid) bool
-        At most `goal` are masked.
+        At most `goal` tokens are masked.
     """
     masked = np.zeros((len(goal), grid, grid), bool)
     failed = np.zeros(len(goal), int)
-    while (at_work := (room := goal - masked.sum((1, 2))).astype(bool) & (failed < TRIES)).any():
-        room = np.minimum(room, MOST * grid**2)
+    while True:
+        room = goal - masked.sum((1, 2))
+        active = room.astype(bool) & (failed < MAX_TRIES)
+        if not active.any():
+            return masked
+        room = np.minimum(room, MAX_FRACTION * grid**2)
         area, shape, down, right = rng.random((4, len(goal)))
-        area = LEAST + (room - LEAST) * area
-        aspect = np.exp(math.log(ASPECT) * (1 - 2 * shape))
+        area = MIN_TOKENS + (room - MIN_TOKENS) * area
+        aspect = np.exp(math.log(MIN_ASPECT) * (1 - 2 * shape))
         height = np.sqrt(np.maximum(area, 0) * aspect).round()
         width = np.sqrt(np.maximum(area, 0) / aspect).round()
-        top, left = (
-            (down * (grid - height + 1)).astype(int),
-            (right * (grid - width + 1)).astype(int),
-        )
+        top = (down * (grid - height + 1)).astype(int)
+        left = (right * (grid - width + 1)).astype(int)
         block = _inside(top, height, grid)[:, :, None] & _inside(left, width, grid)[:, None]
         new = (block & ~masked).sum((1, 2))
-        taken = at_work & (height < grid) & (width < grid) & (new > 0) & (new <= room)
+        taken = active & (height < grid) & (width < grid) & (new > 0) & (new <= room)
         masked |= block & taken[:, None, None]
         failed = np.where(taken, 0, failed + 1)
-    return masked
 
 
 def draw_masks(count: int, grid: int, settings: Card, rng: np.random.Generator) -> Tensor:
@@ -64,12 +65,12 @@ def draw_masks(count: int, grid: int, settings: Card, rng: np.random.Generator) 
     Parameters
     ----------
     count
-        Global crops, two an image.
+        Global crops, two per image.
     grid
         Tokens along a side.
     settings
-        `masks` of the finetuning card: `probability` that a crop is masked, and the least and
-        largest `ratio` of masked tokens.
+        `masks` of the finetuning card: the fraction of masked crops, `share`, and the smallest
+        and largest fraction of masked tokens, `ratio`.
 
     Returns
     -------
@@ -86,15 +87,15 @@ def draw_masks(count: int, grid: int, settings: Card, rng: np.random.Generator) 
 
 @dataclass(frozen=True)
 class Masks:
-    """Masked tokens as a step uses them.
+    """Masked tokens of a batch of global crops.
 
     Attributes
     ----------
     hidden : (n, tokens) bool
     place : (m,) int
-        Of each masked token among the n * tokens.
+        Index of each masked token among the n * tokens.
     weight : (m,) float
-        1 / (n masked tokens of its crop): they sum to the share of masked crops.
+        1 / n / masked tokens of its crop; they sum to the fraction of masked crops.
     """
 
     hidden: Tensor
@@ -103,13 +104,13 @@ class Masks:
 
     @classmethod
     def of(cls, hidden: Tensor) -> "Masks":
-        """Find the masked tokens, on the processor: a GPU would have to be waited for."""
+        """Find the masked tokens, on the CPU: a GPU would have to be waited for."""
         place = hidden.flatten().nonzero()[:, 0]
-        share = 1 / hidden.sum(1).clamp(min=1) / len(hidden)
-        return cls(hidden, place, share[place // hidden.shape[1]])
+        inverse = 1 / hidden.sum(1).clamp(min=1) / len(hidden)
+        return cls(hidden, place, inverse[place // hidden.shape[1]])
 
-    def on(self, device: torch.device) -> "Masks":
-        """Send them to a device without waiting."""
+    def to(self, device: torch.device) -> "Masks":
+        """Start the transfer to a device without waiting for it."""
         return Masks(
             *(to_device(value, device) for value in (self.hidden, self.place, self.weight))
         )

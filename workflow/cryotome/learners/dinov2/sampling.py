@@ -1,34 +1,30 @@
-"""Which images an iteration sees and how: known from the seed and its number alone.
+"""The random numbers of each iteration: images, crops and masks follow from seed and iteration.
 
-Nothing random is carried from one iteration to the next, so that a finetuning that was killed
-goes on from its weights and its number.
+No random state is carried from one iteration to the next, so that a finetuning that was killed
+resumes from its weights and its iteration number alone.
 """
 
 from functools import lru_cache
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-ROWS, CROPS, MASKS, SAMPLE = range(4)  # what random numbers are for
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+ROWS, CROPS, MASKS, SAMPLE = range(4)  # purposes of random numbers
 
 
 def generator_for(seed: int, purpose: int, at: int = 0) -> np.random.Generator:
-    """Return the random numbers of one purpose at one iteration or pass."""
+    """Return the generator of one purpose at one iteration or pass over the images."""
     return np.random.default_rng([seed, purpose, at])
 
 
 def torch_generator_for(seed: int, purpose: int, at: int = 0) -> torch.Generator:
-    """Return the same as a generator of torch, on the processor."""
+    """Return the same as a generator of torch, on the CPU."""
     return torch.Generator().manual_seed(int(generator_for(seed, purpose, at).integers(2**62)))
 
 
 class ImageSampler:
-    """Images without end, every one once a pass, each pass shuffled anew."""
+    """Endless sampler of images: each one once a pass, shuffled anew for each pass."""
 
     def __init__(self, rows: np.ndarray, seed: int) -> None:
         self.rows, self._seed = rows, seed

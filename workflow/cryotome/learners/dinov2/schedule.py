@@ -1,7 +1,7 @@
-"""What changes from iteration to iteration, and which weights learn how fast.
+"""Schedules of learning rate, weight decay, momentum and temperature, and rates per layer.
 
 Roth et al. 2024, section 2.2 and released configuration. The schedules run over
-`schedule_iterations`, whenever the finetuning stops: stopping early is no short schedule.
+`schedule_iterations`; `stop_iteration` does not shorten them.
 """
 
 import math
@@ -14,34 +14,34 @@ from torch import nn
 
 from cryotome.core.cards import Card
 
-FULL_BATCH = 1024  # images a step for which a card says its learning rate
+FULL_BATCH = 1024  # images per step to which the learning rate of a card refers
 BETAS = (0.9, 0.999)
 
 
 def with_warmup(iteration: int, warmup: int, *, start: float, end: float) -> float:
-    """Return a line from `start` at iteration 0 to `end` at iteration `warmup - 1`."""
-    share = min(1.0, iteration / (warmup - 1)) if warmup > 1 else 1.0
-    return start + (end - start) * share
+    """Return the value on a line from `start` at iteration 0 to `end` at `warmup - 1`."""
+    progress = min(1.0, iteration / (warmup - 1)) if warmup > 1 else 1.0
+    return start + (end - start) * progress
 
 
 def cosine(iteration: int, total: int, *, start: float, end: float) -> float:
-    """Return half a cosine from `start` at iteration 0 to `end` at iteration `total`."""
-    share = min(iteration, total) / max(total, 1)
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+    """Return the value on half a cosine from `start` at iteration 0 to `end` at `total`."""
+    progress = min(iteration, total) / max(total, 1)
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What one iteration is run with.
+    """Rates of one iteration.
 
     Attributes
     ----------
     learning_rate, weight_decay
-        Of AdamW, before the factors of the groups.
+        Of AdamW, before the factors of the parameter groups.
     last_layer
-        The learning rate of the prototypes.
+        Learning rate of the prototypes.
     momentum
-        The teacher's share of itself.
+        Weight of the teacher in its own update.
     temperature
         Of the teacher.
     """
@@ -81,12 +81,12 @@ def schedule_at(iteration: int, card: Card) -> Schedule:
     )
 
 
-def layer_of(name: str, blocks: int) -> int:
-    """Return the layer of a weight: 0 for embeddings, blocks from 1, all else after them.
+def layer_index(name: str, blocks: int) -> int:
+    """Return the layer of a weight: 0 for embeddings, from 1 for blocks, the last for all others.
 
-    >>> [layer_of(n, 12) for n in ("backbone.mask_token", "backbone.network.blocks.3.ls1.gamma")]
+    >>> [layer_index(n, 12) for n in ("backbone.mask_token", "backbone.network.blocks.3.ls1.gamma")]
     [0, 4]
-    >>> layer_of("backbone.network.norm.weight", 12), layer_of("head.last.weight", 12)
+    >>> layer_index("backbone.network.norm.weight", 12), layer_index("head.last.weight", 12)
     (13, 13)
     """
     if not name.startswith("backbone."):
@@ -94,23 +94,23 @@ def layer_of(name: str, blocks: int) -> int:
     if ".blocks." in name:
         return int(name.split(".blocks.")[1].split(".")[0]) + 1
     embeds = ("pos_embed", "patch_embed", "cls_token", "mask_token")
-    return 0 if any(part in name for part in embeds) else blocks + 1
+    return 0 if any(word in name for word in embeds) else blocks + 1
 
 
-def factors_of(name: str, blocks: int, card: Card) -> tuple[float, float, bool]:
-    """Return the factors of learning rate and weight decay, and whether it is a prototype.
+def weight_factors(name: str, blocks: int, card: Card) -> tuple[float, float, bool]:
+    """Return a weight's factors of learning rate and decay, and whether it is a prototype.
 
     Biases, norms and LayerScale are not decayed; positions, class and mask token are.
     """
-    rate = card["layer_decay"] ** (blocks + 1 - layer_of(name, blocks))
+    rate = card["layer_decay"] ** (blocks + 1 - layer_index(name, blocks))
     rate *= card["patch_embed_rate"] if "patch_embed" in name else 1.0
-    still = name.endswith(".bias") or "norm" in name or "gamma" in name
-    return rate, float(not still), ".last." in name
+    undecayed = name.endswith(".bias") or "norm" in name or "gamma" in name
+    return rate, float(not undecayed), ".last." in name
 
 
 def build_optimizer(student: nn.Module, blocks: int, card: Card) -> torch.optim.AdamW:
-    """Group the student's weights by their factors; names begin `backbone.` or `head.`."""
-    named = [(factors_of(name, blocks, card), w) for name, w in student.named_parameters()]
+    """Build AdamW with a group of weights per factors; names start with `backbone.` or `head.`."""
+    named = [(weight_factors(name, blocks, card), w) for name, w in student.named_parameters()]
     named.sort(key=lambda pair: pair[0])
     groups: list[dict[str, Any]] = [
         {"params": [weight for _, weight in some], "factors": factors}
@@ -119,8 +119,8 @@ def build_optimizer(student: nn.Module, blocks: int, card: Card) -> torch.optim.
     return torch.optim.AdamW(groups, lr=0.0, betas=BETAS, fused=True)
 
 
-def set_rates(optimizer: torch.optim.Optimizer, rates: Schedule) -> None:
-    """Give every group the rates of this iteration."""
+def apply_schedule(optimizer: torch.optim.Optimizer, rates: Schedule) -> None:
+    """Set the rates of this iteration in every parameter group."""
     for group in optimizer.param_groups:
         rate, decay, is_last = group["factors"]
         group["lr"] = rate * (rates.last_layer if is_last else rates.learning_rate)

@@ -1,4 +1,4 @@
-"""Student and teacher, and one iteration of theirs."""
+"""The student and its teacher, and one training step of both."""
 
 from copy import deepcopy
 
@@ -13,14 +13,14 @@ from cryotome.learners.dinov2.crops import make_crops
 from cryotome.learners.dinov2.head import Head, head_logits
 from cryotome.learners.dinov2.losses import cross_entropy, dino_targets, koleo, sinkhorn_knopp
 from cryotome.learners.dinov2.masks import Masks
-from cryotome.learners.dinov2.schedule import Schedule, build_optimizer, set_rates
+from cryotome.learners.dinov2.schedule import Schedule, apply_schedule, build_optimizer
 from cryotome.learners.loop.step import autocast_for
 
 LOSSES = ["dino_global", "dino_local", "ibot", "koleo"]
 
 
-class Network(nn.Module):
-    """A backbone and its head: what student and teacher both are."""
+class BackboneWithHead(nn.Module):
+    """A backbone with its head, as student and teacher have them."""
 
     def __init__(self, backbone: MaskedViT, head: Head) -> None:
         super().__init__()
@@ -28,9 +28,10 @@ class Network(nn.Module):
 
 
 class Learner(nn.Module):
-    """A student, its moving average, and what moves it.
+    """A student, its teacher and the optimiser.
 
-    The teacher begins as the student, head included. Weights and averages are fp32.
+    The teacher is a moving average of the student. It starts as a copy, head included. Weights
+    and averages are fp32.
     """
 
     def __init__(self, backbone: MaskedViT, card: Card, precision: torch.dtype) -> None:
@@ -38,29 +39,29 @@ class Learner(nn.Module):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(card["seed"])
             head = Head(backbone.dim, card["head"])
-        self.student = Network(backbone, head)
+        self.student = BackboneWithHead(backbone, head)
         self.teacher = deepcopy(self.student).requires_grad_(False).eval()
         self.card, self.precision = card, precision
         self.grid, self.blocks = backbone.grid, len(backbone.network.blocks)
 
-    def begin(self, device: torch.device) -> None:
+    def prepare(self, device: torch.device) -> None:
         """Move to the device and build the optimiser there.
 
-        On a processor, attention in bf16 written out takes half the time of the fused kernel. On a
-        GPU, what is fp32 is multiplied in TF32, which has the ten bits of the authors' fp16.
+        On a CPU, unfused attention in bf16 takes half the time of the fused kernel. On a GPU, fp32
+        products use TF32, which has the ten bits of the authors' fp16.
         """
         if device.type == "cuda" and self.precision == torch.bfloat16:
             torch.set_float32_matmul_precision("high")
         self.to(device).student.train()
-        for one in (self.student, self.teacher):
-            for part in one.modules():
-                if isinstance(part, Attention) and device.type == "cpu":
-                    part.fused_attn = self.precision != torch.bfloat16  # type: ignore[misc]
+        for network in (self.student, self.teacher):
+            for layer in network.modules():
+                if isinstance(layer, Attention) and device.type == "cpu":
+                    layer.fused_attn = self.precision != torch.bfloat16  # type: ignore[misc]
         self.optimizer = build_optimizer(self.student, self.blocks, self.card)
 
     @torch.no_grad()
     def assign(self, views: Tensor, masks: Masks, temperature: float) -> tuple[Tensor, Tensor]:
-        """Let the teacher assign class tokens, and the tokens that the student does not see.
+        """Return the teacher's assignments of class tokens, and of tokens hidden from the student.
 
         Parameters
         ----------
@@ -82,10 +83,10 @@ class Learner(nn.Module):
         return first, second
 
     def losses(self, views: tuple[Tensor, Tensor], masks: Masks, temperature: float) -> Tensor:
-        """Return the four losses by which the student learns, weighted, (4,) float32.
+        """Return the four weighted losses of the student, (4,) float32.
 
-        Each of the 18 pairs of two global and eight local crops weighs as much as any other;
-        each masked crop weighs the same, however many tokens it hides.
+        All 18 pairs of two global and eight local crops have equal weight; so have all masked
+        crops, whatever their number of hidden tokens.
 
         Parameters
         ----------
@@ -104,53 +105,54 @@ class Learner(nn.Module):
         images, crops = len(whole) // 2, (len(whole) + len(local)) * 2 // len(whole)
         pairs = images * (2 + 2 * (crops - 2))
         target, rows = dino_targets(assigned, crops)
-        how = {"temperature": card["student_temperature"]}
-        prototypes = student.head.prototypes
-        seen, unseen = points[: crops * images], points[crops * images :]
-        told = cross_entropy(seen, prototypes, target, rows, **how)
-        every = torch.arange(len(unseen), device=points.device)
-        guessed = cross_entropy(unseen, prototypes, assigned_hidden, every, **how)
-        spread = sum(koleo(part, card["koleo_epsilon"]) for part in whole.chunk(2))
-        first, second = told.split([2 * images, len(local)])
+        temperature, prototypes = card["student_temperature"], student.head.prototypes
+        classes, masked = points[: crops * images], points[crops * images :]
+        loss = cross_entropy(classes, prototypes, target, rows, temperature=temperature)
+        own = torch.arange(len(masked), device=points.device)
+        hidden_loss = cross_entropy(
+            masked, prototypes, assigned_hidden, own, temperature=temperature
+        )
+        spread = sum(koleo(crop, card["koleo_epsilon"]) for crop in whole.chunk(2))
+        first, second = loss.split([2 * images, len(local)])
         dino, ibot, koleo_ = (card["loss_weights"][name] for name in ("dino", "ibot", "koleo"))
         terms = [dino * first.sum() / pairs, dino * second.sum() / pairs]
-        terms += [ibot * (guessed * masks.weight).sum(), koleo_ * spread]
+        terms += [ibot * (hidden_loss * masks.weight).sum(), koleo_ * spread]
         return torch.stack(terms)
 
     def learn(self, images: Tensor, draws: Tensor, masks: Masks, rates: Schedule) -> Tensor:
-        """Take one step, and let the teacher follow; nothing in it waits for a GPU.
+        """Take one step with the student and update the teacher, without waiting for the GPU.
 
         Parameters
         ----------
         images : (n, stored, stored, 3) uint8
         draws : (2 + local_count, n, 20) float
-            Of `draw_crops`. All on the device.
+            From `draw_crops`. All on the device.
 
         Returns
         -------
         (4,) float
             The losses, in the order of `LOSSES`.
         """
-        set_rates(self.optimizer, rates)
+        apply_schedule(self.optimizer, rates)
         self.optimizer.zero_grad(set_to_none=True)
         views = make_crops(images, draws, self.card["crops"])
         losses = self.losses(views, masks, rates.temperature)
         losses.sum().backward()
-        for part in self.student.children():
-            clip_grad_norm_(part.parameters(), self.card["clip_grad_norm"])
+        for network in self.student.children():
+            clip_grad_norm_(network.parameters(), self.card["clip_grad_norm"])
         self.optimizer.step()
-        self.follow(rates.momentum)
+        self.update_teacher(rates.momentum)
         return losses.detach()
 
     @torch.no_grad()
-    def follow(self, momentum: float) -> None:
-        """Move the teacher: momentum * teacher + (1 - momentum) * student."""
-        mine: list[Tensor] = list(self.teacher.parameters())
-        its: list[Tensor] = list(self.student.parameters())
-        torch._foreach_mul_(mine, momentum)
-        torch._foreach_add_(mine, its, alpha=1 - momentum)
+    def update_teacher(self, momentum: float) -> None:
+        """Set the teacher to momentum * teacher + (1 - momentum) * student."""
+        teacher: list[Tensor] = list(self.teacher.parameters())
+        student: list[Tensor] = list(self.student.parameters())
+        torch._foreach_mul_(teacher, momentum)
+        torch._foreach_add_(teacher, student, alpha=1 - momentum)
 
     def export(self) -> dict[str, Tensor]:
-        """Return the teacher as a state dict of timm, on the processor."""
+        """Return the teacher as a state dict of timm, on the CPU."""
         state = self.teacher.backbone.network.state_dict()
         return {name: value.cpu().clone() for name, value in state.items()}

@@ -1,4 +1,4 @@
-"""JPEG tiles of many slides, read at random and decoded ahead of the step."""
+"""JPEG tiles of many slides, read in random order and decoded ahead of the training step."""
 
 import hashlib
 from collections.abc import Iterator
@@ -16,20 +16,20 @@ from cryotome.core.errors import DataError, SplitError, StoreError, raise_system
 from cryotome.core.prefetch import prefetch
 from cryotome.core.qualified_names import split_qualified
 from cryotome.core.store import UNREADABLE, check_self_contained, open_hdf5
-from cryotome.data.file_names import slide_of
+from cryotome.data.names import slide_name
 from cryotome.learners.loop.batches import to_device
 
-OPEN = 512  # tile stores held open at once
-JPEG = "jpeg"  # the dataset of a tile store that holds images
+MAX_OPEN = 512  # tile stores held open at once
+JPEG = "jpeg"  # HDF5 dataset of the images in a tile store
 
 
 def holds_tiles(path: Path) -> bool:
-    """Whether a store holds tiles as JPEG.
+    """Return whether a store has tiles as JPEG.
 
     Raises
     ------
     StoreError
-        It cannot be read.
+        The store cannot be read.
     """
     check_self_contained(path)
     try:
@@ -42,24 +42,30 @@ def holds_tiles(path: Path) -> bool:
         ) from error
 
 
-class Tiles:
-    """JPEG tiles of many slides, decoded ahead of the step that learns from them."""
+class TileLoader:
+    """Loader of the JPEG tiles of many slides, numbered through in the order of the stores.
+
+    Raises
+    ------
+    DataError
+        No store has a tile.
+    """
 
     def __init__(self, paths: list[Path], device: torch.device, threads: int) -> None:
         self.device = device
-        self._pool, self._next = ThreadPoolExecutor(threads), ThreadPoolExecutor(1)
+        self._pool, self._prefetcher = ThreadPoolExecutor(threads), ThreadPoolExecutor(1)
         digest, counts = hashlib.sha256(), []
         for path in paths:
             with open_hdf5(path) as file:
                 counts.append(len(file[JPEG]))
                 digest.update(path.stem.encode() + file["coords"][:].tobytes())
         self.paths, self.ends, self.sha256 = paths, np.cumsum(counts), digest.hexdigest()
-        self._open = lru_cache(OPEN)(open_hdf5)
+        self._open = lru_cache(MAX_OPEN)(open_hdf5)
         if not sum(counts):
             raise DataError(
                 f"None of the {len(paths)} tile stores has a tile, first {paths[0]}. Its "
-                "attributes `status` and `reason` say why; mend the slides, or `tiles:` of the "
-                "dataset's card."
+                "attributes `status` and `reason` have the cause; fix the slides, or `tiles:` of "
+                "the dataset's card."
             )
         self.where = f"{self.ends[-1]:,} tiles of {len(paths):,} slides, decoded ahead"
 
@@ -77,11 +83,11 @@ class Tiles:
         Raises
         ------
         StoreError
-            A tile is no JPEG, or not all have one size.
+            A tile is not a JPEG, or tiles differ in size.
         """
         which = rows.tolist()
         try:
-            # on the processor: a GPU's decoder writes on a stream of its own that nothing awaits
+            # on the CPU: the decoder of a GPU writes on its own stream, which nothing waits for
             stacked = torch.stack(list(self._pool.map(self._decoded, which)))
         except (RuntimeError, *UNREADABLE) as error:
             stores = sorted({self._place(row)[0].name for row in which})
@@ -94,31 +100,31 @@ class Tiles:
         return to_device(stacked, self.device).permute(0, 2, 3, 1)
 
     def batches(self, rows: Tensor) -> Iterator[Tensor]:
-        """Yield the tiles of each row of `rows` (steps, batch), two batches ahead."""
-        yield from prefetch(self.take, rows, self._next, depth=2)
+        """Yield the tiles of each row of `rows` (steps, batch), prefetching two batches."""
+        yield from prefetch(self.take, rows, self._prefetcher, depth=2)
 
 
-def trained_slides(paths: list[Path], slides: list[Path], split: Path) -> list[Path]:
-    """Return the stores of slides whose patient is in the role `train`.
+def training_slides(paths: list[Path], slides: list[Path], split: Path) -> list[Path]:
+    """Return the stores of slides whose patient has the role `train`.
 
     Parameters
     ----------
     slides
-        The cohort's table with columns FILENAME and PATIENT, or none.
+        At most one: the table of the cohort with columns FILENAME and PATIENT.
 
     Raises
     ------
     SplitError
-        There is none.
+        The table is missing.
     """
     if not slides:
         raise SplitError(
-            f"{split} names patients, and no table says which slides are theirs. Give the cohort's "
+            f"{split} has patients, and the table of their slides is missing. Give the cohort's "
             "table of slides (FILENAME, PATIENT) as `cells`."
         )
     table, roles = (
         pd.read_csv(path, dtype=str, keep_default_na=False) for path in (slides[0], split)
     )
-    trained = {split_qualified(name)[1] for name in roles.loc[roles["role"] == "train", "id"]}
-    names = set(table.loc[table["PATIENT"].isin(trained), "FILENAME"].map(slide_of))
+    patients = {split_qualified(name)[1] for name in roles.loc[roles["role"] == "train", "id"]}
+    names = set(table.loc[table["PATIENT"].isin(patients), "FILENAME"].map(slide_name))
     return [path for path in paths if path.stem in names]

@@ -21,7 +21,7 @@ from cryotome.learners.endtoend.samplers import SAMPLERS, Cells
 from cryotome.learners.loop.augment import draw_uniform, draws_of, make_views
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.step import autocast_for
-from cryotome.learners.predictions import SCORED
+from cryotome.learners.predictions import SCORED_ROLES
 
 AT_ONCE = {"cpu": 32, "cuda": 512}  # patches scored at once
 STILL = {
@@ -190,7 +190,7 @@ def score_material(
     score : (n,) float64, the sigmoid of the logit
     """
     load_weights(network, state)
-    cells = material.cells(*SCORED)
+    cells = material.cells(*SCORED_ROLES)
     logits = score_cells(
         network,
         supply,
@@ -198,5 +198,5 @@ def score_material(
         view=lambda patches, _: centre_crops(patches, material.side),
         precision=precision,
     )
-    roles = material.roles.loc[material.roles["role"].isin(SCORED), ["id", "role"]]
+    roles = material.roles.loc[material.roles["role"].isin(SCORED_ROLES), ["id", "role"]]
     return roles, cells.label, expit(logits.astype(float))  # in float32, sure cells would tie at 1

@@ -17,7 +17,7 @@ from cryotome.core.errors import SplitError, StoreError, TrainingError
 from cryotome.core.metrics import auroc
 from cryotome.learners.loop.batches import SHARE, to_device
 from cryotome.learners.mil.aggregators import build_aggregator
-from cryotome.learners.predictions import SCORED
+from cryotome.learners.predictions import SCORED_ROLES
 
 Bags = Mapping[str, np.ndarray]  # patient to the tiles' features, (n, dim) float32
 ROLES = {"train": "training", "validation": "validation", "test": "test", "external": "external"}
@@ -131,7 +131,7 @@ def score_patients(
     fit = _fit_means if card["aggregator"] == "mean_pool" else _train
     logits, notes = fit(bags, table, card, weight=weight, seed=seed, device=device)
     notes |= {"n_train": len(label), "positive_weight": weight}
-    return 1 / (1 + np.exp(-logits[table["role"].isin(SCORED)])), notes
+    return 1 / (1 + np.exp(-logits[table["role"].isin(SCORED_ROLES)])), notes
 
 
 def _fit_means(

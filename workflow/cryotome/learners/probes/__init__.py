@@ -1,1 +1,1 @@
-"""probes."""
+"""Linear and nearest-neighbour classifiers on frozen embeddings."""

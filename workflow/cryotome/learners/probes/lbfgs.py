@@ -1,4 +1,4 @@
-"""Preconditioned L-BFGS on many folds at once, to a stated relative gap."""
+"""Preconditioned L-BFGS on many folds at once, down to a given relative gap of the objective."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,57 +7,20 @@ from typing import Any
 import numpy as np
 
 from cryotome.learners.probes.objective import Objective, Preconditioner
+from cryotome.learners.probes.penalty import Penalty, weight_norm
 
-STUCK = 1e-5  # share of a step below which a line search gives up
-HISTORY = 20  # pairs of step and change of gradient that are remembered
-LIMIT = 600  # passes over the features
-SLOW = 8  # how much faster a flop of a Gram matrix is than one of a matrix times few columns
-NEAR = 1e-5  # relative gap below which float32 passes go on from a base in float64
-COUPLED = 10  # how much nearer more than two classes are brought, by the estimate
-TRUSTED = 1e-2  # relative gap below which a Hessian holds good until the optimum
-
-
-@dataclass(frozen=True)
-class Penalty:
-    """What is added to the mean cross-entropy of each fold.
-
-    `squared`: strength / 2 * sum of metric * w²; else strength * |w|, over all logits.
-
-    Attributes
-    ----------
-    strength : (F,) float64
-    metric : (F, d) float64
-        Ones where not said; only with `squared`.
-    """
-
-    strength: np.ndarray
-    squared: bool
-    metric: np.ndarray | None = None
-
-    def of(self, points: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return value (A,) and gradient (A, k, d + 1) of the folds (A,) at their points."""
-        weights, strength = points[:, :, :-1], self.strength[folds]
-        gradient = np.zeros_like(points)
-        if self.squared:
-            metric = 1.0 if self.metric is None else self.metric[folds][:, None]
-            gradient[:, :, :-1] = strength[:, None, None] * metric * weights
-            return (gradient[:, :, :-1] * weights).sum((1, 2)) / 2, gradient
-        norm = size(points)
-        gradient[:, :, :-1] = (strength / np.maximum(norm, 1e-300))[:, None, None] * weights
-        return strength * norm, gradient
-
-    def curvature(self, points: np.ndarray) -> np.ndarray:
-        """Return one curvature by each weight that serves all folds, (d,) float64."""
-        level = self.strength if self.squared else self.strength / np.maximum(size(points), 1e-300)
-        mean = np.exp(np.log(level).mean())
-        if self.metric is None:
-            return np.full(points.shape[2] - 1, mean)
-        return mean * self.metric.mean(axis=0)
+MIN_STEP = 1e-5  # fraction of a full step below which a line search gives up
+MAX_PAIRS = 20  # remembered pairs of step and change of gradient
+MAX_PASSES = 600  # over the features
+GRAM_SPEEDUP = 8  # speed of a flop in a Gram matrix over one in a product with few columns
+RECENTER_GAP = 1e-5  # relative gap below which float32 passes need a base point in float64
+COUPLED_FACTOR = 10  # by which the tolerance is tightened for more than two classes
+HESSIAN_GAP = 1e-2  # relative gap below which a Hessian is valid up to the optimum
 
 
 @dataclass
 class LbfgsState:
-    """Where a descent ended, per fold: points (F, k, d + 1), the others (F,)."""
+    """Result of a minimisation, per fold: points (F, k, d + 1), the others (F,)."""
 
     points: np.ndarray
     value: np.ndarray
@@ -66,129 +29,146 @@ class LbfgsState:
     passes: int
 
     @classmethod
-    def none(cls, columns: Objective) -> "LbfgsState":
-        """Return the end where every fold is best without weights."""
-        none = np.zeros(columns.folds)
-        loss = columns.zero_loss.copy()
-        return cls(columns.origin(), loss, none, none.astype(int), columns.passes)
+    def at_zero(cls, objective: Objective) -> "LbfgsState":
+        """Return the result of folds whose optimum has no weights."""
+        none = np.zeros(objective.folds)
+        loss = objective.zero_loss.copy()
+        return cls(objective.zero(), loss, none, none.astype(int), objective.passes)
 
-    def put(self, folds: np.ndarray, other: "LbfgsState") -> None:
-        """Take over where some folds ended."""
+    def update(self, folds: np.ndarray, other: "LbfgsState") -> None:
+        """Replace the results of some folds."""
         for name in ("points", "value", "gap", "iterations"):
             getattr(self, name)[folds] = getattr(other, name)
         self.passes += other.passes
 
 
-def size(points: np.ndarray) -> np.ndarray:
-    """Return the norm of the weights of each fold, all logits together, (F,)."""
-    return np.sqrt((points[:, :, :-1] ** 2).sum((1, 2)))
-
-
 class LbfgsHistory:
-    """The curvature that the last steps have met, per fold; gives the next direction."""
+    """Last steps and changes of gradient of each fold, from which the next direction follows."""
 
     def __init__(self) -> None:
         self.pairs: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def put(self, step: np.ndarray, change: np.ndarray, taken: np.ndarray) -> None:
+    def append(self, step: np.ndarray, change: np.ndarray, moved: np.ndarray) -> None:
+        """Append step and change (F, k, d + 1) of the folds that moved, (F,) bool."""
         inner = (step * change).sum((1, 2))
-        good = taken & (inner > 1e-14 * np.sqrt((step**2).sum((1, 2)) * (change**2).sum((1, 2))))
+        good = moved & (inner > 1e-14 * np.sqrt((step**2).sum((1, 2)) * (change**2).sum((1, 2))))
         if good.any():
-            share = np.where(good, 1 / np.where(good, inner, 1), 0)
-            self.pairs = [*self.pairs[1 - HISTORY :], (step, change, share)]
+            inverse = np.where(good, 1 / np.where(good, inner, 1), 0)
+            self.pairs = [*self.pairs[1 - MAX_PAIRS :], (step, change, inverse)]
 
-    def direction(self, slope: np.ndarray, solve: Callable) -> np.ndarray:
-        """Return minus the inverse Hessian, as far as known, times the gradient."""
-        rest, parts = slope.copy(), []
-        for step, change, share in reversed(self.pairs):
-            parts.append(share * (step * rest).sum((1, 2)))
-            rest -= parts[-1][:, None, None] * change
+    def direction(self, gradient: np.ndarray, solve: Callable) -> np.ndarray:
+        """Return minus the approximate inverse Hessian times the gradient."""
+        rest, factors = gradient.copy(), []
+        for step, change, inverse in reversed(self.pairs):
+            factors.append(inverse * (step * rest).sum((1, 2)))
+            rest -= factors[-1][:, None, None] * change
         rest = solve(rest)
-        for step, change, share in self.pairs:
-            back = share * (change * rest).sum((1, 2))
-            rest += (parts.pop() - back)[:, None, None] * step
+        for step, change, inverse in self.pairs:
+            back = inverse * (change * rest).sum((1, 2))
+            rest += (factors.pop() - back)[:, None, None] * step
         return -rest
 
 
 class LbfgsSolver:
-    """One descent: what is minimised, its Hessian, and how both are kept up to date.
+    """Minimiser of an objective plus a penalty, preconditioned by a Hessian.
 
     Parameters
     ----------
     hessian
-        To begin with; `Columns.gram` gives one.
-    tolerance
-        Relative gap of the objective at which a fold is done.
+        The first one; `Objective.zero_hessian` returns one.
+    max_gap
+        Relative gap of the objective at which a fold has converged.
     """
 
     def __init__(
-        self, columns: Objective, penalty: Penalty, hessian: Any, tolerance: float
+        self, objective: Objective, penalty: Penalty, hessian: Any, max_gap: float
     ) -> None:
-        self.columns, self.penalty = columns, penalty
-        # what couples logits is left out of the Hessian, which then promises too much
-        self.tolerance = tolerance / (1 if columns.logits == 1 else COUPLED)
+        self.objective, self.penalty = objective, penalty
+        # the Hessian ignores the coupling of logits, so its predicted decrease is too large
+        self.max_gap = max_gap / (1 if objective.logits == 1 else COUPLED_FACTOR)
         self.hessian, self.hessian_gap = hessian, np.inf
-        self.noise = 1e-16 if columns.exact else 1e-6
-        self.near = columns.exact
-        self.every = np.arange(columns.folds)
-        count, width = columns.x.shape
-        refresh = count * width**2 * columns.logits + width**3 / 3
-        self.patience = max(4.0, refresh / (4 * count * width * SLOW * columns.logits))
+        self.noise = 1e-16 if objective.is_float64 else 1e-6
+        self.recentered = objective.is_float64
+        self.all_folds = np.arange(objective.folds)
+        count, width = objective.x.shape
+        cost = count * width**2 * objective.logits + width**3 / 3  # of a new Hessian, flops
+        self.patience = max(4.0, cost / (4 * count * width * GRAM_SPEEDUP * objective.logits))
 
     def run(self, start: np.ndarray | None = None) -> LbfgsState:
-        """Go down from the given points, or from the best model of the objective at zero."""
-        first = self.columns.passes
-        self.memory, self.since = LbfgsHistory(), 0
+        """Minimise from the given points, or from the minimum of the quadratic model at zero."""
+        first = self.objective.passes
+        self.history, self.steps = LbfgsHistory(), 0
         points = self.start(start)
         iterations, stride = np.zeros((2, len(points)))
         direction, turn = np.zeros_like(points), np.ones(len(points), bool)
         while True:
-            direction[turn] = self.memory.direction(self.slope, self.solve)[turn]
+            direction[turn] = self.history.direction(self.gradient, self.solve)[turn]
             stride[turn] = 1
-            fall = -(self.slope * direction).sum((1, 2))
+            fall = -(self.gradient * direction).sum((1, 2))
             gap = fall / 2 / np.maximum(self.value, 1e-300)
-            if self.columns.passes - first > LIMIT:
+            if self.objective.passes - first > MAX_PASSES:
                 break
-            if self.renew(points, gap, stride):
+            if self.refresh(points, gap, stride):
                 turn[:] = True
                 continue
-            active = np.flatnonzero((gap > self.tolerance) & (stride > STUCK))
+            active = np.flatnonzero((gap > self.max_gap) & (stride > MIN_STEP))
             if not len(active):
                 break
             step = stride[active, None, None] * direction[active]
-            after, slope = self.total(points[active] + step, active)
-            due = stride[active] * fall[active]
-            slack = self.slack() * self.value[active]
-            good = after <= self.value[active] - 1e-4 * due + slack
-            short = due / 2 / np.maximum(after - self.value[active] + due, 1e-300)
-            stride[active] *= np.where(good, 1, np.clip(short, 0.1, 0.5))
+            good, shrink = self.search(points, active, step, stride[active] * fall[active])
+            stride[active] *= shrink
             moved, turn[:] = active[good], False
-            self.remember(moved, step[good], slope[good] - self.slope[moved])
-            points[moved] += step[good]
-            self.value[moved], self.slope[moved] = after[good], slope[good]
-            turn[moved], self.since = True, self.since + 1
+            turn[moved] = True
             iterations[moved] += 1
-        passes = self.columns.passes - first
+        passes = self.objective.passes - first
         return LbfgsState(points, self.value, gap, iterations.astype(int), passes)
 
-    def slack(self) -> float:
-        """Return how much of the objective may be rounding."""
-        if not self.near:
-            return 1e-7
-        return 1e-11 if self.columns.exact else 1e-10
+    def search(
+        self, points: np.ndarray, active: np.ndarray, step: np.ndarray, due: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Move the active folds (A,) whose objective falls enough by their step.
 
-    def renew(self, points: np.ndarray, gap: np.ndarray, stride: np.ndarray) -> bool:
-        """Renew the base or the Hessian where that is due; return whether anything was."""
-        done = ((gap <= self.tolerance) | (stride <= STUCK)).all()
-        if not self.near and (done or (gap <= NEAR).all()):
-            loss, slope = self.columns.rebase(points)
-            value, pull = self.penalty.of(points, self.every)
-            self.value, self.slope, self.near = loss + value, slope + pull, True
+        Parameters
+        ----------
+        due : (A,) float64
+            Decrease of the objective that the gradient predicts for the step.
+
+        Returns
+        -------
+        good : (A,) bool
+            Folds that moved; `points` is changed in place.
+        shrink : (A,) float64
+            Factor of the step size: 1 where a fold moved.
+        """
+        after, gradient = self.total(points[active] + step, active)
+        slack = self.tolerance() * self.value[active]
+        good = after <= self.value[active] - 1e-4 * due + slack
+        short = due / 2 / np.maximum(after - self.value[active] + due, 1e-300)
+        moved = active[good]
+        self.remember(moved, step[good], gradient[good] - self.gradient[moved])
+        points[moved] += step[good]
+        self.value[moved], self.gradient[moved] = after[good], gradient[good]
+        self.steps += 1
+        return good, np.where(good, 1, np.clip(short, 0.1, 0.5))
+
+    def tolerance(self) -> float:
+        """Return the relative rounding error of the objective."""
+        if not self.recentered:
+            return 1e-7
+        return 1e-11 if self.objective.is_float64 else 1e-10
+
+    def refresh(self, points: np.ndarray, gap: np.ndarray, stride: np.ndarray) -> bool:
+        """Renew the base point or the Hessian where that is due; return whether one was."""
+        done = ((gap <= self.max_gap) | (stride <= MIN_STEP)).all()
+        if not self.recentered and (done or (gap <= RECENTER_GAP).all()):
+            loss, slope = self.objective.recenter(points)
+            value, pull = self.penalty.value(points, self.all_folds)
+            self.value, self.gradient, self.recentered = loss + value, slope + pull, True
             return True
-        doubtful = done and len(self.every) == 1 and self.hessian_gap > TRUSTED
-        if doubtful or (self.since >= self.patience and not done and (stride == 1).any()):
-            self.hessian, self.hessian_gap = self.columns.hessian(points), gap.max()
-            self.memory, self.since = LbfgsHistory(), 0
+        doubtful = done and len(self.all_folds) == 1 and self.hessian_gap > HESSIAN_GAP
+        if doubtful or (self.steps >= self.patience and not done and (stride == 1).any()):
+            self.hessian, self.hessian_gap = self.objective.hessian(points), gap.max()
+            self.history, self.steps = LbfgsHistory(), 0
             self.factorise(points)
             return True
         ridge = self.penalty.curvature(points)
@@ -198,79 +178,80 @@ class LbfgsSolver:
         return False
 
     def remember(self, folds: np.ndarray, step: np.ndarray, change: np.ndarray) -> None:
-        """Remember the last accepted steps of some folds."""
-        shape = (len(self.every), *step.shape[1:])
-        steps, changes, taken = np.zeros(shape), np.zeros(shape), np.zeros(len(self.every), bool)
-        steps[folds], changes[folds], taken[folds] = step, change, True
-        self.memory.put(steps, changes, taken)
+        """Append the last accepted steps of some folds to the history."""
+        shape = (len(self.all_folds), *step.shape[1:])
+        steps, changes, moved = np.zeros(shape), np.zeros(shape), np.zeros(shape[0], bool)
+        steps[folds], changes[folds], moved[folds] = step, change, True
+        self.history.append(steps, changes, moved)
 
     def total(self, points: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return objective (A,) and gradient (A, k, d + 1) of some folds."""
-        parts = self.columns.evaluate(points, folds), self.penalty.of(points, folds)
-        return parts[0][0] + parts[1][0], parts[0][1] + parts[1][1]
+        """Return objective plus penalty (A,) and their gradient (A, k, d + 1) of some folds."""
+        loss, slope = self.objective.evaluate(points, folds)
+        value, pull = self.penalty.value(points, folds)
+        return loss + value, slope + pull
 
     def factorise(self, points: np.ndarray) -> None:
-        """Put the penalty's curvature at these points on the Hessian, and factorise."""
+        """Add the penalty's curvature at these points to the Hessian, and factorise it."""
         self.ridge = self.penalty.curvature(points)
         self.factor = Preconditioner(self.hessian, self.ridge, noise=self.noise)
-        self.aim(points)
+        self.set_direction(points)
 
-    def aim(self, points: np.ndarray) -> None:
-        """Note where the weights point: along it a norm that is not squared has no curvature."""
+    def set_direction(self, points: np.ndarray) -> None:
+        """Store the direction of the weights: along it an unsquared norm has no curvature."""
         self.along = points.copy()
         self.along[:, :, -1] = 0
-        self.along /= np.maximum(size(points), 1e-300)[:, None, None]
-        self.bent = self._solve(self.along)
+        self.along /= np.maximum(weight_norm(points), 1e-300)[:, None, None]
+        self.along_solved = self._solve(self.along)
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Return the inverse of Hessian plus penalty times (F, k, d + 1)."""
         left = self._solve(right)
         if self.penalty.squared:
             return left
-        rest = 1 - self.ridge[0] * (self.along * self.bent).sum((1, 2))
-        share = self.ridge[0] * (self.along * left).sum((1, 2)) / np.maximum(rest, 1e-12)
-        return left + share[:, None, None] * self.bent
+        rest = 1 - self.ridge[0] * (self.along * self.along_solved).sum((1, 2))
+        factor = self.ridge[0] * (self.along * left).sum((1, 2)) / np.maximum(rest, 1e-12)
+        return left + factor[:, None, None] * self.along_solved
 
     def _solve(self, right: np.ndarray) -> np.ndarray:
         left = self.factor.solve(right)
-        if self.columns.logits > 1:  # what is common to all logits changes no chance
+        if self.objective.logits > 1:  # adding a constant to all logits changes no probability
             left -= left.mean(axis=1, keepdims=True)
         return left
 
     def start(self, points: np.ndarray | None) -> np.ndarray:
-        """Return where to begin, not worse than no weights at all."""
+        """Return first points that are not worse than no weights at all."""
         if points is None:
-            points, origin = self.from_zero(), self.columns.origin()
-            self.aim(points)
+            points, origin = self.from_zero(), self.objective.zero()
+            self.set_direction(points)
         else:
             points = origin = points.copy()
             self.factorise(points)
-        self.value, self.slope = self.total(points, self.every)
-        while (worse := self.value > self.columns.zero_loss).any() and origin is not points:
+        self.value, self.gradient = self.total(points, self.all_folds)
+        while (worse := self.value > self.objective.zero_loss).any() and origin is not points:
             folds = np.flatnonzero(worse)
             points[folds] = origin[folds] + (points[folds] - origin[folds]) / 4
-            self.value[folds], self.slope[folds] = self.total(points[folds], folds)
+            self.value[folds], self.gradient[folds] = self.total(points[folds], folds)
         return points
 
     def from_zero(self) -> np.ndarray:
         """Return the minimum of the quadratic model at zero, (F, k, d + 1).
 
-        For a norm that is not squared its curvature 1 / u at that minimum is the root of
+        For an unsquared norm its curvature 1 / u at that minimum is the root of
         1 / |(1 + u H)^-1 g| = 1 / strength, found by Newton's method from u = 0, on the
         median of the folds.
         """
-        origin, slope = self.columns.base, self.columns.gradient
+        origin, slope = self.objective.base, self.objective.gradient
         if self.penalty.squared:
             self.factorise(origin)
             return origin - self.factor.solve(slope)
-        strength, steep = self.penalty.strength, size(slope)
+        strength, steep = self.penalty.strength, weight_norm(slope)
         bent = (slope * self._times(slope))[:, :, :-1].sum((1, 2))
         u = float(np.median((1 / strength - 1 / steep) * steep**3 / np.maximum(bent, 1e-300)))
         for _ in range(8):
-            self.ridge = np.full(self.columns.width, 1 / u)
+            self.ridge = np.full(self.objective.width, 1 / u)
             self.factor = Preconditioner(self.hessian, self.ridge, noise=self.noise)
             step = self.factor.solve(slope)
-            left = size(step / u)
+            left = weight_norm(step / u)
             again = self.factor.solve(self._times(step / u)) / u
             rise = (step / u * again)[:, :, :-1].sum((1, 2)) / left**3
             change = np.median((1 / strength - 1 / left) / np.maximum(rise, 1e-300))
@@ -281,5 +262,5 @@ class LbfgsSolver:
 
     def _times(self, points: np.ndarray) -> np.ndarray:
         """Return the Hessian times the points, (F, k, d + 1)."""
-        flat = self.columns.put(points.reshape(-1, points.shape[2]))
-        return self.columns.take(flat @ self.hessian[0]).reshape(points.shape)
+        flat = self.objective.write(points.reshape(-1, points.shape[2]))
+        return self.objective.read(flat @ self.hessian[0]).reshape(points.shape)

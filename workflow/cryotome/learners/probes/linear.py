@@ -20,15 +20,33 @@ import numpy as np
 from cryotome.learners.probes.fold_batches import (
     FoldBatch,
     check_folds,
-    group_equal_features,
-    prepare,
+    group_folds,
+    prepare_batch,
 )
-from cryotome.learners.probes.lbfgs import LbfgsSolver, LbfgsState, Penalty, size
+from cryotome.learners.probes.lbfgs import LbfgsSolver, LbfgsState
+from cryotome.learners.probes.penalty import Penalty, weight_norm
 
-TOLERANCE = 1e-9  # relative gap; the estimate is right within a factor of a few
+MAX_GAP = 1e-9  # relative gap of the objective; its estimate is right within a factor of a few
 
 
-Told = Callable[[int], object]
+@dataclass(frozen=True)
+class Execution:
+    """Where fits are computed, and who is notified of their progress.
+
+    Attributes
+    ----------
+    device
+        Torch device, such as `cuda`; None computes in numpy, on a CPU as fast as torch and
+        without the seconds of its import.
+    on_progress
+        Called with the number of folds that have just been fitted.
+    """
+
+    device: str | None = None
+    on_progress: Callable[[int], object] = lambda folds: None
+
+
+IN_NUMPY = Execution()
 
 
 @dataclass(frozen=True)
@@ -40,10 +58,10 @@ class LinearFit:
     classes : (K,)
         Labels in the training rows, sorted.
     weights : (M,) or, of more than two classes, (K, M) float64
-        In units of the features as they came.
+        In units of the original features.
     bias : float or (K,)
     zero
-        Whether no weights at all are the optimum: every score is the class's share.
+        Whether the optimum has no weights: every score is the fraction of the class.
     converged, optimality
         Whether the objective is within the tolerance of its minimum; the estimated gap,
         relative to the objective.
@@ -58,7 +76,7 @@ class LinearFit:
     feature_sd
         Root of the mean variance of the features over the training rows.
     choice
-        How C was chosen, where it was; else empty.
+        How C was chosen on validation rows; empty where it was not.
     """
 
     classes: np.ndarray
@@ -80,16 +98,16 @@ class LinearFit:
         return probabilities(x @ self.weights.T + self.bias)
 
 
-def probabilities(margin: np.ndarray) -> np.ndarray:
+def probabilities(logits: np.ndarray) -> np.ndarray:
     """Return P(second class) of (n,) logits, P of every class of (n, K) logits."""
-    if margin.ndim == 1:
-        return (1 + np.tanh(np.asarray(margin, np.float64) / 2)) / 2
-    rise = np.exp(margin - margin.max(axis=1, keepdims=True))
+    if logits.ndim == 1:
+        return (1 + np.tanh(np.asarray(logits, np.float64) / 2)) / 2
+    rise = np.exp(logits - logits.max(axis=1, keepdims=True))
     return rise / rise.sum(axis=1, keepdims=True)
 
 
 def fit_linear(x: np.ndarray, y: np.ndarray, *, penalty: float, squared: bool) -> LinearFit:
-    """Fit one fold that has all rows; else as `fit_folds`."""
+    """Fit all rows as one fold; else as `fit_folds`."""
     return fit_folds(x, y, [np.arange(len(y))], penalty=penalty, squared=squared)[0]
 
 
@@ -100,56 +118,51 @@ def fit_folds(
     *,
     penalty: float,
     squared: bool,
-    device: str | None = None,
-    told: Told = lambda folds: None,
+    execution: Execution = IN_NUMPY,
 ) -> list[LinearFit]:
-    """Minimise the norm or the squared objective of every fold, to the optimum.
+    """Minimise the norm or the squared objective of every fold.
 
     Parameters
     ----------
     x : (n, M) float
     y : (n,)
-        Labels of any kind that can be sorted.
+        Labels of any sortable type.
     trains
         Training rows of each fold.
     penalty
         The `a` of C = a M K.
-    device
-        Of torch, such as `cuda`; None computes in numpy.
-    told
-        Is told how many more folds are solved.
 
     Raises
     ------
     ProbeError
-        A fold without rows or with one class, features that are no numbers, shapes that
+        A fold without rows or with one class, features that are not finite, shapes that
         do not fit.
     """
     x, y = np.asarray(x), np.asarray(y)
     check_folds(x, y, trains)
     fits: dict[int, LinearFit] = {}
-    for which in group_equal_features(y, trains, x.shape[1]):
-        ready = prepare(x, y, trains, which, standardised=False, device=device)
-        cost = penalty * x.shape[1] * len(ready.classes)
-        rows = np.array([len(trains[fold]) for fold in which])
-        fits |= dict(zip(which, _fit(ready, rows, cost, squared), strict=True))
-        told(len(which))
+    for folds in group_folds(y, trains, x.shape[1]):
+        batch = prepare_batch(x, y, trains, folds, standardised=False, device=execution.device)
+        cost = penalty * x.shape[1] * len(batch.classes)
+        rows = np.array([len(trains[fold]) for fold in folds])
+        fits |= dict(zip(folds, _fit(batch, rows, cost, squared), strict=True))
+        execution.on_progress(len(folds))
     return [fits[fold] for fold in range(len(trains))]
 
 
-def _fit(ready: FoldBatch, rows: np.ndarray, cost: float, squared: bool) -> list[LinearFit]:
-    scale, columns = ready.scale[0], ready.columns
-    norm = 1 / (2 * cost) / (np.sqrt(2) if len(ready.classes) == 2 else 1)
+def _fit(batch: FoldBatch, rows: np.ndarray, cost: float, squared: bool) -> list[LinearFit]:
+    scale, objective = batch.scale[0], batch.objective
+    norm = 1 / (2 * cost) / (np.sqrt(2) if len(batch.classes) == 2 else 1)
     strength = 1 / (cost * rows * scale**2) if squared else np.full(len(rows), norm / scale)
-    steep = size(columns.gradient)
+    steep = weight_norm(objective.gradient)
     zero = (steep <= strength) & (not squared) | (steep == 0)
-    ended = LbfgsState.none(columns)
+    result = LbfgsState.at_zero(objective)
     if not zero.all():
         live = np.flatnonzero(~zero)
-        part = columns if not zero.any() else columns.only(live)
+        part = objective if not zero.any() else objective.subset(live)
         penalty = Penalty(strength[live], squared)
-        ended.put(live, LbfgsSolver(part, penalty, ready.hessian(), TOLERANCE).run())
-    fits = fits_of(ready, ended, zero)
+        result.update(live, LbfgsSolver(part, penalty, batch.first_hessian(), MAX_GAP).run())
+    fits = linear_fits(batch, result, zero)
     if squared:
         return [replace(fit, c_effective=cost) for fit in fits]
     return [
@@ -158,24 +171,24 @@ def _fit(ready: FoldBatch, rows: np.ndarray, cost: float, squared: bool) -> list
     ]
 
 
-def fits_of(ready: FoldBatch, ended: LbfgsState, zero: np.ndarray) -> list[LinearFit]:
-    """Return the fits of folds that were solved together, in units of their features."""
-    weights, bias = ready.back(ended.points)
-    two = len(ready.classes) == 2
+def linear_fits(batch: FoldBatch, result: LbfgsState, zero: np.ndarray) -> list[LinearFit]:
+    """Return the fits of a batch of folds, in units of the original features."""
+    weights, bias = batch.to_original(result.points)
+    two = len(batch.classes) == 2
     return [
         LinearFit(
-            classes=ready.classes,
+            classes=batch.classes,
             weights=weights[f, 0] if two else weights[f],
             bias=float(bias[f, 0]) if two else bias[f],
             zero=bool(zero[f]),
-            converged=bool(ended.gap[f] <= TOLERANCE),
-            optimality=float(ended.gap[f]),
-            iterations=int(ended.iterations[f]),
-            passes=ended.passes,
-            objective=float(ended.value[f]),
+            converged=bool(result.gap[f] <= MAX_GAP),
+            optimality=float(result.gap[f]),
+            iterations=int(result.iterations[f]),
+            passes=result.passes,
+            objective=float(result.value[f]),
             weight_norm=float(np.linalg.norm(weights[f])),
             c_effective=0.0,
-            feature_sd=float(ready.sd[f]),
+            feature_sd=float(batch.sd[f]),
         )
         for f in range(len(zero))
     ]

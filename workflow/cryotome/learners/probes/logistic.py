@@ -1,4 +1,4 @@
-"""Logistic regression by scikit-learn, as Roth et al. 2024 name it."""
+"""The logistic regression of scikit-learn that Roth et al. 2024 use."""
 
 import warnings
 from typing import Any
@@ -11,7 +11,7 @@ from cryotome.core.errors import ProbeError
 def score_logistic(
     x: np.ndarray,
     y: np.ndarray,
-    wanted: np.ndarray,
+    queries: np.ndarray,
     *,
     penalty: float,
     iterations: int,
@@ -22,26 +22,26 @@ def score_logistic(
     It minimises C * (sum of cross-entropies) + |W|² / 2 by lbfgs, biases free; C = penalty M K
     with M features and K classes (Roth et al. 2024, section 2.1: lambda = 100 / (M K)).
     Features are centred and divided by one number, in float64, and C is multiplied by its
-    square: the optimum stays, for the bias is free, and lbfgs reaches it wherever the features
-    lie and however large they are.
+    square. This keeps the optimum, as the bias is free, and lets lbfgs reach it whatever the
+    mean and scale of the features.
 
     Parameters
     ----------
-    x, y, wanted : (n, M), (n,), (m, M)
+    x, y, queries : (n, M), (n,), (m, M)
     penalty
         The `a` of C = a M K.
     iterations
-        At most; a fit that is cut short is used as it is, and the notes say so.
+        Maximum number; a fit that has not converged is used as it is, with a warning in the notes.
     tolerance
-        The `gradient` at which a fit has converged. lbfgs itself goes on until its steps no
-        longer lower the objective.
+        The `gradient` at which a fit has converged. lbfgs itself runs until its steps no longer
+        lower the objective.
 
     Returns
     -------
     scores : (m,) P of the second class, or (m, K)
     notes
         `gradient`: largest component of the gradient at the end, over that without weights, or
-        over the objective where that is less; `converged`, `iterations`, `effective_c`;
+        over the objective where that is lower; `converged`, `iterations`, `effective_c`;
         `warning`: why it has not converged.
 
     Raises
@@ -61,7 +61,7 @@ def score_logistic(
     cost = penalty * x.shape[1] * len(classes)
     mean = x.mean(axis=0, dtype=np.float64)
     z = x - mean
-    # the curvature by a weight is about that by a bias, 1/4, where features or penalty rule
+    # with this scale the curvature by a weight is about that by a bias, 1/4
     scale = np.sqrt((z**2).mean() + 4 / (cost * len(z)))
     z /= scale
     model = LogisticRegression(C=cost * scale**2, max_iter=iterations, tol=0)
@@ -77,22 +77,22 @@ def score_logistic(
         "warning": "",
     }
     if not notes["converged"]:
-        said = [str(one.message).splitlines()[0] for one in caught]
-        said += [f"the gradient is {gradient:.1e} of that without weights, above {tolerance:g}"]
-        notes["warning"] = "; ".join(said)
-    chances = model.predict_proba((wanted - mean) / scale)
-    return chances[:, 1] if len(classes) == 2 else chances, notes
+        reasons = [str(one.message).splitlines()[0] for one in caught]
+        reasons += [f"the gradient is {gradient:.1e} of that without weights, above {tolerance:g}"]
+        notes["warning"] = "; ".join(reasons)
+    probabilities = model.predict_proba((queries - mean) / scale)
+    return probabilities[:, 1] if len(classes) == 2 else probabilities, notes
 
 
 def _gradient(model: Any, z: np.ndarray, label: np.ndarray) -> float:
-    """Return the largest component of the gradient, relative to the problem's own size."""
+    """Return the largest component of the gradient, relative to the size of the problem."""
     one_hot = np.eye(label.max() + 1)[label]
-    share, chances = one_hot.mean(axis=0), model.predict_proba(z)
+    fraction, probabilities = one_hot.mean(axis=0), model.predict_proba(z)
     strength = 1 / (model.C * len(z))
-    first = (share - one_hot).T @ z / len(z)
-    residual = (chances - one_hot) / len(z)
-    pull = np.vstack([-model.coef_, model.coef_]) if len(share) == 2 else model.coef_
+    first = (fraction - one_hot).T @ z / len(z)
+    residual = (probabilities - one_hot) / len(z)
+    pull = np.vstack([-model.coef_, model.coef_]) if len(fraction) == 2 else model.coef_
     last = np.column_stack([residual.T @ z + strength * pull, residual.sum(axis=0)])
-    loss = -np.log(np.maximum(chances[np.arange(len(z)), label], 1e-300)).mean()
+    loss = -np.log(np.maximum(probabilities[np.arange(len(z)), label], 1e-300)).mean()
     value = loss + strength / 2 * (model.coef_**2).sum()
     return float(abs(last).max() / max(min(abs(first).max(), value), 1e-300))

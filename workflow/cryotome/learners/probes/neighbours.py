@@ -1,18 +1,18 @@
-"""Heads without a loss: nearest neighbours, and the prevalence among equal embeddings."""
+"""Heads that are not trained: nearest neighbours, and the prevalence among equal embeddings."""
 
 import numpy as np
 
 from cryotome.core.errors import ProbeError
 
-WIDE = 16  # scikit-learn searches narrower embeddings by a tree
-PRODUCTS = 2**24  # of one block, 64 MB
-PAIRS = 128  # differences taken at once, in the cache
-MOST = 8  # candidates a neighbour: with more, float32 does not separate the cells
+MIN_DIM = 16  # narrower embeddings are searched by scikit-learn, in a tree
+BLOCK_PRODUCTS = 2**24  # distances of one block, 64 MB
+CHUNK_PAIRS = 128  # distances computed at once, as many as fit the cache
+MAX_CANDIDATES = 8  # candidates per neighbour: with more, float32 is too coarse
 
 
-def _scores(chances: np.ndarray) -> np.ndarray:
+def _scores(probabilities: np.ndarray) -> np.ndarray:
     """Return P(second class) (m,) of two classes, else P of every class (m, K)."""
-    return chances[:, 1] if chances.shape[1] == 2 else chances
+    return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
 
 
 def _check(y: np.ndarray) -> None:
@@ -29,44 +29,44 @@ def _squares(x: np.ndarray) -> np.ndarray:
 
 
 def _margins(reach: np.ndarray, width: int, kind: type[np.floating]) -> np.ndarray:
-    """Return the least gap (m,) between two squared distances whose order rounding keeps.
+    """Return the smallest gap (m,) of two squared distances whose order survives rounding.
 
-    A squared distance from products of d numbers is off by less than (d + 4) units of rounding,
+    A squared distance from products of d numbers has an error below (d + 4) units of rounding,
     half an epsilon each, of `reach`, (|a| + |b|)² (Higham 2002, section 3.1), in any order of
-    summation. Four such errors make a gap: two distances, here and in scikit-learn.
+    summation. The gap is four such errors: two distances, here and in scikit-learn.
     """
     limits = np.finfo(kind)
     return 2 * (width + 16) * (float(limits.eps) * reach + float(limits.tiny))
 
 
 def _candidates(
-    x: np.ndarray, squares: np.ndarray, wanted: np.ndarray, reach: np.ndarray, used: int
+    x: np.ndarray, squares: np.ndarray, queries: np.ndarray, reach: np.ndarray, used: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-    """Return the wanted row, training cell and squared distance of all possible neighbours.
+    """Return query row, training cell and squared distance of all possible neighbours.
 
-    Products in float32 choose them; distances are float64, or -inf where float32 is enough
-    to count the cell. None: there are too many.
+    They are chosen by products in float32. Distances are float64, or -inf where float32 already
+    decides that the cell is a neighbour. None where there are too many.
     """
     margin = _margins(reach, x.shape[1], np.float32)
-    near = (-2 * wanted) @ x.T  # (m, n), and without |wanted|², which is the same for all
+    near = (-2 * queries) @ x.T  # (m, n), without |queries|², which changes no order
     near += squares
     last = np.partition(near, used - 1)[:, used - 1].astype(np.float64)
     found = np.flatnonzero(near <= (last + margin).astype(np.float32)[:, None])
-    if len(found) > MOST * used * len(wanted):
+    if len(found) > MAX_CANDIDATES * used * len(queries):
         return None
     row, cell = np.divmod(found, len(x))
     (unsettled,) = np.nonzero(near.ravel()[found] >= (last - margin)[row])
     distance = np.full(len(found), -np.inf)
-    for first in range(0, len(unsettled), PAIRS):
-        part = unsettled[first : first + PAIRS]
-        distance[part] = _squares(wanted[row[part]].astype(np.float64) - x[cell[part]])
+    for first in range(0, len(unsettled), CHUNK_PAIRS):
+        part = unsettled[first : first + CHUNK_PAIRS]
+        distance[part] = _squares(queries[row[part]].astype(np.float64) - x[cell[part]])
     return row, cell, distance
 
 
 def _votes(
     row: np.ndarray, one_hot: np.ndarray, distance: np.ndarray, margin: np.ndarray, used: int
 ) -> np.ndarray | None:
-    """Return the votes among candidates for each class (m, K), and None where ties decide."""
+    """Return the votes of the neighbours for each class (m, K); None where ties decide."""
     starts = np.searchsorted(row, np.arange(len(margin)))
     gap = distance - distance[np.lexsort((distance, row))][starts + used - 1][row]
     inside, level = gap < -margin[row], abs(gap) <= margin[row]
@@ -77,8 +77,8 @@ def _votes(
     return sure + tied * left[:, None] / many[:, None]
 
 
-def _search(x: np.ndarray, label: np.ndarray, wanted: np.ndarray, used: int) -> np.ndarray | None:
-    """Return the share of each class (m, K) among the nearest; None: float32 is not enough.
+def _search(x: np.ndarray, label: np.ndarray, queries: np.ndarray, used: int) -> np.ndarray | None:
+    """Return the fraction of each class (m, K) among the nearest; None if float32 is too coarse.
 
     Parameters
     ----------
@@ -86,16 +86,16 @@ def _search(x: np.ndarray, label: np.ndarray, wanted: np.ndarray, used: int) -> 
         0 to K - 1.
     """
     squares = _squares(x)
-    reach = (np.sqrt(_squares(wanted)) + np.sqrt(squares.max())) ** 2
-    if not reach.max() < np.finfo(np.float32).max / 4:  # nor is NaN
+    reach = (np.sqrt(_squares(queries)) + np.sqrt(squares.max())) ** 2
+    if not reach.max() < np.finfo(np.float32).max / 4:  # false for NaN, too
         return None
     one_hot = np.eye(label.max() + 1)
-    shares = np.empty((len(wanted), len(one_hot)))
-    step = max(x.shape[1] // 12, PRODUCTS // len(x))  # with their copy at most a sixth of `x`
+    fractions = np.empty((len(queries), len(one_hot)))
+    step = max(x.shape[1] // 12, BLOCK_PRODUCTS // len(x))  # with its copy at most a sixth of `x`
     squares = squares.astype(np.float32)
-    for first in range(0, len(wanted), step):
+    for first in range(0, len(queries), step):
         block = slice(first, first + step)
-        found = _candidates(x, squares, wanted[block], reach[block], used)
+        found = _candidates(x, squares, queries[block], reach[block], used)
         if found is None:
             return None
         row, cell, distance = found
@@ -103,35 +103,35 @@ def _search(x: np.ndarray, label: np.ndarray, wanted: np.ndarray, used: int) -> 
         votes = _votes(row, one_hot[label[cell]], distance, margin, used)
         if votes is None:
             return None
-        shares[block] = votes / used
-    return shares
+        fractions[block] = votes / used
+    return fractions
 
 
 def score_knn(
     x: np.ndarray,
     y: np.ndarray,
-    wanted: np.ndarray,
+    queries: np.ndarray,
     *,
     neighbours: int,
     normalised: bool = True,
 ) -> tuple[np.ndarray, int]:
-    """Return the shares of votes among the nearest training cells, and how many vote.
+    """Return the fractions of votes among the nearest training cells, and the number of votes.
 
     The votes are those of scikit-learn's KNeighborsClassifier. Wide embeddings in float32 are
-    searched by products in float32, and distances that these do not separate are taken again
-    in float64. Where cells of different labels tie for the last vote, scikit-learn scores all
-    cells, in one call, for a part of them could meet another order of equals. With fewer
+    searched by products in float32, and distances too close for float32 are computed again in
+    float64. Where cells of different labels tie for the last vote, scikit-learn scores all
+    cells in one call, as the order of equal cells may differ in a smaller call. With fewer
     training cells than neighbours all vote, and every score is the training prevalence.
 
     Parameters
     ----------
     normalised
         Centre embeddings on the training mean and scale them to length one (Chen et al.
-        2024), else take them as they are.
+        2024); else use them unchanged.
 
     Returns
     -------
-    scores : (m,) share of the second class, or (m, K)
+    scores : (m,) fraction of the second class, or (m, K)
     used
         min(neighbours, training cells).
 
@@ -145,28 +145,28 @@ def score_knn(
     _check(y)
     used = min(neighbours, len(x))
     if normalised:
-        mean = x.mean(axis=0, dtype=np.float64)  # far from the origin float32 would miss it
-        x, wanted = (normalize((part - mean).astype(part.dtype)) for part in (x, wanted))
-    shares = None
-    if x.dtype == wanted.dtype == np.float32 and x.shape[1] >= WIDE:
-        shares = _search(x, np.unique(y, return_inverse=True)[1], wanted, used)
-    if shares is None:
+        mean = x.mean(axis=0, dtype=np.float64)  # float32 is too coarse far from the origin
+        x, queries = (normalize((part - mean).astype(part.dtype)) for part in (x, queries))
+    fractions = None
+    if x.dtype == queries.dtype == np.float32 and x.shape[1] >= MIN_DIM:
+        fractions = _search(x, np.unique(y, return_inverse=True)[1], queries, used)
+    if fractions is None:
         from sklearn.neighbors import KNeighborsClassifier
 
-        shares = KNeighborsClassifier(used).fit(x, y).predict_proba(wanted)
-    return _scores(shares), used
+        fractions = KNeighborsClassifier(used).fit(x, y).predict_proba(queries)
+    return _scores(fractions), used
 
 
-def score_prevalence(x: np.ndarray, y: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the share of each class among the training cells whose embedding is equal.
+def score_prevalence(x: np.ndarray, y: np.ndarray, queries: np.ndarray) -> np.ndarray:
+    """Return the fraction of each class among the training cells whose embedding is equal.
 
-    Where the embedding names the slide, this is what knowing the slide alone predicts.
+    Where the embedding identifies the slide, this is the prediction from the slide alone.
     One pseudo-cell of the training prevalence is added to every slide; a slide without
     training cells has that prevalence.
 
     Returns
     -------
-    (m,) share of the second class, or (m, K)
+    (m,) fraction of the second class, or (m, K)
 
     Raises
     ------
@@ -176,7 +176,7 @@ def score_prevalence(x: np.ndarray, y: np.ndarray, wanted: np.ndarray) -> np.nda
     _check(y)
     _, label = np.unique(y, return_inverse=True)
     one_hot = np.eye(label.max() + 1)[label]
-    groups, place = np.unique(np.concatenate([x, wanted]), axis=0, return_inverse=True)
+    groups, place = np.unique(np.concatenate([x, queries]), axis=0, return_inverse=True)
     votes = np.zeros((len(groups), one_hot.shape[1]))
     np.add.at(votes, place.ravel()[: len(x)], one_hot)
     votes += one_hot.mean(axis=0)

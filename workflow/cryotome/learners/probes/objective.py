@@ -1,7 +1,8 @@
-"""Many folds of one feature matrix as columns: losses, gradients and Hessians in few passes.
+"""The objective of a linear probe: losses, gradients and Hessians of many folds in few passes.
 
-The heavy products go through numpy or torch, whichever the features are an array of; what
-leaves and enters is numpy float64 of the size of the weights.
+The folds train on rows of the same features, and their weights are columns of one matrix
+product. The large products run in numpy or torch, whichever the features are an array of;
+arguments and results are numpy float64 arrays of the size of the weights.
 """
 
 from types import ModuleType
@@ -10,36 +11,36 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
 
-CHUNK = 1024  # rows that are taken to float64 at once
-# Multiplications up to which OpenBLAS neither packs nor waits for other threads; a thin product
-# in pieces of that size takes less than half the time of the whole.
-SMALL = 250_000
+CHUNK_ROWS = 1024  # rows converted to float64 at once
+# Multiplications below which OpenBLAS neither packs nor synchronises threads: a thin product in
+# pieces of that size takes less than half the time of the whole.
+UNPACKED_PRODUCTS = 250_000
 
 
-def forward(x: Any, columns: Any) -> Any:
+def project(x: Any, columns: Any) -> Any:
     """Return features (n, d) times few columns (d, c)."""
     if not isinstance(x, np.ndarray):
         return x @ columns
     out = np.empty((len(x), columns.shape[1]), x.dtype)
-    rows = max(8, SMALL // columns.size)
+    rows = max(8, UNPACKED_PRODUCTS // columns.size)
     for first in range(0, len(x), rows):
         np.matmul(x[first : first + rows], columns, out=out[first : first + rows])
     return out
 
 
-def backward(x: Any, values: Any) -> Any:
-    """Return (c, d): few values a row (n, c), transposed, times features (n, d)."""
+def back_project(x: Any, values: Any) -> Any:
+    """Return few values a row (n, c), transposed, times features (n, d): (c, d)."""
     if not isinstance(x, np.ndarray):
         return values.T @ x
     wide = np.ascontiguousarray(values.T)
     out = np.zeros((len(wide), x.shape[1]), x.dtype)
-    rows = max(8, SMALL // out.size)
+    rows = max(8, UNPACKED_PRODUCTS // out.size)
     for first in range(0, len(x), rows):
         out += wide[:, first : first + rows] @ x[first : first + rows]
     return out
 
 
-def library_of(x: Any) -> ModuleType:
+def array_module(x: Any) -> ModuleType:
     """Return the module whose array `x` is, numpy or torch."""
     if isinstance(x, np.ndarray):
         return np
@@ -49,46 +50,57 @@ def library_of(x: Any) -> ModuleType:
 
 
 class Objective:
-    """The mean cross-entropy of F folds, each over its own rows of the same features.
+    """Mean cross-entropy of F folds, each over its own rows of the same features.
 
     A point holds the weights and, last, the bias of every fold and logit: (F, k, d + 1)
     float64, with k = 1 for two classes. Passes over float32 features start from a base
-    point whose margins and gradient are known in float64 and add what changes since, so
-    that their rounding shrinks with the distance from it.
+    point whose margins and gradient are known in float64 and add only the change since, so
+    that their rounding error shrinks with the distance from it.
 
     Parameters
     ----------
     x : (n, d) numpy array or torch tensor, float32 or float64
     label : (n,) int, 0 .. classes - 1
     weight : (n, F) float64
-        What a row counts in a fold: 1 / rows of the fold, or 0.
+        Weight of a row in a fold: 1 / rows of the fold, or 0.
+
+    Attributes
+    ----------
+    base, gradient : (F, k, d + 1) float64
+        The base point and the gradient there.
+    passes : int
+        Passes over the features so far.
+    prevalence : (F, k) float64
+        Fraction of each class among the rows of a fold.
+    zero_loss : (F,) float64
+        Loss without weights and with the best bias.
     """
 
     def __init__(self, x: Any, label: np.ndarray, weight: np.ndarray, classes: int) -> None:
-        self.x, self.xp, self.label = x, library_of(x), label
+        self.x, self.xp, self.label = x, array_module(x), label
         self.classes, self.logits = classes, 1 if classes == 2 else classes
         self.folds, self.width = weight.shape[1], x.shape[1]
-        self.exact = x.dtype == self.xp.float64
-        self.weight = self.put(weight)[:, :, None]  # (n, F, 1)
+        self.is_float64 = x.dtype == self.xp.float64
+        self.weight = self.write(weight)[:, :, None]  # (n, F, 1)
         one_hot = label[:, None] == (np.arange(classes) if classes > 2 else [1])
-        self.target = self.put(one_hot.astype(np.float64))[:, None]  # (n, 1, k)
-        self.share = self.take((self.weight * self.target).sum(0))  # (F, k), of each class
+        self.target = self.write(one_hot.astype(np.float64))[:, None]  # (n, 1, k)
+        self.prevalence = self.read((self.weight * self.target).sum(0))
         self.passes = 0
-        self.zero_loss = self.rebase(self.origin())[0]
+        self.zero_loss = self.recenter(self.zero())[0]
 
-    def only(self, folds: np.ndarray) -> "Objective":
-        """Return the same with some folds only."""
-        weight = np.ascontiguousarray(self.take(self.weight)[:, folds, 0])
+    def subset(self, folds: np.ndarray) -> "Objective":
+        """Return the objective of some of the folds."""
+        weight = np.ascontiguousarray(self.read(self.weight)[:, folds, 0])
         return Objective(self.x, self.label, weight, self.classes)
 
-    def put(self, values: np.ndarray) -> Any:
-        """Return numpy values as a float64 array of the features' library and device."""
+    def write(self, values: np.ndarray) -> Any:
+        """Convert numpy values to a float64 array of the features' library and device."""
         if self.xp is np:
             return np.asarray(values, np.float64)
         return self.xp.as_tensor(values, dtype=self.xp.float64, device=self.x.device)
 
-    def take(self, values: Any) -> np.ndarray:
-        """Return values of the features' library as numpy float64."""
+    def read(self, values: Any) -> np.ndarray:
+        """Convert values of the features' library to numpy float64."""
         return np.asarray(values if self.xp is np else values.cpu(), np.float64)
 
     def _empty(self, *shape: int) -> Any:
@@ -102,21 +114,21 @@ class Objective:
     def _like_x(self, values: Any) -> Any:
         return values.astype(self.x.dtype) if self.xp is np else values.to(self.x.dtype)
 
-    def origin(self) -> np.ndarray:
-        """Return the point of no weights and the best bias, (F, k, d + 1)."""
+    def zero(self) -> np.ndarray:
+        """Return the point without weights and with the best bias, (F, k, d + 1)."""
         point = np.zeros((self.folds, self.logits, self.width + 1))
-        point[:, :, -1] = np.log(self.share)
+        point[:, :, -1] = np.log(self.prevalence)
         if self.logits == 1:
-            point[:, :, -1] -= np.log1p(-self.share)
+            point[:, :, -1] -= np.log1p(-self.prevalence)
         return point
 
-    def _losses(self, part: slice, margin: Any, weight: Any) -> tuple[Any, Any]:
-        """Return loss (F,) of some rows and its derivative by the margins, (n, F, k)."""
-        xp, target = self.xp, self.target[part]
+    def _losses(self, rows: slice, margin: Any, weight: Any) -> tuple[Any, Any]:
+        """Return the loss (F,) of some rows and its derivative by the margins, (n, F, k)."""
+        xp, target = self.xp, self.target[rows]
         if self.logits == 1:
             sign = 1 - 2 * target
-            wrong = sign * margin  # what is small of the two chances is computed as such
-            fall = xp.exp(-abs(wrong))
+            wrong = sign * margin
+            fall = xp.exp(-abs(wrong))  # of the smaller of p and 1 - p, to keep its precision
             loss = (wrong + abs(wrong)) / 2 + xp.log1p(fall)
             error = sign * xp.where(wrong > 0, 1 / (1 + fall), fall / (1 + fall))
         else:
@@ -127,46 +139,46 @@ class Objective:
             error = rise / total - target
         return (weight * loss).sum(0)[:, 0], weight * error
 
-    def rebase(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Evaluate all folds in float64 and make this the base; return as `evaluate`."""
+    def recenter(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Evaluate all folds in float64 and make this point the base; return as `evaluate`."""
         self.passes += 1
         (folds, logits, size), count = points.shape, len(self.x)
-        flat = self.put(points).reshape(folds * logits, -1)
-        chunk = self._empty(min(CHUNK, count), self.width)  # used again: new memory is slow
+        flat = self.write(points).reshape(folds * logits, -1)
+        buffer = self._empty(min(CHUNK_ROWS, count), self.width)  # reused: allocating is slow
         self.margin = self._empty(count, folds, logits)
         self.residual = self._empty(count, folds, logits)
-        loss = self.put(np.zeros(folds))
-        gradient = self.put(np.zeros((folds * logits, size - 1)))
-        for first in range(0, count, CHUNK):
-            part = slice(first, first + CHUNK)
-            rows = chunk[: len(self.x[part])]
-            rows[:] = self.x[part]
-            margin = forward(rows, flat[:, :-1].T) + flat[:, -1]
-            self.margin[part] = margin.reshape(-1, folds, logits)
-            some, self.residual[part] = self._losses(part, self.margin[part], self.weight[part])
+        loss = self.write(np.zeros(folds))
+        gradient = self.write(np.zeros((folds * logits, size - 1)))
+        for first in range(0, count, CHUNK_ROWS):
+            chunk = slice(first, first + CHUNK_ROWS)
+            rows = buffer[: len(self.x[chunk])]
+            rows[:] = self.x[chunk]
+            margin = project(rows, flat[:, :-1].T) + flat[:, -1]
+            self.margin[chunk] = margin.reshape(-1, folds, logits)
+            some, self.residual[chunk] = self._losses(chunk, self.margin[chunk], self.weight[chunk])
             loss += some
-            gradient += backward(rows, self.residual[part].reshape(len(rows), -1))
+            gradient += back_project(rows, self.residual[chunk].reshape(len(rows), -1))
         self.base, self.gradient = points.copy(), np.empty_like(points)
-        self.gradient[:, :, :-1] = self.take(gradient).reshape(folds, logits, -1)
-        self.gradient[:, :, -1] = self.take(self.residual.sum(0))
-        return self.take(loss), self.gradient.copy()
+        self.gradient[:, :, :-1] = self.read(gradient).reshape(folds, logits, -1)
+        self.gradient[:, :, -1] = self.read(self.residual.sum(0))
+        return self.read(loss), self.gradient.copy()
 
     def evaluate(self, points: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return loss (A,) and gradient (A, k, d + 1) of the folds (A,) at their points."""
         self.passes += 1
         count, here = len(self.x), folds if self.xp is np else self.xp.as_tensor(folds)
-        every = slice(None) if len(folds) == self.folds else here
+        chosen = slice(None) if len(folds) == self.folds else here
         step = points - self.base[folds]
-        flat = self.put(step).reshape(len(folds) * self.logits, -1)
-        moved = self._double(forward(self.x, self._like_x(flat[:, :-1]).T)) + flat[:, -1]
-        margin = self.margin[:, every] + moved.reshape(count, -1, self.logits)
-        loss, residual = self._losses(slice(None), margin, self.weight[:, every])
-        change = (residual - self.residual[:, every]).reshape(count, -1)
+        flat = self.write(step).reshape(len(folds) * self.logits, -1)
+        moved = self._double(project(self.x, self._like_x(flat[:, :-1]).T)) + flat[:, -1]
+        margin = self.margin[:, chosen] + moved.reshape(count, -1, self.logits)
+        loss, residual = self._losses(slice(None), margin, self.weight[:, chosen])
+        change = (residual - self.residual[:, chosen]).reshape(count, -1)
         gradient = self.gradient[folds].copy()
-        rows = self.take(backward(self.x, self._like_x(change)))
+        rows = self.read(back_project(self.x, self._like_x(change)))
         gradient[:, :, :-1] += rows.reshape(len(folds), self.logits, -1)
-        gradient[:, :, -1] += self.take(change.sum(0)).reshape(len(folds), -1)
-        return self.take(loss), gradient
+        gradient[:, :, -1] += self.read(change.sum(0)).reshape(len(folds), -1)
+        return self.read(loss), gradient
 
     def hessian(self, points: np.ndarray) -> Any:
         """Return the Hessian at the points, its mean over folds, one per logit.
@@ -174,22 +186,22 @@ class Objective:
         Returns
         -------
         (k, d + 1, d + 1) of the library
-            What couples one logit to another is left out.
+            The blocks that couple two logits are ignored.
         """
-        step = self._like_x(self.put(points - self.base).reshape(-1, self.width + 1))
+        step = self._like_x(self.write(points - self.base).reshape(-1, self.width + 1))
         moved = self._double(self.x @ step[:, :-1].T + step[:, -1])
         margin = self.margin + moved.reshape(self.margin.shape)
         slope = self._losses(slice(None), margin, self.weight)[1]
         live = self.xp.where(self.weight > 0, self.weight, self.xp.ones_like(self.weight))
-        chance = abs(slope) / live  # or one less it, which gives the same curve
-        curve = (self.weight * chance * (1 - chance)).sum(1) / self.folds  # (n, k)
+        p = abs(slope) / live  # or 1 - p; p (1 - p) is the same
+        curve = (self.weight * p * (1 - p)).sum(1) / self.folds  # (n, k)
         return self._stack([self._gram(self.x, curve[:, k]) for k in range(self.logits)])
 
-    def gram(self, every: int = 1) -> Any:
-        """Return the Hessian at the origin, (1, d + 1, d + 1), estimated from each nth row."""
-        part = self.x[::every]
-        level = float((self.share * (1 - self.share)).mean()) / len(part)
-        return self._stack([self._gram(part, level)])
+    def zero_hessian(self, every: int = 1) -> Any:
+        """Return the Hessian at `zero`, (1, d + 1, d + 1), estimated from each nth row."""
+        rows = self.x[::every]
+        level = float((self.prevalence * (1 - self.prevalence)).mean()) / len(rows)
+        return self._stack([self._gram(rows, level)])
 
     def _stack(self, matrices: list) -> Any:
         return np.stack(matrices) if self.xp is np else self.xp.stack(matrices)
@@ -207,20 +219,20 @@ class Objective:
 
 
 class Preconditioner:
-    """A Hessian with a penalty's curvature on its diagonal, factorised.
+    """A factorised Hessian with a penalty's curvature on its diagonal.
 
     Parameters
     ----------
     hessian : (1 or k, d + 1, d + 1)
-        As `Columns.hessian` or `Columns.gram` gives it.
+        As `Objective.hessian` or `Objective.zero_hessian` returns it.
     ridge : (d,) float64
         Curvature of the penalty by each weight; the bias has none.
     noise
-        Relative error of the Hessian's entries, which its diagonal is raised by.
+        Relative error of the Hessian's entries, by which its diagonal is raised.
     """
 
     def __init__(self, hessian: Any, ridge: np.ndarray, *, noise: float) -> None:
-        self.xp = library_of(hessian)
+        self.xp = array_module(hessian)
         extra = np.append(ridge, 0.0)
         self.factors = [self._factor(one, extra, noise) for one in hessian]
 
@@ -229,8 +241,8 @@ class Preconditioner:
         floor = float(diagonal.max()) * 1e-16 * (noise > 0) + 1e-300
         if self.xp is not np:
             extra = self.xp.as_tensor(extra, device=one.device)
-        for grown in range(12):
-            raised = diagonal * (noise * 10**grown) + floor + extra
+        for attempt in range(12):
+            raised = diagonal * (noise * 10**attempt) + floor + extra
             if self.xp is np:
                 try:
                     whole = one + np.diag(raised)
@@ -245,15 +257,15 @@ class Preconditioner:
         raise np.linalg.LinAlgError("A Hessian of the probe is not positive definite.")
 
     def solve(self, right: np.ndarray) -> np.ndarray:
-        """Return its inverse times (F, k, d + 1) float64."""
+        """Return the inverse times (F, k, d + 1) float64."""
         logits, size = right.shape[1:]
         if len(self.factors) == 1:
             return self._solve(0, right.reshape(-1, size)).reshape(right.shape)
-        parts = [self._solve(k, right[:, k]) for k in range(logits)]
-        return np.stack(parts, axis=1)
+        solved = [self._solve(k, right[:, k]) for k in range(logits)]
+        return np.stack(solved, axis=1)
 
-    def _solve(self, which: int, right: np.ndarray) -> np.ndarray:
+    def _solve(self, logit: int, right: np.ndarray) -> np.ndarray:
         if self.xp is np:
-            return cho_solve((self.factors[which], True), right.T, check_finite=False).T
-        tall = self.xp.as_tensor(right, device=self.factors[which].device).T
-        return np.asarray(self.xp.cholesky_solve(tall, self.factors[which]).T.cpu())
+            return cho_solve((self.factors[logit], True), right.T, check_finite=False).T
+        tall = self.xp.as_tensor(right, device=self.factors[logit].device).T
+        return np.asarray(self.xp.cholesky_solve(tall, self.factors[logit]).T.cpu())

@@ -1,4 +1,4 @@
-"""Two datasets as their authors part them: one trains, another tests."""
+"""Heads that train on one dataset and are tested on another, as the authors of both intend."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,32 +14,32 @@ from cryotome.data.cells import load_cells
 from cryotome.data.splits.cells import indices_of
 from cryotome.data.splits.predefined import Sets
 from cryotome.encoders.embedding_store import read_embeddings
-from cryotome.learners.probes.probe import Fold, fit_and_score_folds, fit_log_line
+from cryotome.learners.probes.fold_batches import FoldRows
+from cryotome.learners.probes.probe import fit_and_score_folds, fit_log_line
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a head makes of the test cells.
+    """Labels and scores of the test cells.
 
     Attributes
     ----------
     label : (m,) int
     scores : (m, K) float64
     notes
-        Of the fit, and how many cells trained.
-    said
-        A line for the log.
+        Facts of the fit, and the number of training cells.
+    log_line
     """
 
     label: np.ndarray
     scores: np.ndarray
     notes: dict[str, Any]
-    said: str
+    log_line: str
 
 
 @dataclass(frozen=True)
 class JoinedSets:
-    """Embeddings, labels and ids of both datasets, one below the other, and whence they come.
+    """Embeddings, labels and ids of two datasets in one matrix, and their provenance.
 
     Attributes
     ----------
@@ -64,29 +64,28 @@ def join_sets(embeddings: Sets, cells: Sets, *, model: str, view: str) -> Joined
         A store is of another model, view or table of cells, or the two were not made with
         the same weights.
     """
-    parts, labels, ids, stamps = [], [], [], []
+    matrices, labels, ids, provenances = [], [], [], []
     for dataset, path in embeddings.items():
-        at = cells[dataset]
-        x, own, about = read_embeddings(path, model=model, view=view, cells_sha256=sha256(at))
-        labels.append(load_cells(at).set_index("id")["label"].loc[own].to_numpy())
-        parts.append(x)
+        table = cells[dataset]
+        x, own, about = read_embeddings(path, model=model, view=view, cells_sha256=sha256(table))
+        labels.append(load_cells(table).set_index("id")["label"].loc[own].to_numpy())
+        matrices.append(x)
         ids.append(qualify(dataset, own))
-        stamps.append(about)
-    used = [about["weights_sha256"] for about in stamps]
+        provenances.append(about)
+    used = [about["weights_sha256"] for about in provenances]
     if len(set(used)) > 1:
         raise StoreError(
             f"{' and '.join(map(str, embeddings.values()))} were made with different weights. "
             "Delete the older one and rerun."
         )
     notes: dict[str, Any] = {"model": model, "view": view, "weights_sha256": used[0]}
-    notes |= {
-        name: [about[name] for about in stamps] for name in ("patches_sha256", "cells_sha256")
-    }
-    return JoinedSets(np.concatenate(parts), np.concatenate(labels), np.concatenate(ids), notes)
+    for name in ("patches_sha256", "cells_sha256"):
+        notes[name] = [about[name] for about in provenances]
+    return JoinedSets(np.concatenate(matrices), np.concatenate(labels), np.concatenate(ids), notes)
 
 
 def classify(card: Card, both: JoinedSets, roles: pd.DataFrame) -> Predictions:
-    """Fit a head on the cells that train and score those that test, in the order of `roles`.
+    """Fit a head on the training cells and score the test cells, in the order of `roles`.
 
     Parameters
     ----------
@@ -103,9 +102,9 @@ def classify(card: Card, both: JoinedSets, roles: pd.DataFrame) -> Predictions:
         The roles are of other cells.
     """
     place, tested = indices_of(both.ids, roles["id"]), (roles["role"] == "test").to_numpy()
-    fold = Fold(place[~tested], np.arange(0), place[tested])
+    fold = FoldRows(place[~tested], np.arange(0), place[tested])
     scores, notes = next(fit_and_score_folds(card, both.x, both.y, [fold]))
     if scores.ndim == 1:  # P of the second of two classes
         scores = np.stack([1 - scores, scores], axis=1)
-    said = fit_log_line(card, fold, notes)
-    return Predictions(both.y[fold.scored], scores, notes | {"n_train": len(fold.train)}, said)
+    line = fit_log_line(card, fold, notes)
+    return Predictions(both.y[fold.scored], scores, notes | {"n_train": len(fold.train)}, line)

@@ -1,4 +1,4 @@
-"""How far the rows of a study agree, pair by pair: calls and orders of the same cells."""
+"""Agreement of each pair of rows of a study: Cohen's kappa of calls, Spearman's of scores."""
 
 import textwrap
 from pathlib import Path
@@ -13,34 +13,44 @@ from cryotome.core.files import atomic_write
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.report.atlas.errors import Atlas
 
-PAIRED = ["row", "other", "kappa", "spearman", "both_right", "only_row", "only_other", "both_wrong"]
-WRITTEN = 12  # rows up to which numbers stand in the matrix
+PAIR_COLUMNS = [
+    "row",
+    "other",
+    "kappa",
+    "spearman",
+    "both_right",
+    "only_row",
+    "only_other",
+    "both_wrong",
+]
+MAX_NUMBERED_ROWS = 12  # most rows for which the matrix shows its numbers
 
 
 def cohen_kappa(
     both: np.ndarray, only_one: np.ndarray, only_other: np.ndarray, neither: np.ndarray
 ) -> np.ndarray:
-    """Return Cohen's kappa of two callers from the cells that both, one or none of them calls.
+    """Return Cohen's kappa of two rows from the numbers of cells that both, one or none calls.
 
-    NaN where both call all cells alike, so that chance would agree as well.
+    NaN where both call all cells alike, as random calls would then agree, too.
 
     >>> cohen_kappa(np.array([20]), np.array([5]), np.array([10]), np.array([15])).round(3).tolist()
     [0.4]
     """
     cells = both + only_one + only_other + neither
-    alike = (both + neither) / cells
+    observed = (both + neither) / cells
     one, other = (both + only_one) / cells, (both + only_other) / cells
-    chance = one * other + (1 - one) * (1 - other)
-    return np.where(chance < 1, (alike - chance) / np.where(chance < 1, 1 - chance, 1), np.nan)
+    expected = one * other + (1 - one) * (1 - other)  # of independent calls
+    room = np.where(expected < 1, 1 - expected, 1)
+    return np.where(expected < 1, (observed - expected) / room, np.nan)
 
 
 def _tables(yes: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Return for each pair of columns how many cells are yes in both, one, the other, neither.
+    """Return for each pair of columns the numbers of cells yes in both, one, the other, neither.
 
     Parameters
     ----------
     yes, known : (cells, rows) bool
-        Cells that one of a pair does not know do not count.
+        Cells that are unknown in one column of a pair do not count.
     """
     a = (yes & known).astype(float)
     b = (~yes & known).astype(float)
@@ -54,9 +64,9 @@ def pairwise_agreement(atlas: Atlas) -> pd.DataFrame:
     -------
     data frame with columns row, other, kappa, spearman, both_right, only_row, only_other,
     both_wrong
-        A line a pair, in table order. kappa: Cohen's, of the calls; spearman: of the
-        scores, NaN where one of them is constant; then numbers of cells by whose call is the
-        label.
+        One line per pair, in table order. kappa: Cohen's, of the calls; spearman: of the
+        scores, NaN where one of them is constant; then numbers of cells by which of the two
+        calls them correctly.
     """
     scores, rows = atlas.scores, atlas.rows
     known = scores.notna().to_numpy()
@@ -69,11 +79,11 @@ def pairwise_agreement(atlas: Atlas) -> pd.DataFrame:
     counts = [table[i, j].astype(int) for table in _tables(right, known)]
     names = [np.array(rows, dtype=object)[place] for place in (i, j)]
     values = [*names, kappa[i, j], ranks[i, j], *counts]
-    return pd.DataFrame(dict(zip(PAIRED, values, strict=True)))
+    return pd.DataFrame(dict(zip(PAIR_COLUMNS, values, strict=True)))
 
 
 def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
-    """Draw the rows against each other: kappa of calls above the diagonal, Spearman's below.
+    """Draw the matrix of rows: kappa of calls above the diagonal, Spearman's of scores below.
 
     Parameters
     ----------
@@ -85,7 +95,7 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
     matrix = np.full((len(rows), len(rows)), np.nan)
     one, other = pairs["row"].map(place), pairs["other"].map(place)
     matrix[one, other], matrix[other, one] = pairs["kappa"], pairs["spearman"]
-    side = max(3.2, 0.55 * len(rows)) if len(rows) <= WRITTEN else 0.28 * len(rows)
+    side = max(3.2, 0.55 * len(rows)) if len(rows) <= MAX_NUMBERED_ROWS else 0.28 * len(rows)
     figure = Figure(figsize=(side + 4.2, side + 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     axis = figure.add_subplot()
@@ -96,14 +106,18 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
     axis.set_xticks(range(len(rows)), names, rotation=45, ha="right", fontsize=8)
     axis.set_yticks(range(len(rows)), names, fontsize=8)
     axis.set_facecolor("0.92")
-    if len(rows) <= WRITTEN:
+    if len(rows) <= MAX_NUMBERED_ROWS:
         for y, x in np.argwhere(np.isfinite(matrix)):
             ink = "black" if matrix[y, x] > 0.55 else "white"
             axis.text(x, y, f"{matrix[y, x]:.2f}", ha="center", va="center", color=ink, fontsize=8)
     axis.plot([-0.5, len(rows) - 0.5], [-0.5, len(rows) - 0.5], color="black", lw=0.8)
     figure.colorbar(shown, ax=axis, shrink=0.8, label="1: full agreement, 0: none beyond chance")
     title = "Above the diagonal Cohen's kappa of calls, below Spearman's correlation of scores"
-    lines = [atlas.card["title"], textwrap.fill(title, 60), textwrap.fill(atlas.judged, 60)]
+    lines = [
+        atlas.card["title"],
+        textwrap.fill(title, 60),
+        textwrap.fill(atlas.score_description, 60),
+    ]
     axis.set_title("\n".join(lines), fontsize=9)
     if atlas.notice:
         figure.suptitle(atlas.notice.upper(), color="firebrick", weight="bold", fontsize=10)
@@ -111,7 +125,7 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
 
 
 def save_agreement(pairs: pd.DataFrame, atlas: Atlas, path: Path) -> None:
-    """Draw the matrix into a PNG without a date."""
+    """Write the matrix as a PNG without a date."""
     figure = draw_agreement(pairs, atlas)
-    with atomic_write(path) as beside:
-        figure.savefig(beside, format="png", dpi=130, metadata={"Software": None})
+    with atomic_write(path) as partial:
+        figure.savefig(partial, format="png", dpi=130, metadata={"Software": None})

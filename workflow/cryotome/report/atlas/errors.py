@@ -1,4 +1,4 @@
-"""The error atlas in numbers: every tested cell, what each row says of it, where rows err."""
+"""The error atlas in numbers: every tested cell, its score by each row, and each row's errors."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,16 +10,16 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
 from cryotome.core.files import RunPath
-from cryotome.data.cells import assign_scanners
+from cryotome.data.domains import assign_scanners
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.learners.predictions import read_predictions
 from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 
-DIGITS = 6  # of scores as they are written
-EXACT = 12  # digits of a mean over folds; more would part what ties, as 9, 10 and 11 of 20 votes
-SPOKEN = {
+SCORE_DIGITS = 6  # decimals of written scores
+MEAN_DIGITS = 12  # decimals of a mean over folds; more would break ties, as of 9, 10 and 11 / 20
+SCHEME_PHRASES = {
     "from_*": "trainings on one other domain each",
     "except_*": "trainings on all other domains",
 }
@@ -27,23 +27,23 @@ SPOKEN = {
 
 @dataclass(frozen=True)
 class Atlas:
-    """The tested cells of one dataset and what every row says of them.
+    """The tested cells of one dataset and their scores by every row.
 
     Attributes
     ----------
     cells : data frame indexed by id
         Columns image, slide (empty where not known), x, y (level-0 px), domain, scanner, label,
-        holds_figure, and folds: how many models' scores of the cell were averaged.
+        holds_figure, and folds: number of averaged scores of the cell.
     scores : data frame indexed likewise, a column per row
         Mean score of the second class, 0 to 1; NaN where a row did not score a cell.
     card
         Of the dataset: `title`, `classes`, `domains`, and `scanners`, `synthetic` if it has them.
     labels
-        Row to its name for people.
+        Row to its display name.
     scheme, fraction
-        What the scores are from; `from_*` stands for all domains, tested out of domain.
+        Training of the scores; `from_*` stands for all domains, tested out of domain.
     trainings
-        Models a row has under them.
+        Trained models of a row.
     """
 
     dataset: str
@@ -67,13 +67,13 @@ class Atlas:
 
     @property
     def notice(self) -> str:
-        """That the tissue is synthetic, empty where it is not."""
+        """Notice that the tissue is synthetic; empty where it is not."""
         return str(self.card.get("synthetic", ""))
 
     @property
-    def judged(self) -> str:
-        """Say what the scores are the mean of."""
-        what = SPOKEN.get(self.scheme.removesuffix("_matched"), "test folds")
+    def score_description(self) -> str:
+        """One line on the models over which the scores are averaged."""
+        what = SCHEME_PHRASES.get(self.scheme.removesuffix("_matched"), "test folds")
         few, many = self.cells["folds"].min(), self.cells["folds"].max()
         count = f"{many}" if few == many else f"{few} to {many}"
         return (
@@ -83,24 +83,24 @@ class Atlas:
 
     @cached_property
     def errors(self) -> pd.DataFrame:
-        """1 where a row calls a cell of the first class the second, -1 the other way, else 0."""
+        """1 for each false positive, -1 for each false negative, else 0, (cells, rows) int."""
         return find_errors(self.scores, self.cells["label"])
 
     @cached_property
     def disagreement(self) -> pd.Series:
-        """How much the rows disagree on each cell."""
+        """SD of the rows' scores of each cell."""
         return disagreement(self.scores)
 
     def table(self) -> pd.DataFrame:
-        """Return a line a cell: what is known of it, and the score of every row."""
+        """Return one line per cell, with its annotations and the score of every row."""
         columns = ["slide", "image", "x", "y", "domain", "scanner", "label", "holds_figure"]
-        scores = self.scores.round(DIGITS).add_prefix("score ")
-        known = self.cells[columns].assign(disagreement=self.disagreement.round(DIGITS))
+        scores = self.scores.round(SCORE_DIGITS).add_prefix("score ")
+        known = self.cells[columns].assign(disagreement=self.disagreement.round(SCORE_DIGITS))
         known = known.assign(scheme=self.scheme, fraction=self.fraction, folds=self.cells["folds"])
         return known.join(scores).reset_index()
 
-    def stamped(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Add dataset in front, and scheme, fraction and the number of trainings at the end."""
+    def with_provenance(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Add dataset in front, and scheme, fraction and number of trainings at the end."""
         table = table.assign(scheme=self.scheme, fraction=self.fraction, folds=self.trainings)
         table.insert(0, "dataset", self.dataset)
         return table
@@ -109,7 +109,7 @@ class Atlas:
 def read_atlas(
     cells: pd.DataFrame, windows: pd.DataFrame, predictions: list[Path], card: Card, about: Card
 ) -> Atlas:
-    """Gather what the rows of a study say of a dataset's tested cells.
+    """Read the scores of a dataset's tested cells by the rows of a study.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def read_atlas(
     predictions
         Files of one kind of scheme and one fraction; rows may be absent.
     about
-        `dataset`; `labels`: row to its name for people, in table order; `cells_sha256`.
+        `dataset`; `labels`: row to its display name, in table order; `cells_sha256`.
 
     Raises
     ------
@@ -151,28 +151,28 @@ def load_scores(
 ) -> tuple[pd.DataFrame, pd.Series]:
     """Average the test scores of each cell over the folds that test it.
 
-    Of schemes that train on one domain, the cells of that domain are left out.
+    Cells of the training domain of a scheme `from_` are ignored.
 
     Parameters
     ----------
     domain
-        Of each cell, indexed by id.
+        Domain of each cell, indexed by id.
     cells_sha256
-        Of the table of cells that the predictions must be of.
+        Hash of the table of cells from which the predictions must have been made.
 
     Returns
     -------
     scores : data frame indexed by id, sorted, a column per row
         Cells that no row tests are absent.
     folds : series indexed likewise
-        How many scores were averaged, of the row that has most.
+        Number of averaged scores, the maximum over the rows.
 
     Raises
     ------
     StoreError
-        A file is damaged or of other cells, or none of them tests a cell.
+        A file is damaged or was made from other cells, or none of them tests a cell.
     """
-    parts: dict[str, list[pd.DataFrame]] = {}
+    tables: dict[str, list[pd.DataFrame]] = {}
     for path in predictions:
         table = read_predictions(path, cells_sha256=cells_sha256)
         table = table.loc[table["role"] == "test", ["id", "score"]]
@@ -180,9 +180,9 @@ def load_scores(
         scheme = Scheme.parse(run.scheme)
         if scheme.is_cross_domain:
             table = table[table["id"].map(domain).to_numpy() != scheme.domain]
-        parts.setdefault(run.row, []).append(table)
-    grouped = {row: pd.concat(tables).groupby("id")["score"] for row, tables in parts.items()}
-    scores = pd.DataFrame({row: group.mean().round(EXACT) for row, group in grouped.items()})
+        tables.setdefault(run.row, []).append(table)
+    grouped = {row: pd.concat(some).groupby("id")["score"] for row, some in tables.items()}
+    scores = pd.DataFrame({row: group.mean().round(MEAN_DIGITS) for row, group in grouped.items()})
     scores = scores.sort_index()
     if scores.empty:
         raise StoreError(
@@ -194,9 +194,9 @@ def load_scores(
 
 
 def contains_mitosis(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.Series:
-    """Say of which cells of the first class the seen window holds the centre of one of the second.
+    """Return which cells of the first class have the centre of one of the second in their window.
 
-    Such a look-alike is shown to a network together with a mitotic figure.
+    The network sees such a look-alike together with a mitotic figure.
 
     Parameters
     ----------
@@ -222,9 +222,9 @@ def contains_mitosis(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.Series:
 
 
 def disagreement(scores: pd.DataFrame) -> pd.Series:
-    """Return the SD of the rows' scores of each cell: 0 all alike, 0.5 half 0 and half 1.
+    """Return the SD of the rows' scores of each cell: 0 if all are equal, at most 0.5.
 
-    NaN where fewer than two rows scored it.
+    NaN where fewer than two rows scored the cell.
     """
     return scores.std(axis=1, ddof=0).where(scores.notna().sum(axis=1) > 1)
 
@@ -232,15 +232,15 @@ def disagreement(scores: pd.DataFrame) -> pd.Series:
 def find_errors(scores: pd.DataFrame, label: pd.Series) -> pd.DataFrame:
     """Return 1 for each false positive, -1 for each false negative, else 0, (cells, rows) int.
 
-    A row errs where its call, the second class above 0.5, is not the label; where it has no
-    score it does not.
+    A row errs where its call, the second class above 0.5, is not the label. A row without a
+    score has no error.
     """
     called = (scores >= THRESHOLD).astype(int)
     return called.sub(label, axis=0).where(scores.notna(), 0).astype(int)
 
 
-def most_confident(scores: pd.Series, errors: pd.Series, sign: int, count: int) -> list[int]:
-    """Return the ids of a row's most confident errors, of equal ones the first.
+def most_confident_errors(scores: pd.Series, errors: pd.Series, sign: int, count: int) -> list[int]:
+    """Return the ids of a row's most confident errors, of ties the first.
 
     Parameters
     ----------

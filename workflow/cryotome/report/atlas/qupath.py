@@ -13,15 +13,17 @@ import pandas as pd
 from cryotome.core.files import atomic_write
 from cryotome.report.atlas.errors import Atlas
 
-BOX = 50  # side of a cell's box, level-0 px, as MIDOG annotates
-COLOURS = ([0, 114, 178], [213, 94, 0])  # of the two classes, told apart by the colour-blind
-IDS = uuid.UUID("6f9d2f0a-3c1e-5d53-9a55-0f4f7a1c2b6e")  # QuPath wants UUIDs; these stay the same
+BOX_SIDE = 50  # side of a cell's box, level-0 px, as MIDOG annotates
+CLASS_COLOURS = ([0, 114, 178], [213, 94, 0])  # of the two classes, safe for colour blindness
+ID_NAMESPACE = uuid.UUID(
+    "6f9d2f0a-3c1e-5d53-9a55-0f4f7a1c2b6e"
+)  # QuPath needs UUIDs; these are stable
 
 
-def box(x: float, y: float, side: float = BOX) -> list[list[list[float]]]:
-    """Return the square around a centre as a polygon's one ring, closed, anticlockwise as y grows.
+def square_ring(x: float, y: float, side: float = BOX_SIDE) -> list[list[list[float]]]:
+    """Return the square around a centre as the closed ring of a polygon, anticlockwise as y grows.
 
-    >>> box(10, 20, side=4)
+    >>> square_ring(10, 20, side=4)
     [[[8.0, 18.0], [12.0, 18.0], [12.0, 22.0], [8.0, 22.0], [8.0, 18.0]]]
     """
     left, top, right, bottom = x - side / 2, y - side / 2, x + side / 2, y + side / 2
@@ -29,14 +31,14 @@ def box(x: float, y: float, side: float = BOX) -> list[list[list[float]]]:
 
 
 def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str) -> dict[str, Any]:
-    """Return one cell as a feature with QuPath's properties.
+    """Return one cell as a GeoJSON feature with the properties of a QuPath detection.
 
     Parameters
     ----------
     cell
-        A line of `Atlas.table`, and `at`: its centre in the image that the file opens over.
+        A line of `Atlas.table`, and `at`: its centre in the image of the file, level-0 px.
     page, sheets
-        Where the cell is shown, as links relative to the file.
+        Links to where the cell is shown, relative to the file.
     """
     scores = {n: v for n, v in cell.items() if n.startswith("score ") and not pd.isna(v)}
     wrong = [row for row, error in atlas.errors.loc[cell["id"]].items() if error]
@@ -50,14 +52,14 @@ def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str)
     about |= {"synthetic": atlas.notice}
     return {
         "type": "Feature",
-        "id": str(uuid.uuid5(IDS, f"{atlas.dataset}/{cell['id']}")),
-        "geometry": {"type": "Polygon", "coordinates": box(*cell["at"])},
+        "id": str(uuid.uuid5(ID_NAMESPACE, f"{atlas.dataset}/{cell['id']}")),
+        "geometry": {"type": "Polygon", "coordinates": square_ring(*cell["at"])},
         "properties": {
             "objectType": "detection",
             "name": f"cell {cell['id']}",
             "classification": {
                 "name": atlas.classes[cell["label"]],
-                "color": COLOURS[cell["label"]],
+                "color": CLASS_COLOURS[cell["label"]],
             },
             "measurements": measured,
             "metadata": {name: text for name, text in about.items() if text},
@@ -66,9 +68,9 @@ def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str)
 
 
 def cell_points(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
-    """Return where each cell lies in the image that its file opens over, level-0 px.
+    """Return the position of each cell in the image of its file, level-0 px.
 
-    Cells of images that are crops without a known position lie in the middle of their window.
+    Cells of crops without a known position are in the middle of their window.
 
     Parameters
     ----------
@@ -90,7 +92,7 @@ def cell_points(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:
 
 
 def file_names(places: list[str]) -> dict[str, str]:
-    """Return a file name for each image or slide, no two alike.
+    """Return a unique file name for each image or slide.
 
     >>> list(file_names(["001.tiff", "MIDOG21/7", "MIDOG21_7"]).values())
     ['001.tiff.geojson', 'MIDOG21_7.geojson', 'MIDOG21_7.2.geojson']
@@ -108,20 +110,20 @@ def file_names(places: list[str]) -> dict[str, str]:
     return names
 
 
-def write_slides(
+def write_geojson(
     atlas: Atlas, windows: pd.DataFrame, folder: Path, sheets: pd.DataFrame
 ) -> pd.DataFrame:
-    """Write a file for each slide that has a tested cell, with all of them.
+    """Write one GeoJSON file per slide, with all tested cells of the slide.
 
     Parameters
     ----------
     sheets
-        As `make_sheets` returns them; the folder of the sheets lies beside that of the slides.
+        As `make_sheets` returns them; their folder is beside that of the slides.
 
     Returns
     -------
     data frame with columns slide, place, file, cells, errors
-        place: the image whose coordinates the file's are; file: its name within the folder;
+        place: the image whose coordinates the file has; file: its name within the folder;
         errors: wrong calls, summed over the rows.
     """
     table = atlas.table()
@@ -138,8 +140,8 @@ def write_slides(
             cell["at"] = (cell.pop("at_x"), cell.pop("at_y"))
             links = " ".join(f"../sheets/{file}" for file in shown.get(cell["id"], []))
             features.append(qupath_detection(atlas, cell, page, links))
-        with atomic_write(folder / file, sweep=False) as beside:
-            beside.write_text(
+        with atomic_write(folder / file, sweep=False) as partial:
+            partial.write_text(
                 json.dumps(_collection(atlas, place, features), allow_nan=False), encoding="utf-8"
             )
         wrong = int((atlas.errors.loc[part["id"]] != 0).to_numpy().sum())
@@ -148,7 +150,7 @@ def write_slides(
 
 
 def _collection(atlas: Atlas, place: str, features: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return features as a collection that says in members of its own what it is."""
-    about = {"dataset": atlas.dataset, "image": place, "scores": atlas.judged}
+    """Return features as a collection, with dataset, image and scores as further members."""
+    about = {"dataset": atlas.dataset, "image": place, "scores": atlas.score_description}
     about |= {"synthetic": atlas.notice} if atlas.notice else {}
     return {"type": "FeatureCollection", **about, "features": features}

@@ -1,7 +1,7 @@
-"""What stands on the sheets of the error atlas: chosen by row, domain and scanner.
+"""Plan of the sheets of the error atlas: which patches are shown for a row, domain and scanner.
 
-A sheet has a fixed number of tiles, and there is at most one per row, domain and scanner, and
-one of disagreement per domain and scanner, so that their number is bounded.
+A sheet has a fixed number of patches. There is at most one sheet of errors per row, domain and
+scanner, and one of disagreement per domain and scanner, so that their number is bounded.
 """
 
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cryotome.report.atlas.errors import Atlas, most_confident
+from cryotome.report.atlas.errors import Atlas, most_confident_errors
 
-TILES = 12  # patches of a sheet
+PATCHES_PER_SHEET = 12  # of both signs together
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A cell on a sheet: the number that it is there for, and its class's place."""
+class PlannedPatch:
+    """The patch of a cell on a sheet: its score or SD, class index, text lines and flag."""
 
     cell: int
     number: str
@@ -26,51 +26,55 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Sheet:
-    """What stands on a sheet."""
+class SheetPlan:
+    """Title, sections and patches of one sheet."""
 
     kind: str
     row: str
     domain: str
     scanner: str
     heading: tuple[str, ...]
-    sections: tuple[tuple[str, tuple[Tile, ...]], ...]
+    sections: tuple[tuple[str, tuple[PlannedPatch, ...]], ...]
 
     @property
     def cells(self) -> list[int]:
         """Ids of the cells shown."""
-        return [tile.cell for _, tiles in self.sections for tile in tiles]
+        return [patch.cell for _, patches in self.sections for patch in patches]
 
     @property
     def file(self) -> str:
-        """The name of its picture."""
+        """File name of the sheet."""
         parts = [self.kind, self.domain, self.scanner, *self.row.split(" + ")]
         return ".".join(filter(None, parts)) + ".jpg"
 
     @property
-    def what(self) -> str:
-        """Say in one line what it shows, for those who cannot see it."""
+    def description(self) -> str:
+        """One line on what the sheet shows, as alternative text."""
         return "; ".join([*self.heading, *(title for title, _ in self.sections)])
 
 
-def plan_sheets(atlas: Atlas) -> Iterator[Sheet]:
+def plan_sheets(atlas: Atlas) -> Iterator[SheetPlan]:
     """Yield the sheets of an atlas by domain and scanner: disagreement first, then a row each.
 
-    A row without an error there, and a disagreement of fewer than two rows, have none.
+    No sheet is made for a row without errors, or for disagreement of fewer than two rows.
     """
     for (domain, scanner), part in atlas.cells.groupby(["domain", "scanner"]):
         where = {"domain": str(domain), "scanner": str(scanner)}
         place = _place(atlas, **where)
         odd = atlas.disagreement[part.index].dropna()
         if len(odd):
-            heading = (place, "Where the models disagree most", atlas.judged)
+            heading = (place, "Where the models disagree most", atlas.score_description)
             most = (_disagreed(atlas, odd),)
-            yield Sheet("disagreement", "", **where, heading=heading, sections=most)
+            yield SheetPlan("disagreement", "", **where, heading=heading, sections=most)
         for row in atlas.rows:
             sections = tuple(_section(atlas, row, part.index, sign) for sign in (1, -1))
-            heading = (place, f"{atlas.labels[row]}: most confident errors", atlas.judged)
-            if any(tiles for _, tiles in sections):
-                yield Sheet("errors", row, **where, heading=heading, sections=sections)
+            heading = (
+                place,
+                f"{atlas.labels[row]}: most confident errors",
+                atlas.score_description,
+            )
+            if any(patches for _, patches in sections):
+                yield SheetPlan("errors", row, **where, heading=heading, sections=sections)
 
 
 def _place(atlas: Atlas, domain: str, scanner: str) -> str:
@@ -81,32 +85,34 @@ def _place(atlas: Atlas, domain: str, scanner: str) -> str:
     return ", ".join(filter(None, names))
 
 
-def _tile(atlas: Atlas, cell: int, number: str, *more: str) -> Tile:
+def _planned(atlas: Atlas, cell: int, number: str, *more: str) -> PlannedPatch:
     about = atlas.cells.loc[cell].to_dict()
     lines = (*more, str(about["slide"] or about["image"]), f"x {about['x']:g}  y {about['y']:g}")
     flag = f"holds {atlas.classes[1]}" if about["holds_figure"] else ""
-    return Tile(cell, number, int(about["label"]), lines, flag)
+    return PlannedPatch(cell, number, int(about["label"]), lines, flag)
 
 
-def _section(atlas: Atlas, row: str, cells: pd.Index, sign: int) -> tuple[str, tuple[Tile, ...]]:
+def _section(
+    atlas: Atlas, row: str, cells: pd.Index, sign: int
+) -> tuple[str, tuple[PlannedPatch, ...]]:
     """Choose the most confident errors of one sign among some cells."""
     scores, errors = atlas.scores.loc[cells, row], atlas.errors.loc[cells, row]
-    shown = most_confident(scores, errors, sign, TILES // 2)
-    tiles = tuple(_tile(atlas, cell, f"score {scores[cell]:.3f}") for cell in shown)
+    shown = most_confident_errors(scores, errors, sign, PATCHES_PER_SHEET // 2)
+    patches = tuple(_planned(atlas, cell, f"score {scores[cell]:.3f}") for cell in shown)
     negative, positive = atlas.classes
     kind, called, is_ = ("False positives", positive, negative)
     if sign < 0:
         kind, called, is_ = ("False negatives", negative, positive)
     found = int((errors == sign).sum())
-    return f"{kind}, {len(tiles)} of {found:,}: {is_} called {called}", tiles
+    return f"{kind}, {len(patches)} of {found:,}: {is_} called {called}", patches
 
 
-def _disagreed(atlas: Atlas, odd: pd.Series) -> tuple[str, tuple[Tile, ...]]:
+def _disagreed(atlas: Atlas, odd: pd.Series) -> tuple[str, tuple[PlannedPatch, ...]]:
     shown = [int(id_) for id_ in odd.sort_index().sort_values(kind="stable", ascending=False).index]
     wrong, asked = atlas.errors.ne(0).sum(axis=1), atlas.scores.notna().sum(axis=1)
-    tiles = tuple(
-        _tile(atlas, cell, f"SD {odd[cell]:.3f}", f"{wrong[cell]} of {asked[cell]} wrong")
-        for cell in shown[:TILES]
+    patches = tuple(
+        _planned(atlas, cell, f"SD {odd[cell]:.3f}", f"{wrong[cell]} of {asked[cell]} wrong")
+        for cell in shown[:PATCHES_PER_SHEET]
     )
     measure = "SD of the models' scores: 0 all alike, 0.5 half against half"
-    return f"{len(tiles)} of {len(odd):,} cells. {measure}", tiles
+    return f"{len(patches)} of {len(odd):,} cells. {measure}", patches

@@ -1,4 +1,4 @@
-"""Image sheets of the error atlas: patches as the network sees them, what they are, their score."""
+"""Image sheets of the error atlas: patches as the network sees them, with label and score."""
 
 from functools import cache
 from pathlib import Path
@@ -11,27 +11,27 @@ from PIL import Image, ImageDraw, ImageFont
 from cryotome.core.files import atomic_write
 from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
 from cryotome.report.atlas.errors import Atlas
-from cryotome.report.atlas.sheet_plan import Sheet, Tile, plan_sheets
+from cryotome.report.atlas.sheet_plan import PlannedPatch, SheetPlan, plan_sheets
 
-ACROSS = 3  # patches side by side
-SIDE, GAP, MARGIN = 168, 9, 10  # px: a patch as shown, between two, around
-LARGE, NORMAL, LEAST = 17, 14, 11  # px of text
-LINE = 1.32  # height of a line, of its text's
-BYTES = 80_000  # that a sheet is squeezed to, as far as the least quality allows
+PATCHES_PER_LINE = 3  # side by side
+PATCH_SIDE, GAP, MARGIN = 168, 9, 10  # px, of a shown patch; between two patches; around the page
+LARGE, NORMAL, MIN_SIZE = 17, 14, 11  # font sizes, px
+LINE_HEIGHT = 1.32  # line height over font size
+MAX_BYTES = 80_000  # target of the JPEG quality
 QUALITIES = (84, 76, 68, 60, 52, 46, 40)
 INK, PALE, NOTICE = (25, 25, 25), (85, 85, 85), (178, 34, 34)
-CLASSES = ((0, 90, 160), (170, 65, 0))  # of the two classes, dark enough to read
+CLASS_INKS = ((0, 90, 160), (170, 65, 0))  # text colours of the two classes
 FLAG = (255, 214, 0)
 
 
 @cache
-def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+def load_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
 
 def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """Break a text into lines of at most `width` px, a longer word cut in its middle."""
+    """Break a text into lines of at most `width` px; longer words are shortened in the middle."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -43,7 +43,7 @@ def wrap_text(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
 
 
 def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Cut a text in its middle until it fits."""
+    """Shorten a text in the middle until it fits."""
     kept, short = len(text), text
     while font.getlength(short) > width and kept > 2:
         kept -= 1
@@ -52,9 +52,9 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
 
 
 class Canvas:
-    """A white page that grows downwards."""
+    """A white page that is filled from top to bottom."""
 
-    width = ACROSS * SIDE + (ACROSS - 1) * GAP + 2 * MARGIN
+    width = PATCHES_PER_LINE * PATCH_SIDE + (PATCHES_PER_LINE - 1) * GAP + 2 * MARGIN
 
     def __init__(self) -> None:
         self.image = Image.new("RGB", (self.width, 4000), "white")
@@ -63,83 +63,83 @@ class Canvas:
 
     def write(self, text: str, ink: tuple, size: int = NORMAL, bold: bool = False) -> None:
         """Write a paragraph over the whole width."""
-        font = _font(size, bold)
+        font = load_font(size, bold)
         for line in wrap_text(text, font, self.width - 2 * MARGIN):
             self.pen.text((MARGIN, self.y), line, fill=ink, font=font)
-            self.y += round(size * LINE)
+            self.y += round(size * LINE_HEIGHT)
 
-    def fitted(self, at: tuple[int, int], text: str, ink: tuple, bold: bool = False) -> None:
-        """Write a line under a tile, smaller or shortened where it would be too long."""
+    def scaled(self, at: tuple[int, int], text: str, ink: tuple, bold: bool = False) -> None:
+        """Write a line under a patch, in a smaller font or shortened where it is too long."""
         size = NORMAL
-        while size > LEAST and _font(size, bold).getlength(text) > SIDE:
+        while size > MIN_SIZE and load_font(size, bold).getlength(text) > PATCH_SIDE:
             size -= 1
-        font = _font(size, bold)
-        self.pen.text(at, _shortened(text, font, SIDE), fill=ink, font=font)
+        font = load_font(size, bold)
+        self.pen.text(at, _shortened(text, font, PATCH_SIDE), fill=ink, font=font)
 
-    def lay(
-        self, tiles: tuple[Tile, ...], patches: dict[int, np.ndarray], classes: list[str]
+    def place(
+        self, planned: tuple[PlannedPatch, ...], pixels: dict[int, np.ndarray], classes: list[str]
     ) -> None:
-        """Lay out tiles, some side by side."""
-        for first in range(0, len(tiles), ACROSS):
-            together, under = tiles[first : first + ACROSS], self.y + SIDE + 4
-            for place, tile in enumerate(together):
-                left = MARGIN + place * (SIDE + GAP)
-                self._show(tile, patches[tile.cell], left)
-                said = [(tile.number, INK), (classes[tile.label], CLASSES[tile.label])]
-                said += [(line, PALE) for line in tile.lines]
-                for n, (text, ink) in enumerate(said):
-                    at = (left, under + n * round(NORMAL * LINE))
-                    self.fitted(at, text, ink, bold=n < 2)
-            self.y = under + (2 + len(together[0].lines)) * round(NORMAL * LINE) + GAP
+        """Place patches with their text, some side by side."""
+        for first in range(0, len(planned), PATCHES_PER_LINE):
+            together, under = planned[first : first + PATCHES_PER_LINE], self.y + PATCH_SIDE + 4
+            for column, patch in enumerate(together):
+                left = MARGIN + column * (PATCH_SIDE + GAP)
+                self._paste(patch, pixels[patch.cell], left)
+                lines = [(patch.number, INK), (classes[patch.label], CLASS_INKS[patch.label])]
+                lines += [(line, PALE) for line in patch.lines]
+                for n, (text, ink) in enumerate(lines):
+                    at = (left, under + n * round(NORMAL * LINE_HEIGHT))
+                    self.scaled(at, text, ink, bold=n < 2)
+            self.y = under + (2 + len(together[0].lines)) * round(NORMAL * LINE_HEIGHT) + GAP
 
-    def _show(self, tile: Tile, patch: np.ndarray, left: int) -> None:
-        picture = Image.fromarray(patch).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+    def _paste(self, patch: PlannedPatch, pixels: np.ndarray, left: int) -> None:
+        picture = Image.fromarray(pixels).resize((PATCH_SIDE, PATCH_SIDE), Image.Resampling.BICUBIC)
         self.image.paste(picture, (left, self.y))
-        font, step = _font(NORMAL, bold=True), round(NORMAL * LINE)
-        lines = wrap_text(tile.flag, font, SIDE - 8)
+        font, step = load_font(NORMAL, bold=True), round(NORMAL * LINE_HEIGHT)
+        lines = wrap_text(patch.flag, font, PATCH_SIDE - 8)
         for n, line in enumerate(reversed(lines)):
-            foot = self.y + SIDE - n * step
-            self.pen.rectangle((left, foot - step, left + SIDE - 1, foot - 1), fill=FLAG)
+            foot = self.y + PATCH_SIDE - n * step
+            self.pen.rectangle((left, foot - step, left + PATCH_SIDE - 1, foot - 1), fill=FLAG)
             self.pen.text((left + 4, foot - step), line, fill=INK, font=font)
 
-    def cut(self) -> Image.Image:
-        """Return what is written."""
+    def crop(self) -> Image.Image:
+        """Return the used part of the page."""
         return self.image.crop((0, 0, self.width, self.y + MARGIN))
 
 
-def draw_sheet(sheet: Sheet, patches: dict[int, np.ndarray], atlas: Atlas) -> Image.Image:
+def draw_sheet(sheet: SheetPlan, patches: dict[int, np.ndarray], atlas: Atlas) -> Image.Image:
     """Draw one sheet.
 
     Parameters
     ----------
     patches
-        Id to what the network sees of the cell, (side, side, 3) uint8.
+        Id to the pixels that the network sees of the cell, (side, side, 3) uint8.
     """
     page = Canvas()
-    place, title, judged = sheet.heading
+    place, title, description = sheet.heading
     page.write(atlas.notice.upper(), NOTICE, bold=True)
     page.write(place, INK, LARGE, bold=True)
     page.write(title, INK, LARGE)
-    page.write(judged, PALE)
-    for heading, tiles in sheet.sections:
+    page.write(description, PALE)
+    for heading, planned in sheet.sections:
         page.y += GAP
         page.write(heading, INK, bold=True)
         page.y += 4
-        page.lay(tiles, patches, atlas.classes)
-    return page.cut()
+        page.place(planned, patches, atlas.classes)
+    return page.crop()
 
 
 def save_sheet(picture: Image.Image, path: Path) -> None:
-    """Write a JPEG of at most 80 kB, or of the least quality where that is larger still."""
+    """Write a JPEG of at most 80 kB, or of the lowest quality where even that is larger."""
     for quality in QUALITIES:
-        with atomic_write(path) as beside:
-            picture.save(beside, "JPEG", quality=quality, progressive=True)
-        if path.stat().st_size <= BYTES:
+        with atomic_write(path) as partial:
+            picture.save(partial, "JPEG", quality=quality, progressive=True)
+        if path.stat().st_size <= MAX_BYTES:
             return
 
 
 class PatchSource:
-    """What the network sees of each cell, read from a patch store as it is asked for."""
+    """Reader of the pixels that the network sees of each cell, from a patch store."""
 
     def __init__(self, store: Path) -> None:
         self.store, self.side = store, provenance(store, PATCHES)["seen"]
@@ -160,17 +160,17 @@ def make_sheets(atlas: Atlas, store: Path, folder: Path) -> pd.DataFrame:
     Returns
     -------
     data frame with columns kind, model, head, domain, scanner, file, cells, what, bytes, shown
-        file: the name within the folder; cells: how many are shown; shown: a list of their ids
+        file: the name within the folder; cells: number of shown cells; shown: list of their ids
     """
-    seen, lines = PatchSource(store), []
+    source, lines = PatchSource(store), []
     folder.mkdir(parents=True, exist_ok=True)
     for sheet in plan_sheets(atlas):
         path = folder / sheet.file
-        save_sheet(draw_sheet(sheet, seen.read(sheet.cells), atlas), path)
+        save_sheet(draw_sheet(sheet, source.read(sheet.cells), atlas), path)
         model, _, head = sheet.row.partition(" + ")
         row = {"kind": sheet.kind, "model": model, "head": head}
         where = {"domain": sheet.domain, "scanner": sheet.scanner, "file": sheet.file}
-        count = {"cells": len(sheet.cells), "what": sheet.what}
+        count = {"cells": len(sheet.cells), "what": sheet.description}
         count |= {"bytes": path.stat().st_size, "shown": sheet.cells}
         lines.append(row | where | count)
     columns = ["kind", "model", "head", "domain", "scanner", "file", "cells", "what"]

@@ -1,4 +1,4 @@
-"""Parts that all matplotlib figures share: styles, the synthetic notice, sheets, saving."""
+"""Parts that matplotlib's figures share: the synthetic notice, sheets of patches, saving."""
 
 import textwrap
 from pathlib import Path
@@ -8,14 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
-from cryotome.core.cards import Card
 from cryotome.core.files import atomic_write
-from cryotome.study.styles import Style
-
-
-def styles_of(about: Card) -> dict[str, Style]:
-    """Return the look of every row, by `model + head`."""
-    return {row: Style(**look) for row, look in about["looks"].items()}
 
 
 def add_synthetic_notice(figure: Figure, notice: str) -> Figure:
@@ -28,7 +21,7 @@ def add_synthetic_notice(figure: Figure, notice: str) -> Figure:
 
 
 def draw_sheet(pictures: dict[str, np.ndarray], title: str, notice: str) -> Figure:
-    """Lay out rows of patches to look at.
+    """Lay out rows of patches.
 
     Parameters
     ----------

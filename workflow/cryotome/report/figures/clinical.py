@@ -1,35 +1,44 @@
 """Figures for the pathologist: reliability diagrams, and Bland-Altman plots of mitotic counts."""
 
 import math
-import textwrap
+from dataclasses import dataclass
+from typing import Any
 
-import matplotlib.pyplot as plt
+import altair as alt
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
 from cryotome.evaluation.clinical.mitotic_counts import deduplicate_tests
 from cryotome.evaluation.clinical.regions import pooled_schemes
-from cryotome.report.figures.canvas import add_synthetic_notice
+from cryotome.report.figures.charts import (
+    GREY,
+    legend,
+    lines,
+    note,
+    sheet,
+    wrapped,
+)
 from cryotome.study.statistical_unit import UNKNOWN, unit_of
+from cryotome.study.styles import COLOURS, Style
 
 ACROSS = 6  # panels beside each other
-TICKS = [0.2, 0.5, 0.8]
+AXIS = alt.Axis(values=[0, 0.2, 0.4, 0.6, 0.8, 1], labelOverlap=True)
+SIDE = 128  # px of a reliability diagram in a sheet
 FEW = 10  # cells of a bin that is drawn
+WIDTH, HEIGHT = 150, 120  # px of a Bland-Altman plot in a sheet
+LIMITS = COLOURS["vermilion"]
+ENDS = ["share_low", "share_high"]
 PLACES = {"in": "in domain", "out": "out of domain"}
 NO_REGION = (
-    "No scheme of this study tests a region whole,\nso that nothing can be counted: add "
+    "No scheme of this study tests a region whole, so that nothing can be counted: add "
     "slide_grouped, from_* or except_*."
 )
 NOTHING = f"Nothing is counted per region ({UNKNOWN})."
-CAPTION = (
-    "A point is a region. Line: bias; dashed: 95 % limits of agreement; bars: their 95 % intervals."
-    "\nAbove each panel: bias (limits), number of regions. All rows: agreement.csv."
-)
+CAPTION = [
+    "A point is a region. Line: bias; dashed: 95 % limits of agreement; bars: 95 % intervals.",
+    "Above each panel: bias (limits), number of regions. All rows: agreement.csv.",
+]
 Pair = tuple[str, str]
 
 
@@ -74,135 +83,215 @@ def _rows_of(table: pd.DataFrame) -> pd.Series:
     return table["model"] + " + " + table["head"]
 
 
-def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
+def reliability_panel(bins: pd.DataFrame, looks: dict[str, Style], *, side: int = 0) -> Any:
+    """Draw the share of positive cells over the mean score of bins, a line per key.
+
+    Parameters
+    ----------
+    bins
+        Columns `key`, `n`, `mean_score`, `share_positive` and the ends of its interval. Points
+        grow with their cells; bins of fewer than `FEW` cells are not drawn.
+    side
+        Pixels of a panel in a sheet, which has its titles once; 0 for the page.
+    """
+    shares = bins["n"] / bins.groupby("key")["n"].transform("sum")
+    ends = {name: bins[name].fillna(bins["share_positive"]) for name in ENDS}
+    shown = bins.assign(area=8 + 160 * shares, **ends)[bins["n"] >= FEW]
+    titles = ("", "") if side else ("mean score of a bin", "share of positive cells")
+    scale = alt.Scale(domain=[-0.04, 1.04], nice=False)
+    x = alt.X("mean_score:Q", title=titles[0], scale=scale, axis=AXIS)
+    corners = alt.Chart(pd.DataFrame({"x": [0, 1], "y": [0, 1]}))
+    even = corners.mark_line(color=GREY, strokeDash=[2, 3]).encode(
+        x="x:Q", y=alt.Y("y:Q", axis=AXIS)
+    )
+    columns = ("share_positive", *ENDS)
+    return even + lines(shown, looks, x=x, y=columns, title=titles[1], also=[0, 1])
+
+
+def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Card:
     """Draw a reliability diagram per row, in and out of domain.
 
     Parameters
     ----------
     tables
-        `reliability` and `calibration`, as `clinic.of_rows` gives them.
+        `reliability` and `calibration`, as `row_summary.summarise_rows` gives them.
     about
         The study's `table_rows`.
     """
-    bins, sums = (_pooled(tables[name]) for name in ("reliability", "calibration"))
-    shown = {str(name): _shown(_kinds(part)) for name, part in sums.groupby("dataset", sort=False)}
-    kinds = list(dict.fromkeys(kind for names in shown.values() for kind in names))
-    colours = dict(zip(kinds, sns.color_palette("colorblind", len(kinds)), strict=True))
-    across = min(ACROSS, len(about["labels"]))
-    down = math.ceil(len(about["labels"]) / across)
-    sns.set_theme(style="whitegrid", context="paper")
-    size = (2.15 * across + 0.6, len(shown) * (2.6 * down + 0.5) + 0.7)
-    figure = plt.figure(figsize=size, layout="constrained")
-    sheets = figure.subfigures(len(shown), squeeze=False)[:, 0]
-    for sheet, (dataset, mine) in zip(sheets, shown.items(), strict=True):
-        sheet.suptitle(about["datasets"][dataset], fontsize=10, weight="bold")
-        axes = sheet.subplots(down, across, sharex=True, sharey=True, squeeze=False)
-        parts = [table[table["dataset"] == dataset] for table in (bins, sums)]
-        _draw_sheet(axes, parts, about["labels"], {kind: colours[kind] for kind in mine})
-        sheet.supxlabel("score: the chance that the row gives", fontsize=9)
-        sheet.supylabel("share that is positive", fontsize=9)
-    titles = {_titled(about, *kind): colour for kind, colour in colours.items()}
-    unit = f" Intervals over {unit_of(about)}." * bool(about.get("unknown_slides"))
-    _legend(figure, titles, alike=bool((sums["note"] != "").any()), unit=unit)
-    return add_synthetic_notice(figure, about["notice"])
-
-
-def _draw_sheet(axes: np.ndarray, parts: list[pd.DataFrame], labels: Card, colours: dict) -> None:
-    for axis, (row, label) in zip(axes.flat, labels.items(), strict=False):
-        bins, sums = (table[_rows_of(table) == row] for table in parts)
-        axis.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=1)
-        axis.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xticks=TICKS, yticks=TICKS)
-        axis.tick_params(labelsize=8)
-        axis.set_title(textwrap.fill(label, 30), fontsize=8, pad=16)
-        for place, (kind, colour) in enumerate(colours.items()):
-            line, part = _of_kind(sums, kind), _of_kind(bins, kind)
-            if len(line):
-                _draw_bins(axis, part, colour)
-                text = f"{line['brier'].iloc[0]:.3f} · {line['ece'].iloc[0]:.3f}"
-                text += "*" * (line["note"].iloc[0] != "")
-                axis.text(0.5 * place, 1.02, text, va="bottom", fontsize=7, color=colour)
-    for axis in axes.flat[len(labels) :]:
-        axis.set_axis_off()
-
-
-def _draw_bins(axis: Axes, part: pd.DataFrame, colour: tuple) -> None:
-    sizes = 4 + 80 * part["n"] / part["n"].sum()
-    part = part[part["n"] >= FEW]
-    x, y, look = part["mean_score"], part["share_positive"], Card(color=colour)
-    axis.vlines(x, part["share_low"], part["share_high"], lw=1, alpha=0.45, **look)
-    axis.plot(x, y, lw=1, **look)
-    axis.scatter(x, y, s=sizes[part.index], lw=0, clip_on=False, zorder=3, **look)
-
-
-def _legend(figure: Figure, colours: dict[str, tuple], *, alike: bool, unit: str) -> None:
-    handles = [plt.Line2D([], [], color=c, marker="o", ms=4) for c in colours.values()]
-    handles += [plt.Line2D([], [], color="0.6", linestyle=":")]
-    names = [*colours, "perfect calibration"]
-    title = (
-        "Numbers: Brier score · expected calibration error. Points grow with their cells; bins of "
-        f"fewer than {FEW} cells are not drawn. All schemes: reliability.csv."
+    bins, sums = (
+        _pooled(tables[name]).assign(row=_rows_of) for name in ("reliability", "calibration")
     )
-    title += "  *: all scores of a fold are equal." * alike + unit
-    figure.legend(handles, names, loc="upper center", bbox_to_anchor=(0.5, 0.0), frameon=False,
-                  ncols=3, title=textwrap.fill(title, 28 * ACROSS), title_fontsize=8,
-                  fontsize=8)  # fmt: skip
+    shown = {str(name): _shown(_kinds(part)) for name, part in sums.groupby("dataset", sort=False)}
+    kinds = dict.fromkeys(_titled(about, *kind) for names in shown.values() for kind in names)
+    looks = {kind: Style(colour, "circle", [])
+             for kind, colour in zip(kinds, COLOURS.values(), strict=False)}  # fmt: skip
+    sheets = []
+    for dataset, mine in shown.items():
+        keyed = [_keyed(table[table["dataset"] == dataset], mine, about) for table in (bins, sums)]
+        panels = [_row_panel(*keyed, row, label, looks) for row, label in about["labels"].items()]
+        sheets.append(sheet(panels, columns=ACROSS, title=about["datasets"][dataset]))
+    names = {kind: kind for kind in looks} | {"even": "perfect calibration"}
+    known = legend(looks | {"even": Style(GREY, "circle", [2, 3])}, names, columns=len(names))
+    said = [
+        "Across: mean score of a bin; up: share of positive cells. Numbers: Brier score · expected "
+        "calibration error.",
+        f"Points grow with their cells; bins of fewer than {FEW} cells are not drawn. All schemes: "
+        "reliability.csv." + "  *: all scores of a fold are equal." * bool(sums["note"].any())
+        + f" Intervals over {unit_of(about)}." * bool(about.get("unknown_slides")),
+    ]  # fmt: skip
+    return sheet(sheets, columns=1, below=[known, note(said)], notice=about["notice"])
 
 
-def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Figure:
+def _keyed(table: pd.DataFrame, kinds: list[Pair], about: Card) -> pd.DataFrame:
+    """Keep the lines of these schemes, with the title of each as `key`."""
+    parts = [_of_kind(table, kind).assign(key=_titled(about, *kind)) for kind in kinds]
+    return pd.concat([table.iloc[:0].assign(key=""), *parts])
+
+
+def _row_panel(
+    bins: pd.DataFrame, sums: pd.DataFrame, row: str, label: str, looks: dict[str, Style]
+) -> Any:
+    """Draw a row's diagram, and its Brier scores and calibration errors above it."""
+    layers = [reliability_panel(bins[bins["row"] == row], looks, side=SIDE)]
+    for place, line in enumerate(sums[sums["row"] == row].to_dict("records")):
+        said = f"{line['brier']:.3f} · {line['ece']:.3f}" + "*" * (line["note"] != "")
+        text = alt.Chart(pd.DataFrame({"said": [said]})).mark_text(
+            align="left", baseline="bottom", fontSize=8, color=looks[line["key"]].colour
+        )
+        at = {"x": alt.value(SIDE * place / 2), "y": alt.value(-3)}
+        layers.append(text.encode(text="said:N", **at))
+    title = alt.Title(wrapped(label, 28, 2), fontSize=9, offset=12)
+    return alt.layer(*layers, width=SIDE, height=SIDE, title=title)
+
+
+@dataclass(frozen=True)
+class AgreementAxes:
+    """Axes of a Bland-Altman plot.
+
+    Attributes
+    ----------
+    titles
+        Across and up.
+    scales
+        Across and up: of all that is drawn on them.
+    """
+
+    titles: tuple[str, str | list[str]]
+    scales: tuple[alt.Scale, alt.Scale]
+
+
+def agreement_panel(points: Any, limits: Any, axes: AgreementAxes, **look: Any) -> Any:
+    """Draw counted less annotated of regions over their mean, with bias and limits of agreement.
+
+    Parameters
+    ----------
+    points, limits
+        Charts of the regions, columns `middle` and `gap`, and of the lines of agreement.csv.
+    look
+        Encodings of the points, such as their colour.
+    """
+    gap = alt.Y("gap:Q", title=axes.titles[1], scale=axes.scales[1])
+    middle = alt.X("middle:Q", title=axes.titles[0], scale=axes.scales[0])
+    zero = alt.Chart(pd.DataFrame({"level": [0]})).mark_rule(color=GREY, strokeDash=[2, 3])
+    drawn = points.mark_point(filled=True, size=30, opacity=1, fillOpacity=0.7)
+    layers = [zero.encode(y="level:Q"), drawn.encode(x=middle, y=gap, **look)]
+    for place, end in enumerate(("bias", "lower", "upper")):
+        dash = [1, 0] if end == "bias" else [5, 3]
+        rule = limits.mark_rule(color=LIMITS, strokeDash=dash, strokeWidth=1.2)
+        aside = 4 * place - 14  # px: beside each other, for few regions have intervals that overlap
+        bar = limits.mark_rule(color=LIMITS, strokeWidth=2, xOffset=aside, strokeOpacity=0.6)
+        ends = {"y": f"{end}_low:Q", "y2": f"{end}_high:Q"}
+        layers += [rule.encode(y=f"{end}:Q"), bar.encode(x=alt.value("width"), **ends)]
+    return alt.layer(*layers)
+
+
+def scale_over(*values: pd.Series) -> alt.Scale:
+    """Return a scale of all that can be shown, so that it stays and is never empty."""
+    known = pd.concat(values).dropna()
+    pad = 0.06 * (known.max() - known.min() or 1)
+    return alt.Scale(domain=[known.min() - pad, known.max() + pad], nice=False, zero=False)
+
+
+def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Card:
     """Draw counted less annotated against their mean, a panel per domain, for Figure 2's rows.
 
     Parameters
     ----------
     tables
-        `counts` and `agreement`, as `clinic.of_rows` gives them.
+        `counts` and `agreement`, as `row_summary.summarise_rows` gives them.
     about
         The study's `table_rows`.
     """
     rows = [f"{model} + {head}" for model, head in about["figure2"]]
-    counts, limits = tables["counts"], _pooled(tables["agreement"])
-    counts, limits = (table[_rows_of(table).isin(rows)] for table in (counts, limits))
+    counts, limits = (
+        table.assign(row=_rows_of) for table in (tables["counts"], _pooled(tables["agreement"]))
+    )
+    counts, limits = (table[table["row"].isin(rows)] for table in (counts, limits))
     blocks = [(str(d), kind) for d, part in limits.groupby("dataset") for kind in _kinds(part)]
-    sns.set_theme(style="whitegrid", context="paper")
     if not blocks:
-        figure = plt.figure(figsize=(6, 2))
         said = NOTHING if unit_of(about) == UNKNOWN else NO_REGION
-        figure.text(0.5, 0.5, said, ha="center", va="center")
-        return add_synthetic_notice(figure, about["notice"])
-    widest = max(len(about["domains"][dataset]) for dataset, _ in blocks)
-    size = (2.5 * widest + 1.2, len(blocks) * (2.3 * len(rows) + 0.6))
-    figure = plt.figure(figsize=size, layout="constrained")
-    sheets = figure.subfigures(len(blocks), squeeze=False)[:, 0]
-    for sheet, (dataset, kind) in zip(sheets, blocks, strict=True):
-        title = f"{about['datasets'][dataset]}\n{_titled(about, *kind)}"
-        sheet.suptitle(title, fontsize=10)
-        axes = sheet.subplots(len(rows), widest, squeeze=False, sharex="col", sharey="col")
-        found = _of_kind(limits[limits["dataset"] == dataset], kind)
-        regions = counts[(counts["dataset"] == dataset) & (counts["where"] == kind[1])]
-        regions = regions[[kind[0] in pooled_schemes(name) for name in regions["scheme"]]]
-        for line, row in zip(axes, rows, strict=True):
-            mine, limit = (table[_rows_of(table) == row] for table in (regions, found))
-            _draw_row(line, mine, limit, about["domains"][dataset])
-            line[0].set_ylabel(textwrap.fill(about["labels"][row], 28), fontsize=8)
-        unit = found["unit"].iloc[0].replace("mm2", "mm²")
-        sheet.supxlabel(f"mean of counted and annotated, {unit}", fontsize=9)
-        sheet.supylabel(f"counted − annotated, {unit}", fontsize=9)
-    unit = f"\nUnit of the intervals: {unit_of(about)}." * bool(about.get("unknown_slides"))
-    figure.text(0.5, -0.01, CAPTION + unit, ha="center", va="top", fontsize=8)
-    return add_synthetic_notice(figure, about["notice"])
+        return sheet([note(wrapped(said, 70))], notice=about["notice"])
+    sheets = [_block(counts, limits, dataset, kind, about) for dataset, kind in blocks]
+    unit = [f"Unit of the intervals: {unit_of(about)}."] * bool(about.get("unknown_slides"))
+    return sheet(sheets, columns=1, below=[note([*CAPTION, *unit])], notice=about["notice"])
 
 
-def _draw_row(line: np.ndarray, regions: pd.DataFrame, limits: pd.DataFrame, titles: Card) -> None:
-    points = deduplicate_tests(regions)
-    for axis, (domain, title) in zip(line, titles.items(), strict=False):
-        part, found = points[points["domain"] == domain], limits[limits["domain"] == domain]
-        if len(found):
-            _draw_limits(axis, part, found.iloc[0])
-            values = (_signed(found[name].iloc[0]) for name in ("bias", "lower", "upper"))
-            said = "{} ({} to {})".format(*values)
-            axis.set_title(f"{textwrap.fill(title, 30)}\n{said}, n = {len(part)}", fontsize=8)
-    for axis in line:
-        if not axis.has_data():
-            axis.set_axis_off()
+def _block(
+    counts: pd.DataFrame, limits: pd.DataFrame, dataset: str, kind: Pair, about: Card
+) -> Card:
+    """Draw the panels of a dataset and a scheme: rows down, domains across."""
+    found = _of_kind(limits[limits["dataset"] == dataset], kind)
+    regions = counts[(counts["dataset"] == dataset) & (counts["where"] == kind[1])]
+    regions = regions[[kind[0] in pooled_schemes(name) for name in regions["scheme"]]]
+    domains = {d: title for d, title in about["domains"][dataset].items()
+               if (found["domain"] == d).any()}  # fmt: skip
+    rows = [row for row in dict.fromkeys(" + ".join(pair) for pair in about["figure2"])
+            if (found["row"] == row).any()]  # fmt: skip
+    unit = found["unit"].iloc[0].replace("mm2", "mm²")
+    points = pd.concat([
+        deduplicate_tests(regions[regions["row"] == row]).assign(row=row) for row in rows
+    ])  # fmt: skip
+    points["middle"] = (points["counted"] + points["annotated"]) / 2
+    points["gap"] = points["counted"] - points["annotated"]
+    panels = []
+    for row in rows:
+        for domain, title in domains.items():
+            up = [*wrapped(about["labels"][row], 28), f"counted − annotated, {unit}"]
+            axes = AgreementAxes(
+                (f"mean of both, {unit}" if row == rows[-1] else "",
+                 up if domain == next(iter(domains)) else ""),
+                _domain_scales(points, found, domain),
+            )  # fmt: skip
+            parts = [table[(table["row"] == row) & (table["domain"] == domain)]
+                     for table in (points, found)]  # fmt: skip
+            panels.append(_region_panel(parts[0], parts[1], axes, title))
+    head = [about["datasets"][dataset], _titled(about, *kind)]
+    return sheet(panels, columns=len(domains), title=head)
+
+
+def _domain_scales(
+    points: pd.DataFrame, limits: pd.DataFrame, domain: str
+) -> tuple[alt.Scale, alt.Scale]:
+    """Return the scales of all panels of a domain, below each other."""
+    part, found = points[points["domain"] == domain], limits[limits["domain"] == domain]
+    ends = [found[f"{end}{side}"] for end in ("bias", "lower", "upper")
+            for side in ("", "_low", "_high")]  # fmt: skip
+    return scale_over(part["middle"]), scale_over(part["gap"], *ends)
+
+
+def _region_panel(
+    points: pd.DataFrame, limits: pd.DataFrame, axes: AgreementAxes, title: str
+) -> Any:
+    """Draw the regions of a row in a domain, with bias and limits written above."""
+    if limits.empty:  # an empty place in the grid
+        return note([""]).properties(width=WIDTH, height=HEIGHT)
+    values = (_signed(limits[name].iloc[0]) for name in ("bias", "lower", "upper"))
+    said = "{} ({} to {})".format(*values)
+    columns = ["image", "annotated", "counted", "middle", "gap"]
+    ends = [f"{end}{side}" for end in ("bias", "lower", "upper") for side in ("", "_low", "_high")]
+    panel = agreement_panel(alt.Chart(points[columns]), alt.Chart(limits[ends]), axes)
+    head = alt.Title([*wrapped(title, 30, 2), f"{said}, n = {len(points)}"], fontSize=9)
+    return panel.properties(width=WIDTH, height=HEIGHT, title=head)
 
 
 def _signed(value: float) -> str:
@@ -215,18 +304,3 @@ def _signed(value: float) -> str:
         return "?"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _draw_limits(axis: Axes, points: pd.DataFrame, found: pd.Series) -> None:
-    gap = points["counted"] - points["annotated"]
-    axis.axhline(0, color="0.6", lw=0.8, linestyle=":")
-    axis.scatter((points["counted"] + points["annotated"]) / 2, gap, s=12, alpha=0.6, lw=0)
-    axis.tick_params(labelsize=8)
-    axis.margins(x=0.12)
-    edge = axis.get_yaxis_transform()  # x as a share of the panel
-    for place, (name, style) in enumerate((("bias", "-"), ("lower", "--"), ("upper", "--"))):
-        axis.axhline(found[name], color="C1", lw=1, linestyle=style)
-        ends = [found[f"{name}_low"], found[f"{name}_high"]]
-        x = 0.94 + 0.022 * place  # beside each other: few regions have intervals that overlap
-        axis.plot([x, x], ends, color="C1", lw=2, alpha=0.5, transform=edge)
-        axis.plot([x], [found[name]], color="C1", marker="o", ms=3, transform=edge)

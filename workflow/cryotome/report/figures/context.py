@@ -1,27 +1,51 @@
 """Figure of the context study: AUROC against the side of the crop."""
 
 import fnmatch
+from typing import Any
 
-import matplotlib.pyplot as plt
-import numpy as np
+import altair as alt
 import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
+from cryotome.report.figures.charts import legend, lines, sheet, styles_of
 from cryotome.study.statistical_unit import unit_of
+from cryotome.study.styles import Style
 from cryotome.study.variants import TOKENS
 
 PANEL = ["base_dataset", "scheme", "where"]
-
-
 PLACES = {"in": "in domain", "out": "out of domain", "all": "all domains"}
+DASHED = [6, 3]
 
 
-def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Figure:
+def context_panel(table: pd.DataFrame, looks: dict[str, Style], *, title: str = "AUROC") -> Any:
+    """Draw AUROC against the side of the crop, in px below and in µm above.
+
+    Parameters
+    ----------
+    table
+        Columns `key`, `side` (px), `um` (µm, NaN where no resolution is known), `auroc`, `low`
+        and `high`.
+    """
+    keys = [key for key in looks if (table["key"] == key).any()]
+    # beside each other, so that intervals do not hide each other
+    aside = table["key"].map(keys.index) - (len(keys) - 1) / 2
+    table = table.assign(at=table["side"] * 1.02**aside)
+    sides = table.drop_duplicates("side").sort_values("side")
+    ticks = list(sides["side"])
+    scale = alt.Scale(type="log", nice=False, padding=12)
+    axis = alt.Axis(values=ticks, format="~g", grid=False)
+    x = alt.X("at:Q", title="side of the crop, px of the slide", scale=scale, axis=axis)
+    drawn = lines(table, looks, x=x, floor=0.5, title=title)
+    if sides["um"].isna().any():
+        return drawn
+    um = {f"{side:g}": f"{um:.0f} µm" for side, um in sides[["side", "um"]].to_numpy()}
+    above = alt.Axis(values=ticks, orient="top", grid=False, labelExpr=f"({um})[datum.value]")
+    ruler = alt.Chart(table).mark_point(opacity=0, size=0)
+    ruler = ruler.encode(x=alt.X("at:Q", title=None, scale=scale, axis=above))
+    return alt.layer(drawn, ruler).resolve_axis(x="independent")
+
+
+def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Card:
     """Draw AUROC against the side of the crop: panels by place and pooling, a line a model.
 
     Models whose networks return no tokens stand in every panel, dashed.
@@ -29,40 +53,40 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Figure:
     Parameters
     ----------
     table
-        From `tabulate_context`; of several fractions, the largest is drawn.
+        From `context_table`; of several fractions, the largest is drawn.
     sweep, about
         The study's `sweep` and `table_rows`.
     """
     table = table[table["fraction"] == table["fraction"].max()]
+    table = table.assign(key=table["base_model"] + " + " + table["head"])
     swept = table["pooling"].isin(sweep["poolings"])
     columns = [how for how in sweep["poolings"] if (table["pooling"] == how).any()] or [""]
-    places = list(dict.fromkeys(table[PANEL].itertuples(index=False, name=None)))
-    rows = table["base_model"] + " + " + table["head"]
-    looks, keys = styles_of(about), table["model"] + " + " + table["head"]
-    # a line is a model under its poolings: it looks as the first of them
-    colours = {row: looks[key].colour for row, key in reversed(list(zip(rows, keys, strict=True)))}
-    colours = {row: colours[row] for row in dict.fromkeys(rows)}
-    labels = {row: _label(row, sweep, about) for row in colours}
-    sns.set_theme(style="whitegrid", context="paper")
-    size = (3.4 * len(columns) + 2.4, 3.2 * len(places))
-    figure, axes = plt.subplots(
-        len(places), len(columns), squeeze=False, sharey="row", layout="constrained", figsize=size
-    )
-    for line, place in zip(axes, places, strict=True):
+    looks = _looks(table, swept, about)
+    title = f"AUROC, 95 % over {unit_of(about)}"
+    panels = []
+    for place in dict.fromkeys(table[PANEL].itertuples(index=False, name=None)):
         here = (table[PANEL] == list(place)).all(axis=1)
-        for axis, how in zip(line, columns, strict=True):
-            chosen = here & ((table["pooling"] == how) | ~swept)
-            solid = swept | (not how)
-            _draw_lines(axis, table[chosen].assign(row=rows, solid=solid), colours, labels)
-            title = f"{sweep['bases'][place[0]]['title']}, {_scheme(place[1], about)}"
+        for how in columns:
+            part = table[here & ((table["pooling"] == how) | ~swept)]
             words = TOKENS[how][0] if how else "as the cards pool"
-            axis.set_title(f"{title}\n{PLACES[place[2]]}; {words}", fontsize=8)
-        line[0].set_ylabel(f"AUROC, 95 % over {unit_of(about)}")
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    where: Card = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5), "frameon": False}
-    note = "dashed: returns no tokens" if swept.any() and not swept.all() else None
-    figure.legend(handles, names, title=note, **where)
-    return add_synthetic_notice(figure, about["notice"])
+            head = [f"{sweep['bases'][place[0]]['title']}, {_scheme(place[1], about)}",
+                    f"{PLACES[place[2]]}; {words}"]  # fmt: skip
+            panel = context_panel(part, looks, title=title if how == columns[0] else "")
+            panels.append(panel.properties(width=245, height=200, title=head))
+    labels = {row: _label(row, sweep, about) for row in looks}
+    note = "dashed: returns no tokens" if swept.any() and not swept.all() else ""
+    beside = legend(looks, labels, title=note)
+    return sheet(panels, columns=len(columns), beside=beside, notice=about["notice"])
+
+
+def _looks(table: pd.DataFrame, swept: pd.Series, about: Card) -> dict[str, Style]:
+    """Return the style of each line: a model under its poolings, which looks as the first."""
+    looks, found = styles_of(about), {}
+    for key, row, tokens in zip(table["key"], table["model"] + " + " + table["head"], swept,
+                                strict=True):  # fmt: skip
+        dash = [] if tokens or not swept.any() else DASHED
+        found.setdefault(key, Style(looks[row].colour, looks[row].mark, dash))
+    return found
 
 
 def _label(row: str, sweep: Card, about: Card) -> str:
@@ -73,24 +97,3 @@ def _label(row: str, sweep: Card, about: Card) -> str:
 def _scheme(name: str, about: Card) -> str:
     """Return the title of a scheme, of `from_*` that of one of its domains."""
     return about["schemes"][min(fnmatch.filter(about["schemes"], name), key=len)]
-
-
-def _draw_lines(axis: Axes, part: pd.DataFrame, colours: dict, labels: dict) -> None:
-    """Draw a panel's lines, beside each other so that intervals do not hide each other."""
-    sides = sorted(part["side"].unique())
-    for place, (row, colour) in enumerate(colours.items()):
-        line = part[part["row"] == row].sort_values("side")
-        x = line["side"] * 1.02 ** (place - (len(colours) - 1) / 2)
-        error = np.abs(line[["low", "high"]].to_numpy().T - line["auroc"].to_numpy())
-        style = "-" if line["solid"].all() else "--"
-        look = {"color": colour, "label": labels[row], "marker": "o", "ms": 4, "capsize": 2}
-        axis.errorbar(x, line["auroc"], yerr=error, linestyle=style, **look)
-    axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
-    axis.set(xscale="log", xlabel="side of the crop, px")
-    axis.set_xticks(sides, [f"{side:g}" for side in sides])
-    axis.minorticks_off()
-    um = part.drop_duplicates("side").sort_values("side")["um"]
-    if um.notna().all():
-        above = axis.secondary_xaxis("top")
-        above.set_xticks(sides, [f"{value:.0f} µm" for value in um])
-        above.minorticks_off()

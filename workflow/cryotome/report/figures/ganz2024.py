@@ -1,4 +1,4 @@
-"""Figures 1 and 2 of paper 001, drawn with seaborn: PDF, PNG, and the CSV behind them."""
+"""Figures 1 and 2 of Ganz et al. 2024, drawn with seaborn: PDF, PNG, and the CSV behind them."""
 
 import textwrap
 
@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
+from cryotome.report.figures.canvas import add_synthetic_notice
+from cryotome.report.figures.charts import styles_of
 from cryotome.study.schemes import Scheme
 
 ROW = ["dataset", "model", "head"]

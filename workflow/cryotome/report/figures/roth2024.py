@@ -1,26 +1,34 @@
-"""Figures 1 and 2 of paper 002: performance against GPU-hours, and over the iterations."""
+"""Figures 1 and 2 of Roth et al. 2024: performance against GPU-hours, and over iterations."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import matplotlib.pyplot as plt
+import altair as alt
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
+from cryotome.report.figures.charts import (
+    GREY,
+    legend,
+    lines,
+    marks,
+    padded,
+    row_channel,
+    sheet,
+    styles_of,
+)
 from cryotome.study.colorectal import notice_of
-from cryotome.study.styles import COLOURS
+from cryotome.study.styles import COLOURS, Style
 
 NAMES = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
 PANELS = {"patches": "patches: {}", "slides": "slides: {}"}
 TITLES = {"patches": "patch classification", "slides": "slide classification"}
 SHOWN = {"patches": "balanced_accuracy", "slides": "auroc"}
 CHOSEN = "what validation chooses"
-FILLS = ["full", "left", "bottom", "right", "top"]  # of heads; `none` is what is printed
+SIGNS = ["M0,0", "circle", "stroke", "cross", "triangle-up"]  # inside the marks, by head
+INK = "#444"
 
 
 def published_hours(texts: pd.DataFrame) -> dict[str, float]:
@@ -115,65 +123,97 @@ def _points(
     return points
 
 
-def _grid(count: int) -> tuple[Figure, list[Axes]]:
-    sns.set_theme(style="whitegrid", context="paper")
-    size = (3.9 * count, 3.9)
-    figure, axes = plt.subplots(1, count, layout="constrained", figsize=size, squeeze=False)
-    return figure, list(axes[0])
+@dataclass(frozen=True)
+class HoursAxis:
+    """Axis of hours, on which encoders that have seen no tissue stand at the left.
+
+    Attributes
+    ----------
+    start
+        Hours at which those encoders stand.
+    decades
+        Powers of ten that enclose the known hours.
+    """
+
+    start: float
+    decades: list[float]
+
+    @classmethod
+    def over(cls, hours: pd.Series) -> "HoursAxis":
+        """Return the axis of these hours; NaN is an encoder without training on tissue."""
+        known = hours.dropna()
+        first, last = (known.min(), known.max()) if len(known) else (1.0, 1.0)
+        powers = range(int(np.floor(np.log10(first))), int(np.ceil(np.log10(last))) + 1)
+        return cls(10.0 ** (powers[0] - 1.5), [10.0**power for power in powers])
+
+    def place(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Add `at`, h, where each point of a panel stands, and `number`: printed or measured."""
+        still = list(dict.fromkeys(table.loc[table["hours"].isna(), "model"]))
+        place = table["model"].map({m: (n + 0.5) / len(still) - 0.5 for n, m in enumerate(still)})
+        printed = (
+            table["title"].str.endswith("as printed").map({True: "printed", False: "measured"})
+        )
+        at = table["hours"].fillna(self.start * 10**place)
+        return table.assign(key=table["model"], at=at, number=printed)
+
+    def encoding(self, unit: str) -> alt.X:
+        """Return the encoding of `at`."""
+        named = f"datum.value < {self.decades[0] / 2} ? 'none' : format(datum.value, ',~r')"
+        axis = alt.Axis(values=[self.start, *self.decades], labelExpr=named, labelOverlap=True)
+        scale = alt.Scale(type="log", nice=False, domain=[self.start / 5, 2 * self.decades[-1]])
+        return alt.X("at:Q", title=f"training on tissue, {unit}", scale=scale, axis=axis)
 
 
-def _below(figure: Figure, axes: list[Axes]) -> None:
-    known = {
-        name: handle
-        for axis in reversed(axes)
-        for handle, name in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
-    names = sorted(known, key=lambda name: name == CHOSEN)
-    figure.legend(
-        [known[name] for name in names],
-        names,
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0.0),
-        ncols=2,
-        frameon=False,
-        fontsize=7,
+def hours_panel(
+    table: pd.DataFrame, looks: dict[str, Style], hours: HoursAxis, heads: Sequence[str]
+) -> Any:
+    """Draw a panel of Figure 1: performance against hours, hollow where the value is printed.
+
+    Parameters
+    ----------
+    table
+        Of `figure1_data`, placed by `hours`.
+    looks
+        Styles of models.
+    heads
+        Each has its own sign inside a mark.
+    """
+    x = hours.encoding(" or ".join(sorted(set(table["unit"]))))
+    scale = padded([*table["value"], *table["low"], *table["high"]])
+    base = alt.Chart(table).encode(x=x)
+    rule = base.mark_rule(strokeOpacity=0.7).encode(
+        y=alt.Y("low:Q", scale=scale), y2="high:Q", color=row_channel(looks, "colour")
     )
+    y = alt.Y("value:Q", title=NAMES[table["quantity"].iloc[0]], scale=scale)
+    points = marks(base, looks, filled="datum.number == 'measured'", size=60).encode(y=y)
+    sign = alt.Shape("head:N", scale=alt.Scale(domain=[*heads], range=SIGNS), legend=None)
+    inside = base.transform_filter("datum.number == 'measured'").mark_point(
+        size=16, filled=True, color="white", opacity=1
+    )
+    layers = alt.layer(rule, points, inside.encode(y=y, shape=sign))
+    return layers.resolve_scale(shape="independent")
 
 
-def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
-    """Draw performance against hours, a panel for each; hollow where the value is printed.
+def draw_figure1(table: pd.DataFrame, about: Card) -> Card:
+    """Draw performance against hours, a panel for each.
 
     Encoders that have seen no tissue stand at the left, beside each other.
     """
-    panels = list(dict.fromkeys(table["panel"]))
-    looks = styles_of(about)
-    fills = dict(zip(dict.fromkeys(table["head"]), FILLS, strict=False))
-    known = table["hours"].dropna()
-    first, last = (known.min(), known.max()) if len(known) else (1.0, 1.0)
-    decades = range(int(np.floor(np.log10(first))), int(np.ceil(np.log10(last))) + 1)
-    start = 10.0 ** (min(decades) - 1.5)  # where those without training stand
-    figure, axes = _grid(len(panels))
-    for axis, panel in zip(axes, panels, strict=True):
-        mine = table[table["panel"] == panel]
-        still = list(dict.fromkeys(mine.loc[mine["hours"].isna(), "model"]))
-        for line in mine.to_dict("records"):
-            look, printed = looks[line["model"]], str(line["title"]).endswith("as printed")
-            at = still.index(line["model"]) + 0.5 if line["model"] in still else 0
-            x = start * 10 ** (at / len(still) - 0.5) if at else line["hours"]
-            drawn = look.line | {"linestyle": "", "ms": 6}
-            drawn |= {"fillstyle": "none" if printed else fills[line["head"]]}
-            axis.plot(x, line["value"], label=f"{line['title']} + {line['head']}", **drawn)
-            if pd.notna(line["low"]):
-                axis.vlines(x, line["low"], line["high"], color=look.colour, lw=0.8, alpha=0.7)
-        axis.set(xscale="log", title=panel, ylabel=NAMES[mine["quantity"].iloc[0]])
-        axis.set_xticks(
-            [start, *(10.0**n for n in decades)], ["none", *(f"{10.0**n:,g}" for n in decades)]
-        )
-        axis.minorticks_off()
-        axis.set_xlim(start / 5, 10.0 ** (max(decades) + 0.3))
-        axis.set_xlabel(f"training on tissue, {' or '.join(sorted(set(table['unit'])))}")
-    _below(figure, axes)
-    return add_synthetic_notice(figure, notice_of(about))
+    looks, hours = styles_of(about), HoursAxis.over(table["hours"])
+    heads, panels = list(dict.fromkeys(table["head"])), []
+    for panel, part in table.groupby("panel", sort=False):
+        drawn = hours_panel(hours.place(part), looks, hours, heads)
+        panels.append(drawn.properties(width=260, height=250, title=str(panel)))
+    own = table[~table["title"].str.endswith("as printed")].drop_duplicates("model")
+    names = dict(zip(own["model"], own["title"], strict=True))
+    shown = {model: looks[model] for model in names}
+    signs = {head: Style(GREY, sign, []) for head, sign in zip(heads, SIGNS, strict=False)}
+    signs["printed"] = Style(GREY, "circle", [])
+    said = {head: f"inside: {head}" for head in heads} | {"printed": "hollow: as printed"}
+    said[heads[0]] = f"plain: {heads[0]}"
+    below = [legend(shown, names, line=False, columns=min(4, len(names))),
+             legend(signs, said, line=False, hollow=["printed"], columns=len(signs))]  # fmt: skip
+    return sheet(panels, below=below, notice=notice_of(about))
 
 
 def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) -> pd.DataFrame:
@@ -239,27 +279,55 @@ def is_held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -
     return pd.DataFrame(rows, columns=["model", "head", "dataset", "quantity", "value"]).dropna()
 
 
-def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
+def checkpoint_lines(table: pd.DataFrame, titles: dict[str, str]) -> dict[str, Style]:
+    """Return the style of each line of Figure 2, by the name of its dataset and head."""
+    names = dict.fromkeys(_line_names(table, titles))
+    colours = zip(names, COLOURS.values(), strict=False)
+    return {name: Style(colour, "circle", []) for name, colour in colours}
+
+
+def _line_names(table: pd.DataFrame, titles: dict[str, str]) -> pd.Series:
+    return table["dataset"].map(titles).fillna(table["dataset"]) + ", " + table["head"]
+
+
+def checkpoint_panel(
+    table: pd.DataFrame, looks: dict[str, Style], titles: dict[str, str], **look: Any
+) -> Any:
+    """Draw a panel of Figure 2: performance over the iterations, with what validation chooses.
+
+    Parameters
+    ----------
+    table
+        Of `figure2_data`.
+    looks, titles
+        From `checkpoint_lines`; names of datasets.
+    look
+        Further encodings of the lines.
+    """
+    table = table.assign(key=_line_names(table, titles))
+    keys = list(dict.fromkeys(table["key"]))
+    reach = table["iteration"].max() * 0.012  # beside each other, so that no bar hides another
+    aside = table["key"].map(keys.index) - (len(keys) - 1) / 2
+    table = table.assign(at=table["iteration"] + reach * aside)
+    axis = alt.Axis(values=sorted(set(table["iteration"])), grid=False)
+    scale = alt.Scale(nice=False, padding=12)
+    x = alt.X("at:Q", title="iterations of finetuning", axis=axis, scale=scale)
+    name = NAMES[table["quantity"].iloc[0]]
+    drawn = lines(table, looks, y=("value", "low", "high"), title=name, x=x, **look)
+    chosen = alt.Chart(table[table["chosen"]]).mark_point(size=170, stroke=INK, opacity=1)
+    return alt.layer(drawn, chosen.encode(x=x, y="value:Q"))
+
+
+def draw_figure2(table: pd.DataFrame, about: Card) -> Card:
     """Draw performance over the iterations: panel a patches, panel b slides."""
-    panels = list(dict.fromkeys(table["panel"]))
-    names = dict.fromkeys(table["dataset"] + " " + table["head"])
-    colours = dict(zip(names, COLOURS.values(), strict=False))
-    figure, axes = _grid(len(panels))
-    for letter, axis, panel in zip("ab", axes, panels, strict=False):
-        mine = table[table["panel"] == panel]
-        lines = list(mine.groupby(["dataset", "head"], sort=False))
-        reach = mine["iteration"].max() * 0.012  # beside each other, so that no bar hides another
-        for place, ((dataset, head), line) in enumerate(lines):
-            line = line.sort_values("iteration")
-            colour = colours[f"{dataset} {head}"]
-            x = line["iteration"] + reach * (place - (len(lines) - 1) / 2)
-            name = f"{about['datasets'][dataset]}, {head}"
-            axis.plot(x, line["value"], marker="o", ms=4, color=colour, label=name)
-            axis.vlines(x, line["low"], line["high"], color=colour, lw=0.8, alpha=0.7)
-            axis.plot(x[line["chosen"]], line.loc[line["chosen"], "value"], "o", ms=10,
-                      mfc="none", color="0.3", label=CHOSEN)  # fmt: skip
-        axis.set(xlabel="iterations of finetuning", ylabel=NAMES[mine["quantity"].iloc[0]])
-        axis.set_xticks(sorted(set(mine["iteration"])))
-        axis.set_title(f"{letter}) {TITLES[panel]}", fontsize=9)
-    _below(figure, axes)
-    return add_synthetic_notice(figure, notice_of(about, about["courses"]))
+    looks, panels = checkpoint_lines(table, about["datasets"]), []
+    for letter, (panel, part) in zip("ab", table.groupby("panel", sort=False), strict=False):
+        drawn = checkpoint_panel(part, looks, about["datasets"])
+        title = f"{letter}) {TITLES[str(panel)]}"
+        panels.append(drawn.properties(width=270, height=250, title=title))
+    names = {name: name for name in looks}
+    below = [legend(looks, names, columns=min(2, len(names)))]
+    if table["chosen"].any():
+        ring = {CHOSEN: Style(INK, "circle", [])}
+        below.append(legend(ring, {CHOSEN: f"ring: {CHOSEN}"}, line=False, hollow=[CHOSEN]))
+    return sheet(panels, below=below, notice=notice_of(about, about["courses"]))

@@ -1,122 +1,154 @@
-"""Figures of the statistics: learning curves, orders under each probe, ranks, the ladder."""
+"""Figures of the statistics: learning curves, orders under each head, mean ranks, the ladder."""
 
-import textwrap
+from typing import Any
 
-import matplotlib.pyplot as plt
+import altair as alt
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
-from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
+from cryotome.report.figures.charts import (
+    GREY,
+    LABEL,
+    legend,
+    lines,
+    row_channel,
+    sheet,
+    styles_of,
+    with_names,
+    wrapped,
+)
 from cryotome.study.statistical_unit import unit_of
+from cryotome.study.styles import Style
 
 GAP = 0.04  # between two ranks that are written beside points, of the height of a panel
+HEIGHT = 260  # px of a panel in a sheet
+PLACES = {"in": "in domain", "out": "out of domain"}
+ALIKE = 0.05  # p-value of Nemenyi's test from which two rows do not differ
 
 
-def _title(about: Card, dataset: str, width: int) -> str:
-    return textwrap.fill(about["datasets"][dataset], width, break_on_hyphens=False)
+def _title(about: Card, dataset: str, more: str = "") -> alt.Title:
+    return alt.Title([*wrapped(about["datasets"][dataset], 50), *wrapped(more, 50)])
 
 
-def _panels(count: int, *, width: float = 4.4, height: float = 4.0) -> tuple[Figure, list[Axes]]:
-    sns.set_theme(style="whitegrid", context="paper")
-    size = (width * count + 2.6, height)
-    figure, axes = plt.subplots(1, count, layout="constrained", figsize=size, squeeze=False)
-    return figure, list(axes[0])
+def _of(table: pd.DataFrame, **values: str) -> pd.DataFrame:
+    """Return the lines with these values."""
+    return table[(table[list(values)] == list(values.values())).all(axis=1)]
 
 
-def _legend(figure: Figure, axis: Axes) -> None:
-    handles, names = axis.get_legend_handles_labels()
-    known = dict(zip(names, handles, strict=True))
-    wrapped = [textwrap.fill(name, 34) for name in known]
-    figure.legend(
-        known.values(), wrapped, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False
-    )
-
-
-def draw_learning(
-    intervals: pd.DataFrame, curves: pd.DataFrame, crossed: pd.DataFrame, *, about: Card
-) -> Figure:
-    """Draw learning curves with clustered intervals, and where the reference equals a row.
+def learning_panel(
+    intervals: pd.DataFrame, curves: pd.DataFrame, crossed: pd.DataFrame, looks: dict[str, Style]
+) -> Any:
+    """Draw the learning curves of a dataset and scheme over the share of the training pool.
 
     A cross on the reference's curve marks the share of cells at which it reaches what the
     row of that colour reaches on all of them. A tick at the right is the fitted limit.
     """
-    whole = intervals[intervals["tested"] == "all"]
-    panels = list(dict.fromkeys(zip(curves["dataset"], curves["scheme"], strict=True)))
-    labels, looks = about["labels"], styles_of(about)
-    figure, axes = _panels(len(panels))
-    for axis, (dataset, scheme) in zip(axes, panels, strict=True):
-        tables = (whole, crossed, curves)
-        mine = [t[(t["dataset"] == dataset) & (t["scheme"] == scheme)] for t in tables]
-        for row, line in mine[0].sort_values("fraction").groupby("row", sort=False):
-            x, look = 100 * line["fraction"], looks[str(row)]
-            axis.plot(x, line["auroc"], ms=4, label=labels[row], **look.line)
-            axis.fill_between(x, line["low"], line["high"], color=look.colour, alpha=0.15, lw=0)
-        _mark(axis, mine[1], mine[2], {row: look.colour for row, look in looks.items()})
-        ticks = sorted(100 * mine[0]["fraction"].unique())
-        axis.set(xscale="log", xlabel="share of the training pool, %")
-        axis.set_title(f"{about['datasets'][dataset]}\n{about['schemes'][scheme]}", fontsize=9)
-        axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
-        axis.minorticks_off()
-    axes[0].set_ylabel(f"AUROC, 95 % over {unit_of(about)}")
-    _legend(figure, axes[0])
-    return add_synthetic_notice(figure, about["notice"])
-
-
-def _mark(axis: Axes, crossed: pd.DataFrame, curves: pd.DataFrame, colours: dict) -> None:
-    """Mark where the reference equals each row at its largest fraction, and the limits."""
+    table = intervals.assign(key=intervals["row"], share=100 * intervals["fraction"])
     top = crossed[crossed["fraction"] == crossed["fraction"].max()]
-    inside = (top["equal_fraction"] > 0) & np.isfinite(top["equal_fraction"])
-    for cross in top[inside].to_dict("records"):
-        place = (100 * cross["equal_fraction"], cross["auroc"])
-        axis.plot(*place, marker="X", ms=9, color=colours[cross["row"]], mec="black")
-    edge = axis.get_yaxis_transform()
-    for fit in curves.dropna(subset="limit").to_dict("records"):
-        (tick,) = axis.plot([1.0], [fit["limit"]], marker="<", color=colours[fit["row"]])
-        tick.set(transform=edge, clip_on=False)
+    top = top[(top["equal_fraction"] > 0) & np.isfinite(top["equal_fraction"])]
+    top = top.assign(key=top["row"], share=100 * top["equal_fraction"])
+    limits = curves.dropna(subset="limit").assign(key=lambda t: t["row"])
+    axis = alt.Axis(values=sorted(set(table["share"])), grid=False, format="~g")
+    title = "share of the training pool, %"
+    x = alt.X(
+        "share:Q", title=title, scale=alt.Scale(type="log", nice=False, padding=10), axis=axis
+    )
+    ends = [*table["low"], *table["high"], *top["auroc"], *limits["limit"]]
+    colour = row_channel(looks, "colour")
+    band = alt.Chart(table).mark_area(fillOpacity=0.15).encode(
+        x=x, y="low:Q", y2="high:Q", color=colour
+    )  # fmt: skip
+    drawn = lines(table, looks, x=x, y=3 * ("auroc",), title="AUROC, 95 % interval", also=ends)
+    cross = alt.Chart(top[["key", "share", "auroc"]]).mark_point(
+        shape="M-1,-.4L-.4,-1L0,-.6L.4,-1L1,-.4L.6,0L1,.4L.4,1L0,.6L-.4,1L-1,.4L-.6,0Z",
+        size=90, stroke="black", strokeWidth=1, opacity=1,
+    ).encode(x=x, y="auroc:Q", fill=row_channel(looks, "fill"))  # fmt: skip
+    tick = alt.Chart(limits[["key", "limit"]]).mark_point(
+        shape="triangle-left", filled=True, size=50, opacity=1, xOffset=5
+    ).encode(x=alt.value("width"), y="limit:Q", color=colour)  # fmt: skip
+    return alt.layer(band, drawn, cross, tick)
 
 
-def draw_orders(table: pd.DataFrame, about: Card) -> Figure:
-    """Draw Table 2's order under each head: a line per model, its rank written beside it."""
-    panels = list(dict.fromkeys(zip(table["dataset"], table["where"], strict=True)))
-    heads = list(dict.fromkeys(table["head"]))
-    models = list(dict.fromkeys(table["model"]))
-    looks = {row.split(" + ")[0]: look for row, look in reversed(styles_of(about).items())}
-    colours = {model: looks[model].colour for model in models}
-    figure, axes = _panels(len(panels), width=0.75 * len(heads) + 2)
-    for axis, (dataset, where) in zip(axes, panels, strict=True):
-        part = table[(table["dataset"] == dataset) & (table["where"] == where)]
-        for model in models:
-            line = part[part["model"] == model].set_index("head").reindex(heads)
-            look = looks[model].line | {"linestyle": "-", "label": about["models"][model]}
-            axis.plot(range(len(heads)), line["auroc"], ms=4, **look)
-        _write_ranks(axis, part, heads, colours)
-        axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
-        names = [textwrap.fill(about["heads"][head], 18) for head in heads]
-        axis.set_xticks(range(len(heads)), names, rotation=40, ha="right", fontsize=7)
-        place = {"in": "in domain", "out": "out of domain"}[where]
-        axis.set_title(f"{_title(about, dataset, 40)}\n{place}", fontsize=9)
-    axes[0].set_ylabel("AUROC as in Table 2; number: rank")
-    _legend(figure, axes[0])
-    return add_synthetic_notice(figure, about["notice"])
+def draw_learning(
+    intervals: pd.DataFrame, curves: pd.DataFrame, crossed: pd.DataFrame, *, about: Card
+) -> Card:
+    """Draw learning curves with clustered intervals, and where the reference equals a row.
+
+    Parameters
+    ----------
+    intervals, curves, crossed
+        `intervals.csv`, `learning.csv` and `crossings.csv`.
+    about
+        The study's `table_rows`.
+    """
+    whole, looks = intervals[intervals["tested"] == "all"], styles_of(about)
+    panels = []
+    for dataset, scheme in dict.fromkeys(zip(curves["dataset"], curves["scheme"], strict=True)):
+        parts = [_of(t, dataset=dataset, scheme=scheme) for t in (whole, curves, crossed)]
+        title = _title(about, dataset, about["schemes"][scheme])
+        panel = learning_panel(*parts, looks)
+        panels.append(panel.properties(width=310, height=HEIGHT, title=title))
+    drawn = {row: look for row, look in looks.items() if (whole["row"] == row).any()}
+    said = f"95 % over {unit_of(about)}"
+    beside = legend(drawn, about["labels"], title=said)
+    return sheet(panels, beside=beside, notice=about["notice"])
 
 
-def _write_ranks(axis: Axes, part: pd.DataFrame, heads: list[str], colours: dict) -> None:
-    """Write each rank beside its point, moved up or down where two would overlap."""
-    gap = GAP * float(np.ptp([0.5, *part["auroc"].dropna()]) or 1)  # the panel reaches 0.5
-    for x, head in enumerate(heads):
-        column = part[part["head"] == head].dropna(subset="auroc").sort_values("auroc")
+def order_panel(table: pd.DataFrame, looks: dict[str, Style], heads: dict[str, str]) -> Any:
+    """Draw Table 2's order under each head: a line per model, its rank written beside it.
+
+    Parameters
+    ----------
+    table
+        Columns `key` (the model), `head`, `auroc` and `rank`, of a dataset and a place.
+    looks, heads
+        Styles of models, and titles of heads.
+    """
+    known = table.dropna(subset="auroc").assign(title=lambda t: t["head"].map(heads))
+    gap = GAP * float(np.ptp([0.5, *known["auroc"]]) or 1)  # the panel reaches 0.5
+    parts = []
+    for head, column in known.sort_values("auroc").groupby("head"):
         heights = dodge_labels(column["auroc"].to_numpy(), gap)
-        side, align = (-5, "right") if x == 0 else (5, "left")  # where no line leaves the point
-        look: Card = {"va": "center", "ha": align, "fontsize": 7, "textcoords": "offset points"}
-        for line, height in zip(column.to_dict("records"), heights, strict=True):
-            place, colour = (x, height), colours[line["model"]]
-            axis.annotate(f"{line['rank']:g}", place, xytext=(side, 0), color=colour, **look)
-    axis.margins(x=0.12)
+        parts.append(column.assign(height=heights, first=head == next(iter(heads))))
+    x = alt.X("title:N", sort=list(heads.values()), title=None, scale=alt.Scale(padding=0.6),
+              axis=alt.Axis(labelAngle=-35, labelLimit=200, grid=True))  # fmt: skip
+    title = "AUROC as in Table 2; number: rank"
+    placed = pd.concat(parts)
+    drawn = lines(
+        known, looks, x=x, y=3 * ("auroc",), title=title, floor=0.5, also=placed["height"]
+    )
+    text = alt.Chart(placed).encode(
+        x=x, y="height:Q", text=alt.Text("rank:Q", format="~g"), color=row_channel(looks, "colour")
+    )
+    left, right = (  # where no line leaves the point
+        text.transform_filter(which).mark_text(align=align, dx=dx, fontSize=8)
+        for which, align, dx in (("datum.first", "right", -7), ("!datum.first", "left", 7))
+    )
+    return alt.layer(drawn, left, right)
+
+
+def draw_orders(table: pd.DataFrame, about: Card) -> Card:
+    """Draw Table 2's order under each head, a panel per dataset, in and out of domain.
+
+    Parameters
+    ----------
+    table
+        From `ranks.rank_models`.
+    about
+        The study's `table_rows`.
+    """
+    heads = {head: about["heads"][head] for head in dict.fromkeys(table["head"])}
+    styles = {row.split(" + ")[0]: look for row, look in reversed(styles_of(about).items())}
+    looks = {model: Style(styles[model].colour, styles[model].mark, [])
+             for model in dict.fromkeys(table["model"])}  # fmt: skip
+    panels = []
+    for dataset, where in dict.fromkeys(zip(table["dataset"], table["where"], strict=True)):
+        part = _of(table, dataset=dataset, where=where)
+        panel = order_panel(part.assign(key=part["model"]), looks, heads)
+        size = {"width": 54 * len(heads) + 60, "height": HEIGHT}
+        panels.append(panel.properties(title=_title(about, dataset, PLACES[where]), **size))
+    return sheet(panels, beside=legend(looks, about["models"]), notice=about["notice"])
 
 
 def dodge_labels(values: np.ndarray, gap: float) -> np.ndarray:
@@ -138,72 +170,118 @@ def dodge_labels(values: np.ndarray, gap: float) -> np.ndarray:
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card) -> Figure:
-    """Draw a critical-difference diagram over training domains, or say why there is none.
+def rank_panel(
+    table: pd.DataFrame, looks: dict[str, Style], groups: list[list[str]] | None = None
+) -> Any:
+    """Draw mean ranks, rows below each other, with a bar over each group that does not differ.
 
     Parameters
     ----------
     table
-        From `orders.ranks`.
+        Of `ranks.csv`, in or out of domain, with the columns of `with_names`.
+    groups
+        From `groups_alike`.
+    """
+    table = table.sort_values("mean_rank")
+    order, note = list(table["row"]), table["note"].iloc[0]
+    title = (
+        f"mean rank, 1 is best ({note})"
+        if isinstance(note, str) and note
+        else "mean rank, 1 is best"
+    )
+    y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL))
+    known = table.set_index("key")
+    bars = [
+        {"row": known.loc[key, "row"], "from": known.loc[group[0], "mean_rank"],
+         "to": known.loc[group[-1], "mean_rank"]}
+        for group in groups or [] for key in group
+    ]  # fmt: skip
+    bar = alt.Chart(pd.DataFrame(bars)).mark_rule(strokeWidth=5, strokeOpacity=0.25, color=GREY)
+    points = alt.Chart(table).mark_point(filled=True, size=80, opacity=1).encode(
+        y=y, x=alt.X("mean_rank:Q", title=title, scale=alt.Scale(zero=False, padding=8)),
+        color=row_channel(looks, "colour"), shape=row_channel(looks, "mark"),
+    )  # fmt: skip
+    below = [bar.encode(y=y, x="from:Q", x2="to:Q")] if bars else []
+    return alt.layer(*below, points)
+
+
+def groups_alike(values: pd.DataFrame) -> list[list[str]]:
+    """Return the largest groups of rows that Nemenyi's test does not separate, each by rank.
+
+    Parameters
+    ----------
+    values
+        AUROC, a line per training domain and a column per row.
+    """
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
+    apart = posthoc_nemenyi_friedman(values)
+    order = list(values.rank(axis=1, ascending=False).mean().sort_values().index)
+    groups: list[list[str]] = []
+    for first in range(len(order)):
+        last = first
+        while last + 1 < len(order) and bool(
+            (apart.loc[order[first : last + 2], order[first : last + 2]] >= ALIKE).to_numpy().all()
+        ):
+            last += 1
+        group = order[first : last + 1]
+        if len(group) > 1 and not any(set(group) <= set(known) for known in groups):
+            groups.append(group)
+    return groups
+
+
+def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card) -> Card:
+    """Draw mean ranks over training domains, with groups that do not differ where they are tested.
+
+    Parameters
+    ----------
+    table
+        From `ranks.ranks`.
     values
         `in` and `out` to AUROCs, one line per training domain and one column per row.
     """
-    # one below the other: names stand left and right of the axis
-    sns.set_theme(style="white", context="paper")
-    size = (9, (0.2 * table["row"].nunique() + 1.2) * len(values))
-    figure, lines = plt.subplots(len(values), 1, layout="constrained", figsize=size, squeeze=False)
-    axes = list(lines[:, 0])
-    for axis, (tested, wide) in zip(axes, values.items(), strict=True):
-        part = table[table["tested"] == tested].set_index("row")
-        place = {"in": "in domain", "out": "out of domain"}[tested]
-        axis.set_title(f"{place}: mean rank over {len(wide)} training domains (descriptive)")
-        mean = part["mean_rank"].rename(index=about["labels"])
-        if part["note"].iloc[0]:
-            axis.plot(mean, range(len(mean)), marker="o", linestyle="", color="0.3")
-            axis.set_yticks(range(len(mean)), mean.index)
-            axis.invert_yaxis()
-            axis.set_xlabel(f"mean rank, 1 is best ({part['note'].iloc[0]})")
-        else:
-            looks = styles_of(about)
-            colours = {label: looks[row].colour for row, label in about["labels"].items()
-                       if row in looks}  # fmt: skip
-            _differences(axis, mean, wide.rename(columns=about["labels"]), colours)
-    return add_synthetic_notice(figure, about["notice"])
+    table, looks, panels = with_names(table, about["labels"]), styles_of(about), []
+    for tested, wide in values.items():
+        part = table[table["tested"] == tested]
+        groups = None if part["note"].iloc[0] else groups_alike(wide)
+        said = f"{PLACES[tested]}: mean rank over {len(wide)} training domains (descriptive)"
+        more = ["bars: rows that do not differ (Nemenyi, 5 %)"] * (groups is not None)
+        panel = rank_panel(part, looks, groups)
+        panels.append(panel.properties(width=380, height=18 * len(part), title=[said, *more]))
+    return sheet(panels, columns=1, notice=about["notice"])
 
 
-def _differences(axis: Axes, mean: pd.Series, values: pd.DataFrame, colours: dict) -> None:
-    from scikit_posthocs import critical_difference_diagram, posthoc_nemenyi_friedman
+def ladder_panel(table: pd.DataFrame, looks: dict[str, Style]) -> Any:
+    """Draw every row's AUROC from rung to rung of a dataset, rows beside each other.
 
-    apart = posthoc_nemenyi_friedman(values)
-    critical_difference_diagram(mean, apart, ax=axis, color_palette=colours)
+    Parameters
+    ----------
+    table
+        Of `ladder.csv`, with the columns of `with_names`.
+    """
+    first = table.drop_duplicates("rung")[["rung", "title", "n_train"]].to_numpy()
+    names = {rung: "\n".join([*wrapped(title, 18), f"{cells:,.0f} cells"])
+             for rung, title, cells in first}  # fmt: skip
+    axis = alt.Axis(labelAngle=0, labelExpr=r"split(datum.label, '\n')", labelLineHeight=10)
+    x = alt.X("name:N", sort=list(names.values()), title=None, axis=axis)
+    beside = alt.XOffset("key:N", sort=[key for key in looks if (table["key"] == key).any()])
+    return lines(table.assign(name=table["rung"].map(names)), looks, x=x, xOffset=beside,
+                 floor=0.5, title="AUROC within domains, 95 % over slides")  # fmt: skip
 
 
-def draw_ladder(table: pd.DataFrame, about: Card) -> Figure:
+def draw_ladder(table: pd.DataFrame, about: Card) -> Card:
     """Draw every row's AUROC from rung to rung, a panel per dataset, and what it cost.
 
     Parameters
     ----------
     table
-        From `pricing.price_ladder`.
+        From `leakage_ladder.measure_ladder`.
     """
-    panels = list(dict.fromkeys(table["dataset"]))
-    rows = list(dict.fromkeys(table["row"]))
-    labels, looks = about["labels"], styles_of(about)
-    figure, axes = _panels(len(panels), width=5.2)
-    for axis, dataset in zip(axes, panels, strict=True):
-        part = table[table["dataset"] == dataset]
-        rungs = list(dict.fromkeys(part["rung"]))
-        for place, row in enumerate(rows):
-            line = part[part["row"] == row].set_index("rung").reindex(rungs)
-            x = np.arange(len(rungs)) + 0.5 * (place / max(len(rows) - 1, 1) - 0.5)
-            bars = [line["auroc"] - line["low"], line["high"] - line["auroc"]]
-            look = looks[row].line | {"capsize": 2, "lw": 1, "ms": 4}
-            axis.errorbar(x, line["auroc"], yerr=bars, label=labels[row], **look)
-        axis.axhline(0.5, color="0.6", linestyle=":", linewidth=1)
-        first = part.drop_duplicates("rung")[["title", "n_train"]].to_numpy()
-        names = [f"{textwrap.fill(title, 16)}\n{cells:,.0f} cells" for title, cells in first]
-        axis.set_xticks(range(len(rungs)), names, fontsize=7)
-        axis.set_title(_title(about, dataset, 50), fontsize=9)
-    axes[0].set_ylabel("AUROC within domains, 95 % over slides")
-    _legend(figure, axes[0])
-    return add_synthetic_notice(figure, about["notice"])
+    table, looks, panels = with_names(table, about["labels"]), styles_of(about), []
+    for dataset, part in table.groupby("dataset", sort=False):
+        size = {"width": 100 * part["rung"].nunique(), "height": HEIGHT}
+        panels.append(
+            ladder_panel(part, looks).properties(title=_title(about, str(dataset)), **size)
+        )
+    drawn = {key: looks[key] for key in dict.fromkeys(table["key"])}
+    return sheet(panels, beside=legend(drawn, about["labels"]), notice=about["notice"])

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from cryotome.report.page.charts import Picture, matrix, tips, with_theme
+from cryotome.report.figures.charts import matrix
+from cryotome.report.page.charts import Picture, tips, with_theme
 from cryotome.report.page.grids import Cell, Grid, as_text, number, text_of, words
 from cryotome.report.page.results import FileLink, MissingFile, StudyResults
 from cryotome.report.page.sections import Section, panel
@@ -15,7 +16,7 @@ from cryotome.study.statistical_unit import UNKNOWN
 
 BUDGET = 6_000_000  # bytes of sheets that are put into the page; others are links
 LISTED = 1000  # slides that are listed in the page; slides.csv has all
-RULE = "atlas"
+RULE = "error_atlas"
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,12 @@ def _agreement(g: StudyResults, dataset: str) -> list[Picture]:
     order = [label for label in g.labels.values() if label in set(both["row"])]
     tip = tips(Row="row", Other="other", Kappa="kappa:.2f", Spearman="spearman:.2f",
                Both_right="both_right:,", Both_wrong="both_wrong:,")  # fmt: skip
-    chart = matrix(both, down="row", across="other", value="kappa", tip=tip,
+    chart = matrix(both, fields=("row", "other"), value="kappa",
                    titles=("", "", "Cohen's kappa"), domain=(0.0, 1.0),
                    orders=(order, order))  # fmt: skip
     columns = ["row", "other", "kappa", "spearman", "both_right", "both_wrong"]
     behind = as_text(table[columns], panel(dataset, g), _source(g, name))
     said = f"How far rows agree on {panel(dataset, g)}: Cohen's kappa of their calls."
-    spec = with_theme(chart, height=80 + 26 * len(order), rows=False)
+    spec = with_theme(chart, tip=tip, height=80 + 26 * len(order), rows=False)
     title = f"Agreement of rows, {panel(dataset, g)}"
     return [Picture(f"agreement-{dataset}", title, spec, said, behind, wide=len(order) > 8)]

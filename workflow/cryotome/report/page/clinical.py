@@ -1,11 +1,18 @@
-"""For the pathologist: counts per region, false alarms per mm², whether scores are chances."""
+"""Section for the pathologist: counts per region, false positives per mm², calibration."""
 
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from cryotome.report.page.charts import Picture, lines, tips, with_theme
+from cryotome.report.figures.clinical import (
+    FEW,
+    AgreementAxes,
+    agreement_panel,
+    reliability_panel,
+    scale_over,
+)
+from cryotome.report.page.charts import Picture, tips, with_theme
 from cryotome.report.page.grids import (
     Cell,
     Grid,
@@ -23,7 +30,6 @@ FILES = ["agreement.csv", "counts.csv", "operating.csv", "calibration.csv", "rel
 ALL = "all"
 REGION = ["dataset", "scheme", "model", "head", "domain", "where", "image"]
 DRAWN = 10_000  # points of a figure of regions; counts.csv has all
-SHARES = ["share_low", "share_high"]
 SAID = [
     "Of the annotated cells of both classes: the error of classification alone. What annotators or "
     "a detector missed is not in it.",
@@ -139,12 +145,6 @@ def _placed(dataset: str, table: pd.DataFrame, g: StudyResults) -> pd.DataFrame:
     return named(table, g).assign(training=training, shown=domains)
 
 
-def _reach(*values: pd.Series) -> alt.Scale:
-    """Return a scale of all that can be chosen, so that it stays and is never empty."""
-    known = pd.concat(values).dropna()
-    return alt.Scale(domain=[float(known.min()), float(known.max())])
-
-
 def _sampled(points: pd.DataFrame) -> pd.DataFrame:
     """Draw as many regions, the same of all rows, as give no more points than a figure holds."""
     images = points["image"].drop_duplicates()
@@ -177,22 +177,20 @@ def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: StudyR
     points = alt.Chart(table).transform_filter(
         f"{mine} && (place == '{ALL}' || datum.shown == place)"
     )
-    layers: Any = points.mark_point(filled=True, size=45, opacity=0.8).encode(
-        x=alt.X("middle:Q", title=f"mean of counted and annotated, {unit}",
-                scale=_reach(table["middle"])),
-        y=alt.Y("gap:Q", title=f"counted minus annotated, {unit}",
-                scale=_reach(table["gap"], agreed["lower"], agreed["upper"])),
-        color=alt.Color("shown:N", title=None, legend=alt.Legend(orient="top", columns=2)),
-        tooltip=tips(Region="image", Domain="shown", Annotated="annotated:.1f",
-                     Counted="counted:.1f"),
-    )  # fmt: skip
+    axes = AgreementAxes(
+        (f"mean of counted and annotated, {unit}", f"counted − annotated, {unit}"),
+        (scale_over(table["middle"]), scale_over(table["gap"], agreed["lower"], agreed["upper"])),
+    )
     limits = alt.Chart(_placed(dataset, agreed, g)).transform_filter(
         f"{mine} && datum.shown == place"
     )
-    for end, dash in (("bias", [1, 0]), ("lower", [5, 3]), ("upper", [5, 3])):
-        tip = tips(Bias="bias:.2f", Lower="lower:.2f", Upper="upper:.2f", Regions="rois")
-        rule = limits.mark_rule(color="#888", strokeDash=dash, strokeWidth=1.5)
-        layers += rule.encode(y=f"{end}:Q", tooltip=tip)
+    colour = alt.Color("shown:N", title=None, legend=alt.Legend(orient="top", columns=2))
+    chart = agreement_panel(points, limits, axes, color=colour)
+    tip = {
+        "point": tips(Region="image", Domain="shown", Annotated="annotated:.1f",
+                      Counted="counted:.1f"),
+        "rule": tips(Bias="bias:.2f", Lower="lower:.2f", Upper="upper:.2f", Regions="rois"),
+    }  # fmt: skip
     title, what = panel(dataset, g), g.about["cards"]["datasets"][dataset]["task"]
     columns = ["row", "training", "shown", "image", "annotated", "counted"]
     behind = as_text(table[columns].rename(columns={"shown": "domain"}), f"{title}, {unit}",
@@ -201,7 +199,7 @@ def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: StudyR
     title += f", {shown:,} of {regions:,} regions at random" * (shown < regions)
     said = f"Bland-Altman plot of counts, {title}: {shown} regions; the lines "
     said += "are bias and 95 % limits of agreement of agreement.csv."
-    spec = with_theme(layers.add_params(*chosen), rows=False)
+    spec = with_theme(chart.add_params(*chosen), tip=tip, rows=False)
     name = f"Count of {what.split(' against ')[0]}, {title}"
     return Picture(f"bland-{dataset}", name, spec, said, behind)
 
@@ -215,21 +213,14 @@ def _reliability(g: StudyResults) -> list[Picture]:
     table = table[crossed | ~table["dataset"].isin(set(table.loc[crossed, "dataset"]))]
     for (dataset, where), part in split_columns(table, "dataset", "where"):
         part = part[part["scheme"] == part["scheme"].iloc[0]].dropna(subset="mean_score")
-        ends = {name: part[name].fillna(part["share_positive"]) for name in SHARES}
-        part = part.assign(**ends)
-        x = alt.X("mean_score:Q", title="mean score of a bin", scale=alt.Scale(domain=[0, 1]))
         tip = tips(Row="row", Score="mean_score:.3f", Positive="share_positive:.3f", Cells="n:,")
-        chart = lines(part, g.looks, x=x, y="share_positive", low="share_low", high="share_high",
-                      title="share of positive cells", tip=tip, also=[0, 1])  # fmt: skip
-        corners = pd.DataFrame({"x": [0, 1], "y": [0, 1]})
-        even = (
-            alt.Chart(corners).mark_line(color="#888", strokeDash=[2, 3]).encode(x="x:Q", y="y:Q")
-        )
         scheme = cells_of(str(dataset), str(part["scheme"].iloc[0]), g)
         title = panel(str(dataset), g, scheme, PLACES[str(where)])
         columns = ["row", "bin", "n", "mean_score", "share_positive"]
         behind = as_text(part[columns], title, source)
-        said = f"Reliability, {title}: share of positive cells over the mean score of bins."
-        name, spec = f"reliability-{dataset}-{where}", with_theme(even + chart)
+        said = f"Reliability, {title}: share of positive cells over the mean score of bins of "
+        said += f"{FEW} or more."
+        name = f"reliability-{dataset}-{where}"
+        spec = with_theme(reliability_panel(part, g.looks), tip=tip)
         pictures.append(Picture(name, f"Reliability, {title}", spec, said, behind))
     return pictures

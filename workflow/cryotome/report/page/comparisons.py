@@ -1,11 +1,11 @@
 """Every row against the reference, and the ranks over training domains."""
 
-from typing import Any
-
 import altair as alt
-import pandas as pd
 
-from cryotome.report.page.charts import LABEL, Picture, row_chart, spans, tips, with_theme
+from cryotome.evaluation.ranks import values_by_block
+from cryotome.report.figures.charts import spans
+from cryotome.report.figures.statistics import groups_alike, rank_panel
+from cryotome.report.page.charts import Picture, tips, with_theme
 from cryotome.report.page.grids import (
     Grid,
     as_text,
@@ -41,7 +41,7 @@ def differences(g: StudyResults) -> Section:
                To="high:.3f", p_Holm="p_slides_holm:.2g", Verdict="verdict",
                Note="note")  # fmt: skip
     margin = float(table["margin"].iloc[0])
-    chart = spans(table, g.looks, value="difference", tip=tip, zero=0.0, band=margin,
+    chart = spans(table, g.looks, value="difference", zero=0.0, band=margin,
                   title="AUROC of the reference minus the row's", only="datum.block == block",
                   order=[g.labels[r] for r in g.looks if r in set(table["key"])])  # fmt: skip
     chart = chart.add_params(chosen)
@@ -57,7 +57,7 @@ def differences(g: StudyResults) -> Section:
     ]  # fmt: skip
     grid = Grid("All differences from the reference", heads, rows, source, folded=True)
     said = f"{reference} minus every row, with 95 % intervals over {unit}."
-    name, spec = f"{reference} minus each row", with_theme(chart, height=height)
+    name, spec = f"{reference} minus each row", with_theme(chart, tip=tip, height=height)
     picture = Picture("differences-all", name, spec, said, grid, wide=True)
     text = [
         f"Above 0 the reference has the higher AUROC. Paired over {unit}, Holm-corrected over the "
@@ -77,55 +77,20 @@ def ranks(g: StudyResults) -> list[Picture]:
     for tested, part in split_columns(table, "tested"):
         part = part.sort_values("mean_rank")
         order, note = list(part["row"]), text_of(part["note"].iloc[0])
-        base = alt.Chart(part).encode(y=alt.Y("row:N", sort=order, title=None,
-                                              axis=alt.Axis(labelLimit=LABEL)))  # fmt: skip
         tip = tips(
             Row="row", Mean_rank="mean_rank:.2f", Blocks="blocks", Friedman_p="friedman_p:.2g"
         )
-        x = alt.X("mean_rank:Q", title="mean rank, 1 is best", scale=alt.Scale(zero=False))
-        chart: Any = base.mark_point(filled=True, size=80, opacity=1).encode(
-            x=x, tooltip=tip, color=row_chart(g.looks, "colour"), shape=row_chart(g.looks, "mark")
+        groups = (
+            []
+            if note or intervals is None
+            else groups_alike(values_by_block(intervals, str(tested)))
         )
-        groups = [] if note or intervals is None else _alike(intervals, str(tested))
-        named_ = dict(zip(part["key"], part["row"], strict=True))
-        ranks_ = dict(zip(part["key"], part["mean_rank"], strict=True))
-        bars = [
-            {"row": named_[key], "from": ranks_[group[0]], "to": ranks_[group[-1]], "group": n}
-            for n, group in enumerate(groups)
-            for key in group
-        ]
-        if bars:
-            drawn = alt.Chart(pd.DataFrame(bars)).mark_rule(
-                strokeWidth=5, opacity=0.25, color="#888"
-            )
-            chart = drawn.encode(y=alt.Y("row:N", sort=order), x="from:Q", x2="to:Q") + chart
+        chart = rank_panel(part, g.looks, groups)
         joined = f" Grey bars join rows that do not differ ({len(groups)} groups)." * bool(groups)
         title = f"Mean ranks over training domains, {PLACES[str(tested)]}"
         said = f"{title}: {order[0]} ranks first.{joined} {note}".strip()
         behind = as_text(part[["row", "mean_rank", "blocks", "friedman_p", "note"]], title, source)
-        spec = with_theme(chart, height=40 + 24 * len(order), rows=False)
+        spec = with_theme(chart, tip=tip, height=40 + 24 * len(order), rows=False)
         caption = f"{title} (critical difference, Nemenyi)" if groups else title
         pictures.append(Picture(f"ranks-{tested}", caption, spec, said, behind, wide=True))
     return pictures
-
-
-def _alike(intervals: pd.DataFrame, tested: str) -> list[list[str]]:
-    """Return the largest groups of rows that Nemenyi's test does not part, each by rank."""
-    from scikit_posthocs import posthoc_nemenyi_friedman
-
-    from cryotome.evaluation.ranks import values_by_block
-
-    values = values_by_block(intervals, tested)
-    apart = posthoc_nemenyi_friedman(values)
-    order = list(values.rank(axis=1, ascending=False).mean().sort_values().index)
-    groups: list[list[str]] = []
-    for first in range(len(order)):
-        last = first
-        while last + 1 < len(order) and bool(
-            (apart.loc[order[first : last + 2], order[first : last + 2]] >= 0.05).to_numpy().all()
-        ):
-            last += 1
-        group = order[first : last + 1]
-        if len(group) > 1 and not any(set(group) <= set(known) for known in groups):
-            groups.append(group)
-    return groups

@@ -1,10 +1,7 @@
 """The context study: how much of the slide around a cell, pooled how."""
 
-from typing import Any
-
-import altair as alt
-
-from cryotome.report.page.charts import Picture, lines, tips, with_theme
+from cryotome.report.figures.context import context_panel
+from cryotome.report.page.charts import Picture, tips, with_theme
 from cryotome.report.page.grids import Grid, as_text, number, span, split_columns, text_of, words
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
@@ -20,17 +17,15 @@ def context(g: StudyResults) -> Section:
     pictures: list[Picture] = []
     blocks = ["base_dataset", "scheme", "fraction", "where"]
     for (dataset, scheme, fraction, where), part in split_columns(table, *blocks):
-        x = alt.X("side:Q", title="side of the crop, px of the slide", scale=alt.Scale(zero=False),
-                  axis=alt.Axis(values=sorted(set(part["side"]))))  # fmt: skip
         tip = tips(Row="row", Side="side:.0f", Pooling="pooling", AUROC="auroc:.3f", From="low:.3f",
                    To="high:.3f", Cells="n:,")  # fmt: skip
-        chart: Any = lines(part, g.looks, x=x, tip=tip, floor=0.5)
+        spec = with_theme(context_panel(part, g.looks), tip=tip)
         cells = f"{cells_of(str(dataset), str(scheme), g)}, {100 * fraction:g} %"
         name = panel(str(dataset), g, cells, PLACES[str(where)])
         columns = ["row", "side", "um", "pooling", "auroc", "low", "high", "n"]
         behind = as_text(part[columns], name, source)
         said = f"AUROC over the side of the crop, {name}, {part['key'].nunique()} rows."
-        pictures.append(Picture(f"context-{len(pictures)}", name, with_theme(chart), said, behind))
+        pictures.append(Picture(f"context-{len(pictures)}", name, spec, said, behind))
     rows = [
         [row_cell(line["key"], g), words(panel(line["base_dataset"], g)),
          words(cells_of(line["base_dataset"], line["scheme"], g)),

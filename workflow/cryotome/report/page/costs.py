@@ -2,21 +2,19 @@
 
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
-from cryotome.report.page.charts import SHOWN, Picture, row_chart, tips, with_theme
+from cryotome.report.figures.costs import WHERE, cost_panel, with_places
+from cryotome.report.page.charts import Picture, tips, with_theme
 from cryotome.report.page.grids import Cell, Grid, as_text, number, split_columns, text_of, words
 from cryotome.report.page.results import FileLink, StudyResults
 from cryotome.report.page.sections import PLACES, Section, named, panel, row_cell
-
-WHERE = {"in": "in_mean", "out": "out_mean"}
 
 
 def hours(value: Any, source: FileLink) -> Cell:
     """Write hours with three digits; what is not known is an empty cell.
 
-    >>> source = FileLink("costs.csv", "tally", "costs.csv")
+    >>> source = FileLink("costs.csv", "summarise_costs", "costs.csv")
     >>> hours(0.001234, source).text, hours(0.0, source).text, hours(float("nan"), source).text
     ('0.00123', '0', '')
     """
@@ -73,45 +71,24 @@ def _jobs(g: StudyResults) -> list[Grid]:
 
 def _against(table: pd.DataFrame, g: StudyResults) -> list[Picture]:
     """Draw AUROC against GPU-hours, core-hours where no GPU ran; hollow: records are missing."""
-    table, pictures = named(table, g), []
-    table["whole"] = (table["missing"] + table["killed"]).eq(0).map({True: "all", False: "some"})
-    for dataset, part in split_columns(table, "dataset"):
-        on_gpu = (part["gpu_hours"] > 0).any()
-        hours_, unit = ("gpu_hours", "GPU-hours") if on_gpu else ("core_hours", "core-hours")
-        some = part[part[hours_] > 0]
+    pictures = []
+    for dataset, part in split_columns(named(table, g), "dataset"):
+        part, unit = with_places(part)
+        some, out = part.dropna(subset="x"), list(part.loc[part["x"].isna(), "row"])
         crossed = bool(part["out_mean"].notna().any())
-        for where, column in WHERE.items():
+        for column, where in WHERE.items():
             if some[column].isna().all():
                 continue
-            place = PLACES[where] if crossed else PLACES["all"]
-            chart = _scatter(some, g, hours_, unit, column, place)
-            left_out = [row for row in part["row"] if row not in set(some["row"])]
+            place = where if crossed else PLACES["all"]
             title = panel(str(dataset), g, place)
-            behind = as_text(some[["row", hours_, column, "whole"]], title, g.source("costs.csv"),
-                           digits=5)  # fmt: skip
-            said = f"AUROC over {unit}, {title}, {len(some)} rows; hollow: records are missing."
-            said += f" Not drawn, for they have none: {', '.join(left_out)}." * bool(left_out)
-            name, shown = f"cost-{dataset}-{where}", f"AUROC against {unit}, {title}"
-            pictures.append(Picture(name, shown, with_theme(chart), said, behind))
+            tip = tips(Row="row", AUROC=f"{column}:.3f", Hours="hours:.3g", Records="kind",
+                       Device="device")  # fmt: skip
+            spec = with_theme(cost_panel(some, column, unit, g.looks), tip=tip)
+            behind = as_text(some[["row", "hours", column, "kind"]], title, g.source("costs.csv"),
+                             digits=5)  # fmt: skip
+            said = f"AUROC over {unit}, {title}, {len(some)} rows; hollow: records are missing, or "
+            said += "no GPU is needed."
+            said += f" Not drawn, with too few records: {', '.join(out)}." * bool(out)
+            name = f"cost-{dataset}-{column.removesuffix('_mean')}"
+            pictures.append(Picture(name, f"AUROC against {unit}, {title}", spec, said, behind))
     return pictures
-
-
-def _scatter(
-    table: pd.DataFrame, g: StudyResults, hours_: str, unit: str, column: str, place: str
-) -> alt.Chart:
-    tip = tips(Row="row", AUROC=f"{column}:.3f", Hours=f"{hours_}:.3g", Records="whole",
-               Device="device")  # fmt: skip
-    return (
-        alt.Chart(table)
-        .mark_point(size=90)
-        .encode(
-            x=alt.X(f"{hours_}:Q", title=unit, scale=alt.Scale(type="log")),
-            y=alt.Y(f"{column}:Q", title=f"AUROC {place}", scale=alt.Scale(zero=False)),
-            tooltip=tip,
-            color=row_chart(g.looks, "colour"),
-            fill=row_chart(g.looks, "fill"),
-            fillOpacity=alt.condition("datum.whole == 'all'", alt.value(1), alt.value(0)),
-            shape=row_chart(g.looks, "mark"),
-            opacity=alt.OpacityValue(alt.expr(SHOWN)),
-        )
-    )

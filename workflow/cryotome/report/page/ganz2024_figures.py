@@ -4,7 +4,9 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from cryotome.report.page.charts import SHOWN, Picture, lines, matrix, row_chart, tips, with_theme
+from cryotome.report.figures.charts import lines, matrix, row_channel
+from cryotome.report.figures.statistics import ladder_panel
+from cryotome.report.page.charts import Picture, tips, with_theme
 from cryotome.report.page.grids import Grid, as_text, number, p_value, span, split_columns, words
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import Section, named, panel, row_cell, units
@@ -29,23 +31,22 @@ def figure1(g: StudyResults) -> Section:
                   scale=alt.Scale(type="log"), axis=alt.Axis(values=ticks, grid=False))  # fmt: skip
         tip = tips(Row="row", Share="share:,.3g", Training_cells="n:,", Mean="mean:.3f",
                    SD_over_folds="sd:.3f", Interval="interval", Published="printed")  # fmt: skip
-        chart = lines(part, g.looks, x=x, y="mean", tip=tip, floor=0.5,
+        chart = lines(part, g.looks, x=x, y=("mean", "low", "high"), floor=0.5,
                       title="AUROC, mean and SD over folds",
                       also=part["published_mean"])  # fmt: skip
         printed = part.dropna(subset="published_mean")
         if len(printed):
-            base = alt.Chart(printed).encode(x=x, color=row_chart(g.looks, "colour"))
-            chart += base.mark_point(shape="diamond", size=140).encode(
-                y="published_mean:Q", opacity=alt.OpacityValue(alt.expr(SHOWN))
-            )
+            base = alt.Chart(printed).encode(x=x, color=row_channel(g.looks, "colour"))
+            diamond = base.mark_point(shape="diamond", size=140).encode(y="published_mean:Q")
+            chart = alt.layer(*chart.layer, diamond)
         columns = ["row", "fraction", "n", "mean", "sd", "interval", "published_mean"]
         title_ = panel(dataset, g, g.about["schemes"].get(scheme, scheme))
         known = f"{title_}; n: training cells of fold 0's split; interval: intervals.csv"
-        split = g.elsewhere(g.results / "splits" / str(dataset) / str(scheme), "split")
+        split = g.elsewhere(g.results / "splits" / str(dataset) / str(scheme), "split_cells")
         behind = as_text(part[columns], known, g.source("figure1.csv"), others={"n": split})
         said = f"AUROC over the share of training cells, {title_}: {_best(part)}"
         pictures.append(
-            Picture(f"figure1-{dataset}-{scheme}", title_, with_theme(chart), said, behind)
+            Picture(f"figure1-{dataset}-{scheme}", title_, with_theme(chart, tip=tip), said, behind)
         )
     text = ["Mean and SD over folds. Hollow diamonds: published. Hover for the clustered interval."]
     text += units(g)
@@ -100,7 +101,7 @@ def figure2(g: StudyResults) -> Section:
         order = list(names.values())
         tip = tips(Row="row", Trained_on="trained", Tested_on="tested", Mean="mean:.3f",
                    SD_over_folds="sd:.3f", Folds="folds")  # fmt: skip
-        chart = matrix(part, down="trained", across="tested", value="mean", tip=tip,
+        chart = matrix(part, fields=("trained", "tested"), value="mean",
                        titles=("trained on", "tested on", "AUROC"), domain=(low, 1.0),
                        orders=(order, order))  # fmt: skip
         title_ = panel(dataset, g, row)
@@ -113,7 +114,7 @@ def figure2(g: StudyResults) -> Section:
         )
         name = f"figure2-{dataset}-{part['key'].iloc[0]}".replace(" + ", "-")
         height = 60 + 34 * len(order)
-        spec = with_theme(chart, height=height, rows=False)
+        spec = with_theme(chart, tip=tip, height=height, rows=False)
         pictures.append(Picture(name, title_, spec, said, behind))
     return Section("figure2", title, ["AUROC, mean over folds."], [], pictures)
 
@@ -127,18 +128,14 @@ def ladder(g: StudyResults) -> Section:
     table = named(table, g)
     pictures, rows = [], []
     for dataset, part in split_columns(table, "dataset"):
-        x = alt.X("title:N", sort=list(dict.fromkeys(part["title"])), title=None,
-                  axis=alt.Axis(labelAngle=0, labelLimit=110))  # fmt: skip
         tip = tips(Row="row", Rung="title", Training_cells="n_train:,.0f", AUROC="auroc:.3f",
                    From="low:.3f", To="high:.3f", Lost_since_the_first_rung="cost:.3f")  # fmt: skip
-        chart = lines(part, g.looks, x=x, tip=tip, floor=0.5, title="AUROC within domains")
+        spec = with_theme(ladder_panel(part, g.looks), tip=tip)
         behind = as_text(
             part[["row", "title", "auroc", "low", "high", "cost"]], str(dataset), source
         )
         said = f"AUROC from rung to rung on {panel(dataset, g)}: {part['title'].nunique()} rungs."
-        pictures.append(
-            Picture(f"ladder-{dataset}", panel(dataset, g), with_theme(chart), said, behind)
-        )
+        pictures.append(Picture(f"ladder-{dataset}", panel(dataset, g), spec, said, behind))
     for line in table.to_dict("records"):
         rows.append([
             row_cell(line["key"], g), words(panel(line["dataset"], g)), words(line["title"]),

@@ -1,11 +1,16 @@
-"""The page's part for paper 002: patches, slides, encoders, hours, the course of a finetuning."""
-
-from typing import Any
+"""The page's part on Roth et al. 2024: patches, slides, encoders, hours, checkpoints."""
 
 import altair as alt
 import pandas as pd
 
-from cryotome.report.page.charts import Picture, row_chart, tips, with_theme
+from cryotome.report.figures.charts import row_channel
+from cryotome.report.figures.roth2024 import (
+    HoursAxis,
+    checkpoint_lines,
+    checkpoint_panel,
+    hours_panel,
+)
+from cryotome.report.page.charts import Picture, tips, with_theme
 from cryotome.report.page.grids import (
     Cell,
     Grid,
@@ -22,13 +27,12 @@ from cryotome.report.page.sections import Section
 from cryotome.report.tables.roth2024 import slides_of_cohorts
 from cryotome.study.colorectal import notice_of
 from cryotome.study.statistical_unit import UNKNOWN
-from cryotome.study.styles import COLOURS, Style
+from cryotome.study.styles import Style
 
 TABLES = {
     "colorectal/table1.csv": "Table 1: a label of the patient from slides",
     "colorectal/table2.csv": "Table 2: tissue in patches",
 }
-LINES = list(COLOURS.values())
 NAMES = {"cohort": "cohort", "external": "external", "balanced_accuracy": "balanced accuracy",
          "weighted_f1": "weighted F1"}  # fmt: skip
 FIGURES = ["colorectal/table3.csv", "colorectal/figure1.csv", "colorectal/figure2.csv"]
@@ -40,7 +44,7 @@ def looks(g: StudyResults) -> dict[str, Style]:
 
 
 def colorectal(g: StudyResults) -> Section:
-    """Show the tables and figures of paper 002."""
+    """Show the tables and figures of Roth et al. 2024."""
     part = g.about["colorectal"]
     if not part:
         return Section("colorectal", "")
@@ -53,7 +57,7 @@ def colorectal(g: StudyResults) -> Section:
     cohorts = dict.fromkeys(dataset for dataset, _ in part["columns"]["slides"].values())
     lists = [g.results / "tiles" / dataset / "classify.csv" for dataset in cohorts]
     said += slides_of_cohorts([path for path in lists if path.exists()], part)
-    title = "Paper 002: colorectal tissue, in patches and slides"
+    title = "Roth et al. 2024: colorectal tissue, in patches and slides"
     pictures = [*_hours(g), *_course(g)]
     return Section("colorectal", title, said, grids, pictures, g.missing(*names))
 
@@ -117,34 +121,17 @@ def _hours(g: StudyResults) -> list[Picture]:
     table = g.table(name)
     if table is None:
         return []
-    table["key"] = table["model"]
-    models = looks(g)
+    models, hours = looks(g), HoursAxis.over(table["hours"])
+    heads = list(dict.fromkeys(table["head"]))
     pictures: list[Picture] = []
     for panel, part in split_columns(table, "panel"):
-        known = part.dropna(subset="hours")
-        floor = known["hours"].min() / 10 if len(known) else 0.1
         trained = part["hours"].map("{:,.3g}".format, na_action="ignore")
-        part = part.assign(at=part["hours"].fillna(floor), trained=trained)
-        printed = part["title"].str.endswith("as printed").map({True: "printed", False: "measured"})
         where = part["source"].where(part["hours"].notna())
-        part = part.assign(number=printed, source=where)
+        part = hours.place(part).assign(trained=trained, source=where)
         tip = tips(Encoder="title", Head="head", Value="value:.3f", From="low:.3f", To="high:.3f",
                    Number="number", Hours="trained", Unit="unit",
                    Source_of_the_hours="source")  # fmt: skip
-        x = alt.X(
-            "at:Q",
-            scale=alt.Scale(type="log"),
-            title=f"{' or '.join(sorted(set(part['unit'])))} of training on tissue; left: none",
-        )
-        y = alt.Y("value:Q", title=NAMES.get(part["quantity"].iloc[0], "AUROC"),
-                  scale=alt.Scale(zero=False))  # fmt: skip
-        base = alt.Chart(part).encode(x=x, color=row_chart(models, "colour"))
-        chart: Any = base.mark_rule().encode(y=alt.Y("low:Q"), y2="high:Q")
-        chart += base.mark_point(size=80, opacity=1).encode(
-            y=y, shape=row_chart(models, "mark"), tooltip=tip,
-            fill=row_chart(models, "fill"),
-            fillOpacity=alt.condition("datum.number == 'printed'", alt.value(0), alt.value(1)),
-        )  # fmt: skip
+        chart = hours_panel(part, models, hours, heads)
         part = part.rename(columns={"source": "source of the hours"})
         shown = ["title", "head", "number", "hours", "unit", "source of the hours", "value", "low"]
         behind = as_text(part[[*shown, "high"]],
@@ -153,7 +140,7 @@ def _hours(g: StudyResults) -> list[Picture]:
         said = f"{panel} over hours of training; highest is {best['title']}, {best['value']:.2f}."
         said += " Encoders without training on tissue stand at the left edge; hollow: printed."
         pictures.append(Picture(f"hours-{len(pictures)}", f"Figure 1, {panel}",
-                                with_theme(chart, rows=False), said, behind))  # fmt: skip
+                                with_theme(chart, tip=tip, rows=False), said, behind))  # fmt: skip
     return pictures
 
 
@@ -162,23 +149,18 @@ def _course(g: StudyResults) -> list[Picture]:
     table = g.table(name)
     if table is None:
         return []
-    pictures = []
+    titles, pictures = g.about["colorectal"]["datasets"], []
+    lines = checkpoint_lines(table, titles)
     for panel, part in split_columns(table, "panel"):
         part = part.assign(line=part["dataset"] + ", " + part["head"])
         tip = tips(Tested_on="dataset", Head="head", Iteration="iteration:,", Value="value:.3f",
                    From="low:.3f", To="high:.3f", Chosen_by_validation="chosen")  # fmt: skip
-        base = alt.Chart(part).encode(
-            x=alt.X("iteration:Q", title="iterations of finetuning"),
-            color=alt.Color("line:N", scale=alt.Scale(range=LINES),
-                            legend=alt.Legend(orient="top", columns=1, title=None, labelLimit=300)),
-        )  # fmt: skip
-        y = alt.Y("value:Q", title=NAMES.get(part["quantity"].iloc[0], "AUROC"),
-                  scale=alt.Scale(zero=False))  # fmt: skip
-        chart: Any = base.mark_line().encode(y=y) + base.mark_rule().encode(y="low:Q", y2="high:Q")
-        chart += base.mark_point(filled=True, size=70, opacity=1).encode(y=y, tooltip=tip)
+        top = alt.Legend(orient="top", columns=1, title=None, labelLimit=300)
+        colour = row_channel(lines, "colour", top)
+        chart = checkpoint_panel(part, lines, titles, color=colour)
         behind = as_text(part[["line", "iteration", "value", "low", "high", "chosen"]], str(panel),
                        g.source(name))  # fmt: skip
         said = f"{panel} over the iterations of finetuning, {part['line'].nunique()} lines."
         pictures.append(Picture(f"course-{panel}", f"Figure 2, {panel}",
-                                with_theme(chart, rows=False), said, behind))  # fmt: skip
+                                with_theme(chart, tip=tip, rows=False), said, behind))  # fmt: skip
     return pictures

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from cryotome.report.figures.charts import with_names
 from cryotome.report.page.charts import Picture
 from cryotome.report.page.grids import Cell, Grid, words
 from cryotome.report.page.results import MissingFile, StudyResults
@@ -39,8 +40,7 @@ class Section:
 
 def named(table: pd.DataFrame, g: StudyResults) -> pd.DataFrame:
     """Give a table the columns `key` (model + head) and `row` (its name for people)."""
-    key = table["row"] if "row" in table else table["model"] + " + " + table["head"]
-    return table.assign(key=key, row=key.map(g.labels).fillna(key))
+    return with_names(table, g.labels)
 
 
 def row_cell(key: str, g: StudyResults) -> Cell:

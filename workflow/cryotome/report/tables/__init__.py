@@ -1,1 +1,1 @@
-"""tables."""
+"""Tables of both papers, and costs."""

@@ -1,6 +1,6 @@
-"""The ledger as tables: what each job took, and what each row of Table 2 took.
+"""Costs from the ledger: those of each job, and of each row of Table 2.
 
-What is not known is absent and counted, never zero.
+Unknown costs are empty and counted as missing, never zero.
 """
 
 from pathlib import Path
@@ -20,31 +20,31 @@ JOBS = ["rule", *WILDCARDS, "attempts", "killed", *SUMS, *PEAKS, *LAST]
 JOBS += ["energy_kj", "gpu_shared_by", "threads", "when", "host_kind"]
 ROW = ["dataset", "model", "head"]
 Line = dict[Any, Any]  # of a data frame
-HOUR = 3600.0  # s; and kJ of a kWh
+HOUR = 3600.0  # s per hour; kJ per kWh
 
 
-def read_jobs(ledger: Path, named: dict[str, list[str]]) -> pd.DataFrame:
-    """Read what the jobs of a study took, a line per job that has succeeded.
+def read_jobs(ledger: Path, wildcards: dict[str, list[str]]) -> pd.DataFrame:
+    """Read the costs of a study's jobs, one line per job that has succeeded.
 
-    Summed over the attempts behind its present result; of attempts that were killed nothing is
-    known, and `killed` counts them. Jobs of the report itself are left out: they still run.
+    Summed over the attempts that led to its present result. Costs of killed attempts are
+    unknown; `killed` counts them. Jobs of the report itself are left out: they still run.
 
     Parameters
     ----------
     ledger
         The folder of the jobs' records.
-    named
-        Wildcard to the values that the study's jobs have.
+    wildcards
+        Name to the values that the study's jobs have.
 
     Returns
     -------
-    data frame with the columns `JOBS`; and `after`, when the result before was made
+    data frame with the columns `JOBS`; and `after`, when the previous result was made
     """
     found = []
     for path in sorted(ledger.glob(f"*/*{ENDING}")):
         made = attempts(path)
         behind = attempts_for_result(made)
-        if behind and _belongs(behind[-1]["wildcards"], named):
+        if behind and _belongs(behind[-1]["wildcards"], wildcards):
             before = made[: made.index(behind[0])]
             after = max((one["stopped"] for one in before if "stopped" in one), default="")
             found.append(_job(behind) | {"after": after})
@@ -52,56 +52,56 @@ def read_jobs(ledger: Path, named: dict[str, list[str]]) -> pd.DataFrame:
     return table.sort_values(["rule", *WILDCARDS], ignore_index=True)
 
 
-def _belongs(wildcards: dict[str, str], named: dict[str, list[str]]) -> bool:
+def _belongs(wildcards: dict[str, str], allowed: dict[str, list[str]]) -> bool:
     if not set(wildcards) <= set(WILDCARDS):
         return False
-    return all(value in named.get(name, [value]) for name, value in wildcards.items())
+    return all(value in allowed.get(name, [value]) for name, value in wildcards.items())
 
 
 def _job(behind: list[dict[str, Any]]) -> dict[str, Any]:
-    """Sum up the attempts behind a result; the last is the one that succeeded."""
+    """Sum up the attempts for a result; the last is the one that succeeded."""
     last, known = behind[-1], [one for one in behind if one["ended"] != KILLED]
     line = {"rule": last["rule"], **last["wildcards"], "attempts": len(behind)}
     line["killed"] = len(behind) - len(known)
     line |= {name: round(sum(one[name] for one in known), 3) for name in SUMS}
     line |= {name: max((one[name] for one in known if name in one), default=None) for name in PEAKS}
     line |= {name: last.get(name) for name in (*LAST, "threads", "host_kind", "gpu_shared_by")}
-    told = ["energy_kj" in one for one in known if one["gpu_s"]]
-    if told and all(told):
+    has_energy = ["energy_kj" in one for one in known if one["gpu_s"]]
+    if has_energy and all(has_energy):
         line["energy_kj"] = round(sum(one.get("energy_kj", 0) for one in known), 3)
     return line | {"when": last["stopped"]}
 
 
 def costs(jobs: pd.DataFrame, about: dict[str, Any]) -> pd.DataFrame:
-    """Sum up what each row took on each dataset.
+    """Sum up the costs of each row on each dataset.
 
-    A row's own jobs count in full, an embedding that other rows read as well: rows do not add
-    up. What all rows of a dataset share is stated beside.
+    A row's own jobs count in full, also an embedding that other rows read: rows do not add up.
+    Jobs that all rows of a dataset share are in columns of their own.
 
     Parameters
     ----------
     jobs
         From `read_jobs`.
     about
-        From `accounts.accounts`.
+        From `row_jobs.jobs_per_row`.
 
     Returns
     -------
-    data frame with a line per dataset and row; hours are empty where no job has a record, and at
-    least so many where `missing` or `killed` is not 0
+    data frame with a line per dataset and row; hours are empty where no job has a record, and
+    a lower bound where `missing` or `killed` is not 0
     """
     known = {_key(line["rule"], _wildcards(line)): line for line in jobs.to_dict("records")}
     shared = {name: _sum(keys, known) for name, keys in about["shared"].items()}
     lines = []
     for row in about["rows"]:
-        own, apart = _sum(row["jobs"], known), shared[row["dataset"]]
-        seen = _sum([job for job in row["jobs"] if job[0] == "embed"], known)
+        own, common = _sum(row["jobs"], known), shared[row["dataset"]]
+        embedding = _sum([job for job in row["jobs"] if job[0] == "embed"], known)
         line = {name: row[name] for name in ROW} | own
         names = ("gpu_hours", "core_hours", "jobs", "missing")
-        line |= {f"shared_{name}": apart[name] for name in names}
-        line |= {f"embedding_{name}": seen[name] for name in names[:2]}
+        line |= {f"shared_{name}": common[name] for name in names}
+        line |= {f"embedding_{name}": embedding[name] for name in names[:2]}
         line["scheme"] = _scheme(about["schemes"][row["dataset"]])
-        lines.append(line | {"note": _note(own, apart)})
+        lines.append(line | {"note": _note(own, common)})
     return pd.DataFrame(lines, columns=COSTS)
 
 
@@ -125,7 +125,7 @@ def _wildcards(line: Line) -> dict[str, str]:
 
 
 def _sum(keys: list, known: dict[tuple, Line]) -> dict[str, Any]:
-    """Sum up jobs; what none of them tells is absent."""
+    """Sum up jobs, with the jobs of their shards; NaN where none has the value."""
     found = [known[_key(*key)] for key in keys if _key(*key) in known]
     total: dict[str, Any] = {"jobs": len(keys), "missing": len(keys) - len(found)}
     found += [shard for one in found if one["rule"] == "embed" for shard in _shards(one, known)]
@@ -134,22 +134,26 @@ def _sum(keys: list, known: dict[tuple, Line]) -> dict[str, Any]:
     for name, column in (("wall_hours", "wall_s"), ("core_hours", "cpu_s"), ("gpu_hours", "gpu_s")):
         total[name] = table[column].astype(float).sum(min_count=1) / HOUR
     total |= {name: table[name].astype(float).max() for name in PEAKS}
-    worked = table[(table["unit"] == "patches") & (table["items"] > 0)]
-    total["patches_per_s"] = np.nan
-    if len(worked):
-        seconds = (worked["items"] / worked["per_s"]).astype(float).sum()
-        total["patches_per_s"] = round(float(worked["items"].sum()) / seconds, 2)
+    total["patches_per_s"] = _throughput(table)
     heavy = table[table["gpu_s"] > 0] if (table["gpu_s"] > 0).any() else table
     total["device"] = "; ".join(dict.fromkeys(heavy["device"].dropna()))
-    total["energy_kwh"] = np.nan
     total["sharing"] = int(np.nanmax([1, *table["gpu_shared_by"].astype(float)]))
-    if len(heavy) and heavy["energy_kj"].notna().all() and total["sharing"] == 1:
-        total["energy_kwh"] = float(heavy["energy_kj"].sum()) / HOUR
+    measured = len(heavy) and heavy["energy_kj"].notna().all() and total["sharing"] == 1
+    total["energy_kwh"] = float(heavy["energy_kj"].sum()) / HOUR if measured else np.nan
     return total
 
 
+def _throughput(table: pd.DataFrame) -> float:
+    """Return patches per second of all jobs that process patches; NaN where none does."""
+    worked = table[(table["unit"] == "patches") & (table["items"] > 0)]
+    if worked.empty:
+        return float("nan")
+    seconds = (worked["items"] / worked["per_s"]).astype(float).sum()
+    return round(float(worked["items"].sum()) / seconds, 2)
+
+
 def _shards(embed: Line, known: dict[tuple, Line]) -> list[Line]:
-    """Return the jobs that made parts of an embedding, if others did, since the one before it."""
+    """Return the shard jobs of an embedding that ended since the embedding before it."""
     same = ("dataset", "view", "model")
     return [
         one
@@ -161,28 +165,28 @@ def _shards(embed: Line, known: dict[tuple, Line]) -> list[Line]:
 
 
 def _note(own: dict[str, Any], shared: dict[str, Any]) -> str:
-    """Say what is not in the sums."""
-    said = []
+    """Return what the sums leave out."""
+    notes = []
     if own["missing"] == own["jobs"]:
-        said.append("no record of any job: made before the ledger, or its records are gone")
+        notes.append("no record of any job: made before the ledger, or its records are gone")
     elif own["missing"]:
-        said.append(f"at least: {own['missing']} of {own['jobs']} jobs have no record")
+        notes.append(f"at least: {own['missing']} of {own['jobs']} jobs have no record")
     if own["killed"]:
-        said.append(f"at least: {own['killed']} killed attempts left no account")
+        notes.append(f"at least: {own['killed']} killed attempts left no account")
     if own["sharing"] > 1:
-        said.append(
+        notes.append(
             f"up to {own['sharing']} jobs shared a GPU: GPU-hours are those of each lease, and "
             "energy, which the whole GPU tells, is left out"
         )
     if shared["missing"]:
-        said.append(f"{shared['missing']} of {shared['jobs']} shared jobs have no record")
-    return "; ".join(said)
+        notes.append(f"{shared['missing']} of {shared['jobs']} shared jobs have no record")
+    return "; ".join(notes)
 
 
 def with_auroc(
     table: pd.DataFrame, table2: pd.DataFrame | None, intervals: pd.DataFrame
 ) -> pd.DataFrame:
-    """Add `in_mean` and `out_mean`: of Table 2, or of all test cells for a dataset not in it.
+    """Add `in_mean` and `out_mean`: of Table 2, or of all test cells of a dataset not in it.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Tidy scores become the tables as printed, beside the published numbers."""
+"""Tables 1 and 2 of Ganz et al. 2024: measured values beside the published ones."""
 
 from pathlib import Path
 
@@ -14,12 +14,12 @@ COUNTED = ["parameters", "dim", "prefix_tokens", "gflops"]  # of an encoder
 
 
 def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.DataFrame:
-    """Read one metric of score files, keep a study's draws, add what the paths say.
+    """Read one metric of a study's fractions and folds, with the keys of the paths.
 
     Parameters
     ----------
     about
-        The study's `fractions` and `folds`; a score file may hold other studies' draws too.
+        The study's `fractions` and `folds`; a score file may hold those of other studies too.
 
     Returns
     -------
@@ -43,13 +43,14 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
 
 
 def domain_relation(scores: pd.DataFrame) -> pd.DataFrame:
-    """Keep the cross-domain scores and say whether the test domain was trained on."""
-    crossed = scores[scores["scheme"].map(lambda name: Scheme.parse(name).is_cross_domain)]
+    """Return the cross-domain scores; `inside` is whether the test domain was trained on."""
+    crosses = scores["scheme"].map(lambda name: Scheme.parse(name).is_cross_domain)
+    crossed = scores[crosses.astype(bool)]  # of no scores the dtype is object
     return crossed.assign(inside=crossed["train_domain"] == crossed["test_domain"])
 
 
 def join_published(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
-    """Put the numbers that the paper prints beside the rows of a table."""
+    """Add the numbers that the paper prints to the rows of a table."""
     names = {"in_mean": "published_in", "in_sd": "published_in_sd"}
     names |= {"out_mean": "published_out", "out_sd": "published_out_sd"}
     return table.merge(published[[*KEYS, *names]].rename(columns=names), on=KEYS, how="left")
@@ -58,11 +59,11 @@ def join_published(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame
 def table2(
     scores: pd.DataFrame, published: pd.DataFrame, *, study: str, rows: Card
 ) -> pd.DataFrame:
-    """Average the AUROC in domain and out of domain (paper 001, Table 2).
+    """Average the AUROC in domain and out of domain (Ganz et al. 2024, Table 2).
 
     Mean and population SD are over the pooled values: 25 in domain (5 domains x 5 folds),
-    100 out of domain (20 pairs x 5 folds) in the paper's study. That reading fits the
-    printed SDs; repeats alone cannot give them.
+    100 out of domain (20 pairs x 5 folds) in the paper's study. This reading fits the
+    printed SDs; the SD over repeats alone does not.
 
     Parameters
     ----------
@@ -96,7 +97,7 @@ def table2(
 
 
 def table2_sd(scores: pd.DataFrame, *, study: str) -> pd.DataFrame:
-    """Give every reading of the paper's "standard deviation" (Table 2's caption is inexact).
+    """Compute every reading of the paper's "standard deviation" (Table 2's caption is ambiguous).
 
     Returns
     -------
@@ -124,42 +125,43 @@ def table2_sd(scores: pd.DataFrame, *, study: str) -> pd.DataFrame:
 
 
 def table1(cards: dict[str, Card], measured: dict[str, Card], *, study: str) -> pd.DataFrame:
-    """List the encoders of a study: what is printed of them, their cards, what is measured.
+    """List the encoders of a study with printed, card and measured values.
 
     Parameters
     ----------
     measured
-        Model to what `measure` counts; models without a network are absent.
+        Model to its `profile_encoder`; models without a network are absent.
 
     Returns
     -------
     data frame with columns study, model, title, algorithm, slides, tiles, type,
-    published_size (paper 001, Table 1 and text), published_size_002 (paper 002, Table 3),
+    published_size (Ganz et al. 2024, Table 1 and text), published_size_002 (Roth et al. 2024,
+    Table 3),
     authors_size, then parameters, dim, prefix_tokens, gflops of the card and each again as
     measured_*, random_weights, licence, source
     """
-    rows = []
-    for model, card in cards.items():
-        published = card.get("published", {})
-        row, printed = published.get("table1", {}), published.get("sizes", {})
-        sizes: Card = {}
-        for name in COUNTED:
-            sizes |= {name: card.get(name), f"measured_{name}": measured.get(model, {}).get(name)}
-        rows.append(
-            {
-                "study": study,
-                "model": model,
-                "title": card["title"],
-                **{name: row.get(name, "") for name in ("algorithm", "slides", "tiles", "type")},
-                "published_size": row.get("size") or printed.get("ganz2024", ""),
-                "published_size_002": printed.get("roth2024", ""),
-                "authors_size": printed.get("authors", ""),
-                **sizes,
-                "random_weights": isinstance(card["weights"], dict) and "random" in card["weights"],
-                "licence": card["licence"],
-                "source": card["source"],
-            }
-        )
-    counts = [name for name in COUNTED if name != "gflops"]  # whole numbers, which may lack
+    rows = [
+        {"study": study, "model": model} | _encoder_row(card, measured.get(model, {}))
+        for model, card in cards.items()
+    ]
+    counts = [name for name in COUNTED if name != "gflops"]  # integers, which may be missing
     counts += [f"measured_{name}" for name in counts]
     return pd.DataFrame(rows).astype(dict.fromkeys(counts, "Int64"))
+
+
+def _encoder_row(card: Card, measured: Card) -> Card:
+    row, printed = card.get("table1", {}), card.get("printed", {})
+    sizes: Card = {}
+    for name in COUNTED:
+        sizes |= {name: card.get(name), f"measured_{name}": measured.get(name)}
+    return {
+        "title": card["title"],
+        **{name: row.get(name, "") for name in ("algorithm", "slides", "tiles", "type")},
+        "published_size": row.get("size") or printed.get("ganz2024", ""),
+        "published_size_002": printed.get("roth2024", ""),
+        "authors_size": printed.get("authors", ""),
+        **sizes,
+        "random_weights": isinstance(card["weights"], dict) and "random" in card["weights"],
+        "licence": card["licence"],
+        "source": card["source"],
+    }

@@ -1,19 +1,26 @@
-"""Markdown and LaTeX of the tables, with their captions."""
+"""Markdown and LaTeX of the tables, with their captions.
 
-import numpy as np
+Written here: tabulate pads its cells, and pandas puts LaTeX's caption above the table.
+"""
+
 import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.tables import latex_text, markdown_text
+from cryotome.evaluation.leakage_ladder import RUNGS
 from cryotome.study.statistical_unit import as_unit
 
 
-def _cell(mean: float, sd: float, low: float, high: float) -> str:
-    reach = "" if np.isnan(low) else f" ({low:.2f} to {high:.2f})"
-    return "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f}{reach}"
+def with_interval(value: str, low: float | None, high: float | None, digits: int = 2) -> str:
+    """Return a value with its interval, if that is known: 0.89 ± 0.05 (0.83 to 0.94)."""
+    return value if pd.isna(low) else f"{value} ({low:.{digits}f} to {high:.{digits}f})"
 
 
-def format_value(
+def _mean_sd(mean: float, sd: float) -> str:
+    return f"{mean:.2f} ± {sd:.2f}"
+
+
+def table2_cells(
     table: pd.DataFrame, labels: dict[str, str], intervals: pd.DataFrame, verdicts: pd.DataFrame
 ) -> pd.DataFrame:
     """Turn table2.csv into the cells that Markdown and LaTeX print.
@@ -21,31 +28,51 @@ def format_value(
     Parameters
     ----------
     labels
-        `model + head` to the row's name for people.
+        `model + head` to the row's title.
     intervals, verdicts
         The study's intervals.csv and published.csv.
     """
     pooled = intervals[intervals["scheme"] == "from_*"].set_index(["dataset", "row", "tested"])
     keys = ["dataset", "model", "head", "quantity"]
-    said = verdicts.drop_duplicates(keys).set_index(keys)["verdict"].to_dict()
+    verdict_of = verdicts.drop_duplicates(keys).set_index(keys)["verdict"].to_dict()
     rows = []
     for line in table.to_dict("records"):
-        pair = (line["model"], line["head"])
-        cells = {"Dataset": line["dataset"], "Row": labels[" + ".join(pair)]}
-        for where, name in (("in", "In domain"), ("out", "Out of domain")):
-            span = pooled.loc[(line["dataset"], " + ".join(pair), where), ["low", "high"]]
-            cells[name] = _cell(line[f"{where}_mean"], line[f"{where}_sd"], *span.astype(float))
+        pair, name = (line["model"], line["head"]), f"{line['model']} + {line['head']}"
+        cells = {"Dataset": line["dataset"], "Row": labels[name]}
+        for where, title in (("in", "In domain"), ("out", "Out of domain")):
+            span = pooled.loc[(line["dataset"], name, where), ["low", "high"]].astype(float)
+            mean, sd = line[f"{where}_mean"], line[f"{where}_sd"]
+            cells[title] = "" if pd.isna(mean) else with_interval(_mean_sd(mean, sd), *span)
             mean, sd = line[f"published_{where}"], line[f"published_{where}_sd"]
-            verdict = said.get((line["dataset"], *pair, f"auroc_{where}"), "")
-            cells[f"Published {where}"] = (
-                "" if np.isnan(mean) else f"{mean:.2f} ± {sd:.2f}: {verdict}"
-            )
+            verdict = verdict_of.get((line["dataset"], *pair, f"auroc_{where}"), "")
+            printed = "" if pd.isna(mean) else f"{_mean_sd(mean, sd)}: {verdict}"
+            cells[f"Published {where}"] = printed
         rows.append(cells)
     return pd.DataFrame(rows)
 
 
-def caption(study: str, about: Card) -> str:
-    """Return the sentences under Table 2.
+def ladder_cells(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
+    """Turn ladder.csv into the cells that Markdown prints: one line per row and rung."""
+
+    def span(line: dict, name: str, low: str, high: str) -> str:
+        return with_interval(f"{line[name]:.3f}", line[low], line[high], digits=3)
+
+    return pd.DataFrame(
+        {
+            "Dataset": line["dataset"],
+            "Row": labels[line["row"]],
+            "Rung": line["title"],
+            "Cells": f"{line['n_train']:,.0f}",
+            "AUROC": span(line, "auroc", "low", "high"),
+            "Within slides": f"{line['within_slide']:.3f}",
+            "Cost": "" if line["rung"] == RUNGS[0] else span(line, "cost", "cost_low", "cost_high"),
+        }
+        for line in table.to_dict("records")
+    )
+
+
+def table2_caption(study: str, about: Card) -> str:
+    """Return the caption of Table 2.
 
     Parameters
     ----------
@@ -57,23 +84,27 @@ def caption(study: str, about: Card) -> str:
         f"and domains (95 % interval, {as_unit(about)}). Published: Ganz et al. 2024, Table 2, "
         "and whether it agrees; published.csv says why. "
     )
-    return text + _tissue(about)
+    return text + _datasets(about)
 
 
 def ladder_caption(study: str, about: Card) -> str:
-    """Return the sentences under the leakage ladder; `about` as of `caption`."""
+    """Return the caption of the leakage ladder; `about` as of `table2_caption`."""
     text = (
         f"Study {study}: AUROC within domains at equal training size, rung by rung (95 % interval, "
         "slides as the unit). Cost: what the first rung gives more. Within slides: AUROC over "
         "pairs of one slide. "
     )
-    return text + _tissue(about)
+    return text + _datasets(about)
 
 
-def _tissue(about: Card) -> str:
+def _datasets(about: Card) -> str:
     text = " ".join(f"{name}: {title}." for name, title in about["datasets"].items())
-    notice = about["notice"]
-    return f"{text} Made from the {notice}: it says nothing about real tissue." if notice else text
+    return text + synthetic_sentence(about["notice"])
+
+
+def synthetic_sentence(notice: str) -> str:
+    """Return the last sentence of a caption of synthetic tissue; empty without a notice."""
+    return f" Made from the {notice}: it says nothing about real tissue." if notice else ""
 
 
 def to_markdown(cells: pd.DataFrame, text: str) -> str:
@@ -85,7 +116,7 @@ def to_markdown(cells: pd.DataFrame, text: str) -> str:
 
 
 def to_latex(cells: pd.DataFrame, text: str) -> str:
-    """Write cells as a LaTeX table with booktabs rules."""
+    """Write cells as a LaTeX table with booktabs rules, above its caption."""
     body = [" & ".join(map(latex_text, row)) + r" \\" for row in cells.to_numpy().tolist()]
     rule = " & ".join(map(latex_text, cells.columns)) + r" \\"
     columns = "ll" + "c" * (cells.shape[1] - 2)

@@ -1,4 +1,4 @@
-"""Tables 1 to 3 of paper 002: measured values with their intervals, beside the printed ones."""
+"""Tables 1 to 3 of Roth et al. 2024: measured values with intervals, beside the printed ones."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,16 +9,16 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
-from cryotome.evaluation.published import KEYS, compare_with_published
-from cryotome.report.tables.markup import to_markdown
+from cryotome.evaluation.published import KEYS
+from cryotome.report.tables.markup import synthetic_sentence, to_markdown, with_interval
 from cryotome.study.colorectal import PREDEFINED, notice_of
 from cryotome.study.statistical_unit import UNKNOWN
 
 MEASURED = ["value", "sd", "low", "high", "n_positive", "n_negative"]
 LONG = [*KEYS, *MEASURED]
 BESIDE = ["published", "published_sd", "verdict"]
-# what the column `fold` says of a line that is not one fold's (`patients.score_cohort`), and of
-# the one fold of sets that are given
+# values of the column `fold`: means over folds (`patients.score_cohort`), and the only fold of
+# predefined sets
 SUMMARY, VALIDATION, ONLY = "all", "validation", "0"
 
 
@@ -28,14 +28,14 @@ def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
     Parameters
     ----------
     fold
-        `all`: the mean over folds with its interval; `validation`: that of the cells or
-        patients that choose.
+        `all`: the mean over folds with its interval; `validation`: that of the
+        validation cells or patients.
 
     Returns
     -------
     data frame with columns dataset, scheme, model, head, quantity, fraction, value, sd, low, high,
     n_positive, n_negative
-        `dataset` is the one tested on.
+        `dataset` is the test set.
     """
     parts = [pd.DataFrame(columns=LONG)]
     for path in paths:
@@ -50,40 +50,18 @@ def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
-def judged(measured: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.DataFrame:
-    """Put a verdict beside every printed number of the study's encoders.
-
-    What is finetuned here answers to the numbers of the authors' own weights, where those are
-    no row themselves.
-
-    Parameters
-    ----------
-    measured
-        From `read_summaries`.
-    about
-        As `published.compare` takes it, and `printed_as`: model to the name that numbers have.
-    """
-    names = about["printed_as"]
-    renamed = measured.assign(model=measured["model"].replace(names))
-    rows = [(names.get(model, model), *rest) for model, *rest in about["rows"]]
-    random = [names.get(model, model) for model in about["random"]]
-    table = compare_with_published(published, renamed, about | {"rows": rows, "random": random})
-    back = {printed: model for model, printed in names.items()}
-    return table.assign(model=table["model"].replace(back))
-
-
 def _wide(
     order: list[tuple[str, str]],
     measured: pd.DataFrame,
     verdicts: pd.DataFrame,
     columns: dict[str, tuple[str, str]],
 ) -> pd.DataFrame:
-    """Give each (model, head) one line; `columns` is a name's beginning to dataset and quantity."""
+    """Give each (model, head) one line; `columns` maps a prefix to dataset and quantity."""
     keys = ["model", "head"]
-    said = verdicts[~verdicts["table"].str.endswith("readme")]
+    printed = verdicts[~verdicts["table"].str.endswith("readme")]
     table = pd.DataFrame(order, columns=keys)
     for name, (dataset, quantity) in columns.items():
-        for part, kept in ((measured, MEASURED), (said, BESIDE)):
+        for part, kept in ((measured, MEASURED), (printed, BESIDE)):
             mine = part[(part["dataset"] == dataset) & (part["quantity"] == quantity)]
             values = mine.set_index(keys)[kept].add_prefix(f"{name}_")
             table = table.join(values.rename(columns={f"{name}_value": name}), on=keys)
@@ -98,9 +76,9 @@ def table_of_rows(
     Parameters
     ----------
     measured
-        From `read_summaries`; rows that lack are left empty.
+        From `read_summaries`; missing rows are left empty.
     verdicts
-        From `judged`.
+        From `compare_with_published`.
     kind
         `patches` or `slides`.
     about
@@ -120,23 +98,23 @@ def table_of_rows(
         c for c in table if str(c).endswith(("n_positive", "n_negative")) and table[c].isna().all()
     ]
     if kind == "patches":
-        table["note"] = UNKNOWN if _tested(about) in about.get("unknown_slides", []) else ""
-    invented = {name: name in about["synthetic_columns"][kind] for name in about["columns"][kind]}
-    said = {f"{name}_synthetic": value for name, value in invented.items()}
-    return table.drop(columns=empty).assign(**said, synthetic=all(invented.values()))
+        table["note"] = UNKNOWN if _test_set(about) in about.get("unknown_slides", []) else ""
+    synthetic = {name: name in about["synthetic_columns"][kind] for name in about["columns"][kind]}
+    flags = {f"{name}_synthetic": value for name, value in synthetic.items()}
+    return table.drop(columns=empty).assign(**flags, synthetic=all(synthetic.values()))
 
 
 def table3(
     cards: dict[str, Card], measured: dict[str, Card], numbers: pd.DataFrame
 ) -> pd.DataFrame:
-    """Set parameters and feature sizes of the built networks beside the printed ones.
+    """Compare parameters and feature sizes of the built networks with the printed ones.
 
     Parameters
     ----------
     cards
         Model to its card, in table order.
     measured
-        Model to what `measure` counts; models without a network are absent.
+        Model to its `profile_encoder`; models without a network are absent.
     numbers
         The published numbers, of which those of Table 3 are taken.
 
@@ -144,7 +122,7 @@ def table3(
     -------
     data frame with columns model, title, parameters, published_parameters, features,
     published_features, note
-        `note` says what is wrong with a printed number.
+        `note`: what is wrong with a printed number.
     """
     printed = numbers[numbers["table"] == "roth2024_table3"]
     rows: list[dict[str, Any]] = []
@@ -159,8 +137,8 @@ def table3(
     return pd.DataFrame(rows).astype({"parameters": "Int64", "features": "Int64"})
 
 
-def counted(sizes: pd.DataFrame) -> pd.DataFrame:
-    """Turn Table 3 into the long form of `judged`; the interval of a count is the count."""
+def sizes_as_measured(sizes: pd.DataFrame) -> pd.DataFrame:
+    """Return Table 3 as `measured` of `compare_with_published`; a count is its own interval."""
     parts = [
         sizes[["model"]].assign(quantity=name, value=sizes[name], low=sizes[name], high=sizes[name])
         for name in ("parameters", "features")
@@ -169,108 +147,109 @@ def counted(sizes: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts).assign(**blank).dropna(subset="value").reindex(columns=LONG)
 
 
-def _printed(line: dict[Any, Any], name: str) -> str:
-    """Write a value with its SD, its interval and what is printed: 0.89 ± 0.05 (0.83 to 0.94)."""
+def _cell(line: dict[Any, Any], name: str) -> str:
+    """Return a value with SD and interval, and its published number with the verdict."""
     if pd.isna(line.get(name)):
         return "missing"
     text = f"{line[name]:.2f}"
     text += f" ± {line[f'{name}_sd']:.2f}" if pd.notna(line.get(f"{name}_sd")) else ""
-    if pd.notna(line.get(f"{name}_low")):
-        text += f" ({line[f'{name}_low']:.2f} to {line[f'{name}_high']:.2f})"
-    said = line.get(f"{name}_published")
-    return text if pd.isna(said) else f"{text}; printed {said}: {line[f'{name}_verdict']}"
+    text = with_interval(text, line.get(f"{name}_low"), line.get(f"{name}_high"))
+    printed = line.get(f"{name}_published")
+    return text if pd.isna(printed) else f"{text}; printed {printed}: {line[f'{name}_verdict']}"
 
 
 def _cells(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
-    """Write the cells of a table of rows; `columns` is a column to its heading."""
+    """Return the cells of a table of rows; `columns` maps a column to its heading."""
     return pd.DataFrame(
         {"Encoder": line["title"], "Head": line["head"]}
-        | {head: _printed(line, name) for name, head in columns.items()}
+        | {head: _cell(line, name) for name, head in columns.items()}
         for line in table.to_dict("records")
     )
 
 
-def _patients(table: pd.DataFrame, name: str) -> str:
-    """Say how many patients the rows of Table 1 rest on: 65 of 457 positive."""
+def _patient_counts(table: pd.DataFrame, name: str) -> str:
+    """Return the number of patients of the rows of Table 1: 65 of 457 positive."""
     columns = [f"{name}_n_positive", f"{name}_n_negative"]
     counts = table.reindex(columns=columns).dropna().drop_duplicates()
-    said = [f"{int(positive)} of {int(positive + other)}" for positive, other in counts.to_numpy()]
-    return f"{' or '.join(said) or 'no'} positive"
+    texts = [f"{int(up)} of {int(up + down)}" for up, down in counts.to_numpy()]
+    return f"{' or '.join(texts) or 'no'} positive"
 
 
-def _tested(about: Card) -> str:
-    """Return the dataset whose patches are tested."""
+def _test_set(about: Card) -> str:
+    """Return the dataset of the test patches."""
     return about["columns"]["patches"]["balanced_accuracy"][0]
 
 
-def _unknown(about: Card) -> str:
-    """Say what nobody knows of the tested patches."""
-    known = _tested(about) not in about.get("unknown_slides", [])
+def _unknown_units(about: Card) -> str:
+    """Return which units of the test patches are unknown."""
+    known = _test_set(about) not in about.get("unknown_slides", [])
     return "their patients are not known" if known else f"{UNKNOWN}, nor their patients"
 
 
 def slides_of_cohorts(lists: list[Path], about: Card) -> list[str]:
-    """Say how many slides of each cohort are usable, enlarged, or left without tiles.
+    """Return how many slides of each cohort have which status, as sentences.
 
     Parameters
     ----------
     lists
-        The list of slides of each cohort, `{dataset}/classify.csv`; given bags have none.
+        The list of slides of each cohort, `{dataset}/classify.csv`; ready-made bags have none.
 
     Returns
     -------
-    A sentence a list: `Slides of Demo cohort: 9 ok, 1 no tissue (demo_cohort/classify.csv).`
+    One sentence per list: `Slides of Demo cohort: 9 ok, 1 no tissue (demo_cohort/classify.csv).`
     """
-    said = []
+    sentences = []
     for path in lists:
         counts = read_csv(path)["status"].value_counts().items()
         title = about["datasets"].get(path.parent.name, path.parent.name)
         shown = ", ".join(f"{count} {status}" for status, count in counts)
-        said.append(f"Slides of {title}: {shown} ({path.parent.name}/{path.name}).")
-    return said
+        sentences.append(f"Slides of {title}: {shown} ({path.parent.name}/{path.name}).")
+    return sentences
 
 
-def sentence_summary(
+def markdown_tables(
     slides: pd.DataFrame | None,
     patches: pd.DataFrame | None,
     sizes: pd.DataFrame,
     about: Card,
-    known: Sequence[str] = (),
+    statuses: Sequence[str] = (),
 ) -> str:
-    """Write Tables 1 to 3 in Markdown, with captions that say what is real.
+    """Write Tables 1 to 3 in Markdown, with captions that name synthetic tissue.
 
-    A study of slides alone, or of patches alone, has no other table. `known` is what
-    `slides_of_cohorts` says.
+    `slides` or `patches` is None in a study without them. `statuses`: from `slides_of_cohorts`.
     """
     parts = []
     if slides is not None:
-        parts.append(" ".join([_slides_in_words(slides, about).rstrip("\n"), *known]) + "\n")
+        table = _slides_table(slides, about).rstrip("\n")
+        parts.append(" ".join([table, *statuses]) + "\n")
     if patches is not None:
-        tested = about["datasets"][_tested(about)]
-        heads = {"balanced_accuracy": "Balanced accuracy", "weighted_f1": "Weighted F1"}
-        caption = (
-            f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: "
-            f"{_unknown(about)}, so it is too narrow). Printed: Roth et al. 2024, Table 2."
-        )
-        parts.append(to_markdown(_cells(patches, heads), caption + _made_from(about, "patches")))
+        parts.append(_patches_table(patches, about))
     shown = sizes.drop(columns=["model", "study"]).astype({"parameters": "Int64"})
     shown = shown.astype(object).where(shown.notna(), "")
-    three = to_markdown(
-        shown, f"Study {about['study']}, Table 3: parameters and features of the built networks."
+    caption = f"Study {about['study']}, Table 3: parameters and features of the built networks."
+    return "\n".join([*parts, to_markdown(shown, caption)])
+
+
+def _patches_table(patches: pd.DataFrame, about: Card) -> str:
+    tested = about["datasets"][_test_set(about)]
+    heads = {"balanced_accuracy": "Balanced accuracy", "weighted_f1": "Weighted F1"}
+    caption = (
+        f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: "
+        f"{_unknown_units(about)}, so it is too narrow). Printed: Roth et al. 2024, Table 2."
     )
-    return "\n".join([*parts, three])
+    return to_markdown(_cells(patches, heads), caption + _made_from(about, "patches"))
 
 
-def _slides_in_words(slides: pd.DataFrame, about: Card) -> str:
+def _slides_table(slides: pd.DataFrame, about: Card) -> str:
     titles, columns = about["datasets"], about["columns"]["slides"]
     heads = {name: titles[dataset] + ", external" * (name != "cohort")
              for name, (dataset, _) in columns.items()}  # fmt: skip
     outside = [name for name in columns if name != "cohort"]
-    counted = [f"{_patients(slides, 'cohort')} in the cohort"]
+    counted = [f"{_patient_counts(slides, 'cohort')} in the cohort"]
     counted += [
-        f"{_patients(slides, name)} in {heads[name]}"
+        f"{_patient_counts(slides, name)} in {heads[name]}"
         if len(outside) > 1
-        else f"{_patients(slides, name)} outside"
+        else f"{_patient_counts(slides, name)} outside"
         for name in outside
     ]
     return to_markdown(
@@ -282,5 +261,4 @@ def _slides_in_words(slides: pd.DataFrame, about: Card) -> str:
 
 
 def _made_from(about: Card, kind: str) -> str:
-    notice = notice_of(about, [kind])
-    return f" Made from the {notice}: it says nothing about real tissue." if notice else ""
+    return synthetic_sentence(notice_of(about, [kind]))

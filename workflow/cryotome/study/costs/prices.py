@@ -24,7 +24,9 @@ STEP = 0.02  # s that a training step takes on a GPU however small the network
 BACKWARD = 3  # a training view costs so many forwards
 THREADS = {"embed": 2, "embed_shard": 2, "check_precision": 2, "train_endtoend": 1}
 THREADS |= {"embed_slide": 2, "finetune_dinov2": 2}
-START = {"publish": 0.1} | dict.fromkeys(THREADS, 10.0)  # core-seconds before the work; with torch
+START = {"copy_to_results": 0.1} | dict.fromkeys(
+    THREADS, 10.0
+)  # core-seconds before the work; with torch
 ELSE = 1.0  # … of other rules
 BLOCK = 4096  # bytes that the smallest file takes
 DEMO, DEMO_CELLS = 80e6, 512  # bytes of the invented tissue; cells of each of its domains
@@ -235,16 +237,16 @@ def _core_seconds(study: Study, job: Job) -> float:
             return count / 1_000
         case "read_cells" | "place_windows":
             return count / 5_000
-        case "split" | "audit_splits":
+        case "split_cells" | "audit_splits":
             return folds * count / 20_000
         case "probe" | "probe_whole":
             trained = sum(roles_of(study, w["dataset"], w["scheme"], f)["train"] for f in shares)
             return 5e-8 * folds * trained * study.model(w["model"])["dim"]
-        case "score":
+        case "score_row":
             return folds * sum(_scored(study, w, f) for f in shares) / 200_000
-        case "compare" | "price_ladder":
+        case "compare" | "leakage_ladder":
             return 0.15 * study.runs
-        case "atlas":  # its sheets, most of it
+        case "error_atlas":  # its sheets, most of it
             return 1.8 * len(study.rows)
         case "make_demo":
             return 20.0
@@ -273,12 +275,12 @@ def _bytes(study: Study, job: Job) -> float:
             count * PIXELS * stored_side(study.dataset(w["dataset"])["patch"]["side"]) ** 2
         ),
         "embed": lambda: count * (4 * study.model(w["model"])["dim"] + 8),
-        "split": lambda: folds * (count * ROLE + BLOCK),
+        "split_cells": lambda: folds * (count * ROLE + BLOCK),
         "audit_splits": lambda: folds * BLOCK,
         "probe": lambda: folds * _predicted(study, w, study.fractions),
         "probe_whole": lambda: folds * _predicted(study, w, ["1.0"]),
         "train_endtoend": lambda: _trained(study, w),
-        "atlas": lambda: len(study.rows) * (count * SHOWN + 10 * PICTURE),
+        "error_atlas": lambda: len(study.rows) * (count * SHOWN + 10 * PICTURE),
     }
     kept |= {
         "tile_slide": lambda: (

@@ -55,7 +55,7 @@ def shared_jobs(study: Study, dataset: str) -> list[Key]:
     schemes = count_jobs(study, dataset)
     rules += ["place_windows"] * any(map(study.needs_windows, schemes))
     drawn = [
-        ("split", {"dataset": dataset, "scheme": s, "fraction": f, "fold": str(k)})
+        ("split_cells", {"dataset": dataset, "scheme": s, "fraction": f, "fold": str(k)})
         for s in schemes
         for f in study.training_fractions(s)
         for k in study.folds
@@ -64,7 +64,7 @@ def shared_jobs(study: Study, dataset: str) -> list[Key]:
 
 
 def jobs_per_row(study: Study) -> str:
-    """Return, as JSON, what `tally` must know of a study.
+    """Return, as JSON, what `summarise_costs` must know of a study.
 
     `named` says which wildcards its jobs have, `rows` the jobs of each row and dataset,
     `shared` those of each dataset, `schemes` what the AUROC beside is of, `synthetic` the

@@ -1,0 +1,29 @@
+import pandas as pd
+import pytest
+from conftest import CONFIG
+
+from cryotome.core.cards import load_card
+from cryotome.core.errors import CardError
+from cryotome.data.splits.predefined import assign_roles
+
+
+def test_every_cell_of_the_first_set_trains_and_every_one_of_the_second_tests():
+    roles = assign_roles({"a": pd.DataFrame({"id": [0, 5]}), "b": pd.DataFrame({"id": [0]})})
+    assert roles.to_dict("list") == {
+        "id": ["a:0", "a:5", "b:0"],
+        "role": ["train", "train", "test"],
+    }
+
+
+def test_a_scheme_that_is_given_draws_nothing(tmp_path):
+    (tmp_path / "schemes").mkdir()
+    lines = "title: x\nsource: x\n"
+    for text, said in (
+        ("split_by: predefined\ntest: 0.2", "False schema does not allow 0.2"),
+        ("split_by: predefined\nseed: 1", "False schema does not allow 1"),
+        ("split_by: cells\ntest: 0.2\nseed: 1", "'validation' is a required property"),
+    ):
+        (tmp_path / "schemes" / "mine.yaml").write_text(lines + text + "\n", encoding="utf-8")
+        with pytest.raises(CardError, match=said):
+            load_card(tmp_path, "schemes", "mine")
+    assert load_card(CONFIG, "schemes", "predefined")["split_by"] == "predefined"

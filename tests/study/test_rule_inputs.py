@@ -1,0 +1,73 @@
+import json
+
+import pytest
+from conftest import CONFIG
+
+from cryotome.core.cards import read_yaml
+from cryotome.core.errors import CryotomeError
+from cryotome.study import rule_inputs
+from cryotome.study.checks import checked_study
+from cryotome.study.load import config_file
+from cryotome.study.site import resolve_site
+
+
+@pytest.fixture
+def demo():
+    return checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+
+
+def test_a_study_without_colorectal_part_has_no_runs():
+    for named in (
+        rule_inputs.checkpoint_runs, rule_inputs.finetunings, rule_inputs.monitored_finetunings,
+        rule_inputs.tiled_cohorts,
+    ):  # fmt: skip
+        assert named(None) == []
+    assert rule_inputs.row_runs(None, "patches") == rule_inputs.row_runs(None, "slides") == []
+
+
+def test_rows_have_a_run_for_every_head(demo):
+    part = demo.colorectal
+    runs = rule_inputs.row_runs(part, "patches")
+    assert len(runs) == len(part.patch_models) * len(part.patch_heads) > 0
+    assert {run.dataset for run in runs} == {part.train}
+    slides = rule_inputs.row_runs(part, "slides")
+    assert {(run.dataset, run.scheme) for run in slides} == {(part.cohort, part.scheme)}
+
+
+def test_checkpoints_of_figure2_are_runs_of_their_own_models(demo):
+    models = {run.model for run in rule_inputs.checkpoint_runs(demo.colorectal)}
+    assert models == {
+        model for c in demo.colorectal.figure2_checkpoints.values() for model in c.values()
+    }
+    finetuned = rule_inputs.finetunings(demo.colorectal)
+    assert set(rule_inputs.monitored_finetunings(demo.colorectal)) <= set(finetuned)
+
+
+def test_external_cohorts_follow_the_own_one_alone(demo):
+    part = demo.colorectal
+    assert rule_inputs.with_external(demo, part.cohort) == [part.cohort, *part.external]
+    assert rule_inputs.with_external(demo, part.external[0]) == part.external[:1]
+    assert rule_inputs.tiled_cohorts(part) == part.cohorts
+
+
+def test_classes_of_both_sets_are_listed(demo):
+    said = json.loads(rule_inputs.class_lists(demo, demo.colorectal.sets))
+    assert list(said) == demo.colorectal.sets
+    assert all(len(one["classes"]) == 9 for one in said.values())
+
+
+def test_a_missing_table_of_a_user_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("CRYOTOME_DATA_ROOT", str(tmp_path))
+    monkeypatch.delenv("CRYOTOME_PLAN", raising=False)
+    path = config_file("roth2024", CONFIG)
+    site = resolve_site(read_yaml(path), CONFIG)
+    study = checked_study(site.study, CONFIG, files=(str(path),))
+    cohort = study.colorectal.cohort
+    with pytest.raises(CryotomeError, match="does not exist, so the patients of"):
+        rule_inputs.required_table(study, site, cohort, "labels")
+    monkeypatch.setenv("CRYOTOME_PLAN", "1")
+    assert rule_inputs.required_table(study, site, cohort, "labels") == []
+    table = tmp_path / study.dataset(cohort)["labels"]["table"]
+    table.parent.mkdir(parents=True)
+    table.touch()
+    assert rule_inputs.required_table(study, site, cohort, "labels") == [str(table)]

@@ -1,0 +1,100 @@
+"""Inputs of rules by name: the datasets, models and heads that a job reads, without paths."""
+
+import json
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from cryotome.core.cards import below
+from cryotome.core.errors import CryotomeError
+from cryotome.study.colorectal import PREDEFINED, Colorectal
+from cryotome.study.site import PLAN, Site, folder_of
+from cryotome.study.study import Study
+
+
+class ScoredRun(NamedTuple):
+    """One file of scores: a model and a head on a dataset."""
+
+    dataset: str
+    scheme: str
+    view: str
+    model: str
+    head: str
+
+
+def required_table(study: Study, site: Site, dataset: str, table: str) -> list[str]:
+    """Return the table `labels` or `slide_table` of a cohort; none where its card names none.
+
+    Where only a plan is made, also none that does not exist yet.
+
+    Raises
+    ------
+    CryotomeError
+        It does not exist.
+    """
+    card = study.dataset(dataset)
+    said = card["labels"]["table"] if table == "labels" else card.get(table)
+    if said is None:
+        return []
+    path = below(folder_of(card, site.data_root), said)
+    if "synthetic" in card or path.exists():
+        return [str(path)]
+    if PLAN in os.environ:
+        return []
+    raise CryotomeError(
+        f"{path} does not exist, so the patients of {dataset!r} cannot be read. Put it there "
+        "(docs/guides/reproduce-roth2024.md), or set `data_root` in config/site.yaml."
+    )
+
+
+def with_external(study: Study, dataset: str) -> list[str]:
+    """Return a cohort and, where it is the study's own, its external cohorts after it."""
+    part = study.colorectal
+    return [dataset, *(part.external if part and dataset == part.cohort else [])]
+
+
+def class_lists(study: Study, datasets: Iterable[str]) -> str:
+    """Return the classes of datasets as JSON."""
+    return json.dumps({name: {"classes": study.dataset(name)["classes"]} for name in datasets})
+
+
+def row_runs(part: Colorectal | None, kind: str) -> list[ScoredRun]:
+    """Return the runs of every row on `patches` or `slides`; none where the study has none."""
+    models = part and {"patches": part.patch_models, "slides": part.slide_models}[kind]
+    return _runs(part, kind, models or [])
+
+
+def checkpoint_runs(part: Colorectal | None) -> list[ScoredRun]:
+    """Return the runs of every checkpoint of Figure 2."""
+    courses = part.figure2_checkpoints if part else {}
+    return [run for kind, course in courses.items() for run in _runs(part, kind, course.values())]
+
+
+def finetunings(part: Colorectal | None) -> list[str]:
+    """Return the finetunings of encoders in tables and figures."""
+    return part.finetunings if part else []
+
+
+def monitored_finetunings(part: Colorectal | None) -> list[str]:
+    """Return the finetunings whose checkpoints Figure 2 scores on patches."""
+    courses = part.figure2_checkpoints if part else {}
+    ends = [[*course.values()][-1] for kind, course in courses.items() if kind == "patches"]
+    return [part.model(name)["weights"]["finetune"] for name in ends if part]
+
+
+def tiled_cohorts(part: Colorectal | None) -> list[str]:
+    """Return the cohorts of which slides are tiled: not where a user provides every bag."""
+    wanted = part.embedding_requests if part else []
+    return [*dict.fromkeys(name for rule, models, name in wanted if rule != "embed" and models)]
+
+
+def _runs(part: Colorectal | None, kind: str, models: Iterable[str]) -> list[ScoredRun]:
+    if part is None or not {"patches": part.sets, "slides": part.cohorts}[kind]:
+        return []
+    if kind == "patches":
+        dataset, scheme, heads = part.train, PREDEFINED, part.patch_heads
+    else:
+        dataset, scheme, heads = part.cohort, part.scheme, part.slide_heads
+    return [
+        ScoredRun(dataset, scheme, part.view, model, head) for model in models for head in heads
+    ]

@@ -1,0 +1,42 @@
+"""Show where the rows err and disagree: sheets of patches, slides for QuPath, tables."""
+
+import sys
+from pathlib import Path
+
+from cryotome.core.files import sha256
+from cryotome.core.tables import save_csv
+from cryotome.data.cells import load_cells
+from cryotome.data.overlap import load_windows
+from cryotome.report.atlas.agreement import pairwise_agreement, save_agreement
+from cryotome.report.atlas.errors import read_atlas
+from cryotome.report.atlas.qupath import write_geojson
+from cryotome.report.atlas.sheets import make_sheets
+from cryotome.runtime.job import run_script
+
+
+def main(
+    cells: Path, windows: Path, patches: Path, predictions: list[Path], table: Path,
+    listed: Path, places: Path, agreement: Path, picture: Path, sheets: Path, slides: Path,
+    card: dict, labels: dict, study: str, dataset: str,
+) -> None:  # fmt: skip
+    seen = load_windows(windows)
+    about = {"dataset": dataset, "labels": labels, "cells_sha256": sha256(cells)}
+    atlas = read_atlas(load_cells(cells), seen, predictions, card, about)
+    pairs, shown = pairwise_agreement(atlas), make_sheets(atlas, patches, sheets)
+    opened = write_geojson(atlas, seen, slides, shown)
+    megabytes = shown["bytes"].sum() / 1e6
+    print(f"{len(shown):,} sheets, {megabytes:.1f} MB; {len(opened):,} slides", file=sys.stderr)
+    save_agreement(pairs, atlas, picture)
+    for frame, folder in ((shown, sheets), (opened, slides)):
+        frame["file"] = f"atlas/{dataset}/{folder.name}/" + frame["file"]
+    stamped = {listed: shown.drop(columns="shown"), places: opened, agreement: pairs}
+    results = {table: atlas.table()} | {
+        path: atlas.with_provenance(one) for path, one in stamped.items()
+    }
+    for path, result in results.items():
+        result.insert(0, "study", study)
+        save_csv(result.assign(synthetic=bool(atlas.notice)), path)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,18 @@
+"""Make Table 1 (AUROC of slides) or 2 (accuracy and F1 of patches), with published numbers."""
+
+from pathlib import Path
+
+from cryotome.core.tables import save_csv
+from cryotome.evaluation.published import compare_with_published, read_published
+from cryotome.report.tables.roth2024 import read_summaries, table_of_rows
+from cryotome.runtime.job import run_script
+
+
+def main(scores: list[Path], published: list[Path], table: Path, about: dict, kind: str) -> None:
+    measured = read_summaries(scores)
+    verdicts = compare_with_published(read_published(published), measured, about)
+    save_csv(table_of_rows(measured, verdicts, kind, about), table)
+
+
+if __name__ == "__main__":
+    run_script(main)

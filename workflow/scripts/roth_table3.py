@@ -1,0 +1,21 @@
+"""Make Table 3 of Roth et al. 2024: sizes of the built networks, with published sizes."""
+
+from pathlib import Path
+
+from cryotome.core.tables import save_csv
+from cryotome.encoders.profile import profile_encoder
+from cryotome.evaluation.published import read_published
+from cryotome.report.tables.roth2024 import table3
+from cryotome.runtime.job import run_script
+
+
+def main(published: list[Path], table: Path, cards: dict, study: str) -> None:
+    measured = {
+        name: profile_encoder(card) for name, card in cards.items() if "architecture" in card
+    }
+    result = table3(cards, measured, read_published(published))
+    save_csv(result.assign(study=study), table)
+
+
+if __name__ == "__main__":
+    run_script(main)
