@@ -176,8 +176,8 @@ def test_a_store_of_older_cells_is_refused_by_name(written, cohort, tmp_path):
 
 def test_rows_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, monkeypatch):
     """The unbroken store and the one that was broken off hold the same numbers."""
-    monkeypatch.setattr("cryotome.encoders.inference.CACHED", 8 * 32**2)  # batches of 8
-    monkeypatch.setattr("cryotome.encoders.embedding_store.BLOCK", 16)
+    monkeypatch.setattr("cryotome.encoders.inference.CACHED_PIXELS", 8 * 32**2)  # batches of 8
+    monkeypatch.setattr("cryotome.encoders.embedding_store.PATCHES_PER_READ", 16)
     write(tmp_path / "whole" / "e.h5", store)
     launch, made = InferenceRunner.launch, []
 
@@ -203,7 +203,7 @@ def test_rows_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, m
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_a_store_of_shards_is_the_store_of_one_job(store, tmp_path, monkeypatch, capsys, parts):
-    monkeypatch.setattr("cryotome.encoders.inference.CACHED", 8 * 32**2)  # batches of 8
+    monkeypatch.setattr("cryotome.encoders.inference.CACHED_PIXELS", 8 * 32**2)  # batches of 8
     write(tmp_path / "whole" / "e.h5", store)
     card, folder = load_card(CONFIG, "models", "resnet10t_random"), tmp_path / "shards"
     how = {"model": "resnet10t_random", "view": "paper-fp32", "weights_dir": tmp_path}

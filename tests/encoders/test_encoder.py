@@ -7,7 +7,7 @@ from conftest import CONFIG
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError
 from cryotome.encoders.encoder import Encoder, build_encoder, state_hash
-from cryotome.encoders.network import build_network, patch_side, require_input_side  # fmt: skip
+from cryotome.encoders.network import build_network, token_side, require_input_side  # fmt: skip
 from cryotome.learners.endtoend.classifier import build_classifier
 
 CPU = torch.device("cpu")
@@ -134,7 +134,7 @@ def test_no_prefix_token_is_in_the_mean(name):
     torch.manual_seed(0)
     network = build_network(card).eval()
     encoder, x = Encoder(network, card).eval(), torch.rand(2, 3, 224, 224)
-    parts = (224 // patch_side(network)) ** 2
+    parts = (224 // token_side(network)) ** 2
     with torch.inference_mode():
         seen = (x - encoder.mean) / encoder.std
         if card["pooling"] == "mean_before_norm":

@@ -7,7 +7,7 @@ import pytest
 
 from cryotome.core.errors import StoreError
 from cryotome.encoders.bag_store import BagFolders, read_bag
-from cryotome.encoders.foreign_bags import read_foreign
+from cryotome.encoders.foreign_bags import read_foreign_bag
 
 CARD = {"where": "the card of ca", "model": "uni", "names": ["uni", "MahmoodLab/UNI"], "dim": 3,
         "tiling": {"mpp": 0.5, "side": 512}, "says": {}}  # fmt: skip
@@ -153,6 +153,6 @@ def test_rows_that_all_point_at_one_object_are_not_read(tmp_path):
     path.write_bytes(content)
     tracemalloc.start()
     with pytest.raises(StoreError, match="feats holds no plain numbers"):
-        read_foreign(path, CARD)
+        read_foreign_bag(path, CARD)
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()

@@ -23,11 +23,11 @@ from safetensors.torch import save_file
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, WeightsError
 from cryotome.core.files import sha256
-from cryotome.encoders.convert import read_file
+from cryotome.encoders.convert import read_checkpoint
 from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.network import build_network
 from cryotome.encoders.weights import (
-    _Redirects,
+    SafeRedirects,
     candidate_paths,
     fetch_weights,
     find_weights,
@@ -166,7 +166,7 @@ def test_a_disk_that_fails_does_not_advise_to_delete_the_file(tmp_path):
     """The memory of this process gives EIO at its first byte."""
     (tmp_path / "w.pt").symlink_to("/proc/self/mem")
     with pytest.raises(OSError, match="Input/output error"):
-        read_file(tmp_path / "w.pt", "uni")
+        read_checkpoint(tmp_path / "w.pt", "uni")
 
 
 def test_python_objects_beside_parameters_are_said_and_not_run(tmp_path):
@@ -373,16 +373,16 @@ def test_weights_lie_below_their_folder(tmp_path, weights):
 def test_a_redirect_to_plain_http_needs_a_sha256():
     request = Request("https://h.org/w.pth")
     answer = (request, None, 302, "Found", {}, "http://h.org/w.pth")
-    assert _Redirects({"sha256": "0" * 64}).redirect_request(*answer).full_url == answer[-1]
+    assert SafeRedirects({"sha256": "0" * 64}).redirect_request(*answer).full_url == answer[-1]
     with pytest.raises(ValueError, match="leads from https to http; write a sha256 in the card"):
-        _Redirects({}).redirect_request(*answer)
+        SafeRedirects({}).redirect_request(*answer)
 
 
 @pytest.mark.parametrize("suffix", ["bin", "pth", "safetensors"])
 @pytest.mark.parametrize("save", [save_file, torch.save])
 def test_a_checkpoint_is_read_whatever_its_suffix(tmp_path, suffix, save):
     save({"a": torch.ones(3)}, tmp_path / f"w.{suffix}")
-    assert read_file(tmp_path / f"w.{suffix}", "uni")["a"].tolist() == [1, 1, 1]
+    assert read_checkpoint(tmp_path / f"w.{suffix}", "uni")["a"].tolist() == [1, 1, 1]
 
 
 def zipped(name: str) -> bytes:
@@ -418,7 +418,7 @@ def zipped(name: str) -> bytes:
 def test_what_is_no_checkpoint_is_named(tmp_path, suffix, content, said):
     (tmp_path / f"w.{suffix}").write_bytes(content)
     with pytest.raises(WeightsError, match=re.escape(f"no checkpoint (it is {said}")):
-        read_file(tmp_path / f"w.{suffix}", "uni")
+        read_checkpoint(tmp_path / f"w.{suffix}", "uni")
 
 
 class Harmful:
@@ -431,12 +431,12 @@ def test_a_checkpoint_that_would_run_code_is_called_that(tmp_path, legacy, monke
     monkeypatch.chdir(tmp_path)
     torch.save({"a": Harmful()}, "w.bin", _use_new_zipfile_serialization=not legacy)
     with pytest.raises(WeightsError, match=r"\(posix.system\) .* because they could run code"):
-        read_file(Path("w.bin"), "uni")
+        read_checkpoint(Path("w.bin"), "uni")
     Path("p.bin").write_bytes(pickle.dumps({"a": 1}, protocol=4))
     with pytest.raises(
         WeightsError, match="a Python pickle, which is not loaded because it could run"
     ):
-        read_file(Path("p.bin"), "uni")
+        read_checkpoint(Path("p.bin"), "uni")
     assert not Path("harmed").exists()
 
 
@@ -448,7 +448,7 @@ def test_a_checkpoint_that_unpacks_to_more_than_it_is_is_not_read(tmp_path):
         for entry in plain.namelist():
             packed.writestr(entry, plain.read(entry))
     with pytest.raises(WeightsError, match="it is a packed archive, where torch packs nothing"):
-        read_file(tmp_path / "w.pt", "uni")
+        read_checkpoint(tmp_path / "w.pt", "uni")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_large_files_are_said_before_they_are_hashed(tmp_path, monkeypatch):
     path, said = put(tmp_path, "twelve bytes"), []
     pin(tmp_path, said=said)
     assert said == []
-    monkeypatch.setattr("cryotome.encoders.weights_hash.SLOW", 11)
+    monkeypatch.setattr("cryotome.encoders.weights_hash.LARGE_FILE", 11)
     os.utime(path, ns=(1, 1))
     pin(tmp_path, said=said)
     pin(tmp_path, said=said)

@@ -8,7 +8,7 @@ from cryotome.core.files import sha256
 from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.lora import save_lora
 from cryotome.learners.endtoend.train import train_endtoend
-from cryotome.learners.endtoend.training_data import read_material, score_material
+from cryotome.learners.endtoend.training_data import read_training_data, score_held_out
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.learners.loop.curves import write_curve
@@ -41,7 +41,7 @@ def main(
     use_threads(threads)
     on, seed = pick_device(device), card["seed"] + fold
     repeat_exactly(on)
-    material = read_material(patches, cells, split)
+    material = read_training_data(patches, cells, split)
     network, weights = build_classifier(
         encoder, model, weights_dir, side=material.side, seed=seed, lora=card.get("lora")
     )
@@ -61,7 +61,7 @@ def main(
         notes |= {"cost_seconds": round(fit.seconds, 1), "patches_per_second": round(fit.speed, 1)}
         notes |= {"peak_memory_gb": round(peak_memory(on), 2)}
         for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
-            scored = score_material(network, state, material, supply=supply, precision=precision)
+            scored = score_held_out(network, state, material, supply=supply, precision=precision)
             write_predictions(path, *scored, split=split, notes=notes | {"checkpoint": kept})
             if "lora" in card and kept == "best":
                 adapted, logit = network[0].get_submodule("network"), network[1]

@@ -9,15 +9,15 @@ from cryotome.learners.endtoend.training_data import (
     ValidationSet,
     centre_crops,
     load_weights,
-    read_material,
-    weights_of,
+    read_training_data,
+    copy_weights,
 )
 
 
 def test_material_brings_patches_labels_and_slides_of_a_split_together(store, cohort, tmp_path):
     split = tmp_path / "fold=0.csv"
     split.write_text("id,role\n3,test\n7,train\n40,validation\n41,train\n", encoding="utf-8")
-    material = read_material(store, cohort / "cells.csv", split)
+    material = read_training_data(store, cohort / "cells.csv", split)
     cells = pd.read_csv(cohort / "cells.csv").set_index("id")
     train = material.cells("train")
     assert train.rows.tolist() == [7, 41]
@@ -82,7 +82,7 @@ def test_weights_are_copies_and_come_back():
         torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1)
     )
     network[0].requires_grad_(False)
-    kept = weights_of(network)
+    kept = copy_weights(network)
     assert not [name for name in kept if name.startswith("0.")]
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with torch.no_grad():

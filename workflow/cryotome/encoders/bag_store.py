@@ -21,7 +21,7 @@ from cryotome.core.store import (
 )
 from cryotome.data.file_names import slide_of
 from cryotome.data.slides.tile_store import read_tiles
-from cryotome.encoders.foreign_bags import may_be_ours, read_foreign
+from cryotome.encoders.foreign_bags import may_be_cryotome_bag, read_foreign_bag
 
 BAGS = "cryotome bags"
 BLOCK = 128  # tiles read at once, more where a processor takes more
@@ -75,8 +75,8 @@ def read_bag(
     """
     if given is not None:
         check_plain(path)
-    if given is not None and not may_be_ours(path):
-        return Bag(*read_foreign(path, given))
+    if given is not None and not may_be_cryotome_bag(path):
+        return Bag(*read_foreign_bag(path, given))
     stamps = provenance(path, BAGS)
     wanted = {"model": model, "view": view, **(of or {})}
     if tile_store:
@@ -163,5 +163,5 @@ class BagFolders:
             )
 
 
-FROM_TILES = ["dataset", "slide", "slide_stamp", "tiles_sha256", "mpp", "level0_side"]
-FROM_TILES += ["status", "reason"]
+TILE_ATTRIBUTES = ["dataset", "slide", "slide_stamp", "tiles_sha256", "mpp", "level0_side"]
+TILE_ATTRIBUTES += ["status", "reason"]

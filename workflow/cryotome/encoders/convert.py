@@ -164,7 +164,7 @@ def load_state(network: nn.Module, path: Path, card: Card, name: str) -> None:
         The file is no checkpoint, or a parameter is missing, unexpected or of another
         shape; its name is given.
     """
-    content, how = read_file(path, name), card.get("checkpoint", {})
+    content, how = read_checkpoint(path, name), card.get("checkpoint", {})
     try:
         state = convert(content, how, network.state_dict())
         if card["loader"] == "transformers":
@@ -223,7 +223,7 @@ MAGIC = {
 }
 
 
-def read_file(path: Path, name: str) -> dict[str, Any]:
+def read_checkpoint(path: Path, name: str) -> dict[str, Any]:
     """Read a checkpoint: parameters by name, or entries that hold them. It runs no code.
 
     Its first bytes say whether it is safetensors or torch's, whatever its suffix.
@@ -241,7 +241,7 @@ def read_file(path: Path, name: str) -> dict[str, Any]:
 
     what = _kind(path)
     if what and what != SAFETENSORS:
-        raise WeightsError(_unreadable(path, name, f"it is {what}"))
+        raise WeightsError(_unreadable_message(path, name, f"it is {what}"))
     try:
         if what:
             return load_file(path)
@@ -249,9 +249,9 @@ def read_file(path: Path, name: str) -> dict[str, Any]:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (*TRUNCATED, SafetensorError) as error:  # type: ignore[misc]
         blame_place(error, path)
-        raise WeightsError(_unreadable(path, name, str(error))) from error
+        raise WeightsError(_unreadable_message(path, name, str(error))) from error
     if not isinstance(content, dict):
-        raise WeightsError(_unreadable(path, name, f"it holds a {type(content).__name__}"))
+        raise WeightsError(_unreadable_message(path, name, f"it holds a {type(content).__name__}"))
     return content
 
 
@@ -301,7 +301,7 @@ def _archive(path: Path) -> str:
     return "NumPy arrays" if any(name.endswith(".npy") for name in names) else "a zip archive"
 
 
-def _unreadable(path: Path, name: str, why: str) -> str:
+def _unreadable_message(path: Path, name: str, why: str) -> str:
     if found := re.search(r"GLOBAL ([\w.]*\w)", why):
         return (
             f"{path} holds Python objects ({found[1]}) beside parameters, which are not loaded "

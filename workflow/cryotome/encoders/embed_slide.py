@@ -29,9 +29,9 @@ from cryotome.core.store import (
 from cryotome.data.images import crash, open_image
 from cryotome.data.slides.tessellation import tile_pixels
 from cryotome.data.slides.tile_store import Tiles, read_tiles, source_fingerprint
-from cryotome.encoders.bag_store import BAGS, BLOCK, FROM_TILES
+from cryotome.encoders.bag_store import BAGS, BLOCK, TILE_ATTRIBUTES
 from cryotome.encoders.embedders import Embedder, make_embedder
-from cryotome.encoders.embedding_store import NAMED, check_embedding
+from cryotome.encoders.embedding_store import VERSIONED, check_embedding
 from cryotome.runtime import ledger
 from cryotome.runtime.child_process import run_in_process, worker_processes
 from cryotome.runtime.resume import exclusive_attempt, resumable_store
@@ -81,8 +81,8 @@ def write_bag(
         "view": view,
         "card": json.dumps(card, sort_keys=True),
         "coords_crc32": zlib.crc32(tiles.coords.tobytes()),
-        "versions": json.dumps({name: version(name) for name in NAMED}),
-        **{name: tiles.stamps[name] for name in FROM_TILES},
+        "versions": json.dumps({name: version(name) for name in VERSIONED}),
+        **{name: tiles.stamps[name] for name in TILE_ATTRIBUTES},
     }
     if not len(tiles.coords):
         _write_empty(bag, about, card["dim"])

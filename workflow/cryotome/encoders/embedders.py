@@ -18,7 +18,7 @@ from cryotome.core.store import PATCHES, Keep, Rows, provenance, read_ids, read_
 from cryotome.data.cells import load_cells
 from cryotome.encoders.colour_histogram import colour_histogram
 
-BY_SLIDE = "slide_identity"  # the loader that reads no pixel and asks for the table of cells
+SLIDE_LOADER = "slide_identity"  # the loader that reads no pixel and asks for the table of cells
 
 
 class Embedder(Protocol):
@@ -83,7 +83,7 @@ class SlideIdentity:
 
     def embed(self, patches: np.ndarray) -> np.ndarray:
         """Refuse: patches do not say whose slide they are of."""
-        raise CardError(f"Loader {BY_SLIDE!r} reads no patches, so precision changes nothing.")
+        raise CardError(f"Loader {SLIDE_LOADER!r} reads no patches, so precision changes nothing.")
 
 
 def make_embedder(
@@ -102,7 +102,7 @@ def make_embedder(
     """
     if card["loader"] == "colour_histogram":
         return Histogram(card, side)
-    if card["loader"] == BY_SLIDE:
+    if card["loader"] == SLIDE_LOADER:
         if not cells:
             raise CardError(f"{name} embeds the slide of a cell and needs the table of cells.")
         return SlideIdentity(cells[0])

@@ -19,8 +19,8 @@ from cryotome.encoders.embedders import Embedder, make_embedder
 from cryotome.runtime import ledger
 from cryotome.runtime.resume import resumable_store
 
-NAMED = ("torch", "timm", "torchvision", "transformers")  # whose versions a passport names
-BLOCK = 512  # patches read at once
+VERSIONED = ("torch", "timm", "torchvision", "transformers")  # whose versions a passport names
+PATCHES_PER_READ = 512  # patches read at once
 
 
 def write_embeddings(
@@ -131,7 +131,7 @@ def embed_missing_patches(
         "weights_sha256": embedder.weights_sha256,
         "patches_sha256": source["patches_sha256"],
         "cells_sha256": source["cells_sha256"],
-        "versions": json.dumps({name: version(name) for name in NAMED}),
+        "versions": json.dumps({name: version(name) for name in VERSIONED}),
     }
     ids = read_ids(patch_store)
     rows = range(len(ids)) if rows is None else rows
@@ -151,7 +151,7 @@ def embed_missing_patches(
 
         taken = _take_over(shards, about, ids, grown.put) if shards else []
         bar.update(grown.finished)
-        blocks = [(rows.start + first, count) for first, count in grown.missing(BLOCK)]
+        blocks = [(rows.start + first, count) for first, count in grown.missing(PATCHES_PER_READ)]
         start, count = perf_counter(), sum(count for _, count in blocks)
         embedder.run(patch_store, blocks, keep, count=count)
         ledger.report_throughput(patches=count, seconds=perf_counter() - start)

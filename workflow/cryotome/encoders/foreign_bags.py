@@ -11,27 +11,27 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError, blame_place
 from cryotome.core.store import UNREADABLE, has_passport, open_hdf5
 
-FORMS = (("feats", "coords"), ("features", "coords"))  # HistoBistro and STAMP; CLAM and TRIDENT
+LAYOUTS = (("feats", "coords"), ("features", "coords"))  # HistoBistro and STAMP; CLAM and TRIDENT
 # what names the model: STAMP's `extractor`, HistoBistro's `model_name`, and what others may say
-MODEL = {"extractor", "extractor_name", "model_name", "model", "encoder", "encoder_name"}
-MODEL |= {"patch_encoder", "feature_extractor"}
+MODEL_FIELDS = {"extractor", "extractor_name", "model_name", "model", "encoder", "encoder_name"}
+MODEL_FIELDS |= {"patch_encoder", "feature_extractor"}
 MICRONS = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers")
 UNITS = {**dict.fromkeys(MICRONS, "um"), **dict.fromkeys(("px", "pixel", "pixels"), "px")}
 # what says how large a tile is, and in which unit (none: `unit` says it)
-SIZES = {"tile_size_um": "um", "tile_size_px": "px", "patch_size": "px", "tile_size": ""}
+SIZE_UNITS = {"tile_size_um": "um", "tile_size_px": "px", "patch_size": "px", "tile_size": ""}
 RESOLUTIONS = ("mpp", "resolution_in_mpp", "target_mpp")
-POWERS = ("target_magnification", "magnification")
-SAID = (*MODEL, "feat_type", "unit", *SIZES, *RESOLUTIONS, *POWERS, "name")
+MAGNIFICATIONS = ("target_magnification", "magnification")
+FIELDS = (*MODEL_FIELDS, "feat_type", "unit", *SIZE_UNITS, *RESOLUTIONS, *MAGNIFICATIONS, "name")
 # shares by which numbers may differ: rounding; scanners' 20x measure 0.46 to 0.55 µm/px
 EXACT, NOMINAL = 0.01, 0.15
 
 
-def may_be_ours(path: Path) -> bool:
+def may_be_cryotome_bag(path: Path) -> bool:
     """Whether a file has our passport, or cannot be read: then its reader says what is wrong."""
     return not h5py.is_hdf5(path) or has_passport(path)
 
 
-def read_foreign(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+def read_foreign_bag(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Read a bag that another program wrote, and hold what it says of itself against the card.
 
     Parameters
@@ -52,7 +52,7 @@ def read_foreign(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[s
     """
     try:
         with open_hdf5(path) as file:
-            names = next((names for names in FORMS if set(names) <= set(file)), None)
+            names = next((names for names in LAYOUTS if set(names) <= set(file)), None)
             if names is None:
                 raise StoreError(
                     f"{path} is no bag that is known: it holds {sorted(file)}, where HistoBistro "
@@ -65,12 +65,12 @@ def read_foreign(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[s
                         "of numbers."
                     )
             features, coords = (_without_first(np.asarray(file[name][()])) for name in names)
-            said = _said(file, names)
+            said = _read_fields(file, names)
     except UNREADABLE as error:
         blame_place(error, path)
         raise StoreError(f"{path} cannot be read: {error}.") from error
-    _check_form(path, names[0], features, coords)
-    _check_said(path, said, card)
+    _check_arrays(path, names[0], features, coords)
+    _check_fields(path, said, card)
     if features.shape[1] != card["dim"]:
         raise StoreError(
             f"{path}: {names[0]} has {features.shape[1]} features a tile, but the model "
@@ -80,7 +80,7 @@ def read_foreign(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[s
     return features.astype(np.float32), coords[:, -2:].astype(np.int64), said
 
 
-def _check_form(path: Path, name: str, features: np.ndarray, coords: np.ndarray) -> None:
+def _check_arrays(path: Path, name: str, features: np.ndarray, coords: np.ndarray) -> None:
     if features.ndim != 2 or features.dtype.kind != "f" or not np.isfinite(features).all():
         raise StoreError(f"{path}: {name} is no finite (n, dim), but {features.shape}.")
     shapes = {(len(features), 2), (len(features), 3)}
@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
     return None if not texts else texts[0] if len(texts) == 1 else str(texts)
 
 
-def _said(file: h5py.File, names: tuple[str, str]) -> dict[str, Any]:
+def _read_fields(file: h5py.File, names: tuple[str, str]) -> dict[str, Any]:
     """Return what a bag says of itself: attributes of file and datasets, and scalar datasets."""
     found: dict[str, Any] = {}
     scalars = {
@@ -116,16 +116,16 @@ def _said(file: h5py.File, names: tuple[str, str]) -> dict[str, Any]:
     features, coords = (file[name].attrs for name in names)
     args = _plain(scalars.pop("args", file.attrs.get("args")))
     # `name` is the encoder on TRIDENT's features, and the slide anywhere else
-    for source in (_args(args), scalars, file.attrs, coords, features):
+    for source in (_histobistro_arguments(args), scalars, file.attrs, coords, features):
         found |= {
             key.lower(): _plain(source[key])
             for key in source
-            if key.lower() in SAID and (key.lower() != "name" or source is features)
+            if key.lower() in FIELDS and (key.lower() != "name" or source is features)
         }
     return {key: value for key, value in found.items() if value not in (None, "")}
 
 
-def _args(text: Any) -> dict[str, Any]:
+def _histobistro_arguments(text: Any) -> dict[str, Any]:
     """Return the arguments that HistoBistro keeps as JSON; a resolution of 0 is none."""
     try:
         args = json.loads(text)
@@ -135,12 +135,12 @@ def _args(text: Any) -> dict[str, Any]:
     return kept
 
 
-def _check_said(path: Path, said: dict[str, Any], card: Card) -> None:
+def _check_fields(path: Path, said: dict[str, Any], card: Card) -> None:
     for name, value in said.items():
         allowed = card.get("says", {}).get(name)
         if allowed is not None and (str(allowed) == str(value) or _near(value, allowed, 1e-9)):
             continue
-        due = _contradicted(name, value, said, card)
+        due = _expected_instead(name, value, said, card)
         if due:
             raise StoreError(
                 f"{path} says {name} {value!r}, but {card['where']} says {due}. Correct `bags:` or "
@@ -149,12 +149,12 @@ def _check_said(path: Path, said: dict[str, Any], card: Card) -> None:
             )
 
 
-def _contradicted(name: str, value: Any, said: dict[str, Any], card: Card) -> str:
+def _expected_instead(name: str, value: Any, said: dict[str, Any], card: Card) -> str:
     """Return what the card says instead, nothing where it agrees or says nothing."""
     tiling = card.get("tiling") or {}
-    if name in {*MODEL, "name"}:
-        known = {_letters(one) for one in card["names"]}
-        return "" if _letters(value) in known else f"that these are bags of {card['model']}"
+    if name in {*MODEL_FIELDS, "name"}:
+        known = {_normalised_name(one) for one in card["names"]}
+        return "" if _normalised_name(value) in known else f"that these are bags of {card['model']}"
     if name == "feat_type":
         tile = str(value).lower() in ("tile", "patch")
         return "" if tile else "that these are bags, with features of each tile"
@@ -164,8 +164,8 @@ def _contradicted(name: str, value: Any, said: dict[str, Any], card: Card) -> st
         return ""
     mpp, side = tiling["mpp"], tiling["side"]
     sizes, shown = {"um": mpp * side, "px": side}, f"tiles of {side} px at {mpp} µm/px"
-    if name in SIZES:
-        unit = SIZES[name] or UNITS.get(str(said.get("unit", "")).lower(), "")
+    if name in SIZE_UNITS:
+        unit = SIZE_UNITS[name] or UNITS.get(str(said.get("unit", "")).lower(), "")
         dues = [sizes[unit]] if unit else list(sizes.values())
         agrees = any(_near(value, due, EXACT) for due in dues)
         return "" if agrees else f"{shown}, {mpp * side:g} µm"
@@ -180,6 +180,6 @@ def _near(value: Any, due: Any, reach: float) -> bool:
         return False
 
 
-def _letters(name: Any) -> str:
+def _normalised_name(name: Any) -> str:
     """Return a model's name without case and punctuation: `UNI2-h` and `uni2_h` are one."""
     return "".join(letter for letter in str(name).lower() if letter.isalnum())

@@ -29,11 +29,11 @@ from cryotome.runtime.devices import pick_device, use_threads
 from cryotome.study.geometry import geometry_of, side_after
 
 PRECISIONS = {"bf16": torch.bfloat16, "fp16": torch.float16}
-MOST = 512  # patches at once; a GPU is saturated before
-CACHED = 8 * 224**2  # pixels at once on a processor: more do not stay in its caches
-PAYS = 300.0  # seconds of work from which on compiling is tried
-GAIN = 1.03  # and kept, where it is so much faster
-AGREES = 0.9999  # and each embedding has at least this cosine with the one not compiled
+MAX_BATCH = 512  # patches at once; a GPU is saturated before
+CACHED_PIXELS = 8 * 224**2  # pixels at once on a processor: more do not stay in its caches
+COMPILE_FROM_SECONDS = 300.0  # seconds of work from which on compiling is tried
+MIN_SPEEDUP = 1.03  # and kept, where it is so much faster
+MIN_COSINE = 0.9999  # and each embedding has at least this cosine with the one not compiled
 
 
 def _say(text: str) -> None:
@@ -88,7 +88,7 @@ class InferenceRunner:
         if place.exists():
             self.batch = int(place.read_text(encoding="utf-8"))
             return
-        self.batch = MOST
+        self.batch = MAX_BATCH
         while not self._fits(self.batch) and self.batch > 1:
             self.batch //= 2
         with atomic_write(place) as beside:
@@ -149,7 +149,7 @@ class InferenceRunner:
         self.launch(patches[: self.batch])  # finds out whether they fit
         patches = patches[: self.batch]
         eager, there = self._timed(patches)
-        if eager * count / len(patches) < PAYS:
+        if eager * count / len(patches) < COMPILE_FROM_SECONDS:
             return
         try:
             self._network = cast(torch.nn.Module, torch.compile(self._eager))
@@ -158,9 +158,9 @@ class InferenceRunner:
         except RuntimeError as error:  # out of memory, or what torch's compilers raise
             _say(f"torch.compile does not work here ({type(error).__name__}); going on without.")
             compiled, here = float("inf"), there
-        near = torch.cosine_similarity(here, there).min().item() > AGREES
+        near = torch.cosine_similarity(here, there).min().item() > MIN_COSINE
         _say(f"a batch takes {eager:.3f} s, compiled {compiled:.3f} s; they agree: {near}")
-        if eager < GAIN * compiled or not near:
+        if eager < MIN_SPEEDUP * compiled or not near:
             self._network, self._compiled_for = self._eager, 0
 
     def _timed(self, patches: Tensor) -> tuple[float, Tensor]:
@@ -234,4 +234,4 @@ def processor_batch(side: int) -> int:
     >>> processor_batch(224), processor_batch(64), processor_batch(1024)
     (8, 64, 1)
     """
-    return 1 << (max(1, min(MOST, CACHED // side**2)).bit_length() - 1)
+    return 1 << (max(1, min(MAX_BATCH, CACHED_PIXELS // side**2)).bit_length() - 1)

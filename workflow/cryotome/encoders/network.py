@@ -115,7 +115,7 @@ def _check_class_token(network: nn.Module, card: Card) -> None:
 
 def _check_prefix(network: nn.Module, card: Card) -> None:
     """Stop a card whose means over the image would take in registers, or leave out patches."""
-    own = own_prefix(network)
+    own = count_prefix_tokens(network)
     if own is not None and card["prefix_tokens"] != own:
         raise CardError(
             f"{card['architecture']} has {own} tokens before those of the image (class token and "
@@ -124,7 +124,7 @@ def _check_prefix(network: nn.Module, card: Card) -> None:
         )
 
 
-def own_prefix(network: nn.Module) -> int | None:
+def count_prefix_tokens(network: nn.Module) -> int | None:
     """Return how many class and register tokens a network has; None where it does not say."""
     known = getattr(network, "num_prefix_tokens", None)  # timm's
     if known is None and getattr(network, "config", None) is not None:  # of transformers
@@ -136,7 +136,7 @@ def own_prefix(network: nn.Module) -> int | None:
     return known
 
 
-def patch_side(network: nn.Module) -> int:
+def token_side(network: nn.Module) -> int:
     """Return the side of what one token stands for, px; 0 where there are no tokens."""
     network = getattr(network, "trunk", network)
     embed, config = getattr(network, "patch_embed", None), getattr(network, "config", None)
@@ -169,7 +169,7 @@ def require_input_side(card: Card, name: str, side: int, *, view: str) -> None:
     flexible = "grid" in card.get("checkpoint", {})
     if size and side != size and not flexible:
         raise CardError(f"{name} takes patches of {size} px, not {side}. {_way(card, size, view)}")
-    step = patch_side(network) or 1
+    step = token_side(network) or 1
     if side % step and not getattr(embed, "dynamic_img_pad", False):
         near = max(step, side - side % step)
         raise CardError(

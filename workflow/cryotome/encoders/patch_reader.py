@@ -11,7 +11,7 @@ from torch import Tensor
 from cryotome.core.errors import StoreError
 from cryotome.core.store import SUMS, Rows, check_rows, open_hdf5, row_checksums
 
-CHECKING = 4  # threads that hold patches against their checksums
+CHECKSUM_THREADS = 4  # threads that hold patches against their checksums
 
 
 class PatchReader:
@@ -24,7 +24,7 @@ class PatchReader:
         with open_hdf5(path) as file:
             self._shape, self._offset = file["patch"].shape[1:], file["patch"].id.get_offset()
             self._sums, self._ids = file[SUMS][:], file["id"][:]
-        self._threads = ThreadPoolExecutor(CHECKING)
+        self._threads = ThreadPoolExecutor(CHECKSUM_THREADS)
         self._path, self._file, self._pinned = path, os.open(path, os.O_RDONLY), pinned
         # one is read into, one computed on, and of one the last batch may still be on its way
         self._buffers = deque([torch.empty(0)] * 3)

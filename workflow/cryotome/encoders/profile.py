@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from cryotome.core.cards import Card
 from cryotome.encoders.encoder import Encoder
-from cryotome.encoders.network import build_network, patch_side
+from cryotome.encoders.network import build_network, token_side
 from cryotome.study.geometry import input_side
 
 
@@ -46,7 +46,7 @@ def profile_encoder(card: Card) -> dict[str, float]:
         with FlopCounterMode(display=False) as counter:
             embedding = encoder(x)
         tokens = _tokens(network, x)
-    count = tokens.shape[1] - (side // patch_side(network)) ** 2 if tokens.ndim == 3 else 0
+    count = tokens.shape[1] - (side // token_side(network)) ** 2 if tokens.ndim == 3 else 0
     return {
         "parameters": parameters,
         "dim": embedding.shape[1],

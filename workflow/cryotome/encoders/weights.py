@@ -20,7 +20,7 @@ MAGIC |= {
     bytes([128, protocol]): "a Python pickle, which is not loaded because it could run code"
     for protocol in (3, 4, 5)  # torch's own is 2
 }
-GATES = {True: " [gated]", None: " [gate not known]"}
+GATE_LABELS = {True: " [gated]", None: " [gate not known]"}
 
 
 def has_weights_file(card: Card) -> bool:
@@ -29,7 +29,7 @@ def has_weights_file(card: Card) -> bool:
     return isinstance(weights, dict) and "file" in weights and "finetune" not in weights
 
 
-def _source(weights: Card) -> str:
+def _source_address(weights: Card) -> str:
     """Return where a person sees the file: a page of the hub, or an address."""
     if "hub" in weights:
         kind = "spaces/" if weights.get("space") else ""
@@ -56,7 +56,7 @@ def candidate_paths(card: Card, name: str, weights_dir: Path) -> list[Path]:
         at = f"@{weights['revision']}" if "revision" in weights else ""
         shared = weights["hub"] + at
     else:
-        address = urlparse(_source(weights))
+        address = urlparse(_source_address(weights))
         folder = PurePosixPath(address.path)
         folder = folder.parent if "url" in weights else folder
         shared = f"{address.netloc}{folder}"
@@ -92,18 +92,18 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
             f"{candidate_paths(card, name, weights_dir)[0]}; ask Snakemake for it."
         )
     raise WeightsError(
-        f"The weights of {name} are not at hand. {_way(card, name)} Or put {weights['file']} at "
+        f"The weights of {name} are not at hand. {_how_to_get(card, name)} Or put {weights['file']} at "
         f"{candidate_paths(card, name, weights_dir)[1]}."
     )
 
 
-def _way(card: Card, name: str) -> str:
+def _how_to_get(card: Card, name: str) -> str:
     weights, name = card["weights"], model_of(name)
     if "page" in weights:
         return f"Download them by hand from {weights['page']}."
     if weights.get("gated"):
         return (
-            f"{name} is gated: accept its terms at {_source(weights)}, set HF_TOKEN, and run "
+            f"{name} is gated: accept its terms at {_source_address(weights)}, set HF_TOKEN, and run "
             f"`make weights MODELS={name}` where there is network."
         )
     return f"Run `make weights MODELS={name}` where there is network."
@@ -149,7 +149,7 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
     try:
         _download(weights, target)
     except (httpx2.HTTPError, HTTPException, OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(_refused(error, card, name, target)) from error
+        raise WeightsError(_failure_message(error, card, name, target)) from error
     try:
         verify_sha256(target, card)
     except WeightsError:
@@ -158,9 +158,9 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
     return target
 
 
-def _refused(error: BaseException, card: Card, name: str, target: Path) -> str:
+def _failure_message(error: BaseException, card: Card, name: str, target: Path) -> str:
     """Say why a download failed and what helps against that."""
-    source = _source(card["weights"])
+    source = _source_address(card["weights"])
     cause = error.__cause__ or error  # the hub's own says only that there is no local file
     answer = getattr(cause, "response", None)
     status = getattr(answer, "status_code", None) or getattr(cause, "code", None)
@@ -178,7 +178,7 @@ def _refused(error: BaseException, card: Card, name: str, target: Path) -> str:
     )
 
 
-class _Redirects(HTTPRedirectHandler):
+class SafeRedirects(HTTPRedirectHandler):
     """Go where an address leads, but not from https to http, where anyone may answer."""
 
     def __init__(self, weights: Card) -> None:
@@ -204,7 +204,7 @@ def _download(weights: Card, target: Path) -> None:
     from tqdm import tqdm
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    opener = build_opener(_Redirects(weights))
+    opener = build_opener(SafeRedirects(weights))
     with opener.open(weights["url"], timeout=60) as answer, atomic_write(target) as beside:
         size = int(answer.headers.get("Content-Length") or 0)
         bar = tqdm.wrapattr(answer, "read", total=size or None, desc=target.name)
@@ -222,7 +222,7 @@ def weights_status(card: Card, name: str, weights_dir: Path, *, fetch: bool = Fa
     fetch
         Download what is not at hand.
     """
-    gate = GATES.get(card["weights"].get("gated", False), "")
+    gate = GATE_LABELS.get(card["weights"].get("gated", False), "")
     try:
         path = (fetch_weights if fetch else find_weights)(card, name, weights_dir)
         if "sha256" in card["weights"]:

@@ -14,7 +14,7 @@ from cryotome.core.errors import WeightsError
 from cryotome.core.files import atomic_write, sha256
 from cryotome.encoders.weights import find_weights, has_weights_file
 
-SLOW = 200_000_000  # bytes whose hashing a user notices
+LARGE_FILE = 200_000_000  # bytes whose hashing a user notices
 
 
 def weights_hash(
@@ -61,7 +61,7 @@ def _content(
     same = (entry for entry in known.values() if version.items() <= entry.items())
     entry = next(same, None)  # several cards may be of one file
     if entry is None:
-        if about.st_size > SLOW:
+        if about.st_size > LARGE_FILE:
             say(f"Hashing {path} ({about.st_size / 1e9:.1f} GB), once.")
         entry = {**version, "sha256": sha256(path)}
     if known.get(name) != entry:

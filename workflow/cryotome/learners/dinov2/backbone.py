@@ -11,9 +11,9 @@ from torch.utils.checkpoint import checkpoint
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
-from cryotome.encoders.convert import convert, read_file, resize_grid
+from cryotome.encoders.convert import convert, read_checkpoint, resize_grid
 from cryotome.encoders.encoder import build_encoder
-from cryotome.encoders.network import patch_side
+from cryotome.encoders.network import token_side
 from cryotome.encoders.weights import find_weights
 
 LOCAL_OFFSET = 0.1  # of the position grid of local crops, in DINOv2's own code
@@ -115,7 +115,7 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
     backbone = MaskedViT(network, base["normalise"], drop_path=card["drop_path"], again=again)
     if "file" in base["weights"]:
         inside = {key: how[key] for key in ("inside", "keep") if key in how}
-        state = convert(read_file(find_weights(base, name, weights_dir), name), inside, {})
+        state = convert(read_checkpoint(find_weights(base, name, weights_dir), name), inside, {})
         if MASK in state:  # which timm has no use for
             backbone.mask_token.data.copy_(state[MASK].view(1, -1))
     return backbone, known
@@ -138,7 +138,7 @@ def _checked(network: nn.Module, name: str, crops: Card) -> VisionTransformer:
             f"{name} cannot be finetuned this way: it is no vision transformer of timm with one "
             "class token and a position for each token. Choose another `base`."
         )
-    step, whole = patch_side(network), crops["global"]["side"]
+    step, whole = token_side(network), crops["global"]["side"]
     for kind in ("global", "local"):
         side = crops[kind]["side"]
         if side % step:

@@ -55,7 +55,7 @@ def add_lora(network: nn.Module, settings: Card, *, name: str) -> nn.Module:
         r=settings["rank"],
         lora_alpha=settings["alpha"],
         lora_dropout=settings["dropout"],
-        target_modules="|".join(map(re.escape, _targets(network, settings["targets"], name))),
+        target_modules="|".join(map(re.escape, _matching_layers(network, settings["targets"], name))),
         bias="none",
     )
     adapted = LoraModel(network, config, ADAPTER)
@@ -70,7 +70,7 @@ def _keep_statistics(network: nn.Module, _: Any) -> None:
             layer.eval()
 
 
-def _adaptable(layer: nn.Module) -> bool:
+def _is_adaptable(layer: nn.Module) -> bool:
     """Whether a layer is nothing but W x; a subclass may do more with its weight.
 
     peft copies neither groups nor dilation of a convolution.
@@ -80,8 +80,8 @@ def _adaptable(layer: nn.Module) -> bool:
     return type(layer) is nn.Linear
 
 
-def _targets(network: nn.Module, targets: str, name: str) -> list[str]:
-    adaptable = [path for path, layer in network.named_modules() if _adaptable(layer)]
+def _matching_layers(network: nn.Module, targets: str, name: str) -> list[str]:
+    adaptable = [path for path, layer in network.named_modules() if _is_adaptable(layer)]
     if not adaptable:
         raise CardError(
             f"{name} has no linear layer and no ungrouped convolution that LoRA could adapt. "

@@ -18,7 +18,7 @@ class Cells:
     slide: np.ndarray  # (n,) str
 
 
-def _of_groups(group: np.ndarray, label: np.ndarray) -> Draw:
+def _balance_groups(group: np.ndarray, label: np.ndarray) -> Draw:
     """Draw a group uniformly, then a class 50/50, then a cell of both.
 
     A group without the drawn class gives its other class.
@@ -40,12 +40,12 @@ def _of_groups(group: np.ndarray, label: np.ndarray) -> Draw:
 
 def image_balanced(cells: Cells) -> Draw:
     """Draw a slide uniformly, then a class 50/50, then a cell (Ammeling et al. 2025, code)."""
-    return _of_groups(cells.slide, cells.label)
+    return _balance_groups(cells.slide, cells.label)
 
 
 def class_balanced(cells: Cells) -> Draw:
     """Draw a class 50/50, then a cell."""
-    return _of_groups(np.zeros(len(cells.label), dtype=int), cells.label)
+    return _balance_groups(np.zeros(len(cells.label), dtype=int), cells.label)
 
 
 def uniform(cells: Cells) -> Draw:

@@ -21,7 +21,7 @@ from cryotome.learners.endtoend.training_data import (
     ValidationSet,
     load_weights,
     score_cells,
-    weights_of,
+    copy_weights,
 )
 from cryotome.learners.loop.augment import draw_uniform, draws_of
 from cryotome.learners.loop.batches import BatchLoader, to_device
@@ -30,11 +30,11 @@ from cryotome.learners.loop.step import Step
 from cryotome.runtime import ledger
 from cryotome.runtime.devices import describe, peak_memory
 
-CURVE = ["step", "learning_rate", "training_loss", "validation_loss", "validation_auroc"]
+CURVE_COLUMNS = ["step", "learning_rate", "training_loss", "validation_loss", "validation_auroc"]
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainingResult:
     """What a training leaves: two sets of weights, its curve and its cost.
 
     Attributes
@@ -112,7 +112,7 @@ class TrainingState:
             "seconds": (self.seconds, self.stepping),
             "looks": self.looks,
             "best": self.best,
-            "network": weights_of(self.network),
+            "network": copy_weights(self.network),
             "optimizer": self.optimizer.state_dict(),
             "cycle": self.cycle.state_dict(),
             "sampler": self.rng.bit_generator.state,
@@ -189,7 +189,7 @@ class TrainingState:
         self.stepping, self.seconds = self.stepping + seconds, self.seconds + seconds
         self.seconds += perf_counter() - start
         values = self.step, rates[-1], losses.mean(), loss, auroc(watch.label, logits)
-        seen = dict(zip(CURVE, map(float, values), strict=True))
+        seen = dict(zip(CURVE_COLUMNS, map(float, values), strict=True))
         self._say(seen, speed=len(losses) * self.card["batch"] / seconds)
         return seen
 
@@ -224,7 +224,7 @@ class TrainingState:
         lowest = min((past["validation_loss"] for past in self.looks), default=np.inf)
         self.looks.append(seen)
         if seen["validation_loss"] < lowest:
-            self.best = weights_of(self.network)
+            self.best = copy_weights(self.network)
 
 
 def train_endtoend(
@@ -235,7 +235,7 @@ def train_endtoend(
     seed: int,
     supply: BatchLoader,
     checkpoint: Checkpoint | None = None,
-) -> Trained:
+) -> TrainingResult:
     """Train all weights that are not frozen with Adam and one cycle of the learning rate.
 
     Paper 001, section 3: "the one-cycle learning rate policy with a maximum learning rate
@@ -286,4 +286,4 @@ def train_endtoend(
     ledger.report_throughput(patches=taken, seconds=course.stepping - before[1])
     assert course.best is not None  # the first look's, where no later one was better
     curve, speed = pd.DataFrame(course.looks), steps * card["batch"] / course.stepping
-    return Trained(course.best, weights_of(network), curve, course.seconds, speed)
+    return TrainingResult(course.best, copy_weights(network), curve, course.seconds, speed)

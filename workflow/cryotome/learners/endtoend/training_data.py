@@ -23,8 +23,8 @@ from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.step import autocast_for
 from cryotome.learners.predictions import SCORED
 
-AT_ONCE = {"cpu": 32, "cuda": 512}  # patches scored at once
-STILL = {"rotation_share": 0, "flip_share": 0, "jitter_share": 0, "blur_share": 0}
+SCORING_BATCH = {"cpu": 32, "cuda": 512}  # patches scored at once
+SHIFT_ONLY = {"rotation_share": 0, "flip_share": 0, "jitter_share": 0, "blur_share": 0}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class TrainingData:
         return Cells(row, label, mine["slide"].to_numpy())
 
 
-def read_material(patches: Path, cells: Path, split: Path) -> TrainingData:
+def read_training_data(patches: Path, cells: Path, split: Path) -> TrainingData:
     """Read a patch store, the table of cells it was cut from, and one split.
 
     Raises
@@ -102,7 +102,7 @@ class ValidationSet:
                 "No validation cells: the fraction is too small to select a checkpoint."
             )
         self.rows, self.label, self._draws = cells.rows, cells.label, None
-        self._side, self._settings = material.side, card["augment"] | STILL
+        self._side, self._settings = material.side, card["augment"] | SHIFT_ONLY
         if count := card.get("validation_draws"):
             rng = np.random.default_rng([seed, 1])  # not the draws of the training
             draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
@@ -136,7 +136,7 @@ def score_cells(
         Makes (n, 3, side, side) float of stored patches and their part of `rows`.
     """
     network.eval()
-    size, places, logits = AT_ONCE[supply.device.type], torch.from_numpy(rows), []
+    size, places, logits = SCORING_BATCH[supply.device.type], torch.from_numpy(rows), []
     with torch.inference_mode(), autocast_for(supply.device, precision):
         for first in range(0, len(rows), size):
             part = slice(first, first + size)
@@ -144,7 +144,7 @@ def score_cells(
     return torch.cat(logits).cpu().numpy()
 
 
-def weights_of(network: nn.Module) -> dict[str, Tensor]:
+def copy_weights(network: nn.Module) -> dict[str, Tensor]:
     """Copy trained weights and running statistics; a state dict would follow the training."""
     frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
     state = network.state_dict()
@@ -152,14 +152,14 @@ def weights_of(network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put back what `weights_of` copied; frozen weights stay as they are.
+    """Put back what `copy_weights` copied; frozen weights stay as they are.
 
     Raises
     ------
     StoreError
         They are the weights of another network.
     """
-    wanted = weights_of(network).keys()
+    wanted = copy_weights(network).keys()
     if differing := sorted(wanted ^ state.keys()):
         raise StoreError(
             f"These weights are of another network: {len(differing)} names differ, first "
@@ -168,7 +168,7 @@ def load_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
     network.load_state_dict(state, strict=False)
 
 
-def score_material(
+def score_held_out(
     network: nn.Module,
     state: dict[str, Tensor],
     material: TrainingData,

@@ -14,7 +14,7 @@ from torch import Tensor
 from cryotome.core.cards import Card
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601 luma, as in torchvision's ColorJitter
-BLUR_REACH = 2  # px: a 5 x 5 kernel
+BLUR_RADIUS = 2  # px: a 5 x 5 kernel
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 UNIFORM = 17  # uniform numbers that one view takes
 # columns of the draws of a view
@@ -62,7 +62,7 @@ def draws_of(uniform: Tensor, side: int, settings: Card) -> Tensor:
     return torch.cat([turn[..., None], flip, shift, jitter, order, sigma[..., None]], dim=-1)
 
 
-def _where(
+def _apply_where(
     change: Callable[[Tensor, Tensor], Tensor], batch: Tensor, draws: Tensor, on: Tensor
 ) -> Tensor:
     """Change the views that their draws change.
@@ -80,7 +80,7 @@ def _column(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1, 1)
 
 
-def place_windows(batch: Tensor, draws: Tensor, side: int, settings: Card) -> Tensor:
+def sample_windows(batch: Tensor, draws: Tensor, side: int, settings: Card) -> Tensor:
     """Cut a turned, flipped and shifted window out of each stored patch.
 
     Parameters
@@ -96,12 +96,12 @@ def place_windows(batch: Tensor, draws: Tensor, side: int, settings: Card) -> Te
     """
     n, stored = len(batch), batch.shape[-1]
     middle = ((stored - side) % 2) / 2  # where `centred` rounds to whole pixels
-    grid = (_places(draws, side) + draws[:, None, SHIFT] - middle) * (2 / stored)
+    grid = (_window_grid(draws, side) + draws[:, None, SHIFT] - middle) * (2 / stored)
     how = settings["interpolation"], "reflection"
     return F.grid_sample(batch, grid.view(n, side, side, 2), *how, align_corners=False)
 
 
-def _places(draws: Tensor, side: int) -> Tensor:
+def _window_grid(draws: Tensor, side: int) -> Tensor:
     """Return where in the window the pixels of views come from, (n, side², 2) px off its middle."""
     cosine, sine = draws[:, TURN].cos(), draws[:, TURN].sin()
     flip_x, flip_y = draws[:, FLIP].unbind(1)
@@ -113,9 +113,9 @@ def _places(draws: Tensor, side: int) -> Tensor:
     return torch.stack([u, v], dim=-1).view(1, -1, 2) @ matrix.transpose(1, 2)
 
 
-def black_corners(views: Tensor, draws: Tensor) -> Tensor:
+def blacken_corners(views: Tensor, draws: Tensor) -> Tensor:
     """Blacken what a turn brought in from beyond the window."""
-    inside = (_places(draws, views.shape[-1]).abs() <= views.shape[-1] / 2).all(-1)
+    inside = (_window_grid(draws, views.shape[-1]).abs() <= views.shape[-1] / 2).all(-1)
     return views * inside.view(len(views), 1, *views.shape[2:])
 
 
@@ -125,7 +125,7 @@ def grey(batch: Tensor) -> Tensor:
     return (GREY[0] * red + GREY[1] * green + GREY[2] * blue).unsqueeze(1)
 
 
-def turn_hue(batch: Tensor, share: Tensor) -> Tensor:
+def shift_hue(batch: Tensor, share: Tensor) -> Tensor:
     """Turn the hue in HSV space by a share of the colour circle per patch, (n, 1, 1)."""
     red, green, blue = batch.unbind(1)
     value, low = batch.amax(1), batch.amin(1)
@@ -138,7 +138,7 @@ def turn_hue(batch: Tensor, share: Tensor) -> Tensor:
     return value.unsqueeze(1) - chroma.unsqueeze(1) * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
-def _blended(batch: Tensor, draws: Tensor) -> Tensor:
+def _blend_factor(batch: Tensor, draws: Tensor) -> Tensor:
     """Blend with black, with the mean grey or with each pixel's grey; `draws` kind and factor."""
     kind, factor = _column(draws[:, 0]), _column(draws[:, 1])
     luma = grey(batch)
@@ -147,8 +147,8 @@ def _blended(batch: Tensor, draws: Tensor) -> Tensor:
     return torch.lerp(base, batch, factor).clamp_(0, 1)
 
 
-def _hued(batch: Tensor, draws: Tensor) -> Tensor:
-    return turn_hue(batch, draws.view(-1, 1, 1))
+def _shift_hue_by_draws(batch: Tensor, draws: Tensor) -> Tensor:
+    return shift_hue(batch, draws.view(-1, 1, 1))
 
 
 def jitter_colour(batch: Tensor, draws: Tensor) -> Tensor:
@@ -166,22 +166,22 @@ def jitter_colour(batch: Tensor, draws: Tensor) -> Tensor:
         for place, kind in enumerate(kinds):
             factor = draws[:, JITTER].gather(1, kind)
             factor = torch.where((before > place) == early, factor, 1.0)
-            batch = _where(_blended, batch, torch.cat([kind, factor], dim=1), factor != 1)
+            batch = _apply_where(_blend_factor, batch, torch.cat([kind, factor], dim=1), factor != 1)
         return batch
 
-    batch = _where(_hued, blend(batch, True), hue, hue != 0)
+    batch = _apply_where(_shift_hue_by_draws, blend(batch, True), hue, hue != 0)
     return blend(batch, False)
 
 
-def _blurred(batch: Tensor, draws: Tensor) -> Tensor:
-    offset = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=batch.device)
+def _blur_all(batch: Tensor, draws: Tensor) -> Tensor:
+    offset = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=batch.device)
     sigma = draws[:, :1].clamp(min=1e-3)  # a kernel of one px
     line = torch.exp(-(offset**2) / (2 * sigma**2))
     line = line / line.sum(1, keepdim=True)  # (n, 5)
     for axis in (2, 3):
-        edge = [BLUR_REACH, BLUR_REACH, 0, 0] if axis == 3 else [0, 0, BLUR_REACH, BLUR_REACH]
+        edge = [BLUR_RADIUS, BLUR_RADIUS, 0, 0] if axis == 3 else [0, 0, BLUR_RADIUS, BLUR_RADIUS]
         padded, side = F.pad(batch, edge, mode="reflect"), batch.shape[axis]
-        taps = [padded.narrow(axis, i, side) for i in range(2 * BLUR_REACH + 1)]
+        taps = [padded.narrow(axis, i, side) for i in range(2 * BLUR_RADIUS + 1)]
         batch = torch.stack([_column(line[:, i]) * tap for i, tap in enumerate(taps)]).sum(0)
     return batch
 
@@ -189,7 +189,7 @@ def _blurred(batch: Tensor, draws: Tensor) -> Tensor:
 def blur(batch: Tensor, draws: Tensor) -> Tensor:
     """Blur with a 5 x 5 Gaussian, its SD in px drawn per patch; may change the batch in place."""
     sigma = draws[:, SIGMA : SIGMA + 1]
-    return _where(_blurred, batch, sigma, sigma > 0)
+    return _apply_where(_blur_all, batch, sigma, sigma > 0)
 
 
 def make_views(patches: Tensor, draws: Tensor, side: int, settings: Card) -> Tensor:
@@ -211,5 +211,5 @@ def make_views(patches: Tensor, draws: Tensor, side: int, settings: Card) -> Ten
     (n, 3, side, side) float in [0, 1]
     """
     batch = patches.permute(0, 3, 1, 2).float() / 255
-    views = blur(jitter_colour(place_windows(batch, draws, side, settings), draws), draws)
-    return black_corners(views, draws) if settings["corners"] == "black" else views
+    views = blur(jitter_colour(sample_windows(batch, draws, side, settings), draws), draws)
+    return blacken_corners(views, draws) if settings["corners"] == "black" else views

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SHARE = 0.5  # of the free memory of a GPU that a patch store may take
+MAX_GPU_FRACTION = 0.5  # of the free memory of a GPU that a patch store may take
 SLOTS = 3  # batches under way to a GPU at once
 
 
@@ -33,7 +33,7 @@ class BatchLoader:
         self.where = f"patches in memory, {pixels.nbytes / 1e9:.2f} GB"
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            fits = pixels.nbytes <= SHARE * free
+            fits = pixels.nbytes <= MAX_GPU_FRACTION * free
             self.pixels = pixels.to(device) if fits else pixels
             place = "on the GPU" if fits else "in host memory, copied batch by batch"
             self.where = (

@@ -13,7 +13,7 @@ from cryotome.core.errors import TRUNCATED, blame_place
 from cryotome.core.files import atomic_write
 from cryotome.runtime.worker_lock import claim_partial_folder, clear, only_worker
 
-SHARE = 20  # a checkpoint waits until the training has run this many times as long as it costs
+MIN_INTERVAL_FACTOR = 20  # a checkpoint waits until the training has run this many times as long as it costs
 
 
 class Checkpoint:
@@ -46,7 +46,7 @@ class Checkpoint:
     def save_if_due(self, state: Callable[[], dict[str, Any]]) -> None:
         """Save the state, unless that would cost more than a twentieth of the time."""
         start = perf_counter()
-        if start - self._last < SHARE * self._cost:
+        if start - self._last < MIN_INTERVAL_FACTOR * self._cost:
             return
         # given a path, torch would not say that the disk is full
         with atomic_write(self.path) as beside, open(beside, "wb") as file:

@@ -10,7 +10,7 @@ from cryotome.core.cards import Card
 from cryotome.learners.loop.augment import make_views
 from cryotome.runtime.devices import multiplies_bf16
 
-WARM = 3  # steps before a capture: libraries choose their kernels in them
+WARMUP_STEPS = 3  # steps before a capture: libraries choose their kernels in them
 
 
 def precision_of(card: Card, device: torch.device) -> torch.dtype:
@@ -65,7 +65,7 @@ class Step:
             The loss, on the device; the next call overwrites it.
         """
         given = (patches, draws, target)
-        if self._taken < WARM or not self._captures:
+        if self._taken < WARMUP_STEPS or not self._captures:
             self._taken += 1
             return self._beside(*given) if self._captures else self._repeating(*given)
         if self._graph is None and not self._capture(*given):

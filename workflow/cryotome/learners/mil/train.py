@@ -15,12 +15,12 @@ from tqdm import tqdm
 from cryotome.core.cards import Card
 from cryotome.core.errors import SplitError, StoreError, TrainingError
 from cryotome.core.metrics import auroc
-from cryotome.learners.loop.batches import SHARE, to_device
+from cryotome.learners.loop.batches import MAX_GPU_FRACTION, to_device
 from cryotome.learners.mil.aggregators import build_aggregator
 from cryotome.learners.predictions import SCORED
 
 Bags = Mapping[str, np.ndarray]  # patient to the tiles' features, (n, dim) float32
-ROLES = {"train": "training", "validation": "validation", "test": "test", "external": "external"}
+ROLE_NAMES = {"train": "training", "validation": "validation", "test": "test", "external": "external"}
 
 
 def load_bags(
@@ -96,7 +96,7 @@ def patients_with_bags(
         found = table.loc[table["role"] == role, "label"]
         if found.nunique() < 2:
             raise SplitError(
-                f"The {len(found)} {ROLES[role]} patients whose slides have tiles are of one class "
+                f"The {len(found)} {ROLE_NAMES[role]} patients whose slides have tiles are of one class "
                 f"({(roles['role'] == role).sum()} were drawn). The log and results/tiles/ name "
                 "the slides without; bring more, or leave this fold out."
             )
@@ -192,7 +192,7 @@ class Training:
     ) -> None:
         self.table, self.weight, self.device = table, weight, device
         self.labels = table["label"].to_numpy().astype(np.float32)
-        self._bags = _placed([bags[patient] for patient in table["id"]], device)
+        self._bags = _place_bags([bags[patient] for patient in table["id"]], device)
         self.network = build_aggregator(card["aggregator"], self._bags[0].shape[1], seed=seed)
         self.network.to(device)
         rates = {"lr": card["learning_rate"], "weight_decay": card["weight_decay"]}
@@ -248,11 +248,11 @@ class Training:
         self.looks.append(seen)
 
 
-def _placed(bags: list[np.ndarray], device: torch.device) -> list[Tensor]:
+def _place_bags(bags: list[np.ndarray], device: torch.device) -> list[Tensor]:
     """Put all bags on a GPU that has room for them; else they stay in memory."""
     tensors = [torch.from_numpy(bag) for bag in bags]
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        if sum(bag.nbytes for bag in tensors) <= SHARE * free:
+        if sum(bag.nbytes for bag in tensors) <= MAX_GPU_FRACTION * free:
             return [bag.to(device) for bag in tensors]
     return tensors
