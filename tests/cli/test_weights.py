@@ -33,4 +33,4 @@ def test_each_model_of_the_paper_is_listed_with_its_gate(capsys, monkeypatch, tm
     rows = [line.split()[1].rstrip(":") for line in said]
     assert gated == {name for name in rows if cards[name]["weights"].get("gated")}
     assert len(gated) == 5
-    assert all(line.startswith("LACK") for line in said)
+    assert all(line.startswith("MISSING") for line in said)

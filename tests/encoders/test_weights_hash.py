@@ -20,9 +20,7 @@ def put(folder, text, place="someone/net"):
 
 def pin(folder, card=CARD, name="net", said=None):
     say = (said if said is not None else []).append
-    return weights_hash(card, name, folder / "weights", memory=folder / "m.json", say=say)[
-        "weights"
-    ]
+    return weights_hash(card, name, folder / "weights", cache=folder / "m.json", log=say)["weights"]
 
 
 def test_the_card_gets_the_content_of_the_file_at_hand(tmp_path):

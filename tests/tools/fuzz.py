@@ -171,7 +171,7 @@ def _yaml(path: Path) -> object:
 
 
 def _weights(path: Path) -> object:
-    from cryotome.encoders.convert import read_checkpoint
+    from cryotome.encoders.checkpoint_file import read_checkpoint
 
     return read_checkpoint(path, "m")
 

@@ -26,7 +26,7 @@ from cryotome.core.errors import CardError, DataError, StoreError, WeightsError
 from cryotome.core.files import sha256
 from cryotome.data.cells import read_cells
 from cryotome.data.images import open_image
-from cryotome.encoders.convert import read_checkpoint
+from cryotome.encoders.checkpoint_file import read_checkpoint
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.learners.predictions import read_predictions, write_predictions
 

@@ -96,7 +96,7 @@ def slides(dataset):
 def encoder_card(model):
     """Return what decides a model's embeddings: its card, and the content of its weights file."""
     card = STUDY.model(model)
-    known = {"memory": Path("results/weights.json"), "say": logger.info}
+    known = {"cache": Path("results/weights.json"), "log": logger.info}
     for path in made(model):
         iteration = card["weights"].get("iteration")
         file = os.path.join(path, f"{iteration}.pt") if iteration else path

@@ -35,12 +35,12 @@ def part(cells, where):
     return Cells(cells.rows[where], cells.label[where], cells.slide[where])
 
 
-def material(patches, train, watch):
+def training_data(patches, train, validation):
     """The patches as one job reads them, the first cells to train on, the next to validate."""
-    roles = ["train"] * len(train.rows) + ["validation"] * len(watch.rows)
-    rows = np.concatenate([train.rows, watch.rows])
-    label = np.concatenate([train.label, watch.label])
-    slide = np.concatenate([train.slide, watch.slide])
+    roles = ["train"] * len(train.rows) + ["validation"] * len(validation.rows)
+    rows = np.concatenate([train.rows, validation.rows])
+    label = np.concatenate([train.label, validation.label])
+    slide = np.concatenate([train.slide, validation.slide])
     table = pd.DataFrame({"id": rows, "role": roles, "label": label, "slide": slide, "row": rows})
     return TrainingData(patches, table, {"seen": 32})
 
@@ -57,8 +57,8 @@ def train(seed=1, checkpoint=None, model="resnet10t_random", device=CPU, **setti
     lora = settings.get("lora")
     network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed, lora=lora)
     network.to(device)
-    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
-    how = {"seed": seed, "supply": BatchLoader(patches, device), "checkpoint": checkpoint}
+    both = training_data(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    how = {"seed": seed, "loader": BatchLoader(patches, device), "checkpoint": checkpoint}
     fit = train_endtoend(network, both, head(**settings), **how)
     return network, fit, patches, cells
 
@@ -67,8 +67,10 @@ ADAPTED = {"model": "vit_tiny_random", "lora": load_card(CONFIG, "heads", "lora"
 
 
 def logits_of(network, patches, rows):
-    view = lambda stored, _: centre_crops(stored, 32)  # noqa: E731
-    return score_cells(network, BatchLoader(patches, CPU), rows, view=view, precision=torch.float32)
+    views = lambda stored, _: centre_crops(stored, 32)  # noqa: E731
+    return score_cells(
+        network, BatchLoader(patches, CPU), rows, views=views, precision=torch.float32
+    )
 
 
 def test_it_learns_a_bright_bar():
@@ -79,7 +81,7 @@ def test_it_learns_a_bright_bar():
 
 
 def test_the_best_checkpoint_is_a_copy_and_really_the_best():
-    """The public code of paper 001's group keeps a live reference, and so tests the last weights."""
+    """The public code of Ganz et al. 2024 keeps a live reference, and so tests the last weights."""
     network, fit, patches, cells = train(steps=60, learning_rate=0.05, every=5)
     losses = {}
     for name, state in (("best", fit.best), ("last", fit.last)):
@@ -166,7 +168,9 @@ def test_a_diverged_training_names_step_rate_and_the_last_good_checkpoint(tmp_pa
 def test_a_training_that_diverges_late_keeps_its_last_good_checkpoint(tmp_path):
     """The weights become infinite after the second look."""
     with (
-        pytest.raises(TrainingError, match="; the best look was after step 8. Lower") as error,
+        pytest.raises(
+            TrainingError, match="; the best evaluation was after step 8. Lower"
+        ) as error,
         checkpointed(tmp_path / "partial", {}) as checkpoint,
     ):
         breaking(checkpoint, after=8)
@@ -190,24 +194,24 @@ def breaking(checkpoint, after):
                 module[1].weight.data.fill_(torch.inf)
 
     network.register_forward_pre_hook(spoil)
-    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    both = training_data(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
     checkpoint._cost = 0
     train_endtoend(
         network,
         both,
         head(steps=40, every=4),
         seed=1,
-        supply=BatchLoader(patches, CPU),
+        loader=BatchLoader(patches, CPU),
         checkpoint=checkpoint,
     )
 
 
 def test_no_validation_cells_is_an_error():
     patches, cells = toy()
-    both = material(patches, cells, part(cells, slice(0, 0)))
+    both = training_data(patches, cells, part(cells, slice(0, 0)))
     with pytest.raises(SplitError, match="No validation cells"):
         train_endtoend(
-            torch.nn.Linear(1, 1), both, head(), seed=0, supply=BatchLoader(patches, CPU)
+            torch.nn.Linear(1, 1), both, head(), seed=0, loader=BatchLoader(patches, CPU)
         )
 
 
@@ -215,9 +219,9 @@ def test_training_cells_of_one_class_are_refused():
     patches, cells = toy()
     one = part(cells, np.flatnonzero(cells.label == 1))
     with pytest.raises(SplitError, match="training cells are of one class. Raise the fraction"):
-        both = material(patches, one, cells)
+        both = training_data(patches, one, cells)
         train_endtoend(
-            torch.nn.Linear(1, 1), both, head(), seed=0, supply=BatchLoader(patches, CPU)
+            torch.nn.Linear(1, 1), both, head(), seed=0, loader=BatchLoader(patches, CPU)
         )
 
 
@@ -227,8 +231,8 @@ def test_frozen_weights_stay_and_are_in_no_checkpoint():
     network, _ = build_classifier(encoder, "r", Path(), side=32, seed=1)
     network[0].requires_grad_(False)
     before = {name: value.clone() for name, value in network.named_parameters()}
-    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
-    fit = train_endtoend(network, both, head(steps=5), seed=1, supply=BatchLoader(patches, CPU))
+    both = training_data(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    fit = train_endtoend(network, both, head(steps=5), seed=1, loader=BatchLoader(patches, CPU))
     moved = [n for n, value in network.named_parameters() if not torch.equal(value, before[n])]
     assert moved == ["1.weight", "1.bias"]
     assert {"1.weight", "1.bias"} <= set(fit.best)

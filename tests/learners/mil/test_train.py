@@ -15,6 +15,7 @@ from cryotome.core.errors import SplitError, StoreError, TrainingError
 from cryotome.data.splits.patients import draw_patients
 from cryotome.evaluation.patients import read_folds, score_cohort
 from cryotome.learners.mil.train import (
+    PatientData,
     Training,
     _loss,
     load_bags,
@@ -133,7 +134,8 @@ def test_positives_weigh_as_much_as_negatives():
 def test_several_patients_a_step_give_the_mean_of_their_gradients(cohort):
     table, gradients = fold_of(*cohort), []
     for rows in ([0, 1], [0], [1]):
-        training = Training(cohort[2], table, head("abmil"), weight=2.0, seed=0, device=CPU)
+        data = PatientData(cohort[2], table)
+        training = Training(data, head("abmil"), seed=0, device=CPU)
         training.learn(np.array(rows))
         gradients.append(training.network.logit.weight.grad)
     assert torch.allclose(gradients[0], (gradients[1] + gradients[2]) / 2, atol=1e-7)

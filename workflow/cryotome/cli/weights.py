@@ -42,7 +42,7 @@ def main(names: list[str], config: Path, *, look: bool) -> bool:
         else:
             line = f"none  {name}: needs no file"
         print(without_secrets(line), flush=True)
-        complete &= not line.startswith("LACK")
+        complete &= not line.startswith("MISSING")
     return complete
 
 

@@ -11,9 +11,9 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
 from cryotome.core.files import sha256
 from cryotome.core.metrics import auroc
-from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
+from cryotome.core.store import read_ids, read_rows
 from cryotome.core.tables import read_csv
-from cryotome.encoders.embedders import make_embedder
+from cryotome.encoders.embedders import ComputeSettings, ModelView, embedder_of_store
 from cryotome.encoders.embedding_store import read_embeddings
 from cryotome.learners.probes.linear import fit_linear
 
@@ -106,7 +106,7 @@ def check_parity(
     limits
         `patches`: size of the sample; `cosine` and `auroc` as in `measure_precision_loss`.
     how
-        As `make_embedder` takes it.
+        The fields of `ComputeSettings`.
 
     Returns
     -------
@@ -120,9 +120,8 @@ def check_parity(
     lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=sha256(cells))
     labels = read_csv(cells).set_index("id")["label"].reindex(ids).to_numpy()
     rows = _sample(labels, limits["patches"], seed)
-    seen = provenance(patch_store, PATCHES)["seen"]
-    policy = view.split("-")[0]
-    embedder = make_embedder(card, model, side=seen, view=f"{policy}-{FULL}", cells=[cells], **how)
+    exact = ModelView(model, card, f"{view.split('-')[0]}-{FULL}")
+    embedder = embedder_of_store(patch_store, exact, ComputeSettings(**how), cells=[cells])
     if not np.array_equal(read_ids(patch_store), ids):
         raise StoreError(f"{store} and {patch_store} differ in their cells. Delete {store}.")
     pieces = [rows[i : i + PIECE] for i in range(0, len(rows), PIECE)]

@@ -24,7 +24,7 @@ from cryotome.core.cards import (
 from cryotome.core.errors import CardError
 from cryotome.study import colorectal
 from cryotome.study.colorectal import Colorectal, checkpoint_of, finetune_bases, iterations
-from cryotome.study.geometry import geometry_of, input_side, side_after
+from cryotome.study.geometry import geometry_of, input_side
 from cryotome.study.statistical_unit import check_named, check_scheme, is_unknown
 from cryotome.study.styles import Style, model_styles, row_styles
 from cryotome.study.variants import (
@@ -701,7 +701,7 @@ class Study:
         side = (seen_by["patch"] if "patch" in seen_by else seen_by["tiles"]["classify"])["side"]
         if "gflops" not in card:
             return 0.0
-        seen = side_after(geometry_of(card, view), side)
+        seen = geometry_of(card, view, side).seen
         return card["gflops"] * (seen / input_side(card)) ** 2
 
     def slides_expected(self, dataset: str) -> int:

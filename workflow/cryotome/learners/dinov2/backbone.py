@@ -11,10 +11,12 @@ from torch.utils.checkpoint import checkpoint
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
-from cryotome.encoders.convert import convert, read_checkpoint, resize_grid
+from cryotome.encoders.checkpoint_file import read_checkpoint
+from cryotome.encoders.convert import convert, resize_grid
 from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.network import token_side
 from cryotome.encoders.weights import find_weights
+from cryotome.study.geometry import Geometry
 
 LOCAL_OFFSET = 0.1  # of the position grid of local crops, in DINOv2's own code
 MASK = "mask_token"
@@ -109,7 +111,7 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
     how = base.get("checkpoint", {})
     if "grid" in how:
         base = base | {"checkpoint": how | {"grid": how["grid"] | {"offset": 0}}}
-    encoder, known = build_encoder(base, name, weights_dir, view="patches", side=side)
+    encoder, known = build_encoder(base, name, weights_dir, Geometry(side))
     network = _checked(encoder.network, name, card["crops"])
     again = card["activation_checkpointing"]
     backbone = MaskedViT(network, base["normalise"], drop_path=card["drop_path"], again=again)

@@ -1,17 +1,17 @@
-"""Which cells a training step sees."""
+"""Samplers: the cells of each training step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-# A generator and a batch size give positions among the cells, (batch,) int.
+# from a generator and a batch size to positions among the cells, (batch,) int
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of one training: where they lie in the store, their labels and slides."""
+    """Cells: their rows in the patch store, labels and slides."""
 
     rows: np.ndarray  # (n,) int
     label: np.ndarray  # (n,) 0 or 1
@@ -21,7 +21,7 @@ class Cells:
 def _balance_groups(group: np.ndarray, label: np.ndarray) -> Draw:
     """Draw a group uniformly, then a class 50/50, then a cell of both.
 
-    A group without the drawn class gives its other class.
+    A group without the drawn class yields its other class.
     """
     _, group = np.unique(group, return_inverse=True)
     kind = 2 * group + label
@@ -30,10 +30,10 @@ def _balance_groups(group: np.ndarray, label: np.ndarray) -> Draw:
     start = (np.cumsum(size) - size.ravel()).reshape(-1, 2)
 
     def draw(rng: np.random.Generator, batch: int) -> np.ndarray:
-        place, kind = rng.integers(len(size), size=batch), rng.integers(2, size=batch)
-        kind = np.where(size[place, kind] > 0, kind, 1 - kind)
-        inside = (rng.random(batch) * size[place, kind]).astype(int)
-        return members[start[place, kind] + inside]
+        drawn, kind = rng.integers(len(size), size=batch), rng.integers(2, size=batch)
+        kind = np.where(size[drawn, kind] > 0, kind, 1 - kind)
+        inside = (rng.random(batch) * size[drawn, kind]).astype(int)
+        return members[start[drawn, kind] + inside]
 
     return draw
 
