@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.cards import Card, load_card
 from cryotome.learners.endtoend.classifier import build_classifier
-from cryotome.learners.endtoend.train import TrainingState
+from cryotome.learners.endtoend.state import TrainingState
 from cryotome.learners.endtoend.training_data import TrainingData, centre_crops, score_cells
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.step import autocast_for, precision_of

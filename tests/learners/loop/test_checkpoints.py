@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from cryotome.core.cards import load_card
 from cryotome.learners.endtoend.classifier import build_classifier
-from cryotome.learners.endtoend.train import TrainingState
+from cryotome.learners.endtoend.state import TrainingState
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.runtime.devices import repeat_exactly

@@ -38,7 +38,7 @@ BETWEEN = 2_000
 # nor does any GPU: 16-bit matrix peaks are 989 TFLOP/s (H100); more means that work was left out
 FASTEST = 1_000_000
 # in the log of a job that found work done, or waited: its time says nothing of its work
-UNTYPICAL = re.compile("going on after|taken over|waiting for", re.I)
+UNTYPICAL = re.compile("going on after|resuming after|taken over|waiting for", re.I)
 Rates = dict[tuple[str, str, str], float]
 BENCHMARKS = {
     "embed": r"(?P<dataset>[^.]+)\.(?P<view>[^.]+)\.(?P<model>[^.]+)",

@@ -214,6 +214,7 @@ class Training:
     def __init__(self, data: PatientData, card: Card, *, seed: int, device: torch.device) -> None:
         self.data, self.device = data, device
         self.labels = data.table["label"].to_numpy().astype(np.float32)
+        self._weight = torch.tensor([data.positive_weight], device=device)
         self._bags = _place_bags([data.bags[patient] for patient in data.table["id"]], device)
         self.network = build_aggregator(card["aggregator"], self._bags[0].shape[1], seed=seed)
         self.network.to(device)
@@ -231,11 +232,10 @@ class Training:
     def learn(self, rows: np.ndarray) -> None:
         """Take one step on the mean loss of some patients."""
         self._optimizer.zero_grad()
-        weight = torch.tensor([self.data.positive_weight], device=self.device)
         for row in rows:
             target = torch.tensor([self.labels[row]], device=self.device)
             logit = self.network(self._bag(row))
-            loss = binary_cross_entropy_with_logits(logit, target, pos_weight=weight)
+            loss = binary_cross_entropy_with_logits(logit, target, pos_weight=self._weight)
             (loss / len(rows)).backward()
             self._losses.append(loss.detach())
         self._optimizer.step()
