@@ -17,10 +17,10 @@ from cryotome.evaluation.patients import read_folds, score_cohort
 from cryotome.learners.mil.train import (
     PatientData,
     Training,
-    _loss,
     load_bags,
     patients_with_bags,
     score_patients,
+    weighted_loss,
 )
 
 CPU = torch.device("cpu")
@@ -118,13 +118,13 @@ def test_the_look_with_the_lowest_validation_loss_gives_the_scores(cohort):
     scored = table[table["role"] != "train"].assign(score=scores)
     watched = scored[scored["role"] == "validation"]
     logits = np.log(watched["score"] / (1 - watched["score"])).to_numpy()
-    loss = _loss(logits, watched["label"].to_numpy(), notes["positive_weight"])
+    loss = weighted_loss(logits, watched["label"].to_numpy(), notes["positive_weight"])
     assert loss == pytest.approx(notes["validation_loss"], abs=1e-5)
 
 
 def test_positives_weigh_as_much_as_negatives():
     logits, label = np.array([0.3, -1.0, 2.0]), np.array([1, 0, 0])
-    ours = _loss(logits, label, 2.0)
+    ours = weighted_loss(logits, label, 2.0)
     torchs = torch.nn.functional.binary_cross_entropy_with_logits(
         torch.tensor(logits), torch.tensor(label).double(), pos_weight=torch.tensor(2.0)
     )

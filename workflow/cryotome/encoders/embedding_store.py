@@ -17,7 +17,7 @@ from cryotome.core.errors import StoreError
 from cryotome.core.store import EMBEDDINGS, PATCHES, VERSION, provenance, read_ids, read_rows
 from cryotome.encoders.embedders import Embedder, ModelView
 from cryotome.runtime import ledger
-from cryotome.runtime.resume import resumable_store
+from cryotome.runtime.resume import ResumableStore, resumable_store
 
 VERSIONED = ("torch", "timm", "torchvision", "transformers")  # libraries in the provenance
 PATCHES_PER_READ = 512  # one read
@@ -51,31 +51,39 @@ def write_embeddings(
     StoreError
         The patch store is none, or an embedding is not finite or not of the card's dimension.
     """
-    model, ids = embedder.model, read_ids(patch_store)
+    about, ids = _provenance_of(patch_store, embedder), read_ids(patch_store)
     rows = range(len(ids)) if rows is None else rows
-    ids, about = ids[rows.start : rows.stop], _provenance_of(patch_store, embedder)
-    begun = resumable_store(
-        partial, "embedding", shape=(len(ids), model.card["dim"]), dtype="f4", ids=ids,
-        passport=about | {"device": embedder.device},
-    )  # fmt: skip
-    bar = tqdm(total=len(ids), desc=f"embed {model.name}", unit="patch", mininterval=5)
-    with begun as grown, bar:
-
-        def keep(first: int, part: np.ndarray) -> None:
-            first -= rows.start
-            check_embedding(part, ids[first : first + len(part)], model)
-            grown.put(first, part)
-            bar.update(len(part))
-
+    ids = ids[rows.start : rows.stop]
+    passport = about | {"device": embedder.device}
+    shape = (len(ids), embedder.model.card["dim"])
+    with resumable_store(
+        partial, "embedding", shape=shape, dtype="f4", ids=ids, passport=passport
+    ) as grown:
         merged = _merge_shards(shards, about, ids, grown.put) if shards else []
-        bar.update(grown.finished)
-        missing = [(rows.start + first, count) for first, count in grown.missing(PATCHES_PER_READ)]
-        start, count = perf_counter(), sum(count for _, count in missing)
-        embedder.run(patch_store, missing, keep, count=count)
-        ledger.report_throughput(patches=count, seconds=perf_counter() - start)
+        _embed_missing(grown, patch_store, embedder, ids, first_row=rows.start)
         grown.finish(store, about)
     for shard in merged:
         shard.unlink()
+
+
+def _embed_missing(
+    grown: ResumableStore, patch_store: Path, embedder: Embedder, ids: np.ndarray, *, first_row: int
+) -> None:
+    """Embed the rows that a store in progress does not hold, from a first row of the patches."""
+    bar = tqdm(total=len(ids), desc=f"embed {embedder.model.name}", unit="patch", mininterval=5)
+
+    def keep(first: int, part: np.ndarray) -> None:
+        first -= first_row
+        check_embedding(part, ids[first : first + len(part)], embedder.model)
+        grown.put(first, part)
+        bar.update(len(part))
+
+    with bar:
+        bar.update(grown.finished)
+        missing = [(first_row + first, count) for first, count in grown.missing(PATCHES_PER_READ)]
+        start, count = perf_counter(), sum(count for _, count in missing)
+        embedder.run(patch_store, missing, keep, count=count)
+        ledger.report_throughput(patches=count, seconds=perf_counter() - start)
 
 
 def _provenance_of(patch_store: Path, embedder: Embedder) -> dict[str, Any]:

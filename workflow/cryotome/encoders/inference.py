@@ -193,10 +193,10 @@ class InferenceRunner:
 
             upcoming = stack.enter_context(closing(prefetch(read, blocks)))
             for first, patches in upcoming:
-                whole = self.on.type == "cuda" and len(patches) >= self.batch
-                if whole and not tried:  # on a processor it gains nothing
+                full = self.on.type == "cuda" and len(patches) >= self.batch
+                if full and not tried:  # compiling gains nothing on a CPU
                     self.compile_if_it_pays(patches, count)
-                tried, start = tried or whole, 0
+                tried, start = tried or full, 0
                 while start < len(patches):
                     part = patches[start : start + self.batch]
                     waiting.append((first + start, *self._to_host(self.enqueue(part))))

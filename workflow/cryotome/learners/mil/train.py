@@ -109,7 +109,7 @@ def patients_with_bags(
     return table.reset_index(drop=True), sorted(roles.loc[~has, "id"])
 
 
-def _loss(logits: np.ndarray, label: np.ndarray, weight: float) -> float:
+def weighted_loss(logits: np.ndarray, label: np.ndarray, weight: float) -> float:
     """Return the mean cross-entropy, positives weighted."""
     with np.errstate(invalid="ignore"):  # the caller checks that it is finite
         each = label * weight * np.logaddexp(0, -logits) + (1 - label) * np.logaddexp(0, logits)
@@ -180,7 +180,7 @@ def _fit_means(data: PatientData, card: Card) -> tuple[np.ndarray, dict[str, Any
     for strength in card["strengths"]:
         model = LogisticRegression(C=strength, class_weight={0: 1.0, 1: weight}, max_iter=10_000)
         logits = make_pipeline(StandardScaler(), model).fit(x[train], y[train]).decision_function(x)
-        found[strength] = _loss(logits[validation], y[validation], weight), logits
+        found[strength] = weighted_loss(logits[validation], y[validation], weight), logits
     best = min(found, key=lambda strength: found[strength][0])
     return found[best][1], {"strength": best, "validation_loss": found[best][0]}
 
@@ -256,7 +256,7 @@ class Training:
         rows = self.data.rows("validation")
         logits, label = self.logits(rows), self.labels[rows].astype(float)
         result = {"step": step, "training_loss": float(torch.stack(self._losses).mean())}
-        result |= {"validation_loss": _loss(logits, label, self.data.positive_weight)}
+        result |= {"validation_loss": weighted_loss(logits, label, self.data.positive_weight)}
         result |= {"validation_auroc": auroc(label, logits)}
         self._losses = []
         tqdm.write(", ".join(f"{k} {v:.4g}" for k, v in result.items()), file=sys.stderr)
