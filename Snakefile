@@ -61,7 +61,11 @@ onsuccess:
 
 onerror:
     from cryotome.report.tables.partial_roth2024 import write_partials
-    from cryotome.report.after_failure import report_failed_jobs, report_excluded_images, report_odd_slides
+    from cryotome.report.after_failure import (
+        report_failed_jobs,
+        report_excluded_images,
+        report_odd_slides,
+    )
     from cryotome.cli.page import write_partial_page
 
     report_failed_jobs(

@@ -46,6 +46,7 @@ from steps import (
 from truth import ASKED, ask_worlds, covered, seeds_of
 from worlds import WORLDS, embed, invent_ccmct, read_midog2022
 
+from cryotome.study.checks import checked_study
 from cryotome.study.study import Study
 
 NARROW = 64  # the width of everything with --quick
@@ -96,7 +97,7 @@ def run(data: Path, out: Path, counts: tuple[int, int], *, quick: bool) -> None:
     with open(out / "log.txt", "w", buffering=1, encoding="utf-8") as log, redirect_stderr(log):
         with clock.stage("cells, windows"):
             write_cards(Path("config"), widths)
-            every = [Study(c, Path("config")) for c in studies(*size).values()]
+            every = [checked_study(c, Path("config")) for c in studies(*size).values()]
             of = [
                 Dataset("midog2022", read_midog2022(data, every[0].dataset("midog2022"))),
                 Dataset("ccmct", invent_ccmct(data)),

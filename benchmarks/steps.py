@@ -36,6 +36,7 @@ from cryotome.core import step_versions
 from cryotome.core.cards import without_notes
 from cryotome.core.files import sha256
 from cryotome.data.audit import COLUMNS, near_pairs
+from cryotome.study.facts import encoder_facts, protocol_facts, table_facts
 from cryotome.study.study import Study
 
 VIEW = "paper-fp32"
@@ -117,12 +118,12 @@ class Dataset:
 
     def splits(self, study: Study, scheme: str) -> list[Path]:
         start = f"results/splits/{self.name}/{scheme}"
-        draws = product(study.fractions(scheme), study.folds)
+        draws = product(study.training_fractions(scheme), study.folds)
         return [Path(f"{start}/fraction={part}/fold={fold}.csv") for part, fold in draws]
 
     def predictions(self, study: Study, scheme: str, model: str, head: str) -> list[Path]:
         start = f"results/predictions/{self.name}/{scheme}/view={VIEW}/model={model}/head={head}"
-        draws = product(study.fractions(scheme), study.folds)
+        draws = product(study.training_fractions(scheme), study.folds)
         return [Path(f"{start}/fraction={part}/fold={fold}.csv") for part, fold in draws]
 
 
@@ -137,7 +138,7 @@ def draw_splits(study: Study, of: Dataset) -> None:
             paths,
             [path.with_suffix(".json") for path in paths],
             step_versions.SPLITS,
-            json.loads(study.draw(of.name, scheme)),
+            json.loads(study.split_card(of.name, scheme)),
             study.drops(of.name),
             scheme,
         )
@@ -178,7 +179,7 @@ class Report:
 
     def __init__(self, study: Study, datasets: list[Dataset]) -> None:
         self.study, self.of = study, {one.name: one for one in datasets}
-        self.rows, self.name = json.loads(study.table_rows), study.name
+        self.rows, self.name = json.loads(table_facts(study)), study.name
         self.out = Path(f"results/studies/{study.name}")
         self.cells = [one.table for one in datasets]
         self.published = ROOT / "config" / "published"
@@ -210,15 +211,18 @@ class Report:
         compare.main(self.cells, files, self.calibration, *paths, self.rows, self.name)
 
     def tables(self) -> None:
-        out, cards = self.out, json.loads(self.study.encoders)
+        out, cards = self.out, json.loads(encoder_facts(self.study))
         table1.main(out / "table1.csv", cards, self.name)
         printed = sorted(self.published.glob("*.csv"))
-        about = json.loads(self.study.comparability)
+        about = json.loads(protocol_facts(self.study))
         judged = (out / "intervals.csv", out / "table1.csv", printed, out / "published.csv", about)
         judge.main(*judged)
-        if not self.study.crossing:
+        if not self.study.cross_domain_blocks:
             return
-        scores, paper = self.scores(self.study.crossing), self.published / "ganz2024_table2.csv"
+        scores, paper = (
+            self.scores(self.study.cross_domain_blocks),
+            self.published / "ganz2024_table2.csv",
+        )
         about, beside = (self.rows, self.name), (out / "intervals.csv", out / "published.csv")
         table2.main(scores, paper, out / "table2.csv", out / "table2_sd.csv", *about)
         printed_to = (out / "table2.md", out / "table2.tex")
@@ -231,23 +235,32 @@ class Report:
         )
         if "figure1.csv" in self.study.products:
             paper = self.published / "ganz2024_figure1.csv"
-            figure1.main(self.scores(self.study.pooled), paper, *self.drawn("figure1"), *about)
+            figure1.main(
+                self.scores(self.study.all_domain_blocks), paper, *self.drawn("figure1"), *about
+            )
             learning.main(spans, curves, crossed, *self.drawn("learning")[1:], rows)
         if "figure2.csv" in self.study.products:
-            figure2.main(self.scores(self.study.crossing), *self.drawn("figure2"), *about)
+            figure2.main(
+                self.scores(self.study.cross_domain_blocks), *self.drawn("figure2"), *about
+            )
             ranks.main(spans, *self.drawn("ranks"), *about)
         if "orders.csv" in self.study.products:
-            files = self.files(self.study.crossing)
+            files = self.files(self.study.cross_domain_blocks)
             orders.main(self.out / "table2.csv", files, *self.drawn("orders"), rows)
 
     def leaks(self) -> list[Path]:
         splits = [
-            p for n, scheme in self.study.ladder for p in self.of[n].splits(self.study, scheme)
+            p
+            for n, scheme in self.study.matched_blocks
+            for p in self.of[n].splits(self.study, scheme)
         ]
         return [path.with_suffix(".leakage.csv") for path in splits]
 
     def ladder(self) -> None:
         table, pdf, png = self.drawn("ladder")
-        files, out = self.files(self.study.ladder), (table, self.out / "ladder.md", pdf, png)
+        files, out = (
+            self.files(self.study.matched_blocks),
+            (table, self.out / "ladder.md", pdf, png),
+        )
         about = (self.rows, self.name)
         price_ladder.main(self.cells, files, self.calibration, self.leaks(), *out, *about)

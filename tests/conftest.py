@@ -1,9 +1,7 @@
 """What several tests share: the repository, real data where it is at hand, a small cohort."""
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,16 +19,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config"
 SHARED = ROOT.parent / "shared" / "data"
-
-
-@pytest.fixture(autouse=True)
-def _same_environment() -> Iterator[None]:
-    """Give the next test the environment that this one found: functions under test write to it."""
-    environment, before = os.environ, dict(os.environ)
-    yield
-    if os.environ is environment and dict(environment) != before:
-        environment.clear()
-        environment.update(before)
 
 
 @pytest.fixture

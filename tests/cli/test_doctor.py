@@ -1,4 +1,3 @@
-import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,9 @@ from tests.cli.test_machine import cluster
 from tests.encoders.test_weights import server  # noqa: F401 — a local hub
 
 from cryotome.cli import doctor
-from cryotome.cli.machine import MEND, OK
+from cryotome.cli.machine import FIX, OK
 from cryotome.core.cards import load_card
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import Job
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
@@ -22,13 +22,12 @@ TOKEN = "hf_" + "secret" * 6
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch):
-    monkeypatch.setattr(os, "environ", dict(os.environ))
     for name in ("CRYOTOME_DATA_ROOT", "CRYOTOME_WEIGHTS_DIR", "CRYOTOME_DEVICE", "HF_TOKEN"):
-        os.environ.pop(name, None)
+        monkeypatch.delenv(name, raising=False)
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(
+    return checked_study(
         yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
     )
 
@@ -60,8 +59,8 @@ def hub(monkeypatch, tmp_path, server):  # noqa: F811
 def test_the_demo_needs_nothing_that_a_machine_with_the_requirements_lacks(clone, capsys):
     done = doctor.main("demo")
     lines = capsys.readouterr().out.splitlines()
-    mended = [line for line in lines if line.startswith("MEND") and "versions: " not in line]
-    assert mended == []
+    found = [line for line in lines if line.startswith("FIX") and "versions: " not in line]
+    assert found == []
     assert done == ("Study 'demo' can run." in lines)
     for word in (
         "Python 3",
@@ -75,20 +74,20 @@ def test_the_demo_needs_nothing_that_a_machine_with_the_requirements_lacks(clone
         "Slurm: how long",
     ):
         assert sum(line[6:].startswith(word) for line in lines) == 1, word
-    assert sum("invented here by the study itself" in line for line in lines) == 6
+    assert sum("synthetic, made by the study itself" in line for line in lines) == 6
     assert sum("locks and renames work" in line for line in lines) == 1
 
 
 def test_what_a_real_study_lacks_is_listed_and_the_exit_says_so(clone, capsys, hub):
     assert doctor.main("ganz2024") is False
     said = capsys.readouterr().out
-    assert "MEND  weights of uni [gated]: HF_TOKEN is not set, and the hub lets you have it" in said
+    assert "FIX   weights of uni [gated]: HF_TOKEN is not set, and the hub grants access" in said
     assert "`make weights MODELS=phikon` where there is network" in said
     assert (
-        "dataset ccmct: data/ccmct/MITOS_WSI_CCMCT_ODAEL.sqlite and data/ccmct/images lack: `make data STUDY=ganz2024`"
+        "dataset ccmct: data/ccmct/MITOS_WSI_CCMCT_ODAEL.sqlite and data/ccmct/images missing: `make data STUDY=ganz2024`"
         in said
     )
-    assert "to mend for study 'ganz2024'." in said
+    assert "to fix for study 'ganz2024'." in said
 
 
 def gated(hub: str, file: str = "model.bin") -> dict:
@@ -99,19 +98,19 @@ def gated(hub: str, file: str = "model.bin") -> dict:
 @pytest.mark.parametrize(
     ("repository", "said"),
     [
-        ("owner/open", "and the hub lets you have it, 0.0 GB: run `make weights MODELS=mine`"),
+        ("owner/open", "and the hub grants access, 0.0 GB: run `make weights MODELS=mine`"),
         ("owner/gated", "and the hub refuses it (403): accept its terms at https://huggingface.co/owner/gated, set HF_TOKEN, run `make weights MODELS=mine`"),
-        ("owner/absent", "the hub answers 404 for model.bin: mend `weights:` in its card"),
+        ("owner/absent", "the hub answers 404 for model.bin: fix `weights:` in its card"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("token", ["", TOKEN])
 def test_the_hub_is_asked_for_gated_weights_and_no_token_is_shown(
-    hub, tmp_path, repository, said, token
+    hub, tmp_path, monkeypatch, repository, said, token
 ):
     if token:
-        os.environ["HF_TOKEN"] = token
+        monkeypatch.setenv("HF_TOKEN", token)
     found = doctor.check_weights(gated(repository), "mine", tmp_path)
-    assert (found.mark, said in found.text) == (MEND, True), found.text
+    assert (found.mark, said in found.text) == (FIX, True), found.text
     if "absent" not in repository:
         assert ("a token is set" if token else "HF_TOKEN is not set") in found.text
     assert "secret" not in found.text
@@ -120,7 +119,7 @@ def test_the_hub_is_asked_for_gated_weights_and_no_token_is_shown(
 def test_without_network_it_says_where_to_fetch(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     found = doctor.check_weights(gated("owner/open"), "mine", tmp_path)
-    assert "the hub is out of reach (ConnectError): accept its terms at" in found.text
+    assert "the hub cannot be reached (ConnectError): accept its terms at" in found.text
     assert "on a machine with network, and copy its weights folder here" in found.text
 
 
@@ -144,7 +143,7 @@ def test_real_annotations_without_their_images_say_which_is_missing(shared, tmp_
     shutil.copy(shared / "midogpp" / "MIDOG++.json", tmp_path / "midogpp")
     ganz = study("ganz2024", datasets=["midogpp"])
     found = doctor.check_dataset(ganz, at(tmp_path), "midogpp")
-    assert found.mark == MEND
+    assert found.mark == FIX
     assert "26,286 cells as expected, 0 of 503 images, first missing 001.tiff" in found.text
 
 
@@ -152,7 +151,7 @@ def test_broken_annotations_are_said_in_the_readers_words(tmp_path):
     (tmp_path / "midogpp" / "images").mkdir(parents=True)
     (tmp_path / "midogpp" / "MIDOG++.json").write_text("<html>sign in</html>", encoding="utf-8")
     found = doctor.check_dataset(study("ganz2024", datasets=["midogpp"]), at(tmp_path), "midogpp")
-    assert (found.mark, "it begins with" in found.text) == (MEND, True)
+    assert (found.mark, "it begins with" in found.text) == (FIX, True)
 
 
 def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
@@ -162,8 +161,8 @@ def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: few)
     monkeypatch.setattr(doctor, "RESULTS", tmp_path / "results")
     (found,) = doctor.check_disk(ganz, site, jobs)
-    assert found.mark == MEND  # 20.7 of patches, 16.2 in passing, 18.3 of weights, 71 of data
-    assert "100 GB free for 126.2 GB still to come (" in found.text
+    assert found.mark == FIX  # 20.7 of patches, 16.2 in passing, 18.3 of weights, 71 of data
+    assert "100 GB free, 126.2 GB still needed (" in found.text
     assert "results 36.9 GB, " in found.text
     few = few._replace(free=10**12)
     (found,) = doctor.check_disk(ganz, site, jobs)
@@ -172,8 +171,8 @@ def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
 
 def test_a_cohort_whose_card_expects_nothing_is_counted_and_planned(shared, tmp_path, monkeypatch):
     from cryotome.data.slides.slide_list import slide_files
+    from cryotome.study.catalog import UNKNOWN_PATIENTS
     from cryotome.study.site import PLAN
-    from cryotome.study.study import UNKNOWN_PATIENTS
 
     roth = study("roth2024")
     card = roth.dataset("tcga_crc")
@@ -195,7 +194,7 @@ def test_a_cohort_whose_card_expects_nothing_is_counted_and_planned(shared, tmp_
 def test_a_cohort_is_counted_and_a_slide_of_it_opened(shared, tmp_path):
     roth = study("roth2024")
     said = doctor.check_dataset(roth, at(tmp_path), "tcga_crc")
-    assert (said.mark, "make data STUDY=roth2024" in said.text) == (MEND, True)
+    assert (said.mark, "make data STUDY=roth2024" in said.text) == (FIX, True)
     (tmp_path / "msi_labels").symlink_to(shared / "msi_labels")
     slides = tmp_path / "tcga_crc" / "slides"
     slides.mkdir(parents=True)

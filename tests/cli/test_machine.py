@@ -8,7 +8,7 @@ import pytest
 from conftest import ROOT
 
 from cryotome.cli import machine
-from cryotome.cli.machine import IDLE, MEND, OK
+from cryotome.cli.machine import FIX, NOT_NEEDED, OK
 from cryotome.runtime.slurm import Cluster
 
 SMI = "570.86.10, NVIDIA H100 80GB HBM3, 81559 MiB\n570.86.10, NVIDIA L4, 23034 MiB\n"
@@ -37,7 +37,7 @@ def test_this_python_is_new_enough():
 def test_an_old_python_is_to_be_mended(monkeypatch):
     monkeypatch.setattr(machine, "PYTHON", (9, 1))
     found = machine.check_python()
-    assert found.mark == MEND
+    assert found.mark == FIX
     assert "make install PYTHON=…` with Python 9.1 or newer" in found.text
 
 
@@ -50,7 +50,7 @@ def test_differing_versions_are_named_and_markers_count(tmp_path):
         encoding="utf-8",
     )
     found = machine.check_requirements(path)
-    assert found.mark == MEND
+    assert found.mark == FIX
     assert (
         f"2 of 3 differ from requirements.txt: numpy {machine.version('numpy')} instead of ==0.1, nothing-such missing instead of ==1.0. "
         in found.text
@@ -74,16 +74,16 @@ def test_openslide_is_named():
 
 def test_a_machine_without_a_gpu_needs_one_or_does_not(only):
     needed, _ = machine.check_gpu(0, needed=True)
-    assert needed.mark == MEND
+    assert needed.mark == FIX
     assert "none here (no nvidia-smi on PATH): run with --profile slurm" in needed.text
     spare, bf16 = machine.check_gpu(0, needed=False)
-    assert (spare.mark, bf16.text.startswith("bf16: processor")) == (IDLE, True)
+    assert (spare.mark, bf16.text.startswith("bf16: processor")) == (NOT_NEEDED, True)
 
 
 def test_a_driver_that_does_not_answer_is_to_be_mended(only, monkeypatch):
     program(only, "nvidia-smi", "echo 'NVIDIA-SMI has failed because it could not' >&2; exit 9")
     found, _ = machine.check_gpu(1, needed=True)
-    assert found.mark == MEND
+    assert found.mark == FIX
     assert "GPU: 1 in /dev, but nvidia-smi fails: NVIDIA-SMI has failed" in found.text
     program(only, "nvidia-smi", "exec /bin/sleep 60")
     monkeypatch.setattr("cryotome.runtime.slurm.PATIENCE", 0.2)
@@ -95,16 +95,16 @@ def test_what_nvidia_smi_says_is_held_against_this_torch(only):
     program(only, "nvidia-smi", f"/bin/cat <<'END'\n{SMI}END")
     found, _ = machine.check_gpu(2, needed=True)
     said = "GPU: NVIDIA H100 80GB HBM3, 81559 MiB; NVIDIA L4, 23034 MiB; driver 570.86.10"
-    assert (found.mark, found.text.startswith(said)) == (MEND, True)  # too old, or no CUDA build
+    assert (found.mark, found.text.startswith(said)) == (FIX, True)  # too old, or no CUDA build
 
 
 @pytest.mark.parametrize(
     ("cuda", "available", "mark", "said"),
     [
         ("12.8", True, OK, "driver 570.86.10; torch for CUDA 12.8"),
-        ("13.2", False, MEND, "driver 570.86.10, older than 580.65.06, which torch's CUDA 13.2 needs"),
-        ("12.8", False, MEND, "torch sees no GPU: look at CUDA_VISIBLE_DEVICES (7)"),
-        (None, False, MEND, "but torch is built for the processor alone: delete .venv"),
+        ("13.2", False, FIX, "driver 570.86.10, older than 580.65.06, which torch's CUDA 13.2 needs"),
+        ("12.8", False, FIX, "torch sees no GPU: check CUDA_VISIBLE_DEVICES (7)"),
+        (None, False, FIX, "but torch is built for the processor alone: delete .venv"),
     ],
 )  # fmt: skip
 def test_driver_and_torch_build_are_judged_together(cuda, available, mark, said, monkeypatch):
@@ -121,7 +121,7 @@ def test_locks_and_renames_work_where_tests_run_and_leave_nothing(tmp_path):
 def test_a_file_system_whose_locks_hold_nobody_off_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(machine.fcntl, "flock", lambda *_: None)  # as some mounts answer
     found = machine.check_locks(tmp_path)
-    assert (found.mark, "two processes get one lock" in found.text) == (MEND, True)
+    assert (found.mark, "two processes can hold one lock" in found.text) == (FIX, True)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
@@ -131,8 +131,8 @@ def test_a_file_system_without_locks_is_named_and_does(tmp_path, monkeypatch, nu
 
     monkeypatch.setattr(machine.fcntl, "flock", refuse)
     found = machine.check_locks(tmp_path)
-    assert found.mark == IDLE
-    assert f"may be written, but has no locks ({os.strerror(number)}): never" in found.text
+    assert found.mark == NOT_NEEDED
+    assert f"writable, but without locks ({os.strerror(number)}): never" in found.text
 
 
 def test_a_file_system_that_does_not_rename_will_not_do(tmp_path, monkeypatch):
@@ -141,7 +141,7 @@ def test_a_file_system_that_does_not_rename_will_not_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(machine.Path, "rename", refuse)
     found = machine.check_locks(tmp_path)
-    assert (found.mark, "does not rename (Operation not permitted)" in found.text) == (MEND, True)
+    assert (found.mark, "cannot rename (Operation not permitted)" in found.text) == (FIX, True)
 
 
 PARTITIONS = "cpu*|up|12|(null)\ngpu|up|3|gpu:a100:4(S:0-1)\nold|down|1|(null)"
@@ -153,15 +153,15 @@ ANYWHERE = Cluster("", "", "", "", "")
 @pytest.mark.parametrize(
     ("sacct", "age", "mark", "said"),
     [
-        ("exit 0", 2, OK, "sacct tells"),
-        ("exit 1", 300, OK, "squeue remembers ended jobs for 300 s"),
-        ("exit 1", 200, MEND, "for 200 s: too short to be seen"),
+        ("exit 0", 2, OK, "sacct reports"),
+        ("exit 1", 300, OK, "squeue lists ended jobs for 300 s"),
+        ("exit 1", 200, FIX, "for 200 s: too short for Snakemake"),
     ],
 )
 def test_ended_jobs_must_be_remembered(only, sacct, age, mark, said):
     program(only, "sacct", sacct)
     program(only, "scontrol", f"echo 'MinJobAge               = {age} sec'")
-    found = machine.check_memory_of_jobs()
+    found = machine.check_job_history()
     assert (found.mark, said in found.text) == (mark, True)
 
 
@@ -176,8 +176,8 @@ def cluster(folder: Path) -> None:
         ({}, OK, "jobs go to the default (cpu), account the default"),
         ({"partition": "gpu", "account": "mine"}, OK, "jobs go to gpu, account mine"),
         ({"partition": "cpu", "gpu_partition": "gpu"}, OK, "jobs go to cpu and gpu, account"),
-        ({"partition": "old"}, MEND, "partition 'old' is not up or not there"),
-        ({"gpu_partition": "gpus"}, MEND, "partition 'gpus' is not up or not there"),
+        ({"partition": "old"}, FIX, "partition 'old' is down or missing"),
+        ({"gpu_partition": "gpus"}, FIX, "partition 'gpus' is down or missing"),
     ],
 )
 def test_partitions_and_their_gpus_are_listed(only, wanted, mark, said):
@@ -189,7 +189,9 @@ def test_partitions_and_their_gpus_are_listed(only, wanted, mark, said):
 
 def test_slurm_that_is_absent_or_silent_is_not_needed(only):
     found = machine.check_slurm(*machine.ask_slurm(), ANYWHERE)
-    assert found == machine.Check(IDLE, "Slurm: no sinfo on PATH; only --profile slurm needs it")
+    assert found == machine.Check(
+        NOT_NEEDED, "Slurm: no sinfo on PATH; only --profile slurm needs it"
+    )
     cluster(only)
     program(only, "squeue", "echo 'slurm_load_jobs error: Unable to contact' >&2; exit 1")
     found = machine.check_slurm(*machine.ask_slurm(), ANYWHERE)

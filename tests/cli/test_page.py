@@ -3,14 +3,14 @@ import json
 import pandas as pd
 from conftest import CONFIG
 
-from cryotome.cli.page import crossed_files, main
+from cryotome.cli.page import main, table2_inputs
 from cryotome.core.cards import read_yaml
-from cryotome.study.study import Study
+from cryotome.study.checks import checked_study
 
 
 def test_table_2_is_made_from_the_files_that_its_rule_names(tmp_path):
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
-    files = crossed_files(study, tmp_path, CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    files = table2_inputs(study, tmp_path, CONFIG)
     assert len(files.predictions) == 3 * 5 * 2  # domains, rows, folds
     assert files.predictions[0] == (
         tmp_path / "predictions/demo_rois/from_breast/view=paper-fp32/model=colour_histogram"
@@ -25,7 +25,7 @@ def test_a_study_of_which_nothing_is_made_has_a_page_that_says_so(tmp_path, caps
     text = page.read_text(encoding="utf-8")
     assert "figure1.csv is missing." in text
     assert "not run yet: snakemake --cores 8" in text
-    assert "shows what there is" in capsys.readouterr().out
+    assert "shows the results so far" in capsys.readouterr().out
     table = pd.read_csv(page.parent / "table2_partial.csv")
     assert table["in_mean"].isna().all()
 

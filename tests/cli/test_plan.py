@@ -1,4 +1,3 @@
-import os
 import re
 from collections import Counter
 from dataclasses import replace
@@ -12,6 +11,7 @@ from tests.workflow.test_workflow import snakemake
 
 from cryotome.cli import plan
 from cryotome.core.errors import CryotomeError
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import Job
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
@@ -19,9 +19,8 @@ from cryotome.study.study import Study
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch):
-    monkeypatch.setattr(os, "environ", dict(os.environ))
     for name in ("CRYOTOME_DATA_ROOT", "CRYOTOME_WEIGHTS_DIR", "CRYOTOME_DEVICE"):
-        os.environ.pop(name, None)
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +30,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def study(name: str) -> Study:
-    return Study(yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")), CONFIG)
+    return checked_study(
+        yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")), CONFIG
+    )
 
 
 def bare(folder: Path) -> Site:
@@ -141,7 +142,7 @@ def test_rates_are_those_of_the_same_model_on_the_same_kind_of_machine(tmp_path)
 
 
 UNTYPICAL = [
-    "results/partial/x: going on after 20,000 of 20,552 rows.",
+    "results/partial/x: resuming after 20,000 of 20,552 rows.",
     "results/shards/x/1of2.h5 is taken over.",
     "Waiting for 1 of the GPUs 0,1: other jobs hold them.",
     "results/partial/x: another process works on this; waiting for it to end.",
@@ -173,7 +174,7 @@ def test_no_rate_is_learnt_that_no_gpu_has(tmp_path):
 def test_a_profile_of_the_user_changes_no_plan(clone, tmp_path, monkeypatch):
     (tmp_path / "config.yaml").write_text("quiet: rules\n", encoding="utf-8")
     monkeypatch.chdir(clone)
-    os.environ["SNAKEMAKE_PROFILE"] = str(tmp_path)
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", str(tmp_path))
     assert len(plan.planned_jobs(Path("config/config.yaml"))) > 80
 
 
@@ -193,7 +194,7 @@ def test_measured_rates_are_named(tmp_path, monkeypatch):
     ran(tmp_path / "results", "train_endtoend", names, 1000)
     wildcards = {"dataset": "ccmct", "scheme": "random", "model": "resnet50_imagenet"}
     job = Job("train_endtoend", wildcards | {"head": "e2e", "fraction": "1.0", "fold": "1"})
-    text = plan.plan(study("ganz2024"), bare(tmp_path), [job])
+    text = plan.describe_plan(study("ganz2024"), bare(tmp_path), [job])
     assert "train_endtoend resnet50_imagenet e2e: measured here in earlier jobs" in text
     assert "16.8 min" in text  # 1,000 s, and 10 s of start
 
@@ -224,5 +225,5 @@ def test_weights_count_once_a_file(tmp_path):
 
 def test_a_study_of_which_all_is_made_says_so(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    text = plan.plan(study("config"), resolve_site({}, tmp_path), [])
-    assert text.endswith("Everything is made already.")
+    text = plan.describe_plan(study("config"), resolve_site({}, tmp_path), [])
+    assert text.endswith("All results exist already.")

@@ -14,6 +14,7 @@ from tests.workflow.test_workflow import snakemake
 from cryotome.cli import status
 from cryotome.cli.status import JobHistory, measure_progress, report
 from cryotome.runtime.failures import Failure
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import CostModel, Job
 from cryotome.study.study import Study
 
@@ -25,7 +26,7 @@ PLAIN = {
 WORK = """
 import time
 from types import SimpleNamespace
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 def main() -> None:
     print("at work", flush=True)
@@ -35,13 +36,8 @@ none = {"input": {}, "output": {}, "params": {}, "resources": {}}
 wildcards = {"dataset": "tiny", "scheme": "random", "fraction": "1.0", "fold": "0"}
 log = "results/logs/split/tiny.random.fraction=1.0.fold=0.log"
 snakemake = SimpleNamespace(rule="split", threads=1, log=[log], wildcards=wildcards, **none)
-run(main)
+run_script(main)
 """
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch):
-    monkeypatch.setattr(os, "environ", dict(os.environ))
 
 
 def made(ended: str, *, ago: float = 0.0, wall: float = 10.0) -> dict:
@@ -58,7 +54,7 @@ def job(fold: int) -> Job:
 
 
 def key(fold: int) -> tuple[str, ...]:
-    return status.key_of("split", {"fold": str(fold), "dataset": "demo_rois"})
+    return status.job_key("split", {"fold": str(fold), "dataset": "demo_rois"})
 
 
 def standing(past: dict, *, planned: list[int], count: int = 6) -> status.Progress:
@@ -107,7 +103,9 @@ def test_the_rate_is_that_of_the_last_minutes():
 
 
 def study() -> Study:
-    return Study(yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), CONFIG)
+    return checked_study(
+        yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), CONFIG
+    )
 
 
 def test_the_time_left_is_that_of_the_jobs_that_are_not_done():
@@ -133,7 +131,7 @@ def test_rules_without_a_record_are_projected_as_a_plan_does():
 
 def test_a_finished_study_says_so():
     text = report(study(), standing({}, planned=[]), CostModel(study(), on_gpu=False), locked=False)
-    assert text.endswith("Everything is made.")
+    assert text.endswith("All results exist.")
     assert [line.split() for line in text.splitlines() if line.startswith("split")] == [
         ["split", "6", "-", "-", "-", "-"]
     ]

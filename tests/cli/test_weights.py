@@ -7,24 +7,25 @@ from cryotome.core.errors import CardError
 
 
 def test_models_are_those_named_those_of_a_study_or_all_cards():
-    config = CONFIG / "ganz2024.yaml"
-    assert chosen_models(["uni", "virchow2"], config) == ["uni", "virchow2"]
-    assert chosen_models([], config)[:2] == ["gigapath", "h_optimus_0"]
-    assert len(chosen_models([], config)) == 8
-    assert chosen_models(["all"], config) == sorted(p.stem for p in CONFIG.glob("models/*.yaml"))
+    assert chosen_models(["uni", "virchow2"], "ganz2024", CONFIG) == ["uni", "virchow2"]
+    assert chosen_models([], "ganz2024", CONFIG)[:2] == ["gigapath", "h_optimus_0"]
+    assert len(chosen_models([], "ganz2024", CONFIG)) == 8
+    assert chosen_models(["all"], "ganz2024", CONFIG) == sorted(
+        p.stem for p in CONFIG.glob("models/*.yaml")
+    )
 
 
 def test_models_without_a_file_need_none_and_a_misspelt_one_is_named(capsys):
-    assert main([], CONFIG / "config.yaml", look=True)
-    assert "none  vit_tiny_random: needs no file" in capsys.readouterr().out
+    assert main([], "demo", CONFIG, fetch=False)
+    assert "none     vit_tiny_random: needs no file" in capsys.readouterr().out
     with pytest.raises(CardError, match=r"unii.yaml does not exist"):
-        main(["unii"], CONFIG / "config.yaml", look=True)
+        main(["unii"], "demo", CONFIG, fetch=False)
 
 
 def test_each_model_of_the_paper_is_listed_with_its_gate(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("CRYOTOME_WEIGHTS_DIR", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    assert not main([], CONFIG / "ganz2024.yaml", look=True)
+    assert not main([], "ganz2024", CONFIG, fetch=False)
     said = capsys.readouterr().out.splitlines()
     gated = {line.split()[1] for line in said if "[gated]" in line}
     cards = {

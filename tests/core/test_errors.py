@@ -47,7 +47,7 @@ def test_a_place_that_fails_is_named_and_its_file_is_not_blamed(whole, number, k
     }[kind]
     error.__cause__ = OSError(number, "said") if kind == "cause" else None
     with pytest.raises(OSError, match=re.escape(os.strerror(number))) as raised:
-        errors.blame_place(error, whole)
+        errors.raise_system_error(error, whole)
     assert (raised.value.errno, raised.value.filename) == (number, str(whole))
 
 
@@ -61,7 +61,7 @@ def test_a_place_that_fails_is_named_and_its_file_is_not_blamed(whole, number, k
 )
 def test_memory_that_runs_out_is_named(whole, error):
     with pytest.raises(MemoryError):
-        errors.blame_place(error, whole)
+        errors.raise_system_error(error, whole)
 
 
 def test_a_database_that_another_program_holds_is_not_blamed(tmp_path):
@@ -72,7 +72,7 @@ def test_a_database_that_another_program_holds_is_not_blamed(tmp_path):
     with pytest.raises(sqlite3.OperationalError) as raised:
         two.execute("SELECT * FROM t")
     with pytest.raises(BlockingIOError):
-        errors.blame_place(raised.value, tmp_path / "d")
+        errors.raise_system_error(raised.value, tmp_path / "d")
     one.close()
     two.close()
 
@@ -81,11 +81,11 @@ def test_a_database_that_another_program_holds_is_not_blamed(tmp_path):
     "error", [ValueError("x"), OSError("truncated file: eof = 3"), OSError(errno.EINVAL, "seek")]
 )
 def test_content_that_is_wrong_is_the_files(whole, error):
-    errors.blame_place(error, whole)
+    errors.raise_system_error(error, whole)
 
 
 def test_a_file_that_cannot_be_read_to_its_end_is_not_blamed(tmp_path):
     """The memory of this process gives EIO at its first byte."""
     (tmp_path / "w").symlink_to("/proc/self/mem")
     with pytest.raises(OSError, match="Input/output error"):
-        errors.blame_place(ValueError("x"), tmp_path / "w")
+        errors.raise_system_error(ValueError("x"), tmp_path / "w")

@@ -4,19 +4,25 @@ import subprocess
 
 import pytest
 
-from cryotome.core.files import atomic_write, path_field, sha256
+from cryotome.core.files import RunPath, atomic_write, sha256
 
 
 def test_key_reads_folders_and_file_names():
-    path = "results/predictions/d/random/view=paper-fp32/model=uni/head=probe/fraction=0.001/fold=3.csv"
-    assert [path_field(path, name) for name in ("view", "model", "fraction", "fold")] == [
-        "paper-fp32",
-        "uni",
-        "0.001",
-        "3",
-    ]
-    with pytest.raises(KeyError, match="carries no key 'scheme'"):
-        path_field(path, "scheme")
+    path = "a=b/predictions/d/random/view=paper-fp32/model=uni/head=probe/fraction=0.001/fold=3.csv"
+    run = RunPath("d", "random", "paper-fp32", "uni", "probe", "0.001", 3)
+    assert RunPath.of(path) == run
+    assert run.row == "uni + probe"
+    assert RunPath.of("d/s/view=v/model=m/head=h.csv") == RunPath("d", "s", "v", "m", "h")
+    assert RunPath.of("d/s/fraction=1.0/fold=2.leakage.csv").fold == 2
+    assert RunPath.of("x/d/s/fraction=1.0/fold=0.csv") == RunPath("d", "s", fraction="1.0", fold=0)
+
+
+@pytest.mark.parametrize(
+    "path", ["results/table2.csv", "d/s/fold=1.csv", "d/s/model=m/seed=1.csv", "d/s/model=m.csv"]
+)
+def test_a_path_without_its_fields_is_named(path):
+    with pytest.raises(ValueError, match=rf"{path} is no path of results"):
+        RunPath.of(path)
 
 
 def test_a_file_appears_only_when_it_is_whole(tmp_path):

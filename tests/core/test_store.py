@@ -15,7 +15,7 @@ from cryotome.core.store import (
     EMBEDDINGS,
     PATCHES,
     VERSION,
-    check_plain,
+    check_self_contained,
     finalise_store,
     provenance,
     read_ids,
@@ -33,7 +33,7 @@ def test_a_passport_is_plain(store):
 def test_foreign_stores_are_refused_by_name(store):
     with pytest.raises(
         StoreError,
-        match=r"patches.h5 says it is 'cryotome patches', version 2, not 'other', version 2",
+        match=r"patches.h5 has format 'cryotome patches', version 2, not 'other', version 2",
     ):
         provenance(store, "other")
 
@@ -49,7 +49,7 @@ def test_half_written_stores_are_refused_by_name(store, tmp_path):
 def test_stores_without_a_passport_are_refused(tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["features"] = [1.0]
-    with pytest.raises(StoreError, match="says it is None"):
+    with pytest.raises(StoreError, match="has format None"):
         provenance(tmp_path / "x.h5", PATCHES)
 
 
@@ -111,7 +111,7 @@ def test_arrays_that_would_not_lie_in_the_file_are_refused_before_they_cost_memo
     with h5py.File(path, "w") as file:
         file.create_dataset("embedding", (10**7, 10**5), "f4", chunks=(1, 10**5))
         file["id"], file["crc32"] = np.arange(3), np.zeros(3)
-    with pytest.raises(StoreError, match="holds embedding as no plain, whole numbers"):
+    with pytest.raises(StoreError, match="holds embedding, but not as a complete array of numbers"):
         read_rows(path, "embedding")
 
 
@@ -121,7 +121,7 @@ def test_references_and_text_are_no_numbers(tmp_path):
         file["embedding"] = np.array([file["id"].ref], dtype=h5py.ref_dtype)
         file["patch"] = ["text"]
     for name in ("embedding", "patch"):
-        with pytest.raises(StoreError, match=f"holds {name} as no plain, whole numbers"):
+        with pytest.raises(StoreError, match=f"holds {name}, but not as a complete array"):
             read_rows(tmp_path / "x.h5", name)
 
 
@@ -144,7 +144,7 @@ def test_text_of_variable_length_is_not_read(small):
     """A bit that flips in HDF5's heap of such texts makes it read for ever."""
     with h5py.File(small, "r+") as file:
         file.attrs["format"] = EMBEDDINGS
-    with pytest.raises(StoreError, match=r"e.h5 says it is None, version 2"):
+    with pytest.raises(StoreError, match=r"e.h5 has format None, version 2"):
         provenance(small, EMBEDDINGS)
 
 
@@ -188,11 +188,11 @@ def one_giant_chunk(file):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (external_link, "'features' is a link, which may lead to other files"),
+        (external_link, "'features' is a link, which may refer to other files"),
         (soft_link, "'features' is a link"),
-        (external_storage, "/features does not lie in it"),
-        (virtual, "/features does not lie in it"),
-        (deep_down, "/a/b/features does not lie in it"),
+        (external_storage, "/features is stored elsewhere"),
+        (virtual, "/features is stored elsewhere"),
+        (deep_down, "/a/b/features is stored elsewhere"),
         (
             unfilled,
             r"/features declares \(700000, 1024\), 5,734,400,000 bytes, and takes 0 in a file of",
@@ -205,7 +205,7 @@ def test_a_foreign_file_reads_no_other_and_grows_no_more_than_it_may(tmp_path, m
     written(tmp_path / "other.h5", lambda file: file.update({"secret": np.ones((2, 4), "f4")}))
     path = written(tmp_path / "f.h5", make)
     with pytest.raises(StoreError, match=f"f.h5: {said}"):
-        check_plain(path)
+        check_self_contained(path)
 
 
 def test_plain_arrays_pass_chunked_and_packed_too(tmp_path):
@@ -216,13 +216,13 @@ def test_plain_arrays_pass_chunked_and_packed_too(tmp_path):
         file["again"], file["a/b"] = file["features"], np.arange(5)
         file["a/back"] = file["/"]  # a hard link to where it began
 
-    check_plain(written(tmp_path / "f.h5", make))
+    check_self_contained(written(tmp_path / "f.h5", make))
 
 
-@pytest.mark.parametrize("read", [check_plain, lambda path: provenance(path, "any")])
+@pytest.mark.parametrize("read", [check_self_contained, lambda path: provenance(path, "any")])
 def test_a_pipe_is_not_waited_for(tmp_path, read):
     os.mkfifo(tmp_path / "f.h5")
-    with pytest.raises(StoreError, match=r"f.h5 is no regular file. Put the file itself there"):
+    with pytest.raises(StoreError, match=r"f.h5 is not a regular file. Put the file itself there"):
         read(tmp_path / "f.h5")
 
 
@@ -237,13 +237,13 @@ NO_LOCKS = '#include <errno.h>\n#include <stdlib.h>\nint flock(int f, int o) { e
 READ = """
 import sys
 from pathlib import Path
-from cryotome.runtime.worker_lock import only_worker
-from cryotome.core.store import open_hdf5, read_ids, seal
+from cryotome.runtime.worker_lock import lock_folder
+from cryotome.core.store import open_hdf5, read_ids, finalise_store
 path = Path(sys.argv[1])
-with only_worker(path.parent / "partial"):
+with lock_folder(path.parent / "partial"):
     with open_hdf5(path, "w") as file:
         file["id"] = file["patch"] = [3, 4]
-    seal(path, "patch", {})
+    finalise_store(path, "patch", {})
     print(read_ids(path))
 """
 
@@ -272,4 +272,4 @@ def test_h5py_is_opened_in_one_place_alone():
         for path in (ROOT / "workflow").rglob("*.py")
         if "h5py.File(" in path.read_text(encoding="utf-8")
     ]
-    assert homes == ["stores.py"]
+    assert homes == ["store.py"]

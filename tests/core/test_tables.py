@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from conftest import ROOT
 
-from cryotome.core.tables import harmless, in_latex, in_markdown, read_csv, write_csv
+from cryotome.core.tables import escape_formula, latex_text, markdown_text, read_csv, write_csv
 from cryotome.data.downloads.receipts import VerifiedFile, write_receipt
 from cryotome.report.tables.markup import to_latex, to_markdown
 
@@ -38,7 +38,7 @@ PLAIN += ["a=b", "", "Übersicht", "0.25 µm/px", "−0.5"]
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_formula_becomes_text(tmp_path, text):
-    assert harmless(text).startswith("'")
+    assert escape_formula(text).startswith("'")
     write_csv(pd.DataFrame({text: [text, "a"], "n": [-1.5, 2]}), tmp_path / "a.csv")
     with open(tmp_path / "a.csv", encoding="utf-8", newline="") as file:
         for line in csv.reader(file):
@@ -49,7 +49,7 @@ def test_a_formula_becomes_text(tmp_path, text):
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_numbers_and_labels_stay(text):
-    assert harmless(text) == text
+    assert escape_formula(text) == text
 
 
 def test_a_table_of_numbers_and_names_is_written_as_pandas_writes_it(tmp_path):
@@ -94,8 +94,8 @@ def test_no_cell_leaves_its_table_in_markdown_or_latex():
         r"50 \% of \textbackslash{}input\{x\} \#1 \$a\textasciicircum{}2\textasciitilde{}b" in said
     )
     assert r"\caption{\}\textbackslash{}input\{/etc/passwd\}\%}" in said
-    assert in_latex("0.91 ± 0.02") == r"0.91 $\pm$ 0.02"
-    assert in_markdown("0.91 ± 0.02") == "0.91 ± 0.02"
+    assert latex_text("0.91 ± 0.02") == r"0.91 $\pm$ 0.02"
+    assert markdown_text("0.91 ± 0.02") == "0.91 ± 0.02"
 
 
 def test_every_table_is_written_in_one_place():
@@ -104,7 +104,7 @@ def test_every_table_is_written_in_one_place():
     found = {
         path.stem for path in files if re.search(r"\.to_csv\(", path.read_text(encoding="utf-8"))
     }
-    assert found == {"sheets", "predictions"}
+    assert found == {"tables", "predictions"}
 
 
 def test_names_that_look_like_numbers_or_nothing_stay_text(tmp_path):

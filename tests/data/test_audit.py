@@ -19,7 +19,7 @@ from cryotome.data.audit import (
 )
 from cryotome.data.cells import read_cells
 from cryotome.data.splits.cells import drop_audited
-from cryotome.study.study import POLICIES
+from cryotome.study.catalog import POLICIES
 
 KEEP = POLICIES | {"border": "keep"}
 

@@ -137,7 +137,7 @@ def kill(cohort, folder):
 def test_what_a_kill_left_is_gone_on_with(cohort, tmp_path, capsys):
     kill(cohort, tmp_path)
     again = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32").features
-    assert re.search(r"partial: going on after 8 of \d\d rows", capsys.readouterr().err)
+    assert re.search(r"partial: resuming after 8 of \d\d rows", capsys.readouterr().err)
     whole = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32").features
     assert (again == whole).all()
 

@@ -129,8 +129,8 @@ def spoil_array(file):
         (spoil_nan, r"e.h5 holds NaN or infinite embeddings for 1 cells, first 7"),
         (spoil_dimension, r"e.h5 holds embeddings of shape \(48, 5\), where .* say \(48, 96\)"),
         (spoil_count, r"e.h5 holds 48 rows of embedding, 48 checksums and 40 ids"),
-        (spoil_format, r"e.h5 says it is 'features of another program', version 2, not 'cryotome"),
-        (spoil_passport, r"e.h5 says it is None, version None, not 'cryotome embeddings'"),
+        (spoil_format, r"e.h5 has format 'features of another program', version 2, not 'cryotome"),
+        (spoil_passport, r"e.h5 has format None, version None, not 'cryotome embeddings'"),
         (spoil_array, r"e.h5 holds no embedding"),
     ],
 )

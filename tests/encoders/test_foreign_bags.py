@@ -45,7 +45,7 @@ def test_bags_of_other_programs_are_read_where_a_card_gives_them(kind, tmp_path)
     assert bag.features.dtype == np.float32 and np.allclose(bag.features, X, atol=1e-3)
     assert bag.coords.tolist() == XY.tolist()
     assert bag.attributes == ({"model_name": "uni"} if kind == "HistoBistro" else {})
-    with pytest.raises(StoreError, match=r"f.h5 says it is None"):
+    with pytest.raises(StoreError, match=r"f.h5 has format None"):
         read_bag(path, **HOW)
 
 

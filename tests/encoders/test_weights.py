@@ -289,7 +289,7 @@ def test_make_weights_fetches_from_a_hub_and_then_has_them(tmp_path, server):
     assert (code, "MISSING  mine: The weights of mine are not at hand" in said) == (1, True)
     assert not (tmp_path / "w").exists()
     code, said = fetch(tmp_path, server)
-    assert (code, "have  mine: " in said) == (0, True), said
+    assert (code, "have     mine: " in said) == (0, True), said
     assert (tmp_path / "w/owner/open/model.bin").read_bytes() == CONTENT
     assert fetch(tmp_path, "http://127.0.0.1:9")[0] == 0, "no network is needed now"
 

@@ -19,12 +19,12 @@ from cryotome.report.after_failure import (
     report_odd_slides,
 )
 from cryotome.runtime.failures import RUN, record_failure
-from cryotome.study.study import Study
+from cryotome.study.checks import checked_study
 
 
 def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path, monkeypatch):
     monkeypatch.setenv(RUN, "this")
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     logs, log = tmp_path / "logs", tmp_path / "logs" / "embed" / "a.log"
     log.parent.mkdir(parents=True)
     keys = {"dataset": "demo_rois", "view": "paper-fp32", "model": "vit_tiny_random"}
@@ -47,7 +47,7 @@ def test_the_end_of_a_failed_run_lists_reasons_and_writes_what_there_is(tmp_path
 
 
 def test_a_partial_table_is_renewed_where_there_is_one_and_never_made_by_a_good_run(tmp_path):
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     published = ROOT / "config" / "published" / "ganz2024_table2.csv"
     inputs = SimpleNamespace(cells=[], predictions=[], published=str(published))
     assert refresh_partial_tables(study, inputs, tmp_path / "logs") is None
@@ -59,7 +59,7 @@ def test_a_partial_table_is_renewed_where_there_is_one_and_never_made_by_a_good_
 
 
 def test_failures_of_earlier_runs_are_not_listed(tmp_path):
-    study = Study(read_yaml(CONFIG / "amibr.yaml") | {"schemes": ["random"]}, CONFIG)
+    study = checked_study(read_yaml(CONFIG / "amibr.yaml") | {"schemes": ["random"]}, CONFIG)
     log = tmp_path / "embed" / "a.failed.json"
     log.parent.mkdir()
     log.write_text(
@@ -81,7 +81,7 @@ def test_failures_of_earlier_runs_are_not_listed(tmp_path):
 
 def test_a_download_that_failed_says_nothing_of_table_2(tmp_path, monkeypatch):
     monkeypatch.setenv(RUN, "this")
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     log = tmp_path / "logs" / "download" / "mine.log"
     log.parent.mkdir(parents=True)
     with pytest.raises(WeightsError), record_failure(log, "download", {"record": "mine"}):

@@ -72,7 +72,7 @@ def test_an_error_comes_through_with_its_sentence_and_the_child_goes_on():
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_child_that_was_killed_from_outside_blames_nothing_that_it_read(number):
-    said = rf"ended \({number.name}\): killed, perhaps for want of memory. Run the same command"
+    said = rf"ended \({number.name}\): killed, probably for lack of memory. Run the same command"
     with worker_processes(1) as run, pytest.raises(CryotomeError, match=said):
         list(run(end_by, number))
 
@@ -91,7 +91,7 @@ def test_a_child_that_does_not_begin_ends_the_job_and_blames_nothing(monkeypatch
     monkeypatch.setenv("CRYOTOME_PATIENCE", "0.01")
     with (
         worker_processes(1) as run,
-        pytest.raises(CryotomeError, match="did not begin within 0 s: killed"),
+        pytest.raises(CryotomeError, match="did not start within 0 s: killed"),
     ):
         list(run(count, 1))
 

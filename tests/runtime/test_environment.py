@@ -10,7 +10,7 @@ import pytest
 from conftest import ROOT
 
 from cryotome.core.errors import CryotomeError
-from cryotome.runtime.environment import CACHES, OFFLINE, confine, confined, own_folder
+from cryotome.runtime.environment import CACHES, OFFLINE, confine, confined, private_folder
 
 
 @pytest.fixture
@@ -33,9 +33,11 @@ def test_a_cache_that_others_may_write_to_is_refused(home, tmp_path, mode):
     planted.mkdir()
     planted.chmod(mode)
     for name in CACHES:
-        with pytest.raises(CryotomeError, match=f"planted is no folder .* mode {mode:o}.*executed"):
+        with pytest.raises(
+            CryotomeError, match=f"planted is not a folder .* mode {mode:o}.*executed"
+        ):
             confine(home | {name: str(planted)})
-    with pytest.raises(CryotomeError, match="name another folder by CRYOTOME_CACHE_DIR"):
+    with pytest.raises(CryotomeError, match="set CRYOTOME_CACHE_DIR to another folder"):
         confine({"CRYOTOME_CACHE_DIR": str(planted)})
 
 
@@ -49,24 +51,24 @@ def test_a_cache_that_another_user_made_first_is_refused(home, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "cache")
     os.chown(link, 1234, 1234, follow_symlinks=False)
-    with pytest.raises(CryotomeError, match="link is no folder that only you"):
-        own_folder(link)
+    with pytest.raises(CryotomeError, match="link is not a folder that only you"):
+        private_folder(link)
 
 
 def test_a_folder_that_anyone_may_rename_is_refused(tmp_path):
     (tmp_path / "open").mkdir()
-    own_folder(tmp_path / "open" / "mine")
+    private_folder(tmp_path / "open" / "mine")
     (tmp_path / "open").chmod(0o777)
-    with pytest.raises(CryotomeError, match="mine is no folder that only you can write to"):
-        own_folder(tmp_path / "open" / "mine")
+    with pytest.raises(CryotomeError, match="mine is not a folder that only you can write to"):
+        private_folder(tmp_path / "open" / "mine")
     (tmp_path / "open").chmod(0o1777)  # as /tmp
-    own_folder(tmp_path / "open" / "mine")
+    private_folder(tmp_path / "open" / "mine")
 
 
 def test_a_file_in_its_place_is_refused(tmp_path):
     (tmp_path / "cryotome").write_text("", encoding="utf-8")
-    with pytest.raises(CryotomeError, match="is no folder"):
-        own_folder(tmp_path / "cryotome")
+    with pytest.raises(CryotomeError, match="is not a folder"):
+        private_folder(tmp_path / "cryotome")
 
 
 def test_where_there_is_no_home_the_caches_have_a_name_that_nobody_can_guess(tmp_path):
@@ -91,7 +93,7 @@ def test_a_job_has_no_network_and_no_token_and_the_process_gets_them_back(home, 
 
 SCRIPT = """
 import json, os
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 def main() -> None:
     from huggingface_hub import constants
@@ -99,7 +101,7 @@ def main() -> None:
 
     print(json.dumps([cache_dir(), constants.HF_HUB_OFFLINE, sorted(os.environ)]))
 
-run(main)
+run_script(main)
 """
 
 

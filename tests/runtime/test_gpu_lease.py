@@ -16,18 +16,18 @@ from conftest import ROOT
 from tests.workflow.test_workflow import checkout, snakemake
 
 from cryotome.core.errors import CryotomeError
-from cryotome.runtime.gpu_lease import FOLDER, VISIBLE, leased, visible_devices
+from cryotome.runtime.gpu_lease import FOLDER, VISIBLE, lease_gpus, visible_devices
 
 HOLD = f"""
 import os, sys, time
 sys.path.insert(0, {str(ROOT / "workflow")!r})
 from pathlib import Path
-from cryotome.runtime.gpu_lease import leased
+from cryotome.runtime.gpu_lease import lease_gpus
 if uid := int(sys.argv[4]):
     os.setgroups([])
     os.setgid(uid)
     os.setuid(uid)
-with leased(int(sys.argv[2]), Path(sys.argv[1])):
+with lease_gpus(int(sys.argv[2]), Path(sys.argv[1])):
     begun = time.time()
     print(os.environ["CUDA_VISIBLE_DEVICES"], flush=True)
     sys.stdin.readline() if sys.argv[3] == "wait" else time.sleep(float(sys.argv[3]))
@@ -158,7 +158,7 @@ def test_gpus_may_be_named_by_what_they_are(start):
 
 
 def test_a_job_without_gpus_sees_none_and_puts_back_what_was_said(folder):
-    with leased(0, folder):
+    with lease_gpus(0, folder):
         assert os.environ[VISIBLE] == ""
     assert os.environ[VISIBLE] == "0,1,2"
     assert not folder.exists()
@@ -166,7 +166,7 @@ def test_a_job_without_gpus_sees_none_and_puts_back_what_was_said(folder):
 
 def test_a_machine_without_gpus_gives_none_and_waits_for_none(folder, monkeypatch):
     monkeypatch.setenv(VISIBLE, "")
-    with leased(1, folder):
+    with lease_gpus(1, folder):
         assert os.environ[VISIBLE] == ""
     assert not folder.exists()
 
@@ -175,21 +175,21 @@ def test_several_jobs_within_one_allocation_of_slurm_get_a_gpu_each(folder, monk
     """`salloc --gres=gpu:3` and `--profile local`: Slurm shows all three to each of our jobs."""
     monkeypatch.setenv("SLURM_JOB_GPUS", "4,5,6")
     monkeypatch.setenv("SLURM_JOB_ID", "77")
-    with leased(1, folder):
+    with lease_gpus(1, folder):
         mine = os.environ[VISIBLE]
         os.environ[VISIBLE] = "0,1,2"
-        with leased(1, folder):
+        with lease_gpus(1, folder):
             assert {mine, os.environ[VISIBLE]} == {"0", "1"}
         monkeypatch.setenv("SLURM_JOB_ID", "78")  # whose GPU 0 is another one
         os.environ[VISIBLE] = "0,1,2"
-        with leased(1, folder):
+        with lease_gpus(1, folder):
             assert os.environ[VISIBLE] == "0"
 
 
 def test_what_a_scheduler_chose_is_left_alone(folder, monkeypatch):
     monkeypatch.setenv("CRYOTOME_DEVICE", "job")
     for count in (0, 1):
-        with leased(count, folder):
+        with lease_gpus(count, folder):
             assert os.environ[VISIBLE] == "0,1,2"
     assert not folder.exists()
 
@@ -224,12 +224,15 @@ def test_a_link_where_a_lock_should_be_is_not_followed(folder, tmp_path):
             CryotomeError,
             match=r"cannot hold the leases .* When no job runs, delete it: it is to be",
         ),
-        leased(1, folder),
+        lease_gpus(1, folder),
     ):
         raise AssertionError
     assert not (tmp_path / "precious").exists()
     (tmp_path / "link").symlink_to(folder)
-    with pytest.raises(CryotomeError, match="cannot hold the leases"), leased(1, tmp_path / "link"):
+    with (
+        pytest.raises(CryotomeError, match="cannot hold the leases"),
+        lease_gpus(1, tmp_path / "link"),
+    ):
         raise AssertionError
 
 
@@ -265,7 +268,7 @@ def test_a_lock_that_was_removed_while_it_was_taken_is_taken_anew(folder, monkey
 
     monkeypatch.setattr(fcntl, "flock", remove_once)
     monkeypatch.setenv(VISIBLE, "0")
-    with leased(1, folder):
+    with lease_gpus(1, folder):
         assert removed
         with open(folder / "0", encoding="utf-8") as again, pytest.raises(BlockingIOError):
             flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -280,24 +283,24 @@ def test_a_folder_whose_maker_may_remove_locks_is_refused(folder):
         folder.chmod(mode)
         with (
             pytest.raises(CryotomeError, match=r"user 1234 and is not sticky .*CRYOTOME_LEASES"),
-            leased(1, folder),
+            lease_gpus(1, folder),
         ):
             raise AssertionError
     folder.chmod(0o1777)
-    with leased(1, folder):
+    with lease_gpus(1, folder):
         assert os.environ[VISIBLE] == "0"
 
 
 def test_a_folder_of_ones_own_that_others_may_write_to_becomes_sticky(folder):
     folder.mkdir()
     folder.chmod(0o777)
-    with leased(1, folder):
+    with lease_gpus(1, folder):
         assert folder.stat().st_mode & 0o7777 == 0o1777
 
 
 def test_another_place_may_be_named(folder, monkeypatch):
     monkeypatch.setenv("CRYOTOME_LEASES", str(folder))
-    with leased(1):
+    with lease_gpus(1):
         assert {path.name for path in folder.iterdir()} == {
             "gate",
             "0",
@@ -314,19 +317,19 @@ def test_a_file_system_without_locks_is_said_and_the_job_goes_on(folder, monkeyp
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with leased(1, folder):
+    with lease_gpus(1, folder):
         assert os.environ[VISIBLE] == "0,1,2"
     assert capsys.readouterr().err == (
-        f"{folder} knows no locks (No locks available): jobs may meet on a GPU.\n"
+        f"{folder} has no locks (No locks available): several jobs may use one GPU.\n"
     )
 
 
 def test_a_lock_that_is_used_looks_used(folder):
     """Who tidies up temporary files by age must not take a lock away that is held."""
-    with leased(1, folder):
+    with lease_gpus(1, folder):
         pass
     os.utime(folder / "0", (0, 0))
-    with leased(1, folder):
+    with lease_gpus(1, folder):
         assert (folder / "0").stat().st_mtime > time.time() - 60
 
 

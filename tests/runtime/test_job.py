@@ -65,28 +65,6 @@ def test_a_users_error_is_one_sentence_in_the_log(tmp_path, capsys):
     ).strip() == "CryotomeError: the way out is here"
 
 
-def test_bars_become_lines_in_the_log(tmp_path):
-    def main(cells: Path, scheme: str) -> None:
-        print("1 of 2\r2 of 2", file=sys.stderr)
-
-    call(main, job(tmp_path))
-    assert (tmp_path / LOG).read_text(encoding="utf-8") == "1 of 2\n2 of 2\n"
-
-
-def test_where_a_view_draws_on_the_terminal_a_job_writes_to_its_log_alone(
-    tmp_path, monkeypatch, capfd
-):
-    def main(cells: Path, scheme: str) -> None:
-        print("1 of 2", file=sys.stderr)
-
-    call(main, job(tmp_path))
-    assert capfd.readouterr().err == "1 of 2\n"
-    monkeypatch.setenv("CRYOTOME_LOG_ONLY", "1")
-    call(main, job(tmp_path))
-    assert capfd.readouterr().err == ""
-    assert (tmp_path / LOG).read_text(encoding="utf-8") == "1 of 2\n"
-
-
 def test_a_script_runs_by_hand(tmp_path):
     (tmp_path / "cells.csv").write_text(
         "id,slide,domain\n0,s,a\n1,s,a\n2,s,a\n3,s,a\n", encoding="utf-8"
@@ -135,7 +113,7 @@ def test_a_token_in_an_error_reaches_neither_log_nor_record_nor_terminal(
 UNFORESEEN = """
 from pathlib import Path
 from types import SimpleNamespace
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 def main() -> None:
     try:
@@ -145,7 +123,7 @@ def main() -> None:
 
 none = {"input": {}, "output": {}, "params": {}, "wildcards": {}, "resources": {}}
 snakemake = SimpleNamespace(rule="split", threads=1, log=["results/logs/split/d.log"], **none)
-run(main)
+run_script(main)
 """
 
 

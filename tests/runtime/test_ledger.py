@@ -16,7 +16,7 @@ import os, signal, sys, time
 from types import SimpleNamespace
 from cryotome.runtime import ledger
 from cryotome.core.errors import CryotomeError
-from cryotome.runtime.job import run
+from cryotome.runtime.job import run_script
 
 def main() -> None:
     {does}
@@ -24,7 +24,7 @@ def main() -> None:
 none = {{"input": {{}}, "output": {{}}, "params": {{}}, "resources": {{}}}}
 log = "results/logs/embed/d.uni.log"
 snakemake = SimpleNamespace(rule="embed", threads=2, log=[log], wildcards={{"model": "uni"}}, **none)
-run(main)
+run_script(main)
 """
 LEDGER = "results/ledger/embed/d.uni.jsonl"
 
@@ -47,7 +47,7 @@ def begun(folder: Path) -> subprocess.Popen:
 
 
 def test_a_job_leaves_what_it_took(tmp_path):
-    does = "ledger.tell(patches=300, seconds=1.5); ledger.tell(patches=100, seconds=0.5); time.sleep(0.3)"
+    does = "ledger.report_throughput(patches=300, seconds=1.5); ledger.report_throughput(patches=100, seconds=0.5); time.sleep(0.3)"
     assert start(tmp_path, does).wait() == 0
     (made,) = ledger.attempts(tmp_path / LEDGER)
     told = ("rule", "wildcards", "run", "attempt", "ended", "threads", "items", "unit", "per_s")
@@ -143,7 +143,7 @@ def test_an_attempt_costs_a_job_less_than_5_ms(tmp_path):
     def once() -> float:
         start = time.process_time()
         with ledger.record_attempt(log, "embed", {"dataset": "d"}, 1) as attempt:
-            attempt.hold(0)
+            attempt.start_gpus(0)
         return time.process_time() - start
 
     assert min(once() for _ in range(20)) < 0.005
@@ -152,7 +152,7 @@ def test_an_attempt_costs_a_job_less_than_5_ms(tmp_path):
 def test_a_gpu_is_held_from_its_lease_on_and_not_while_it_is_waited_for(tmp_path):
     with ledger.record_attempt(tmp_path / "results/logs/embed/d.log", "embed", {}, 1) as attempt:
         time.sleep(1)  # waits for its turn
-        attempt.hold(1)
+        attempt.start_gpus(1)
         time.sleep(0.1)
     (made,) = ledger.attempts(tmp_path / "results/ledger/embed/d.jsonl")
     assert 0.1 <= made["gpu_s"] < 1 < made["wall_s"]

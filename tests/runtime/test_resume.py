@@ -10,7 +10,6 @@ import pytest
 
 from cryotome.core.errors import StoreError
 from cryotome.runtime.resume import exclusive_attempt, resumable_store
-from cryotome.runtime.worker_lock import claim_partial_folder, only_worker
 
 
 def begin(folder, rows=6, **passport):
@@ -49,7 +48,7 @@ def test_finished_rows_outlive_the_process(tmp_path, capsys):
         store.put(2, numbers(2, 2))
         store.put(5, numbers(5, 1))
         store.finish(tmp_path / "a.h5", {})
-    assert "going on after 3 of 6 rows" in capsys.readouterr().err
+    assert "resuming after 3 of 6 rows" in capsys.readouterr().err
     with h5py.File(tmp_path / "a.h5") as file:
         assert (file["x"][:] == numbers(0, 6)).all()
 
@@ -96,35 +95,6 @@ def test_a_disk_without_room_is_said_before_the_work(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(StoreError, match=r"store.h5 will have .* GB, and 0.0 GB are free there"):
         begin(tmp_path / "partial").__enter__()
-
-
-def test_the_same_passport_is_recognised_and_another_is_not(tmp_path):
-    assert not claim_partial_folder(tmp_path, {"seed": 1, "model": "a"})
-    assert claim_partial_folder(tmp_path, {"model": "a", "seed": 1})
-    assert not claim_partial_folder(tmp_path, {"model": "a", "seed": 2})
-
-
-def hold(folder, inside, leave):
-    with only_worker(folder):
-        inside.set()
-        leave.wait(30)
-        shutil.rmtree(folder)
-
-
-def test_a_second_worker_waits_for_the_first(tmp_path, capfd):
-    spawn = multiprocessing.get_context("spawn")
-    inside, leave, second_in = spawn.Event(), spawn.Event(), spawn.Event()
-    first = spawn.Process(target=hold, args=(tmp_path / "p", inside, leave))
-    first.start()
-    assert inside.wait(30)
-    second = spawn.Process(target=hold, args=(tmp_path / "p", second_in, leave))
-    second.start()
-    assert not second_in.wait(1.5)
-    leave.set()
-    assert second_in.wait(30)
-    first.join()
-    second.join()
-    assert "another process works on this; waiting" in capfd.readouterr().err
 
 
 def put_and_die(folder):

@@ -52,7 +52,7 @@ def test_the_machine_is_described_without_its_name():
 
 
 def test_a_process_that_computes_on_no_gpu_says_nothing_of_one_and_imports_no_torch():
-    code = "print(usage.gpu_used()); import sys; print('torch' in sys.modules)"
+    code = "print(usage.gpu_usage()); import sys; print('torch' in sys.modules)"
     assert python(code).split() == ["{}", "False"]
 
 

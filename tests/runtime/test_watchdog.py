@@ -13,13 +13,13 @@ from conftest import ROOT
 HEAD = """
 import ctypes, os, sys, threading, time
 from pathlib import Path
-from cryotome.runtime.watchdog import waiting, watched
+from cryotome.runtime.watchdog import paused, watchdog
 
 def work():
 """
 TAIL = """
 if __name__ == "__main__":
-    with open("log", "w") as log, watched(Path("told").write_text, log):
+    with open("log", "w") as log, watchdog(Path("told").write_text, log):
         Path("begun").touch()
         work()
     print("came to its end")
@@ -62,7 +62,7 @@ def test_a_signal_ends_the_process_with_its_reason(tmp_path, number):
     assert code == 128 + number
     why = (tmp_path / "told").read_text(encoding="utf-8")
     assert why.startswith(f"It was stopped by a signal ({number.name}): preempted, over its time")
-    assert "Run the same command again: it goes on from what is finished." in why
+    assert "Run the same command again: it resumes from the finished work." in why
     assert why in said
 
 
@@ -144,7 +144,7 @@ def test_native_code_that_keeps_pythons_lock_is_ended_too(tmp_path):
 WORKS = {
     "computing": "end = time.monotonic() + 2.5\nwhile time.monotonic() < end: pass",
     "reading": "for _ in range(25):\n    os.read(os.open('script.py', os.O_RDONLY), 1)\n    time.sleep(0.1)",
-    "waiting on purpose": "with waiting():\n    time.sleep(2.5)",
+    "waiting on purpose": "with paused():\n    time.sleep(2.5)",
 }
 
 

@@ -7,12 +7,14 @@ from conftest import CONFIG
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CardError
+from cryotome.study.checks import checked_study
 from cryotome.study.colorectal import checkpoint_of, iterations
+from cryotome.study.facts import colorectal_facts
 from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(read_yaml(CONFIG / f"{name}.yaml") | changes, CONFIG)
+    return checked_study(read_yaml(CONFIG / f"{name}.yaml") | changes, CONFIG)
 
 
 def changed(name: str, **changes: object) -> Study:
@@ -47,7 +49,7 @@ def test_the_published_weights_are_the_same_study_without_finetuning():
 
 
 def test_a_course_leads_from_the_released_encoder_over_checkpoints_to_the_last():
-    course = study("roth2024").colorectal.courses["patches"]
+    course = study("roth2024").colorectal.figure2_checkpoints["patches"]
     assert list(course)[:3] == [0, 1000, 2000]
     assert course[0] == "dinov2_vits14_224"
     assert course[2000] == "dinov2_s_nct_curve_at_2000"
@@ -66,10 +68,10 @@ def test_a_checkpoint_is_a_model_without_a_card():
 
 
 def test_what_is_finetuned_here_answers_to_the_authors_numbers_and_what_is_random_says_so():
-    about = json.loads(study("roth2024").colorectal.about)
+    about = json.loads(colorectal_facts(study("roth2024").colorectal))
     assert about["printed_as"]["dinov2_s_tcga"] == "dinov2_s_tcga_published"
     assert about["random"] == []
-    demo = json.loads(study("config").colorectal.about)
+    demo = json.loads(colorectal_facts(study("config").colorectal))
     assert demo["random"] == ["dinov2_tiny_random", "dinov2_tiny_demo"]
     assert demo["notice"] == "synthetic demo cohort"
 
@@ -85,8 +87,8 @@ def test_a_study_that_does_not_say_colorectal_gets_none_of_the_demos(tmp_path):
     path.write_text((CONFIG / "ganz2024.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     merged = demo | read_yaml(path)  # as Snakemake merges
     files = (str(CONFIG / "config.yaml"), str(path))
-    assert Study(merged, CONFIG, files=files).colorectal is None
-    assert Study(demo, CONFIG, files=(str(CONFIG / "config.yaml"),)).colorectal is not None
+    assert checked_study(merged, CONFIG, files=files).colorectal is None
+    assert checked_study(demo, CONFIG, files=(str(CONFIG / "config.yaml"),)).colorectal is not None
 
 
 def test_a_block_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
@@ -98,11 +100,11 @@ def test_a_block_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
     slides = demo["colorectal"]["slides"] | roth["colorectal"]["slides"]
     merged["colorectal"] = demo["colorectal"] | roth["colorectal"] | {"slides": slides}
     with pytest.raises(CardError, match="colorectal.slides: 'heads' is a required property"):
-        Study(merged, CONFIG, files=(str(CONFIG / "config.yaml"), str(path)))
+        checked_study(merged, CONFIG, files=(str(CONFIG / "config.yaml"), str(path)))
 
 
 def test_what_is_embedded_is_every_row_and_checkpoint_of_its_kind():
-    wanted = study("config").colorectal.embedded
+    wanted = study("config").colorectal.embedding_requests
     assert [(rule, name) for rule, _, name in wanted] == [
         ("embed", "demo_tissue"), ("embed", "demo_tissue_external"),
         ("embed_slide", "demo_cohort"), ("embed_slide", "demo_external"),

@@ -4,8 +4,8 @@ from conftest import CONFIG
 from page_study import study_of
 
 from cryotome.core.cards import read_yaml
+from cryotome.study.checks import checked_study
 from cryotome.study.facts import page_about
-from cryotome.study.study import Study
 
 
 def test_it_says_what_the_cards_say():
@@ -21,7 +21,7 @@ def test_it_says_what_the_cards_say():
 
 
 def test_the_demo_is_random_synthetic_and_has_both_papers():
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     about = json.loads(page_about(study))
     assert about["notice"] == "synthetic demo cohort"
     kinds = {name: card["weights"] for name, card in about["cards"]["models"].items()}

@@ -1,6 +1,6 @@
 import pytest
 
-from cryotome.study.schemes import scheme_kind, strictest_scheme
+from cryotome.study.schemes import Scheme, strictest_scheme
 
 # from the strictest; every list without its head has the next as its strictest
 ORDER = ["slide_grouped", "no_overlap", "random_independent", "random", "except_a", "from_a"]
@@ -25,6 +25,6 @@ def test_of_two_pooled_schemes_that_nobody_ranked_the_first_is_taken():
 
 
 def test_kinds():
-    assert [scheme_kind(s) for s in ("random", "from_a", "except_a", "except_a_matched")] == [
+    assert [str(Scheme.parse(s).every) for s in ("random", "from_a", "except_a", "except_a_matched")] == [
         "random", "from_*", "except_*", "except_*_matched",
     ]  # fmt: skip

@@ -5,16 +5,15 @@ import pytest
 import yaml
 from conftest import CONFIG
 
-from cryotome.cli import data
 from cryotome.core.errors import CardError, CryotomeError
-from cryotome.study.study import Study, site
+from cryotome.study import site
+from cryotome.study.checks import checked_study
 
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch):
-    for name in ("CRYOTOME_DATA_ROOT", "CRYOTOME_WEIGHTS_DIR", "CRYOTOME_DEVICE"):
+    for name in ("CRYOTOME_DATA_ROOT", "CRYOTOME_WEIGHTS_DIR"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "environ", dict(os.environ))
 
 
 def config(name: str, **changes: object) -> dict:
@@ -36,27 +35,38 @@ def test_a_number_of_jobs_that_is_none_is_refused(tmp_path, key, jobs):
         site.resolve_site({key: jobs}, tmp_path)
 
 
-def test_gpus_bear_as_many_jobs_as_the_site_says(tmp_path):
-    os.environ["CUDA_VISIBLE_DEVICES"] = "0,2"
+def test_gpus_bear_as_many_jobs_as_the_site_says(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,2")
     assert site.resolve_site({}, tmp_path).gpu_jobs == 2
     (tmp_path / "site.yaml").write_text("jobs_per_gpu: 3\n", encoding="utf-8")
     settled = site.resolve_site({"study": "s"}, tmp_path)
     assert (settled.gpu_jobs, settled.study) == (6, {"study": "s"})
-    assert os.environ["CRYOTOME_JOBS_PER_GPU"] == "3"
+    assert settled.environment["CRYOTOME_JOBS_PER_GPU"] == "3"
     assert site.resolve_site({"jobs_per_gpu": 1}, tmp_path).gpu_jobs == 2
 
 
-def test_environment_wins_over_config_over_site_yaml(tmp_path):
+def test_environment_wins_over_config_over_site_yaml(tmp_path, monkeypatch):
     (tmp_path / "site.yaml").write_text("data_root: /c\nweights_dir: /d\n", encoding="utf-8")
     assert site.resolve_site(config("config"), tmp_path).data_root.as_posix() == "/c"
-    os.environ.clear()
     assert (
         site.resolve_site(config("config", data_root="/b"), tmp_path).data_root.as_posix() == "/b"
     )
-    os.environ["CRYOTOME_DATA_ROOT"] = "/a"
+    monkeypatch.setenv("CRYOTOME_DATA_ROOT", "/a")
     settled = site.resolve_site(config("config", data_root="/b"), tmp_path)
     assert (settled.data_root.as_posix(), settled.weights_dir.as_posix()) == ("/a", "/d")
     assert "data_root" not in settled.study
+
+
+def test_jobs_learn_the_site_from_variables_and_this_process_keeps_its_own(tmp_path):
+    before = dict(os.environ)
+    settled = site.resolve_site({"data_root": "/b", "device": "cpu", "jobs_per_gpu": 2}, tmp_path)
+    assert settled.environment == {
+        "CRYOTOME_DATA_ROOT": "/b",
+        "CRYOTOME_WEIGHTS_DIR": "weights",
+        "CRYOTOME_DEVICE": "cpu",
+        "CRYOTOME_JOBS_PER_GPU": "2",
+    }
+    assert dict(os.environ) == before
 
 
 def test_a_misspelt_site_key_is_named(tmp_path):
@@ -67,7 +77,7 @@ def test_a_misspelt_site_key_is_named(tmp_path):
 
 def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_path):
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
-    ganz = Study(config("ganz2024"), CONFIG)
+    ganz = checked_study(config("ganz2024"), CONFIG)
     with pytest.raises(
         CryotomeError, match=r"no GPU: about [\d,]+ days .*--config device=cpu insists"
     ):
@@ -77,7 +87,7 @@ def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_pat
 def test_the_demo_says_how_to_start_the_papers_study(tmp_path):
     said: list[str] = []
     site.print_study_summary(
-        Study(config("config"), CONFIG),
+        checked_study(config("config"), CONFIG),
         site.resolve_site(config("config"), tmp_path),
         say=said.append,
     )
@@ -90,16 +100,7 @@ def test_missing_annotations_name_the_way_out(tmp_path):
     with pytest.raises(
         CryotomeError, match=r"ODAEL.sqlite does not exist.*make data STUDY=ganz2024"
     ):
-        site.annotation_file(Study(config("ganz2024"), CONFIG), settled, "ccmct")
-
-
-def test_the_shopping_list_says_what_is_there(tmp_path):
-    (tmp_path / "midogpp").mkdir()
-    (tmp_path / "midogpp" / "MIDOG++.json").write_text("{}", encoding="utf-8")
-    settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = data.describe_required_data(Study(config("ganz2024"), CONFIG), settled)
-    assert f"have  {tmp_path}/midogpp/MIDOG++.json" in text
-    assert f"LACK  {tmp_path}/midog2022/images" in text
+        site.annotation_file(checked_study(config("ganz2024"), CONFIG), settled, "ccmct")
 
 
 def test_a_folder_that_may_not_be_written_is_named(tmp_path):
@@ -125,7 +126,7 @@ def test_a_folder_that_may_not_be_written_is_named(tmp_path):
 )
 def test_a_target_without_a_network_asks_for_no_device(monkeypatch, tmp_path, target, network):
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
-    ganz = Study(config("ganz2024"), CONFIG)
+    ganz = checked_study(config("ganz2024"), CONFIG)
     assert site.needs_network(ganz, [target]) == network
     assert site.needs_network(ganz, ["results/cells/ccmct.csv", target]) == network
     if not network:
@@ -136,24 +137,7 @@ def test_a_target_without_a_network_asks_for_no_device(monkeypatch, tmp_path, ta
 def test_a_study_without_a_network_asks_for_no_device():
     rows = [{"model": "colour_histogram", "head": "ridge"}]
     plain = config("ganz2024", rows=rows, figure2=rows)
-    assert not site.needs_network(Study(plain, CONFIG), [])
-
-
-def test_a_folder_with_some_of_its_images_is_there_in_part(tmp_path):
-    folder = tmp_path / "midog2022" / "images"
-    folder.mkdir(parents=True)
-    for name in ("001.tiff", "002.tiff", "._001.tiff"):
-        (folder / name).touch()
-    settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
-    text = data.describe_required_data(Study(config("ganz2024"), CONFIG), settled)
-    assert f"PART  {folder}: 2 of 354 images" in text
-
-
-def test_an_empty_folder_is_missing(tmp_path):
-    assert data._state(tmp_path, 0) == f"LACK  {tmp_path}: it is empty"
-    assert data._state(tmp_path, 2) == f"PART  {tmp_path}: 0 of 2 images"
-    (tmp_path / "a.png").touch()
-    assert data._state(tmp_path, 0) == f"have  {tmp_path}"
+    assert not site.needs_network(checked_study(plain, CONFIG), [])
 
 
 def test_annotations_that_are_a_device_without_end_are_not_read(tmp_path):
@@ -162,4 +146,4 @@ def test_annotations_that_are_a_device_without_end_are_not_read(tmp_path):
     (tmp_path / "midogpp" / "MIDOG++.json").symlink_to("/dev/zero")
     settled = site.resolve_site(config("ganz2024", data_root=str(tmp_path)), tmp_path)
     with pytest.raises(CryotomeError, match=r"MIDOG\+\+.json does not exist or is no file"):
-        site.annotation_file(Study(config("ganz2024"), CONFIG), settled, "midogpp")
+        site.annotation_file(checked_study(config("ganz2024"), CONFIG), settled, "midogpp")

@@ -7,11 +7,15 @@ from conftest import CONFIG
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CardError
-from cryotome.study.study import Row, Study
+from cryotome.study.checks import checked_study
+from cryotome.study.facts import colorectal_facts, table_facts
+from cryotome.study.products import require_product
+from cryotome.study.row import Row
+from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(
+    return checked_study(
         yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
     )
 
@@ -20,7 +24,7 @@ def test_ganz2024_is_585_row_runs_of_which_65_are_trainings():
     ganz = study("ganz2024")
     assert len(ganz.rows) == 9
     assert ganz.runs == 585
-    assert sum(ganz.trains(row.head) for row in ganz.rows) * ganz.runs_per_row == 65
+    assert sum(ganz.is_trainable(row.head) for row in ganz.rows) * ganz.runs_per_row == 65
     assert ganz.trainings == 65
     assert ganz.schemes("midog2022") == [
         "random", "from_human_breast", "from_canine_lung", "from_canine_lymphoma",
@@ -33,7 +37,7 @@ def test_a_model_without_a_network_is_not_trained():
     config = study("config").config
     rows = [*config["rows"], {"model": "colour_histogram", "head": "lora"}]
     with pytest.raises(CardError, match="colour_histogram has no network that lora could train"):
-        Study(config | {"rows": rows}, CONFIG)
+        checked_study(config | {"rows": rows}, CONFIG)
 
 
 def test_ammeling2025_has_probe_lora_and_end_to_end_on_the_follow_ups_draw():
@@ -57,8 +61,8 @@ def test_rows_that_read_patches_have_the_view_patches():
 
 def test_one_domain_is_trained_on_at_full_size_only():
     ganz = study("ganz2024")
-    assert ganz.fractions("from_canine_lung") == ["1.0"]
-    assert ganz.fractions("random") == ["0.001", "0.01", "0.1", "1.0"]
+    assert ganz.training_fractions("from_canine_lung") == ["1.0"]
+    assert ganz.training_fractions("random") == ["0.001", "0.01", "0.1", "1.0"]
 
 
 def test_a_misspelt_config_key_is_named():
@@ -79,7 +83,7 @@ def test_figure2_must_speak_of_rows():
 
 def test_without_rows_for_figure2_the_first_row_is_the_reference():
     first = study("config").rows[0]
-    about = json.loads(study("config", figure2=[]).table_rows)
+    about = json.loads(table_facts(study("config", figure2=[])))
     assert about["figure2"] == [[first.model, first.head]]
 
 
@@ -92,7 +96,7 @@ def test_the_last_checkpoint_is_a_head_of_its_own():
 def test_the_demo_is_synthetic_and_the_papers_study_is_not():
     assert study("config").synthetic
     assert not study("ganz2024").synthetic
-    assert "synthetic demo cohort" in study("config").table_rows
+    assert "synthetic demo cohort" in table_facts(study("config"))
 
 
 def test_a_study_without_single_domains_has_no_table2():
@@ -107,13 +111,13 @@ def test_a_misspelt_domain_is_named():
 
 def test_one_fraction_has_one_name():
     demo = study("config", fractions=[1, 0.1, 0.00001])
-    assert demo.fractions("random") == ["1.0", "0.1", "0.00001"]
+    assert demo.training_fractions("random") == ["1.0", "0.1", "0.00001"]
 
 
 def test_a_product_that_a_study_does_not_make_is_refused():
-    assert study("config").product("table2.csv") == "table2.csv"
+    assert require_product(study("config"), "table2.csv") == "table2.csv"
     with pytest.raises(CardError, match="study 'demo' has no scheme that table2.csv is made from"):
-        study("config", schemes=["random"]).product("table2.csv")
+        require_product(study("config", schemes=["random"]), "table2.csv")
     assert "figure1.csv" not in study("config", schemes=["from_*"]).products
 
 
@@ -130,9 +134,9 @@ def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
     )
     files = (str(tmp_path / "s.yaml"), str(CONFIG / "config.yaml"))
     with pytest.raises(CardError, match=r"s.yaml lacks \['folds'\]. A study says every key itself"):
-        Study(whole, CONFIG, files=files)
+        checked_study(whole, CONFIG, files=files)
     (tmp_path / "s.yaml").write_text(yaml.dump(whole), encoding="utf-8")
-    assert Study(whole, CONFIG, files=files).folds == [0, 1]
+    assert checked_study(whole, CONFIG, files=files).folds == [0, 1]
 
 
 def test_stores_are_those_of_networks_once_per_model():
@@ -146,14 +150,14 @@ def test_stores_are_those_of_networks_once_per_model():
 
 def test_lower_precision_concerns_networks_only():
     ganz = study("ganz2024")
-    assert ganz.is_lower("uni", "paper-fp16")
-    assert not ganz.is_lower("uni", "card-fp32")
-    assert not ganz.is_lower("colour_histogram", "paper-fp16")
+    assert ganz.is_reduced_precision("uni", "paper-fp16")
+    assert not ganz.is_reduced_precision("uni", "card-fp32")
+    assert not ganz.is_reduced_precision("colour_histogram", "paper-fp16")
 
 
 def test_a_study_reads_each_card_once_and_lends_no_card_to_be_changed(tmp_path):
     shutil.copytree(CONFIG, tmp_path / "config")
-    demo = Study(
+    demo = checked_study(
         yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), tmp_path / "config"
     )
     first = demo.head("e2e_short")
@@ -178,9 +182,17 @@ def test_stars_are_spelt_out_per_domain_and_are_none_with_one_domain():
 
 def test_tables_and_figures_take_the_schemes_that_they_are_made_for():
     demo = study("config", schemes=LADDER + MATCHED, datasets=["demo_rois"])
-    assert [scheme for _, scheme in demo.crossing] == ["from_breast", "from_lung", "from_lymphoma"]
-    assert [scheme for _, scheme in demo.pooled] == ["random", "no_overlap", "slide_grouped"]
-    assert [scheme for _, scheme in demo.ladder] == [
+    assert [scheme for _, scheme in demo.cross_domain_blocks] == [
+        "from_breast",
+        "from_lung",
+        "from_lymphoma",
+    ]
+    assert [scheme for _, scheme in demo.all_domain_blocks] == [
+        "random",
+        "no_overlap",
+        "slide_grouped",
+    ]
+    assert [scheme for _, scheme in demo.matched_blocks] == [
         "random_matched", "no_overlap_matched", "slide_grouped_matched",
         "except_breast_matched", "except_lung_matched", "except_lymphoma_matched",
     ]  # fmt: skip
@@ -190,7 +202,7 @@ def test_tables_and_figures_take_the_schemes_that_they_are_made_for():
 
 @pytest.mark.parametrize("scheme", ["except_lung", "random_matched", "except_lung_matched"])
 def test_leave_one_out_and_matched_rungs_know_the_whole_only(scheme):
-    assert study("config").fractions(scheme) == ["1.0"]
+    assert study("config").training_fractions(scheme) == ["1.0"]
 
 
 def test_a_matched_rung_has_the_card_of_its_scheme_and_says_so():
@@ -199,7 +211,7 @@ def test_a_matched_rung_has_the_card_of_its_scheme_and_says_so():
         "random cells, no shared pixels, equal training size"
     )
     assert demo.scheme("except_lung_matched")["draw"] == "cells_of_other_domains"
-    titles = json.loads(study("config", schemes=["random_matched"]).table_rows)["schemes"]
+    titles = json.loads(table_facts(study("config", schemes=["random_matched"])))["schemes"]
     assert titles == {"random_matched": "random cells, equal training size"}
     with pytest.raises(CardError, match="'from_lung_matched': only .* have a common training size"):
         demo.scheme("from_lung_matched")
@@ -209,12 +221,12 @@ def test_a_matched_rung_has_the_card_of_its_scheme_and_says_so():
 
 def test_a_common_size_hangs_on_every_rung_and_on_nothing_of_the_study(tmp_path):
     demo, other = study("config"), study("config", folds=5, fractions=[1.0], schemes=["random"])
-    drawn = demo.draw("demo_rois", "random_matched")
-    assert drawn == other.draw("demo_rois", "random_matched")
+    drawn = demo.split_card("demo_rois", "random_matched")
+    assert drawn == other.split_card("demo_rois", "random_matched")
     rungs = ["random", "no_overlap", "slide_grouped", "except_breast", "except_lung", "except_lymphoma"]  # fmt: skip
     assert list(json.loads(drawn)["ladder"]) == sorted(rungs)
     assert json.loads(drawn)["ladder"]["slide_grouped"]["draw"] == "slides"
-    assert "ladder" not in json.loads(demo.draw("demo_rois", "random"))
+    assert "ladder" not in json.loads(demo.split_card("demo_rois", "random"))
     assert "title" not in drawn
 
 
@@ -247,7 +259,7 @@ def test_rows_that_differ_in_their_seed_alone_are_one_family():
     rows = [
         {"model": "resnet50_imagenet", "head": h} for h in ("probe", "e2e", "e2e_seed1", "e2e_last")
     ]
-    families = study("ganz2024", rows=rows, figure2=rows[1:2]).families
+    families = study("ganz2024", rows=rows, figure2=rows[1:2]).seed_replicates
     both = ["resnet50_imagenet + e2e", "resnet50_imagenet + e2e_seed1"]
     assert families["resnet50_imagenet + e2e"] == both
     assert families["resnet50_imagenet + e2e_seed1"] == both
@@ -257,9 +269,9 @@ def test_rows_that_differ_in_their_seed_alone_are_one_family():
 
 def test_one_model_under_two_heads_has_no_order():
     rows = [{"model": "uni", "head": h} for h in ("probe", "ridge")]
-    assert study("ganz2024", rows=rows, figure2=rows[:1]).probed == []
+    assert study("ganz2024", rows=rows, figure2=rows[:1]).multi_head_rows == []
     more = rows + [{"model": "phikon", "head": h} for h in ("probe", "ridge")]
-    assert len(study("ganz2024", rows=more, figure2=rows[:1]).probed) == 4
+    assert len(study("ganz2024", rows=more, figure2=rows[:1]).multi_head_rows) == 4
 
 
 def test_matched_schemes_have_no_sixth_fold():
@@ -272,7 +284,7 @@ def test_a_card_of_a_record_is_read_once(monkeypatch):
     monkeypatch.setattr(
         "cryotome.study.study.load_card", lambda *a: read.append(a[1:]) or {"title": "T"}
     )
-    assert ganz.record("ccmct") == ganz.record("ccmct") == {"title": "T"}
+    assert ganz.download("ccmct") == ganz.download("ccmct") == {"title": "T"}
     assert read == [("downloads", "ccmct")]
 
 
@@ -290,7 +302,7 @@ def crops(folder, *said):
         rows = [{"model": "colour_histogram", "head": "ridge"}]
         config = read_yaml(CONFIG / "config.yaml") | {"datasets": ["crops"], "rows": rows}
         config |= {"schemes": ["random"], "figure2": rows} | changes
-        return Study(config, folder / "config")
+        return checked_study(config, folder / "config")
 
     return made
 
@@ -305,9 +317,9 @@ def test_schemes_that_part_slides_are_refused_where_none_is_known(tmp_path, sche
     made = crops(tmp_path, ("slides", "unknown"))
     with pytest.raises(CardError, match=f"Dataset 'crops', scheme '{scheme}'"):
         made(schemes=["random", scheme])
-    assert json.loads(made().table_rows)["unknown_slides"] == ["crops"]
+    assert json.loads(table_facts(made()))["unknown_slides"] == ["crops"]
     both = made(datasets=["demo_slides", "crops"])
-    assert json.loads(both.table_rows)["unknown_slides"] == ["crops"]
+    assert json.loads(table_facts(both))["unknown_slides"] == ["crops"]
 
 
 def test_a_row_that_scores_cells_by_their_slide_is_refused_there(tmp_path):
@@ -318,8 +330,8 @@ def test_a_row_that_scores_cells_by_their_slide_is_refused_there(tmp_path):
 
 
 def test_a_study_of_known_slides_says_nothing_of_unknown_ones():
-    assert "unknown_slides" not in json.loads(study("config").table_rows)
-    assert json.loads(study("config").colorectal.about)["unknown_slides"] == [
+    assert "unknown_slides" not in json.loads(table_facts(study("config")))
+    assert json.loads(colorectal_facts(study("config").colorectal))["unknown_slides"] == [
         "demo_tissue",
         "demo_tissue_external",
     ]

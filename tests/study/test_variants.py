@@ -21,8 +21,9 @@ from cryotome.encoders.network import build_network
 from cryotome.encoders.pooling import pool_tokens
 from cryotome.encoders.transforms import transform_patches
 from cryotome.encoders.weights import candidate_paths
+from cryotome.study.checks import checked_study
+from cryotome.study.facts import context_facts
 from cryotome.study.geometry import geometry_of, input_side
-from cryotome.study.study import Study
 from cryotome.study.variants import pooling_variants, returns_tokens, with_pooling
 
 
@@ -30,9 +31,9 @@ def test_a_crop_is_the_card_that_one_would_write(tmp_path):
     shutil.copytree(CONFIG, tmp_path / "config")
     written = {"like": "midog2022", "title": "MIDOG 2022, 64 px", "patch": {"side": 64}}
     (tmp_path / "config/datasets/by_hand.yaml").write_text(yaml.dump(written), encoding="utf-8")
-    ours = Study(study("config").config, tmp_path / "config")
+    ours = checked_study(study("config").config, tmp_path / "config")
     assert ours.dataset("midog2022_64px") == ours.dataset("by_hand")
-    assert ours.home("midog2022_64px") == ours.home("midog2022") == "midog2022"
+    assert ours.split_source("midog2022_64px") == ours.split_source("midog2022") == "midog2022"
 
 
 def test_a_card_of_a_crops_name_wins_and_is_a_dataset_of_its_own(tmp_path):
@@ -41,9 +42,9 @@ def test_a_card_of_a_crops_name_wins_and_is_a_dataset_of_its_own(tmp_path):
     (tmp_path / "config/datasets/midog2022_64px.yaml").write_text(
         yaml.dump(written), encoding="utf-8"
     )
-    ours = Study(study("config").config, tmp_path / "config")
+    ours = checked_study(study("config").config, tmp_path / "config")
     assert ours.dataset("midog2022_64px")["patch"]["side"] == 66
-    assert ours.home("midog2022_64px") == "midog2022_64px"
+    assert ours.split_source("midog2022_64px") == "midog2022_64px"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,7 @@ def test_a_sweep_crosses_every_model_with_every_pooling_and_every_crop():
     ]  # fmt: skip
     assert models[-1] == "resnet50_imagenet"
     assert {"context.csv", "context.pdf", "context.png"} < set(swept.products)
-    about = json.loads(swept.sweep)
+    about = json.loads(context_facts(swept))
     assert about["crops"]["midog2022_64px"] == ["midog2022", 64]
     assert about["models"]["virchow2"] == ["virchow2", "class+mean"]
     assert about["models"]["colour_histogram"] == ["colour_histogram", "none"]

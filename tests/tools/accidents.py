@@ -32,9 +32,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.core.cards import read_yaml  # noqa: E402
-from cryotome.data.demo.mitoses import SLIDE_DOMAIN, draw_tissue  # noqa: E402
-from cryotome.study.study import COSTS, Study  # noqa: E402
+from cryotome.core.cards import read_yaml
+from cryotome.data.demo.mitoses import SLIDE_DOMAIN, draw_tissue
+from cryotome.study.checks import checked_study
+from cryotome.study.products import COSTS
 
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--nocolor", "--cores", "2"]
 PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
@@ -280,7 +281,7 @@ def unbroken(folder: Path) -> Path:
         for name in ("results", ".snakemake"):
             ignored = shutil.ignore_patterns("locks", "log", "scripts")
             shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=ignored)
-    study = Study(read_yaml(ROOT / "config" / "config.yaml"), ROOT / "config")
+    study = checked_study(read_yaml(ROOT / "config" / "config.yaml"), ROOT / "config")
     demo = {"demo", *study.all_datasets}
     for path in (path for part in NUMBERS for path in (folder / "results" / part).glob("*")):
         if path.name.split(".")[0] not in demo:

@@ -15,10 +15,14 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
-from cryotome.core.cards import read_yaml  # noqa: E402
-from cryotome.report.page.page import write_page  # noqa: E402
-from cryotome.study.facts import page_about  # noqa: E402
-from cryotome.study.study import Study  # noqa: E402
+from cryotome.core.cards import read_yaml
+from cryotome.report.page.page import write_page
+from cryotome.study.checks import checked_study
+from cryotome.study.facts import (
+    page_about,
+    table_facts,
+)
+from cryotome.study.study import Study
 
 REFERENCE = ("resnet50_imagenet", "e2e")
 
@@ -35,7 +39,7 @@ def study_of(rows: int, datasets: list[str]) -> Study:
     first = {"model": REFERENCE[0], "head": REFERENCE[1]}
     config |= {"study": "invented", "datasets": datasets, "rows": [*probes, first]}
     config |= {"figure2": [first, *probes[:1]]}
-    return Study(config, ROOT / "config", files=("config/ganz2024.yaml",))
+    return checked_study(config, ROOT / "config", files=("config/ganz2024.yaml",))
 
 
 def write_tables(folder: Path, study: Study) -> None:
@@ -64,7 +68,7 @@ def write_tables(folder: Path, study: Study) -> None:
                     spans.append((dataset, scheme, 1.0, tested, key, value, *span))
             inside, outside = level[key] - 0.05, level[key] - 0.15
             table2.append((dataset, *place, inside, 0.04, outside, 0.07, 0.79, 0.04, 0.66, 0.07))
-            if list(place) in [list(p) for p in json.loads(study.table_rows)["figure2"]]:
+            if list(place) in [list(p) for p in json.loads(table_facts(study))["figure2"]]:
                 figure2 += [(dataset, *place, a, b, level[key] - 0.1 * (a != b), 0.01, 5)
                             for a in domains for b in domains]  # fmt: skip
     keys = ["dataset", "model", "head"]
@@ -143,7 +147,7 @@ def write_more(folder: Path, study: Study, *, cells: int = 60) -> None:
 
 def write_audits(folder: Path, study: Study) -> None:
     """Write cells of every dataset, what its audit found, and what every split lets through."""
-    for name in {study.home(dataset) for dataset in study.datasets}:
+    for name in {study.split_source(dataset) for dataset in study.datasets}:
         cells = pd.DataFrame({"id": range(1200)}).assign(x=1.0, y=2.0, domain="d")
         cells = cells.assign(image=[f"{n % 40}.tiff" for n in cells["id"]], label=cells["id"] % 2)
         (folder / "cells").mkdir(exist_ok=True)

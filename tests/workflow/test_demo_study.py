@@ -11,9 +11,10 @@ import pytest
 from conftest import CONFIG, ROOT
 
 from cryotome.core.cards import read_yaml
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 from cryotome.report.after_failure import write_partial
-from cryotome.study.study import Study
+from cryotome.study.checks import checked_study
+from cryotome.study.facts import table_facts
 
 STUDIES = ROOT / "results" / "studies"
 E2E = "resnet10t_random + e2e_short"
@@ -67,10 +68,10 @@ def test_with_permuted_labels_every_row_is_at_chance():
 def test_the_partial_table_of_a_whole_study_is_its_table2(tmp_path):
     of_study("demo")  # skips where the demo has not been made
     results, table = ROOT / "results", tmp_path / "partial.csv"
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     listed = {(row.model, row.head) for row in study.rows}
     made = sorted((results / "predictions" / "demo_rois").glob("from_*/*/*/*/*/fold=*.csv"))
-    predictions = [p for p in made if (path_field(p, "model"), path_field(p, "head")) in listed]
+    predictions = [p for p in made if (RunPath.of(p).model, RunPath.of(p).head) in listed]
     write_partial(
         [results / "cells" / "demo_rois.csv"],
         predictions,
@@ -78,7 +79,7 @@ def test_the_partial_table_of_a_whole_study_is_its_table2(tmp_path):
         table,
         logs=tmp_path,
         study="demo",
-        rows=json.loads(study.table_rows),
+        rows=json.loads(table_facts(study)),
     )
     whole, partial = pd.read_csv(STUDIES / "demo" / "table2.csv"), pd.read_csv(table)
     pd.testing.assert_frame_equal(partial[whole.columns], whole)

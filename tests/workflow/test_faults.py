@@ -89,7 +89,7 @@ def test_a_slide_that_crashes_its_reader_is_named_and_the_others_are_cut(clone, 
     log = (clone / "results/logs/cut_patches/tiny.log").read_text(encoding="utf-8")
     assert log.count("Fatal Python error: Segmentation fault") == 2  # the job's and the child's
     mend(clone, "cryotome/data/images.py")
-    assert "going on after 42 of 48 rows" in make(clone, CUT)
+    assert "resuming after 42 of 48 rows" in make(clone, CUT)
     assert same(clone, tiny_study, CUT)
 
 
@@ -102,7 +102,7 @@ def test_a_slide_that_hangs_its_reader_is_named_and_the_others_are_cut(clone, ti
     )
     assert "3.tiff crashes what reads it (no answer for 5 s). Fetch it again." in said
     mend(clone, "cryotome/data/images.py")
-    assert "going on after 42 of 48 rows" in make(clone, CUT)
+    assert "resuming after 42 of 48 rows" in make(clone, CUT)
     assert same(clone, tiny_study, CUT)
 
 
@@ -116,7 +116,7 @@ def test_a_hung_job_is_ended_and_listed_at_the_end(clone, tiny_study):
     said = make(clone, SPLIT, CRYOTOME_PATIENCE="2")
     assert said[0] == "x"
     assert re.search(r"split tiny, random, 1.0, 0: It made no progress for 2 s", said)
-    assert "the log holds what every thread was at" in said
+    assert "the log has the stack of every thread" in said
     assert not (clone / SPLIT).exists()
     mend(clone, "scripts/split.py")
     make(clone, SPLIT)
@@ -132,7 +132,7 @@ def test_a_job_that_is_preempted_says_so_and_goes_on(clone, tiny_study):
     assert accidents.break_off(clone, arguments, 0.0, blow, partial)
     said = (clone / "broken.log").read_text(encoding="utf-8")
     assert "It was stopped by a signal (SIGTERM): preempted, over its time limit" in said
-    assert "Run the same command again: it goes on from what is finished." in said
+    assert "Run the same command again: it resumes from the finished work." in said
     assert time.monotonic() - start < 60
     make(clone, EMBED)
     assert same(clone, tiny_study, EMBED)
@@ -201,7 +201,7 @@ def test_a_read_only_folder_is_named(clone, tiny_study, target):
 VANISHING = {
     "an image": (CUT, "scripts/cut_patches.py", "write_patches(", '(images / "3.tiff").unlink()', "3.tiff does not exist. Put the image there"),
     "the patch store": (EMBED, "scripts/embed.py", "write_embeddings(", "patches.unlink()", "No such file or directory"),
-    "the audit": (SPLIT, "scripts/split.py", "every = load_cells(cells)", "audit.unlink()", "results/audits/tiny.csv: No such file or directory. It vanished"),
+    "the audit": (SPLIT, "scripts/split.py", "every = load_cells(cells)", "audit.unlink()", "results/audits/tiny.csv: No such file or directory. It does not exist or was removed"),
     "partial work": (CUT, "cryotome/data/patches.py", "grown.finish(store", "import shutil; shutil.rmtree(partial)", "No such file or directory"),
 }  # fmt: skip
 

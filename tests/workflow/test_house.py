@@ -109,6 +109,7 @@ PLUMBING = {
     "core.errors",
     "core.files",
     "core.plotting",
+    "core.schemas",
     "core.step_versions",
     "core.store",
     "core.tables",

@@ -16,13 +16,15 @@ from jinja2 import Template
 from tests.workflow.test_workflow import checkout, snakemake
 
 from cryotome.core.cards import read_yaml
-from cryotome.study.study import PRODUCTS, Study
+from cryotome.study.checks import checked_study
+from cryotome.study.products import PRODUCTS
+from cryotome.study.study import Study
 
 NO_NETWORK = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "all")}
 
 
 def studied(config: str) -> Study:
-    return Study(read_yaml(CONFIG / f"{config}.yaml"), CONFIG)
+    return checked_study(read_yaml(CONFIG / f"{config}.yaml"), CONFIG)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from conftest import ROOT
 from PIL import Image
 
 from cryotome.data.patches import patch_view
-from cryotome.study.study import COSTS
+from cryotome.study.products import COSTS
 
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 
@@ -613,7 +613,7 @@ def test_one_bad_thing_does_not_stop_the_rest(clone, tmp_path):
     # mended, the same command ends well but for the weights, and the table says so
     (folder / "results/demo/rois/images/003.tiff").write_bytes(whole)
     said = snakemake(folder, *ask, check=False)
-    assert "going on after" in said
+    assert "resuming after" in said
     table = pd.read_csv(folder / "results/studies/small/table2_partial.csv").set_index("model")
     assert pd.isna(table.loc["colour_histogram", "why"])
     assert table.loc["colour_histogram", ["in_found", "out_found"]].tolist() == [3, 6]

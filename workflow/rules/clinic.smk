@@ -74,7 +74,7 @@ rule for_pathologist:
         areas=lambda w: json.dumps(
             {name: areas_of(STUDY.dataset(name)) for name in STUDY.datasets}
         ),
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/for_pathologist.py"

@@ -34,7 +34,7 @@ rule read_cohort:
         mem_mb=grows(2000),
         runtime=lasts(10),
     params:
-        recipe=recipes.COHORTS,
+        recipe=step_versions.COHORTS,
         card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "images", "slide_table", "labels", "patient", "expect"],
@@ -65,7 +65,7 @@ rule split_patients:
         mem_mb=grows(1500),
         runtime=lasts(10),
     params:
-        recipe=recipes.COHORTS,
+        recipe=step_versions.COHORTS,
         card=lambda w: without_notes(STUDY.scheme(w.scheme)),
         datasets=lambda w: cohorts(w.dataset),
         separate=lambda w: STUDY.separate(cohorts(w.dataset)),
@@ -101,12 +101,13 @@ rule train_mil:
     resources:
         gpu=trains_on_gpu,
         mem_mb=grows(
-            lambda w: 4000 + len(bags_of(w)) * estimate_bag_mb(STUDY, w.dataset, w.model),
+            lambda w: 4000
+            + len(bags_of(w)) * estimate_bag_mb(STUDY, w.dataset, w.model),
             on=trains_on_gpu,
         ),
         runtime=lasts(120, on=trains_on_gpu),
     params:
-        recipe=recipes.MIL,
+        recipe=step_versions.MIL,
         folders=bag_folders,
         card=lambda w: without_notes(STUDY.head(w.head)),
         model="{model}",

@@ -33,7 +33,7 @@ rule tabulate_slides:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        about=lambda w: PART.about,
+        about=lambda w: colorectal_facts(PART),
         kind="slides",
     script:
         "../scripts/tabulate_slides.py"
@@ -58,7 +58,7 @@ use rule tabulate_slides as tabulate_patches with:
     log:
         "results/logs/tabulate_patches/{study}.log",
     params:
-        about=lambda w: PART.about,
+        about=lambda w: colorectal_facts(PART),
         kind="patches",
 
 
@@ -123,7 +123,7 @@ rule judge_colorectal:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        about=lambda w: PART.about,
+        about=lambda w: colorectal_facts(PART),
     script:
         "../scripts/judge_colorectal.py"
 
@@ -156,7 +156,7 @@ rule print_colorectal:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        about=lambda w: PART.about,
+        about=lambda w: colorectal_facts(PART),
     script:
         "../scripts/print_colorectal.py"
 
@@ -195,7 +195,7 @@ rule draw_cost:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        about=lambda w: PART.about,
+        about=lambda w: colorectal_facts(PART),
     script:
         "../scripts/draw_cost.py"
 
@@ -232,6 +232,6 @@ rule draw_course:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        about=lambda w: PART.about,
+        about=lambda w: colorectal_facts(PART),
     script:
         "../scripts/draw_course.py"

@@ -42,19 +42,34 @@ from cryotome.study.costs.resources import (
 from cryotome.data.demo.cohorts import COHORTS, cohort_slides
 from cryotome.core.errors import CryotomeError
 from cryotome.runtime.failures import RUN
-from cryotome.runtime.job import LOG_ONLY
-from cryotome.study.facts import page_about
+from cryotome.runtime.log import LOG_ONLY
+from cryotome.study.facts import (
+    colorectal_facts,
+    context_facts,
+    encoder_facts,
+    page_about,
+    protocol_facts,
+    table_facts,
+)
 from cryotome.encoders.weights_hash import weights_hash
 from cryotome.runtime.environment import confine
 from cryotome.evaluation.clinical.regions import areas_of
-from cryotome.study.site import PLAN, print_study_summary, annotation_file, folder_of, require_images, resolve_site
+from cryotome.study.site import (
+    PLAN,
+    print_study_summary,
+    annotation_file,
+    folder_of,
+    require_images,
+
+)
 from cryotome.data.file_names import WILDCARD
-from cryotome.study.schemes import strictest_scheme
-from cryotome.study.study import PRODUCTS, SHARED, WHOLE, Study
+from cryotome.study.schemes import SHARED, WHOLE, strictest_scheme
+from cryotome.study.products import PRODUCTS, require_product
+from cryotome.study.load import study_of
 
 confine(os.environ)  # the jobs inherit it, before their first import
-SITE = resolve_site(config, BASE / "config")
-STUDY = Study(SITE.study, BASE / "config", files=tuple(map(str, workflow.configfiles)))
+STUDY, SITE = study_of(config, BASE / "config", tuple(map(str, workflow.configfiles)))
+os.environ.update(SITE.environment)
 
 if workflow.is_main_process:
     os.environ[RUN] = uuid.uuid4().hex  # its jobs inherit it
@@ -143,12 +158,12 @@ def drawn(pattern):
     """Return an input function: a pattern for every fraction and fold of the job's scheme."""
     return lambda w: [
         pattern.format(**w, fraction=fraction, fold=fold)
-        for fraction in STUDY.fractions(w.scheme)
+        for fraction in STUDY.training_fractions(w.scheme)
         for fold in STUDY.folds
     ]
 
 
-def studied(blocks, pattern, fractions=STUDY.fractions):
+def studied(blocks, pattern, fractions=STUDY.training_fractions):
     """Return a pattern for every row, fraction and fold of these (dataset, scheme) pairs."""
     # `expand` takes ten times as long, which large studies feel
     return sorted(

@@ -49,8 +49,8 @@ rule context:
         mem_mb=grows(4000, share=6),
         runtime=lasts(40, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
-        sweep=lambda w: STUDY.sweep,
+        rows=lambda w: table_facts(STUDY),
+        sweep=lambda w: context_facts(STUDY),
         study="{study}",
     script:
         "../scripts/context.py"

@@ -24,7 +24,7 @@ rule make_demo:
         mem_mb=grows(2000),
         runtime=lasts(20),
     params:
-        recipe=recipes.DEMO,
+        recipe=step_versions.DEMO,
     script:
         "../scripts/make_demo.py"
 
@@ -43,7 +43,7 @@ rule read_cells:
         mem_mb=grows(4000),
         runtime=lasts(30),
     params:
-        recipe=recipes.CELLS,
+        recipe=step_versions.CELLS,
         card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "reader", "images", "reading", "classes", "domains"],
@@ -75,7 +75,7 @@ rule cut_patches:
         mem_mb=grows(8000),
         runtime=lasts(240),
     params:
-        recipe=recipes.PATCHES,
+        recipe=step_versions.PATCHES,
         card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
@@ -105,7 +105,7 @@ rule audit:
         mem_mb=grows(4000),
         runtime=lasts(60),
     params:
-        recipe=recipes.AUDIT,
+        recipe=step_versions.AUDIT,
         card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
@@ -133,7 +133,7 @@ rule place_windows:
         mem_mb=grows(4000),
         runtime=lasts(60),
     params:
-        recipe=recipes.WINDOWS,
+        recipe=step_versions.WINDOWS,
         card=lambda w: without_notes(
             STUDY.dataset(w.dataset),
             *["synthetic", "images", "patch", "mpp", "mpp_overrides_file", "reader"],
@@ -149,9 +149,11 @@ rule split:
         # where nothing is dropped, an audit made again changes no split; all crops of a
         # dataset hang on one audit, so that their splits are the same
         audit=lambda w: (str if STUDY.drops(w.dataset) else ancient)(
-            f"results/audits/{STUDY.home(w.dataset)}.csv"
+            f"results/audits/{STUDY.split_source(w.dataset)}.csv"
         ),
-        windows=lambda w: [f"results/audits/{STUDY.home(w.dataset)}.windows.csv"]
+        windows=lambda w: [
+            f"results/audits/{STUDY.split_source(w.dataset)}.windows.csv"
+        ]
         * STUDY.needs_windows(w.scheme),
     # a job per fold: a fold that is added touches no finished one, on which trainings hang
     output:
@@ -165,8 +167,8 @@ rule split:
         mem_mb=grows(1500, share=len(STUDY.folds)),
         runtime=lasts(15, share=2),
     params:
-        recipe=recipes.SPLITS,
-        card=lambda w: STUDY.draw(w.dataset, w.scheme),
+        recipe=step_versions.SPLITS,
+        card=lambda w: STUDY.split_card(w.dataset, w.scheme),
         drops=lambda w: STUDY.drops(w.dataset),
         scheme="{scheme}",
         fraction="{fraction}",

@@ -28,13 +28,15 @@ rule embed:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu),
+        mem_mb=grows(
+            lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu
+        ),
         runtime=lasts(
             lambda w: estimate_embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
         ),
     params:
-        recipe=recipes.EMBEDDINGS,
+        recipe=step_versions.EMBEDDINGS,
         card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
@@ -66,13 +68,15 @@ rule embed_shard:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu),
+        mem_mb=grows(
+            lambda w: 6000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu
+        ),
         runtime=lasts(
             lambda w: estimate_embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
         ),
     params:
-        recipe=recipes.EMBEDDINGS,
+        recipe=step_versions.EMBEDDINGS,
         card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
@@ -118,7 +122,9 @@ rule check_precision:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 6 * estimate_network_mb(STUDY, w.model), on=on_gpu),
+        mem_mb=grows(
+            lambda w: 6000 + 6 * estimate_network_mb(STUDY, w.model), on=on_gpu
+        ),
         runtime=lasts(120, on=on_gpu),
     params:
         card=lambda w: encoder_card(w.model),

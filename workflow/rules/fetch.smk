@@ -24,7 +24,7 @@ rule download:
     resources:
         downloads=1,
     params:
-        card=lambda w: json.dumps(STUDY.record(w.record), sort_keys=True),
+        card=lambda w: json.dumps(STUDY.download(w.record), sort_keys=True),
         record="{record}",
         memory="results/downloads/{record}.jsonl",
     script:
@@ -34,7 +34,7 @@ rule download:
 rule downloads:
     """Fetch the public records of the study's datasets."""
     input:
-        expand("results/downloads/{record}.csv", record=STUDY.records),
+        expand("results/downloads/{record}.csv", record=STUDY.downloads),
     localrule: True
     conda:
         "../../envs/cryotome.yaml"

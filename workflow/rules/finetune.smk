@@ -32,13 +32,15 @@ rule finetune_dinov2:
     threads: 2
     resources:
         gpu=int(USES_GPU),
-        mem_mb=grows(lambda w: estimate_finetune_mb(STUDY, w.finetune), on=lambda w: USES_GPU),
+        mem_mb=grows(
+            lambda w: estimate_finetune_mb(STUDY, w.finetune), on=lambda w: USES_GPU
+        ),
         runtime=lasts(
             lambda w: estimate_finetune_minutes(STUDY, w.finetune, on_gpu=USES_GPU),
             on=lambda w: USES_GPU,
         ),
     params:
-        recipe=recipes.FINETUNE,
+        recipe=step_versions.FINETUNE,
         card=lambda w: without_notes(STUDY.finetuning(w.finetune)),
         base=lambda w: encoder_card(STUDY.finetuning(w.finetune)["base"]),
         model="{finetune}",

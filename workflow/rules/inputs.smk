@@ -40,7 +40,7 @@ def bags_of(w):
 @functools.cache
 def given_bags(folder, dataset):
     """Return the bags that a user brings for the slides of a cohort."""
-    return slide_lists.given_bags(folder, slides(dataset), dataset)
+    return slide_list.given_bags(folder, slides(dataset), dataset)
 
 
 def bag_folder(dataset, view, model):
@@ -67,7 +67,7 @@ def bag_folders(w):
 def replaces_nothing(*bags):
     """Return no input, once it is sure that no bag without our passport lies where a rule writes."""
     for bag in bags:
-        slide_lists.refuse_foreign(bag)
+        slide_list.refuse_foreign(bag)
     return []
 
 
@@ -147,7 +147,7 @@ def of_rows(kind):
 
 def of_courses():
     """Return the score files of every checkpoint of Figure 2."""
-    courses = PART.courses if PART else {}
+    courses = PART.figure2_checkpoints if PART else {}
     return [
         path
         for kind, course in courses.items()
@@ -157,7 +157,7 @@ def of_courses():
 
 def curve_of_patches():
     """Return what the looks on the way said of the checkpoints that are scored on patches."""
-    courses = PART.courses if PART else {}
+    courses = PART.figure2_checkpoints if PART else {}
     ends = [
         list(course.values())[-1]
         for kind, course in courses.items()
@@ -184,7 +184,7 @@ def unused_tiles():
         f"results/tiles/{dataset}/classify.csv"
         for dataset in dict.fromkeys(
             name
-            for rule, models, name in (PART.embedded if PART else [])
+            for rule, models, name in (PART.embedding_requests if PART else [])
             if rule == "embed_slide" and models
         )
     ]
@@ -192,7 +192,7 @@ def unused_tiles():
 
 def whole(scheme):
     """Return the largest fraction of a scheme, alone."""
-    return [max(STUDY.fractions(scheme), key=float)]
+    return [max(STUDY.training_fractions(scheme), key=float)]
 
 
 def judging(w):
@@ -203,6 +203,6 @@ def judging(w):
         dataset=w.dataset,
         scheme=schemes,
         row=STUDY.rows,
-        fraction=max(STUDY.fractions(schemes[0]), key=float),
+        fraction=max(STUDY.training_fractions(schemes[0]), key=float),
         fold=STUDY.folds,
     )

@@ -22,7 +22,7 @@ rule tally:
         # what is told of is done when this runs: intervals need the predictions of all schemes
         of_rows("patches") + of_rows("slides"),
         table2=["results/studies/{study}/table2.csv"]
-        * bool(STUDY.crossing and STUDY.rows),
+        * bool(STUDY.cross_domain_blocks and STUDY.rows),
         intervals=["results/studies/{study}/intervals.csv"] * bool(STUDY.rows),
     output:
         jobs=reported("results/studies/{study}/ledger.csv", "Cost", "Jobs"),
@@ -39,7 +39,7 @@ rule tally:
     params:
         ledger="results/ledger",
         about=lambda w: jobs_per_row(STUDY),
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/tally.py"

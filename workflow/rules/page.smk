@@ -34,7 +34,7 @@ rule page:
             "cryotome/report/tables/ganz2024",
             "cryotome/evaluation/ranks",
         ),
-        sorted(map(os.path.relpath, (BASE / "workflow/cryotome/page/parts").iterdir())),
+        sorted(map(os.path.relpath, (BASE / "workflow/cryotome/report/page/parts").iterdir())),
         tables=[
             f"results/studies/{STUDY.name}/{product}"
             for product in STUDY.products
@@ -46,7 +46,7 @@ rule page:
         ),
         audits=sorted(
             {
-                f"results/audits/{STUDY.home(dataset)}.csv"
+                f"results/audits/{STUDY.split_source(dataset)}.csv"
                 for dataset, _ in STUDY.blocks
             }
         ),

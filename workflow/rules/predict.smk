@@ -33,7 +33,7 @@ rule probe:
                 "results/embeddings/{dataset}/{view}/{model}.parity.csv",
                 **w,
             )
-            if STUDY.is_lower(w.model, w.view)
+            if STUDY.is_reduced_precision(w.model, w.view)
             else []
         ),
         embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
@@ -44,7 +44,7 @@ rule probe:
     output:
         predictions=expand(
             "results/predictions/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction={fraction}/fold={fold}.csv",
-            fraction=STUDY.shares,
+            fraction=STUDY.fractions,
             fold=STUDY.folds,
         ),
     log:
@@ -55,7 +55,9 @@ rule probe:
     conda:
         "../../envs/cryotome.yaml"
     resources:
-        mem_mb=grows(lambda w: 1000 + estimate_probe_mb(STUDY, [w.dataset], dict(w.items()))),
+        mem_mb=grows(
+            lambda w: 1000 + estimate_probe_mb(STUDY, [w.dataset], dict(w.items()))
+        ),
         runtime=lasts(20, share=2),
     params:
         card=lambda w: without_notes(STUDY.head(w.head)),
@@ -101,13 +103,15 @@ rule train_endtoend:
         "../../envs/cryotome.yaml"
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 6000 + 2 * estimate_patches_mb(STUDY, w.dataset), on=on_gpu),
+        mem_mb=grows(
+            lambda w: 6000 + 2 * estimate_patches_mb(STUDY, w.dataset), on=on_gpu
+        ),
         runtime=lasts(
             lambda w: estimate_train_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
         ),
     params:
-        recipe=recipes.ENDTOEND,
+        recipe=step_versions.ENDTOEND,
         card=lambda w: without_notes(STUDY.head(w.head)),
         encoder=lambda w: encoder_card(w.model),
         model="{model}",

@@ -11,7 +11,11 @@ OUTPUT    results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head
 rule score:
     """Compute every metric per fraction, fold and test domain, from the predictions alone."""
     input:
-        library("scripts/score", "cryotome/evaluation/scores", "cryotome/evaluation/statistics/slide_pairs"),
+        library(
+            "scripts/score",
+            "cryotome/evaluation/scores",
+            "cryotome/evaluation/statistics/slide_pairs",
+        ),
         cells="results/cells/{dataset}.csv",
         predictions=drawn(
             "results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv"
@@ -53,7 +57,7 @@ rule table1:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        cards=lambda w: STUDY.encoders,
+        cards=lambda w: encoder_facts(STUDY),
         study="{study}",
     script:
         "../scripts/table1.py"
@@ -64,7 +68,7 @@ rule table2:
     input:
         library("scripts/table2", "cryotome/report/tables/ganz2024"),
         scores=studied(
-            STUDY.crossing,
+            STUDY.cross_domain_blocks,
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
         ),
         published=published("ganz2024_table2.csv"),
@@ -81,7 +85,7 @@ rule table2:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/table2.py"
@@ -105,7 +109,7 @@ rule print_table2:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/print_table2.py"
@@ -124,7 +128,7 @@ rule table2_partial:
         ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
-            STUDY.crossing,
+            STUDY.cross_domain_blocks,
             "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
         ),
         published=published("ganz2024_table2.csv"),
@@ -139,7 +143,7 @@ rule table2_partial:
         runtime=lasts(30),
     params:
         logs="results/logs",
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/table2_partial.py"
@@ -186,7 +190,7 @@ rule compare:
         mem_mb=grows(4000, share=6),
         runtime=lasts(40, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/compare.py"
@@ -213,7 +217,7 @@ rule judge:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        about=lambda w: STUDY.comparability,
+        about=lambda w: protocol_facts(STUDY),
     script:
         "../scripts/judge.py"
 
@@ -221,7 +225,11 @@ rule judge:
 rule learning:
     """Draw learning curves with their intervals, and where the reference equals a row."""
     input:
-        library("scripts/learning", "cryotome/report/figures/statistics", "cryotome/report/figures/ganz2024"),
+        library(
+            "scripts/learning",
+            "cryotome/report/figures/statistics",
+            "cryotome/report/figures/ganz2024",
+        ),
         intervals="results/studies/{study}/intervals.csv",
         curves="results/studies/{study}/learning.csv",
         crossed="results/studies/{study}/crossings.csv",
@@ -240,7 +248,7 @@ rule learning:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
     script:
         "../scripts/learning.py"
 
@@ -249,7 +257,10 @@ rule ranks:
     """Rank the rows over training domains; draw a critical difference where there are five."""
     input:
         library(
-            "scripts/ranks", "cryotome/report/figures/statistics", "cryotome/evaluation/ranks", "cryotome/report/figures/ganz2024"
+            "scripts/ranks",
+            "cryotome/report/figures/statistics",
+            "cryotome/evaluation/ranks",
+            "cryotome/report/figures/ganz2024",
         ),
         intervals="results/studies/{study}/intervals.csv",
     output:
@@ -264,7 +275,7 @@ rule ranks:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/ranks.py"
@@ -274,11 +285,14 @@ rule orders:
     """Rank the models of Table 2 under each head, and say how strong its penalty was."""
     input:
         library(
-            "scripts/orders", "cryotome/report/figures/statistics", "cryotome/evaluation/ranks", "cryotome/report/figures/ganz2024"
+            "scripts/orders",
+            "cryotome/report/figures/statistics",
+            "cryotome/evaluation/ranks",
+            "cryotome/report/figures/ganz2024",
         ),
         table2="results/studies/{study}/table2.csv",
         predictions=studied(
-            STUDY.crossing,
+            STUDY.cross_domain_blocks,
             "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
         ),
     output:
@@ -293,7 +307,7 @@ rule orders:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
     script:
         "../scripts/orders.py"
 
@@ -315,11 +329,11 @@ rule price_ladder:
         ),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
         predictions=studied(
-            STUDY.ladder,
+            STUDY.matched_blocks,
             "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
         ),
         leaks=studied(
-            STUDY.ladder,
+            STUDY.matched_blocks,
             "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
         ),
         calibration=CALIBRATION,
@@ -344,7 +358,7 @@ rule price_ladder:
         mem_mb=grows(4000, share=6),
         runtime=lasts(40, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/price_ladder.py"
@@ -353,9 +367,13 @@ rule price_ladder:
 rule figure1:
     """Draw AUROC against the training fraction."""
     input:
-        library("scripts/figure1", "cryotome/report/figures/ganz2024", "cryotome/report/tables/ganz2024"),
+        library(
+            "scripts/figure1",
+            "cryotome/report/figures/ganz2024",
+            "cryotome/report/tables/ganz2024",
+        ),
         scores=studied(
-            STUDY.pooled,
+            STUDY.all_domain_blocks,
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
         ),
         published=published("ganz2024_figure1.csv"),
@@ -371,7 +389,7 @@ rule figure1:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/figure1.py"
@@ -380,9 +398,13 @@ rule figure1:
 rule figure2:
     """Draw the matrices of training domain against test domain."""
     input:
-        library("scripts/figure2", "cryotome/report/figures/ganz2024", "cryotome/report/tables/ganz2024"),
+        library(
+            "scripts/figure2",
+            "cryotome/report/figures/ganz2024",
+            "cryotome/report/tables/ganz2024",
+        ),
         scores=studied(
-            STUDY.crossing,
+            STUDY.cross_domain_blocks,
             "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv",
         ),
     output:
@@ -397,7 +419,7 @@ rule figure2:
         mem_mb=grows(2000, share=6),
         runtime=lasts(10, share=4),
     params:
-        rows=lambda w: STUDY.table_rows,
+        rows=lambda w: table_facts(STUDY),
         study="{study}",
     script:
         "../scripts/figure2.py"
@@ -406,7 +428,7 @@ rule figure2:
 rule publish:
     """Copy a product of the study in the config given to its short path."""
     input:
-        lambda w: f"results/studies/{STUDY.name}/{STUDY.product(w.product)}",
+        lambda w: f"results/studies/{STUDY.name}/{require_product(STUDY, w.product)}",
     output:
         "results/{product}",
     log:

@@ -27,7 +27,7 @@ rule tile_slide:
         mem_mb=grows(3000),
         runtime=lasts(60),
     params:
-        recipe=recipes.TILES,
+        recipe=step_versions.TILES,
         card=lambda w: without_notes(tiling_of(STUDY.dataset(w.dataset), w.tiling)),
         dataset="{dataset}",
         name="{slide}",
@@ -88,13 +88,15 @@ rule embed_slide:
     threads: 2
     resources:
         gpu=on_gpu,
-        mem_mb=grows(lambda w: 4000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu),
+        mem_mb=grows(
+            lambda w: 4000 + 3 * estimate_network_mb(STUDY, w.model), on=on_gpu
+        ),
         runtime=lasts(
             lambda w: estimate_slide_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
             on=on_gpu,
         ),
     params:
-        recipe=recipes.BAGS,
+        recipe=step_versions.BAGS,
         card=lambda w: encoder_card(w.model),
         model="{model}",
         view="{view}",
@@ -126,7 +128,7 @@ for name, cohort in COHORTS.items():
             mem_mb=grows(2000),
             runtime=lasts(20),
         params:
-            recipe=recipes.DEMO_SLIDES,
+            recipe=step_versions.DEMO_SLIDES,
             cohort=name,
         script:
             "../scripts/make_demo_slides.py"
@@ -170,7 +172,7 @@ for name, cohort in COHORTS.items():
             mem_mb=grows(4000, on=on_gpu),
             runtime=lasts(20, on=on_gpu),
         params:
-            recipe=recipes.BAGS,
+            recipe=step_versions.BAGS,
             card=lambda w: encoder_card(w.model),
             model="{model}",
             view="{view}",

@@ -24,7 +24,7 @@ rule make_demo_tissue:
         mem_mb=grows(2000),
         runtime=lasts(20),
     params:
-        recipe=recipes.DEMO,
+        recipe=step_versions.DEMO,
     script:
         "../scripts/make_demo_tissue.py"
 
@@ -45,7 +45,7 @@ rule split_given:
         mem_mb=grows(2000),
         runtime=lasts(15, share=2),
     params:
-        recipe=recipes.SPLITS,
+        recipe=step_versions.SPLITS,
         train="{dataset}",
         test=lambda w: PART.test,
     script:
@@ -76,7 +76,7 @@ rule classify_patches:
         # what is too far from fp32 is not scored; a new check alone refits nothing
         lambda w: ancient(
             given("results/embeddings/{dataset}/{view}/{model}.parity.csv")(w)
-            if STUDY.is_lower(w.model, w.view)
+            if STUDY.is_reduced_precision(w.model, w.view)
             else []
         ),
         embeddings=given("results/embeddings/{dataset}/{view}/{model}.h5"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from cryotome.core.files import atomic_write, path_field
+from cryotome.core.files import RunPath, atomic_write
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
@@ -28,9 +28,8 @@ def main(
     for path, audited in zip(bar, leakage, strict=True):
         split = read_csv(path)
         tables.append(measure_leakage(split, evidence, slides_known=slides != "unknown"))
-        where = (
-            f"{scheme}, fraction {path_field(path, 'fraction')}, fold {path_field(path, 'fold')}"
-        )
+        run = RunPath.of(path)
+        where = f"{scheme}, fraction {run.fraction}, fold {run.fold}"
         print(f"{where}: {summarise(tables[-1:])}", file=sys.stderr)
         with atomic_write(audited) as beside:
             write_csv(tables[-1], beside, float_format="%.6g")

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from cryotome.core.files import atomic_write
+from cryotome.core.files import RunPath, atomic_write
 from cryotome.core.tables import write_csv
 from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
 from cryotome.report.figures.canvas import save_figure
@@ -26,7 +26,7 @@ def main(
 ) -> None:
     datasets = {}
     for path, audit in zip(cells, audits, strict=True):
-        mine = [split for split in splits if split.parts[-4] == path.stem]
+        mine = [split for split in splits if RunPath.of(split).dataset == path.stem]
         datasets[path.stem] = read_dataset(path, audit, mine, areas[path.stem])
     found = summarise_rows(datasets, predictions, rows)
     for path in tables:

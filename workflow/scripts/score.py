@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from cryotome.core.cards import MATCHED
 from cryotome.core.errors import StoreError
-from cryotome.core.files import atomic_write, path_field, sha256
+from cryotome.core.files import RunPath, atomic_write, sha256
 from cryotome.core.tables import write_csv
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.scores import score_folds
 from cryotome.learners.predictions import read_predictions
 from cryotome.runtime.job import run_script
+from cryotome.study.schemes import Scheme
 
 
 def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> None:
@@ -25,10 +25,9 @@ def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> Non
                 raise
             print(f"Not scored, and not asked for: {error}", file=sys.stderr)
             continue
-        tables[path_field(path, "fraction"), int(path_field(path, "fold"))] = table
-    domain = scheme.removeprefix("from_") if scheme.startswith("from_") else "all"
-    domain = scheme.removesuffix(MATCHED) if scheme.startswith("except_") else domain
-    table = score_folds(tables, load_cells(cells), train_domain=domain)
+        run = RunPath.of(path)
+        tables[run.fraction, run.fold] = table
+    table = score_folds(tables, load_cells(cells), train_domain=Scheme.parse(scheme).trained)
     with atomic_write(scores) as beside:
         write_csv(table, beside)
 

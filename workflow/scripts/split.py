@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from cryotome.core import step_versions
-from cryotome.core.cards import MATCHED
 from cryotome.core.files import atomic_write, sha256
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.data.cells import load_cells
@@ -14,6 +13,7 @@ from cryotome.data.overlap import load_windows
 from cryotome.data.splits.cells import draw_split, drop_audited
 from cryotome.data.splits.matched_size import matched_size
 from cryotome.runtime.job import run_script
+from cryotome.study.schemes import Scheme
 
 
 def main(
@@ -34,7 +34,7 @@ def main(
     table = drop_audited(every, read_csv(audit))
     placed = load_windows(windows[0]) if windows else None
     common = matched_size(table, card["ladder"], placed) if "ladder" in card else None
-    how: dict = {"scheme": scheme.removesuffix(MATCHED), "size": common.cells if common else None}
+    how: dict = {"scheme": str(Scheme.parse(scheme).base), "size": common.cells if common else None}
     drawn = draw_split(table, card, fraction=fraction, fold=fold, windows=placed, **how)
     counts = drawn.roles["role"].value_counts().to_dict()
     print(f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {drawn.drawn}", file=sys.stderr)

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from conftest import CONFIG
 
-from cryotome.core.cards import load_card, validate
+from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, DataError
+from cryotome.core.schemas import validate
 from cryotome.data.annotations.class_folders import _filled
 from cryotome.data.annotations.formats import READERS, read_midog_json
 from cryotome.data.cells import load_cells, read_cells

@@ -439,7 +439,7 @@ def test_make_data_lists_and_with_fetch_fetches(server, study, tmp_path):
         return done.stdout + done.stderr
 
     said = make()
-    assert f"LACK  {tmp_path}/data/mine" in said
+    assert f"MISSING  {tmp_path}/data/mine" in said
     assert "record mine: Mine, about 0.1 GB, here. Licence: CC0" in said
     assert "`make data STUDY=mine FETCH=1` fetches what lacks" in said
     assert server.asked == []
@@ -447,7 +447,7 @@ def test_make_data_lists_and_with_fetch_fetches(server, study, tmp_path):
     assert len(list((tmp_path / "data/mine").rglob("*.png"))) == 8
     (tmp_path / "data/mine/Normal/2.png").unlink()
     server.asked.clear()
-    assert f"have  {tmp_path}/data/mine" in make("FETCH=1"), (
+    assert f"have     {tmp_path}/data/mine" in make("FETCH=1"), (
         "it looks again, though a receipt is there"
     )
     assert [path for path in asked(server) if path.endswith(".png")] == ["/Normal2.png"]

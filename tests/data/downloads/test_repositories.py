@@ -9,8 +9,9 @@ from broken_server import says, serving
 from conftest import CONFIG
 from tests.data.downloads.test_http_client import QUICK
 
-from cryotome.core.cards import load_card, read_yaml, validate
+from cryotome.core.cards import load_card, read_yaml
 from cryotome.core.errors import CardError, DownloadError
+from cryotome.core.schemas import validate
 from cryotome.data.downloads.http_client import HttpClient
 from cryotome.data.downloads.repositories import Remote, list_record, wanted
 

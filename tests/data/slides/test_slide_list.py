@@ -5,8 +5,8 @@ from conftest import CONFIG
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError, DataError
 from cryotome.data.slides.slide_list import _named, labelled_slides, look_for_slides, slide_files
+from cryotome.study.checks import checked_study
 from cryotome.study.site import PLAN, resolve_site
-from cryotome.study.study import Study
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def roth(tmp_path, monkeypatch):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).touch()
     site = resolve_site(config | {"data_root": str(tmp_path)}, tmp_path)
-    return Study(site.study, CONFIG), site, folder
+    return checked_study(site.study, CONFIG), site, folder
 
 
 def test_slides_are_found_in_folders_of_any_depth(roth):
@@ -75,7 +75,7 @@ def test_only_slides_of_labelled_patients_are_classified(roth, shared):
 
 def test_invented_slides_are_known_before_they_are_drawn(tmp_path):
     config = read_yaml(CONFIG / "config.yaml")
-    study, site = Study(config, CONFIG), resolve_site(config, tmp_path)
+    study, site = checked_study(config, CONFIG), resolve_site(config, tmp_path)
     files = slide_files(study, site, "demo_cohort")
     assert files["DC-001-DX1"] == "results/demo/demo_cohort/slides/DC-001-DX1.tiff"
     assert len(files) == 14

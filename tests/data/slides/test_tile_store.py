@@ -207,7 +207,7 @@ def test_foreign_stale_and_damaged_stores_are_refused_by_name(cohort, tmp_path):
         read_tiles(tmp_path / "s.h5")
     with h5py.File(tmp_path / "s.h5", "w") as file:
         file["coords"] = np.zeros((1, 2))
-    with pytest.raises(StoreError, match=r"s.h5 says it is None"):
+    with pytest.raises(StoreError, match=r"s.h5 has format None"):
         read_tiles(tmp_path / "s.h5")
     (tmp_path / "s.h5").write_bytes(b"half")
     with pytest.raises(CryotomeError, match=r"s.h5 is not a readable HDF5 file"):

@@ -148,7 +148,7 @@ def test_a_checkpoint_of_other_settings_is_cleared_away(tmp_path, capsys):
     broken_off(tmp_path / "partial", 3, steps=5, every=1)
     with checkpointed(tmp_path / "partial", {"seed": 2}) as checkpoint:
         assert checkpoint.load() is None
-    assert "was begun from other inputs or settings; beginning anew" in capsys.readouterr().err
+    assert "was begun from other inputs or settings; starting again" in capsys.readouterr().err
 
 
 def test_a_torn_checkpoint_is_not_used(tmp_path, capsys):

@@ -8,8 +8,8 @@ from conftest import CONFIG
 from cryotome.core.cards import read_yaml
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.roth2024 import colorectal
+from cryotome.study.checks import checked_study
 from cryotome.study.facts import page_about
-from cryotome.study.study import Study
 
 VALUES = {"model": ["dinov2_tiny_random", "colour_histogram"], "head": "transformer_mil_short",
           "title": ["Tiny ViT", "Colour histogram"], "synthetic": True}  # fmt: skip
@@ -17,7 +17,7 @@ VALUES = {"model": ["dinov2_tiny_random", "colour_histogram"], "head": "transfor
 
 @pytest.fixture
 def g(tmp_path) -> StudyResults:
-    study = Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     folder = tmp_path / "results" / "studies" / "demo" / "colorectal"
     folder.mkdir(parents=True)
     parts = {}

@@ -6,7 +6,7 @@ from cryotome.core.cards import read_yaml
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.partial_roth2024 import partial_table, why_missing, write_partials
 from cryotome.runtime.failures import Failure
-from cryotome.study.study import Study
+from cryotome.study.checks import checked_study
 
 FAILED = [
     Failure("finetune_dinov2", {"finetune": "dinov2_s_tcga"}, "the loss is nan", "log"),
@@ -38,7 +38,7 @@ def test_a_partial_table_has_what_is_there_and_says_why_the_rest_is_not(tmp_path
 
 
 def test_a_run_that_fails_leaves_both_tables_and_says_so(tmp_path):
-    said, demo = [], Study(read_yaml(CONFIG / "config.yaml"), CONFIG)
+    said, demo = [], checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     scored = {"slides": [], "patches": []}
     write_partials(demo, scored, tmp_path / "logs", say=said.append)
     table = pd.read_csv(tmp_path / "studies" / "demo" / "colorectal" / "table1_partial.csv")
@@ -47,6 +47,6 @@ def test_a_run_that_fails_leaves_both_tables_and_says_so(tmp_path):
     assert ["table1_partial.csv holds" in said[0], "table2_partial.csv holds" in said[1]] == [
         True
     ] * 2
-    ganz = Study(read_yaml(CONFIG / "ganz2024.yaml"), CONFIG)
+    ganz = checked_study(read_yaml(CONFIG / "ganz2024.yaml"), CONFIG)
     write_partials(ganz, scored, tmp_path / "logs", say=said.append)
     assert len(said) == 2

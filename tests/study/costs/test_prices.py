@@ -3,6 +3,7 @@ import yaml
 from conftest import CONFIG
 
 from cryotome.data.demo.mitoses import CELLS, SLIDES
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.prices import (
     DEMO_CELLS,
     TILES,
@@ -18,7 +19,7 @@ from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(
+    return checked_study(
         yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
     )
 

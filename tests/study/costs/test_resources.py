@@ -4,6 +4,7 @@ import pytest
 from conftest import ROOT
 
 from cryotome.core.cards import read_yaml
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.resources import (
     SHORT,
     count_cells,
@@ -21,7 +22,7 @@ CONFIG = ROOT / "config"
 
 @pytest.fixture(scope="module")
 def ganz() -> Study:
-    return Study(read_yaml(CONFIG / "ganz2024.yaml"), CONFIG)
+    return checked_study(read_yaml(CONFIG / "ganz2024.yaml"), CONFIG)
 
 
 def test_cells_are_those_that_the_card_expects(ganz, monkeypatch):
@@ -45,7 +46,7 @@ def test_embeddings_are_floats(ganz):
 def test_a_fit_asks_for_its_copies_of_the_embeddings_and_for_its_folds(ganz):
     """As measured (docs/performance.md): 4, 5 or 6 copies, and 120 bytes of a cell a fold."""
     size, w = estimate_embeddings_mb(ganz, "ccmct", "uni"), {"model": "uni", "scheme": "random"}
-    folds = 120 * 72_845 * 5 * len(ganz.fractions("random")) / 1e6
+    folds = 120 * 72_845 * 5 * len(ganz.training_fractions("random")) / 1e6
     asked = {
         head: estimate_probe_mb(ganz, ["ccmct"], w | {"head": head}) for head in ("probe", "logreg")
     }

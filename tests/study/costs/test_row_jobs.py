@@ -6,12 +6,14 @@ from accidents import checkout
 from conftest import CONFIG
 
 from cryotome.cli.plan import planned_jobs
+from cryotome.study.checks import checked_study
 from cryotome.study.costs.row_jobs import count_jobs, jobs_of_row, jobs_per_row, shared_jobs
-from cryotome.study.study import Row, Study
+from cryotome.study.row import Row
+from cryotome.study.study import Study
 
 
 def study(name: str, **changes: object) -> Study:
-    return Study(
+    return checked_study(
         yaml.safe_load((CONFIG / f"{name}.yaml").read_text(encoding="utf-8")) | changes, CONFIG
     )
 

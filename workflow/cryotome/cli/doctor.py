@@ -1,7 +1,7 @@
-"""Look whether a study can run here, a line each: `python -m cryotome.cli.doctor ganz2024`.
+"""Checks whether a study can run on this machine: `python -m cryotome.cli.doctor ganz2024`.
 
-`ok` is in order, `MEND` says what to do, `--` is not needed by this study. Nothing is changed,
-nothing is downloaded, and no token is shown.
+A line per check: `ok`, `FIX` with what to do, or `--` if the study does not need it. Nothing is
+changed or downloaded, and no token is printed.
 """
 
 import os
@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cryotome.cli.machine import (
-    MEND,
+    FIX,
     OK,
     Check,
     ask_slurm,
     check_gpu,
+    check_job_history,
     check_locks,
-    check_memory_of_jobs,
     check_openslide,
     check_python,
     check_requirements,
@@ -26,7 +26,7 @@ from cryotome.cli.machine import (
     check_torch,
 )
 from cryotome.cli.plan import missing_downloads, planned_jobs, uses_gpu
-from cryotome.core.cards import Card, below, read_yaml
+from cryotome.core.cards import Card, below
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.data.cells import read_cells
 from cryotome.data.cohorts import check_counts as check_labels
@@ -35,52 +35,53 @@ from cryotome.data.images import find_image, microns_per_pixel, open_image
 from cryotome.data.slides.slide_list import given_bags, labelled_slides, slide_files
 from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices
-from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.interpreter import run_program
 from cryotome.study.costs.prices import CostModel, Job
-from cryotome.study.site import RESULTS, Site, check_writable, folder_of, resolve_site
+from cryotome.study.load import CONFIG, config_file, load_study
+from cryotome.study.site import RESULTS, Site, check_writable, folder_of
 from cryotome.study.study import Study
 
-PATIENCE = 5  # s that the hub may take to answer
+TIMEOUT = 5  # s that the hub may take to answer
 
 
 def check_disk(study: Study, site: Site, jobs: list[Job]) -> Iterator[Check]:
-    """Hold what these jobs will write, and what lacks, against what is free, by file system."""
+    """Compare the space that jobs and missing downloads need with free space, by file system."""
     prices = CostModel(study, uses_gpu(study, site))
     written = sum(prices.cost(job).disk for job in jobs)
     written += max(map(prices.in_passing, jobs), default=0)
-    weights = {what: size for what, size in missing_downloads(study, site) if "weights" in what}
-    data = {what: size for what, size in missing_downloads(study, site) if what not in weights}
-    wanted = {RESULTS: written, site.weights_dir: sum(weights.values())}
-    wanted[site.data_root] = sum(data.values())
+    missing = dict(missing_downloads(study, site))
+    weights = sum(size for what, size in missing.items() if "weights" in what)
+    wanted = {RESULTS: written, site.weights_dir: weights}
+    wanted[site.data_root] = sum(missing.values()) - weights
     places = defaultdict(list)
     for place in wanted:
-        places[_standing(place).stat().st_dev].append(place)
+        places[_existing(place).stat().st_dev].append(place)
     for group in places.values():
         needed = sum(wanted[place] for place in group) / 1e9
-        free = shutil.disk_usage(_standing(group[0])).free / 1e9
+        free = shutil.disk_usage(_existing(group[0])).free / 1e9
         names = ", ".join(f"{place} {wanted[place] / 1e9:,.1f} GB" for place in group)
-        text = f"disk: {free:,.0f} GB free for {needed:,.1f} GB still to come ({names})"
-        short = "make room, or let the folders be links to a larger disk"
-        yield Check(MEND, f"{text}: {short}") if needed > free else Check(OK, text)
+        text = f"disk: {free:,.0f} GB free, {needed:,.1f} GB still needed ({names})"
+        short = "free some space, or let the folders be links to a larger disk"
+        yield Check(FIX, f"{text}: {short}") if needed > free else Check(OK, text)
 
 
-def _standing(place: Path) -> Path:
+def _existing(place: Path) -> Path:
     """Return a folder, or the nearest one above it that exists."""
     return next(one for one in (place.absolute(), *place.absolute().parents) if one.exists())
 
 
 def check_weights(card: Card, name: str, weights_dir: Path) -> Check:
-    """Look for a model's weights; for gated ones that lack, ask the hub whether it gives them."""
+    """Find a model's weights; ask the hub for access to gated ones that are missing."""
     try:
         return Check(OK, f"weights of {name}: {find_weights(card, name, weights_dir)}")
     except WeightsError as error:
         if card["weights"].get("gated") and "hub" in card["weights"]:
-            return Check(MEND, f"weights of {name} [gated]: {_gate(card['weights'], name)}")
-        return Check(MEND, str(error))
+            return Check(FIX, f"weights of {name} [gated]: {_gate(card['weights'], name)}")
+        return Check(FIX, str(error))
 
 
 def _gate(weights: Card, name: str) -> str:
-    """Ask the hub for a file's head, and say what stands between it and the user."""
+    """Request the metadata of a gated file, and return what the user has to do to get it."""
     import httpx2
     from huggingface_hub import get_hf_file_metadata, get_token, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError
@@ -93,52 +94,52 @@ def _gate(weights: Card, name: str) -> str:
     where |= {"endpoint": os.environ.get("HF_ENDPOINT")}
     address = hf_hub_url(weights["hub"], weights["file"], **where)
     try:
-        size = get_hf_file_metadata(address, timeout=PATIENCE).size or 0
+        size = get_hf_file_metadata(address, timeout=TIMEOUT).size or 0
     except HfHubHTTPError as error:
         status = error.response.status_code
         if status in (401, 403):
             return f"{token}, and the hub refuses it ({status}): {accept}, set HF_TOKEN, {fetch}"
-        return f"the hub answers {status} for {weights['file']}: mend `weights:` in its card"
+        return f"the hub answers {status} for {weights['file']}: fix `weights:` in its card"
     except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
         return (
-            f"{token}, and the hub is out of reach ({type(error).__name__}): {accept}, {fetch} on "
-            "a machine with network, and copy its weights folder here"
+            f"{token}, and the hub cannot be reached ({type(error).__name__}): {accept}, {fetch} "
+            "on a machine with network access, and copy its weights folder here"
         )
-    return f"{token}, and the hub lets you have it, {size / 1e9:,.1f} GB: {fetch}"
+    return f"{token}, and the hub grants access, {size / 1e9:,.1f} GB: {fetch}"
 
 
 def check_dataset(study: Study, site: Site, name: str) -> Check:
-    """Read a dataset's annotations as the study will, count its cells and images, open one."""
+    """Read a dataset's annotations as the study will, count cells and images, open an image."""
     card = study.dataset(name)
     if "synthetic" in card:
-        return Check(OK, f"dataset {name}: invented here by the study itself")
+        return Check(OK, f"dataset {name}: synthetic, made by the study itself")
     if card["reader"] == "slides":
         return check_cohort(study, site, name)
     root, way = folder_of(card, site.data_root), f"`make data STUDY={study.name}`"
     if "download" not in card:
-        way = "no record of it can be fetched: put it there, or correct `data_root`"
-    lacking = [root / card[key] for key in ("annotations", "images")
+        way = "it cannot be downloaded: put it there, or correct `data_root`"
+    absent = [root / card[key] for key in ("annotations", "images")
                if key in card and not (root / card[key]).exists()]  # fmt: skip
-    if lacking:
-        return Check(MEND, f"dataset {name}: {' and '.join(map(str, lacking))} lack: {way}")
+    if absent:
+        return Check(FIX, f"dataset {name}: {' and '.join(map(str, absent))} missing: {way}")
     annotations = below(root, card["annotations"]) if "annotations" in card else None
     try:
         cells = read_cells(annotations, below(root, card["images"]), card, name)
         wanted = {
             one: find_image(below(root, card["images"]), one) for one in cells["image"].unique()
         }
-        gone = [one for one, path in wanted.items() if not path.exists()]
+        missing = [one for one, path in wanted.items() if not path.exists()]
         counted = f"{len(cells):,} cells{' as expected' * ('expect' in card)}, "
-        counted += f"{len(wanted) - len(gone):,} of {len(wanted):,} images"
-        if gone:
-            return Check(MEND, f"dataset {name}: {counted}, first missing {gone[0]}: {way}")
+        counted += f"{len(wanted) - len(missing):,} of {len(wanted):,} images"
+        if missing:
+            return Check(FIX, f"dataset {name}: {counted}, first missing {missing[0]}: {way}")
         return Check(OK, f"dataset {name}: {counted}; {_opened(next(iter(wanted.values())), card)}")
     except CryotomeError as error:
-        return Check(MEND, f"dataset {name}: {error}")
+        return Check(FIX, f"dataset {name}: {error}")
 
 
 def check_cohort(study: Study, site: Site, name: str) -> Check:
-    """Count a cohort's labelled patients and their slides as the study will, open one."""
+    """Count a cohort's labelled patients and their slides as the study will, open a slide."""
     card = study.dataset(name)
     try:
         files, mine = slide_files(study, site, name), labelled_slides(study, site, name)
@@ -156,7 +157,7 @@ def check_cohort(study: Study, site: Site, name: str) -> Check:
             return Check(OK, f"dataset {name}: {counted}")
         image = open_image(Path(next(path for path in map(files.__getitem__, mine) if path)))
     except (CryotomeError, StopIteration) as error:
-        return Check(MEND, f"dataset {name}: {error or 'none of its slides is on disk'}")
+        return Check(FIX, f"dataset {name}: {error or 'none of its slides is on disk'}")
     mpp = f"{image.mpp:.3f} µm/px" if image.mpp else "no µm/px"
     return Check(
         OK,
@@ -165,7 +166,7 @@ def check_cohort(study: Study, site: Site, name: str) -> Check:
 
 
 def _opened(path: Path, card: Card) -> str:
-    """Open an image and say its size and resolution."""
+    """Open an image, and return its size and resolution."""
     image = open_image(path)
     size = f"{path.name} is {image.size[0]:,} x {image.size[1]:,} px"
     if image.mpp is None and "mpp" not in card and card["patch"]["resolution"] == "native":
@@ -176,7 +177,7 @@ def _opened(path: Path, card: Card) -> str:
 
 
 def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
-    """Yield every line, each as soon as it is known."""
+    """Yield the result of every check as soon as it is known."""
     yield check_python()
     yield check_requirements(Path("requirements.txt"))
     yield check_torch()
@@ -192,40 +193,36 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
         device = ["device=job"] if uses_gpu(study, site) else []
         yield from check_disk(study, site, planned_jobs(config, *device))
     except CryotomeError as error:
-        yield Check(MEND, str(error))
+        yield Check(FIX, str(error))
     for model in study.models:
         card = study.model(model)
         if has_weights_file(card):
             yield check_weights(card, model, site.weights_dir)
-    for name in dict.fromkeys(map(study.home, study.all_datasets)):
+    for name in dict.fromkeys(map(study.split_source, study.all_datasets)):
         yield check_dataset(study, site, name)
     yield check_slurm(partitions, why, site.cluster)
     if not why:
-        yield check_memory_of_jobs()
+        yield check_job_history()
 
 
-def main(name: str, folder: Path = Path("config")) -> bool:
-    """Look at everything that the study in `config/{name}.yaml` needs, and print it.
+def main(name: str, folder: Path = CONFIG) -> bool:
+    """Check and print everything that the study in `config/{name}.yaml` needs.
 
     Returns
     -------
-    whether nothing is to be mended
+    whether nothing has to be fixed
     """
-    config = folder / f"{'config' if name == 'demo' else name}.yaml"
-    site = resolve_site(read_yaml(config), folder)
-    study = Study(site.study, folder, files=(str(config),))
+    study, site = load_study(name, folder)
     marks = []
-    for finding in run_checks(study, site, config):
-        print(finding, flush=True)
-        marks.append(finding.mark)
-    mend = marks.count(MEND)
-    print(f"{mend} to mend for study {study.name!r}." if mend else f"Study {study.name!r} can run.")
-    return not mend
+    for check in run_checks(study, site, config_file(name, folder)):
+        print(check, flush=True)
+        marks.append(check.mark)
+    count = marks.count(FIX)
+    print(
+        f"{count} to fix for study {study.name!r}." if count else f"Study {study.name!r} can run."
+    )
+    return not count
 
 
 if __name__ == "__main__":
-    restart_in_utf8()
-    try:
-        sys.exit(0 if main(sys.argv[1]) else 1)
-    except CryotomeError as error:
-        sys.exit(str(error))
+    run_program(lambda: main(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""The page of a study that is not finished: `python -m cryotome.cli.page demo`."""
+"""The page of an unfinished study, from the results so far: `python -m cryotome.cli.page demo`."""
 
 import json
 import sys
@@ -6,22 +6,21 @@ from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
-from cryotome.core.cards import read_yaml
-from cryotome.core.errors import CryotomeError
 from cryotome.report.after_failure import refresh_partial_tables
 from cryotome.report.page.page import write_page
-from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.interpreter import run_program
 from cryotome.study.facts import page_about
-from cryotome.study.site import RESULTS, resolve_site
+from cryotome.study.load import CONFIG, load_study
+from cryotome.study.site import RESULTS
 from cryotome.study.study import Study
 
 
-def crossed_files(study: Study, results: Path, folder: Path) -> SimpleNamespace:
-    """Return what Table 2 is made from, as the rule `table2_partial` names it."""
+def table2_inputs(study: Study, results: Path, folder: Path) -> SimpleNamespace:
+    """Return the inputs of the rule `table2_partial`."""
     predictions = [
         results / "predictions" / dataset / scheme / f"view={row.view}" / f"model={row.model}"
         / f"head={row.head}" / "fraction=1.0" / f"fold={fold}.csv"
-        for dataset, scheme in study.crossing
+        for dataset, scheme in study.cross_domain_blocks
         for row in study.rows
         for fold in study.folds
     ]  # fmt: skip
@@ -31,7 +30,7 @@ def crossed_files(study: Study, results: Path, folder: Path) -> SimpleNamespace:
 
 
 def write_partial_page(study: Study, results: Path, *, say: Callable[..., None]) -> Path:
-    """Write the page of a study that is not finished, beside where the finished one will be.
+    """Write the page of an unfinished study beside that of the finished one.
 
     Parameters
     ----------
@@ -40,24 +39,19 @@ def write_partial_page(study: Study, results: Path, *, say: Callable[..., None])
     """
     page = results / "studies" / study.name / "index_partial.html"
     write_page(page, json.loads(page_about(study)))
-    say(f"{page} shows what there is, and says what is missing.")
+    say(f"{page} shows the results so far, and what is missing.")
     return page
 
 
-def main(name: str, folder: Path = Path("config"), results: Path = RESULTS) -> Path:
-    """Write the page of the study in `config/{name}.yaml` from what lies on disk."""
-    config = folder / f"{'config' if name == 'demo' else name}.yaml"
-    study = Study(resolve_site(read_yaml(config), folder).study, folder, files=(str(config),))
+def main(name: str, folder: Path = CONFIG, results: Path = RESULTS) -> Path:
+    """Write the page of the study in `config/{name}.yaml` from the results on disk."""
+    study, _ = load_study(name, folder)
     (results / "studies" / study.name).mkdir(parents=True, exist_ok=True)
     refresh_partial_tables(
-        study, crossed_files(study, results, folder), results / "logs", always=True
+        study, table2_inputs(study, results, folder), results / "logs", always=True
     )
     return write_partial_page(study, results, say=print)
 
 
 if __name__ == "__main__":
-    restart_in_utf8()
-    try:
-        main(sys.argv[1])
-    except CryotomeError as error:
-        sys.exit(str(error))
+    run_program(lambda: main(sys.argv[1]))

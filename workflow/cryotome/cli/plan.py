@@ -1,6 +1,6 @@
-"""Say what a study will take before anything runs: `python -m cryotome.cli.plan ganz2024`.
+"""Projected time, disk and downloads of a study: `python -m cryotome.cli.plan ganz2024`.
 
-Jobs are those that `snakemake -n` plans; what is done already is not among them.
+Jobs are those that `snakemake -n` plans: finished ones are not counted.
 """
 
 import os
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.encoders.weights import candidate_paths, find_weights, has_weights_file
-from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.interpreter import run_program
+from cryotome.study.catalog import UNKNOWN_PATIENTS
 from cryotome.study.costs.prices import (
     CORE_GFLOPS,
     EMBEDDING,
@@ -30,15 +30,17 @@ from cryotome.study.costs.prices import (
     gflop_of,
     job_name,
 )
-from cryotome.study.site import PLAN, RESULTS, Site, resolve_site
-from cryotome.study.study import UNKNOWN_PATIENTS, Study
+from cryotome.study.facts import describe
+from cryotome.study.load import CONFIG, config_file, load_study
+from cryotome.study.site import PLAN, RESULTS, Site
+from cryotome.study.study import Study
 
-# no two threads of a processor compute faster, and no GPU slower: GFLOP/s
-BETWEEN = 2_000
-# nor does any GPU: 16-bit matrix peaks are 989 TFLOP/s (H100); more means that work was left out
-FASTEST = 1_000_000
-# in the log of a job that found work done, or waited: its time says nothing of its work
-UNTYPICAL = re.compile("going on after|resuming after|taken over|waiting for", re.I)
+# GFLOP/s that two threads of a processor never reach, and every GPU exceeds
+MIN_GPU_RATE = 2_000
+# GFLOP/s that no GPU reaches (H100: 989 TFLOP/s with 16 bits): the job has skipped finished work
+MAX_RATE = 1_000_000
+# in the logs of jobs that resumed or waited, so that their time is not that of their work
+UNTYPICAL = re.compile("resuming after|going on after|taken over|waiting for", re.I)
 Rates = dict[tuple[str, str, str], float]
 BENCHMARKS = {
     "embed": r"(?P<dataset>[^.]+)\.(?P<view>[^.]+)\.(?P<model>[^.]+)",
@@ -48,49 +50,51 @@ BENCHMARKS = {
 
 
 def uses_gpu(study: Study, site: Site) -> bool:
-    """Whether the study's networks are to run on a GPU, be it another machine's."""
+    """Whether the study's networks will run on a GPU, of this machine or another."""
     device = study.config["device"]
     return device == "job" or (device == "auto" and (site.gpu_jobs > 0 or not study.synthetic))
 
 
 def planned_jobs(config: Path, *settings: str, flags: tuple[str, ...] = ()) -> list[Job]:
-    """Return the jobs that Snakemake plans in the current folder, without data at hand.
+    """Return the jobs that Snakemake plans in the current folder; the data may be missing.
 
-    The folder's lock is neither taken nor heeded, so that a run under way is not disturbed.
+    The folder's lock is ignored, so that a run in progress is not disturbed.
 
     Parameters
     ----------
     settings
-        Of `--config`, such as `device=job`.
+        Values of `--config`, such as `device=job`.
     flags
-        More of the command line, such as `--forceall`.
+        Further options, such as `--forceall`.
 
     Raises
     ------
     CryotomeError
-        It refuses to plan; the text is its own.
+        Snakemake fails; the text is its output.
     """
     command = [sys.executable, "-m", "snakemake", "-n", "--nocolor", "--nolock", *flags]
     command += ["--configfile", str(config)]
     command += ["--config", *settings] if settings else []
-    # a profile of the user's may say `quiet`, and then nothing is read here
+    # a profile of the user may set `quiet`, which would hide the jobs
     env = {name: value for name, value in os.environ.items() if name != "SNAKEMAKE_PROFILE"}
     done = subprocess.run(
         command, env=env | {PLAN: "1"}, capture_output=True, encoding="utf-8", check=False
     )
     if done.returncode:
-        raise CryotomeError(f"Snakemake plans nothing:\n{(done.stdout + done.stderr)[-3000:]}")
+        raise CryotomeError(
+            f"Snakemake cannot plan the study:\n{(done.stdout + done.stderr)[-3000:]}"
+        )
     return read_jobs(done.stdout + done.stderr)
 
 
-def read_jobs(said: str) -> list[Job]:
-    r"""Read the jobs out of what a dry run says; `all` makes nothing and is none.
+def read_jobs(output: str) -> list[Job]:
+    r"""Parse the jobs from the output of a dry run, without the target `all`.
 
     >>> read_jobs("rule embed:\n    output: e.h5\n    wildcards: dataset=d, model=m\n\nrule all:\n")
     [Job(rule='embed', wildcards={'dataset': 'd', 'model': 'm'})]
     """
     found = []
-    for block in re.split(r"^(?:local)?rule ", said, flags=re.M)[1:]:
+    for block in re.split(r"^(?:local)?rule ", output, flags=re.M)[1:]:
         wildcards = re.search(r"^    wildcards: (.*)$", block.split("\n\n")[0], re.M)
         pairs = wildcards[1].split(", ") if wildcards else []
         found.append(Job(block.split(":")[0], dict(pair.split("=", 1) for pair in pairs)))
@@ -98,10 +102,10 @@ def read_jobs(said: str) -> list[Job]:
 
 
 def measured_rates(study: Study, results: Path, *, on_gpu: bool) -> Rates:
-    """Return GFLOP/s by rule, model and head, from the benchmarks of jobs that have run.
+    """Return GFLOP/s by rule, model and head, from the benchmarks of earlier jobs.
 
-    Left out are jobs of the other kind of machine and faster than any, told by their rate; and
-    those that did not work from start to end, told by their log, or lost it.
+    Excluded are jobs whose rate is that of the other kind of machine or impossible, jobs whose log
+    shows that they resumed or waited, and jobs without a log.
     """
     work: Rates = defaultdict(float)
     seconds: Rates = defaultdict(float)
@@ -117,22 +121,22 @@ def measured_rates(study: Study, results: Path, *, on_gpu: bool) -> Rates:
                 continue
             job = Job(rule, known.groupdict())
             gflop, took = gflop_of(study, job), float(pd.read_csv(path, sep="\t")["s"].mean())
-            bounds = (BETWEEN, FASTEST) if on_gpu else (0, BETWEEN)
-            if took and bounds[0] < gflop / took <= bounds[1]:
+            low, high = (MIN_GPU_RATE, MAX_RATE) if on_gpu else (0, MIN_GPU_RATE)
+            if took and low < gflop / took <= high:
                 work[job_name(job)] += gflop
                 seconds[job_name(job)] += took
     return {name: work[name] / seconds[name] for name in work}
 
 
 def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
-    """Yield what must be fetched, in words, and its size in bytes: data, then weights.
+    """Yield the missing downloads, data before weights: description and bytes.
 
-    Of a record that is there in part the missing share counts.
+    Of a partly downloaded record the missing fraction counts.
     """
-    for card in map(study.record, study.records):
-        share = 1 - min(1, _there(card["files"].values(), site.data_root) / card["expect"])
-        if share:
-            yield f"{card['title']} (make data)", share * card["gigabytes"] * 1e9
+    for card in map(study.download, study.downloads):
+        fraction = 1 - min(1, _count_files(card["files"].values(), site.data_root) / card["expect"])
+        if fraction:
+            yield f"{card['title']} (make data)", fraction * card["gigabytes"] * 1e9
     sizes: dict[Path, float] = {}
     for model in study.models:
         card = study.model(model)
@@ -146,8 +150,8 @@ def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
         yield what, sum(sizes.values())
 
 
-def _there(targets: Iterable[str], data_root: Path) -> int:
-    """Count the files below the folders that a record's files go to."""
+def _count_files(targets: Iterable[str], data_root: Path) -> int:
+    """Count the files below the folders of a record's files."""
     found: set[Path] = set()
     for target in targets:
         fixed, *variable = target.split("\\")
@@ -157,17 +161,17 @@ def _there(targets: Iterable[str], data_root: Path) -> int:
     return len(found)
 
 
-def table(jobs: list[Job], prices: CostModel) -> str:
-    """Return jobs, time and disk by rule, the dearest first, as a text to read."""
+def cost_table(jobs: list[Job], prices: CostModel) -> str:
+    """Return jobs, time and disk by rule, the most expensive first, as text."""
     counts = Counter(job.rule for job in jobs)
     costs = dict.fromkeys(sorted(counts), Cost())
     for job in jobs:
         costs[job.rule] += prices.cost(job)
     head = f"{'rule':<16}{'jobs':>7}{'each':>10}{'GPU-h':>10}{'core-h':>10}{'disk':>11}"
-    dearest = sorted(costs, key=lambda rule: (-costs[rule].gpu, -costs[rule].cores))
+    expensive = sorted(costs, key=lambda rule: (-costs[rule].gpu, -costs[rule].cores))
     lines = [
         _line(rule, n, _time((cost.gpu or cost.cores) / n), cost)
-        for rule in dearest
+        for rule in expensive
         for n, cost in [(counts[rule], costs[rule])]
     ]
     return "\n".join([head, *lines, _line("total", len(jobs), "", sum(costs.values(), Cost()))])
@@ -192,7 +196,7 @@ def _size(count: float) -> str:
 
 
 def _assumed(study: Study, prices: CostModel, jobs: list[Job]) -> Iterator[str]:
-    """Say what the times rest on."""
+    """Yield the assumptions behind the times."""
     if prices.on_gpu:
         yield (
             f"GPU-hours: projected, not measured: one {GPU} at {EMBEDDING['fp16'] / 1e3:g} TFLOP/s "
@@ -209,7 +213,7 @@ def _assumed(study: Study, prices: CostModel, jobs: list[Job]) -> Iterator[str]:
         yield f"Networks run on the processor: {CORE_GFLOPS} GFLOP/s a core, assumed."
     yield (
         "core-hours: cutting, probes and starts as measured on two Xeon cores "
-        "(docs/performance.md), the rest estimated; GPU jobs keep one or two cores."
+        "(docs/performance.md), the rest estimated; a GPU job uses one or two cores."
     )
     used = {job_name(job) for job in jobs} & set(prices.rates)
     for rule, model, head in sorted(used):
@@ -220,26 +224,26 @@ def _assumed(study: Study, prices: CostModel, jobs: list[Job]) -> Iterator[str]:
         of_cells = card["reader"] != "slides"
         if not of_cells and "expect" not in card:
             yield (
-                f"  {name}: its card has no `expect:`, so slides that are not at hand count as "
+                f"  {name}: its card has no `expect:`, so missing slides count as "
                 f"{UNKNOWN_PATIENTS}"
             )
         if of_cells and not sum(cells_of(study, name).values()):
             yield f"  {name}: its card has no `expect:`, so its cells are counted as none"
 
 
-def plan(study: Study, site: Site, jobs: list[Job]) -> str:
-    """Return what a study will take: jobs, hours, disk, downloads."""
+def describe_plan(study: Study, site: Site, jobs: list[Job]) -> str:
+    """Return the projected jobs, hours, disk and downloads of a study."""
     on_gpu = uses_gpu(study, site)
     rates = measured_rates(study, RESULTS, on_gpu=on_gpu)
     prices = CostModel(study, on_gpu, rates)
     lines = [
-        f"Study {study.name!r}: {study.summary}. Nothing has been run.",
+        f"Study {study.name!r}: {describe(study)}. Nothing has been run.",
     ]
     if not jobs:
-        return f"{lines[0][:-22]}Everything is made already."
-    lines += ["", table(jobs, prices), "", *_assumed(study, prices, jobs)]
-    passing = max(map(prices.in_passing, jobs))
-    lines.append(f"Disk in passing, below results/partial: up to {_size(passing)} a job under way.")
+        return f"{lines[0][:-22]}All results exist already."
+    lines += ["", cost_table(jobs, prices), "", *_assumed(study, prices, jobs)]
+    temporary = max(map(prices.in_passing, jobs))
+    lines.append(f"Temporary disk, below results/partial: up to {_size(temporary)} a running job.")
     wanted = list(missing_downloads(study, site))
     total = _size(sum(size for _, size in wanted))
     lines.append(f"Downloads, about {total}:" if wanted else "Downloads: none.")
@@ -247,18 +251,12 @@ def plan(study: Study, site: Site, jobs: list[Job]) -> str:
     return "\n".join(lines)
 
 
-def main(name: str, folder: Path = Path("config")) -> None:
-    """Plan the study in `config/{name}.yaml`, `demo` for the default, and print what it takes."""
-    path = folder / f"{'config' if name == 'demo' else name}.yaml"
-    site = resolve_site(read_yaml(path), folder)
-    study = Study(site.study, folder, files=(str(path),))
+def main(name: str, folder: Path = CONFIG) -> None:
+    """Print what the study in `config/{name}.yaml` will need; `demo` is the default."""
+    study, site = load_study(name, folder)
     device = ["device=job"] if uses_gpu(study, site) else []
-    print(plan(study, site, planned_jobs(path, *device)))
+    print(describe_plan(study, site, planned_jobs(config_file(name, folder), *device)))
 
 
 if __name__ == "__main__":
-    restart_in_utf8()
-    try:
-        main(sys.argv[1])
-    except CryotomeError as error:
-        sys.exit(str(error))
+    run_program(lambda: main(sys.argv[1]))

@@ -1,7 +1,7 @@
-"""Say how far a study is, from what lies on disk: `python -m cryotome.cli.status demo`.
+"""Progress of a study, from the files on disk: `python -m cryotome.cli.status demo`.
 
-Nothing is started and no run is disturbed. What there is to do is what `snakemake -n` plans; what
-runs has a locked file in the ledger; what failed has a record beside its log.
+No job is started and no run is disturbed. Jobs to do are those that `snakemake -n` plans; running
+jobs have a locked file in the ledger; failed jobs have a record beside their log.
 """
 
 import os
@@ -16,76 +16,78 @@ from pathlib import Path
 from typing import Any
 
 from cryotome.cli.plan import planned_jobs, uses_gpu
-from cryotome.core.cards import read_yaml
-from cryotome.core.errors import CryotomeError
-from cryotome.runtime.failures import KEPT, Failure, by_kind, described, failures
-from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.failures import KEPT, Failure, describe_failures, failures, group_failures
+from cryotome.runtime.interpreter import run_program
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.runtime.watchdog import patience
 from cryotome.study.costs.prices import THREADS, CostModel, Job
-from cryotome.study.site import RESULTS, resolve_site
+from cryotome.study.facts import describe
+from cryotome.study.load import CONFIG, config_file, load_study
+from cryotome.study.site import RESULTS
 from cryotome.study.study import Study
 
-DONE, RUNNING, LOST, TO_DO = "done", "running", "failed", "to do"
-STATES = (DONE, RUNNING, LOST, TO_DO)
-COLOURS = {DONE: 32, RUNNING: 33, LOST: 31}
-LATELY = 600.0  # s over which jobs are counted for the rate
-LINES = 8  # of a failed job's log
-SHOWN = 3  # kinds of failures whose log is shown
+DONE, RUNNING, FAILED, TO_DO = "done", "running", "failed", "to do"
+STATES = (DONE, RUNNING, FAILED, TO_DO)
+COLOURS = {DONE: 32, RUNNING: 33, FAILED: 31}
+RATE_WINDOW = 600.0  # s over which ended jobs are counted
+MAX_LINES = 8  # of a failed job's log
+MAX_LOGS = 3  # kinds of failures whose log is shown
 LOCKS = Path(".snakemake/locks")
 Key = tuple[str, ...]
 
 
-def key_of(rule: str, wildcards: dict[str, str]) -> Key:
-    """Name one job of a rule."""
+def job_key(rule: str, wildcards: dict[str, str]) -> Key:
+    """Return the key of one job: its rule and wildcards."""
     return (rule, *(f"{name}={value}" for name, value in sorted(wildcards.items())))
 
 
 @dataclass(frozen=True)
 class JobHistory:
-    """What the ledger and the logs say of one job."""
+    """The attempts of one job, from the ledger and the logs."""
 
-    made: list[dict[str, Any]] = field(default_factory=list)  # its attempts
-    alive: bool | None = False  # whether the last one runs; None: nobody here can know
-    silent: float = 0.0  # s since its log was written
+    attempts: list[dict[str, Any]] = field(default_factory=list)
+    alive: bool | None = False  # whether the last one runs; None: unknown on this machine
+    silent: float = 0.0  # s since the last line of its log
     failure: Failure | None = None
 
-    def state(self, *, planned: bool, asked: datetime) -> str:
-        """Say where the job stands.
+    def state(self, *, planned: bool, since: datetime) -> str:
+        """Return the state of the job.
 
         Parameters
         ----------
         planned
-            Whether Snakemake planned it, when it was asked.
+            Whether Snakemake planned it.
+        since
+            When Snakemake was asked.
         """
-        last = self.made[-1] if self.made else {}
+        last = self.attempts[-1] if self.attempts else {}
         if self.alive or (self.alive is None and self.silent < patience()):
             return RUNNING
-        ended_since = last.get("ended") == OK and datetime.fromisoformat(last["stopped"]) > asked
+        ended_since = last.get("ended") == OK and datetime.fromisoformat(last["stopped"]) > since
         if not planned or ended_since:
             return DONE
-        return LOST if self.failure or last.get("ended") == KILLED else TO_DO
+        return FAILED if self.failure or last.get("ended") == KILLED else TO_DO
 
     def why(self) -> str:
-        """Say why it failed."""
-        if self.made and self.made[-1]["ended"] == KILLED:
+        """Return why it failed."""
+        if self.attempts and self.attempts[-1]["ended"] == KILLED:
             if self.alive is None:
                 return (
                     f"It ran on another machine, and its log has been silent for "
-                    f"{_time(self.silent)}: it was killed, perhaps."
+                    f"{_time(self.silent)}: it was probably killed."
                 )
             return "It was killed: out of memory, over its time limit, by hand, or by a power cut."
         return self.failure.why if self.failure else ""
 
 
-def read_past(results: Path) -> dict[Key, JobHistory]:
-    """Read what the ledger and the records of failures say, by job."""
-    failed = {key_of(f.rule, f.wildcards): f for f in failures(results / "logs")}
+def read_history(results: Path) -> dict[Key, JobHistory]:
+    """Read the ledger and the records of failures, by job."""
+    failed = {job_key(f.rule, f.wildcards): f for f in failures(results / "logs")}
     found = {key: JobHistory(failure=failure) for key, failure in failed.items()}
     for path in sorted(results.glob(f"ledger/*/*{ENDING}")):
         made = attempts(path)
         if made and "rule" in made[-1]:
-            key = key_of(made[-1]["rule"], made[-1]["wildcards"])
+            key = job_key(made[-1]["rule"], made[-1]["wildcards"])
             alive = is_alive(path, made[-1]) if made[-1]["ended"] == KILLED else False
             log = results / "logs" / path.parent.name / f"{path.stem}.log"
             silent = time.time() - log.stat().st_mtime if log.exists() else float("inf")
@@ -95,16 +97,16 @@ def read_past(results: Path) -> dict[Key, JobHistory]:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where every job of a study stands, and what is known of it."""
+    """The state and the history of every job of a study."""
 
     states: dict[Key, str]
     jobs: dict[Key, Job]
-    past: dict[Key, JobHistory]
+    histories: dict[Key, JobHistory]
     now: datetime
 
     @property
     def counts(self) -> dict[str, Counter]:
-        """Rule to how many of its jobs are in each state."""
+        """Number of jobs in each state, by rule."""
         counts: dict[str, Counter] = {}
         for key, state in self.states.items():
             counts.setdefault(key[0], Counter())[state] += 1
@@ -114,35 +116,36 @@ class Progress:
         """Return the jobs in a state."""
         return [key for key, one in self.states.items() if one == state]
 
-    def _well(self, key: Key) -> list[dict[str, Any]]:
-        return [one for one in self.past.get(key, JobHistory()).made if one["ended"] == OK]
+    def _successes(self, key: Key) -> list[dict[str, Any]]:
+        known = self.histories.get(key, JobHistory())
+        return [one for one in known.attempts if one["ended"] == OK]
 
     def mean_seconds(self) -> dict[str, float]:
-        """Return rule to the mean wall time of the study's jobs that have ended well, seconds."""
+        """Return the mean wall time of the study's successful jobs by rule, s."""
         took: dict[str, list[float]] = {}
         for key in self.states:
-            took.setdefault(key[0], []).extend(one["wall_s"] for one in self._well(key))
+            took.setdefault(key[0], []).extend(one["wall_s"] for one in self._successes(key))
         return {rule: sum(walls) / len(walls) for rule, walls in took.items() if walls}
 
     def rate(self) -> tuple[int, float]:
-        """Return how many jobs have ended well lately, and in how many seconds."""
-        ended = [one for key in self.states for one in self._well(key)]
-        lately = [one for one in ended if self.since(one["stopped"]) < LATELY]
-        begun = max((self.since(one["started"]) for one in lately), default=LATELY)
-        return len(lately), min(LATELY, begun)
+        """Return the number of recently successful jobs, and the seconds of that window."""
+        ended = [one for key in self.states for one in self._successes(key)]
+        recent = [one for one in ended if self.since(one["stopped"]) < RATE_WINDOW]
+        begun = max((self.since(one["started"]) for one in recent), default=RATE_WINDOW)
+        return len(recent), min(RATE_WINDOW, begun)
 
     def since(self, stamp: str) -> float:
-        """Return the seconds since a time of the ledger."""
+        """Return the seconds since a time stamp of the ledger."""
         return (self.now - datetime.fromisoformat(stamp)).total_seconds()
 
     def seconds_left(self, prices: CostModel) -> tuple[float, int]:
-        """Project the wall time of what is not done, one job at a time.
+        """Project the wall time of all unfinished jobs, one at a time.
 
         Returns
         -------
         seconds
         assumed
-            Of how many jobs, for none of their rule has a record: `make plan` projects them.
+            Number of jobs projected as by `make plan`, for no job of their rule has ended yet.
         """
         mean, seconds, assumed = self.mean_seconds(), 0.0, 0
         for key, state in self.states.items():
@@ -152,29 +155,29 @@ class Progress:
             assumed += cost is not None and key[0] != "publish"
             wall = (cost.gpu or cost.cores / THREADS.get(key[0], 1)) if cost else mean[key[0]]
             if state == RUNNING:
-                wall = max(0.0, wall - self.since(self.past[key].made[-1]["started"]))
+                wall = max(0.0, wall - self.since(self.histories[key].attempts[-1]["started"]))
             seconds += wall
         return seconds, assumed
 
 
 def measure_progress(
-    every: list[Job], planned: list[Job], past: dict[Key, JobHistory], asked: datetime
+    every: list[Job], planned: list[Job], histories: dict[Key, JobHistory], since: datetime
 ) -> Progress:
-    """Say where each job stands.
+    """Return the state of each job.
 
     Parameters
     ----------
     every, planned
-        All jobs of a study, and those that are not done.
-    asked
-        When that was found out.
+        All jobs of a study, and those that Snakemake plans now.
+    since
+        When Snakemake was asked for them.
     """
-    jobs = {key_of(job.rule, job.wildcards): job for job in every}
-    waits = {key_of(job.rule, job.wildcards) for job in planned}
+    jobs = {job_key(job.rule, job.wildcards): job for job in every}
+    due = {job_key(job.rule, job.wildcards) for job in planned}
     states = {
-        key: past.get(key, JobHistory()).state(planned=key in waits, asked=asked) for key in jobs
+        key: histories.get(key, JobHistory()).state(planned=key in due, since=since) for key in jobs
     }
-    return Progress(states, jobs, past, datetime.now(UTC))
+    return Progress(states, jobs, histories, datetime.now(UTC))
 
 
 def _time(seconds: float) -> str:
@@ -184,35 +187,35 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s"
 
 
-def _painted(text: str, state: str) -> str:
-    """Return a text in the colour of a state, on a terminal that wants colours."""
+def _coloured(text: str, state: str) -> str:
+    """Return a text in the colour of a state if the terminal shows colours."""
     if state in COLOURS and sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         return f"\033[{COLOURS[state]}m{text}\033[0m"
     return text
 
 
-def _table(standing: Progress) -> Iterator[str]:
-    mean = standing.mean_seconds()
+def _table(progress: Progress) -> Iterator[str]:
+    mean = progress.mean_seconds()
     yield f"{'rule':<18}" + "".join(f"{state:>9}" for state in STATES) + f"{'each':>10}"
-    counts = standing.counts
+    counts = progress.counts
     for rule, count in [*counts.items(), ("total", sum(counts.values(), Counter()))]:
-        cells = (_painted(f"{count[s] or '-':>9}", s if count[s] else "") for s in STATES)
+        cells = (_coloured(f"{count[s] or '-':>9}", s if count[s] else "") for s in STATES)
         each = _time(mean[rule]) if rule in mean else "-"
         yield f"{rule:<18}{''.join(cells)}{each if rule != 'total' else '':>10}"
 
 
-def _pace(standing: Progress, prices: CostModel) -> Iterator[str]:
-    """Say how fast it goes, and how long it may take."""
-    count, span = standing.rate()
+def _pace(progress: Progress, prices: CostModel) -> Iterator[str]:
+    """Yield the rate of jobs and the projected time."""
+    count, span = progress.rate()
     if count:
         yield f"{count} jobs ended in the last {_time(span)}: {60 * count / span:.1f} a minute."
-    seconds, assumed = standing.seconds_left(prices)
-    at_once = len(standing.of(RUNNING))
-    how = f"{at_once} at a time, as now" if at_once > 1 else "one at a time"
+    seconds, assumed = progress.seconds_left(prices)
+    at_once = len(progress.of(RUNNING))
+    pace = f"{at_once} at a time, as now" if at_once > 1 else "one at a time"
     rest = f"; {assumed} jobs of rules without a record as `make plan` projects" if assumed else ""
     yield (
         f"Left: about {_time(seconds / max(1, at_once))}, an estimate: jobs not done times the "
-        f"mean of their rule, {how}{rest}."
+        f"mean of their rule, {pace}{rest}."
     )
 
 
@@ -220,72 +223,67 @@ def _named(job: Job) -> str:
     return f"{job.rule} {', '.join(job.wildcards.values())}".rstrip()
 
 
-def _running(standing: Progress) -> Iterator[str]:
-    for key in standing.of(RUNNING):
-        past, name = standing.past[key], _named(standing.jobs[key])
-        took = _time(standing.since(past.made[-1]["started"]))
-        here = "" if past.alive else f"; on another machine, log written {_time(past.silent)} ago"
-        yield f"  {name}: for {took}{here}"
+def _running(progress: Progress) -> Iterator[str]:
+    for key in progress.of(RUNNING):
+        history, name = progress.histories[key], _named(progress.jobs[key])
+        took = _time(progress.since(history.attempts[-1]["started"]))
+        silent = f"; on another machine, log written {_time(history.silent)} ago"
+        yield f"  {name}: for {took}{'' if history.alive else silent}"
 
 
-def _failed(standing: Progress) -> Iterator[str]:
-    """Yield a line for each kind of failure, and the last log lines of the first few."""
-    lost = []
-    for key in standing.of(LOST):
-        past, job = standing.past[key], standing.jobs[key]
-        log = past.failure.log if past.failure else ""
-        lost.append(Failure(job.rule, dict(job.wildcards), past.why(), log))
-    for number, alike in enumerate(by_kind(lost)):
-        yield _painted(f"  {described(alike)}", LOST)
-        if number < SHOWN and alike[0].log:
-            yield from (f"    | {line}" for line in last_lines(Path(alike[0].log)))
+def _failed(progress: Progress) -> Iterator[str]:
+    """Yield a line for each kind of failure, and the end of the log of the first few."""
+    failed = []
+    for key in progress.of(FAILED):
+        history, job = progress.histories[key], progress.jobs[key]
+        log = history.failure.log if history.failure else ""
+        failed.append(Failure(job.rule, dict(job.wildcards), history.why(), log))
+    for number, alike in enumerate(group_failures(failed)):
+        yield _coloured(f"  {describe_failures(alike)}", FAILED)
+        if number < MAX_LOGS and alike[0].log:
+            yield from (f"    | {line}" for line in log_tail(Path(alike[0].log)))
 
 
-def last_lines(log: Path) -> list[str]:
+def log_tail(log: Path) -> list[str]:
     """Return the last lines of a log, or of its copy where Snakemake has removed it."""
     for path in (log, log.with_suffix(KEPT)):
         if path.exists():
             lines = path.read_text(errors="replace", encoding="utf-8").splitlines()
-            return [line.rstrip() for line in lines if line.strip()][-LINES:]
+            return [line.rstrip() for line in lines if line.strip()][-MAX_LINES:]
     return []
 
 
-def report(study: Study, standing: Progress, prices: CostModel, *, locked: bool) -> str:
-    """Return all of it as a text to read."""
-    lines = [f"Study {study.name!r}: {study.summary}.", "", *_table(standing), ""]
-    left = len(standing.states) - len(standing.of(DONE))
+def report(study: Study, progress: Progress, prices: CostModel, *, locked: bool) -> str:
+    """Return the progress as text."""
+    lines = [f"Study {study.name!r}: {describe(study)}.", "", *_table(progress), ""]
+    left = len(progress.states) - len(progress.of(DONE))
     if not left:
-        return "\n".join([*lines, "Everything is made."])
-    lines += _pace(standing, prices)
-    for title, part in (("Running", _running(standing)), ("Failed", _failed(standing))):
+        return "\n".join([*lines, "All results exist."])
+    lines += _pace(progress, prices)
+    for title, part in (("Running", _running(progress)), ("Failed", _failed(progress))):
         found = list(part)
         lines += ["", f"{title}:", *found] if found else []
-    if locked and not standing.of(RUNNING):
+    if locked and not progress.of(RUNNING):
         lines += ["", "A Snakemake holds the lock of this folder, and none of its jobs runs: it is "
-                      "between two jobs, or was killed (`snakemake --unlock`)."]  # fmt: skip
+                      "between two jobs, or was killed (then `snakemake --unlock`)."]  # fmt: skip
     return "\n".join(lines)
 
 
-def main(name: str, folder: Path = Path("config")) -> None:
-    """Say how far the study in `config/{name}.yaml` is, `demo` for the default."""
-    path = folder / f"{'config' if name == 'demo' else name}.yaml"
-    site = resolve_site(read_yaml(path), folder)
-    study = Study(site.study, folder, files=(str(path),))
+def main(name: str, folder: Path = CONFIG) -> None:
+    """Print the progress of the study in `config/{name}.yaml`; `demo` is the default."""
+    study, site = load_study(name, folder)
     on_gpu = uses_gpu(study, site)
     device = ["device=job"] if on_gpu else []
-    print("Asking Snakemake what is made and what is not …", file=sys.stderr, flush=True)
-    asked = datetime.now(UTC)
+    print("Asking Snakemake which results exist …", file=sys.stderr, flush=True)
+    since = datetime.now(UTC)
     with ThreadPoolExecutor(2) as pool:
         every, planned = pool.map(
-            lambda flags: planned_jobs(path, *device, flags=flags), [("--forceall",), ()]
+            lambda flags: planned_jobs(config_file(name, folder), *device, flags=flags),
+            [("--forceall",), ()],
         )
-    standing = measure_progress(every, planned, read_past(RESULTS), asked)
-    print(report(study, standing, CostModel(study, on_gpu), locked=any(LOCKS.glob("*"))))
+    progress = measure_progress(every, planned, read_history(RESULTS), since)
+    print(report(study, progress, CostModel(study, on_gpu), locked=any(LOCKS.glob("*"))))
 
 
 if __name__ == "__main__":
-    restart_in_utf8()
-    try:
-        main(sys.argv[1])
-    except CryotomeError as error:
-        sys.exit(str(error))
+    run_program(lambda: main(sys.argv[1]))

@@ -1,1 +1,1 @@
-"""core."""
+"""Files, cards, stores, tables and errors: what every other package uses."""

@@ -1,15 +1,15 @@
-"""Every error a user can cause, as a tree.
+"""Errors that a user can cause and fix, as a tree.
 
 * CryotomeError
-  + CardError      a card or a config says something that cannot be
+  + CardError      a card or a config is wrong
   + DataError      annotations or images are missing, broken or not the expected ones
-    + UnfitError   an image is whole, and says of itself what cannot be used
-  + DownloadError  a file of a public record cannot be had, or is not what the record says
-  + StoreError     a patch or embedding store is foreign, stale or half-written
-  + WeightsError   the weights of an encoder cannot be had
+    + UnfitError   an image is whole, but its format or metadata cannot be used
+  + DownloadError  a file of a public record cannot be downloaded, or differs from the record
+  + StoreError     a store is of another kind, out of date or incomplete
+  + WeightsError   the weights of an encoder are missing
   + SplitError     a split cannot be drawn as asked
   + ProbeError     a head cannot be fitted on these embeddings and labels
-  + TrainingError  the training of a network was lost
+  + TrainingError  the training of a network diverged
 """
 
 import errno
@@ -21,13 +21,13 @@ from pathlib import Path
 
 CHUNK = 2**24  # bytes read at once
 
-# what torch raises on files that are truncated, or that would run code; but see `blame_place`
+# what torch raises on files that are truncated or would run code; see `raise_system_error`
 TRUNCATED: tuple[type[Exception], ...] = (RuntimeError, EOFError, pickle.UnpicklingError, OSError)
 TRUNCATED += (ValueError, LookupError, TypeError, AttributeError, AssertionError, ArithmeticError)
 TRUNCATED += (struct.error,)
 
 
-# numbers that speak of content: torch seeks to where a truncated file says, an impossible place
+# errno of wrong content, not of the disk: torch seeks to impossible places in truncated files
 OF_CONTENT = {None, errno.EINVAL, errno.EOVERFLOW}
 NUMBER = re.compile(r"errno = (\d+)|os error (\d+)|\[Errno (\d+)\]")  # of HDF5, Rust, Python
 MEMORY = re.compile(r"(can't|cannot) allocate memory|out of memory", re.IGNORECASE)
@@ -36,32 +36,32 @@ SQLITE = {3: errno.EACCES, 5: errno.EAGAIN, 6: errno.EAGAIN, 8: errno.EROFS, 10:
 SQLITE |= {13: errno.ENOSPC, 14: errno.EACCES, 15: errno.ENOLCK, 7: errno.ENOMEM}
 
 
-def blame_place(error: BaseException, path: Path) -> None:
-    """Raise the error of disk, locks, permissions or memory that is behind an error of a file.
+def raise_system_error(error: BaseException, path: Path) -> None:
+    """Raise the error of disk, locks, permissions or memory that caused an error of a file.
 
-    Returns where the content of the file was read and is wrong: only then may it be replaced.
+    Returns if the file can be read and its content is wrong: only then may it be replaced.
 
     Raises
     ------
     OSError, MemoryError
-        The place is to blame; the file may be whole.
+        The disk, the system or the memory failed; the file may be whole.
     """
-    behind: BaseException | None = error
-    while behind:
-        number = errno.ENOMEM if isinstance(behind, MemoryError) else _number(behind)
+    cause: BaseException | None = error
+    while cause:
+        number = errno.ENOMEM if isinstance(cause, MemoryError) else _number(cause)
         if number not in OF_CONTENT:
             assert number
-            if behind is error and isinstance(error, OSError | MemoryError):
+            if cause is error and isinstance(error, OSError | MemoryError):
                 raise _named(error, number, path)
-            told = MemoryError(str(behind)) if number == errno.ENOMEM else None
-            raise (told or OSError(number, os.strerror(number), str(path))) from error
-        behind = behind.__cause__
-    if failed := unreadable(path):
+            memory = MemoryError(str(cause)) if number == errno.ENOMEM else None
+            raise (memory or OSError(number, os.strerror(number), str(path))) from error
+        cause = cause.__cause__
+    if failed := read_error(path):
         raise failed from error
 
 
 def _named(error: OSError | MemoryError, number: int, path: Path) -> BaseException:
-    """Return the error, with its file and in the system's words, which HDF5 does not use."""
+    """Return the error with its file and the system's message, which HDF5 omits."""
     if isinstance(error, OSError):
         error.filename = error.filename or str(path)
         error.strerror = os.strerror(number)
@@ -69,7 +69,7 @@ def _named(error: OSError | MemoryError, number: int, path: Path) -> BaseExcepti
 
 
 def _number(error: BaseException) -> int | None:
-    """Return the number of the operating system's error, None where it is of another kind."""
+    """Return the errno of an error, None if it is not the operating system's."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
     if code := getattr(error, "sqlite_errorcode", 0):
@@ -79,8 +79,8 @@ def _number(error: BaseException) -> int | None:
     return errno.ENOMEM if MEMORY.search(str(error)) else None
 
 
-def unreadable(path: Path) -> OSError | None:
-    """Read a file to its end; return the error that forbids it."""
+def read_error(path: Path) -> OSError | None:
+    """Return the error with which reading a file to its end fails, None if it succeeds."""
     try:
         with open(path, "rb", buffering=0) as file:
             while file.read(CHUNK):
@@ -91,7 +91,7 @@ def unreadable(path: Path) -> OSError | None:
 
 
 class CryotomeError(Exception):
-    """Base of all errors below; its text says what is wrong, where, and what to do."""
+    """Base of the errors below; the text names what is wrong, where, and what to do."""
 
 
 class CardError(CryotomeError):
@@ -103,19 +103,19 @@ class DataError(CryotomeError):
 
 
 class UnfitError(DataError):
-    """An image is whole, but its orientation, colours, µm/px or size cannot be used as they are."""
+    """An image is whole, but its orientation, colours, µm/px or size cannot be used."""
 
 
 class DownloadError(CryotomeError):
-    """A file of a public record cannot be had, or is not what the record says."""
+    """A file of a public record cannot be downloaded, or differs from the record."""
 
 
 class StoreError(CryotomeError):
-    """A store does not carry the passport that its reader asked for."""
+    """A store is damaged, or has another format, version or provenance than expected."""
 
 
 class WeightsError(CryotomeError):
-    """The weights of an encoder are not at hand and could not be fetched."""
+    """The weights of an encoder are missing and could not be downloaded."""
 
 
 class SplitError(CryotomeError):

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-BINS = 15  # of the calibration error, equally wide
+BINS = 15  # number, of the calibration error, of equal width
 
 
 def auroc(label: np.ndarray, score: np.ndarray) -> float:
@@ -23,8 +23,8 @@ def auroc(label: np.ndarray, score: np.ndarray) -> float:
 def calibration_error(label: np.ndarray, score: np.ndarray) -> float:
     """Return the expected calibration error of P(positive), 15 bins of equal width.
 
-    Each bin holds its upper end. Per bin, the share of positives less the mean score,
-    absolute, weighted by the bin's cells.
+    A bin includes its upper end. It adds the absolute difference between fraction of positives
+    and mean score, weighted by its cells.
 
     >>> round(calibration_error(np.array([0, 1, 1, 1]), np.array([0.5, 0.5, 0.9, 0.9])), 3)
     0.05
@@ -37,7 +37,7 @@ def calibration_error(label: np.ndarray, score: np.ndarray) -> float:
 def precision_recall(
     label: np.ndarray, score: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return precision and recall of the cells from each score on, and the scores, ascending.
+    """Return precision and recall at each distinct score as threshold, and the scores, ascending.
 
     Some cell must be positive.
 
@@ -51,7 +51,7 @@ def precision_recall(
 
 
 def average_precision(label: np.ndarray, score: np.ndarray) -> float:
-    """Return the area of the steps under precision over recall; NaN where a class is missing.
+    """Return the average precision (step-wise, as scikit-learn); NaN where a class is missing.
 
     >>> average_precision(np.array([0, 1, 1]), np.array([0.3, 0.2, 0.9]))
     0.8333333333333333
@@ -63,13 +63,13 @@ def average_precision(label: np.ndarray, score: np.ndarray) -> float:
 
 
 def recalls(label: np.ndarray, called: np.ndarray) -> np.ndarray:
-    """Return the share of the negatives, and of the positives, that is called so; NaN of none."""
+    """Return the recall of the negatives and of the positives; NaN where there are none."""
     right, cells = np.bincount(label[label == called], minlength=2), np.bincount(label, minlength=2)
     return np.divide(right, cells, out=np.full(2, np.nan), where=cells > 0)
 
 
 def f1_scores(label: np.ndarray, called: np.ndarray) -> np.ndarray:
-    """Return F1 of the negatives and of the positives; 0 where there is none and none is called.
+    """Return F1 of the negatives and of the positives; 0 where none exists and none is predicted.
 
     >>> f1_scores(np.array([0, 1, 1]), np.array([0, 0, 1]))
     array([0.66666667, 0.66666667])

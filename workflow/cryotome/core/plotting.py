@@ -1,6 +1,6 @@
-"""How all figures are drawn: without a screen, and with text as written.
+"""Matplotlib settings of all figures: no screen, no mathtext.
 
-A title with two dollar signs is no formula, so no label of ours may need mathtext.
+Titles of datasets may contain dollar signs, so no label of ours may use formulas.
 """
 
 import matplotlib

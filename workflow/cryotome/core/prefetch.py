@@ -16,9 +16,9 @@ def prefetch(
     pool: Executor | None = None,
     depth: int = 1,
 ) -> Generator[Result]:
-    """Yield `work(item)` of each item in order, with the next `depth` of them already begun.
+    """Yield `work(item)` of each item in order, while the next `depth` of them are computed.
 
-    Without a pool one thread works for this call alone.
+    Without a pool, one thread is started for this call.
     """
     waiting: deque[Future[Result]] = deque()
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""Names that hold across datasets: every hospital has a slide 001 and a patient P1."""
+"""Names that are unique across datasets: every hospital has a slide 001 and a patient P1."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def qualify(dataset: str, names: Iterable[object]) -> np.ndarray:
-    """Return names that no other dataset has, of cells, slides or patients.
+    """Return names of cells, slides or patients, each with its dataset.
 
     >>> qualify("nct_crc_100k", [0, 12]).tolist()
     ['nct_crc_100k:0', 'nct_crc_100k:12']
@@ -15,7 +15,7 @@ def qualify(dataset: str, names: Iterable[object]) -> np.ndarray:
 
 
 def split_qualified(name: str) -> tuple[str, str]:
-    """Return the dataset, if a name says it, and the name within it.
+    """Return the dataset of a qualified name, or nothing, and the name within it.
 
     >>> split_qualified("ca:P:1")  # a dataset's name holds no colon
     ('ca', 'P:1')

@@ -1,9 +1,8 @@
-"""Versions of the expensive steps.
+"""Versions of the expensive steps: a new version reruns all jobs of its step.
 
-Bump a number by hand when the same input would now give other numbers: every job
-of that step then reruns. A refactoring that keeps the numbers keeps its version, unless the
-form of a store changes: 2 of `PATCHES` and `EMBEDDINGS` brought checksums.
-`tests/core/test_step_versions.py` fails when the numbers move and the version does not.
+Increase a version by hand when equal inputs give other results, or the format of a store
+changes (version 2 of `PATCHES` and `EMBEDDINGS` added checksums); a refactoring keeps it.
+`tests/core/test_step_versions.py` fails when results change and the version does not.
 """
 
 DEMO = 1

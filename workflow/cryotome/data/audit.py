@@ -17,7 +17,7 @@ from cryotome.data.image_tags import ENLARGED
 from cryotome.data.images import find_image, open_image
 from cryotome.data.patches import cell_centres, scale_of
 from cryotome.data.windows import network_window
-from cryotome.study.study import MEANING
+from cryotome.study.facts import MEANING
 
 COLUMNS = ["finding", "id", "other", "image", "x", "y", "label", "other_label"]
 COLUMNS += ["left_out", "other_left_out"]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.core.errors import DataError, blame_place
+from cryotome.core.errors import DataError, raise_system_error
 from cryotome.data.annotations.formats import OF_IMAGES, READERS
 from cryotome.data.file_names import label_of, number, same_spelling
 from cryotome.data.images import filename_problem, find_image, size_of
@@ -32,7 +32,7 @@ def load_cells(path: Path) -> pd.DataFrame:
         if not pd.api.types.is_integer_dtype(table["id"]):
             raise ValueError("ids that are no whole numbers")
     except (ValueError, KeyError, OverflowError) as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise DataError(f"{path} is no table of cells ({error}). Delete it and rerun.") from error
     return table
 

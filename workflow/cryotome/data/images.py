@@ -10,7 +10,7 @@ import openslide
 import tifffile
 from PIL import Image
 
-from cryotome.core.errors import CardError, DataError, UnfitError, blame_place
+from cryotome.core.errors import CardError, DataError, UnfitError, raise_system_error
 from cryotome.core.files import leads_out
 from cryotome.data.file_kinds import begins, first_bytes_say
 from cryotome.data.file_names import image_named
@@ -186,7 +186,7 @@ def _not_colour(path: Path, what: str) -> UnfitError:
 
 def _broken(path: Path, error: Exception) -> DataError:
     """Blame an image for an error, unless the disk is to blame: that passes, and comes back."""
-    blame_place(error, path)
+    raise_system_error(error, path)
     kind = first_bytes_say(path)
     other = f"; it begins with {begins(path)}" if kind and not kind.endswith("image") else ""
     said = f"{type(error).__name__}: {error}"
@@ -195,7 +195,7 @@ def _broken(path: Path, error: Exception) -> DataError:
 
 def crash(path: Path, error: ChildProcessError) -> DataError:
     """Blame an image for the crash of the process that read it, unless the disk is to blame."""
-    blame_place(error, path)
+    raise_system_error(error, path)
     return DataError(f"{path} crashes what reads it ({error}). Fetch it again.")
 
 

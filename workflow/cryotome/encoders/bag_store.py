@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from cryotome.core.cards import Card
-from cryotome.core.errors import StoreError, blame_place
+from cryotome.core.errors import StoreError, raise_system_error
 from cryotome.core.qualified_names import split_qualified
 from cryotome.core.store import (
     UNREADABLE,
-    check_plain,
+    check_self_contained,
     open_hdf5,
     provenance,
     read_ids,
@@ -88,7 +88,7 @@ def read_any_bag(path: Path, card: Card, **expected: str) -> Bag:
     StoreError
         As `read_bag`; or the attributes of a foreign bag contradict the card.
     """
-    check_plain(path)
+    check_self_contained(path)
     if may_be_cryotome_bag(path):
         return read_bag(path, **expected)
     return Bag(*read_foreign_bag(path, card))
@@ -99,7 +99,7 @@ def _coords(path: Path) -> np.ndarray:
         with open_hdf5(path) as file:
             return np.asarray(file["coords"][()])
     except UNREADABLE as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise StoreError(f"{path} does not hold coords: {error}.") from error
 
 

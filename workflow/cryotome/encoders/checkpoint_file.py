@@ -5,7 +5,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from cryotome.core.errors import TRUNCATED, WeightsError, blame_place
+from cryotome.core.errors import TRUNCATED, WeightsError, raise_system_error
 
 MAX_HEADER = 100_000_000  # bytes of a safetensors header, the limit of its library
 PRINTABLE = bytes(range(32, 127)) + b"\t\r\n"
@@ -53,7 +53,7 @@ def read_checkpoint(path: Path, name: str) -> dict[str, Any]:
         with open(path, "rb") as file:  # given a path, torch decides by its suffix
             content = torch.load(file, map_location="cpu", weights_only=True)
     except (*TRUNCATED, SafetensorError) as error:  # type: ignore[misc]
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise WeightsError(_unreadable_message(path, name, str(error))) from error
     if not isinstance(content, dict):
         raise WeightsError(_unreadable_message(path, name, f"it holds a {type(content).__name__}"))

@@ -8,8 +8,8 @@ import h5py
 import numpy as np
 
 from cryotome.core.cards import Card
-from cryotome.core.errors import StoreError, blame_place
-from cryotome.core.store import UNREADABLE, has_passport, open_hdf5
+from cryotome.core.errors import StoreError, raise_system_error
+from cryotome.core.store import UNREADABLE, is_own_store, open_hdf5
 
 LAYOUTS = (("feats", "coords"), ("features", "coords"))  # HistoBistro and STAMP; CLAM and TRIDENT
 # fields of the model's name: STAMP's `extractor`, HistoBistro's `model_name`, and likely others
@@ -28,7 +28,7 @@ EXACT, NOMINAL = 0.01, 0.15
 
 def may_be_cryotome_bag(path: Path) -> bool:
     """Whether a file has our provenance, or is unreadable, which `read_bag` then reports."""
-    return not h5py.is_hdf5(path) or has_passport(path)
+    return not h5py.is_hdf5(path) or is_own_store(path)
 
 
 def read_foreign_bag(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
@@ -56,7 +56,7 @@ def read_foreign_bag(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, di
             features, coords = (_without_first(np.asarray(file[name][()])) for name in names)
             fields = _read_fields(file, names)
     except UNREADABLE as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise StoreError(f"{path} cannot be read: {error}.") from error
     _check_arrays(path, names[0], features, coords)
     _check_fields(path, fields, card)

@@ -225,4 +225,4 @@ def weights_status(card: Card, name: str, weights_dir: Path, *, fetch: bool = Fa
             verify_sha256(path, card)
     except WeightsError as error:
         return f"MISSING  {name}{gate}: {error}"
-    return f"have  {name}{gate}: {path}"
+    return f"{'have':<9}{name}{gate}: {path}"

@@ -11,6 +11,7 @@ from cryotome.core.errors import CardError, StoreError
 from cryotome.data.images import find_image, microns_per_pixel, open_image
 from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, difference_interval
 from cryotome.evaluation.statistics.rows import Rows
+from cryotome.study.schemes import Scheme
 
 COLUMNS = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "head"]
 COLUMNS += ["scheme", "fraction", "where", "auroc", "low", "high", "n"]
@@ -44,15 +45,17 @@ def resolution(cells: pd.DataFrame, folder: Path, card: Card) -> float:
 def crop_extent(scheme: str, tested: str) -> str:
     """Return where a block tests: `in`, `out` or `all` domains; nothing where another block does.
 
-    >>> place_of("from_*", "out"), place_of("except_*", "domains"), crop_extent("random", "all")
-    ('out', 'out', 'all')
-    >>> place_of("from_lung", "out"), crop_extent("random", "domains")
+    >>> crop_extent("from_*", "out"), crop_extent("except_*", "domains")
+    ('out', 'out')
+    >>> crop_extent("from_lung", "out"), crop_extent("random", "domains")
     ('', '')
     """
-    if scheme.startswith("except_"):
-        return "out" if "*" in scheme else ""
-    one_domain = scheme.startswith("from_") and "*" not in scheme
-    return "" if one_domain or tested == "domains" else tested
+    named = Scheme.parse(scheme)
+    if named != named.every:  # one domain of several
+        return ""
+    if not named.is_pooled and not named.is_cross_domain:
+        return "out"
+    return "" if tested == "domains" else tested
 
 
 def context_table(blocks: dict, sweep: Card, um: dict[str, float], alpha: float) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
+from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
 from cryotome.evaluation.statistics.clustered_auroc import (
     Influence,
@@ -15,8 +16,9 @@ from cryotome.evaluation.statistics.clustered_auroc import (
 )
 from cryotome.evaluation.statistics.fold_tests import t_test
 from cryotome.evaluation.statistics.rows import Rows
+from cryotome.study.schemes import LADDER, MATCHED, Scheme
 
-RUNGS = ["random_matched", "no_overlap_matched", "slide_grouped_matched", "except_*_matched"]
+RUNGS = [f"{scheme}{MATCHED}" for scheme in LADDER]
 # measures of a split's audit that the table repeats, shares of the test cells
 LEAKS = ["on_training_slide", "pixels_with_training", "centre_of_other_label"]
 LEAKS += ["duplicate_of_training", "near_training_of_other_label", "slide_prevalence_auroc"]
@@ -26,10 +28,10 @@ def read_leaks(paths: list[Path]) -> pd.DataFrame:
     """Read the audits of splits: columns dataset, rung, and the mean share of each leak."""
     tables = []
     for path in paths:
-        dataset, scheme = path.parts[-4:-2]
-        rung = "except_*_matched" if scheme.startswith("except_") else scheme
+        run = RunPath.of(path)
+        rung = str(Scheme.parse(run.scheme).every)
         shares = read_csv(path).set_index("measure")["share"].reindex(LEAKS)
-        tables.append({"dataset": dataset, "rung": rung, **shares})
+        tables.append({"dataset": run.dataset, "rung": rung, **shares})
     return pd.DataFrame(tables).groupby(["dataset", "rung"], as_index=False).mean()
 
 

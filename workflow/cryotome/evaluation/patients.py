@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 from cryotome.core.metrics import auroc, average_precision, recalls
 from cryotome.core.qualified_names import split_qualified
 from cryotome.evaluation.scores import choose_threshold
@@ -30,7 +30,7 @@ def read_folds(paths: list[Path]) -> Folds:
     StoreError
         A file is not what its notes say, or is none of predictions.
     """
-    return {int(path_field(path, "fold")): read_predictions(path, text_ids=True) for path in paths}
+    return {RunPath.of(path).fold: read_predictions(path, text_ids=True) for path in paths}
 
 
 def measure_patients(tested: pd.DataFrame, watched: pd.DataFrame) -> dict[str, float]:

@@ -8,7 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from cryotome.core.cards import Card
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 
 BLOCKS = 5  # fewer give no critical difference
 NOTED = ["feature_sd", "effective_c", "zero"]  # of a linear fit, in the metadata of predictions
@@ -28,8 +28,10 @@ def read_notes(predictions: list[Path]) -> pd.DataFrame:
     lines = []
     for path in predictions:
         said = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        place = (path.parts[-7], path_field(path, "model"), path_field(path, "head"))
-        lines.append((*place, *(said.get(name, np.nan) for name in NOTED)))
+        run = RunPath.of(path)
+        lines.append(
+            (run.dataset, run.model, run.head, *(said.get(name, np.nan) for name in NOTED))
+        )
     table = pd.DataFrame(lines, columns=["dataset", "model", "head", *NOTED])
     table = table.astype(dict.fromkeys(NOTED, float))
     how = {"feature_sd": "median", "effective_c": "median", "zero": "mean"}

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core import step_versions
-from cryotome.core.errors import StoreError, blame_place
-from cryotome.core.files import atomic_write, path_field, sha256
+from cryotome.core.errors import StoreError, raise_system_error
+from cryotome.core.files import RunPath, atomic_write, sha256
 
 SCORED = ["validation", "test", "external"]
 
@@ -22,7 +22,8 @@ def split_of(path: Path) -> Path:
     >>> split_of(Path("r/predictions/d/random/view=v/model=m/head=h/fraction=0.1/fold=3.csv"))
     PosixPath('r/splits/d/random/fraction=0.1/fold=3.csv')
     """
-    return path.parents[7] / "splits" / Path(*path.parts[-7:-5]) / Path(*path.parts[-2:])
+    run = RunPath.of(path)
+    return path.parents[7] / "splits" / run.dataset / run.scheme / path.parent.name / path.name
 
 
 def _notes(path: Path) -> dict[str, Any]:
@@ -30,13 +31,14 @@ def _notes(path: Path) -> dict[str, Any]:
     beside = path.with_suffix(".json")
     try:
         said = json.loads(beside.read_text(encoding="utf-8"))
-        keys = {name: path_field(path, name) for name in ("model", "view")}
+        run = RunPath.of(path)
+        keys = {"model": run.model, "view": run.view}
         odd = [name for name, value in keys.items() if said.get(name, value) != value]
         odd += ["content"] if said["csv_sha256"] != sha256(path) else []
         split, drawn_from = split_of(path), said["split_sha256"]
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         if beside.exists():
-            blame_place(error, beside)
+            raise_system_error(error, beside)
         raise StoreError(
             f"{path} has no notes of its making beside it that could be read ({beside.name}, "
             f"{type(error).__name__}: {error}). Delete it and rerun."
@@ -48,7 +50,7 @@ def _notes(path: Path) -> dict[str, Any]:
         )
     # Snakemake does not see a changed recipe once a rule has other outputs
     now = {"mil_recipe": step_versions.MIL}
-    now |= {"recipe": step_versions.ENDTOEND} if path_field(path, "view") == "patches" else {}
+    now |= {"recipe": step_versions.ENDTOEND} if run.view == "patches" else {}
     for name, version_now in now.items():
         if said.get(name, version_now) != version_now:
             raise StoreError(
@@ -106,7 +108,7 @@ def read_predictions(
             na_values={column: ["", "nan"] for column in columns},
         )
     except (ValueError, OSError) as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise StoreError(f"{path} is no table ({error}). Delete it and rerun.") from error
     if list(table.columns) != ["id", "role", "label", *columns]:
         raise StoreError(f"{path} has the columns {list(table.columns)}. Delete it and rerun.")

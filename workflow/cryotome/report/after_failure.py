@@ -13,7 +13,8 @@ from cryotome.core.files import atomic_write
 from cryotome.core.store import PATCHES, provenance
 from cryotome.core.tables import read_csv, write_csv
 from cryotome.report.tables.partial import available_values, table2_partial
-from cryotome.runtime.failures import by_kind, described, failures
+from cryotome.runtime.failures import describe_failures, failures, group_failures
+from cryotome.study.facts import table_facts
 from cryotome.study.study import Study
 
 MOST = 20  # slides that are listed
@@ -60,10 +61,10 @@ def refresh_partial_tables(
     path of the table, or None where the study has none
     """
     table = logs.parent / "studies" / study.name / "table2_partial.csv"
-    if not study.crossing or not (always or table.exists()):
+    if not study.cross_domain_blocks or not (always or table.exists()):
         return None
     cells, predictions = (list(map(Path, part)) for part in (inputs.cells, inputs.predictions))
-    about = {"study": study.name, "rows": json.loads(study.table_rows)}
+    about = {"study": study.name, "rows": json.loads(table_facts(study))}
     write_partial(cells, predictions, Path(inputs.published), table, logs=logs, **about)
     return table
 
@@ -129,7 +130,7 @@ def report_failed_jobs(
     """
     failed = [failure for failure in failures(logs) if failure.run == run]
     lines = ["Jobs failed; what does not need them was made, and stays."]
-    lines += [f"  {described(alike)}" for alike in by_kind(failed)]
+    lines += [f"  {describe_failures(alike)}" for alike in group_failures(failed)]
     say("\n".join([*lines, "Fix what is named and run the same command again."]))
     # a download that failed says nothing of Table 2
     always = {failure.rule for failure in failed} != {"download"}

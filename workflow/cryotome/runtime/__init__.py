@@ -1,1 +1,1 @@
-"""runtime."""
+"""How a job runs: interpreter, devices, log, ledger, failures, resuming, Slurm."""

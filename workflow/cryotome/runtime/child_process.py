@@ -1,4 +1,4 @@
-"""Child processes for code that may crash or hang, so that this process does not."""
+"""Child processes for code that may crash or hang, to protect the job's own process."""
 
 import faulthandler
 import multiprocessing
@@ -17,11 +17,11 @@ from cryotome.runtime.watchdog import LOG, patience, paused
 Item = TypeVar("Item")
 Run = Callable[..., Iterator[Any]]
 
-# the ends that code and its data bring about; any other comes from outside
+# signals caused by the code or its data; any other comes from outside
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
 LOST = (
-    "A child process of this job {}: killed, perhaps for want of memory. Run the same command "
-    "again, with more memory or fewer jobs at once: what is finished stays."
+    "A child process of this job {}: killed, probably for lack of memory. Run the same command "
+    "again, with more memory or fewer jobs at once: finished work is kept."
 )
 
 
@@ -37,7 +37,7 @@ def _serve(calls: Connection) -> None:
         faulthandler.enable(open(log, "a", encoding="utf-8") if log else sys.stderr)  # noqa: SIM115
     with suppress(EOFError, OSError):
         while True:
-            function, arguments = calls.recv()  # and import what it needs
+            function, arguments = calls.recv()  # unpickling imports its module
             calls.send(("begun", None))
             try:
                 for item in function(*arguments):
@@ -70,10 +70,10 @@ class _Child:
             with paused():
                 begun = self._calls.poll(patience())
             if not begun:
-                raise CryotomeError(LOST.format(f"did not begin within {patience():,.0f} s"))
+                raise CryotomeError(LOST.format(f"did not start within {patience():,.0f} s"))
             self._calls.recv()
             while kind == "item":
-                if not self._calls.poll(patience() / 2):  # before the watch gives this job up
+                if not self._calls.poll(patience() / 2):  # before the watchdog ends this job
                     raise ChildProcessError(f"no answer for {patience() / 2:,.0f} s")
                 kind, value = self._calls.recv()
                 if kind == "item":
@@ -81,13 +81,13 @@ class _Child:
         except (EOFError, ConnectionError) as error:
             raise self._death() from error
         finally:
-            if kind == "item":  # crashed, hangs, or nobody wants the rest
+            if kind == "item":  # crashed, hangs, or the caller stopped early
                 self.end()
         if kind == "error":
             raise value
 
     def _death(self) -> Exception:
-        """Say how the process ended, and whether what it ran is to blame."""
+        """Return the error of an ended process: a crash of its code, or a kill from outside."""
         self._process.join()
         code = self._process.exitcode
         if -code in CRASHES:
@@ -103,7 +103,7 @@ class _Child:
 
 
 def _how(code: int) -> str:
-    """Say how a process ended.
+    """Return the signal or the exit code of a process.
 
     >>> _how(-11), _how(1)
     ('SIGSEGV', 'exit code 1')
@@ -113,17 +113,17 @@ def _how(code: int) -> str:
 
 @contextmanager
 def worker_processes(count: int) -> Iterator[Run]:
-    """Give a function that runs generators in child processes, at most so many at once.
+    """Yield a function that runs generators in child processes, at most `count` at once.
 
-    What is handed over and back is pickled. The function may be called in any thread;
-    CryotomeError, OSError and MemoryError come through as they are.
+    Arguments and items are pickled. The function may be called in any thread; CryotomeError,
+    OSError and MemoryError are raised as in this process.
 
     Raises
     ------
     ChildProcessError
-        (By the function given.) The child crashed, or did not answer; its text says how.
+        (By that function.) The child crashed or did not answer.
     CryotomeError
-        (By the function given.) The child was killed from outside, or did not begin.
+        (By that function.) The child was killed from outside, or did not start.
     """
     all_ = [_Child() for _ in range(count)]
     idle: SimpleQueue[_Child] = SimpleQueue()

@@ -1,4 +1,4 @@
-"""What a job computes on: device, threads, precision, memory."""
+"""Device, threads, precision and memory of a job."""
 
 import ctypes
 import os
@@ -18,11 +18,11 @@ def pick_device(setting: str) -> torch.device:
 
 
 def use_threads(threads: int) -> None:
-    """Let torch use as many processor threads as the scheduler granted, and keep its memory.
+    """Set the number of torch's processor threads, and let glibc keep freed memory.
 
-    A network frees and asks for the same gigabyte at every step. glibc by default hands large
-    blocks back to the kernel, and the page faults of taking them anew cost about a twentieth
-    of a training (docs/performance.md).
+    A network frees and allocates the same gigabyte at every step. By default glibc returns large
+    blocks to the kernel, and the page faults of allocating them again cost about 5 % of a training
+    (docs/performance.md).
     """
     torch.set_num_threads(threads)
     os.environ["OMP_NUM_THREADS"] = str(threads)
@@ -33,16 +33,16 @@ def use_threads(threads: int) -> None:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Whether a device has units that multiply bf16 matrices: GPUs of today, AMX on a processor."""
+    """Whether a device multiplies bf16 matrices in hardware: recent GPUs, processors with AMX."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
 
 
 def repeat_exactly(device: torch.device) -> None:
-    """Let a GPU use algorithms only that give the same bits again, before it is first used.
+    """Restrict a GPU to deterministic algorithms; called before its first use.
 
-    A training that was broken off must end in the weights of one that was not.
+    An interrupted and resumed training must end in the same weights as one without a break.
     """
     if device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -52,7 +52,7 @@ def repeat_exactly(device: torch.device) -> None:
 
 
 def peak_memory(device: torch.device) -> float:
-    """Return the most memory that this process has held on a device so far, GB."""
+    """Return the peak memory of this process on a device so far, GB."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e9
     unit = 1 if sys.platform == "darwin" else 1024
@@ -60,7 +60,7 @@ def peak_memory(device: torch.device) -> float:
 
 
 def describe(device: torch.device) -> str:
-    """Return a device's name and size in words."""
+    """Return the name and size of a device as text."""
     if device.type == "cuda":
         about = torch.cuda.get_device_properties(device)
         return f"{about.name}, {about.total_memory / 1e9:.0f} GB"

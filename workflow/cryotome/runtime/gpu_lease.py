@@ -1,6 +1,6 @@
-"""Which GPUs a job computes on: leased on this machine, so that no two jobs meet unasked.
+"""GPU leases: no two jobs of this machine use one GPU, unless the site allows it.
 
-A lease is a lock of the kernel, flock(2), which ends with its process however that ends.
+A lease is a flock(2) of the kernel, which is released however its process ends.
 """
 
 import errno
@@ -9,7 +9,6 @@ import os
 import pwd
 import re
 import stat
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -18,27 +17,29 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryotome.core.errors import CryotomeError
+from cryotome.runtime.environment import SITE
+from cryotome.runtime.log import log_line
 from cryotome.runtime.watchdog import paused
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 SHARED_BY = "CRYOTOME_JOBS_PER_GPU"
-# one place for every user, run and TMPDIR of this machine, unless the variable names another
+# the same for all users, runs and values of TMPDIR of this machine; the variable replaces it
 FOLDER, PLACE = Path("/tmp/cryotome-gpus"), "CRYOTOME_LEASES"
 GATE = "gate"
-PAUSE, GLANCE = 1.0, 0.05  # seconds between two tries: for a GPU, for the gate
+PAUSE, SHORT_PAUSE = 1.0, 0.05  # s between two tries: for a GPU, for the gate
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 def visible_devices(environ: Mapping[str, str], nodes: Path = Path("/dev")) -> list[str]:
-    """Return the names of the GPUs that jobs may use, as CUDA reads them.
+    """Return the names of the GPUs that jobs may use, as CUDA interprets them.
 
     Parameters
     ----------
     environ
-        `CUDA_VISIBLE_DEVICES` of it where it is set: numbers, UUIDs, MIG instances, up to the
-        first that is none of these. Else CUDA counts what it finds from 0.
+        Its `CUDA_VISIBLE_DEVICES`, if set: numbers, UUIDs and MIG instances, up to the first
+        entry that is none of these. Else CUDA numbers all GPUs from 0.
     nodes
-        Where the device files lie.
+        Folder of the device files.
     """
     if VISIBLE not in environ:
         found = [path for path in nodes.glob("nvidia*") if path.name[6:].isdigit()]
@@ -53,7 +54,7 @@ def visible_devices(environ: Mapping[str, str], nodes: Path = Path("/dev")) -> l
 
 @dataclass(frozen=True)
 class _Locks:
-    """The folder of one file per device, and per job that may share it."""
+    """A folder of lock files: one per device, and one per job that may share it."""
 
     folder: int  # its descriptor
 
@@ -63,7 +64,7 @@ class _Locks:
             file = self._open(name)
             try:
                 fcntl.flock(file, how | fcntl.LOCK_NB)
-                os.utime(file)  # who tidies up /tmp takes away what nobody used for days
+                os.utime(file)  # or cleaners of /tmp would delete it
                 if self._is_still(file, name):
                     return file
             except BlockingIOError:
@@ -72,7 +73,7 @@ class _Locks:
             except OSError:
                 os.close(file)
                 raise
-            os.close(file)  # it was removed meanwhile, and the next job would not see its lock
+            os.close(file)  # the file was removed meanwhile: the next job would not see this lock
 
     def _is_still(self, file: int, name: str) -> bool:
         with suppress(FileNotFoundError):
@@ -81,7 +82,7 @@ class _Locks:
         return False
 
     def holders(self, names: list[str]) -> str:
-        """Say which processes hold locks of files, as far as the kernel shows them."""
+        """Return which processes hold locks of these files, as far as the kernel shows them."""
         inodes = set()
         for name in names:
             with suppress(OSError):
@@ -92,12 +93,13 @@ class _Locks:
                 part = line.split()
                 if part[1] == "FLOCK" and part[5].split(":")[-1] in inodes:
                     found.add(int(part[4]))
-        return ", ".join(map(_who, sorted(found))) or "a process that is not seen from here"
+        return ", ".join(map(_who, sorted(found))) or "a process that is not visible from here"
 
     def _open(self, name: str) -> int:
-        """Open a file of this folder that anyone may open, and make it where it is not there.
+        """Open a file of this folder; create it, writable for all, if it does not exist.
 
-        Without O_CREAT where it is: `fs.protected_regular` forbids that on files of others.
+        An existing file is opened without O_CREAT, which `fs.protected_regular` forbids on files
+        of other users.
         """
         flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
         while True:
@@ -107,9 +109,9 @@ class _Locks:
                 return os.open(name, flags | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=self.folder)
 
     def free(self, device: str, jobs: int) -> list[int]:
-        """Lock what is free of a device: itself and as many places as nobody has, else nothing.
+        """Lock a device and all its free places for jobs; return the descriptors, or none.
 
-        A device that several jobs may share is not given to one that wants it alone.
+        A shared lock of the device keeps out jobs that need it alone.
         """
         name = _file_of(device)
         whole = self.lock(name, fcntl.LOCK_EX if jobs == 1 else fcntl.LOCK_SH)
@@ -123,9 +125,10 @@ class _Locks:
         return [whole, *taken]
 
     def take(self, devices: list[str], count: int, jobs: int) -> dict[str, list[int]] | None:
-        """Lock a place on `count` devices, the least busy first, or none at all.
+        """Lock a place on `count` devices, the least busy first, or on none.
 
-        One job at a time looks, or two would take half: None where another looks right now.
+        One job chooses at a time: two could each get half of what they need and block each
+        other. None while another job chooses.
         """
         gate = self.lock(GATE, fcntl.LOCK_EX)
         if gate is None:
@@ -141,7 +144,7 @@ class _Locks:
 
 
 def _file_of(device: str) -> str:
-    # the numbers that Slurm shows to a job count the devices of that job
+    # Slurm numbers the devices of each job from 0
     return quote(os.environ.get("SLURM_JOB_ID", "") + device, safe="")
 
 
@@ -176,7 +179,7 @@ def _open_folder(folder: Path) -> int:
     if about.st_mode & stat.S_ISVTX:
         return opened
     if about.st_uid == os.getuid():
-        if about.st_mode & 0o022:  # others may use it, so none may remove another's locks
+        if about.st_mode & 0o022:  # others may use it: sticky, so that none removes another's locks
             os.fchmod(opened, about.st_mode & 0o7777 | stat.S_ISVTX)
         return opened
     if about.st_uid == 0 and not about.st_mode & 0o022:
@@ -184,35 +187,31 @@ def _open_folder(folder: Path) -> int:
     os.close(opened)
     raise CryotomeError(
         f"{folder} belongs to user {_name_of(about.st_uid)} and is not sticky (mode "
-        f"{about.st_mode & 0o7777:o}): others may remove the locks in it, and two jobs would "
-        f"compute on one GPU. Ask its owner for `chmod +t {folder}`, or name another folder, the "
-        f"same for all jobs, by {PLACE}."
+        f"{about.st_mode & 0o7777:o}): others could remove the locks in it, and two jobs "
+        f"would use one GPU. Ask its owner for `chmod +t {folder}`, or set {PLACE} to "
+        f"another folder, the same for all jobs."
     )
 
 
 def _wait(devices: list[str], count: int, jobs: int, folder: Path) -> dict[str, list[int]]:
-    """Take devices as soon as there are enough; say that this has to wait, then for whom."""
+    """Lock devices as soon as enough are free; log that this job waits, then for which ones."""
     locks, tries, began = _Locks(_open_folder(folder)), 0, time.monotonic()
     try:
         while not (taken := locks.take(devices, count, jobs)):
-            at_gate = taken is None  # held for an instant, or something is wrong
+            at_gate = taken is None  # normally held for an instant only
             if not at_gate or time.monotonic() - began > PAUSE:
                 tries += 1
             if tries == 1:
                 what = f"{folder / GATE}" if at_gate else f"{count} of the GPUs {','.join(devices)}"
-                _say(f"Waiting for {what}: other jobs hold {'it' if at_gate else 'them'}.")
+                log_line(f"Waiting for {what}: other jobs hold {'it' if at_gate else 'them'}.")
             if tries == 2:
                 files = [GATE] if at_gate else [_file_of(device) for device in devices]
-                _say(f"Held by {locks.holders(files)}.")
+                log_line(f"Held by {locks.holders(files)}.")
             with paused():
-                time.sleep(PAUSE if tries else GLANCE)
+                time.sleep(PAUSE if tries else SHORT_PAUSE)
         return taken
     finally:
         os.close(locks.folder)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _lease(count: int, folder: Path) -> dict[str, list[int]]:
@@ -224,39 +223,39 @@ def _lease(count: int, folder: Path) -> dict[str, list[int]]:
         taken = _wait(devices, count, jobs, folder)
     except OSError as error:
         if error.errno in NO_LOCKS:
-            _say(f"{folder} knows no locks ({error.strerror}): jobs may meet on a GPU.")
+            log_line(f"{folder} has no locks ({error.strerror}): several jobs may use one GPU.")
             return {device: [] for device in devices}
         raise CryotomeError(
             f"{folder} cannot hold the leases of this machine's GPUs ({error.strerror}). When "
-            "no job runs, delete it: it is to be a folder that everyone may write to, mode 1777, "
-            f"without links in it. Or name another, the same for all jobs, by {PLACE}."
+            "no job runs, delete it: it must be a folder that everyone may write to, mode 1777, "
+            f"without links in it. Or set {PLACE} to another one, the same for all jobs."
         ) from error
     shared = f", shared by up to {jobs} jobs" if jobs > 1 else ""
-    _say(f"GPU {','.join(taken)} of {','.join(devices)} is this job's{shared}.")
+    log_line(f"GPU {','.join(taken)} of {','.join(devices)} is this job's{shared}.")
     return taken
 
 
 @contextmanager
-def leased(count: int, folder: Path | None = None) -> Iterator[None]:
-    """Give this process so many GPUs of its own, by CUDA_VISIBLE_DEVICES, for the block.
+def lease_gpus(count: int, folder: Path | None = None) -> Iterator[None]:
+    """Lease GPUs for the block, and set CUDA_VISIBLE_DEVICES to them.
 
-    Waits while there are none. Must begin before CUDA does. A job that asks for no GPU sees
-    none; where a scheduler chose the devices, nothing is changed.
+    Waits until enough are free. Called before CUDA is initialised. With `count` 0 no GPU is
+    visible; where a scheduler has chosen the devices, nothing changes.
 
     Parameters
     ----------
     count
-        GPUs; fewer are given where fewer are visible.
+        Number of GPUs; at most those visible.
     folder
-        Where the locks are, shared by all who use the machine; else what `CRYOTOME_LEASES`
-        says, else `/tmp/cryotome-gpus`.
+        Of the locks, one for all users of the machine; default: `CRYOTOME_LEASES`, else
+        `/tmp/cryotome-gpus`.
 
     Raises
     ------
     CryotomeError
-        Something else lies where the locks should be, or others may remove them.
+        The folder is something else, or others may remove the locks.
     """
-    if os.environ.get("CRYOTOME_DEVICE") == "job":
+    if os.environ.get(SITE["device"]) == "job":
         yield
         return
     before = os.environ.get(VISIBLE)

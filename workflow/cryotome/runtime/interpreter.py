@@ -1,9 +1,11 @@
-"""Python as this program needs it: in UTF-8 mode, and below a path that the shell can read."""
+"""The Python interpreter: UTF-8 mode, its quoted path, and the start of programs."""
 
 import os
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from cryotome.core.errors import CryotomeError
 
@@ -11,22 +13,23 @@ UTF8 = "PYTHONUTF8"
 
 
 def restart_in_utf8(workdir: str | Path | None = None) -> None:
-    """Start this program again in Python's UTF-8 mode where the locale has another encoding.
+    """Restart this program in Python's UTF-8 mode if the locale has another encoding.
 
-    Tables, cards and file names are UTF-8, whatever the locale; Python decodes names and prints
-    in the encoding of the locale. The environment hands the mode to subprocesses. Returns
-    where it is UTF-8 already; then printing never fails for a character.
+    Tables, cards and file names are UTF-8 whatever the locale, but Python decodes names and
+    prints in the encoding of the locale. Subprocesses inherit the mode by the environment. Also
+    makes standard output and error escape characters that cannot be printed.
 
     Parameters
     ----------
     workdir
-        Where this program has moved (`snakemake --directory`), relative to where it was started.
+        Folder that this program has changed to (`snakemake --directory`), relative to the one
+        it was started in.
 
     Raises
     ------
     CryotomeError
-        The program cannot be started again: UTF-8 mode is switched off by an option of Python,
-        or the folder it was started in is unknown.
+        The program cannot restart: an option of Python switches UTF-8 mode off, or the folder
+        in which it was started is unknown.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -53,8 +56,20 @@ def _is_here(folder: Path) -> bool:
 
 
 def quote_executable() -> None:
-    """Quote `sys.executable` for the shell: Snakemake writes it into commands as it stands.
+    """Quote `sys.executable` for the shell: Snakemake writes it into commands unquoted.
 
-    Only for a program that starts Python through a shell alone.
+    Only for a program that starts Python through a shell.
     """
     sys.executable = shlex.quote(sys.executable)
+
+
+def run_program(main: Callable[[], object]) -> NoReturn:
+    """Run a program of the command line in UTF-8 mode, and exit.
+
+    The exit code is 1 if `main` returns False. Of a `CryotomeError` only the message is printed.
+    """
+    restart_in_utf8()
+    try:
+        sys.exit(int(main() is False))
+    except CryotomeError as error:
+        sys.exit(str(error))

@@ -1,73 +1,33 @@
-"""The one door between Snakemake and the library: `run(main)`."""
+"""Scripts of rules: `run_script(main)` runs one under Snakemake or from the command line."""
 
 import argparse
-import faulthandler
 import inspect
 import json
 import os
 import sys
 import traceback
 import typing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from cryotome.core.errors import CryotomeError
-from cryotome.core.redact import without_secrets
 from cryotome.runtime import ledger
-from cryotome.runtime.environment import confined
-from cryotome.runtime.failures import ENDING, KEPT, is_user_error, reason, record_failure
-from cryotome.runtime.gpu_lease import leased
+from cryotome.runtime.environment import SITE, confined
+from cryotome.runtime.failures import is_user_error, reason, record_failure
+from cryotome.runtime.gpu_lease import lease_gpus
 from cryotome.runtime.interpreter import restart_in_utf8
-from cryotome.runtime.watchdog import LOG, watchdog
-
-# Where things lie and what computes them: never part of a rule, so that it reruns nothing.
-SITE = {
-    "data_root": "CRYOTOME_DATA_ROOT",
-    "weights_dir": "CRYOTOME_WEIGHTS_DIR",
-    "device": "CRYOTOME_DEVICE",
-}
-NEXT = "-- another attempt --"
-LOG_ONLY = "CRYOTOME_LOG_ONLY"  # set where a view of the run draws on the terminal
+from cryotome.runtime.log import logged
+from cryotome.runtime.watchdog import watchdog
 
 
 def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return the site's arguments, from environment variables that the workflow sets."""
+    """Return the site's arguments, from the environment variables set by the workflow."""
     return {name: os.environ[SITE[name]] for name in wanted if os.environ.get(SITE.get(name, ""))}
 
 
-class _Tee:
-    """Write to the log and to the terminal, so that progress is seen and kept.
-
-    Not to the terminal where a view such as `--logger rich` draws there.
-
-    Bars redraw their line on a terminal; elsewhere each state is a line of its own.
-    """
-
-    def __init__(self, log: TextIO, terminal: TextIO) -> None:
-        self.log, self.terminal = log, terminal
-
-    def write(self, text: str) -> int:
-        text = without_secrets(text)
-        lines = text.replace("\r", "\n")
-        with suppress(OSError):  # a full disk: no work is lost for want of a log
-            self.log.write(lines)
-        if LOG_ONLY in os.environ:
-            return len(text)
-        return self.terminal.write(text if self.isatty() else lines)
-
-    def flush(self) -> None:
-        with suppress(OSError):
-            self.log.flush()
-        self.terminal.flush()
-
-    def isatty(self) -> bool:
-        return self.terminal.isatty()
-
-
 def parse_argument(value: Any, annotation: Any) -> Any:
-    """Cast a value from a rule or a command line to what `main` declares.
+    """Convert a value from a rule or a command line to the type that `main` declares.
 
     >>> parse_argument("cells/midog2022.csv", Path)
     PosixPath('cells/midog2022.csv')
@@ -92,11 +52,11 @@ def _from_rule(job: Any, wanted: dict[str, Any]) -> dict[str, Any]:
     given = _from_site(wanted) | ({"threads": job.threads} if "threads" in wanted else {})
     for source in (job.input, job.output, job.params):
         given.update(source.items())
-    extra, lacking = sorted(set(given) - set(wanted)), sorted(set(wanted) - set(given))
-    if extra or lacking:
+    extra, missing = sorted(set(given) - set(wanted)), sorted(set(wanted) - set(given))
+    if extra or missing:
         raise CryotomeError(
             f"rule {job.rule!r} and its script disagree: only in the rule: {extra}, "
-            f"only in the script: {lacking}. Give both the same names."
+            f"only in the script: {missing}. Give both the same names."
         )
     return {name: parse_argument(given[name], wanted[name]) for name in wanted}
 
@@ -114,17 +74,17 @@ def _from_command_line(main: Callable[..., None], wanted: dict[str, Any]) -> dic
 
 
 def run_script(main: Callable[..., None]) -> None:
-    """Call `main` with what the rule says, or with the command line where there is no rule.
+    """Call `main` with the values of a rule, or those of the command line without a rule.
 
-    Under Snakemake the rule's named inputs, outputs, params and threads must be the
-    arguments of `main`; standard error also goes to the rule's log, and a failure leaves a
-    record beside it. Any error ends the process: one that a user can mend with its sentence,
-    others with a traceback, without secrets.
+    Under Snakemake the rule's named inputs, outputs, params and threads must be the arguments of
+    `main`; standard error also goes to the rule's log, and a failure leaves a record beside it.
+    Any error ends the process: of one that a user can fix the message is printed, of others the
+    traceback, without secrets.
 
     Raises
     ------
     CryotomeError
-        The rule and `main` do not have the same names.
+        The names of the rule and of the arguments of `main` differ.
     """
     job = main.__globals__.get("snakemake")
     wanted = typing.get_type_hints(main)
@@ -137,7 +97,7 @@ def run_script(main: Callable[..., None]) -> None:
             main(**_from_command_line(main, wanted))
         return
     path, keys = Path(job.log[0]), dict(job.wildcards.items())
-    with _logging(path) as log:
+    with logged(path) as log:
         try:
             gpus = job.resources.get("gpu", 0)
             about = path, job.rule, keys
@@ -151,53 +111,10 @@ def run_script(main: Callable[..., None]) -> None:
                     tell(why)
                     attempt.end(ledger.FAILED)
 
-                with watchdog(last_words, log), leased(gpus):
-                    attempt.hold(gpus)
+                with watchdog(last_words, log), lease_gpus(gpus):
+                    attempt.start_gpus(gpus)
                     main(**_from_rule(job, wanted))
         except BaseException as error:
             said = f"\n{type(error).__name__}: {reason(error)}\n"
             print(said if is_user_error(error) else traceback.format_exc(), file=sys.stderr)
             sys.exit(1)
-
-
-def _open(path: Path) -> TextIO:
-    """Open a log anew, or behind those of attempts that failed since the last success."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kept, failed = path.with_suffix(KEPT), path.with_suffix(ENDING).exists()
-    if not failed:
-        path.unlink(missing_ok=True)
-        kept.unlink(missing_ok=True)
-    with suppress(OSError):  # both are there, or neither
-        os.link(kept, path)
-    log = open(path, "a", encoding="utf-8")  # noqa: SIM115
-    with suppress(OSError):  # it is, or the file system has no links
-        os.link(path, kept)
-    if failed:
-        log.write(f"{NEXT}\n")
-    return log
-
-
-@contextmanager
-def _logging(path: Path) -> Iterator[TextIO]:
-    """Let standard error go to a log as well, and the stacks of a native crash."""
-    try:
-        log = _open(path)
-    except OSError as error:
-        sys.exit(reason(error))
-    crashes = not faulthandler.is_enabled()
-    if crashes:
-        faulthandler.enable(log)
-    os.environ[LOG] = str(path.absolute())
-    sys.stderr = _Tee(log, sys.__stderr__)  # type: ignore[assignment,arg-type]
-    try:
-        yield log
-    finally:
-        sys.stderr = sys.__stderr__
-        del os.environ[LOG]
-        if not path.with_suffix(ENDING).exists():
-            with suppress(OSError):
-                path.with_suffix(KEPT).unlink(missing_ok=True)
-        if crashes:
-            faulthandler.disable()
-        with suppress(OSError):  # as above
-            log.close()

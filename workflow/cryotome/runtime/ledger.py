@@ -1,7 +1,7 @@
-"""What every attempt of a job took, written by the job itself: `results/ledger/{rule}/….jsonl`.
+"""The ledger: resources used by every attempt of a job, in `results/ledger/{rule}/….jsonl`.
 
-An attempt writes a line as it begins and another as it ends. One that was killed leaves its
-first line alone: what it took is not known.
+An attempt writes a line when it starts and another when it ends. Of a killed attempt there is only
+the first line: what it used is unknown.
 """
 
 import fcntl
@@ -19,7 +19,7 @@ from cryotome.runtime.gpu_lease import SHARED_BY
 from cryotome.runtime.usage import (
     cpu_seconds,
     energy_counters,
-    gpu_used,
+    gpu_usage,
     machine_kind,
     peak_mb,
     process_age,
@@ -28,54 +28,54 @@ from cryotome.runtime.usage import (
 
 FOLDER, ENDING = "ledger", ".jsonl"
 OK, FAILED, KILLED = "ok", "failed", "killed"
-BOOT = Path("/proc/sys/kernel/random/boot_id")  # tells machines apart without their names
-MILLIJOULES = 1e6  # of a kilojoule
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # distinguishes machines without their names
+MILLIJOULES = 1e6  # per kilojoule
 
-_told: dict[str, list[float]] = {}  # unit to how many, and in how many seconds
+_throughput: dict[str, list[float]] = {}  # unit to number of items and seconds
 
 
 def report_throughput(*, seconds: float, **items: int) -> None:
-    """Say how many patches, tiles or folds this job has worked on, and in how many seconds.
+    """Report how many patches, tiles or folds this job has processed, and in how many seconds.
 
-    Called again, it adds up. Outside of a job it does nothing that anyone sees.
+    Repeated calls add up. Has no effect outside of a job.
     """
     for unit, count in items.items():
-        before = _told.setdefault(unit, [0, 0.0])
-        _told[unit] = [before[0] + count, before[1] + seconds]
+        before = _throughput.setdefault(unit, [0, 0.0])
+        _throughput[unit] = [before[0] + count, before[1] + seconds]
 
 
-def place_of(log: Path) -> Path:
-    """Return where the attempts of a job with this log are written.
+def ledger_path(log: Path) -> Path:
+    """Return the ledger file of the job with this log.
 
-    >>> place_of(Path("x/logs/embed/d.uni.log")).as_posix()
+    >>> ledger_path(Path("x/logs/embed/d.uni.log")).as_posix()
     'x/ledger/embed/d.uni.jsonl'
     """
     return log.parent.parent.parent / FOLDER / log.parent.name / f"{log.stem}{ENDING}"
 
 
 def attempts(path: Path) -> list[dict[str, Any]]:
-    """Read the attempts of a job, the first one first; `ended` is `ok`, `failed` or `killed`.
+    """Read the attempts of a job in order; `ended` is `ok`, `failed` or `killed`.
 
-    One that still runs looks killed: see `is_alive`. Torn lines are passed over.
+    A running attempt also reads as `killed`: see `is_alive`. Incomplete lines are skipped.
     """
     found: dict[tuple, dict[str, Any]] = {}
     with suppress(FileNotFoundError):
         for line in path.read_bytes().splitlines():
             with suppress(ValueError, KeyError, TypeError, RecursionError):
-                said = json.loads(line)
-                one = found.setdefault((said["started"], said["run"]), {"ended": KILLED})
-                one.update(said)
+                content = json.loads(line)
+                attempt = (content["started"], content["run"])
+                found.setdefault(attempt, {"ended": KILLED}).update(content)
     return list(found.values())
 
 
 def attempts_since_success(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the attempts after the last one that ended well."""
+    """Return the attempts after the last successful one."""
     ends = [n for n, one in enumerate(made) if one["ended"] == OK]
     return made[ends[-1] + 1 :] if ends else made
 
 
 def attempts_for_result(made: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the attempts that the present result took: the last good one, and those it mended."""
+    """Return the attempts behind the present result: the last successful one and its retries."""
     ends = [n for n, one in enumerate(made) if one["ended"] == OK]
     return made[ends[-2] + 1 if len(ends) > 1 else 0 : ends[-1] + 1] if ends else []
 
@@ -87,11 +87,11 @@ def _boot() -> str:
 
 
 def is_alive(path: Path, attempt: dict[str, Any]) -> bool | None:
-    """Whether an attempt without an end still runs; None where that cannot be known from here.
+    """Whether an attempt without an end still runs; None if that is unknown on this machine.
 
-    A job locks its file for as long as it runs, and the kernel frees the lock however it ends.
-    Where it is free, an attempt of this machine has ended; one of another machine may live on a
-    file system whose locks do not reach here.
+    A job locks its file while it runs, and the kernel releases the lock however it ends. If the
+    lock is free, an attempt of this machine has ended; of one of another machine the locks may not
+    be visible here.
     """
     with suppress(OSError), open(path, "rb") as file:
         try:
@@ -109,14 +109,14 @@ def _stamp(when: datetime) -> str:
 class Attempt:
     """One attempt of a job, from the start of its process.
 
-    Nothing here may break a job: what cannot be written is not.
+    Errors of writing are ignored: the ledger must not stop a job.
     """
 
     def __init__(self, log: Path, rule: str, wildcards: dict[str, str], threads: int) -> None:
-        _told.clear()
+        _throughput.clear()
         self._age, self._clock = process_age(), time.monotonic()
-        self._gpus, self._held, self._energy = 0, self._clock, dict[str, int]()
-        path, self._file = place_of(log), -1
+        self._gpus, self._gpus_since, self._energy = 0, self._clock, dict[str, int]()
+        path, self._file = ledger_path(log), -1
         self._about: dict[str, Any] = {"rule": rule, "wildcards": wildcards}
         self._about |= {"run": os.environ.get(RUN, ""), "attempt": 1}
         with suppress(OSError):
@@ -136,30 +136,30 @@ class Attempt:
         return {}
 
     def _write(self, line: dict[str, Any]) -> None:
-        """Append a line at once, behind whatever an attempt before could not finish."""
+        """Append a line at once, after a line break if the last line is incomplete."""
         with suppress(OSError):
             size = os.fstat(self._file).st_size
-            torn = size and os.pread(self._file, 1, size - 1) != b"\n"
-            os.write(self._file, b"\n" * bool(torn) + json.dumps(line).encode() + b"\n")
+            incomplete = size and os.pread(self._file, 1, size - 1) != b"\n"
+            os.write(self._file, b"\n" * bool(incomplete) + json.dumps(line).encode() + b"\n")
 
-    def hold(self, gpus: int) -> None:
-        """Note that so many GPUs are this job's from now on."""
-        self._gpus, self._held = gpus, time.monotonic()
+    def start_gpus(self, gpus: int) -> None:
+        """Note that this job holds so many GPUs from now on."""
+        self._gpus, self._gpus_since = gpus, time.monotonic()
         self._energy = energy_counters() if gpus else {}
 
     def end(self, ended: str) -> None:
-        """Write what the attempt took, the first time that this is called."""
+        """Write what the attempt used; only the first call has an effect."""
         if self._file < 0:
             return
-        now, used = time.monotonic(), gpu_used()
+        now, used = time.monotonic(), gpu_usage()
         line = self._about | {"ended": ended, "stopped": _stamp(datetime.now(UTC))}
         line["wall_s"] = round(self._age + now - self._clock, 3)
         line["cpu_s"] = round(cpu_seconds(), 3)
-        line["gpu_s"] = round(max(self._gpus, bool(used)) * (now - self._held), 3)
+        line["gpu_s"] = round(max(self._gpus, bool(used)) * (now - self._gpus_since), 3)
         line["peak_mb"] = round(peak_mb(), 1)
         line |= {"device": processor(), "host_kind": machine_kind()}
         line |= self._energy_since(used.pop("uuid", "")) | used
-        for unit, (count, seconds) in list(_told.items())[:1]:
+        for unit, (count, seconds) in list(_throughput.items())[:1]:
             line |= {"items": count, "unit": unit}
             line |= {"per_s": round(count / seconds, 2)} if seconds else {}
         self._write(line)
@@ -168,7 +168,7 @@ class Attempt:
         self._file = -1
 
     def _energy_since(self, uuid: str) -> dict[str, float]:
-        """Return what a GPU has counted since `hold`, and how many jobs it may have been."""
+        """Return the energy of a GPU since `start_gpus`, and how many jobs may share it."""
         now = energy_counters() if uuid in self._energy else {}
         if uuid not in now:
             return {}
@@ -181,14 +181,14 @@ class Attempt:
 def record_attempt(
     log: Path, rule: str, wildcards: dict[str, str], threads: int
 ) -> Iterator[Attempt]:
-    """Write down what the block takes, whether it ends well or not.
+    """Write to the ledger what the block uses, however it ends.
 
     Parameters
     ----------
     log
-        Of the job; the ledger lies beside the folder of logs.
+        Log of the job; the folder `ledger` lies beside that of the logs.
     threads
-        That the scheduler granted.
+        Threads granted by the scheduler.
     """
     attempt = Attempt(log, rule, wildcards, threads)
     try:

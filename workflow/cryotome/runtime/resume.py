@@ -1,7 +1,7 @@
-"""Long work that survives a kill: stores that grow row by row, and one worker at a time.
+"""Resumable work: stores that are written row by row and survive a kill of the process.
 
-What is finished lies below `results/partial/` and is never a declared output, which Snakemake
-would delete with the failed job.
+Finished rows lie below `results/partial/`, never in a declared output, which Snakemake would delete
+with the failed job.
 """
 
 import errno
@@ -17,45 +17,45 @@ from typing import Any
 import h5py
 import numpy as np
 
-from cryotome.core.errors import StoreError, blame_place
+from cryotome.core.errors import StoreError, raise_system_error
 from cryotome.core.files import atomic_write
 from cryotome.core.store import LAYOUT, SUMS, UNREADABLE, finalise_store, open_hdf5, row_checksums
+from cryotome.runtime.log import log_line
 from cryotome.runtime.worker_lock import (
     AT_WORK,
     JOURNAL,
     LINE,
     STORE,
-    _say,
     claim_partial_folder,
-    clear,
-    only_worker,
+    clear_partial_work,
+    lock_folder,
 )
 
 
 @contextmanager
 def exclusive_attempt(folder: Path) -> Iterator[bool]:
-    """Do work that cannot be gone on with, alone; say whether an attempt before was killed."""
-    with only_worker(folder):
+    """Run non-resumable work under a lock; yield whether an earlier attempt was killed."""
+    with lock_folder(folder):
         at_work = folder / AT_WORK
         crashed = at_work.exists()
         at_work.touch()
         try:
             yield crashed
         finally:
-            clear(folder)
+            clear_partial_work(folder)
 
 
 class ResumableStore:
-    """An HDF5 store in the making, whose finished rows outlive the process.
+    """An unfinished HDF5 store whose finished rows survive a kill of the process.
 
-    One array (n, ...) lies contiguous in the file and is written in place; a journal names
-    the rows that are finished, with their checksum. A kill loses the rows in hand and
-    nothing else, and no row is trusted that its checksum contradicts.
+    One array (n, ...) is contiguous in the file and written in place; a journal lists the finished
+    rows with their checksum. A kill loses only the rows being written, and rows that do not match
+    their checksum are written again.
 
     Attributes
     ----------
     crashed
-        Whether an attempt before this one was killed, or crashed in native code.
+        Whether the attempt before was killed, or crashed in native code.
     """
 
     def __init__(self, folder: Path, name: str, *, crashed: bool) -> None:
@@ -66,11 +66,11 @@ class ResumableStore:
         self._name, self._sums = name, np.zeros(self.shape[0], np.uint32)
         self._stride = int(np.prod(self.shape[1:])) * self._dtype.itemsize  # bytes a row
         self._file = os.open(folder / STORE, os.O_RDWR)
-        self._done = self._read_journal()  # finished rows to the stamp they were made under
+        self._done = self._read_journal()  # finished row to its fingerprint
         self._journal = open(folder / JOURNAL, "a", encoding="utf-8")  # noqa: SIM115
         self._turn = Lock()
         if self.finished:
-            _say(f"{folder}: going on after {self.finished:,} of {self.shape[0]:,} rows.")
+            log_line(f"{folder}: resuming after {self.finished:,} of {self.shape[0]:,} rows.")
 
     def _read_journal(self) -> dict[int, str]:
         done: dict[int, str] = {}
@@ -78,12 +78,12 @@ class ResumableStore:
         lines = path.read_bytes().split(b"\n") if path.exists() else []
         for line in lines:
             found = LINE.fullmatch(line)
-            if not found:  # torn by the kill
+            if not found:  # incomplete because of the kill
                 continue
             start, length, checksum = map(int, found.groups()[:3])
             stamp = found[4].decode()
             at, end = self._offset + start * self._stride, start + length
-            if not 0 < length <= self.shape[0] or end > self.shape[0]:  # torn, too
+            if not 0 < length <= self.shape[0] or end > self.shape[0]:  # likewise
                 continue
             content = os.pread(self._file, length * self._stride, at)
             if zlib.crc32(content) == checksum:
@@ -95,15 +95,15 @@ class ResumableStore:
 
     @property
     def finished(self) -> int:
-        """How many rows are finished."""
+        """Number of finished rows."""
         return len(self._done)
 
     def holds(self, first: int, count: int, stamp: str = "") -> bool:
-        """Whether these rows were finished under this stamp."""
+        """Whether these rows are finished, with this fingerprint of their source."""
         return all(self._done.get(row) == stamp for row in range(first, first + count))
 
     def missing(self, most: int) -> Iterator[tuple[int, int]]:
-        """Yield what is to be made yet: first row and number of rows, at most so many at once."""
+        """Yield the runs of unfinished rows, of at most `most`: first row and number of rows."""
         first, count = 0, self.shape[0]
         while first < count:
             end = first
@@ -114,7 +114,7 @@ class ResumableStore:
             first = max(end, first + 1)
 
     def put(self, first: int, values: np.ndarray, stamp: str = "") -> None:
-        """Write finished rows, from any thread, under what they were made from."""
+        """Write finished rows, from any thread, with the fingerprint of their source."""
         rows = np.ascontiguousarray(values, dtype=self._dtype)
         self._sums[first : first + len(rows)] = row_checksums(rows)
         left = memoryview(rows.tobytes())
@@ -122,7 +122,7 @@ class ResumableStore:
         while left:
             try:
                 written = os.pwrite(self._file, left, at)
-            except OSError as error:  # which does not say where
+            except OSError as error:  # it names no file
                 raise OSError(error.errno, error.strerror, str(self.folder / STORE)) from error
             left, at = left[written:], at + written
         with self._turn:
@@ -131,14 +131,14 @@ class ResumableStore:
         self._done.update(dict.fromkeys(range(first, first + len(values)), stamp))
 
     def close(self) -> None:
-        """Let go of the files; the partial work stays."""
+        """Close the files; the partial work is kept."""
         os.close(self._file)
         self._journal.close()
 
     def finish(self, store: Path, attributes: dict[str, Any]) -> None:
-        """Give the store its passport and its name, and clear the partial work away."""
+        """Write the attributes, rename the store to its final path, remove the partial work."""
         finalise_store(self.folder / STORE, self._name, attributes, self._sums)
-        os.fsync(self._file)  # a name must not outlive a power cut that its bytes did not
+        os.fsync(self._file)  # or a power cut after the rename could leave an empty file
         store.parent.mkdir(parents=True, exist_ok=True)
         try:
             (self.folder / STORE).replace(store)
@@ -147,7 +147,7 @@ class ResumableStore:
                 raise
             with atomic_write(store) as beside:  # `results` spans two disks
                 shutil.copyfile(self.folder / STORE, beside)
-        clear(self.folder)
+        clear_partial_work(self.folder)
 
 
 def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.ndarray) -> None:
@@ -156,14 +156,14 @@ def _create(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np.n
     if needed > free:
         raise StoreError(
             f"{path} will have {needed / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free there. "
-            "Make room, or let `results` be a link to a larger disk."
+            "Free some space, or let `results` be a link to a larger disk."
         )
     with atomic_write(path) as beside, open_hdf5(beside, "w", libver=LAYOUT) as file:
-        how = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        how.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # the array has its place from the start
-        how.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # and is written once
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)  # space is reserved at once
+        plan.set_fill_time(h5py.h5d.FILL_TIME_NEVER)  # and each byte written once
         kind = h5py.h5t.py_create(np.dtype(dtype))
-        h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), how)
+        h5py.h5d.create(file.id, name.encode(), kind, h5py.h5s.create_simple(shape), plan)
         file["id"], file[SUMS] = ids, np.zeros(len(ids), np.uint32)
 
 
@@ -175,8 +175,8 @@ def _is_begun(path: Path, name: str, shape: tuple[int, ...], dtype: str, ids: np
             return same and np.array_equal(file["id"][:], ids)
     except FileNotFoundError:
         return False
-    except UNREADABLE as error:  # torn by a power cut; but what a disk holds back is not lost
-        blame_place(error, path)
+    except UNREADABLE as error:  # damaged by a power cut, unless the disk itself fails now
+        raise_system_error(error, path)
         return False
 
 
@@ -190,25 +190,25 @@ def resumable_store(
     ids: np.ndarray,
     passport: dict[str, Any],
 ) -> Iterator[ResumableStore]:
-    """Begin a store, or go on with one that was begun under the same passport.
+    """Begin a store, or resume one that was begun with the same provenance.
 
     Parameters
     ----------
     folder
-        Where the partial work lies, alone.
+        Of this partial work only.
     name, shape, dtype
         The array of the store, (n, ...).
     ids : (n,) int
         Written beside it as `id`.
     passport
-        All that decides the rows.
+        All that the rows depend on.
 
     Raises
     ------
     StoreError
         The disk has no room for it.
     """
-    with only_worker(folder):
+    with lock_folder(folder):
         path = folder / STORE
         if not (
             claim_partial_folder(folder, passport) and _is_begun(path, name, shape, dtype, ids)
@@ -221,7 +221,7 @@ def resumable_store(
         try:
             yield store
         except BaseException:
-            at_work.unlink(missing_ok=True)  # it ends, but in order
+            at_work.unlink(missing_ok=True)  # ended by an error, not by a crash
             raise
         finally:
             store.close()

@@ -1,7 +1,7 @@
-"""What Slurm says of its partitions, and where this site wants its jobs.
+"""Slurm: limits of its partitions, and the partition and account of each job.
 
 Account and partitions come from `SLURM_ACCOUNT` and `SLURM_PARTITION`, else from
-`config/site.yaml`; what is not said, Slurm decides.
+`config/site.yaml`; without them Slurm chooses.
 """
 
 import os
@@ -13,18 +13,18 @@ from typing import Any, NamedTuple
 
 from cryotome.core.cards import Card
 
-PATIENCE = 30  # s that a program may take to answer
+TIMEOUT = 30  # s that a program of Slurm may take
 # key of config/site.yaml to the environment variable that wins over it
 KEYS = {"slurm_account": "SLURM_ACCOUNT", "slurm_partition": "SLURM_PARTITION"}
 KEYS |= {"slurm_gpu_partition": "SLURM_GPU_PARTITION", "slurm_gpu_model": "SLURM_GPU_MODEL"}
 KEYS |= {"slurm_extra": "SLURM_EXTRA"}
-SCHEDULER = "CRYOTOME_SCHEDULER"  # set by a profile whose jobs a scheduler places
+SCHEDULER = "CRYOTOME_SCHEDULER"  # set by profiles that submit jobs to a scheduler
 
 
 class Granted(NamedTuple):
-    """The most that a partition gives a job: minutes, and MB on its largest node."""
+    """The limits of a partition: minutes of a job, and MB of its largest node."""
 
-    parse_minutes: float
+    minutes: float
     memory: float
 
 
@@ -33,16 +33,16 @@ ANYTHING = Granted(float("inf"), float("inf"))
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the jobs of this site go; an empty value leaves the choice to Slurm.
+    """Account and partitions of this site's jobs; where empty, Slurm chooses.
 
     Attributes
     ----------
     gpu_partition
-        Of jobs that ask for a GPU; without it they go where all others go.
+        Of jobs with a GPU; default: `partition`.
     gpu_model
-        Where a cluster has several: `a100`.
+        Such as `a100`, where a cluster has several.
     extra
-        Options of sbatch that every job gets: `--qos=long`.
+        Options of sbatch for every job, such as `--qos=long`.
     """
 
     account: str
@@ -52,41 +52,41 @@ class Cluster:
     extra: str
 
     def resources(self, on_gpu: bool) -> dict[str, str]:
-        """Return what a job says to the Slurm executor."""
+        """Return the resources of a job for the Slurm executor."""
         partition = (on_gpu and self.gpu_partition) or self.partition
         model = self.gpu_model if on_gpu else ""
-        said = {"slurm_account": self.account, "slurm_partition": partition}
-        said |= {"gpu_model": model, "slurm_extra": self.extra}
-        return {name: value for name, value in said.items() if value}
+        wanted = {"slurm_account": self.account, "slurm_partition": partition}
+        wanted |= {"gpu_model": model, "slurm_extra": self.extra}
+        return {name: value for name, value in wanted.items() if value}
 
     def place(self, rule: Any, on_gpu: Callable[[Any], int], *, kept: Collection[str] = ()) -> None:
-        """Give the jobs of a rule their account and partition.
+        """Set account and partition of the jobs of a rule.
 
         Parameters
         ----------
         rule
-            Of Snakemake, with `resources`.
+            A rule of Snakemake, with `resources`.
         on_gpu
-            Wildcards to the number of GPUs that a job of a rule with `gpu` asks for.
+            Function of the wildcards: number of GPUs of a job, for rules with `gpu`.
         kept
-            What the user says of this rule (`--set-resources`), and therefore stays.
+            Resources set by the user (`--set-resources`), which are not changed.
         """
-        graphic = "gpu" in rule.resources
-        said = {**self.resources(False), **self.resources(graphic)}
-        for name in (name for name in said if name not in kept):
+        has_gpu = "gpu" in rule.resources
+        wanted = {**self.resources(False), **self.resources(has_gpu)}
+        for name in (name for name in wanted if name not in kept):
             rule.resources[name] = lambda wildcards, name=name: self.resources(
-                graphic and on_gpu(wildcards) > 0
+                has_gpu and on_gpu(wildcards) > 0
             ).get(name)
 
 
-def cluster_of(said: Card) -> Cluster:
-    """Read account and partitions from the environment, else from the site's file."""
-    chosen = {key: str(os.environ.get(name) or said.get(key) or "") for key, name in KEYS.items()}
+def cluster_of(site: Card) -> Cluster:
+    """Read account and partitions from the environment, else from the site's keys."""
+    chosen = {key: str(os.environ.get(name) or site.get(key) or "") for key, name in KEYS.items()}
     return Cluster(**{key.removeprefix("slurm_"): value for key, value in chosen.items()})
 
 
 def query_slurm(command: list[str]) -> tuple[str, str]:
-    """Return what a program prints, and why it could not: one of the two is empty."""
+    """Return the output of a program, and why it failed: one of the two is empty."""
     if not shutil.which(command[0]):
         return "", f"no {command[0]} on PATH"
     try:
@@ -95,24 +95,24 @@ def query_slurm(command: list[str]) -> tuple[str, str]:
             capture_output=True,
             encoding="utf-8",
             errors="replace",  # a program may print in the encoding of the locale
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return "", f"{command[0]} does not answer within {PATIENCE} s"
+        return "", f"{command[0]} does not answer within {TIMEOUT} s"
     except OSError as error:
         return "", f"{command[0]} cannot be started ({error.strerror})"
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()
-        return "", f"{command[0]} fails: {said[0] if said else done.returncode}"
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        return "", f"{command[0]} fails: {lines[0] if lines else done.returncode}"
     return done.stdout, ""
 
 
 def parse_minutes(limit: str) -> float:
-    """Return the minutes of a time as Slurm writes it.
+    """Return the minutes of a time limit as Slurm prints it.
 
-    >>> minutes("1:00:00"), minutes("7-00:00:00"), minutes("30:00"), parse_minutes("infinite")
-    (60.0, 10080.0, 30.0, inf)
+    >>> [parse_minutes(limit) for limit in ("1:00:00", "7-00:00:00", "30:00", "infinite")]
+    [60.0, 10080.0, 30.0, inf]
     """
     if not limit[:1].isdigit():
         return float("inf")
@@ -123,15 +123,14 @@ def parse_minutes(limit: str) -> float:
 
 
 def partition_limits() -> dict[str, Granted]:
-    """Return what each partition grants a job; nothing where Slurm does not answer.
+    """Return the limits of each partition; empty if Slurm does not answer.
 
-    The default partition is there twice: under its name and under the empty one.
+    The default partition is also listed under the empty name.
     """
-    said, _ = query_slurm(
-        ["sinfo", "--noheader", "--exact", "--format=%P %l %m"]
-    )  # a line per kind of node
+    # a line per kind of node
+    output, _ = query_slurm(["sinfo", "--noheader", "--exact", "--format=%P %l %m"])
     found: dict[str, Granted] = {}
-    for line in said.splitlines():
+    for line in output.splitlines():
         name, limit, memory = line.split()
         for key in [name.rstrip("*"), *[""] * name.endswith("*")]:
             kinds = [found[key]] if key in found else []
@@ -141,12 +140,12 @@ def partition_limits() -> dict[str, Granted]:
 
 
 def clamp_resources(cluster: Cluster) -> dict[bool, Granted]:
-    """Return what a job of this site may ask for at most, without a GPU and with one.
+    """Return the most that a job of this site may request, without a GPU and with one.
 
-    Slurm refuses a job that asks for more memory than any node has, and lets one wait for ever
-    that asks for more time than its partition grants. One that needs more time is stopped at the
-    limit and, tried again, goes on from its checkpoint. Of several partitions, separated by
-    commas, Slurm takes one that grants enough.
+    Slurm refuses a job that requests more memory than any node has, and keeps one pending for ever
+    that requests more time than its partition allows. A job that needs more time is stopped at the
+    limit and resumes from its checkpoint when retried. Of several partitions, separated by commas,
+    Slurm takes one that allows enough.
     """
     known = partition_limits()
     asked = {g: cluster.resources(g).get("slurm_partition", "").split(",") for g in (False, True)}

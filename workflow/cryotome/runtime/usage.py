@@ -1,4 +1,4 @@
-"""What a process has taken so far: time, memory, a GPU's energy. Imports nothing heavy."""
+"""Resources used by this process so far: time, memory, energy of a GPU."""
 
 import os
 import re
@@ -9,11 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-BYTES = 1 if sys.platform == "darwin" else 1024  # of the unit in which memory peaks are counted
+BYTES = 1 if sys.platform == "darwin" else 1024  # per unit of ru_maxrss
 
 
 def process_age() -> float:
-    """Return for how long this process has run, seconds; 0 where the system does not say."""
+    """Return how long this process has run, s; 0 where the system does not report it."""
     with suppress(OSError, AttributeError):
         ticks = int(
             Path("/proc/self/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[19]
@@ -23,15 +23,15 @@ def process_age() -> float:
 
 
 def cpu_seconds() -> float:
-    """Return the seconds of processor cores of this process and of its children that ended."""
+    """Return the CPU time of this process and its ended children, s."""
     took = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return sum(one.ru_utime + one.ru_stime for one in took)
 
 
 def peak_mb() -> float:
-    """Return the most memory that this process, or its largest child, has held, MB.
+    """Return the peak memory of this process or its largest child, MB.
 
-    Linux counts to a new process what the one that started it held, Snakemake with its plan;
+    Linux counts the memory of the parent (Snakemake with its plan) in ru_maxrss of a new process;
     `VmHWM` is its own.
     """
     mine, children = (
@@ -57,16 +57,16 @@ def processor() -> str:
 
 
 def machine_kind() -> str:
-    """Return what kind of machine this is, without its name."""
+    """Return the kind of this machine, without its name."""
     about = os.uname()
     return f"{about.sysname} {about.machine}, {os.cpu_count()} processors"
 
 
-def gpu_used() -> dict[str, Any]:
+def gpu_usage() -> dict[str, Any]:
     """Return device, its UUID and `peak_gpu_mb`, where this process has computed on a GPU."""
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_initialized():
-        with suppress(RuntimeError):  # a GPU that has failed the job does not answer
+        with suppress(RuntimeError):  # a failed GPU does not answer
             about = torch.cuda.get_device_properties(0)
             peak = round(torch.cuda.max_memory_allocated(0) / 1e6, 1)
             return {"device": about.name, "uuid": f"GPU-{about.uuid}", "peak_gpu_mb": peak}
@@ -74,14 +74,14 @@ def gpu_used() -> dict[str, Any]:
 
 
 def energy_counters() -> dict[str, int]:
-    """Return the energy that each GPU of this machine has counted so far, mJ, by its UUID.
+    """Return the energy counter of each GPU of this machine, mJ, by its UUID.
 
-    It is the whole GPU's: what other jobs on it take is counted, too. Empty where no driver
-    tells. Asking takes milliseconds and more, so jobs without a GPU do not ask.
+    It counts the whole GPU, other jobs included; empty without a driver. A query takes
+    milliseconds or more, so jobs without a GPU make none.
     """
     try:
         import pynvml
-    except ImportError:  # it is pinned on Linux alone
+    except ImportError:  # a requirement on Linux only
         return {}
     found: dict[str, int] = {}
     with suppress(pynvml.NVMLError):  # no driver
@@ -89,6 +89,6 @@ def energy_counters() -> dict[str, int]:
         for number in range(pynvml.nvmlDeviceGetCount()):
             gpu = pynvml.nvmlDeviceGetHandleByIndex(number)
             uuid = pynvml.nvmlDeviceGetUUID(gpu)
-            with suppress(pynvml.NVMLError):  # an old GPU that does not count
+            with suppress(pynvml.NVMLError):  # old GPUs have no counter
                 found[uuid] = pynvml.nvmlDeviceGetTotalEnergyConsumption(gpu)
     return found

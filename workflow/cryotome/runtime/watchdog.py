@@ -1,7 +1,7 @@
-"""Watch over a job: end it well on a signal, and hard where it hangs.
+"""Watchdog of a job: it ends the process on a signal or a hang, and records the reason.
 
-Partial work is safe at every instant (`cryotome.runtime.resume`), so nothing is unwound: the
-reason is noted and the process ends, however deep in a library its threads are.
+Partial work is safe at any time (`cryotome.runtime.resume`), so the process exits at once, without
+unwinding its threads.
 """
 
 import faulthandler
@@ -17,50 +17,49 @@ from pathlib import Path
 from threading import Lock, Thread
 from typing import NoReturn, TextIO
 
-PATIENCE = 1800.0  # s without progress; CRYOTOME_PATIENCE sets another
-ALARM = 6  # times the patience: when native code that keeps Python's lock is ended
-TICKS = 60  # looks at the progress within that time
-IDLE = 0.01  # share of a processor core that threads use that only wait
-LAST_WORDS = 3.0  # s to note the reason on a disk that may not answer
-LOG = "CRYOTOME_LOG"  # the log of this job, for its child processes
-HUNG = 70  # exit code of a job that made no progress
+PATIENCE = 1800.0  # s without progress, unless CRYOTOME_PATIENCE is set
+ALARM = 6  # times the patience: limit for native code that holds Python's lock
+TICKS = 60  # polls of the progress within the patience
+IDLE = 0.01  # fraction of a processor core used by threads that only wait
+RECORD_TIMEOUT = 3.0  # s to record the reason on a disk that may not answer
+LOG = "CRYOTOME_LOG"  # variable: log of this job, for its child processes
+HUNG = 70  # exit code after a hang
 STOPPED = (
     "It was stopped by a signal ({}): preempted, over its time limit, or by hand. Run the same "
-    "command again: it goes on from what is finished."
+    "command again: it resumes from the finished work."
 )
 STUCK = (
     "It made no progress for {:,.0f} s: no computing, no reading, no writing. A disk or a network "
-    "that does not answer is the usual cause; the log holds what every thread was at. Run the same "
-    "command again: it goes on from what is finished. CRYOTOME_PATIENCE sets the seconds."
+    "that does not answer is the usual cause; the log has the stack of every thread. Run the same "
+    "command again: it resumes from the finished work. CRYOTOME_PATIENCE sets the seconds."
 )
 
-_turn = Lock()
-_waits = 0  # threads that wait for something on purpose
+_lock = Lock()
+_pauses = 0  # threads inside `paused`
 
 
 def patience() -> float:
-    """Return after how many seconds without progress a job is given up."""
+    """Return after how many seconds without progress a job is ended."""
     return float(os.environ.get("CRYOTOME_PATIENCE", PATIENCE))
 
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Wait in this block as long as it takes: the watch counts it as no hang."""
-    global _waits
-    with _turn:
-        _waits += 1
+    """Allow the block to wait: the watchdog does not count it as a hang."""
+    global _pauses
+    with _lock:
+        _pauses += 1
     try:
         yield
     finally:
-        with _turn:
-            _waits -= 1
+        with _lock:
+            _pauses -= 1
 
 
 class Progress:
-    """How long this process has neither computed nor read nor written, but for these looks.
+    """Progress of this process: computing, reading and writing, except by these polls.
 
-    Made and called in the thread that looks. What a job prints is written to its log, so it
-    counts, too.
+    Created and polled in the watchdog's thread. Printing counts as writing, to the log.
     """
 
     def __init__(self) -> None:
@@ -71,89 +70,89 @@ class Progress:
         return time.process_time() - time.thread_time()
 
     def _bytes(self) -> int:
-        """Return what has been read and written so far, but for the reading here."""
+        """Return the bytes read and written so far, except by this method."""
         text = Path("/proc/self/io").read_text(encoding="utf-8")
         moved = sum(int(line.split()[1]) for line in text.splitlines()[:2]) - self._read_here
         self._read_here += len(text)
         return moved
 
-    def look(self, passed: float) -> float:
-        """Return for how long there was no progress, after so many more seconds."""
+    def poll(self, passed: float) -> float:
+        """Return the seconds without progress, `passed` seconds after the last poll."""
         self.idle += passed
         computed, moved = self._seconds(), self._bytes()
-        if _waits or moved != self._moved or computed - self._computed > IDLE * self.idle:
+        if _pauses or moved != self._moved or computed - self._computed > IDLE * self.idle:
             self.idle, self._computed, self._moved = 0.0, computed, moved
         return self.idle
 
 
-def _end(code: int, why: str, tell: Callable[[str], None], log: TextIO) -> NoReturn:
-    """Note why, end the children, and end this process at once."""
+def _end(code: int, why: str, record: Callable[[str], None], log: TextIO) -> NoReturn:
+    """Record the reason, kill the children, and exit at once."""
 
-    def last_words() -> None:
-        tell(why)
+    def record_reason() -> None:
+        record(why)
         print(f"\n{why}\n", file=sys.stderr, flush=True)
         if code == HUNG:
             faulthandler.dump_traceback(log)
 
-    words = Thread(target=last_words, daemon=True)  # for the disk may not answer
-    words.start()
-    words.join(LAST_WORDS)
+    thread = Thread(target=record_reason, daemon=True)  # the disk may not answer
+    thread.start()
+    thread.join(RECORD_TIMEOUT)
     for child in multiprocessing.active_children():
         child.kill()
     os._exit(code)
 
 
 def _set_alarm(log: TextIO) -> None:
-    """End the process without Python's help, unless set anew: native code may keep its lock.
+    """Let native code end the process unless called again: other code may hold Python's lock.
 
-    It comes late, for a job that a scheduler suspends looks the same.
+    The limit is long, for a job suspended by a scheduler looks the same.
     """
     faulthandler.dump_traceback_later(ALARM * patience(), exit=True, file=log)
 
 
-def _watch(heard: int, tell: Callable[[str], None], log: TextIO) -> None:
-    """Look at the progress until a signal is heard, the end of the pipe, or a hang."""
+def _watch(signals: int, record: Callable[[str], None], log: TextIO) -> None:
+    """Poll the progress until a signal arrives, the pipe is closed, or the process hangs."""
     tick = patience() / TICKS
     progress = Progress() if os.access("/proc/self/io", os.R_OK) else None
     while True:
         before = time.monotonic()
-        ready, _, _ = select.select([heard], [], [], tick)
+        ready, _, _ = select.select([signals], [], [], tick)
         if ready:
-            number = os.read(heard, 1)
+            number = os.read(signals, 1)
             if not number:
                 return
             name = signal.Signals(number[0]).name
-            _end(128 + number[0], STOPPED.format(name), tell, log)
-        # a laptop that slept, or a job that was stopped, has not hung
+            _end(128 + number[0], STOPPED.format(name), record, log)
+        # a sleeping laptop or a suspended job has not hung
         passed = min(time.monotonic() - before, 2 * tick)
-        if progress and progress.look(passed) >= patience():
-            _end(HUNG, STUCK.format(patience()), tell, log)
+        if progress and progress.poll(passed) >= patience():
+            _end(HUNG, STUCK.format(patience()), record, log)
         _set_alarm(log)
 
 
 @contextmanager
-def watchdog(tell: Callable[[str], None], log: TextIO) -> Iterator[None]:
-    """Watch over a block: end the process where a signal or a hang says so, with its reason.
+def watchdog(record: Callable[[str], None], log: TextIO) -> Iterator[None]:
+    """Watch the block: end the process on a signal or a hang, and record the reason.
 
-    On SIGTERM, SIGINT and SIGHUP the exit code is 128 and the signal's number, after a hang
-    it is 70. Called in the main thread. Where there is no /proc only signals are heeded.
+    On SIGTERM, SIGINT and SIGHUP the exit code is 128 plus the signal's number, after a hang 70.
+    Called in the main thread. Without /proc only signals are detected.
 
     Parameters
     ----------
-    tell
-        Keeps the reason, a sentence.
+    record
+        Stores the reason, a sentence.
     log
-        An open file that gets the stacks of all threads after a hang.
+        An open file for the stacks of all threads after a hang.
     """
-    heard, said = os.pipe()
-    os.set_blocking(said, False)
+    signals, sender = os.pipe()
+    os.set_blocking(sender, False)
     before = {
         number: signal.signal(number, lambda *_: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-        if signal.getsignal(number) != signal.SIG_IGN  # as nohup wants it
+        if signal.getsignal(number) != signal.SIG_IGN  # set by nohup
     }
-    other = signal.set_wakeup_fd(said)  # written to even while the main thread computes
-    watch = Thread(target=_watch, args=(heard, tell, log), daemon=True)
+    other = signal.set_wakeup_fd(sender)  # is written to even while the main thread computes
+    watch = Thread(target=_watch, args=(signals, record, log), daemon=True)
     _set_alarm(log)
     watch.start()
     try:
@@ -162,7 +161,7 @@ def watchdog(tell: Callable[[str], None], log: TextIO) -> Iterator[None]:
         signal.set_wakeup_fd(other)
         for number, handler in before.items():
             signal.signal(number, handler)
-        os.close(said)
+        os.close(sender)
         watch.join()
-        os.close(heard)
+        os.close(signals)
         faulthandler.cancel_dump_traceback_later()

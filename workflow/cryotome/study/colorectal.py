@@ -1,14 +1,12 @@
 """The part of a study that is paper 002's: encoders on colorectal tissue, in patches and slides."""
 
-import json
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from cryotome.core.cards import Card, titles_apart
+from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
-from cryotome.study.statistical_unit import is_unknown
 from cryotome.study.styles import Style
 
 TABLES = ["table1.csv", "table2.csv", "table3.csv", "tables.md", "published.csv"]
@@ -176,7 +174,7 @@ class Colorectal:
     def datasets(self) -> list[str]:
         return [*self.sets, *self.cohorts]
 
-    def course(self, name: str) -> dict[int, str]:
+    def finetuning_checkpoints(self, name: str) -> dict[int, str]:
         """Return iteration to model of a finetuned encoder: what it started from, then checkpoints.
 
         The last is the encoder itself.
@@ -186,9 +184,9 @@ class Colorectal:
         return {0: card["base"]} | {n: f"{name}_at_{n}" for n in before} | {last: name}
 
     @cached_property
-    def courses(self) -> dict[str, dict[int, str]]:
+    def figure2_checkpoints(self) -> dict[str, dict[int, str]]:
         """The courses of Figure 2, of `patches` and of `slides`; none where it is not asked for."""
-        return {kind: self.course(name) for kind, name in self._figure2.items()}
+        return {kind: self.finetuning_checkpoints(name) for kind, name in self._figure2.items()}
 
     @cached_property
     def patch_models(self) -> list[str]:
@@ -208,11 +206,13 @@ class Colorectal:
         return list(dict.fromkeys([*named, *finetune_bases(named, self.model, self.finetuning)]))
 
     @cached_property
-    def embedded(self) -> list[tuple[str, list[str], str]]:
+    def embedding_requests(self) -> list[tuple[str, list[str], str]]:
         """Rule, encoders and dataset of everything that is embedded here, checkpoints too."""
         models = {"patches": self.patch_models, "slides": self.slide_models}
         wanted = {
-            kind: list(dict.fromkeys([*models[kind], *self.courses.get(kind, {}).values()]))
+            kind: list(
+                dict.fromkeys([*models[kind], *self.figure2_checkpoints.get(kind, {}).values()])
+            )
             for kind in KINDS
         }
         found = [("embed", wanted["patches"], name) for name in self.sets]
@@ -223,7 +223,7 @@ class Colorectal:
         return found
 
     @cached_property
-    def printed_as(self) -> dict[str, str]:
+    def published_names(self) -> dict[str, str]:
         """What is finetuned here to the card of the authors' weights, whose numbers are printed.
 
         Not where those weights are in a row themselves.
@@ -241,7 +241,7 @@ class Colorectal:
         return "random" in weights
 
     @property
-    def columns(self) -> dict[str, dict[str, tuple[str, str]]]:
+    def table_columns(self) -> dict[str, dict[str, tuple[str, str]]]:
         """The columns of the tables of patches and of slides: dataset tested on, and quantity.
 
         Of several external cohorts each has a column `external_{dataset}`.
@@ -265,7 +265,7 @@ class Colorectal:
         trains = {"patches": self.sets[:1], "slides": self.cohorts[:1]}
         return {
             kind: [n for n, (tested, _) in columns.items() if invented & {tested, *trains[kind]}]
-            for kind, columns in self.columns.items()
+            for kind, columns in self.table_columns.items()
         }
 
     @cached_property
@@ -273,43 +273,3 @@ class Colorectal:
         """The recipes that encoders of tables and figures are made by."""
         made = [self.model(name)["weights"] for name in self.models]
         return list(dict.fromkeys(w["finetune"] for w in made if "finetune" in w))
-
-    @cached_property
-    def about(self) -> str:
-        """What tables and figures say of rows, cohorts and cards, as JSON."""
-        cards = {name: self.dataset(name) for name in self.datasets}
-        checkpoints = {m for course in self.courses.values() for m in course.values()}
-        heads = {"patches": self.patch_heads, "slides": self.slide_heads}
-        order = {
-            kind: [(getattr(row, kind), head) for row in self.rows for head in heads[kind]]
-            for kind in KINDS
-        }
-        about = {
-            "study": self.study,
-            "order": order,
-            "rows": [(*pair, self.view) for kind in KINDS for pair in order[kind]],
-            "titles": {
-                name: self.model(name)["title"] for name in sorted({*self.models, *checkpoints})
-            },
-            "datasets": titles_apart({name: card["title"] for name, card in cards.items()}),
-            "synthetic": sorted(
-                {self.columns[kind][name][0] for kind in KINDS for name in self.synthetic[kind]}
-            ),
-            "synthetic_columns": self.synthetic,
-            "notice": next((c["synthetic"] for c in cards.values() if "synthetic" in c), ""),
-            "random": [name for name in self.models if self.is_random(name)],
-            "schemes": [*([GIVEN] if self.sets else []), *([self.scheme] if self.cohorts else [])],
-            "fractions": [1.0],
-            "folds": len(self.folds),
-            "printed_as": self.printed_as,
-            "courses": self.courses,
-            "looks": {name: vars(look) for name, look in self.looks().items()},
-            "columns": self.columns,
-            "finetuned": {
-                name: self.model(name)["weights"]["finetune"]
-                for name in self.models
-                if "finetune" in self.model(name)["weights"]
-            },
-        }
-        unknown = [name for name, card in cards.items() if is_unknown(card)]
-        return json.dumps(about | ({"unknown_slides": unknown} if unknown else {}))

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from cryotome.core.cards import Card, below, read_yaml
 from cryotome.core.errors import CardError, CryotomeError
+from cryotome.runtime.environment import SITE as VARIABLES
 from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
 from cryotome.runtime.slurm import KEYS, SCHEDULER, Cluster, cluster_of
 from cryotome.study.costs.prices import CORE_GFLOPS, study_gflop
+from cryotome.study.facts import describe
 from cryotome.study.study import Study
 
 SITE_KEYS = {"data_root": "data", "weights_dir": "weights"}  # key to its default
@@ -22,18 +24,31 @@ PLAN = "CRYOTOME_PLAN"  # set by `make plan`, which needs no data to be at hand
 
 @dataclass(frozen=True)
 class Site:
-    """The config proper, without the keys that only say where things lie."""
+    """Where things lie here, and the rest of the config, without the keys that only say so.
+
+    Attributes
+    ----------
+    study
+        The config of the study.
+    shards
+        Parts of a store that several jobs make, when asked for.
+    gpu_jobs
+        Jobs that this machine's GPUs run at once.
+    environment
+        Variables from which jobs learn all of this.
+    """
 
     study: Card
     data_root: Path
     weights_dir: Path
-    shards: int  # parts of a store that several jobs make, when asked for
+    shards: int
     cluster: Cluster
-    gpu_jobs: int  # how many jobs this machine's GPUs bear at once
+    gpu_jobs: int
+    environment: dict[str, str]
 
 
 def resolve_site(config: Card, folder: Path) -> Site:
-    """Take the site's keys out of a config and put them into the environment for the scripts.
+    """Take the site's keys out of a config. The caller gives `environment` to the jobs it starts.
 
     An environment variable (`CRYOTOME_DATA_ROOT`, `CRYOTOME_WEIGHTS_DIR`) wins over the
     config, the config over `config/site.yaml`.
@@ -50,22 +65,22 @@ def resolve_site(config: Card, folder: Path) -> Site:
         raise CardError(f"{path}: unknown keys {sorted(set(said) - set(known))}; it has {known}.")
     places = {}
     for key, default in SITE_KEYS.items():
-        variable = f"CRYOTOME_{key.upper()}"
-        chosen = os.environ.get(variable) or config.get(key) or said.get(key) or default
+        chosen = os.environ.get(VARIABLES[key]) or config.get(key) or said.get(key) or default
         places[key] = Path(chosen).expanduser()
-        os.environ[variable] = str(places[key])
     study = {key: value for key, value in config.items() if key not in known}
     if config.get("device") == "auto" and os.environ.get(SCHEDULER):
         study["device"] = "job"  # this host need not have what the jobs will find
-    os.environ["CRYOTOME_DEVICE"] = str(study.get("device", "auto"))
     shards, jobs_per_gpu = (
         _number_of_jobs(key, config.get(key, said.get(key, default)))
         for key, default in (("shards", SHARDS), ("jobs_per_gpu", 1))
     )
-    os.environ[SHARED_BY] = str(jobs_per_gpu)
+    told = places | {"device": study.get("device", "auto")}
+    environment = {VARIABLES[key]: str(value) for key, value in told.items()}
+    environment[SHARED_BY] = str(jobs_per_gpu)
     gpu_jobs = len(visible_devices(os.environ)) * jobs_per_gpu
     cluster = cluster_of(said | config)
-    return Site(study, shards=shards, gpu_jobs=gpu_jobs, cluster=cluster, **places)
+    return Site(study, **places, shards=shards, cluster=cluster, gpu_jobs=gpu_jobs,
+                environment=environment)  # fmt: skip
 
 
 def _number_of_jobs(key: str, value: object) -> int:
@@ -150,7 +165,7 @@ def check_writable(folder: Path) -> None:
         tempfile.TemporaryFile(dir=place).close()
     except OSError as error:
         raise CryotomeError(
-            f"You may not write to {place.resolve()} ({error.strerror}). Mend its permissions, or "
+            f"You may not write to {place.resolve()} ({error.strerror}). Fix its permissions, or "
             f"let {folder} be a link to a folder of your own."
         ) from error
 
@@ -192,7 +207,7 @@ def print_study_summary(
     check_writable(RESULTS)
     tables = sum(name.endswith(".csv") for name in study.products)
     made = f"makes results/index.html, {tables} tables and their figures"
-    say(f"cryotome: study {study.name!r}, {study.summary}; {made}")
+    say(f"cryotome: study {study.name!r}, {describe(study)}; {made}")
     if study.synthetic:
         say(
             "This is the synthetic demo cohort. The papers' studies: "

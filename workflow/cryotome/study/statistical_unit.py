@@ -2,8 +2,9 @@
 
 import pandas as pd
 
-from cryotome.core.cards import MATCHED, Card
+from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
+from cryotome.study.schemes import Scheme
 
 UNKNOWN = "images, slides not known"
 FEW = 10  # cells on as many images say nothing of what the images are
@@ -52,7 +53,7 @@ def check_scheme(card: Card, name: str, scheme: str, draw: str) -> None:
     crops = card["reader"] == "class_folders"
     if not is_unknown(card):
         return
-    if draw == "slides" or scheme.endswith(MATCHED) or (crops and draw == "cells_apart"):
+    if draw == "slides" or Scheme.parse(scheme).matched or (crops and draw == "cells_apart"):
         what = "it parts slides, or is a rung of a ladder that does"
         if draw == "cells_apart":
             what = "pixels that crops of one slide share cannot be told"

@@ -6,8 +6,9 @@ same network returns in another way; `_` stands for the `+` of a pooling's name.
 
 import re
 
-from cryotome.core.cards import Card, validate
+from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
+from cryotome.core.schemas import validate
 
 CROP = re.compile(r"([a-z0-9_]+)_([0-9]+)px")
 POOLED = re.compile(r"([a-z0-9_]+)_pool_(class|mean|centre|class_mean|class_rest)")

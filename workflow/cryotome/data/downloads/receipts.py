@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from cryotome.core.files import atomic_write
-from cryotome.core.tables import harmless
+from cryotome.core.tables import escape_formula
 from cryotome.data.downloads.http_client import redacted
 
 
@@ -82,4 +82,4 @@ def write_receipt(held: list[VerifiedFile], path: Path) -> None:
     with atomic_write(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(VerifiedFile)])
         table.writeheader()
-        table.writerows({k: harmless(v) for k, v in asdict(one).items()} for one in held)
+        table.writerows({k: escape_formula(v) for k, v in asdict(one).items()} for one in held)

@@ -134,9 +134,9 @@ def refuse_foreign(bag: str) -> None:
     """
     if not os.path.lexists(bag):
         return
-    from cryotome.core.store import has_passport  # h5py, seldom needed
+    from cryotome.core.store import is_own_store  # h5py, seldom needed
 
-    if not has_passport(Path(bag)):
+    if not is_own_store(Path(bag)):
         raise StoreError(
             f"{bag} has no passport of this workflow, which would replace it with a bag of its "
             "own. If another program made it, move its folder below `data_root` and name that "

@@ -18,15 +18,15 @@ import numpy as np
 
 from cryotome.core import step_versions
 from cryotome.core.cards import Card
-from cryotome.core.errors import StoreError, blame_place
+from cryotome.core.errors import StoreError, raise_system_error
 from cryotome.core.files import atomic_write
 from cryotome.core.store import (
     LAYOUT,
     SUMS,
     UNREADABLE,
     VERSION,
-    check_plain,
     check_rows,
+    check_self_contained,
     finalise_store,
     open_hdf5,
     provenance,
@@ -143,7 +143,7 @@ def read_tiles(path: Path, **wanted: str) -> Tiles:
     StoreError
         The store is foreign, half-written, damaged, or of another slide or dataset.
     """
-    check_plain(path)
+    check_self_contained(path)
     stamps = provenance(path, TILES)
     for name, value in wanted.items():
         if stamps.get(name) != value:
@@ -157,7 +157,7 @@ def read_tiles(path: Path, **wanted: str) -> Tiles:
             jpegs = _jpegs(path, file["jpeg"]) if "jpeg" in file else None
             check_rows(path, _sums(coords, tissue, jpegs), due, ids)
     except UNREADABLE as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise StoreError(
             f"{path} does not hold its tiles: {error}. Delete it and rerun."
         ) from error

@@ -9,6 +9,7 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.errors import SplitError, StoreError
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
+from cryotome.study.schemes import Scheme
 
 Parts = dict[str, np.ndarray]  # role to rows of the table of cells, in the order drawn
 
@@ -170,7 +171,7 @@ def _draw_one_domain(
 ) -> tuple[Parts, str]:
     """Draw among the cells of one domain, or of all others, and test on the rest too."""
     others_train = card["draw"] == "cells_of_other_domains"
-    domain = scheme.removeprefix("except_" if others_train else "from_")
+    domain = Scheme.parse(scheme).domain
     of_it = (cells["domain"] == domain).to_numpy()
     if not of_it.any():
         raise SplitError(f"Scheme {scheme!r}: no cell is of domain {domain!r}.")

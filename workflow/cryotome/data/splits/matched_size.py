@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from cryotome.core.cards import FOLDS, Card
+from cryotome.core.cards import Card
 from cryotome.core.errors import SplitError
 from cryotome.data.splits.cells import draw_split
+from cryotome.study.schemes import FOLDS
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
+from cryotome.study.schemes import Scheme
 
 ROI_MM2 = 2.0  # of a MIDOG region, by definition
 PARTED = 0.5  # share of a domain's test cells on whole regions, in a fold that parts regions
@@ -122,9 +123,7 @@ def name_domain_set(trained: frozenset[str], domains: list[str]) -> str:
 def pooled_schemes(scheme: str) -> list[str]:
     """Return a scheme, and the name under which the schemes of all domains are pooled.
 
-    >>> pools("random"), pools("from_lung"), pooled_schemes("except_lung_matched")
-    (['random'], ['from_lung', 'from_*'], ['except_lung_matched', 'except_*_matched'])
+    >>> pooled_schemes("random"), pooled_schemes("except_lung_matched")
+    (['random'], ['except_lung_matched', 'except_*_matched'])
     """
-    prefix = next((one for one in ("from_", "except_") if scheme.startswith(one)), "")
-    end = "_matched" if scheme.endswith("_matched") else ""
-    return [scheme, f"{prefix}*{end}"] if prefix else [scheme]
+    return list(dict.fromkeys([scheme, str(Scheme.parse(scheme).every)]))

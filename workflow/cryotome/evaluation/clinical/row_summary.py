@@ -12,7 +12,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import path_field, sha256
+from cryotome.core.files import RunPath, sha256
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.splits.cells import drop_audited
@@ -99,8 +99,8 @@ def read_dataset(cells: Path, audit: Path, splits: list[Path], areas: dict[str, 
     used = join_regions(drop_audited(load_cells(cells), read_csv(audit)), areas)
     folds = {}
     for path in splits:
-        scheme, number = path.parts[-3], int(path_field(path, "fold"))
-        folds[scheme, number] = read_fold(scheme, number, used, read_csv(path))
+        run = RunPath.of(path)
+        folds[run.scheme, run.fold] = read_fold(run.scheme, run.fold, used, read_csv(path))
     return Dataset(used, sha256(cells), folds)
 
 
@@ -116,7 +116,8 @@ def read_scored(path: Path, dataset: Dataset) -> Scored:
     place = pd.Index(dataset.cells["id"]).get_indexer(table["id"])
     if (place < 0).any():
         raise StoreError(f"{path} scores cells that the audit left out. Delete it and rerun.")
-    fold = dataset.folds[path.parts[-6], int(path_field(path, "fold"))]
+    run = RunPath.of(path)
+    fold = dataset.folds[run.scheme, run.fold]
     cells = dataset.cells.iloc[place].assign(score=table["score"].to_numpy())
     home = cells["domain"].isin(fold.trained)
     cells = cells.assign(where=np.where(home, "in", "out"), whole=fold.whole[place])
@@ -203,21 +204,18 @@ def summarise_rows(datasets: dict[str, Dataset], predictions: list[Path], about:
     said has none
     """
     found: dict[str, list[pd.DataFrame]] = {name: [] for name in COLUMNS}
+    runs = {path: RunPath.of(path) for path in predictions}
     for dataset, known in datasets.items():
         for model, head in about["order"]:
             row = (dataset, model, head)
-            mine = [
-                p
-                for p in predictions
-                if (p.parts[-7], path_field(p, "model"), path_field(p, "head")) == row
-            ]
+            mine = {
+                path: run for path, run in runs.items() if (run.dataset, run.model, run.head) == row
+            }
             if not mine:
                 continue
             scored = [read_scored(path, known) for path in mine]
             fractions = {
-                name: path_field(p, "fraction")
-                for p in mine
-                for name in pooled_schemes(p.parts[-6])
+                name: run.fraction for run in mine.values() for name in pooled_schemes(run.scheme)
             }
             tables = summarise_row(scored, known.domains, about["statistics"]["draws"])
             for name, table in tables.items():

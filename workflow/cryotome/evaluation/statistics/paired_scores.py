@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.errors import StoreError
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 from cryotome.evaluation.statistics.clustered_auroc import Influence, effective_number, influence
 from cryotome.evaluation.statistics.slide_pairs import (
     auroc_within,
@@ -19,6 +19,7 @@ from cryotome.evaluation.statistics.slide_pairs import (
     resample,
 )
 from cryotome.learners.predictions import read_predictions
+from cryotome.study.schemes import Scheme
 
 Keys = tuple[str, str, str, str]  # dataset, scheme, fraction, tested
 FIXED = ["id", "slide", "label"]
@@ -124,16 +125,14 @@ def _places(
     scheme: str, table: pd.DataFrame, many_domains: bool
 ) -> list[tuple[str, str, pd.DataFrame]]:
     """Return (scheme, tested, cells) of each part that a file of predictions belongs to."""
-    by_domain = list(table.groupby("domain"))
-    if scheme.startswith("from_"):
-        home = scheme.removeprefix("from_")
-        parts = [("in" if domain == home else "out", part) for domain, part in by_domain]
-        return [(name, *part) for name in (scheme, "from_*") for part in parts]
-    if scheme.startswith("except_"):
-        every = "except_*_matched" if scheme.endswith("_matched") else "except_*"
-        return [(name, "domains", table) for name in (scheme, every)]
-    within = [(scheme, "domains", part) for _, part in by_domain] if many_domains else []
-    return [(scheme, "all", table), *within]
+    by_domain, named = list(table.groupby("domain")), Scheme.parse(scheme)
+    if named.is_pooled:
+        within = [(scheme, "domains", part) for _, part in by_domain] if many_domains else []
+        return [(scheme, "all", table), *within]
+    parts = [("domains", table)]
+    if named.is_cross_domain:
+        parts = [(named.relation(str(domain)), part) for domain, part in by_domain]
+    return [(name, *part) for name in (scheme, str(named.every)) for part in parts]
 
 
 def load_paired_scores(
@@ -166,28 +165,28 @@ def load_paired_scores(
     parts: dict[tuple, pd.DataFrame] = {}
     trained: dict[tuple, list[int]] = {}
     for path in predictions:
-        dataset, scheme = path.parts[-7:-5]
+        run = RunPath.of(path)
         table = read_predictions(path)
-        table = table[table["role"] == "test"].join(cells[dataset][["slide", "domain"]], on="id")
-        row = f"{path_field(path, 'model')} + {path_field(path, 'head')}"
-        fold, fraction = int(path_field(path, "fold")), path_field(path, "fraction")
+        table = table[table["role"] == "test"].join(
+            cells[run.dataset][["slide", "domain"]], on="id"
+        )
         n_train = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["n_train"]
-        many = cells[dataset]["domain"].nunique() > 1
-        for name, tested, part in _places(scheme, table, many):
-            keys = (dataset, name, fraction, tested)
-            trained.setdefault((keys, row), []).append(n_train)
-            place = (keys, scheme, fold, "" if tested == "all" else part["domain"].iloc[0])
+        many = cells[run.dataset]["domain"].nunique() > 1
+        for name, tested, part in _places(run.scheme, table, many):
+            keys = (run.dataset, name, run.fraction, tested)
+            trained.setdefault((keys, run.row), []).append(n_train)
+            place = (keys, run.scheme, run.fold, "" if tested == "all" else part["domain"].iloc[0])
             if place not in parts:
                 parts[place] = part[FIXED].reset_index(drop=True)
                 block = blocks.setdefault(keys, PairedScores())
                 block.parts.append(parts[place])
-                block.folds.append(fold)
-                block.places.add(scheme)
+                block.folds.append(run.fold)
+                block.places.add(run.scheme)
             if not np.array_equal(parts[place]["id"], part["id"]):
                 raise StoreError(
                     f"{path} was not scored on the cells of the other rows. Delete it and rerun."
                 )
-            parts[place][row] = part["score"].to_numpy()
+            parts[place][run.row] = part["score"].to_numpy()
     for (keys, row), counts in trained.items():
         blocks[keys].trained[row] = float(np.mean(counts))
         if any(row not in part for part in blocks[keys].parts):

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from cryotome.core.errors import DataError, SplitError, StoreError, blame_place
+from cryotome.core.errors import DataError, SplitError, StoreError, raise_system_error
 from cryotome.core.prefetch import prefetch
 from cryotome.core.qualified_names import split_qualified
-from cryotome.core.store import UNREADABLE, check_plain, open_hdf5
+from cryotome.core.store import UNREADABLE, check_self_contained, open_hdf5
 from cryotome.data.file_names import slide_of
 from cryotome.learners.loop.batches import to_device
 
@@ -31,12 +31,12 @@ def holds_tiles(path: Path) -> bool:
     StoreError
         It cannot be read.
     """
-    check_plain(path)
+    check_self_contained(path)
     try:
         with open_hdf5(path) as file:
             return JPEG in file
     except UNREADABLE as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise StoreError(
             f"{path} is not a readable HDF5 file: {error}. Delete it and rerun."
         ) from error
@@ -86,7 +86,7 @@ class Tiles:
         except (RuntimeError, *UNREADABLE) as error:
             stores = sorted({self._place(row)[0].name for row in which})
             for path in sorted({self._place(row)[0] for row in which}):
-                blame_place(error, path)
+                raise_system_error(error, path)
             raise StoreError(
                 f"A tile of {', '.join(stores[:5])} cannot be read ({error}). Delete these stores "
                 "and rerun."

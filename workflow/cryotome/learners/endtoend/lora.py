@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cryotome.core.cards import Card
-from cryotome.core.errors import CardError, WeightsError, blame_place
+from cryotome.core.errors import CardError, WeightsError, raise_system_error
 from cryotome.core.files import atomic_write
 
 ADAPTER = "default"  # peft's name of an adapter
@@ -147,7 +147,7 @@ def load_lora(path: Path, network: nn.Module, *, name: str) -> nn.Module:
             keys = [key for key in file.keys() if not key.startswith(LOGIT)]  # noqa: SIM118
             saved = {key: file.get_tensor(key) for key in keys}
     except (SafetensorError, OSError, ValueError) as error:
-        blame_place(error, path)
+        raise_system_error(error, path)
         raise WeightsError(f"{path} cannot be read ({error}). Train the adapters again.") from error
     if settings is None:
         raise WeightsError(f"{path} holds no adapters with their settings. Train them again.")

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from cryotome.core.errors import TRUNCATED, blame_place
+from cryotome.core.errors import TRUNCATED, raise_system_error
 from cryotome.core.files import atomic_write
-from cryotome.runtime.worker_lock import claim_partial_folder, clear, only_worker
+from cryotome.runtime.worker_lock import claim_partial_folder, clear_partial_work, lock_folder
 
 MIN_INTERVAL_FACTOR = 20  # training time between two saves, in times of the last save
 
@@ -37,7 +37,7 @@ class Checkpoint:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
             self.step = int(state["step"])
         except TRUNCATED as error:
-            blame_place(error, self.path)
+            raise_system_error(error, self.path)
             why = str(error).split(". ")[0][:200]
             print(f"{self.path} is broken ({why}); starting again.", file=sys.stderr)
             return None
@@ -65,7 +65,7 @@ def checkpointed(folder: Path, passport: dict[str, Any]) -> Iterator[Checkpoint]
     passport
         Everything that determines the training; a checkpoint of another one is never used.
     """
-    with only_worker(folder):
+    with lock_folder(folder):
         claim_partial_folder(folder, passport)
         yield Checkpoint(folder / "checkpoint.pt")
-        clear(folder)
+        clear_partial_work(folder)

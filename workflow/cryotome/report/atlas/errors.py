@@ -9,12 +9,12 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import path_field
+from cryotome.core.files import RunPath
 from cryotome.data.cells import assign_scanners
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.learners.predictions import read_predictions
-from cryotome.study.schemes import scheme_kind
+from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 
 DIGITS = 6  # of scores as they are written
@@ -125,6 +125,7 @@ def read_atlas(
     StoreError
         The predictions were made from other cells, or none of them tests a cell.
     """
+    runs = list(map(RunPath.of, predictions))
     known = cells.set_index("id").assign(**({"slide": ""} if is_unknown(card) else {}))
     scores, folds = load_scores(predictions, known["domain"], about["cells_sha256"])
     scores = scores[[row for row in about["labels"] if row in scores]]
@@ -139,9 +140,9 @@ def read_atlas(
         scores=scores,
         card=card,
         labels=about["labels"],
-        scheme=scheme_kind(predictions[0].parts[-6]),
-        fraction=path_field(predictions[0], "fraction"),
-        trainings=len({(path.parts[-6], path.name) for path in predictions}),
+        scheme=str(Scheme.parse(runs[0].scheme).every),
+        fraction=runs[0].fraction,
+        trainings=len({(run.scheme, run.fold) for run in runs}),
     )
 
 
@@ -175,12 +176,11 @@ def load_scores(
     for path in predictions:
         table = read_predictions(path, cells_sha256=cells_sha256)
         table = table.loc[table["role"] == "test", ["id", "score"]]
-        scheme = path.parts[-6]
-        if scheme.startswith("from_"):
-            table = table[table["id"].map(domain).to_numpy() != scheme.removeprefix("from_")]
-        parts.setdefault(f"{path_field(path, 'model')} + {path_field(path, 'head')}", []).append(
-            table
-        )
+        run = RunPath.of(path)
+        scheme = Scheme.parse(run.scheme)
+        if scheme.is_cross_domain:
+            table = table[table["id"].map(domain).to_numpy() != scheme.domain]
+        parts.setdefault(run.row, []).append(table)
     grouped = {row: pd.concat(tables).groupby("id")["score"] for row, tables in parts.items()}
     scores = pd.DataFrame({row: group.mean().round(EXACT) for row, group in grouped.items()})
     scores = scores.sort_index()

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.cards import Card
 from cryotome.report.figures.canvas import add_synthetic_notice, styles_of
+from cryotome.study.schemes import Scheme
 
 ROW = ["dataset", "model", "head"]
 
@@ -94,7 +95,7 @@ def figure2_data(scores: pd.DataFrame, about: Card) -> pd.DataFrame:
     -------
     data frame with columns dataset, model, head, row, train_domain, test_domain, mean, sd, folds
     """
-    crossed = scores[scores["scheme"].str.startswith("from_")]
+    crossed = scores[scores["scheme"].map(lambda name: Scheme.parse(name).is_cross_domain)]
     wanted = [
         list(pair) in about["figure2"]
         for pair in zip(crossed["model"], crossed["head"], strict=True)

@@ -12,7 +12,7 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.runtime.failures import Failure, failures
-from cryotome.runtime.ledger import attempts, is_alive, place_of
+from cryotome.runtime.ledger import attempts, is_alive, ledger_path
 from cryotome.study.styles import Style
 
 # the rule that makes each file of a study
@@ -115,7 +115,7 @@ class StudyResults:
         ]
 
     def _runs(self, failure: Failure) -> bool:
-        path = place_of(self.results.parent / failure.log)  # logs are named from beside results
+        path = ledger_path(self.results.parent / failure.log)  # logs are named from beside results
         return any(is_alive(path, attempt) for attempt in attempts(path)[-1:])
 
     def table(self, name: str) -> pd.DataFrame | None:

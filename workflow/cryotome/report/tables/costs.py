@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.runtime.ledger import ENDING, KILLED, attempts, attempts_for_result
+from cryotome.study.schemes import Scheme
 
 WILDCARDS = ["dataset", "scheme", "view", "model", "head", "fraction", "fold", "tiling", "slide"]
 WILDCARDS += ["part", "parts", "finetune", "record"]
@@ -112,7 +113,7 @@ COSTS += ["shared_missing", "note"]
 
 def _scheme(schemes: list[str]) -> str:
     """Return how tables name these schemes together."""
-    return "from_*" if schemes[0].startswith("from_") else schemes[0]
+    return str(Scheme.parse(schemes[0]).every)
 
 
 def _key(rule: str, wildcards: dict[str, str]) -> tuple:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.cards import MATCHED, Card
+from cryotome.core.cards import Card
+from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
+from cryotome.study.schemes import Scheme
 
 KEYS = ["dataset", "model", "head"]
 COUNTED = ["parameters", "dim", "prefix_tokens", "gflops"]  # of an encoder
@@ -26,14 +28,14 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
     """
     parts = []
     for path in paths:
-        dataset, scheme, *keys = path.with_suffix("").parts[-5:]
-        named = dict(part.split("=", 1) for part in keys)
+        run = RunPath.of(path)
+        named = {"dataset": run.dataset, "scheme": run.scheme}
+        named |= {"view": run.view, "model": run.model, "head": run.head}
         part = read_csv(path)
         part = part[part["metric"] == metric]
-        parts.append(part.assign(dataset=dataset, scheme=scheme, **named))
+        parts.append(part.assign(**named))
     scores = pd.concat(parts, ignore_index=True)
-    says = scores["scheme"].str  # some know the fraction 1.0 only
-    whole = says.startswith(("from_", "except_")) | says.endswith(MATCHED)
+    whole = scores["scheme"].map(lambda name: Scheme.parse(name).is_whole)
     mine = (scores["fraction"].isin(about["fractions"]) | whole) & scores["fold"].isin(
         about["folds"]
     )
@@ -42,7 +44,7 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
 
 def domain_relation(scores: pd.DataFrame) -> pd.DataFrame:
     """Keep the cross-domain scores and say whether the test domain was trained on."""
-    crossed = scores[scores["scheme"].str.startswith("from_")]
+    crossed = scores[scores["scheme"].map(lambda name: Scheme.parse(name).is_cross_domain)]
     return crossed.assign(inside=crossed["train_domain"] == crossed["test_domain"])
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.core.tables import in_latex, in_markdown
+from cryotome.core.tables import latex_text, markdown_text
 from cryotome.study.statistical_unit import as_unit
 
 
@@ -80,18 +80,18 @@ def to_markdown(cells: pd.DataFrame, text: str) -> str:
     """Write cells as a Markdown table above its caption; text is shown as written."""
     head = [list(cells.columns), ["---"] * cells.shape[1]]
     rows = head + cells.to_numpy().tolist()
-    lines = ["| " + " | ".join(map(in_markdown, row)) + " |" for row in rows]
-    return "\n".join(lines) + f"\n\n{in_markdown(text)}\n"
+    lines = ["| " + " | ".join(map(markdown_text, row)) + " |" for row in rows]
+    return "\n".join(lines) + f"\n\n{markdown_text(text)}\n"
 
 
 def to_latex(cells: pd.DataFrame, text: str) -> str:
     """Write cells as a LaTeX table with booktabs rules."""
-    body = [" & ".join(map(in_latex, row)) + r" \\" for row in cells.to_numpy().tolist()]
-    rule = " & ".join(map(in_latex, cells.columns)) + r" \\"
+    body = [" & ".join(map(latex_text, row)) + r" \\" for row in cells.to_numpy().tolist()]
+    rule = " & ".join(map(latex_text, cells.columns)) + r" \\"
     columns = "ll" + "c" * (cells.shape[1] - 2)
     inner = "\n".join([r"\toprule", rule, r"\midrule", *body, r"\bottomrule"])
     return (
         "\\begin{table}\n\\centering\n"
         f"\\begin{{tabular}}{{{columns}}}\n{inner}\n\\end{{tabular}}\n"
-        f"\\caption{{{in_latex(text)}}}\n\\end{{table}}\n"
+        f"\\caption{{{latex_text(text)}}}\n\\end{{table}}\n"
     )

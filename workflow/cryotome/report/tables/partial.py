@@ -1,19 +1,21 @@
 """Table 2 from whatever there is, and why the rest is missing."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import path_field, sha256
+from cryotome.core.files import RunPath, sha256
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.scores import measure_auroc, score_folds
 from cryotome.learners.predictions import read_predictions, split_of
 from cryotome.report.tables.ganz2024 import KEYS, domain_relation, join_published, table2
 from cryotome.runtime.failures import Failure
-from cryotome.study.study import LAST
+from cryotome.study.row import LAST
+from cryotome.study.schemes import Scheme
 
 COLUMNS = [*KEYS, "scheme", "train_domain", "test_domain", "fold", "value"]
 # the rules on the way to a file of predictions; the failure of any other explains nothing
@@ -24,10 +26,8 @@ REASONS = 3  # that one row lists
 
 def _keys(path: Path) -> dict[str, str]:
     """Return what a path of predictions says, as the wildcards of the jobs on the way to it."""
-    dataset, scheme = path.parts[-7:-5]
-    named = {name: path_field(path, name) for name in ("view", "model", "head", "fraction", "fold")}
-    named["head"] = named["head"].removesuffix(LAST)
-    return {"dataset": dataset, "scheme": scheme, **named}
+    keys = {name: str(value) for name, value in asdict(RunPath.of(path)).items()}
+    return keys | {"head": keys["head"].removesuffix(LAST)}
 
 
 def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
@@ -41,7 +41,7 @@ def _why_unusable(path: Path, cells_sha256: str, failed: list[Failure]) -> str:
         known = split.exists() and sha256(split) == said["split_sha256"]
         if said["cells_sha256"] != cells_sha256 or not known:
             stale = f"{path} was made from other cells or another split: run the study again"
-    on_the_way = [f for f in failed if f.rule in ON_THE_WAY and f.explains(keys)]
+    on_the_way = [f for f in failed if f.rule in ON_THE_WAY and f.matches(keys)]
     # a record lies there until its job succeeds: whatever was made below it is of before
     reasons = {f.why: f.rule for f in on_the_way}
     if made and not reasons:
@@ -76,7 +76,7 @@ def available_values(
     parts = [pd.DataFrame(columns=COLUMNS)]
     why: dict[tuple[str, ...], list[str]] = {}
     for path in predictions:
-        keys = _keys(path) | {"head": path_field(path, "head")}
+        keys = _keys(path) | {"head": RunPath.of(path).head}
         dataset = keys["dataset"]
         missing = _why_unusable(path, hashes.get(dataset, ""), failed)
         if missing:
@@ -88,7 +88,7 @@ def available_values(
             why.setdefault(tuple(keys[name] for name in KEYS), []).append(str(error))
             continue
         fold = {(keys.pop("fraction"), int(keys.pop("fold"))): table}
-        home = keys["scheme"].removeprefix("from_")
+        home = Scheme.parse(keys["scheme"]).domain
         scored = score_folds(fold, tables[dataset], train_domain=home, measure=measure_auroc)
         parts.append(scored.assign(**keys))
     said = {row: "; ".join(list(dict.fromkeys(all_))[:REASONS]) for row, all_ in why.items()}

@@ -12,6 +12,7 @@ from cryotome.core.tables import write_csv
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.roth2024 import judged, read_summaries, table_of_rows
 from cryotome.runtime.failures import Failure, failures
+from cryotome.study.facts import colorectal_facts
 from cryotome.study.study import Study
 
 # rules whose failure keeps a row's scores away
@@ -93,7 +94,7 @@ def write_partials(
     """
     if study.colorectal is None:
         return
-    about, failed = json.loads(study.colorectal.about), failures(logs)
+    about, failed = json.loads(colorectal_facts(study.colorectal)), failures(logs)
     published = read_published(sorted((study.folder / "published").glob("*.csv")))
     for name, kind in (("table1", "slides"), ("table2", "patches")):
         if f"colorectal/{name}.csv" not in study.products:

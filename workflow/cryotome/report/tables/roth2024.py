@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from cryotome.core.cards import Card
+from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
 from cryotome.evaluation.published import KEYS, compare_with_published
 from cryotome.report.tables.markup import to_markdown
@@ -38,14 +39,13 @@ def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
     """
     parts = [pd.DataFrame(columns=LONG)]
     for path in paths:
-        scheme, *keys = path.with_suffix("").parts[-4:]
-        named = dict(part.split("=", 1) for part in keys)
+        run = RunPath.of(path)
         part = read_csv(path).astype({"fold": str})
-        wanted = ONLY if scheme == GIVEN and fold == SUMMARY else fold
+        wanted = ONLY if run.scheme == GIVEN and fold == SUMMARY else fold
         part = part[part["fold"] == wanted].rename(
             columns={"metric": "quantity", "test_domain": "dataset"}
         )
-        about = {"scheme": scheme, "model": named["model"], "head": named["head"]}
+        about = {"scheme": run.scheme, "model": run.model, "head": run.head}
         parts.append(part.assign(**about).reindex(columns=LONG))
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 

@@ -8,10 +8,11 @@ which takes seconds, is estimated.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cryotome.core.cards import MATCHED
 from cryotome.study.colorectal import iterations
 from cryotome.study.geometry import input_side, stored_side
-from cryotome.study.study import LAST, Study
+from cryotome.study.row import LAST
+from cryotome.study.schemes import Scheme
+from cryotome.study.study import Study
 
 CORE_GFLOPS = 50  # what one processor core sustains
 GPU = "NVIDIA A100"
@@ -90,9 +91,8 @@ def roles_of(study: Study, dataset: str, scheme: str, fraction: str) -> dict[str
     """
     card, counts = study.scheme(scheme), cells_of(study, dataset)
     total = sum(counts.values())
-    alone = next((n for name, n in counts.items() if f"from_{name}" == scheme), total)
-    left_out = counts.get(scheme.removesuffix(MATCHED).removeprefix("except_"), 0)
-    pool = (alone - left_out) * (1 - card.get("test", 0))
+    trains = Scheme.parse(scheme).trains_on
+    pool = sum(n for name, n in counts.items() if trains(name)) * (1 - card.get("test", 0))
     drawn = float(fraction) * pool
     watched = card["validation"] * drawn
     return {"train": drawn - watched, "validation": watched, "test": total - pool}
@@ -134,12 +134,14 @@ def study_gflop(study: Study) -> float:
         Job("embed", dict(zip(("dataset", "view", "model"), store, strict=True)))
         for store in study.stores
     ]
-    trained = {(r.model, r.head.removesuffix(LAST)) for r in study.rows if study.trains(r.head)}
+    trained = {
+        (r.model, r.head.removesuffix(LAST)) for r in study.rows if study.is_trainable(r.head)
+    }
     wanted += [
         Job("train_endtoend", {"dataset": d, "scheme": s, "model": m, "head": h, "fraction": f})
         for m, h in sorted(trained)
         for d, s in study.blocks
-        for f in study.fractions(s)
+        for f in study.training_fractions(s)
         for _ in study.folds
     ]
     part = study.colorectal
@@ -147,7 +149,7 @@ def study_gflop(study: Study) -> float:
         wanted += [Job("finetune_dinov2", {"finetune": name}) for name in part.finetunings]
         wanted += [
             Job(rule, {"dataset": dataset, "view": part.view, "model": model})
-            for rule, models, dataset in part.embedded
+            for rule, models, dataset in part.embedding_requests
             for model in models
             for _ in range(study.slides_expected(dataset) if rule == "embed_slide" else 1)
         ]
@@ -223,7 +225,7 @@ def _core_seconds(study: Study, job: Job) -> float:
     """Project a job without a network, its start left out."""
     w, folds = job.wildcards, 1 if "fold" in job.wildcards else len(study.folds)
     count = sum(cells_of(study, w["dataset"]).values()) if "dataset" in w else 0
-    shares = study.fractions(w["scheme"]) if "scheme" in w else []
+    shares = study.training_fractions(w["scheme"]) if "scheme" in w else []
     match job.rule:
         case "cut_patches":  # from a file each, or from regions and slides
             return count / (
@@ -273,7 +275,7 @@ def _bytes(study: Study, job: Job) -> float:
         "embed": lambda: count * (4 * study.model(w["model"])["dim"] + 8),
         "split": lambda: folds * (count * ROLE + BLOCK),
         "audit_splits": lambda: folds * BLOCK,
-        "probe": lambda: folds * _predicted(study, w, study.shares),
+        "probe": lambda: folds * _predicted(study, w, study.fractions),
         "probe_whole": lambda: folds * _predicted(study, w, ["1.0"]),
         "train_endtoend": lambda: _trained(study, w),
         "atlas": lambda: len(study.rows) * (count * SHOWN + 10 * PICTURE),

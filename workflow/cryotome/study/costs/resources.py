@@ -43,7 +43,7 @@ def estimate_probe_mb(study: Study, datasets: list[str], w: dict[str, str]) -> f
     """Return the memory of a job that fits a head on the embeddings of these datasets, MB."""
     model, head = study.model(w["model"]), study.head(w["head"])
     cells = sum(count_cells(study, name) for name in datasets)
-    folds = len(study.folds) * len(study.fractions(w["scheme"])) if "scheme" in w else 1
+    folds = len(study.folds) * len(study.training_fractions(w["scheme"])) if "scheme" in w else 1
     classes = max(len(study.dataset(name).get("classes", [])) for name in datasets)
     return 1_000 + estimate_fit_mb(
         head["learner"], cells, model["dim"], folds=folds, classes=classes

@@ -9,7 +9,9 @@ import re
 from typing import Any
 
 from cryotome.study.colorectal import GIVEN
-from cryotome.study.study import LAST, WHOLE, Row, Study
+from cryotome.study.row import LAST, Row
+from cryotome.study.schemes import WHOLE
+from cryotome.study.study import Study
 
 Key = tuple[str, dict[str, str]]  # a rule and the wildcards of one of its jobs
 
@@ -19,8 +21,8 @@ def count_jobs(study: Study, dataset: str) -> list[str]:
 
     Those of Table 2 where the dataset is in it, else the first of the study.
     """
-    crossed = [scheme for name, scheme in study.crossing if name == dataset]
-    pooled = [scheme for name, scheme in study.pooled if name == dataset]
+    crossed = [scheme for name, scheme in study.cross_domain_blocks if name == dataset]
+    pooled = [scheme for name, scheme in study.all_domain_blocks if name == dataset]
     return crossed or pooled[:1] or study.schemes(dataset)[:1]
 
 
@@ -28,18 +30,18 @@ def jobs_of_row(study: Study, row: Row, dataset: str) -> list[Key]:
     """Return the jobs that a row needs for the counted schemes of a dataset, beyond shared ones."""
     encoder = {"model": row.model}
     drawn = [(s, f, str(k)) for s in count_jobs(study, dataset)
-             for f in study.fractions(s) for k in study.folds]  # fmt: skip
+             for f in study.training_fractions(s) for k in study.folds]  # fmt: skip
     weights = study.model(row.model)["weights"]
     jobs: list[Key] = []
     if isinstance(weights, dict) and "finetune" in weights:
         jobs.append(("finetune_dinov2", {"finetune": weights["finetune"]}))
-    if study.trains(row.head):
+    if study.is_trainable(row.head):
         encoder |= {"dataset": dataset, "head": row.head.removesuffix(LAST)}
         trained = ({"scheme": s, "fraction": f, "fold": k} for s, f, k in drawn)
         return jobs + [("train_endtoend", encoder | one) for one in trained]
     encoder |= {"dataset": dataset, "view": row.view}
     jobs.append(("embed", encoder))
-    if study.is_lower(row.model, row.view):
+    if study.is_reduced_precision(row.model, row.view):
         jobs.append(("check_precision", encoder))
     for scheme in count_jobs(study, dataset):
         rule = "probe_whole" if re.fullmatch(WHOLE, scheme) else "probe"
@@ -52,8 +54,12 @@ def shared_jobs(study: Study, dataset: str) -> list[Key]:
     rules = ["read_cells", "cut_patches", "audit"]
     schemes = count_jobs(study, dataset)
     rules += ["place_windows"] * any(map(study.needs_windows, schemes))
-    drawn = [("split", {"dataset": dataset, "scheme": s, "fraction": f, "fold": str(k)})
-             for s in schemes for f in study.fractions(s) for k in study.folds]  # fmt: skip
+    drawn = [
+        ("split", {"dataset": dataset, "scheme": s, "fraction": f, "fold": str(k)})
+        for s in schemes
+        for f in study.training_fractions(s)
+        for k in study.folds
+    ]
     return [(rule, {"dataset": dataset}) for rule in rules] + drawn
 
 
@@ -70,16 +76,18 @@ def jobs_per_row(study: Study) -> str:
     named: dict[str, list[str]] = {
         "dataset": study.all_datasets,
         "scheme": [scheme for _, scheme in study.blocks],
-        "fraction": [*study.shares, "1.0"],
+        "fraction": [*study.fractions, "1.0"],
         "fold": [str(fold) for fold in study.folds],
-        "record": study.records,
+        "record": study.downloads,
     }
     models = list(study.models)
     if part:
         heads += [*part.patch_heads, *part.slide_heads]
         named["scheme"] = [*named["scheme"], GIVEN, part.scheme]
         named["finetune"] = part.finetunings
-        models += [model for course in part.courses.values() for model in course.values()]
+        models += [
+            model for course in part.figure2_checkpoints.values() for model in course.values()
+        ]
     about: dict[str, Any] = {
         "named": named | {"head": heads, "model": models},
         "rows": [

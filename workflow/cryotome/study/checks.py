@@ -1,0 +1,164 @@
+"""Checks of a study: what a config may ask for, before anything is planned."""
+
+from pathlib import Path
+
+from cryotome.core.cards import Card
+from cryotome.core.errors import CardError
+from cryotome.core.schemas import required_keys, validate
+from cryotome.study.schemes import FOLDS, MATCHED, Scheme
+from cryotome.study.statistical_unit import check_named, check_scheme
+from cryotome.study.study import Study
+
+
+def checked_study(config: Card, folder: Path, files: tuple[str, ...] = ()) -> Study:
+    """Return the study of a config, whose cards all fit together.
+
+    Parameters
+    ----------
+    folder
+        Of the cards.
+    files
+        Where the config was read from, for messages.
+
+    Raises
+    ------
+    CardError
+        The config or one of its cards is wrong; the text names file and key.
+    """
+    study = Study(folder, config, files)
+    where = f"{' + '.join(files)} study {config.get('study', '(unnamed)')!r}"
+    validate(study.config, "config", where.strip())
+    for check in (_check_nothing_leaks_in, _check_datasets, _check_colorectal, _check_context,
+                  _check_slides, _check_rows, _check_schemes):  # fmt: skip
+        check(study)
+    return study
+
+
+def _check_datasets(study: Study) -> None:
+    """Stop datasets of more or fewer than two classes, and wrong cards of models."""
+    for name in study.datasets:
+        classes = len(study.dataset(name).get("classes", []))
+        if classes != 2:
+            raise CardError(
+                f"study {study.name!r}, datasets: {name} has {classes or 'no'} classes, where "
+                "a mitotic figure is told from its look-alike. It belongs into `colorectal`."
+            )
+    for name in study.models:
+        study.model(name)
+
+
+def _check_rows(study: Study) -> None:
+    """Stop training of what has no network, and rows of Figure 2 that the study does not have."""
+    for row in study.rows:
+        if study.is_trainable(row.head) and "architecture" not in study.model(row.model):
+            raise CardError(
+                f"study {study.name!r}, rows: {row.model} has no network that {row.head} could "
+                "train. Give it a head on embeddings."
+            )
+    listed = [{"model": row.model, "head": row.head} for row in study.rows]
+    for named in study.config["figure2"]:
+        if named not in listed:
+            raise CardError(f"study {study.name!r}, figure2: {named} is none of its `rows`.")
+
+
+def _check_schemes(study: Study) -> None:
+    """Stop more folds than a common size is for, and schemes of domains that no dataset has."""
+    if study.matched_blocks and len(study.folds) > FOLDS:
+        raise CardError(
+            f"study {study.name!r}, folds: schemes `…{MATCHED}` have a common size for {FOLDS} "
+            "folds. Ask for no more, or leave these schemes out."
+        )
+    drawn = {scheme for _, scheme in study.blocks}
+    for name in study.config["schemes"]:
+        scheme = Scheme.parse(name)
+        if name not in drawn and scheme.domain != "*":
+            what = "trains on" if scheme.is_cross_domain else "leaves out"
+            raise CardError(
+                f"study {study.name!r}, schemes: {name!r} {what} a domain that none of "
+                f"{study.datasets} has."
+            )
+
+
+def _check_slides(study: Study) -> None:
+    """Stop what asks for slides of a dataset that has none to tell."""
+    for name in study.all_datasets:
+        check_named(study.dataset(name), name)
+    for name, scheme in study.blocks:
+        check_scheme(study.dataset(name), name, scheme, study.scheme(scheme)["draw"])
+    for row in study.rows * bool(study.unknown_slides):
+        by_slide = study.model(row.model).get("loader") == "slide_identity"
+        if by_slide or study.head(row.head)["learner"] == "prevalence":
+            raise CardError(
+                f"study {study.name!r}, rows: {row.model} + {row.head} scores cells by their "
+                f"slide, and the card of {study.unknown_slides[0]!r} says `slides: unknown`. "
+                "Leave the row out, or name the slides."
+            )
+    made = [study.model(model).get("weights") for model in study.models]
+    for name in {w["finetune"] for w in made if isinstance(w, dict) and "finetune" in w}:
+        card = study.finetuning(name)
+        if card["split"] == "train_folds":  # of patches the split `slide_grouped`
+            used = study.dataset(card["dataset"])
+            check_scheme(used, card["dataset"], "slide_grouped", "slides")
+
+
+def _check_context(study: Study) -> None:
+    """Stop a sweep of rows that see patches as they are cut, never enlarged."""
+    trained = [row.head for row in study.rows if study.context and study.is_trainable(row.head)]
+    if trained:
+        raise CardError(
+            f"study {study.name!r}, context: {trained[0]} trains on patches as they are cut, so "
+            "its crops would differ in size too. Give the sweep heads on embeddings."
+        )
+
+
+def _check_colorectal(study: Study) -> None:
+    """Stop heads and datasets that stand in the wrong task of the part of Roth et al. 2024."""
+    part = study.colorectal
+    if part is None:
+        return
+    learner = {n: study.head(n)["learner"] for n in [*part.patch_heads, *part.slide_heads]}
+    wrong = [n for n in part.slide_heads if learner[n] != "mil"]
+    wrong += [n for n in part.patch_heads if learner[n] in ("mil", "endtoend")]
+    wrong += [n for n in part.sets if "classes" not in study.dataset(n)]
+    wrong += [n for n in part.cohorts if study.dataset(n)["reader"] != "slides"]
+    if wrong:
+        raise CardError(
+            f"study {study.name!r}, colorectal: {wrong} stand in the wrong task. `slides` takes "
+            "cohorts (reader `slides`) and heads with the learner `mil`, `patches` takes class "
+            "folders and heads on embeddings."
+        )
+    if len(set(part.cohorts)) < len(part.cohorts):
+        raise CardError(
+            f"study {study.name!r}, colorectal: {part.cohorts} names a cohort twice. A cohort "
+            "is not external to itstudy."
+        )
+    for _, models, name in part.embedding_requests[len(part.sets) :]:
+        _check_bags(study, name, models)
+
+
+def _check_bags(study: Study, cohort: str, models: list[str]) -> None:
+    """Stop a cohort without slides whose bags are not all given, and bags of no model."""
+    card = study.dataset(cohort)
+    for name in card.get("bags", {}):
+        if not study.has_card("models", name):
+            raise CardError(
+                f"The card of {cohort}, bags: there is no model card {name!r}. Bags are given "
+                "by the name of the model whose features they hold (docs/add-a-model.md)."
+            )
+    if models and not {"images", "tiles"} <= set(card):
+        raise CardError(
+            f"study {study.name!r}: {cohort} has no slides to embed (`images:` and `tiles:` of "
+            f"its card) and no bags of {', '.join(models)}. Name these in `bags:`, or leave "
+            "them out of the `rows` and `control` of `colorectal`."
+        )
+
+
+def _check_nothing_leaks_in(study: Study) -> None:
+    """Stop a study that leaves keys to the demo, which Snakemake would merge in."""
+    missing = [key for key in required_keys("config") if key not in study.own_keys]
+    if study.own_files and missing:
+        raise CardError(
+            f"{' + '.join(study.own_files)} is missing {missing}. A study says every key itself; "
+            "nothing may come from the demo in config/config.yaml, which shows what they "
+            "look like."
+        )

@@ -1,0 +1,33 @@
+"""Rows: a line of a table is a model and a head, seen through a view."""
+
+from dataclasses import dataclass
+
+LAST = "_last"  # `e2e_last` is the last checkpoint of the training that makes `e2e`
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table: a model card and a head card, and how patches become its input."""
+
+    model: str
+    head: str
+    view: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name in tables.
+
+        >>> Row("uni", "probe").key
+        'uni + probe'
+        """
+        return f"{self.model} + {self.head}"
+
+    @classmethod
+    def parse(cls, key: str) -> "Row":
+        """Return the row of a name in tables, without its view.
+
+        >>> Row.parse("uni + probe")
+        Row(model='uni', head='probe', view='')
+        """
+        model, head = key.split(" + ")
+        return cls(model, head)
