@@ -26,8 +26,10 @@ from cryotome.encoders.foreign_bags import may_be_cryotome_bag, read_foreign_bag
 
 BAGS = "cryotome bags"
 # attributes of a tile store that its bags carry
-TILE_ATTRIBUTES = ("dataset", "slide", "slide_stamp", "tiles_sha256", "mpp", "level0_side")
-TILE_ATTRIBUTES += ("status", "reason")
+TILE_ATTRIBUTES = (
+    *("dataset", "slide", "slide_stamp", "tiles_sha256"),
+    *("mpp", "level0_side", "status", "reason"),
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def read_bag(path: Path, *, tile_store: Path | None = None, **expected: str) -> 
     return Bag(features, coords, found)
 
 
-def read_any_bag(path: Path, card: Card, **expected: str) -> Bag:
+def read_any_bag(path: Path, card: Card, **expected: Any) -> Bag:
     """Read a bag that another program may have written.
 
     Parameters
@@ -124,7 +126,7 @@ class BagFolders:
     def __init__(self, folders: Card, bags: list[Path], *, model: str, view: str) -> None:
         self.folders = folders
         self.bags = {(path.parent, slide_of(slide_of(path.name))): path for path in bags}
-        self.expected = {"model": model, "view": view}
+        self.expected: dict[str, Any] = {"model": model, "view": view}
         self.given: dict[str, Card] = {
             dataset: {"folder": about["folder"], "read": 0, "without_bag": [], "say": []}
             for dataset, about in folders.items()
