@@ -30,7 +30,8 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.cards import Card, load_card
 from cryotome.core.store import PATCHES, VERSION, finalise_store
-from cryotome.encoders.embedding_store import embed_missing_patches
+from cryotome.encoders.embedders import ComputeSettings, ModelView
+from cryotome.encoders.embedding_store import write_embeddings
 from cryotome.encoders.encoder import Encoder
 from cryotome.encoders.inference import PRECISIONS, InferenceRunner
 
@@ -162,13 +163,12 @@ def measure(name: str, view: str, count: int, threads: int, folder: Path) -> flo
     patches = folder / "patches.h5"
     if not patches.exists():
         invented_patches(patches, count)
-    how = {"weights_dir": folder, "device": "auto", "threads": threads}
-    runner = InferenceRunner(
-        card, name, view=view, side=SEEN, batches=folder / "batches" / name, **how
-    )
-    dtype = PRECISIONS.get(view.split("-")[1])
+    model = ModelView(name, card, view)
+    compute = ComputeSettings(folder, "auto", threads, folder / "batches" / name)
+    runner = InferenceRunner(model, model.geometry(SEEN), compute)
+    dtype = PRECISIONS.get(model.precision)
     print(f"{name} (random weights), {view}, {count} patches, {runner.on}")
-    bare = Bare(runner._eager, runner.on, dtype)
+    bare = Bare(runner.encoder, runner.on, dtype)
     best, network = sweep(bare, max(64, count // 8), threads)
     limits, embeds, loaders, peaks = [], [], [], []
     for repeat in range(REPEATS):
@@ -176,9 +176,8 @@ def measure(name: str, view: str, count: int, threads: int, folder: Path) -> flo
         limits.append(bare.rate(network, count))
         torch.set_num_threads(threads)
         store, partial = folder / f"{name}.{repeat}.h5", folder / "partial"
-        stored = {"model": name, "view": view, "partial": partial}
         taken = seconds(
-            lambda: embed_missing_patches(store, patches, card, runner, **stored),  # noqa: B023
+            lambda: write_embeddings(store, patches, runner, partial=partial),  # noqa: B023
             runner.on,
         )
         embeds.append(count / taken)
@@ -186,7 +185,7 @@ def measure(name: str, view: str, count: int, threads: int, folder: Path) -> flo
         peaks.append(matrix_rate(runner.on, dtype or torch.float32))
     for _ in range(2):
         loaders.append(
-            obvious(runner._eager.network, patches, card, folder / "obvious.h5", runner.on)
+            obvious(runner.encoder.network, patches, card, folder / "obvious.h5", runner.on)
         )
     limit, embed, plain = map(statistics.median, (limits, embeds, loaders))
     peak = max(peaks)

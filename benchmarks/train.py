@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.cards import Card, load_card
 from cryotome.learners.endtoend.classifier import build_classifier
-from cryotome.learners.endtoend.train import TrainingState
+from cryotome.learners.endtoend.state import TrainingState
 from cryotome.learners.endtoend.training_data import TrainingData, centre_crops, score_cells
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.step import autocast_for, precision_of
@@ -157,14 +157,14 @@ def some(transform: nn.Module, share: float) -> nn.Module:
 class Views(torch.utils.data.Dataset):
     """The obvious data path: a PIL image through torchvision's transforms, one at a time."""
 
-    def __init__(self, material: TrainingData, settings: Card) -> None:
-        reach = int(settings["shift"] * material.side)
-        edge = (material.pixels.shape[1] - material.side) // 2 - reach
-        self.pixels, self.rows = material.pixels, material.cells("train")
+    def __init__(self, data: TrainingData, settings: Card) -> None:
+        reach = int(settings["shift"] * data.side)
+        edge = (data.pixels.shape[1] - data.side) // 2 - reach
+        self.pixels, self.rows = data.pixels, data.cells("train")
         self.transform = transforms.Compose(
             [
-                transforms.CenterCrop(material.pixels.shape[1] - 2 * edge),
-                transforms.RandomCrop(material.side),
+                transforms.CenterCrop(data.pixels.shape[1] - 2 * edge),
+                transforms.RandomCrop(data.side),
                 transforms.RandomHorizontalFlip(settings["flip_probability"]),
                 transforms.RandomVerticalFlip(settings["flip_probability"]),
                 some(transforms.ColorJitter(*settings["jitter"]), settings["jitter_probability"]),
@@ -187,14 +187,12 @@ class Views(torch.utils.data.Dataset):
 class Obvious:
     """A training as a first version does it: a DataLoader, fp32, one launch at a time."""
 
-    def __init__(
-        self, model: str, material: TrainingData, card: Card, device: torch.device
-    ) -> None:
-        network = classifier(model, material.side, device)
+    def __init__(self, model: str, data: TrainingData, card: Card, device: torch.device) -> None:
+        network = classifier(model, data.side, device)
         self.network = network.to(memory_format=torch.contiguous_format).train()
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=1e-4)
         self.views, self.batch, self.device = (
-            Views(material, card["augment"]),
+            Views(data, card["augment"]),
             card["batch"],
             device,
         )
@@ -252,16 +250,16 @@ def measure(model: str, batch: int, precision: str, steps: int, threads: int) ->
         "batch": batch,
         "precision": precision,
     }
-    material = invented(stored, seen)
-    supply = BatchLoader(material.pixels, device)
-    print(f"{model}, {seen} px, batch {batch}, {precision}; {describe(device)}; {supply.where}")
+    data = invented(stored, seen)
+    loader = BatchLoader(data.pixels, device)
+    print(f"{model}, {seen} px, batch {batch}, {precision}; {describe(device)}; {loader.where}")
     free_choice(device)
     size, bare = sweep(Bare(model, seen, card, device), batch, steps, threads)
     network = classifier(model, seen, device)
-    course = TrainingState(network, material, card, seed=0, supply=supply, checkpoint=None)
-    first, bar = Obvious(model, material, card, device), tqdm(disable=True)
+    state = TrainingState(network, data, card, seed=0, loader=loader, checkpoint=None)
+    first, bar = Obvious(model, data, card, device), tqdm(disable=True)
     repeat_exactly(device)
-    course.learn(5, bar)
+    state.learn(5, bar)
     limits, ours, plain = [], [], []
     for _ in range(REPEATS):
         free_choice(device)
@@ -269,15 +267,15 @@ def measure(model: str, batch: int, precision: str, steps: int, threads: int) ->
         torch.set_num_threads(threads)
         plain.append(first.rate(max(2, steps // 5)))
         repeat_exactly(device)
-        ours.append(batch * steps / waited(lambda: course.learn(steps, bar)[0].cpu(), device))
+        ours.append(batch * steps / waited(lambda: state.learn(steps, bar)[0].cpu(), device))
     limit, speed, slow = map(statistics.median, (limits, ours, plain))
     spread = ", ".join(f"{a / b:.3f}" for a, b in zip(ours, limits, strict=True))
-    rows = np.tile(material.cells("validation").rows, 2 if device.type == "cpu" else 20)
+    rows = np.tile(data.cells("validation").rows, 2 if device.type == "cpu" else 20)
     view = lambda patches, _: centre_crops(patches, seen)  # noqa: E731
-    how = {"view": view, "precision": course.pass_.precision}
-    score_cells(network, supply, rows[:64], **how)
+    how = {"views": view, "precision": state.backward.precision}
+    score_cells(network, loader, rows[:64], **how)
     rows = rows[: 8 * batch] if device.type == "cpu" else rows
-    scoring = len(rows) / waited(lambda: score_cells(network, supply, rows, **how), device)
+    scoring = len(rows) / waited(lambda: score_cells(network, loader, rows, **how), device)
     print(f"  limit   {limit:,.1f} patches/s, batch {size}")
     print(f"  ours    {speed:,.1f} patches/s = {speed / limit:.3f} of the limit ({spread})")
     print(f"  obvious {slow:,.1f} patches/s; ours is {speed / slow:.1f} times that")

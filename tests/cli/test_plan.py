@@ -159,7 +159,7 @@ def test_no_rate_is_learnt_of_a_job_that_found_work_done_or_waited(tmp_path, log
 
 def test_no_rate_is_learnt_of_a_training_that_went_on(tmp_path):
     name = "ccmct.random.resnet50_imagenet.endtoend.fraction=1.0.fold=0"
-    ran(tmp_path, "train_endtoend", name, 400, "Going on after step 7,000.\n")
+    ran(tmp_path, "train_endtoend", name, 400, "Resuming after step 7,000.\n")
     assert plan.measured_rates(study("ganz2024"), tmp_path, on_gpu=True) == {}
 
 

@@ -21,6 +21,7 @@ from cryotome.data.splits.cells import draw_split
 from cryotome.data.windows import cut_patch
 from cryotome.encoders.bag_store import read_bag
 from cryotome.encoders.embed_slide import write_bag
+from cryotome.encoders.embedders import ComputeSettings, ModelView, embedder_of_store
 from cryotome.encoders.embedding_store import write_embeddings
 
 HINT = "If the change of numbers is intended, bump {} in workflow/cryotome/core/step_versions.py and this test."
@@ -98,19 +99,9 @@ def test_patches(pixels):
 
 def test_embeddings(store, tmp_path):
     card = load_card(CONFIG, "models", "resnet10t_random")
-    write_embeddings(
-        tmp_path / "e.h5",
-        store,
-        card,
-        model="r",
-        view="paper-fp32",
-        weights_dir=tmp_path,
-        partial=tmp_path / "partial",
-        batches=tmp_path / "batches",
-        shards=tmp_path / "shards",
-        device="cpu",
-        threads=2,
-    )
+    compute = ComputeSettings(tmp_path, "cpu", 2, tmp_path / "batches")
+    embedder = embedder_of_store(store, ModelView("r", card, "paper-fp32"), compute)
+    write_embeddings(tmp_path / "e.h5", store, embedder, partial=tmp_path / "partial")
     with h5py.File(tmp_path / "e.h5") as file:
         x = file["embedding"][:]
     found = [float(x.mean()), float(x.std()), float(x[7].max())]
@@ -159,17 +150,12 @@ def test_tiles(slide):
 
 
 def test_bags(slide):
-    how = {"weights_dir": slide, "device": "cpu", "batches": slide / "batches", "threads": 1}
-    write_bag(
-        slide / "b.h5",
-        slide / "s.h5",
-        slide / "DC-001-DX1.tiff",
-        load_card(CONFIG, "models", "resnet10t_random"),
-        model="r",
-        view="paper-fp32",
-        partial=slide / "partial",
-        **how,
+    model = ModelView("r", load_card(CONFIG, "models", "resnet10t_random"), "paper-fp32")
+    compute, files = (
+        ComputeSettings(slide, "cpu", 1, slide / "batches"),
+        (slide / "b.h5", slide / "s.h5"),
     )
+    write_bag(*files, slide / "DC-001-DX1.tiff", model, compute, partial=slide / "partial")
     x = read_bag(slide / "b.h5", model="r", view="paper-fp32").features
     found = [float(x.mean()), float(x.std()), float(x[3].max())]
     golden = {2: [0.0645777, 0.0907519, 0.49383]}

@@ -12,6 +12,7 @@ from cryotome.core.errors import DataError
 from cryotome.core.files import sha256
 from cryotome.data.cells import load_cells, read_cells
 from cryotome.data.patches import read_patches
+from cryotome.encoders.embedders import ComputeSettings, ModelView, embedder_of_store
 from cryotome.encoders.embedding_store import read_embeddings, write_embeddings
 
 
@@ -85,10 +86,13 @@ def test_real_tiles_are_read_cut_and_embedded(shared, tmp_path):
     row = int(cells.index[cells["image"] == f"TUM/{tiles[0].name}"][0])
     patches, ids, _ = read_patches(store, cells=table)
     assert (patches[row, 24:-24, 24:-24] == np.asarray(Image.open(tiles[0]))).all()
-    places = {name: tmp_path / name for name in ("partial", "shards", "batches")}
-    how = {"weights_dir": tmp_path, "device": "cpu", "threads": 1, "view": "paper-fp32"}
     histogram = load_card(CONFIG, "models", "colour_histogram")
-    write_embeddings(tmp_path / "e.h5", store, histogram, model="m", **places, **how)
+    model, compute = (
+        ModelView("m", histogram, "paper-fp32"),
+        ComputeSettings(tmp_path, "cpu", 1, tmp_path),
+    )
+    embedder = embedder_of_store(store, model, compute)
+    write_embeddings(tmp_path / "e.h5", store, embedder, partial=tmp_path / "partial")
     wanted = {"model": "m", "view": "paper-fp32", "cells_sha256": sha256(table)}
     x, of, _ = read_embeddings(tmp_path / "e.h5", **wanted)
     assert (x.shape, of.tolist()) == ((22, 96), ids.tolist())

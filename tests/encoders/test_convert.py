@@ -19,6 +19,7 @@ from cryotome.core.errors import WeightsError
 from cryotome.encoders.convert import check_fit, convert, resize_grid
 from cryotome.encoders.encoder import Encoder, build_encoder
 from cryotome.encoders.network import build_network
+from cryotome.study.geometry import geometry_of
 
 
 def small(name: str, *, dim: int, **arguments: object) -> dict:
@@ -39,7 +40,7 @@ def put(folder, name: str, card: dict, content: dict) -> None:
 
 def loaded(folder, name: str, card: dict, content: dict, *, side: int = 224) -> Encoder:
     put(folder, name, card, content)
-    return build_encoder(card, name, folder, view="paper-fp32", side=side)[0]
+    return build_encoder(card, name, folder, geometry_of(card, "paper-fp32", side))[0]
 
 
 def apart(encoder: Encoder, original: torch.nn.Module, *, side: int = 224) -> float:
@@ -207,7 +208,7 @@ def test_what_the_embedding_does_not_need_may_lack_and_nothing_else(tmp_path, na
     gone = next(k for k in state if "intermediate" in k or "fc1" in k)
     put(tmp_path, name, card, {k: v for k, v in state.items() if k != gone})
     with pytest.raises(WeightsError, match=r"does not fit the card .*missing: "):
-        build_encoder(card, name, tmp_path, view="paper-fp32", side=224)
+        build_encoder(card, name, tmp_path, geometry_of(card, "paper-fp32", 224))
 
 
 NETWORK = {"a.weight": torch.zeros(2, 3), "b.bias": torch.zeros(4)}

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -7,13 +9,22 @@ from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, StoreError
 from cryotome.data.cells import load_cells
 from cryotome.encoders.colour_histogram import colour_histogram
-from cryotome.encoders.embedders import make_embedder
+from cryotome.encoders.embedders import (
+    ComputeSettings,
+    ModelView,
+    embedder_of_store,
+    make_embedder,
+)
 from cryotome.encoders.embedding_store import write_embeddings, write_shard
+from cryotome.study.geometry import Geometry
+
+ANYWHERE = ComputeSettings(Path("nowhere"), "cpu", 1, Path("nowhere"))
 
 
 def test_the_histogram_embeds_what_the_network_would_see_without_torch(store):
     card = load_card(CONFIG, "models", "colour_histogram")
-    embedder = make_embedder(card, "colour_histogram", side=32)
+    model = ModelView("colour_histogram", card, "paper-fp32")
+    embedder = make_embedder(model, Geometry(32), ANYWHERE)
     got: dict[int, np.ndarray] = {}
     embedder.run(store, [(0, 20), (20, 28)], lambda first, x: got.update({first: x}), count=48)
     with h5py.File(store) as file:
@@ -25,17 +36,16 @@ def test_the_histogram_embeds_what_the_network_would_see_without_torch(store):
 ALONE = "slide_identity"
 
 
-def how(folder, **changes):
-    named = {"model": ALONE, "view": "paper-fp32", "partial": folder / "p", "batches": folder / "b"}
-    return named | {"weights_dir": folder, "device": "cpu", "threads": 1} | changes
+def alone(store, cells=None):
+    model = ModelView(ALONE, load_card(CONFIG, "models", ALONE), "paper-fp32")
+    return embedder_of_store(store, model, ANYWHERE, cells=cells)
 
 
 def test_the_slide_alone_is_its_place_among_the_sorted_slides(store, cohort, tmp_path):
-    card = load_card(CONFIG, "models", ALONE)
     table = load_cells(cohort / "cells.csv")
-    asked = how(tmp_path, cells=[cohort / "cells.csv"])
-    write_shard(tmp_path / "shards" / "1of2.h5", store, card, part=(1, 2), **asked)
-    write_embeddings(tmp_path / "e.h5", store, card, shards=tmp_path / "shards", **asked)
+    embedder, how = alone(store, [cohort / "cells.csv"]), {"partial": tmp_path / "p"}
+    write_shard(tmp_path / "shards" / "1of2.h5", store, embedder, part=(1, 2), **how)
+    write_embeddings(tmp_path / "e.h5", store, embedder, shards=tmp_path / "shards", **how)
     with h5py.File(tmp_path / "e.h5") as file:
         x, ids = file["embedding"][:], file["id"][:]
     assert (x.shape, x.dtype) == ((48, 1), np.float32)
@@ -46,14 +56,11 @@ def test_the_slide_alone_is_its_place_among_the_sorted_slides(store, cohort, tmp
 
 
 def test_the_slide_alone_asks_for_the_cells_that_were_cut(store, cohort, tmp_path):
-    card = load_card(CONFIG, "models", ALONE)
     with pytest.raises(CardError, match="slide_identity embeds the slide .* needs the table"):
-        write_embeddings(tmp_path / "e.h5", store, card, shards=tmp_path / "s", **how(tmp_path))
+        alone(store)
     other = tmp_path / "cells.csv"
     other.write_text((cohort / "cells.csv").read_text(encoding="utf-8") + "\n", encoding="utf-8")
     with pytest.raises(StoreError, match="was cut from another"):
-        write_embeddings(
-            tmp_path / "e.h5", store, card, shards=tmp_path / "s", **how(tmp_path, cells=[other])
-        )
+        write_embeddings(tmp_path / "e.h5", store, alone(store, [other]), partial=tmp_path / "p")
     with pytest.raises(CardError, match="reads no patches"):
-        make_embedder(card, ALONE, side=32, cells=[other]).embed(np.zeros((1, 32, 32, 3), np.uint8))
+        alone(store, [other]).embed(np.zeros((1, 32, 32, 3), np.uint8))

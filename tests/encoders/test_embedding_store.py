@@ -8,27 +8,28 @@ from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, StoreError
 from cryotome.core.files import sha256
 from cryotome.core.store import finalise_store
-from cryotome.encoders import embedding_store
-from cryotome.encoders.embedding_store import read_embeddings, write_embeddings
+from cryotome.encoders.embedders import ComputeSettings, ModelView, embedder_of_store
+from cryotome.encoders.embedding_store import (
+    read_embeddings,
+    rows_of_shard,
+    write_embeddings,
+    write_shard,
+)
 from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.inference import InferenceRunner
+from cryotome.study.geometry import Geometry
+
+
+def embedder_of(store, name, folder, view="paper-fp32", **changes):
+    """Return the embedder of a model for a store, its caches in a folder."""
+    model = ModelView(name, load_card(CONFIG, "models", name) | changes, view)
+    return embedder_of_store(store, model, ComputeSettings(folder, "cpu", 2, folder / "batches"))
 
 
 def write(path, store, name="resnet10t_random", view="paper-fp32", **changes):
-    card = load_card(CONFIG, "models", name) | changes
-    write_embeddings(
-        path,
-        store,
-        card,
-        model=name,
-        view=view,
-        weights_dir=path.parent,
-        partial=path.parent / "partial",
-        batches=path.parent / "batches",
-        shards=path.parent / "shards",
-        device="cpu",
-        threads=2,
-    )
+    folder = path.parent
+    how = {"partial": folder / "partial", "shards": folder / "shards"}
+    write_embeddings(path, store, embedder_of(store, name, folder, view, **changes), **how)
 
 
 def test_every_cell_has_the_embedding_of_what_the_network_sees(store, cohort, tmp_path):
@@ -45,8 +46,7 @@ def test_every_cell_has_the_embedding_of_what_the_network_sees(store, cohort, tm
         load_card(CONFIG, "models", "resnet10t_random"),
         "resnet10t_random",
         tmp_path,
-        view="paper-fp32",
-        side=32,
+        Geometry(32),
     )
     with h5py.File(store) as file, torch.inference_mode():
         seen = torch.from_numpy(file["patch"][30:33, 4:36, 4:36]).permute(0, 3, 1, 2).float() / 255
@@ -176,18 +176,18 @@ def test_a_store_of_older_cells_is_refused_by_name(written, cohort, tmp_path):
 
 def test_rows_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, monkeypatch):
     """The unbroken store and the one that was broken off hold the same numbers."""
-    monkeypatch.setattr("cryotome.encoders.inference.CACHED", 8 * 32**2)  # batches of 8
-    monkeypatch.setattr("cryotome.encoders.embedding_store.BLOCK", 16)
+    monkeypatch.setattr("cryotome.encoders.inference.CACHED_PIXELS", 8 * 32**2)  # batches of 8
+    monkeypatch.setattr("cryotome.encoders.embedding_store.PATCHES_PER_READ", 16)
     write(tmp_path / "whole" / "e.h5", store)
-    launch, made = InferenceRunner.launch, []
+    enqueue, made = InferenceRunner.enqueue, []
 
     def dying(self, patches):
         if len(made) == wanted:
             raise KeyboardInterrupt
         made.append(len(patches))
-        return launch(self, patches)
+        return enqueue(self, patches)
 
-    monkeypatch.setattr(InferenceRunner, "launch", dying)
+    monkeypatch.setattr(InferenceRunner, "enqueue", dying)
     wanted = 3
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "e.h5", store)
@@ -203,15 +203,13 @@ def test_rows_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, m
 
 @pytest.mark.parametrize("parts", [1, 3])
 def test_a_store_of_shards_is_the_store_of_one_job(store, tmp_path, monkeypatch, capsys, parts):
-    monkeypatch.setattr("cryotome.encoders.inference.CACHED", 8 * 32**2)  # batches of 8
+    monkeypatch.setattr("cryotome.encoders.inference.CACHED_PIXELS", 8 * 32**2)  # batches of 8
     write(tmp_path / "whole" / "e.h5", store)
-    card, folder = load_card(CONFIG, "models", "resnet10t_random"), tmp_path / "shards"
-    how = {"model": "resnet10t_random", "view": "paper-fp32", "weights_dir": tmp_path}
-    how |= {"partial": tmp_path / "p", "batches": tmp_path / "b", "device": "cpu", "threads": 2}
+    embedder, folder = embedder_of(store, "resnet10t_random", tmp_path), tmp_path / "shards"
     for part in range(1, parts + 1):
         shard = folder / f"{part}of{parts}.h5"
-        embedding_store.write_shard(shard, store, card, part=(part, parts), **how)
-    monkeypatch.setattr(InferenceRunner, "launch", None)  # nothing is left to embed
+        write_shard(shard, store, embedder, part=(part, parts), partial=tmp_path / "p")
+    monkeypatch.setattr(InferenceRunner, "enqueue", None)  # nothing is left to embed
     write(tmp_path / "e.h5", store)
     with h5py.File(tmp_path / "e.h5") as mine, h5py.File(tmp_path / "whole" / "e.h5") as whole:
         assert (mine["embedding"][:] == whole["embedding"][:]).all()
@@ -222,10 +220,9 @@ def test_a_store_of_shards_is_the_store_of_one_job(store, tmp_path, monkeypatch,
 
 
 def test_a_shard_of_another_view_is_named_and_not_used(store, tmp_path, capsys):
-    card = load_card(CONFIG, "models", "resnet10t_random")
-    how = {"model": "resnet10t_random", "view": "paper-bf16", "weights_dir": tmp_path}
-    how |= {"partial": tmp_path / "p", "batches": tmp_path / "b", "device": "cpu", "threads": 2}
-    embedding_store.write_shard(tmp_path / "shards" / "1of2.h5", store, card, part=(1, 2), **how)
+    embedder = embedder_of(store, "resnet10t_random", tmp_path, "paper-bf16")
+    shard = tmp_path / "shards" / "1of2.h5"
+    write_shard(shard, store, embedder, part=(1, 2), partial=tmp_path / "p")
     write(tmp_path / "e.h5", store)
     assert "1of2.h5 is not used: it has another view" in capsys.readouterr().err
     assert (tmp_path / "shards" / "1of2.h5").exists()
@@ -239,16 +236,15 @@ def test_a_shard_of_other_cells_is_refused_and_order_of_ids_does_not_matter(stor
     with h5py.File(mixed, "w") as file:
         file["patch"], file["id"] = patches, np.roll(np.arange(48), 7)
     finalise_store(mixed, "patch", stamps)
-    card = load_card(CONFIG, "models", "colour_histogram")
-    how = {"model": "colour_histogram", "view": "paper-fp32", "partial": tmp_path / "p"}
+    embedder, how = embedder_of(mixed, "colour_histogram", tmp_path), {"partial": tmp_path / "p"}
     for part in (1, 2):
         shard = tmp_path / "shards" / f"{part}of2.h5"
-        embedding_store.write_shard(shard, mixed, card, part=(part, 2), **how)
+        write_shard(shard, mixed, embedder, part=(part, 2), **how)
     write(tmp_path / "whole.h5", mixed, "colour_histogram")
     write(tmp_path / "again" / "whole.h5", mixed, "colour_histogram")
     with h5py.File(tmp_path / "whole.h5") as one, h5py.File(tmp_path / "again/whole.h5") as other:
         assert (one["embedding"][:] == other["embedding"][:]).all()
-    embedding_store.write_shard(tmp_path / "shards" / "1of2.h5", mixed, card, part=(1, 2), **how)
+    write_shard(tmp_path / "shards" / "1of2.h5", mixed, embedder, part=(1, 2), **how)
     with h5py.File(tmp_path / "shards" / "1of2.h5", "r+") as file:
         file["id"][3] = 5
     finalise_store(tmp_path / "shards" / "1of2.h5", "embedding", {})
@@ -257,17 +253,16 @@ def test_a_shard_of_other_cells_is_refused_and_order_of_ids_does_not_matter(stor
 
 
 def test_more_shards_than_patches_are_refused(store, tmp_path):
-    card = load_card(CONFIG, "models", "colour_histogram")
-    how = {"model": "colour_histogram", "view": "paper-fp32", "partial": tmp_path / "p"}
+    embedder = embedder_of(store, "colour_histogram", tmp_path)
     with pytest.raises(StoreError, match="48 patches make no 49 shards; ask for fewer"):
-        embedding_store.write_shard(tmp_path / "s.h5", store, card, part=(1, 49), **how)
+        write_shard(tmp_path / "s.h5", store, embedder, part=(1, 49), partial=tmp_path / "p")
 
 
 def test_parts_cover_every_row_once_and_begin_at_steps():
     for count, parts, step in [(48, 3, 8), (3720, 4, 8), (50, 7, 64), (5, 5, 1)]:
-        rows = [embedding_store._rows_of((k + 1, parts), count, step) for k in range(parts)]
+        rows = [rows_of_shard((k + 1, parts), count, step) for k in range(parts)]
         assert [row for part in rows for row in part] == list(range(count))
         assert all(len(part) for part in rows)
-    starts = [embedding_store._rows_of((k, 4), 3720, 8).start for k in (1, 2, 3, 4)]
+    starts = [rows_of_shard((k, 4), 3720, 8).start for k in (1, 2, 3, 4)]
     assert starts == [0, 928, 1856, 2784], "multiples of eight"
-    assert embedding_store._rows_of((2, 3), 48, 8) == range(16, 32)
+    assert rows_of_shard((2, 3), 48, 8) == range(16, 32)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from cryotome.core.errors import StoreError
-from cryotome.encoders.bag_store import BagFolders, read_bag
-from cryotome.encoders.foreign_bags import read_foreign
+from cryotome.encoders.bag_store import BagFolders, read_any_bag, read_bag
+from cryotome.encoders.foreign_bags import read_foreign_bag
 
 CARD = {"where": "the card of ca", "model": "uni", "names": ["uni", "MahmoodLab/UNI"], "dim": 3,
         "tiling": {"mpp": 0.5, "side": 512}, "says": {}}  # fmt: skip
@@ -41,10 +41,10 @@ LAYOUTS = {
 @pytest.mark.parametrize("kind", LAYOUTS)
 def test_bags_of_other_programs_are_read_where_a_card_gives_them(kind, tmp_path):
     path = foreign(tmp_path / "f.h5", **LAYOUTS[kind])
-    bag = read_bag(path, **HOW, given=CARD)
+    bag = read_any_bag(path, CARD, **HOW)
     assert bag.features.dtype == np.float32 and np.allclose(bag.features, X, atol=1e-3)
     assert bag.coords.tolist() == XY.tolist()
-    assert bag.stamps == ({"model_name": "uni"} if kind == "HistoBistro" else {})
+    assert bag.attributes == ({"model_name": "uni"} if kind == "HistoBistro" else {})
     with pytest.raises(StoreError, match=r"f.h5 has format None"):
         read_bag(path, **HOW)
 
@@ -52,8 +52,8 @@ def test_bags_of_other_programs_are_read_where_a_card_gives_them(kind, tmp_path)
 @pytest.mark.parametrize(
     ("arrays", "why"),
     [
-        ({"embedding": X}, r"f.h5 is no bag that is known: it holds \['embedding'\]"),
-        ({"features": X}, r"no bag that is known"),
+        ({"embedding": X}, r"f.h5 has no known layout of a bag: it holds \['embedding'\]"),
+        ({"features": X}, r"no known layout of a bag"),
         ({"features": X[0], "coords": XY}, r"features is no finite \(n, dim\), but \(3,\)"),
         ({"feats": X * np.nan, "coords": XY}, r"feats is no finite"),
         ({"feats": XY, "coords": XY}, r"feats is no finite"),
@@ -64,7 +64,7 @@ def test_bags_of_other_programs_are_read_where_a_card_gives_them(kind, tmp_path)
 )
 def test_what_is_no_bag_says_what_is_wrong(arrays, why, tmp_path):
     with pytest.raises(StoreError, match=why):
-        read_bag(foreign(tmp_path / "f.h5", **arrays), **HOW, given=CARD)
+        read_any_bag(foreign(tmp_path / "f.h5", **arrays), CARD, **HOW)
 
 
 STAMP = {"extractor": "uni", "unit": "um", "tile_size_um": 256.0, "tile_size_px": 512,
@@ -103,24 +103,24 @@ DIFFER = {
 @pytest.mark.parametrize("kind", AGREE)
 def test_what_a_bag_says_of_itself_agrees_with_the_card(kind, tmp_path):
     path = foreign(tmp_path / "f.h5", feats=X, coords=XY, **AGREE[kind])
-    assert read_bag(path, **HOW, given=CARD).features.shape == (4, 3)
+    assert read_any_bag(path, CARD, **HOW).features.shape == (4, 3)
 
 
 @pytest.mark.parametrize("kind", DIFFER)
 def test_a_bag_that_contradicts_the_card_is_refused_unless_the_card_says_so(kind, tmp_path):
     attrs, said = DIFFER[kind]
     path = foreign(tmp_path / "f.h5", feats=X, coords=XY, **attrs)
-    with pytest.raises(StoreError, match=f"f.h5 says {said}, but the card of ca says.*`says: "):
-        read_bag(path, **HOW, given=CARD)
+    with pytest.raises(StoreError, match=f"f.h5 has {said}, but the card of ca says.*`says: "):
+        read_any_bag(path, CARD, **HOW)
     name, value = said.split(" ", 1)
     says = {name: value.strip("'") if "'" in value else float(value)}
-    assert len(read_bag(path, **HOW, given=CARD | {"says": says}).coords) == 4
+    assert len(read_any_bag(path, CARD | {"says": says}, **HOW).coords) == 4
 
 
 def test_another_number_of_features_than_the_models_is_refused(tmp_path):
     path = foreign(tmp_path / "f.h5", feats=X, coords=XY)
-    with pytest.raises(StoreError, match="feats has 3 features a tile, but the model uni, whose"):
-        read_bag(path, **HOW, given=CARD | {"dim": 1024})
+    with pytest.raises(StoreError, match="feats has 3 features a tile, but the model uni, which"):
+        read_any_bag(path, CARD | {"dim": 1024}, **HOW)
 
 
 def test_equal_slide_names_of_two_cohorts_are_two_bags(tmp_path):
@@ -136,7 +136,7 @@ def test_equal_slide_names_of_two_cohorts_are_two_bags(tmp_path):
     assert bags.read("cb:002").shape == (4, 3)
     first, second = bags.summary()
     assert "ca: 1 bags of uni" in first and "1 slides have no bag there: 002" in first
-    assert "they say: nothing; or extractor uni, feat_type tile" in second
+    assert "their attributes: none; or extractor uni, feat_type tile" in second
 
 
 def test_rows_that_all_point_at_one_object_are_not_read(tmp_path):
@@ -153,6 +153,6 @@ def test_rows_that_all_point_at_one_object_are_not_read(tmp_path):
     path.write_bytes(content)
     tracemalloc.start()
     with pytest.raises(StoreError, match="feats holds no plain numbers"):
-        read_foreign(path, CARD)
+        read_foreign_bag(path, CARD)
     assert tracemalloc.get_traced_memory()[1] < 50e6
     tracemalloc.stop()

@@ -5,31 +5,24 @@ import numpy as np
 import pytest
 import torch
 from conftest import CONFIG
+from tests.encoders.test_patch_reader import write_noise
 
 from cryotome.core.cards import load_card
-from cryotome.core.errors import StoreError
-from cryotome.core.store import finalise_store
+from cryotome.encoders.embedders import ComputeSettings, ModelView
 from cryotome.encoders.inference import InferenceRunner, processor_batch
-from cryotome.encoders.patch_reader import PatchReader
 
 
 @pytest.fixture
 def patches(tmp_path) -> Path:
-    rng = np.random.default_rng(0)
-    with h5py.File(tmp_path / "p.h5", "w") as file:
-        file["id"] = np.arange(50)
-        file["patch"] = rng.integers(0, 255, (50, 40, 40, 3), dtype=np.uint8)
-    finalise_store(tmp_path / "p.h5", "patch", {})
-    return tmp_path / "p.h5"
+    return write_noise(tmp_path / "p.h5")
 
 
 def runner(
     folder: Path, name: str = "resnet10t_random", view: str = "paper-fp32"
 ) -> InferenceRunner:
-    return InferenceRunner(
-        load_card(CONFIG, "models", name), name, view=view, side=32, weights_dir=folder,
-        device="cpu", threads=2, batches=folder / "batches" / name,
-    )  # fmt: skip
+    model = ModelView(name, load_card(CONFIG, "models", name), view)
+    compute = ComputeSettings(folder, "cpu", 2, folder / "batches" / name)
+    return InferenceRunner(model, model.geometry(32), compute)
 
 
 def everything(run: InferenceRunner, patches: Path, blocks: list[tuple[int, int]]) -> np.ndarray:
@@ -37,31 +30,6 @@ def everything(run: InferenceRunner, patches: Path, blocks: list[tuple[int, int]
     run.run(patches, blocks, lambda first, part: got.update({first: part.copy()}), count=50)
     assert list(got) == sorted(got), "rows come in order"
     return np.concatenate([got[first] for first in sorted(got)])
-
-
-def test_the_reader_gives_the_rows_of_the_array_whatever_was_read_before(patches):
-    read = PatchReader(patches, pinned=False)
-    with h5py.File(patches) as file:
-        for rows in [(0, 7), (7, 20), (49, 1), (30, 5), (0, 50)]:
-            first, block = read(rows)
-            assert first == rows[0]
-            assert (block.numpy() == file["patch"][rows[0] : sum(rows)]).all()
-    read.close()
-
-
-def test_two_blocks_in_hand_are_not_overwritten_by_the_third(patches):
-    read = PatchReader(patches, pinned=False)
-    one, two = read((0, 10))[1], read((10, 10))[1]
-    before = one.clone(), two.clone()
-    read((20, 10))
-    assert torch.equal(one, before[0])
-    assert torch.equal(two, before[1])
-
-
-def test_a_store_that_ends_early_is_no_silent_zero(patches):
-    read = PatchReader(patches, pinned=False)
-    with pytest.raises(StoreError, match=r"p.h5 ends before row 60. Delete it and rerun"):
-        read((40, 20))
 
 
 def test_blocks_and_batches_change_no_embedding(patches, tmp_path):
@@ -78,7 +46,7 @@ def test_the_margin_is_cut_off(patches, tmp_path):
     with h5py.File(patches) as file:
         inner = torch.from_numpy(file["patch"][:3, 4:36, 4:36])
     with torch.inference_mode():
-        there = run._eager(inner.permute(0, 3, 1, 2).float() / 255)
+        there = run.encoder(inner.permute(0, 3, 1, 2).float() / 255)
     assert everything(run, patches, [(0, 3)]) == pytest.approx(there.numpy(), abs=1e-5)
 
 
@@ -112,7 +80,7 @@ def test_out_of_memory_halves_the_batch_and_is_remembered(patches, tmp_path, mon
     assert other.batch == 32
     other.compile_if_it_pays(torch.zeros(40, 32, 32, 3, dtype=torch.uint8), count=50)
     assert other.batch == 8
-    assert "16 patches at once do not fit the memory; going on with 8" in capsys.readouterr().err
+    assert "16 patches at once do not fit the memory; continuing with 8" in capsys.readouterr().err
     other.batch = 64
     assert everything(other, patches, [(0, 50)]) == pytest.approx(whole, abs=1e-4)
     assert other.batch == 8, "a power of two, whatever the tail was"
@@ -125,7 +93,7 @@ def test_one_patch_that_does_not_fit_is_an_error(tmp_path, monkeypatch):
     run = runner(tmp_path)
     monkeypatch.setattr(InferenceRunner, "_forward", none)
     with pytest.raises(torch.OutOfMemoryError):
-        run.launch(torch.zeros(4, 32, 32, 3, dtype=torch.uint8))
+        run.enqueue(torch.zeros(4, 32, 32, 3, dtype=torch.uint8))
 
 
 def test_short_work_is_not_compiled_and_a_failing_compiler_stops_nothing(
@@ -134,15 +102,15 @@ def test_short_work_is_not_compiled_and_a_failing_compiler_stops_nothing(
     run = runner(tmp_path)
     some = torch.zeros(8, 32, 32, 3, dtype=torch.uint8)
     run.compile_if_it_pays(some, count=50)
-    assert run._network is run._eager
+    assert run._network is run.encoder
 
     def broken(_network):
         raise RuntimeError("no compiler")
 
     monkeypatch.setattr("torch.compile", broken)
     run.compile_if_it_pays(some, count=10**9)
-    assert run._network is run._eager
-    assert "torch.compile does not work here (RuntimeError); going on without" in (
+    assert run._network is run.encoder
+    assert "torch.compile does not work here (RuntimeError); continuing without" in (
         capsys.readouterr().err
     )
 
@@ -156,7 +124,7 @@ def test_the_faster_of_eager_and_compiled_is_kept_if_it_agrees(tmp_path, monkeyp
         timed = iter([(1.0, near), (seconds, said)])
         monkeypatch.setattr(InferenceRunner, "_timed", lambda self, part, timed=timed: next(timed))
         run.compile_if_it_pays(some, count=10**9)
-        assert (run._network is not run._eager) == kept
+        assert (run._network is not run.encoder) == kept
         assert run._compiled_for == (8 if kept else 0)
 
 

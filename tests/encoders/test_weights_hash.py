@@ -20,9 +20,7 @@ def put(folder, text, place="someone/net"):
 
 def pin(folder, card=CARD, name="net", said=None):
     say = (said if said is not None else []).append
-    return weights_hash(card, name, folder / "weights", memory=folder / "m.json", say=say)[
-        "weights"
-    ]
+    return weights_hash(card, name, folder / "weights", cache=folder / "m.json", log=say)["weights"]
 
 
 def test_the_card_gets_the_content_of_the_file_at_hand(tmp_path):
@@ -87,7 +85,7 @@ def test_large_files_are_said_before_they_are_hashed(tmp_path, monkeypatch):
     path, said = put(tmp_path, "twelve bytes"), []
     pin(tmp_path, said=said)
     assert said == []
-    monkeypatch.setattr("cryotome.encoders.weights_hash.SLOW", 11)
+    monkeypatch.setattr("cryotome.encoders.weights_hash.LARGE_FILE", 11)
     os.utime(path, ns=(1, 1))
     pin(tmp_path, said=said)
     pin(tmp_path, said=said)

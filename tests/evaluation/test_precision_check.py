@@ -5,6 +5,7 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import StoreError
+from cryotome.encoders.embedders import ComputeSettings, ModelView, embedder_of_store
 from cryotome.encoders.embedding_store import write_embeddings
 from cryotome.evaluation.precision_check import (
     StoreFiles,
@@ -25,8 +26,9 @@ def run(folder, **changes):
 @pytest.fixture
 def lower(store, tmp_path):
     card = load_card(CONFIG, "models", MODEL)
-    how = run(tmp_path, view="paper-bf16", partial=tmp_path / "partial", shards=tmp_path / "s")
-    write_embeddings(tmp_path / "e.h5", store, card, model=MODEL, **how)
+    model = ModelView(MODEL, card, "paper-bf16")
+    embedder = embedder_of_store(store, model, ComputeSettings(**run(tmp_path)))
+    write_embeddings(tmp_path / "e.h5", store, embedder, partial=tmp_path / "partial")
     return tmp_path / "e.h5", card
 
 

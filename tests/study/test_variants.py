@@ -141,12 +141,16 @@ def test_a_view_fit_enlarges_the_whole_crop_and_leaves_what_fits():
     card = load_card(CONFIG, "models", "gigapath")  # its own transform cuts an eighth off
     framed = torch.full((1, 3, 64, 64), 255, dtype=torch.uint8)
     framed[..., 4:-4, 4:-4] = 0
-    fit, own = (transform_patches(framed, geometry_of(card, f"{p}-fp16")) for p in ("fit", "card"))
+    fit, own = (
+        transform_patches(framed, geometry_of(card, f"{p}-fp16", 64)) for p in ("fit", "card")
+    )
     assert fit.shape == own.shape == (1, 3, 224, 224)
     assert fit.mean() == pytest.approx(1 - 56**2 / 64**2, abs=0.001)
     assert own[..., 4:-4, 4:-4].max() == 0
     exact = torch.randint(0, 256, (1, 3, 224, 224), dtype=torch.uint8)
-    assert torch.equal(transform_patches(exact, geometry_of(card, "fit-fp16")), exact.float() / 255)
+    assert torch.equal(
+        transform_patches(exact, geometry_of(card, "fit-fp16", 224)), exact.float() / 255
+    )
 
 
 def test_a_sweep_crosses_every_model_with_every_pooling_and_every_crop():

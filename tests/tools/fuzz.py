@@ -172,9 +172,9 @@ def _yaml(path: Path) -> object:
 
 
 def _weights(path: Path) -> object:
-    from cryotome.encoders.convert import read_file
+    from cryotome.encoders.checkpoint_file import read_checkpoint
 
-    return read_file(path, "m")
+    return read_checkpoint(path, "m")
 
 
 def _checkpoint(path: Path) -> object:

@@ -26,7 +26,7 @@ from cryotome.core.errors import CardError, DataError, StoreError, WeightsError
 from cryotome.core.files import sha256
 from cryotome.data.cells import read_cells
 from cryotome.data.images import open_image
-from cryotome.encoders.convert import read_file
+from cryotome.encoders.checkpoint_file import read_checkpoint
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.learners.predictions import read_predictions, write_predictions
 
@@ -91,7 +91,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path, form, cap
     else:
         torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
     with pytest.raises(WeightsError, match=r"m.pt holds Python objects|m.pt is broken"):
-        read_file(path, "uni")
+        read_checkpoint(path, "uni")
     assert Checkpoint(path).load() is None
     assert "m.pt is broken" in capsys.readouterr().err
     assert not marker.exists()

@@ -31,7 +31,7 @@ def finetuned_weights(model):
 def encoder_card(model):
     """Return what decides a model's embeddings: its card, and the content of its weights file."""
     card = STUDY.model(model)
-    known = {"memory": Path("results/weights.json"), "say": logger.info}
+    known = {"cache": Path("results/weights.json"), "log": logger.info}
     for path in finetuned_weights(model):
         iteration = card["weights"].get("iteration")
         file = os.path.join(path, f"{iteration}.pt") if iteration else path

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from cryotome.core import step_versions
+from cryotome.encoders.embedders import ComputeSettings, ModelView, embedder_of_store
 from cryotome.encoders.embedding_store import write_embeddings
 from cryotome.runtime.job import run_script
 
@@ -13,20 +14,9 @@ def main(
     threads: int,
 ) -> None:  # fmt: skip
     assert recipe == step_versions.EMBEDDINGS
-    write_embeddings(
-        embeddings,
-        patches,
-        card,
-        cells=cells,
-        model=model,
-        partial=partial,
-        batches=batches,
-        shards=shards,
-        view=view,
-        weights_dir=weights_dir,
-        device=device,
-        threads=threads,
-    )
+    compute = ComputeSettings(weights_dir, device, threads, batches)
+    embedder = embedder_of_store(patches, ModelView(model, card, view), compute, cells=cells)
+    write_embeddings(embeddings, patches, embedder, partial=partial, shards=shards)
 
 
 if __name__ == "__main__":

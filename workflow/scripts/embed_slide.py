@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cryotome.core import step_versions
 from cryotome.encoders.embed_slide import write_bag
+from cryotome.encoders.embedders import ComputeSettings, ModelView
 from cryotome.runtime.job import run_script
 
 
@@ -12,21 +13,11 @@ def main(
     view: str, partial: Path, batches: Path, weights_dir: Path, device: str, threads: int,
 ) -> None:  # fmt: skip
     assert recipe == step_versions.BAGS
-    at_hand: list[Path | None] = [*slides] or [None] * len(bags)
-    for store, bag, slide in zip(tiles, bags, at_hand, strict=True):
-        write_bag(
-            bag,
-            store,
-            slide,
-            card,
-            model=model,
-            view=view,
-            partial=partial / bag.stem,
-            threads=threads,
-            batches=batches,
-            weights_dir=weights_dir,
-            device=device,
-        )
+    viewed = ModelView(model, card, view)
+    compute = ComputeSettings(weights_dir, device, threads, batches)
+    images: list[Path | None] = [*slides] or [None] * len(bags)
+    for store, bag, slide in zip(tiles, bags, images, strict=True):
+        write_bag(bag, store, slide, viewed, compute, partial=partial / bag.stem)
 
 
 if __name__ == "__main__":

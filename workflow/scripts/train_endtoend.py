@@ -8,7 +8,7 @@ from cryotome.core.files import sha256
 from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.lora import save_lora
 from cryotome.learners.endtoend.train import train_endtoend
-from cryotome.learners.endtoend.training_data import read_material, score_material
+from cryotome.learners.endtoend.training_data import read_training_data, score_held_out
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.learners.loop.curves import write_curve
@@ -27,31 +27,29 @@ def main(
     use_threads(threads)
     on, seed = pick_device(device), card["seed"] + fold
     repeat_exactly(on)
-    material = read_material(patches, cells, split)
+    data = read_training_data(patches, cells, split)
     network, weights = build_classifier(
-        encoder, model, weights_dir, side=material.side, seed=seed, lora=card.get("lora")
+        encoder, model, weights_dir, side=data.side, seed=seed, lora=card.get("lora")
     )
-    network, supply = network.to(on), BatchLoader(material.pixels, on)
+    network, loader = network.to(on), BatchLoader(data.pixels, on)
     precision = precision_of(card, on)
     notes = {"weights_sha256": weights, "model": model, "head": card, "recipe": recipe}
-    notes |= {name: material.stamps[name] for name in ("cells_sha256", "patches_sha256")}
+    notes |= {name: data.stamps[name] for name in ("cells_sha256", "patches_sha256")}
     notes |= {"precision": str(precision).removeprefix("torch.")}
     decides = notes | {"encoder": encoder, "seed": seed, "split_sha256": sha256(split)}
     decides |= {"device": on.type}
     decides |= {name: version(name) for name in ("torch", "timm", "peft")}
     with checkpointed(partial, decides) as checkpoint:
-        fit = train_endtoend(
-            network, material, card, seed=seed, supply=supply, checkpoint=checkpoint
-        )
-        notes |= {"n_train": len(material.cells("train").rows), "device": str(on)}
-        notes |= {"cost_seconds": round(fit.seconds, 1), "patches_per_second": round(fit.speed, 1)}
+        fit = train_endtoend(network, data, card, seed=seed, loader=loader, checkpoint=checkpoint)
+        notes |= {"n_train": len(data.cells("train").rows), "device": str(on)}
+        notes |= {
+            "cost_seconds": round(fit.seconds, 1),
+            "patches_per_second": round(fit.patches_per_second, 1),
+        }
         notes |= {"peak_memory_gb": round(peak_memory(on), 2)}
         for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
-            roles, labels, scores = score_material(
-                network, state, material, supply=supply, precision=precision
-            )
-            scored, about = roles.assign(label=labels), notes | {"checkpoint": kept}
-            write_predictions(path, scored, scores, split=split, notes=about)
+            scored = score_held_out(network, state, data, loader=loader, precision=precision)
+            write_predictions(path, *scored, split=split, notes=notes | {"checkpoint": kept})
             if "lora" in card and kept == "best":
                 adapted, logit = network[0].get_submodule("network"), network[1]
                 save_lora(path.with_suffix(".safetensors"), adapted, logit)

@@ -17,6 +17,7 @@ from cryotome.encoders.encoder import build_encoder
 from cryotome.encoders.network import build_network
 from cryotome.learners.dinov2.finetune import export_encoder, finetune, finetuning_cost
 from cryotome.learners.loop.checkpoints import checkpointed
+from cryotome.study.geometry import Geometry
 
 SEEN = ["images_per_second", "memory_gb"]  # what differs from run to run
 
@@ -57,7 +58,7 @@ def test_the_export_is_an_encoder_like_any_other(tmp_path):
     card = base_card() | {"weights": {"file": "whole.pt", "page": "https://example.org"}}
     (tmp_path / "tuned").mkdir()
     os.link(tmp_path / "whole.pt", tmp_path / "tuned" / "whole.pt")
-    encoder, _ = build_encoder(card, "tuned", tmp_path, view="patches", side=28)
+    encoder, _ = build_encoder(card, "tuned", tmp_path, Geometry(28))
     views = torch.rand(3, 3, 28, 28)
     backbone = learner.teacher.backbone.eval()
     with torch.no_grad():

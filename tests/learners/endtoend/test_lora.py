@@ -299,15 +299,6 @@ def test_a_network_without_such_layers_is_refused():
         add_lora(nn.Sequential(nn.ReLU()), SETTINGS, name="mine")
 
 
-@pytest.mark.parametrize("name", ["colour_histogram", "slide_identity"])
-def test_a_card_without_a_network_is_refused(name, tmp_path):
-    card = load_card(CONFIG, "models", name)
-    with pytest.raises(
-        CardError, match=f"^{name} has no network that could be trained: its loader is '{name}'"
-    ):
-        build_classifier(card, name, tmp_path, side=64, seed=0)
-
-
 def test_adapters_of_another_network_are_refused(tmp_path):
     path = tmp_path / "a.safetensors"
     tiny = fresh("vit_tiny_random")[0]

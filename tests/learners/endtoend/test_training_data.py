@@ -2,29 +2,29 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tests.learners.endtoend.test_train import head, material, part, toy
+from tests.learners.endtoend.test_train import head, part, toy, training_data
 
 from cryotome.core.errors import SplitError, StoreError
 from cryotome.learners.endtoend.training_data import (
     ValidationSet,
     centre_crops,
+    copy_weights,
     load_weights,
-    read_material,
-    weights_of,
+    read_training_data,
 )
 
 
 def test_material_brings_patches_labels_and_slides_of_a_split_together(store, cohort, tmp_path):
     split = tmp_path / "fold=0.csv"
     split.write_text("id,role\n3,test\n7,train\n40,validation\n41,train\n", encoding="utf-8")
-    material = read_material(store, cohort / "cells.csv", split)
+    data = read_training_data(store, cohort / "cells.csv", split)
     cells = pd.read_csv(cohort / "cells.csv").set_index("id")
-    train = material.cells("train")
+    train = data.cells("train")
     assert train.rows.tolist() == [7, 41]
     assert train.label.tolist() == cells.loc[[7, 41], "label"].tolist()
     assert train.slide.tolist() == ["001.tiff", "018.tiff"]
-    assert material.cells("validation", "test").rows.tolist() == [3, 40]
-    assert material.pixels.shape == (48, 40, 40, 3)
+    assert data.cells("validation", "test").rows.tolist() == [3, 40]
+    assert data.pixels.shape == (48, 40, 40, 3)
 
 
 def test_the_centre_is_what_is_seen():
@@ -36,14 +36,14 @@ def test_the_centre_is_what_is_seen():
 
 def watched(**more):
     patches, cells = toy()
-    both = material(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    both = training_data(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
     return ValidationSet(both, head(**more), seed=1), patches
 
 
 def test_every_validation_cell_is_looked_at_once_and_centred():
     watch, patches = watched()
     assert watch.rows.tolist() == list(range(40, 64))
-    views = watch.view(patches[watch.rows], slice(0, 24))
+    views = watch.views(patches[watch.rows], slice(0, 24))
     assert torch.equal(views, centre_crops(patches[40:64], 32))
 
 
@@ -54,21 +54,21 @@ def test_draws_of_the_validation_cells_are_shifted_balanced_and_the_same_every_t
     assert set(watch.rows) <= set(range(40, 64))
     assert (watch.rows == again.rows).all()
     assert watch.label.mean() == pytest.approx(0.5, abs=0.12)
-    views = [w.view(patches[w.rows[:50]], slice(0, 50)) for w in (watch, again)]
+    views = [w.views(patches[w.rows[:50]], slice(0, 50)) for w in (watch, again)]
     assert torch.equal(*views)
     moved = [
         not torch.allclose(a, b, atol=1e-4)
         for a, b in zip(views[0], centre_crops(patches[watch.rows[:50]], 32))
     ]
     assert 0.8 < np.mean(moved) < 1
-    part_views = watch.view(patches[watch.rows[30:50]], slice(30, 50))
+    part_views = watch.views(patches[watch.rows[30:50]], slice(30, 50))
     assert torch.allclose(part_views, views[0][30:], atol=1e-6)
 
 
 def test_no_validation_cells_is_an_error():
     patches, cells = toy()
     with pytest.raises(SplitError, match="No validation cells"):
-        ValidationSet(material(patches, cells, part(cells, slice(0, 0))), head(), seed=0)
+        ValidationSet(training_data(patches, cells, part(cells, slice(0, 0))), head(), seed=0)
 
 
 def test_weights_of_another_network_are_refused():
@@ -82,7 +82,7 @@ def test_weights_are_copies_and_come_back():
         torch.nn.Linear(2, 2), torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1)
     )
     network[0].requires_grad_(False)
-    kept = weights_of(network)
+    kept = copy_weights(network)
     assert not [name for name in kept if name.startswith("0.")]
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with torch.no_grad():

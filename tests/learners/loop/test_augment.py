@@ -14,14 +14,14 @@ from cryotome.learners.loop.augment import (
     SHIFT,
     SIGMA,
     TURN,
-    black_corners,
+    blacken_corners,
     blur,
     draw_uniform,
     draws_of,
     jitter_colour,
     make_views,
-    place_windows,
-    turn_hue,
+    sample_windows,
+    shift_hue,
 )
 
 WHOLE = load_card(CONFIG, "heads", "endtoend")["augment"]
@@ -63,13 +63,13 @@ def test_with_everything_off_the_centre_comes_out_untouched(patches, batch):
 
 def test_flips_are_exact(batch):
     on = settings(flip_probability=1)
-    views = place_windows(batch, drawn(8, 40, on), 40, on)
+    views = sample_windows(batch, drawn(8, 40, on), 40, on)
     assert torch.allclose(views, batch[..., 5:45, 5:45].flip(2, 3), atol=1e-5)
 
 
 def test_shifts_stay_within_a_tenth_and_are_whole_pixels(batch):
     on = settings(shift=0.1)
-    views = place_windows(batch, drawn(8, 40, on), 40, on)
+    views = sample_windows(batch, drawn(8, 40, on), 40, on)
     found = set()
     for view, patch in zip(views, batch, strict=True):
         hits = [
@@ -87,7 +87,7 @@ def test_turns_keep_the_centre_and_differ_from_patch_to_patch():
     disc[..., 22:28, 22:28] = 1
     disc[..., 22:28, 36:42] = 0.5  # a mark to the right
     on = settings(rotation_probability=1)
-    views = place_windows(disc, drawn(8, 40, on), 40, on)
+    views = sample_windows(disc, drawn(8, 40, on), 40, on)
     assert (views[..., 19:21, 19:21] > 0.9).all()
     assert len({tuple(v[0].flatten().round(decimals=2).tolist()) for v in views}) == 8
     assert views.sum((1, 2, 3)) == pytest.approx(disc[..., 5:45, 5:45].sum((1, 2, 3)), rel=0.1)
@@ -97,7 +97,7 @@ def test_a_turn_with_black_corners_is_torchvisions(batch):
     """The follow-up's turn: of the window alone, black beyond it, nearest pixel."""
     on = settings(rotation_probability=1, corners="black", interpolation="nearest")
     draws = drawn(8, 40, on, seed=2)
-    views = black_corners(place_windows(batch, draws, 40, on), draws)
+    views = blacken_corners(sample_windows(batch, draws, 40, on), draws)
     for view, patch, turn in zip(views, batch[..., 5:45, 5:45], draws[:, TURN], strict=True):
         # `place_windows` turns the window, torchvision the image
         theirs = v2.functional.rotate(patch, float(turn.rad2deg()), InterpolationMode.NEAREST)
@@ -142,7 +142,7 @@ def test_the_order_of_the_jitters_is_drawn_for_each_patch(batch):
 
 def test_hue_leaves_grey_alone():
     grey = torch.full((4, 3, 8, 8), 0.5)
-    assert torch.equal(turn_hue(grey, torch.full((4, 1, 1), 0.1)), grey)
+    assert torch.equal(shift_hue(grey, torch.full((4, 1, 1), 0.1)), grey)
 
 
 def test_colour_jitter_leaves_the_others_alone(batch):
@@ -166,7 +166,7 @@ def test_leaving_out_what_changes_nothing_changes_nothing(batch, monkeypatch):
     draws = drawn(8, 40, WHOLE, seed=5)
     skipped = blur(jitter_colour(batch.clone(), draws), draws)
     monkeypatch.setattr(
-        "cryotome.learners.loop.augment._where",
+        "cryotome.learners.loop.augment._apply_where",
         lambda change, batch, draws, on: change(batch, draws),
     )
     assert torch.allclose(blur(jitter_colour(batch.clone(), draws), draws), skipped, atol=2e-6)

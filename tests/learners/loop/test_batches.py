@@ -40,7 +40,7 @@ def test_a_store_that_fits_lies_on_the_gpu():
 
 @GPU
 def test_a_store_that_does_not_fit_comes_batch_by_batch(monkeypatch):
-    monkeypatch.setattr("cryotome.learners.loop.batches.SHARE", 0.0)
+    monkeypatch.setattr("cryotome.learners.loop.batches.MAX_GPU_FRACTION", 0.0)
     supply = BatchLoader(store(), torch.device("cuda"))
     assert not supply.pixels.is_cuda
     assert "in host memory" in supply.where

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 import torch
 from conftest import CONFIG, ROOT
-from tests.learners.endtoend.test_train import ADAPTED, head, material, toy, train
+from tests.learners.endtoend.test_train import ADAPTED, head, toy, train, training_data
 from tqdm import tqdm
 
 from cryotome.core.cards import load_card
 from cryotome.learners.endtoend.classifier import build_classifier
-from cryotome.learners.endtoend.train import TrainingState
+from cryotome.learners.endtoend.state import TrainingState
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.checkpoints import checkpointed
 from cryotome.runtime.devices import repeat_exactly
@@ -74,12 +74,7 @@ def test_adapters_go_on_bit_for_bit_with_their_dropout(tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from cryotome.core.cards import load_card
 from cryotome.learners.loop.checkpoints import checkpointed
-from cryotome.runtime.devices import repeat_exactly
-from cryotome.learners.endtoend.classifier import build_classifier
-from cryotome.learners.endtoend.train import TrainingState
-from cryotome.learners.loop.batches import BatchLoader
 from tests.learners.endtoend.test_train import train
 
 class KillsItself:
@@ -99,7 +94,7 @@ with checkpointed(Path(sys.argv[1]), {"seed": 1}) as checkpoint:
 
 def test_sigkill_in_another_process_changes_no_bit(tmp_path):
     """Nothing runs after the signal: no handler, no `finally`, no flush."""
-    paths = [str(ROOT / "workflow"), str(ROOT / "tests")]
+    paths = [str(ROOT / part) for part in (".", "workflow", "tests", "tests/tools")]
     env = os.environ | {
         "PYTHONPATH": ":".join(paths),
         "OMP_NUM_THREADS": str(torch.get_num_threads()),
@@ -138,13 +133,13 @@ def test_no_step_waits_for_the_gpu():
     patches, cells = toy()
     encoder = load_card(CONFIG, "models", "resnet10t_random")
     network = build_classifier(encoder, "r", Path(), side=32, seed=1)[0].to(gpu)
-    both = material(patches, cells, cells)
-    supply = BatchLoader(patches, gpu)
-    course = TrainingState(network, both, head(steps=99), seed=1, supply=supply, checkpoint=None)
-    course.learn(6, tqdm(disable=True))  # kernels are chosen, the step is captured
+    both = training_data(patches, cells, cells)
+    loader = BatchLoader(patches, gpu)
+    state = TrainingState(network, both, head(steps=99), seed=1, loader=loader, checkpoint=None)
+    state.learn(6, tqdm(disable=True))  # kernels are chosen, the step is captured
     torch.cuda.set_sync_debug_mode("error")
     try:
-        course.learn(6, tqdm(disable=True))
+        state.learn(6, tqdm(disable=True))
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -15,11 +15,12 @@ from cryotome.core.errors import SplitError, StoreError, TrainingError
 from cryotome.data.splits.patients import draw_patients
 from cryotome.evaluation.patients import read_folds, score_cohort
 from cryotome.learners.mil.train import (
+    PatientData,
     Training,
-    _loss,
     load_bags,
     patients_with_bags,
     score_patients,
+    weighted_loss,
 )
 
 CPU = torch.device("cpu")
@@ -117,13 +118,13 @@ def test_the_look_with_the_lowest_validation_loss_gives_the_scores(cohort):
     scored = table[table["role"] != "train"].assign(score=scores)
     watched = scored[scored["role"] == "validation"]
     logits = np.log(watched["score"] / (1 - watched["score"])).to_numpy()
-    loss = _loss(logits, watched["label"].to_numpy(), notes["positive_weight"])
+    loss = weighted_loss(logits, watched["label"].to_numpy(), notes["positive_weight"])
     assert loss == pytest.approx(notes["validation_loss"], abs=1e-5)
 
 
 def test_positives_weigh_as_much_as_negatives():
     logits, label = np.array([0.3, -1.0, 2.0]), np.array([1, 0, 0])
-    ours = _loss(logits, label, 2.0)
+    ours = weighted_loss(logits, label, 2.0)
     torchs = torch.nn.functional.binary_cross_entropy_with_logits(
         torch.tensor(logits), torch.tensor(label).double(), pos_weight=torch.tensor(2.0)
     )
@@ -133,7 +134,8 @@ def test_positives_weigh_as_much_as_negatives():
 def test_several_patients_a_step_give_the_mean_of_their_gradients(cohort):
     table, gradients = fold_of(*cohort), []
     for rows in ([0, 1], [0], [1]):
-        training = Training(cohort[2], table, head("abmil"), weight=2.0, seed=0, device=CPU)
+        data = PatientData(cohort[2], table)
+        training = Training(data, head("abmil"), seed=0, device=CPU)
         training.learn(np.array(rows))
         gradients.append(training.network.logit.weight.grad)
     assert torch.allclose(gradients[0], (gradients[1] + gradients[2]) / 2, atol=1e-7)

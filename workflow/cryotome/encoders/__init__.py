@@ -1,1 +1,1 @@
-"""encoders."""
+"""Encoders: networks, their weights, and the stores of their embeddings."""

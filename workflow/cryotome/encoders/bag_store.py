@@ -1,7 +1,7 @@
-"""A slide becomes a bag: the embeddings of its tiles, read straight from it, and their places."""
+"""Bag store: the embeddings of the tiles of each slide, with their coordinates."""
 
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,15 @@ from cryotome.core.store import (
 )
 from cryotome.data.names import slide_name
 from cryotome.data.slides.tile_store import read_tiles
-from cryotome.encoders.foreign_bags import may_be_ours, read_foreign
+from cryotome.encoders.embedding_store import require_provenance
+from cryotome.encoders.foreign_bags import may_be_cryotome_bag, read_foreign_bag
 
 BAGS = "cryotome bags"
-BLOCK = 128  # tiles read at once, more where a processor takes more
+# attributes of a tile store that its bags carry
+TILE_ATTRIBUTES = (
+    *("dataset", "slide", "slide_stamp", "tiles_sha256"),
+    *("mpp", "level0_side", "status", "reason"),
+)
 
 
 @dataclass(frozen=True)
@@ -35,62 +40,60 @@ class Bag:
     ----------
     features : (n, dim) float32
     coords : (n, 2) int64
-        Upper left corners, level-0 px; of a foreign bag, in whatever px its maker counts.
-    stamps
-        The passport, `status` and `reason` of the slide among it; of a foreign bag what it says
-        of itself.
+        Upper left corners, level-0 px; of a foreign bag in the unit of its program.
+    attributes
+        Provenance, with `status` and `reason` of the slide; of a foreign bag its own attributes.
     """
 
     features: np.ndarray
     coords: np.ndarray
-    stamps: dict[str, Any]
+    attributes: dict[str, Any]
 
 
-def read_bag(
-    path: Path,
-    *,
-    model: str,
-    view: str,
-    tile_store: Path | None = None,
-    given: Card | None = None,
-    of: Mapping[str, str] | None = None,
-) -> Bag:
-    """Read a bag after checking its passport and its content.
+def read_bag(path: Path, *, tile_store: Path | None = None, **expected: str) -> Bag:
+    """Read a bag of this workflow after checking its provenance and its content.
 
     Parameters
     ----------
     tile_store
-        The tiles that it must have been made from, where they are at hand.
-    given
-        What the dataset's card says of a bag that another program may have made, as
-        `foreign.read_foreign` takes it; else a bag without our passport is refused.
-    of
-        What else its passport must say: `dataset`, `slide`.
+        The tiles that it must have been made from; None: not checked.
+    expected
+        Fields of its provenance: `model`, `view`, `dataset`, `slide`.
 
     Raises
     ------
     StoreError
-        The bag is foreign where that is not allowed, half-written, damaged, or of another
-        model, view, slide or tiles; or what it says of itself contradicts the card.
+        The bag is foreign, incomplete, damaged, or of another model, view, slide or tiles.
     """
-    if given is not None:
-        check_self_contained(path)
-    if given is not None and not may_be_ours(path):
-        return Bag(*read_foreign(path, given))
-    stamps = provenance(path, BAGS)
-    wanted = {"model": model, "view": view, **(of or {})}
+    found = provenance(path, BAGS)
     if tile_store:
-        wanted["tiles_sha256"] = read_tiles(tile_store).stamps["tiles_sha256"]
-    for name, value in wanted.items():
-        if stamps.get(name) != value:
-            raise StoreError(
-                f"{path} was made for {name} {stamps.get(name)}, but {value} is asked "
-                "for. Delete it and rerun."
-            )
+        expected["tiles_sha256"] = read_tiles(tile_store).stamps["tiles_sha256"]
+    require_provenance(path, found, expected)
     features, coords = read_rows(path, "features"), _coords(path)
-    if len(coords) != len(read_ids(path)) or zlib.crc32(coords.tobytes()) != stamps["coords_crc32"]:
+    if len(coords) != len(read_ids(path)) or zlib.crc32(coords.tobytes()) != found["coords_crc32"]:
         raise StoreError(f"{path} is damaged: its coords are not those written. Delete it.")
-    return Bag(features, coords, stamps)
+    return Bag(features, coords, found)
+
+
+def read_any_bag(path: Path, card: Card, **expected: Any) -> Bag:
+    """Read a bag that another program may have written.
+
+    Parameters
+    ----------
+    card
+        Description of such bags in the dataset's card, as `read_foreign_bag` takes it.
+    expected
+        Fields of the provenance of a bag of this workflow.
+
+    Raises
+    ------
+    StoreError
+        As `read_bag`; or the attributes of a foreign bag contradict the card.
+    """
+    check_self_contained(path)
+    if may_be_cryotome_bag(path):
+        return read_bag(path, **expected)
+    return Bag(*read_foreign_bag(path, card))
 
 
 def _coords(path: Path) -> np.ndarray:
@@ -103,21 +106,27 @@ def _coords(path: Path) -> np.ndarray:
 
 
 class BagFolders:
-    """Where the bags of each cohort lie: a bag is found by its dataset and its slide.
+    """The bags of several cohorts: a bag is found by its dataset and its slide.
 
     Parameters
     ----------
     folders
-        Dataset to `folder` and, where another program may have made its bags, `given`: see
-        `foreign.read_foreign`. Each holds a file `{slide}.h5`.
+        Dataset to `folder`, with a file `{slide}.h5` per slide, and `given`: the description of
+        bags of another program, see `read_foreign_bag`; none where this workflow makes them.
     bags
-        All bags at hand. A given folder may not have every slide; ours has.
+        All bags that exist. Slides may be missing from a folder of another program only.
+
+    Attributes
+    ----------
+    given
+        Of each folder of another program: `folder`, `read` bags, slides `without_bag`, and
+        what its bags `say` about themselves.
     """
 
     def __init__(self, folders: Card, bags: list[Path], *, model: str, view: str) -> None:
         self.folders = folders
         self.bags = {(path.parent, slide_name(slide_name(path.name))): path for path in bags}
-        self.model, self.view = model, view
+        self.expected: dict[str, Any] = {"model": model, "view": view}
         self.given: dict[str, Card] = {
             dataset: {"folder": about["folder"], "read": 0, "without_bag": [], "say": []}
             for dataset, about in folders.items()
@@ -125,43 +134,42 @@ class BagFolders:
         }
 
     def read(self, name: str) -> np.ndarray:
-        """Return the features (n, dim) of a slide `dataset:slide`; none where no bag was given.
+        """Return the features (n, dim) of a slide `dataset:slide`; n is 0 without a given bag.
 
         Raises
         ------
         StoreError
-            As `read_bag`; or its bag is not at hand, though this workflow makes it.
+            As `read_any_bag`; or a bag that this workflow makes is missing.
         """
         dataset, slide = split_qualified(name)
-        about, count = self.folders[dataset], self.given.get(dataset)
-        path = self.bags.get((Path(about["folder"]), slide))
-        if count is None:
-            if path is None:
-                raise StoreError(f"{about['folder']} has no bag of {slide} among those to be read.")
-            return self._read(path, of={"dataset": dataset, "slide": slide}).features
+        folder = self.folders[dataset]["folder"]
+        path = self.bags.get((Path(folder), slide))
+        if dataset in self.given:
+            return self._read_given(dataset, slide, path)
         if path is None:
-            count["without_bag"].append(slide)
-            return np.zeros((0, about["given"]["dim"]), "f4")
-        bag, count["read"] = self._read(path, given=about["given"]), count["read"] + 1
-        said = {} if "format" in bag.stamps else {k: str(v) for k, v in bag.stamps.items()}
-        if said not in count["say"]:
-            count["say"].append(said)
+            raise StoreError(f"{folder} has no bag of {slide} among those to be read.")
+        return read_bag(path, dataset=dataset, slide=slide, **self.expected).features
+
+    def _read_given(self, dataset: str, slide: str, path: Path | None) -> np.ndarray:
+        card, report = self.folders[dataset]["given"], self.given[dataset]
+        if path is None:
+            report["without_bag"].append(slide)
+            return np.zeros((0, card["dim"]), "f4")
+        bag, report["read"] = read_any_bag(path, card, **self.expected), report["read"] + 1
+        foreign = "format" not in bag.attributes
+        fields = {k: str(v) for k, v in bag.attributes.items()} if foreign else {}
+        if fields not in report["say"]:
+            report["say"].append(fields)
         return bag.features
 
-    def _read(self, path: Path, **how: Any) -> Bag:
-        return read_bag(path, model=self.model, view=self.view, **how)
-
     def summary(self) -> Iterator[str]:
-        """Say of each given folder how many bags were read and what they say of themselves."""
-        for dataset, count in self.given.items():
-            says = [", ".join(f"{k} {v}" for k, v in said.items()) for said in count["say"]]
-            without = count["without_bag"]
+        """Report for each given folder how many bags were read, and their own attributes."""
+        for dataset, report in self.given.items():
+            known = [", ".join(f"{k} {v}" for k, v in fields.items()) for fields in report["say"]]
+            without = report["without_bag"]
             yield (
-                f"{dataset}: {count['read']} bags of {self.model} from {count['folder']}, which "
-                f"no rule makes; they say: {'; or '.join(say or 'nothing' for say in says)}. "
+                f"{dataset}: {report['read']} bags of {self.expected['model']} from "
+                f"{report['folder']}, which no rule makes; their attributes: "
+                f"{'; or '.join(fields or 'none' for fields in known)}. "
                 f"{len(without)} slides have no bag there: {', '.join(without) or '-'}"
             )
-
-
-FROM_TILES = ["dataset", "slide", "slide_stamp", "tiles_sha256", "mpp", "level0_side"]
-FROM_TILES += ["status", "reason"]

@@ -1,4 +1,4 @@
-"""What colour alone can tell: the encoder without a network."""
+"""Colour histogram: an encoder without a network, the baseline of colour alone."""
 
 import numpy as np
 
@@ -14,7 +14,9 @@ def colour_histogram(patches: np.ndarray, bins: int) -> np.ndarray:
     -------
     (n, 6 * bins) float32, each histogram summing to one
     """
-    from matplotlib.colors import rgb_to_hsv  # readers of embeddings import this module too
+    from matplotlib.colors import (
+        rgb_to_hsv,
+    )  # slow to import; readers of embeddings import this module too
 
     colours = patches.reshape(len(patches), -1, 3) / np.float32(255)
     channels = np.concatenate([colours, rgb_to_hsv(colours)], axis=2)

@@ -3,8 +3,9 @@
 import json
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -15,150 +16,159 @@ import numpy as np
 from tqdm import tqdm
 
 from cryotome.core import step_versions
-from cryotome.core.cards import Card
 from cryotome.core.errors import DataError, StoreError
 from cryotome.core.files import atomic_write
 from cryotome.core.prefetch import prefetch
-from cryotome.core.store import (
-    LAYOUT,
-    VERSION,
-    Rows,
-    finalise_store,
-    open_hdf5,
-)
+from cryotome.core.store import LAYOUT, VERSION, Rows, finalise_store, open_hdf5
 from cryotome.data.images import crash_error, open_image
 from cryotome.data.slides.tessellation import tile_pixels
 from cryotome.data.slides.tile_store import TileStore, read_tiles, source_fingerprint
-from cryotome.encoders.bag_store import BAGS, BLOCK, FROM_TILES
-from cryotome.encoders.embedders import Embedder, make_embedder
-from cryotome.encoders.embedding_store import NAMED, check_embedding
+from cryotome.encoders.bag_store import BAGS, TILE_ATTRIBUTES
+from cryotome.encoders.embedders import ComputeSettings, Embedder, ModelView, make_embedder
+from cryotome.encoders.embedding_store import VERSIONED, check_embedding
 from cryotome.runtime import ledger
 from cryotome.runtime.child_process import run_in_process, worker_processes
 from cryotome.runtime.resume import exclusive_attempt, resumable_store
 from cryotome.runtime.worker_lock import STORE
+
+TILES_PER_READ = 128  # more where a batch is larger
+
+
+@dataclass(frozen=True)
+class SlideTiles:
+    """A slide, where its tiles lie, and the CPU threads that read them."""
+
+    slide: Path
+    tiles: TileStore
+    threads: int
 
 
 def write_bag(
     bag: Path,
     tile_store: Path,
     slide: Path | None,
-    card: Card,
+    model: ModelView,
+    compute: ComputeSettings,
     *,
-    model: str,
-    view: str,
     partial: Path,
-    threads: int,
-    **how: Any,
 ) -> None:
-    """Embed the tiles of one slide; a slide that cannot be used gives an empty bag, aloud.
+    """Embed the tiles of one slide; an unusable slide yields an empty bag and a warning.
 
-    The file holds `features` (n, dim) float32 and `coords` (n, 2) int64, and carries its
-    passport as attributes, with the `status` of the slide. What a kill left in `partial` is
-    not embedded again.
+    The file holds `features` (n, dim) float32 and `coords` (n, 2) int64, and as attributes its
+    provenance with the `status` of the slide.
 
     Parameters
     ----------
     slide
-        Where its tiles are read; None where it is not at hand.
-    how
-        Weights folder, device and batches, as `make_embedder` takes them.
+        Its image; None where the file is missing.
+    partial
+        Folder of partial work: rows that a killed job finished are not embedded again.
 
     Raises
     ------
     StoreError
         The tiles were found on another file, or an embedding is not finite.
     WeightsError
-        The model's weights cannot be had.
+        The weights are missing or wrong.
     CardError
         The network takes tiles of another size.
     """
     tiles = read_tiles(tile_store)
-    about = {
-        "format": BAGS,
-        "version": VERSION,
-        "recipe": step_versions.BAGS,
-        "model": model,
-        "view": view,
-        "card": json.dumps(card, sort_keys=True),
-        "coords_crc32": zlib.crc32(tiles.coords.tobytes()),
-        "versions": json.dumps({name: version(name) for name in NAMED}),
-        **{name: tiles.stamps[name] for name in FROM_TILES},
-    }
+    attributes, dim = _attributes(tiles, model), model.card["dim"]
     if not len(tiles.coords):
-        _write_empty(bag, about, card["dim"])
+        _write_empty(bag, attributes, dim)
         return
-    if slide is None or source_fingerprint(slide) != about["slide_stamp"]:
+    if slide is None or source_fingerprint(slide) != attributes["slide_stamp"]:
         raise StoreError(
             f"{tile_store} was cut from another file than {slide or 'the one that is gone'}. "
             "Delete it and rerun."
         )
-    side = tiles.stamps["seen"]
-    embedder = make_embedder(card, model, side=side, view=view, threads=threads, **how)
-    about["weights_sha256"] = embedder.weights_sha256
+    embedder = make_embedder(model, model.geometry(tiles.stamps["seen"]), compute)
+    attributes["weights_sha256"] = embedder.weights_sha256
     try:
-        _fill(bag, tiles, slide, embedder, about, partial=partial, threads=threads)
+        _embed(bag, SlideTiles(slide, tiles, compute.threads), embedder, attributes, partial)
     except DataError as error:
-        with exclusive_attempt(partial):  # and clear it away
+        with exclusive_attempt(partial):  # clears the partial work
             broken = {"status": "broken", "reason": str(error), "coords_crc32": 0}
-            _write_empty(bag, about | broken, card["dim"])
+            _write_empty(bag, attributes | broken, dim)
 
 
-def _write_empty(bag: Path, about: dict[str, Any], dim: int) -> None:
+def _attributes(tiles: TileStore, model: ModelView) -> dict[str, Any]:
+    return {
+        "format": BAGS,
+        "version": VERSION,
+        "recipe": step_versions.BAGS,
+        "model": model.name,
+        "view": model.view,
+        "card": json.dumps(model.card, sort_keys=True),
+        "coords_crc32": zlib.crc32(tiles.coords.tobytes()),
+        "versions": json.dumps({name: version(name) for name in VERSIONED}),
+        **{name: tiles.stamps[name] for name in TILE_ATTRIBUTES},
+    }
+
+
+def _write_empty(bag: Path, attributes: dict[str, Any], dim: int) -> None:
     with atomic_write(bag) as beside:
         with open_hdf5(beside, "w", libver=LAYOUT) as file:
             file["features"], file["coords"] = np.zeros((0, dim), "f4"), np.zeros((0, 2), "i8")
             file["id"] = np.zeros(0, "i8")
-        finalise_store(beside, "features", {"weights_sha256": "none"} | about)
+        finalise_store(beside, "features", {"weights_sha256": "none"} | attributes)
     print(
-        f"{about['dataset']}, slide {about['slide']}: an empty bag, {about['status']}: "
-        f"{about['reason']}",
+        f"{attributes['dataset']}, slide {attributes['slide']}: an empty bag, "
+        f"{attributes['status']}: {attributes['reason']}",
         file=sys.stderr,
     )
 
 
-def _fill(
-    bag: Path,
-    tiles: TileStore,
-    slide: Path,
-    embedder: Embedder,
-    about: dict[str, Any],
-    *,
-    partial: Path,
-    threads: int,
+def _embed(
+    bag: Path, source: SlideTiles, embedder: Embedder, attributes: dict[str, Any], partial: Path
 ) -> None:
-    card, ids = json.loads(about["card"]), np.arange(len(tiles.coords))
-    decides = about | {"device": embedder.device}
-    shape = (len(ids), card["dim"])
-    with ExitStack() as stack:
-        grown = stack.enter_context(
-            resumable_store(partial, "features", shape=shape, dtype="f4", ids=ids, passport=decides)
-        )
-        bar = stack.enter_context(
-            tqdm(total=len(ids), desc=f"embed {about['slide']}", unit="tile", mininterval=5)
-        )
+    """Embed the tiles that the partial work does not hold yet, and finish the bag."""
+    model, coords = embedder.model, source.tiles.coords
+    ids = np.arange(len(coords))
+    decides = attributes | {"device": embedder.device}
+    shape = (len(ids), model.card["dim"])
+    with (
+        resumable_store(
+            partial, "features", shape=shape, dtype="f4", ids=ids, passport=decides
+        ) as grown,
+        tqdm(
+            total=len(ids), desc=f"embed {attributes['slide']}", unit="tile", mininterval=5
+        ) as bar,
+        ExitStack() as stack,
+    ):
         bar.update(grown.finished)
-        blocks = list(grown.missing(max(BLOCK, embedder.step)))
+        ranges = list(grown.missing(max(TILES_PER_READ, embedder.step)))
         run = stack.enter_context(worker_processes(1)) if grown.crashed else run_in_process
-        rows = np.concatenate([ids[first : first + count] for first, count in blocks] or [ids[:0]])
-        how = (tiles.stamps["level0_side"], tiles.stamps["seen"], threads)
         start = perf_counter()
-        pixels = run(_pixels, slide, tiles.coords[rows], *how)
-
-        def read(block: Rows) -> tuple[int, np.ndarray]:
-            return block[0], np.stack(list(islice(pixels, block[1])))
-
         try:
-            for first, seen in stack.enter_context(closing(prefetch(read, blocks))):
-                part = embedder.embed(seen)
-                check_embedding(part, ids[first : first + len(part)], card, about["model"])
+            for first, pixels in stack.enter_context(closing(_read_tiles(source, ranges, run))):
+                part = embedder.embed(pixels)
+                check_embedding(part, ids[first : first + len(part)], model)
                 grown.put(first, part)
                 bar.update(len(part))
         except ChildProcessError as error:
-            raise crash_error(slide, error) from error
-        ledger.report_throughput(tiles=len(rows), seconds=perf_counter() - start)
+            raise crash_error(source.slide, error) from error
+        count = sum(count for _, count in ranges)
+        ledger.report_throughput(tiles=count, seconds=perf_counter() - start)
         with open_hdf5(partial / STORE, "r+") as file:
-            file.require_dataset("coords", tiles.coords.shape, "i8")[:] = tiles.coords
-        grown.finish(bag, about)
+            file.require_dataset("coords", coords.shape, "i8")[:] = coords
+        grown.finish(bag, attributes)
+
+
+def _read_tiles(
+    source: SlideTiles, ranges: list[Rows], run: Callable[..., Iterator[np.ndarray]]
+) -> Generator[tuple[int, np.ndarray]]:
+    """Read ranges of tiles ahead: first row and pixels (n, side, side, 3) uint8 of each."""
+    coords, about = source.tiles.coords, source.tiles.stamps
+    wanted = np.concatenate([coords[first : first + n] for first, n in ranges] or [coords[:0]])
+    sides = about["level0_side"], about["seen"]
+    pixels = run(_pixels, source.slide, wanted, *sides, source.threads)
+
+    def read(rows: Rows) -> tuple[int, np.ndarray]:
+        return rows[0], np.stack(list(islice(pixels, rows[1])))
+
+    return prefetch(read, ranges)
 
 
 def _pixels(

@@ -1,12 +1,12 @@
-"""Who turns patches into embeddings: a network on its device, the colour histogram, the slide.
+"""Embedders: a network on its device, the colour histogram, or the identity of the slide.
 
-Reading stores needs no torch, whose import would cost every probe job seconds; so it is
-imported where a network is made.
+torch is imported only where a network is made: its import would cost every probe job seconds.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,16 +17,56 @@ from cryotome.core.files import sha256
 from cryotome.core.store import PATCHES, Keep, Rows, provenance, read_ids, read_rows
 from cryotome.data.cells import load_cells
 from cryotome.encoders.colour_histogram import colour_histogram
+from cryotome.study.geometry import Geometry, geometry_of
 
-BY_SLIDE = "slide_identity"  # the loader that reads no pixel and asks for the table of cells
+SLIDE_LOADER = "slide_identity"  # reads no pixels, but the table of cells
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """A model under a view, such as `uni` under `paper-bf16`: transform and precision."""
+
+    name: str
+    card: Card
+    view: str
+
+    @property
+    def precision(self) -> str:
+        """`fp32`, `bf16` or `fp16`."""
+        return self.view.split("-")[1]
+
+    def geometry(self, side: int) -> Geometry:
+        """Return how patches of a side, px, are resized and cropped."""
+        return geometry_of(self.card, self.view, side)
+
+
+@dataclass(frozen=True)
+class ComputeSettings:
+    """Where a network finds its weights and what it runs on.
+
+    Attributes
+    ----------
+    device
+        `auto`, `cpu` or `job`, as `device` of the config.
+    threads
+        CPU threads.
+    batches
+        Folder that caches which batch size fits, by card, view, side and GPU.
+    """
+
+    weights_dir: Path
+    device: str
+    threads: int
+    batches: Path
 
 
 class Embedder(Protocol):
-    """What turns blocks of rows of a patch store into embeddings and hands them to `keep`.
+    """Embeds patches, or ranges of rows of a patch store, whose embeddings it hands to `keep`.
 
-    `step`: on a processor, rows get the same bits in every job that begins at a multiple of it.
+    `step`: on a CPU, rows get the same bits in every job that begins at a multiple of it.
     """
 
+    model: ModelView
     weights_sha256: str
     device: str
     step: int
@@ -37,15 +77,15 @@ class Embedder(Protocol):
 
 
 class Histogram:
-    """The colour histogram as an embedder: no weights, no torch."""
+    """The colour histogram as an embedder, without weights and torch."""
 
     weights_sha256, device, step = "none", "cpu", 1
 
-    def __init__(self, card: Card, side: int) -> None:
-        self._bins, self._side = card["arguments"]["bins"], side
+    def __init__(self, model: ModelView, side: int) -> None:
+        self.model, self._bins, self._side = model, model.card["arguments"]["bins"], side
 
     def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None:
-        """Embed blocks of rows one after the other."""
+        """Embed ranges of rows one after the other."""
         for first, rows in blocks:
             keep(first, self.embed(read_rows(patch_store, "patch", slice(first, first + rows))))
 
@@ -57,18 +97,18 @@ class Histogram:
 
 
 class SlideIdentity:
-    """The place of a cell's slide among the sorted slides of its dataset, as an embedder."""
+    """The index of a cell's slide among the sorted slides of its dataset, as an embedder."""
 
     weights_sha256, device, step = "none", "cpu", 1
 
-    def __init__(self, cells: Path) -> None:
-        self._cells = cells
+    def __init__(self, model: ModelView, cells: Path) -> None:
+        self.model, self._cells = model, cells
         table = load_cells(cells)
-        places = pd.factorize(table["slide"], sort=True)[0]
-        self._place = pd.Series(places.astype(np.float32), index=table["id"])
+        slides = pd.factorize(table["slide"], sort=True)[0]
+        self._slide = pd.Series(slides.astype(np.float32), index=table["id"])
 
     def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None:
-        """Embed blocks of rows by their ids.
+        """Embed ranges of rows by their ids.
 
         Raises
         ------
@@ -79,33 +119,56 @@ class SlideIdentity:
             raise StoreError(f"{patch_store} was cut from another {self._cells}. Delete it.")
         ids = read_ids(patch_store)
         for first, rows in blocks:
-            keep(first, self._place[ids[first : first + rows]].to_numpy()[:, None])
+            keep(first, self._slide[ids[first : first + rows]].to_numpy()[:, None])
 
     def embed(self, patches: np.ndarray) -> np.ndarray:
-        """Refuse: patches do not say whose slide they are of."""
-        raise CardError(f"Loader {BY_SLIDE!r} reads no patches, so precision changes nothing.")
+        """Refuse: the slide of a patch is not in its pixels."""
+        raise CardError(f"Loader {SLIDE_LOADER!r} reads no patches, so precision changes nothing.")
 
 
 def make_embedder(
-    card: Card, name: str, *, side: int, cells: list[Path] | None = None, **how: Any
+    model: ModelView,
+    geometry: Geometry,
+    compute: ComputeSettings,
+    *,
+    cells: list[Path] | None = None,
 ) -> Embedder:
-    """Return what embeds with this model.
+    """Return the embedder of a model.
 
     Parameters
     ----------
-    side
-        Side of the patches that the encoder is given, px.
+    geometry
+        Of the patches that it will be given, `model.geometry(side)`.
     cells
-        The table of cells, for the loader that asks for it.
-    how
-        As `extraction.Runner` takes it.
+        The table of cells, which the loader `slide_identity` needs.
+
+    Raises
+    ------
+    CardError
+        The network takes patches of another size, or the table of cells is missing.
+    WeightsError
+        The weights are missing or wrong.
     """
-    if card["loader"] == "colour_histogram":
-        return Histogram(card, side)
-    if card["loader"] == BY_SLIDE:
+    if model.card["loader"] == "colour_histogram":
+        return Histogram(model, geometry.side)
+    if model.card["loader"] == SLIDE_LOADER:
         if not cells:
-            raise CardError(f"{name} embeds the slide of a cell and needs the table of cells.")
-        return SlideIdentity(cells[0])
+            raise CardError(
+                f"{model.name} embeds the slide of a cell and needs the table of cells."
+            )
+        return SlideIdentity(model, cells[0])
     from cryotome.encoders.inference import InferenceRunner
 
-    return InferenceRunner(card, name, side=side, **how)
+    return InferenceRunner(model, geometry, compute)
+
+
+def embedder_of_store(
+    patch_store: Path,
+    model: ModelView,
+    compute: ComputeSettings,
+    *,
+    cells: list[Path] | None = None,
+) -> Embedder:
+    """Return the embedder of a model for the patches of a store; arguments as `make_embedder`."""
+    side = provenance(patch_store, PATCHES)["seen"]
+    return make_embedder(model, model.geometry(side), compute, cells=cells)

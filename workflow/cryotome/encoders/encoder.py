@@ -1,4 +1,4 @@
-"""A model card becomes a network that turns patches into embeddings."""
+"""Encoders: networks with their weights, which turn patches into embeddings."""
 
 import hashlib
 from pathlib import Path
@@ -11,31 +11,31 @@ from cryotome.encoders.convert import load_state
 from cryotome.encoders.network import build_network, require_input_side
 from cryotome.encoders.pooling import pool_tokens
 from cryotome.encoders.weights import find_weights, verify_sha256
-from cryotome.study.geometry import geometry_of, side_after
+from cryotome.study.geometry import Geometry
 
 
 class Encoder(nn.Module):
-    """Normalise, run the network, pool; the geometry of a patch is left alone."""
+    """Normalise colours, run the network, pool; patches are neither resized nor cropped."""
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, network: nn.Module, card: Card) -> None:
         super().__init__()
-        self.network, self.how, self.prefix = network, card["pooling"], card["prefix_tokens"]
+        self.network, self.pooling, self.prefix = network, card["pooling"], card["prefix_tokens"]
         for name, values in card["normalise"].items():
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Map (n, 3, side, side) float in [0, 1] to (n, dim) float."""
         x = (patches - self.mean) / self.std
-        if self.how == "mean_before_norm":
+        if self.pooling == "mean_before_norm":
             output = self.network(x, output_hidden_states=True).hidden_states[-1]
         else:
             output = self.network(x)
         output = getattr(output, "last_hidden_state", output)
         output = output[-1] if isinstance(output, list) else output  # the last feature map
-        return pool_tokens(output, how=self.how, prefix=self.prefix)
+        return pool_tokens(output, how=self.pooling, prefix=self.prefix)
 
 
 def state_hash(network: nn.Module) -> str:
@@ -48,23 +48,16 @@ def state_hash(network: nn.Module) -> str:
 
 
 def build_encoder(
-    card: Card, name: str, weights_dir: Path, *, view: str, side: int
+    card: Card, name: str, weights_dir: Path, geometry: Geometry
 ) -> tuple[Encoder, str]:
-    """Build the network of a card and give it its weights.
+    """Build the network of a card for the images of a geometry, and load its weights.
 
     Random weights are drawn from the card's seed and are the same on every machine.
-
-    Parameters
-    ----------
-    view
-        Its policy decides the geometry between patch and network.
-    side
-        Side of the patches, px.
 
     Returns
     -------
     encoder
-        In evaluation mode, on the processor.
+        In evaluation mode, on the CPU.
     hash
         sha256 of the weights file, or of the drawn weights.
 
@@ -73,14 +66,13 @@ def build_encoder(
     CardError
         The network takes patches of another size.
     WeightsError
-        The weights are missing, or do not fit the architecture to the last key.
+        The weights are missing, or do not fit the architecture exactly.
     """
-    side = side_after(geometry_of(card, view), side)
-    require_input_side(card, name, side, view=view)
+    require_input_side(card, name, geometry)
     weights = card["weights"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(weights.get("random", 0))
-        network = build_network(card, side)
+        network = build_network(card, geometry.seen)
     if "random" in weights:
         return Encoder(network, card).eval(), state_hash(network)
     path = find_weights(card, name, weights_dir)

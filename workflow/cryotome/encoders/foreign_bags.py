@@ -1,4 +1,4 @@
-"""Bags that other programs wrote: what they hold, and what they say of themselves."""
+"""Foreign bags: bags that other programs wrote, and checks of their attributes."""
 
 import json
 from pathlib import Path
@@ -11,76 +11,81 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError, raise_system_error
 from cryotome.core.store import UNREADABLE, is_own_store, open_hdf5
 
-FORMS = (("feats", "coords"), ("features", "coords"))  # HistoBistro and STAMP; CLAM and TRIDENT
-# what names the model: STAMP's `extractor`, HistoBistro's `model_name`, and what others may say
-MODEL = {"extractor", "extractor_name", "model_name", "model", "encoder", "encoder_name"}
-MODEL |= {"patch_encoder", "feature_extractor"}
+LAYOUTS = (("feats", "coords"), ("features", "coords"))  # HistoBistro and STAMP; CLAM and TRIDENT
+# fields of the model's name: STAMP's `extractor`, HistoBistro's `model_name`, and likely others
+MODEL_FIELDS = {"extractor", "extractor_name", "model_name", "model", "encoder", "encoder_name"}
+MODEL_FIELDS |= {"patch_encoder", "feature_extractor"}
 MICRONS = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers")
 UNITS = {**dict.fromkeys(MICRONS, "um"), **dict.fromkeys(("px", "pixel", "pixels"), "px")}
-# what says how large a tile is, and in which unit (none: `unit` says it)
-SIZES = {"tile_size_um": "um", "tile_size_px": "px", "patch_size": "px", "tile_size": ""}
+# fields of the side of a tile, and their unit (empty: that of the field `unit`)
+SIZE_UNITS = {"tile_size_um": "um", "tile_size_px": "px", "patch_size": "px", "tile_size": ""}
 RESOLUTIONS = ("mpp", "resolution_in_mpp", "target_mpp")
-POWERS = ("target_magnification", "magnification")
-SAID = (*MODEL, "feat_type", "unit", *SIZES, *RESOLUTIONS, *POWERS, "name")
-# shares by which numbers may differ: rounding; scanners' 20x measure 0.46 to 0.55 µm/px
+MAGNIFICATIONS = ("target_magnification", "magnification")
+FIELDS = (*MODEL_FIELDS, "feat_type", "unit", *SIZE_UNITS, *RESOLUTIONS, *MAGNIFICATIONS, "name")
+# relative tolerances: rounding; the nominal 20x of scanners is 0.46 to 0.55 µm/px
 EXACT, NOMINAL = 0.01, 0.15
 
 
-def may_be_ours(path: Path) -> bool:
-    """Whether a file has our passport, or cannot be read: then its reader says what is wrong."""
+def may_be_cryotome_bag(path: Path) -> bool:
+    """Whether a file has our provenance, or is unreadable, which `read_bag` then reports."""
     return not h5py.is_hdf5(path) or is_own_store(path)
 
 
-def read_foreign(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
-    """Read a bag that another program wrote, and hold what it says of itself against the card.
+def read_foreign_bag(path: Path, card: Card) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Read a bag that another program wrote, and compare its attributes with the card.
 
     Parameters
     ----------
     card
-        `where` the dataset's card lies, `model`, its `names` and `dim`; `tiling` of the dataset
-        (`mpp`, `side`) where it has one; `says`: what the files may say besides.
+        `where`: the dataset's card, for messages. `model`, its `names` and `dim`. `tiling` of the
+        dataset (`mpp`, `side`), or None. `says`: attributes that are accepted besides.
 
     Returns
     -------
-    features (n, dim) float32; coords (n, 2) int64 in whatever unit its maker counts; what it says
+    features (n, dim) float32; coords (n, 2) int64 in the unit of its program; attributes
 
     Raises
     ------
     StoreError
-        It holds no bag, has another number of features than the model, or says that it was made
-        by another model or from other tiles.
+        It is no bag, has another number of features than the model, or its attributes name
+        another model or other tiles.
     """
     try:
         with open_hdf5(path) as file:
-            names = next((names for names in FORMS if set(names) <= set(file)), None)
-            if names is None:
-                raise StoreError(
-                    f"{path} is no bag that is known: it holds {sorted(file)}, where HistoBistro "
-                    "and STAMP write feats and coords, CLAM and TRIDENT features and coords."
-                )
-            for name in names:
-                if getattr(file[name], "dtype", np.dtype(object)).kind not in "iuf":
-                    raise StoreError(
-                        f"{path}: {name} holds no plain numbers. Write the file anew with arrays "
-                        "of numbers."
-                    )
+            names = _find_arrays(path, file)
             features, coords = (_without_first(np.asarray(file[name][()])) for name in names)
-            said = _said(file, names)
+            fields = _read_fields(file, names)
     except UNREADABLE as error:
         raise_system_error(error, path)
         raise StoreError(f"{path} cannot be read: {error}.") from error
-    _check_form(path, names[0], features, coords)
-    _check_said(path, said, card)
+    _check_arrays(path, names[0], features, coords)
+    _check_fields(path, fields, card)
     if features.shape[1] != card["dim"]:
         raise StoreError(
             f"{path}: {names[0]} has {features.shape[1]} features a tile, but the model "
-            f"{card['model']}, whose bags {card['where']} says they are, has {card['dim']}. Name "
-            "the model that made them in `bags:` there."
+            f"{card['model']}, which {card['where']} names, has {card['dim']}. Name the model that "
+            "made them in `bags:` there."
         )
-    return features.astype(np.float32), coords[:, -2:].astype(np.int64), said
+    return features.astype(np.float32), coords[:, -2:].astype(np.int64), fields
 
 
-def _check_form(path: Path, name: str, features: np.ndarray, coords: np.ndarray) -> None:
+def _find_arrays(path: Path, file: h5py.File) -> tuple[str, str]:
+    names = next((names for names in LAYOUTS if set(names) <= set(file)), None)
+    if names is None:
+        raise StoreError(
+            f"{path} has no known layout of a bag: it holds {sorted(file)}, where HistoBistro "
+            "and STAMP write feats and coords, CLAM and TRIDENT features and coords."
+        )
+    for name in names:  # before it is read: rows of variable length can unpack to any size
+        if getattr(file[name], "dtype", np.dtype(object)).kind not in "iuf":
+            raise StoreError(
+                f"{path}: {name} holds no plain numbers. Write the file anew with arrays of "
+                "numbers."
+            )
+    return names
+
+
+def _check_arrays(path: Path, name: str, features: np.ndarray, coords: np.ndarray) -> None:
     if features.ndim != 2 or features.dtype.kind != "f" or not np.isfinite(features).all():
         raise StoreError(f"{path}: {name} is no finite (n, dim), but {features.shape}.")
     shapes = {(len(features), 2), (len(features), 3)}
@@ -97,7 +102,7 @@ def _without_first(values: np.ndarray) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
-    """Return an attribute as text or number; of several equal values one, of none None."""
+    """Return an attribute as text or number; equal values count as one, no value as None."""
     if value is None or isinstance(value, h5py.Empty):
         return None
     values = list(dict.fromkeys(np.asarray(value).ravel().tolist()))
@@ -105,8 +110,8 @@ def _plain(value: Any) -> Any:
     return None if not texts else texts[0] if len(texts) == 1 else str(texts)
 
 
-def _said(file: h5py.File, names: tuple[str, str]) -> dict[str, Any]:
-    """Return what a bag says of itself: attributes of file and datasets, and scalar datasets."""
+def _read_fields(file: h5py.File, names: tuple[str, str]) -> dict[str, Any]:
+    """Return the known fields of a bag: attributes of file and datasets, and scalar datasets."""
     found: dict[str, Any] = {}
     scalars = {
         key: file[key][()]
@@ -116,17 +121,17 @@ def _said(file: h5py.File, names: tuple[str, str]) -> dict[str, Any]:
     features, coords = (file[name].attrs for name in names)
     args = _plain(scalars.pop("args", file.attrs.get("args")))
     # `name` is the encoder on TRIDENT's features, and the slide anywhere else
-    for source in (_args(args), scalars, file.attrs, coords, features):
+    for source in (_histobistro_arguments(args), scalars, file.attrs, coords, features):
         found |= {
             key.lower(): _plain(source[key])
             for key in source
-            if key.lower() in SAID and (key.lower() != "name" or source is features)
+            if key.lower() in FIELDS and (key.lower() != "name" or source is features)
         }
     return {key: value for key, value in found.items() if value not in (None, "")}
 
 
-def _args(text: Any) -> dict[str, Any]:
-    """Return the arguments that HistoBistro keeps as JSON; a resolution of 0 is none."""
+def _histobistro_arguments(text: Any) -> dict[str, Any]:
+    """Return the arguments that HistoBistro saves as JSON; a resolution of 0 means unknown."""
     try:
         args = json.loads(text)
         kept = {key: args[key] for key in ("patch_size", *RESOLUTIONS) if args.get(key)}
@@ -135,26 +140,27 @@ def _args(text: Any) -> dict[str, Any]:
     return kept
 
 
-def _check_said(path: Path, said: dict[str, Any], card: Card) -> None:
-    for name, value in said.items():
-        allowed = card.get("says", {}).get(name)
-        if allowed is not None and (str(allowed) == str(value) or _near(value, allowed, 1e-9)):
+def _check_fields(path: Path, fields: dict[str, Any], card: Card) -> None:
+    for name, value in fields.items():
+        accepted = card.get("says", {}).get(name)
+        if accepted is not None and (str(accepted) == str(value) or _near(value, accepted, 1e-9)):
             continue
-        due = _contradicted(name, value, said, card)
-        if due:
+        expected = _expected_instead(name, value, fields, card)
+        if expected:
             raise StoreError(
-                f"{path} says {name} {value!r}, but {card['where']} says {due}. Correct `bags:` or "
-                f"`tiles:` there; if both mean the same, add `says: {{{name}: {value}}}` to the "
+                f"{path} has {name} {value!r}, but {card['where']} says {expected}. "
+                f"Correct `bags:` or `tiles:` there; if both mean the same, add `says: "
+                f"{{{name}: {value}}}` to the "
                 f"entry {card['model']} of `bags:`."
             )
 
 
-def _contradicted(name: str, value: Any, said: dict[str, Any], card: Card) -> str:
-    """Return what the card says instead, nothing where it agrees or says nothing."""
+def _expected_instead(name: str, value: Any, fields: dict[str, Any], card: Card) -> str:
+    """Return what the card has instead of a value; empty where it agrees or has nothing."""
     tiling = card.get("tiling") or {}
-    if name in {*MODEL, "name"}:
-        known = {_letters(one) for one in card["names"]}
-        return "" if _letters(value) in known else f"that these are bags of {card['model']}"
+    if name in {*MODEL_FIELDS, "name"}:
+        known = {_normalised_name(one) for one in card["names"]}
+        return "" if _normalised_name(value) in known else f"that these are bags of {card['model']}"
     if name == "feat_type":
         tile = str(value).lower() in ("tile", "patch")
         return "" if tile else "that these are bags, with features of each tile"
@@ -164,22 +170,22 @@ def _contradicted(name: str, value: Any, said: dict[str, Any], card: Card) -> st
         return ""
     mpp, side = tiling["mpp"], tiling["side"]
     sizes, shown = {"um": mpp * side, "px": side}, f"tiles of {side} px at {mpp} µm/px"
-    if name in SIZES:
-        unit = SIZES[name] or UNITS.get(str(said.get("unit", "")).lower(), "")
-        dues = [sizes[unit]] if unit else list(sizes.values())
-        agrees = any(_near(value, due, EXACT) for due in dues)
+    if name in SIZE_UNITS:
+        unit = SIZE_UNITS[name] or UNITS.get(str(fields.get("unit", "")).lower(), "")
+        expected = [sizes[unit]] if unit else list(sizes.values())
+        agrees = any(_near(value, size, EXACT) for size in expected)
         return "" if agrees else f"{shown}, {mpp * side:g} µm"
-    due, reach = (mpp, EXACT) if name in RESOLUTIONS else (10 / mpp, NOMINAL)
-    return "" if _near(value, due, reach) else f"{shown}, about {10 / mpp:g}x"
+    number, tolerance = (mpp, EXACT) if name in RESOLUTIONS else (10 / mpp, NOMINAL)
+    return "" if _near(value, number, tolerance) else f"{shown}, about {10 / mpp:g}x"
 
 
-def _near(value: Any, due: Any, reach: float) -> bool:
+def _near(value: Any, expected: Any, tolerance: float) -> bool:
     try:
-        return abs(float(str(value).strip().rstrip("xX")) / float(due) - 1) <= reach
+        return abs(float(str(value).strip().rstrip("xX")) / float(expected) - 1) <= tolerance
     except (ValueError, ZeroDivisionError):
         return False
 
 
-def _letters(name: Any) -> str:
+def _normalised_name(name: Any) -> str:
     """Return a model's name without case and punctuation: `UNI2-h` and `uni2_h` are one."""
     return "".join(letter for letter in str(name).lower() if letter.isalnum())

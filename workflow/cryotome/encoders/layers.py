@@ -1,4 +1,4 @@
-"""Layers of published encoders that no library has."""
+"""Layers of published encoders that are in no library."""
 
 from itertools import pairwise
 from typing import Any
@@ -15,9 +15,9 @@ def _pair(size: Any) -> tuple[int, int]:
 class ConvStem(nn.Module):
     """The convolutional patch embedding of CTransPath (Wang et al. 2022, Medical Image Analysis).
 
-    It stands where timm's Swin transformer has its patch embedding: (n, 3, side, side) to
-    (n, side / 4, side / 4, dim), channels last, normalised. `proj` and `norm` have the names
-    of the published checkpoint.
+    It replaces the patch embedding of timm's Swin transformer: (n, 3, side, side) to
+    (n, side / 4, side / 4, dim), channels last, normalised. `proj` and `norm` are named as in
+    the published checkpoint.
     """
 
     def __init__(

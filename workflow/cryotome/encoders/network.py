@@ -1,5 +1,6 @@
-"""Networks: a model card becomes an architecture without weights."""
+"""Networks without weights, built as model cards describe them."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,8 +10,8 @@ from torch import nn
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
-from cryotome.encoders.convert import without_pooler
 from cryotome.encoders.layers import ConvStem, PooledNetwork
+from cryotome.study.geometry import Geometry
 
 
 def _swiglu_packed() -> Any:
@@ -19,7 +20,7 @@ def _swiglu_packed() -> Any:
     return SwiGLUPacked
 
 
-# Names that cards may use where a constructor wants a class.
+# names in cards that stand for classes
 SYMBOLS: dict[str, Callable[[], Any]] = {
     "SwiGLUPacked": _swiglu_packed,
     "SiLU": lambda: nn.SiLU,
@@ -59,6 +60,12 @@ def _transformers(card: Card) -> nn.Module:
     return network(config(**card["arguments"]), **without_pooler(network))
 
 
+def without_pooler(network: type[nn.Module]) -> dict[str, bool]:
+    """Return the argument that keeps a class of transformers from adding an unused pooler."""
+    takes = "add_pooling_layer" in inspect.signature(network.__init__).parameters
+    return {"add_pooling_layer": False} if takes else {}
+
+
 LOADERS: dict[str, Callable[[Card], nn.Module]] = {
     "timm": _timm,
     "torchvision": _torchvision,
@@ -72,15 +79,15 @@ def build_network(card: Card, side: int | None = None) -> nn.Module:
     Parameters
     ----------
     side
-        Side of what it will be given, px. Networks whose card resizes the position grid are
-        built for it; others keep the card's arguments.
+        Side of the images it will be given, px. It sets the size of a network whose card
+        resizes the position grid; others keep the card's arguments.
 
     Raises
     ------
     CardError
-        Its gates are not SiLU gates: SwiGLU weights would load strictly and be wrong. Or its
-        own pooling is an average where the card says class token; or it has more or fewer class
-        and register tokens than the card says.
+        Its gates are not SiLU gates, although SwiGLU weights would load; or it pools by an
+        average where the card names the class token; or its number of class and register tokens
+        is not the card's.
     """
     if side and "grid" in card.get("checkpoint", {}):
         size = {"timm": "img_size", "transformers": "image_size"}[card["loader"]]
@@ -104,7 +111,7 @@ def _check_gates(network: nn.Module, card: Card) -> None:
 
 
 def _check_class_token(network: nn.Module, card: Card) -> None:
-    """Stop a card that says class token and would be given an average without a word."""
+    """Refuse a network that averages tokens where the card asks for the class token."""
     own = getattr(network, "global_pool", None)
     if card["pooling"] == "class" and isinstance(own, str) and own not in ("", "token"):
         raise CardError(
@@ -114,8 +121,8 @@ def _check_class_token(network: nn.Module, card: Card) -> None:
 
 
 def _check_prefix(network: nn.Module, card: Card) -> None:
-    """Stop a card whose means over the image would take in registers, or leave out patches."""
-    own = own_prefix(network)
+    """Refuse a wrong number of prefix tokens: means would include registers or skip patches."""
+    own = count_prefix_tokens(network)
     if own is not None and card["prefix_tokens"] != own:
         raise CardError(
             f"{card['architecture']} has {own} tokens before those of the image (class token and "
@@ -124,10 +131,10 @@ def _check_prefix(network: nn.Module, card: Card) -> None:
         )
 
 
-def own_prefix(network: nn.Module) -> int | None:
-    """Return how many class and register tokens a network has; None where it does not say."""
+def count_prefix_tokens(network: nn.Module) -> int | None:
+    """Return the number of class and register tokens of a network; None: unknown."""
     known = getattr(network, "num_prefix_tokens", None)  # timm's
-    if known is None and getattr(network, "config", None) is not None:  # of transformers
+    if known is None and getattr(network, "config", None) is not None:  # transformers
         names = [name for name, _ in network.named_parameters()]
         if not any(name.endswith("embeddings") or ".embeddings." in f".{name}" for name in names):
             return None
@@ -136,17 +143,15 @@ def own_prefix(network: nn.Module) -> int | None:
     return known
 
 
-def patch_side(network: nn.Module) -> int:
-    """Return the side of what one token stands for, px; 0 where there are no tokens."""
+def token_side(network: nn.Module) -> int:
+    """Return the side of the image part of one token, px; 0 where there are no tokens."""
     network = getattr(network, "trunk", network)
     embed, config = getattr(network, "patch_embed", None), getattr(network, "config", None)
     return embed.patch_size[0] if embed is not None else getattr(config, "patch_size", 0)
 
 
-def require_input_side(card: Card, name: str, side: int, *, view: str) -> None:
-    """Stop before a network is given patches of a size that it cannot take.
-
-    The architecture is built without weights and asked.
+def require_input_side(card: Card, name: str, geometry: Geometry) -> None:
+    """Refuse patches of a size that a network cannot take, before its weights are loaded.
 
     Raises
     ------
@@ -162,21 +167,27 @@ def require_input_side(card: Card, name: str, side: int, *, view: str) -> None:
     with torch.device("meta"):
         network = build_network(card)
     network = getattr(network, "trunk", network)
-    embed = getattr(network, "patch_embed", None)
-    size = getattr(getattr(network, "config", None), "image_size", None)
-    if embed is not None and getattr(embed, "strict_img_size", False):
-        size = embed.img_size[0]
-    flexible = "grid" in card.get("checkpoint", {})
-    if size and side != size and not flexible:
-        raise CardError(f"{name} takes patches of {size} px, not {side}. {_way(card, size, view)}")
-    step = patch_side(network) or 1
+    side, size = geometry.seen, _fixed_side(network)
+    if size and side != size and "grid" not in card.get("checkpoint", {}):
+        raise CardError(
+            f"{name} takes patches of {size} px, not {side}. {_how_to_change(size, geometry)}"
+        )
+    step, embed = token_side(network) or 1, getattr(network, "patch_embed", None)
     if side % step and not getattr(embed, "dynamic_img_pad", False):
         near = max(step, side - side % step)
         raise CardError(
-            f"{name} takes multiples of {step} px, not {side}. {_way(card, near, view)}"
+            f"{name} takes multiples of {step} px, not {side}. {_how_to_change(near, geometry)}"
         )
 
 
-def _way(card: Card, size: int, view: str) -> str:
-    resizes = ", or a view `fit-*`, which resizes them" if view != "patches" else ""
-    return f"Use a dataset card with `patch: {{side: {size}}}`{resizes}."
+def _fixed_side(network: nn.Module) -> int | None:
+    """Return the only side of an image that a network takes, px; None: several."""
+    embed = getattr(network, "patch_embed", None)
+    if embed is not None and getattr(embed, "strict_img_size", False):
+        return embed.img_size[0]
+    return getattr(getattr(network, "config", None), "image_size", None)
+
+
+def _how_to_change(side: int, geometry: Geometry) -> str:
+    resizes = ", or a view `fit-*`, which resizes them" if geometry.policy != "patches" else ""
+    return f"Use a dataset card with `patch: {{side: {side}}}`{resizes}."

@@ -1,4 +1,4 @@
-"""Patch reader: patches of a store, checked, in batches, ahead of the network."""
+"""Patch reader: ranges of rows of a patch store, checked, in reused buffers."""
 
 import os
 from collections import deque
@@ -11,26 +11,26 @@ from torch import Tensor
 from cryotome.core.errors import StoreError
 from cryotome.core.store import SUMS, Rows, check_rows, open_hdf5, row_checksums
 
-CHECKING = 4  # threads that hold patches against their checksums
+CHECKSUM_THREADS = 4  # threads
 
 
 class PatchReader:
-    """Read rows of a patch store, (n, side, side, 3) uint8, past HDF5 and its lock.
+    """Read rows of a patch store, (n, side, side, 3) uint8, without the global lock of HDF5.
 
-    The array lies contiguous in the file, so that neighbouring rows are one sequential read.
+    The array is contiguous in the file, so that a range of rows is one sequential read.
     """
 
     def __init__(self, path: Path, *, pinned: bool) -> None:
         with open_hdf5(path) as file:
             self._shape, self._offset = file["patch"].shape[1:], file["patch"].id.get_offset()
             self._sums, self._ids = file[SUMS][:], file["id"][:]
-        self._threads = ThreadPoolExecutor(CHECKING)
+        self._threads = ThreadPoolExecutor(CHECKSUM_THREADS)
         self._path, self._file, self._pinned = path, os.open(path, os.O_RDONLY), pinned
-        # one is read into, one computed on, and of one the last batch may still be on its way
+        # one is filled, one is computed on, and a copy of the third may be in progress
         self._buffers = deque([torch.empty(0)] * 3)
 
     def __call__(self, rows: Rows) -> tuple[int, Tensor]:
-        """Return the first row and the patches, in a buffer that the third read uses again."""
+        """Return the first row and the patches, in a buffer that the third next read overwrites."""
         first, count = rows
         if first + count > len(self._sums):
             raise StoreError(f"{self._path} ends before row {first + count}. Delete it and rerun.")
@@ -39,7 +39,7 @@ class PatchReader:
             size = (count, *self._shape)
             self._buffers[0] = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned)
         patches = self._buffers[0][:count]
-        stride = patches[0].numel()  # bytes a row
+        stride = patches[0].numel()  # bytes per row
         left, at = memoryview(patches.numpy().data).cast("B"), self._offset + first * stride
         while left:
             got = os.preadv(self._file, [left], at)
@@ -51,5 +51,6 @@ class PatchReader:
         return first, patches
 
     def close(self) -> None:
+        """Stop the threads and close the file."""
         self._threads.shutdown()
         os.close(self._file)

@@ -1,4 +1,4 @@
-"""What a network returns becomes one embedding per patch."""
+"""Pooling of network outputs to one embedding per patch."""
 
 from math import isqrt
 
@@ -9,17 +9,17 @@ from cryotome.core.errors import CardError
 
 
 def pool_tokens(output: Tensor, *, how: str, prefix: int) -> Tensor:
-    """Pool what a network returns into one embedding per patch.
+    """Pool the output of a network to one embedding per patch.
 
     Parameters
     ----------
     output : (n, dim), (n, prefix + parts, dim) or (n, dim, height, width) float
-        Already pooled, or tokens: class, then registers, then one per image part; or a map.
+        Already pooled; or tokens: class, then registers, then one per image part; or a map.
     how
-        `pooling` of the model's card. `class+mean` is paper 001, section 3, for Virchow and
-        Virchow2; `class+rest` is what its authors' later code does (registers in the mean).
+        `pooling` of the model's card. `class+mean`: Ganz et al. 2024, section 3, for Virchow and
+        Virchow2. `class+rest`: registers included in the mean, as in their later code.
     prefix
-        Class and register tokens, which means over the image leave out.
+        Number of class and register tokens, which are not part of means.
 
     Returns
     -------
@@ -28,7 +28,7 @@ def pool_tokens(output: Tensor, *, how: str, prefix: int) -> Tensor:
     Raises
     ------
     CardError
-        `how` does not fit what the network returns.
+        `how` does not fit the shape of the output.
     """
     match how, output.ndim:
         case ("built_in" | "class", 2):

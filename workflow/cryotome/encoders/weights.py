@@ -1,4 +1,4 @@
-"""Weights files: where they lie, how they get there, what is in them."""
+"""Weights files: their places, their download and their checks."""
 
 import shutil
 from http.client import HTTPException
@@ -12,25 +12,20 @@ import httpx2
 from cryotome.core.cards import Card, below
 from cryotome.core.errors import WeightsError
 from cryotome.core.files import atomic_write, sha256
-from cryotome.encoders.convert import MAGIC
 from cryotome.study.variants import model_of
 
 HUB = "https://huggingface.co"
-MAGIC |= {
-    bytes([128, protocol]): "a Python pickle, which is not loaded because it could run code"
-    for protocol in (3, 4, 5)  # torch's own is 2
-}
-GATES = {True: " [gated]", None: " [gate not known]"}
+GATE_LABELS = {True: " [gated]", None: " [gate not known]"}
 
 
 def has_weights_file(card: Card) -> bool:
-    """Whether a model's weights are a file from elsewhere: not drawn or made here, not none."""
+    """Whether a model's weights are a published file: neither random nor made by this workflow."""
     weights = card["weights"]
     return isinstance(weights, dict) and "file" in weights and "finetune" not in weights
 
 
-def _source(weights: Card) -> str:
-    """Return where a person sees the file: a page of the hub, or an address."""
+def _source_address(weights: Card) -> str:
+    """Return the address of the file for a person: a page of the hub, or a URL."""
     if "hub" in weights:
         kind = "spaces/" if weights.get("space") else ""
         return f"{HUB}/{kind}{weights['hub']}"
@@ -40,9 +35,9 @@ def _source(weights: Card) -> str:
 def candidate_paths(card: Card, name: str, weights_dir: Path) -> list[Path]:
     """Return the local paths of a model's weights, in the order in which they are tried.
 
-    The first is the model's own. The second is that of its source, shared by all cards of
-    that file: `{hub}` or `{hub}@{revision}`, else host and path of the address. Weights that a
-    rule of this workflow makes lie where the rule says.
+    The first is below the model's name. The second is below the source, shared by all cards of
+    that file: `{hub}` or `{hub}@{revision}`, else host and path of the URL. Weights that a rule
+    of this workflow makes have one path, the rule's output.
 
     Raises
     ------
@@ -56,7 +51,7 @@ def candidate_paths(card: Card, name: str, weights_dir: Path) -> list[Path]:
         at = f"@{weights['revision']}" if "revision" in weights else ""
         shared = weights["hub"] + at
     else:
-        address = urlparse(_source(weights))
+        address = urlparse(_source_address(weights))
         folder = PurePosixPath(address.path)
         folder = folder.parent if "url" in weights else folder
         shared = f"{address.netloc}{folder}"
@@ -66,12 +61,12 @@ def candidate_paths(card: Card, name: str, weights_dir: Path) -> list[Path]:
 
 
 def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
-    """Return the weights file that is at hand: in `weights_dir`, or in the hub's own cache.
+    """Return the local weights file, in `weights_dir` or in the hub's own cache.
 
     Raises
     ------
     WeightsError
-        It is not; the text says how to get it.
+        There is none; the text tells how to get it.
     """
     weights = card["weights"]
     for place in candidate_paths(card, name, weights_dir):
@@ -92,19 +87,20 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
             f"{candidate_paths(card, name, weights_dir)[0]}; ask Snakemake for it."
         )
     raise WeightsError(
-        f"The weights of {name} are not at hand. {_way(card, name)} Or put {weights['file']} at "
+        f"The weights of {name} are not at hand. {_how_to_get(card, name)} Or put "
+        f"{weights['file']} at "
         f"{candidate_paths(card, name, weights_dir)[1]}."
     )
 
 
-def _way(card: Card, name: str) -> str:
+def _how_to_get(card: Card, name: str) -> str:
     weights, name = card["weights"], model_of(name)
     if "page" in weights:
         return f"Download them by hand from {weights['page']}."
     if weights.get("gated"):
         return (
-            f"{name} is gated: accept its terms at {_source(weights)}, set HF_TOKEN, and run "
-            f"`make weights MODELS={name}` where there is network."
+            f"{name} is gated: accept its terms at {_source_address(weights)}, set HF_TOKEN, and "
+            f"run `make weights MODELS={name}` where there is network."
         )
     return f"Run `make weights MODELS={name}` where there is network."
 
@@ -115,7 +111,7 @@ def verify_sha256(path: Path, card: Card) -> str:
     Raises
     ------
     WeightsError
-        The card knows the file's sha256, and it is another.
+        The card has a sha256, and the file another.
     """
     found, known = sha256(path), card["weights"].get("sha256")
     if known and found != known:
@@ -128,12 +124,12 @@ def verify_sha256(path: Path, card: Card) -> str:
 
 
 def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
-    """Download a model's weights into `weights_dir`, unless they are at hand.
+    """Download a model's weights into `weights_dir`, unless they are there.
 
     Raises
     ------
     WeightsError
-        They cannot be had, or are not what the card knows; the text says what to do.
+        They cannot be downloaded, or have another sha256; the text tells what to do.
     """
     weights = card["weights"]
     try:
@@ -149,7 +145,7 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
     try:
         _download(weights, target)
     except (httpx2.HTTPError, HTTPException, OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(_refused(error, card, name, target)) from error
+        raise WeightsError(_failure_message(error, card, name, target)) from error
     try:
         verify_sha256(target, card)
     except WeightsError:
@@ -158,10 +154,10 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
     return target
 
 
-def _refused(error: BaseException, card: Card, name: str, target: Path) -> str:
-    """Say why a download failed and what helps against that."""
-    source = _source(card["weights"])
-    cause = error.__cause__ or error  # the hub's own says only that there is no local file
+def _failure_message(error: BaseException, card: Card, name: str, target: Path) -> str:
+    """Return why a download failed and what to do."""
+    source = _source_address(card["weights"])
+    cause = error.__cause__ or error  # the hub's own error is only that there is no local file
     answer = getattr(cause, "response", None)
     status = getattr(answer, "status_code", None) or getattr(cause, "code", None)
     if status in (401, 403):
@@ -171,15 +167,15 @@ def _refused(error: BaseException, card: Card, name: str, target: Path) -> str:
         )
     if status == 404:
         return f"{source} has no {target.name} (404). Correct `weights:` in the card of {name}."
-    said = (str(cause).strip().splitlines() or ["no reason given"])[0][:120].rstrip(". ")
+    reason = (str(cause).strip().splitlines() or ["no reason given"])[0][:120].rstrip(". ")
     return (
-        f"{target.name} did not come from {source} ({type(cause).__name__}: {said}). Mend that, or "
-        f"try again: `make weights MODELS={name}`."
+        f"{target.name} did not come from {source} ({type(cause).__name__}: {reason}). Fix that, "
+        f"or try again: `make weights MODELS={name}`."
     )
 
 
-class _Redirects(HTTPRedirectHandler):
-    """Go where an address leads, but not from https to http, where anyone may answer."""
+class SafeRedirects(HTTPRedirectHandler):
+    """Follow redirects, but not from https to http without a known sha256."""
 
     def __init__(self, weights: Card) -> None:
         self.weights = weights
@@ -204,7 +200,7 @@ def _download(weights: Card, target: Path) -> None:
     from tqdm import tqdm
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    opener = build_opener(_Redirects(weights))
+    opener = build_opener(SafeRedirects(weights))
     with opener.open(weights["url"], timeout=60) as answer, atomic_write(target) as beside:
         size = int(answer.headers.get("Content-Length") or 0)
         bar = tqdm.wrapattr(answer, "read", total=size or None, desc=target.name)
@@ -215,14 +211,14 @@ def _download(weights: Card, target: Path) -> None:
 
 
 def weights_status(card: Card, name: str, weights_dir: Path, *, fetch: bool = False) -> str:
-    """Return one line: `have` and where, or `MISSING` and what to do; gates are shown.
+    """Return one line: `have` and the path, or `MISSING` and what to do; gates are shown.
 
     Parameters
     ----------
     fetch
-        Download what is not at hand.
+        Download what is missing.
     """
-    gate = GATES.get(card["weights"].get("gated", False), "")
+    gate = GATE_LABELS.get(card["weights"].get("gated", False), "")
     try:
         path = (fetch_weights if fetch else find_weights)(card, name, weights_dir)
         if "sha256" in card["weights"]:

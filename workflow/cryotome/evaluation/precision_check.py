@@ -12,9 +12,9 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
 from cryotome.core.files import sha256
 from cryotome.core.metrics import auroc
-from cryotome.core.store import PATCHES, provenance, read_ids, read_rows
+from cryotome.core.store import read_ids, read_rows
 from cryotome.core.tables import read_csv
-from cryotome.encoders.embedders import make_embedder
+from cryotome.encoders.embedders import ComputeSettings, ModelView, embedder_of_store
 from cryotome.encoders.embedding_store import read_embeddings
 from cryotome.learners.probes.linear import fit_linear
 
@@ -108,7 +108,7 @@ def check_precision(
     limits
         `patches`: size of the sample; `min_cosine` and `auroc` as in `measure_precision_loss`.
     how
-        Further arguments of `make_embedder`.
+        The fields of `ComputeSettings`.
 
     Returns
     -------
@@ -123,9 +123,8 @@ def check_precision(
     lower, ids, _ = read_embeddings(store, model=model, view=view, cells_sha256=digest)
     labels = read_csv(files.cells).set_index("id")["label"].reindex(ids).to_numpy()
     rows = _sample(labels, limits["patches"])
-    side = provenance(files.patches, PATCHES)["seen"]
-    fp32 = f"{view.split('-')[0]}-{FULL}"
-    embedder = make_embedder(card, model, side=side, view=fp32, cells=[files.cells], **how)
+    exact = ModelView(model, card, f"{view.split('-')[0]}-{FULL}")
+    embedder = embedder_of_store(files.patches, exact, ComputeSettings(**how), cells=[files.cells])
     if not np.array_equal(read_ids(files.patches), ids):
         raise StoreError(f"{store} and {files.patches} differ in their cells. Delete {store}.")
     pieces = [rows[i : i + BATCH] for i in range(0, len(rows), BATCH)]

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryotome.core.cards import NAME, Card, load_card, without_notes
 from cryotome.core.errors import CardError
 from cryotome.study.colorectal import checkpoint_of, iterations
-from cryotome.study.geometry import geometry_of, input_side, side_after
+from cryotome.study.geometry import geometry_of, input_side
 from cryotome.study.row import LAST
 from cryotome.study.schemes import EXCEPT, LADDER, Scheme
 from cryotome.study.variants import crop_of, pooling_of, with_crop, with_pooling
@@ -183,7 +183,7 @@ class Catalog:
         side = (seen_by["patch"] if "patch" in seen_by else seen_by["tiles"]["classify"])["side"]
         if "gflops" not in card:
             return 0.0
-        seen = side_after(geometry_of(card, view), side)
+        seen = geometry_of(card, view, side).seen
         return card["gflops"] * (seen / input_side(card)) ** 2
 
     def slides_expected(self, dataset: str) -> int:

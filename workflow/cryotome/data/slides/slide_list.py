@@ -214,11 +214,8 @@ def labelled_slides(study: Study, site: Site, dataset: str) -> list[str]:
         return [slide.name for slide in cohort_slides(COHORTS[dataset]) if slide.label]
     if PLAN in os.environ and not any(files.values()):
         return list(files)
-    from cryotome.data.cohorts import (
-        join_cohort,
-        read_labels,
-        read_slides,  # slow import, rarely needed
-    )
+    # slow imports, rarely needed
+    from cryotome.data.cohorts import join_cohort, read_labels, read_slides
 
     paths = {"labels": card["labels"]["table"], "slides": card.get("slide_table")}
     at = {name: below(site.data_root, said) for name, said in paths.items() if said}

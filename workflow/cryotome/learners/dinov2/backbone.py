@@ -11,10 +11,12 @@ from torch.utils.checkpoint import checkpoint
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
-from cryotome.encoders.convert import convert, read_file, resize_grid
+from cryotome.encoders.checkpoint_file import read_checkpoint
+from cryotome.encoders.convert import convert, resize_grid
 from cryotome.encoders.encoder import build_encoder
-from cryotome.encoders.network import patch_side
+from cryotome.encoders.network import token_side
 from cryotome.encoders.weights import find_weights
+from cryotome.study.geometry import Geometry
 
 LOCAL_GRID_OFFSET = 0.1  # of the position grid of local crops, tokens, as in DINOv2's released code
 MASK_TOKEN = "mask_token"
@@ -109,7 +111,7 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
     how = base.get("checkpoint", {})
     if "grid" in how:
         base = base | {"checkpoint": how | {"grid": how["grid"] | {"offset": 0}}}
-    encoder, known = build_encoder(base, name, weights_dir, view="patches", side=side)
+    encoder, known = build_encoder(base, name, weights_dir, Geometry(side))
     network = _checked(encoder.network, name, card["crops"])
     recompute = card["activation_checkpointing"]
     backbone = MaskedViT(
@@ -117,8 +119,8 @@ def build_backbone(base: Card, name: str, weights_dir: Path, card: Card) -> tupl
     )
     if "file" in base["weights"]:
         inside = {key: how[key] for key in ("inside", "keep") if key in how}
-        state = convert(read_file(find_weights(base, name, weights_dir), name), inside, {})
-        if MASK_TOKEN in state:  # timm does not load it
+        state = convert(read_checkpoint(find_weights(base, name, weights_dir), name), inside, {})
+        if MASK_TOKEN in state:  # which timm has no use for
             backbone.mask_token.data.copy_(state[MASK_TOKEN].view(1, -1))
     return backbone, known
 
@@ -140,7 +142,7 @@ def _checked(network: nn.Module, name: str, crops: Card) -> VisionTransformer:
             f"{name} cannot be finetuned with DINOv2: it is not a vision transformer of timm with "
             "one class token and a position for each token. Choose another `base`."
         )
-    step, whole = patch_side(network), crops["global"]["side"]
+    step, whole = token_side(network), crops["global"]["side"]
     for kind in ("global", "local"):
         side = crops[kind]["side"]
         if side % step:

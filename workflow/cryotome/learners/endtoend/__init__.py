@@ -1,1 +1,1 @@
-"""endtoend."""
+"""End-to-end training: whole networks or adapters, trained on patches."""

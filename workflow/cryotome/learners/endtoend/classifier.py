@@ -8,6 +8,7 @@ from torch import nn
 from cryotome.core.cards import Card
 from cryotome.encoders.encoder import build_encoder
 from cryotome.learners.endtoend.lora import add_lora
+from cryotome.study.geometry import Geometry
 
 
 def build_classifier(
@@ -15,9 +16,9 @@ def build_classifier(
 ) -> tuple[nn.Sequential, str]:
     """Build an encoder with one logit on its embedding (2048 to 1 for a ResNet50).
 
-    What is new is drawn from `seed`; with random weights, so is the whole network:
-    folds then differ in their start, as they do in their data. Patches of `side` px come
-    as they are, whatever the card's transforms.
+    New layers are initialised from `seed`; with random weights, the whole network is, so that
+    folds differ in their initial weights too. Patches of `side` px are neither resized nor
+    cropped, whatever the card's transforms.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def build_classifier(
     """
     if isinstance(card["weights"], dict) and "random" in card["weights"]:
         card = card | {"weights": {"random": card["weights"]["random"] + seed}}
-    encoder, weights_sha256 = build_encoder(card, name, weights_dir, view="patches", side=side)
+    encoder, weights_sha256 = build_encoder(card, name, weights_dir, Geometry(side))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if lora:

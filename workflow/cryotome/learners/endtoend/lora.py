@@ -1,7 +1,7 @@
-"""Low-rank adaptation (Hu et al. 2022): a frozen network learns by small additions.
+"""Low-rank adaptation (Hu et al. 2022): small trained additions to a frozen network.
 
-A layer W x becomes W x + (alpha / rank) B A x, with A (rank, in) and B (out, rank), which alone
-are trained. The adapters are peft's, whose import costs seconds: it is done where it is used.
+A layer W x becomes W x + (alpha / rank) B A x; only A (rank, in) and B (out, rank) are trained.
+The adapters are peft's, which is imported where it is used: the import costs seconds.
 """
 
 import json
@@ -19,21 +19,21 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import CardError, WeightsError, raise_system_error
 from cryotome.core.files import atomic_write
 
-ADAPTER = "default"  # peft's name for the only one here
-LOGIT = "logit."  # begins the names of what is saved beside the adapters
+ADAPTER = "default"  # peft's name of an adapter
+LOGIT = "logit."  # prefix of the names of the output layer in a file of adapters
 SHOWN = 5  # names of layers in an error message
 
 
 def add_lora(network: nn.Module, settings: Card, *, name: str) -> nn.Module:
-    """Give a network adapters and freeze all else, statistics of batch normalisation included.
+    """Add adapters to a network and freeze the rest, statistics of batch normalisation included.
 
-    A is drawn from torch's generator of the processor: seed it for equal adapters. B is zero,
-    so that nothing changes before the first step.
+    A is drawn from torch's CPU generator: seed it for equal adapters. B is zero, so that the
+    output is unchanged before the first step.
 
     Parameters
     ----------
     network
-        `network` of an `Encoder`, with its weights; it is changed.
+        `network` of an `Encoder`, with its weights; changed in place.
     settings
         `lora` of a head card: `rank`, `alpha`, `dropout`, and `targets`, a regular expression
         that whole dotted names of linear layers and ungrouped convolutions match.
@@ -55,7 +55,9 @@ def add_lora(network: nn.Module, settings: Card, *, name: str) -> nn.Module:
         r=settings["rank"],
         lora_alpha=settings["alpha"],
         lora_dropout=settings["dropout"],
-        target_modules="|".join(map(re.escape, _targets(network, settings["targets"], name))),
+        target_modules="|".join(
+            map(re.escape, _matching_layers(network, settings["targets"], name))
+        ),
         bias="none",
     )
     adapted = LoraModel(network, config, ADAPTER)
@@ -64,14 +66,14 @@ def add_lora(network: nn.Module, settings: Card, *, name: str) -> nn.Module:
 
 
 def _keep_statistics(network: nn.Module, _: Any) -> None:
-    """Let batch normalisation use what the weights came with: adapters are saved without it."""
+    """Keep batch normalisation in evaluation mode: its statistics are not saved with adapters."""
     for layer in network.modules():
         if isinstance(layer, _BatchNorm):
             layer.eval()
 
 
-def _adaptable(layer: nn.Module) -> bool:
-    """Whether a layer is nothing but W x; a subclass may do more with its weight.
+def _is_adaptable(layer: nn.Module) -> bool:
+    """Whether a layer is W x and no more; a subclass may do more with its weight.
 
     peft copies neither groups nor dilation of a convolution.
     """
@@ -80,8 +82,8 @@ def _adaptable(layer: nn.Module) -> bool:
     return type(layer) is nn.Linear
 
 
-def _targets(network: nn.Module, targets: str, name: str) -> list[str]:
-    adaptable = [path for path, layer in network.named_modules() if _adaptable(layer)]
+def _matching_layers(network: nn.Module, targets: str, name: str) -> list[str]:
+    adaptable = [path for path, layer in network.named_modules() if _is_adaptable(layer)]
     if not adaptable:
         raise CardError(
             f"{name} has no linear layer and no ungrouped convolution that LoRA could adapt. "
@@ -101,12 +103,12 @@ def _targets(network: nn.Module, targets: str, name: str) -> list[str]:
 
 
 def trained_parameters(network: nn.Module) -> int:
-    """Count the parameters that training changes."""
+    """Count the parameters that are not frozen."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def save_lora(path: Path, network: nn.Module, logit: nn.Module | None = None) -> None:
-    """Write adapters, their settings and the logit that reads the encoder to a safetensors file."""
+    """Write adapters, their settings and the output layer to a safetensors file."""
     configs: Any = network.peft_config
     config = configs[ADAPTER]
     settings = {"rank": config.r, "alpha": config.lora_alpha, "dropout": config.lora_dropout}
@@ -130,28 +132,28 @@ def _adapters(network: nn.Module) -> dict[str, Tensor]:
 
 
 def load_lora(path: Path, network: nn.Module, *, name: str) -> nn.Module:
-    """Give a network as it was before `add_lora` the adapters of a file of `save_lora`.
+    """Add the adapters of a file of `save_lora` to a network without adapters.
 
     Raises
     ------
     WeightsError
-        The file holds something else, or adapters of another network.
+        The file is unreadable, or holds no adapters or those of another network.
     """
     from peft import set_peft_model_state_dict
 
     try:
         with safe_open(path, "pt") as file:
-            said = (file.metadata() or {}).get("lora")
+            settings = (file.metadata() or {}).get("lora")
             keys = [key for key in file.keys() if not key.startswith(LOGIT)]  # noqa: SIM118
             saved = {key: file.get_tensor(key) for key in keys}
     except (SafetensorError, OSError, ValueError) as error:
         raise_system_error(error, path)
         raise WeightsError(f"{path} cannot be read ({error}). Train the adapters again.") from error
-    if said is None:
+    if settings is None:
         raise WeightsError(f"{path} holds no adapters with their settings. Train them again.")
     try:
-        with torch.random.fork_rng(devices=[]):  # what is drawn is replaced at once
-            adapted = add_lora(network, json.loads(said), name=name)
+        with torch.random.fork_rng(devices=[]):  # the drawn adapters are replaced
+            adapted = add_lora(network, json.loads(settings), name=name)
     except CardError:
         raise WeightsError(f"{path} holds adapters of another network than {name}.") from None
     shapes, wanted = ({k: v.shape for k, v in d.items()} for d in (saved, _adapters(adapted)))
@@ -163,7 +165,7 @@ def load_lora(path: Path, network: nn.Module, *, name: str) -> nn.Module:
 
 
 def load_logit(path: Path) -> nn.Linear:
-    """Return the layer of a file of `save_lora` that makes a logit of the adapted embedding."""
+    """Return the output layer of a file of `save_lora`."""
     with safe_open(path, "pt") as file:
         weight, bias = (file.get_tensor(LOGIT + name) for name in ("weight", "bias"))
     logit = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
@@ -172,6 +174,6 @@ def load_logit(path: Path) -> nn.Linear:
 
 
 def merge_lora(network: nn.Module) -> nn.Module:
-    """Add the adapters to the weights and return the plain network, without a wrapper."""
+    """Add the adapters to the weights and return the network without peft's wrapper."""
     merge: Any = network.merge_and_unload
     return merge()

@@ -1,27 +1,27 @@
-"""Which cells a training step sees."""
+"""Samplers: the cells of each training step."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-# A generator and a batch size give positions among the cells, (batch,) int.
+# from a generator and a batch size to positions among the cells, (batch,) int
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of one training: where they lie in the store, their labels and slides."""
+    """Cells: their rows in the patch store, labels and slides."""
 
     rows: np.ndarray  # (n,) int
     label: np.ndarray  # (n,) 0 or 1
     slide: np.ndarray  # (n,) str
 
 
-def _of_groups(group: np.ndarray, label: np.ndarray) -> Draw:
+def _balance_groups(group: np.ndarray, label: np.ndarray) -> Draw:
     """Draw a group uniformly, then a class 50/50, then a cell of both.
 
-    A group without the drawn class gives its other class.
+    A group without the drawn class yields its other class.
     """
     _, group = np.unique(group, return_inverse=True)
     kind = 2 * group + label
@@ -30,22 +30,22 @@ def _of_groups(group: np.ndarray, label: np.ndarray) -> Draw:
     start = (np.cumsum(size) - size.ravel()).reshape(-1, 2)
 
     def draw(rng: np.random.Generator, batch: int) -> np.ndarray:
-        place, kind = rng.integers(len(size), size=batch), rng.integers(2, size=batch)
-        kind = np.where(size[place, kind] > 0, kind, 1 - kind)
-        inside = (rng.random(batch) * size[place, kind]).astype(int)
-        return members[start[place, kind] + inside]
+        drawn, kind = rng.integers(len(size), size=batch), rng.integers(2, size=batch)
+        kind = np.where(size[drawn, kind] > 0, kind, 1 - kind)
+        inside = (rng.random(batch) * size[drawn, kind]).astype(int)
+        return members[start[drawn, kind] + inside]
 
     return draw
 
 
 def image_balanced(cells: Cells) -> Draw:
     """Draw a slide uniformly, then a class 50/50, then a cell (Ammeling et al. 2025, code)."""
-    return _of_groups(cells.slide, cells.label)
+    return _balance_groups(cells.slide, cells.label)
 
 
 def class_balanced(cells: Cells) -> Draw:
     """Draw a class 50/50, then a cell."""
-    return _of_groups(np.zeros(len(cells.label), dtype=int), cells.label)
+    return _balance_groups(np.zeros(len(cells.label), dtype=int), cells.label)
 
 
 def uniform(cells: Cells) -> Draw:

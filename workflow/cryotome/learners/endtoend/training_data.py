@@ -1,4 +1,4 @@
-"""What one training learns from and is judged by: patches, roles, labels; and looking at them."""
+"""Training and validation data of one run, and scoring on them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.step import autocast_for
 from cryotome.learners.predictions import SCORED_ROLES
 
-AT_ONCE = {"cpu": 32, "cuda": 512}  # patches scored at once
-STILL = {
+SCORING_BATCH = {"cpu": 32, "cuda": 512}  # patches
+SHIFT_ONLY = {
     "rotation_probability": 0,
     "flip_probability": 0,
     "jitter_probability": 0,
@@ -34,16 +34,16 @@ STILL = {
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What one job trains and scores on.
+    """The patches, roles and labels of one training run.
 
     Attributes
     ----------
     pixels : (N, stored, stored, 3) uint8
-        The whole patch store, margins included.
+        The whole patch store, with margins.
     roles : data frame with columns id, role, label, slide, row
-        The cells of the split; `row` is where a cell's patch stands in `pixels`.
+        The cells of the split; `row` is the index of a cell's patch in `pixels`.
     stamps
-        The patch store's passport.
+        Provenance of the patch store.
     """
 
     pixels: Tensor
@@ -52,7 +52,7 @@ class TrainingData:
 
     @property
     def side(self) -> int:
-        """Side that the network sees, px."""
+        """Side of the image that the network is given, px."""
         return self.stamps["seen"]
 
     def cells(self, *roles: str) -> Cells:
@@ -62,7 +62,7 @@ class TrainingData:
         return Cells(row, label, mine["slide"].to_numpy())
 
 
-def read_material(patches: Path, cells: Path, split: Path) -> TrainingData:
+def read_training_data(patches: Path, cells: Path, split: Path) -> TrainingData:
     """Read a patch store, the table of cells it was cut from, and one split.
 
     Raises
@@ -70,7 +70,7 @@ def read_material(patches: Path, cells: Path, split: Path) -> TrainingData:
     StoreError
         The store was cut from other cells.
     SplitError
-        The split names a cell that the store lacks.
+        A cell of the split is missing from the store.
     """
     pixels, ids, stamps = read_patches(patches, cells=cells)
     roles = read_csv(split)
@@ -82,41 +82,41 @@ def read_material(patches: Path, cells: Path, split: Path) -> TrainingData:
 
 
 def centre_crops(patches: Tensor, side: int) -> Tensor:
-    """Cut the middle out of stored patches (n, stored, stored, 3) uint8, nothing augmented.
+    """Crop the centre of stored patches (n, stored, stored, 3) uint8, without augmentation.
 
     Returns
     -------
     (n, 3, side, side) float in [0, 1]
     """
     edge = (patches.shape[1] - side) // 2
-    seen = patches[:, edge : edge + side, edge : edge + side]
-    return seen.permute(0, 3, 1, 2).float() / 255
+    inner = patches[:, edge : edge + side, edge : edge + side]
+    return inner.permute(0, 3, 1, 2).float() / 255
 
 
 class ValidationSet:
-    """The validation cells as every look sees them, and their labels.
+    """Validation cells, their labels and their views, the same at every evaluation.
 
-    Centred, each once. With `validation_draws` of a head's card, as many draws by the sampler,
-    shifted, the same at every look (Ammeling et al. 2025, code).
+    Each cell once, centred. With `validation_draws` of a head's card: that many draws of the
+    sampler, shifted (Ammeling et al. 2025, code).
     """
 
-    def __init__(self, material: TrainingData, card: Card, seed: int) -> None:
-        cells = material.cells("validation")
+    def __init__(self, data: TrainingData, card: Card, seed: int) -> None:
+        cells = data.cells("validation")
         if not len(cells.rows):
             raise SplitError(
                 "No validation cells: the fraction is too small to select a checkpoint."
             )
         self.rows, self.label, self._draws = cells.rows, cells.label, None
-        self._side, self._settings = material.side, card["augment"] | STILL
+        self._side, self._settings = data.side, card["augment"] | SHIFT_ONLY
         if count := card.get("validation_draws"):
-            rng = np.random.default_rng([seed, 1])  # not the draws of the training
+            rng = np.random.default_rng([seed, 1])  # other draws than those of the training
             draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
             picked = SAMPLERS[card["sampler"]](cells)(rng, count)
             self.rows, self.label = cells.rows[picked], cells.label[picked]
             self._draws = draws_of(draw_uniform(count, draws), self._side, self._settings)
 
-    def view(self, patches: Tensor, part: slice) -> Tensor:
-        """Return the views of a part of its patches, (n, 3, side, side) float."""
+    def views(self, patches: Tensor, part: slice) -> Tensor:
+        """Return the views of some of its patches, (n, 3, side, side) float."""
         if self._draws is None:
             return centre_crops(patches, self._side)
         draws = self._draws[part].to(patches.device)
@@ -125,10 +125,10 @@ class ValidationSet:
 
 def score_cells(
     network: nn.Module,
-    supply: BatchLoader,
+    loader: BatchLoader,
     rows: np.ndarray,
     *,
-    view: Callable[[Tensor, slice], Tensor],
+    views: Callable[[Tensor, slice], Tensor],
     precision: torch.dtype,
 ) -> np.ndarray:
     """Return the logits of cells, shape (n,) float32.
@@ -136,35 +136,35 @@ def score_cells(
     Parameters
     ----------
     rows : (n,) int
-        Where their patches stand in the store.
-    view
-        Makes (n, 3, side, side) float of stored patches and their part of `rows`.
+        Rows of their patches in the store.
+    views
+        From stored patches and their slice of `rows` to (n, 3, side, side) float.
     """
     network.eval()
-    size, places, logits = AT_ONCE[supply.device.type], torch.from_numpy(rows), []
-    with torch.inference_mode(), autocast_for(supply.device, precision):
+    size, wanted, logits = SCORING_BATCH[loader.device.type], torch.from_numpy(rows), []
+    with torch.inference_mode(), autocast_for(loader.device, precision):
         for first in range(0, len(rows), size):
             part = slice(first, first + size)
-            logits.append(network(view(supply.take(places[part]), part)).float().flatten())
+            logits.append(network(views(loader.take(wanted[part]), part)).float().flatten())
     return torch.cat(logits).cpu().numpy()
 
 
-def weights_of(network: nn.Module) -> dict[str, Tensor]:
-    """Copy trained weights and running statistics; a state dict would follow the training."""
+def copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    """Copy trained weights and running statistics; a state dict would change with training."""
     frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
     state = network.state_dict()
     return {name: value.clone() for name, value in state.items() if name not in frozen}
 
 
 def load_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put back what `weights_of` copied; frozen weights stay as they are.
+    """Restore weights of `copy_weights`; frozen weights are not changed.
 
     Raises
     ------
     StoreError
-        They are the weights of another network.
+        They are of another network.
     """
-    wanted = weights_of(network).keys()
+    wanted = copy_weights(network).keys()
     if differing := sorted(wanted ^ state.keys()):
         raise StoreError(
             f"These weights are of another network: {len(differing)} names differ, first "
@@ -173,15 +173,15 @@ def load_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
     network.load_state_dict(state, strict=False)
 
 
-def score_material(
+def score_held_out(
     network: nn.Module,
     state: dict[str, Tensor],
-    material: TrainingData,
+    data: TrainingData,
     *,
-    supply: BatchLoader,
+    loader: BatchLoader,
     precision: torch.dtype,
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Score the cells of a split that are not trained on, centred, with these weights.
+    """Score the cells of a split that are not trained on, centred, with given weights.
 
     Returns
     -------
@@ -190,13 +190,13 @@ def score_material(
     score : (n,) float64, the sigmoid of the logit
     """
     load_weights(network, state)
-    cells = material.cells(*SCORED_ROLES)
+    cells = data.cells(*SCORED_ROLES)
     logits = score_cells(
         network,
-        supply,
+        loader,
         cells.rows,
-        view=lambda patches, _: centre_crops(patches, material.side),
+        views=lambda patches, _: centre_crops(patches, data.side),
         precision=precision,
     )
-    roles = material.roles.loc[material.roles["role"].isin(SCORED_ROLES), ["id", "role"]]
-    return roles, cells.label, expit(logits.astype(float))  # in float32, sure cells would tie at 1
+    roles = data.roles.loc[data.roles["role"].isin(SCORED_ROLES), ["id", "role"]]
+    return roles, cells.label, expit(logits.astype(float))  # float32 would tie at 1

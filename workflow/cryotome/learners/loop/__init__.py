@@ -1,1 +1,1 @@
-"""loop."""
+"""Training loop: augmentation, batches, steps, checkpoints and curves."""

@@ -1,8 +1,8 @@
-"""Training transforms on batches: one code path for processor and GPU, one draw per patch.
+"""Augmentation of batches: one code path for CPU and GPU, random parameters per patch.
 
-Paper 001, section 3: "random color jitter, Gaussian blurring, flipping, and random
-rotations"; the numbers are in the head's card. Drawing and applying are apart: draws are made
-on the processor, whatever the device, and applying them waits for nothing.
+Ganz et al. 2024, section 3: "random color jitter, Gaussian blurring, flipping, and random
+rotations"; the numbers are in the head's card. Parameters are always drawn on the CPU, and
+applying them never waits for the device.
 """
 
 from collections.abc import Callable
@@ -14,61 +14,61 @@ from torch import Tensor
 from cryotome.core.cards import Card
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R 601 luma, as in torchvision's ColorJitter
-BLUR_REACH = 2  # px: a 5 x 5 kernel
+BLUR_RADIUS = 2  # px: a 5 x 5 kernel
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
-UNIFORM = 17  # uniform numbers that one view takes
-# columns of the draws of a view
+UNIFORM = 17  # random numbers per view
+# columns of the parameters of a view
 TURN, FLIP, SHIFT, JITTER, ORDER, SIGMA = 0, slice(1, 3), slice(3, 5), slice(5, 9), slice(9, 13), 13
 
 
 def draw_uniform(count: int, rng: torch.Generator) -> Tensor:
-    """Draw the random numbers of so many views, (count, UNIFORM) float32 in [0, 1)."""
+    """Draw the random numbers of some views, (count, UNIFORM) float32 in [0, 1)."""
     return torch.rand(count, UNIFORM, generator=rng)
 
 
 def draws_of(uniform: Tensor, side: int, settings: Card) -> Tensor:
-    """Turn uniform numbers into the parameters of views, each independent of all others.
+    """Turn random numbers into the parameters of views, independent of each other.
 
     Parameters
     ----------
     uniform : (..., UNIFORM) float
     side
-        Side that the network sees, px.
+        Side of the image that the network is given, px.
     settings
         `augment` of the head's card.
 
     Returns
     -------
     (..., 14) float
-        Turn in radians; flip of x and y, -1 or 1; shift along x and y in whole px; brightness,
-        contrast and saturation as factors, hue as a share of the colour circle; the order of
-        the first three, and how many of them come before the hue; SD of the blur in px, 0 for
-        none.
+        Rotation in radians; flip of x and y, -1 or 1; shift along x and y in whole px; factors
+        of brightness, contrast and saturation, hue shift as a fraction of the colour circle; the
+        order of the first three, and how many of them come before hue; SD of the blur in px, 0
+        for none.
     """
-    value, chance = uniform[..., :13], uniform[..., 13:]
-    share = [settings[f"{name}_share"] for name in ("rotation", "jitter", "blur")]
-    on = chance[..., :3] < torch.tensor(share)
+    value, uniform = uniform[..., :13], uniform[..., 13:]
+    probability = [settings[f"{name}_probability"] for name in ("rotation", "jitter", "blur")]
+    on = uniform[..., :3] < torch.tensor(probability)
     turn = (value[..., 0] * 2 - 1) * torch.pi * on[..., 0]
     flip = 1 - 2.0 * (value[..., 1:3] < settings["flip_probability"])
-    reach = int(settings["shift"] * side)
-    shift = (value[..., 3:5] * (2 * reach + 1)).floor() - reach
-    reaches, still = torch.tensor(settings["jitter"]), torch.tensor([1.0, 1, 1, 0])
-    jitter = still + (value[..., 5:9] * 2 - 1) * reaches * on[..., 1:2]
+    longest = int(settings["shift"] * side)
+    shift = (value[..., 3:5] * (2 * longest + 1)).floor() - longest
+    strength, neutral = torch.tensor(settings["jitter"]), torch.tensor([1.0, 1, 1, 0])
+    jitter = neutral + (value[..., 5:9] * 2 - 1) * strength * on[..., 1:2]
     order = value[..., 9:13].argsort(-1)
-    place = (order == HUE).float().argmax(-1, keepdim=True)
-    order = torch.cat([order[order != HUE].view(*order.shape[:-1], 3), place], dim=-1).float()
+    before = (order == HUE).float().argmax(-1, keepdim=True)
+    order = torch.cat([order[order != HUE].view(*order.shape[:-1], 3), before], dim=-1).float()
     low, high = settings["blur_sigma"]
-    sigma = (low + chance[..., 3] * (high - low)) * on[..., 2]
+    sigma = (low + uniform[..., 3] * (high - low)) * on[..., 2]
     return torch.cat([turn[..., None], flip, shift, jitter, order, sigma[..., None]], dim=-1)
 
 
-def _where(
+def _apply_where(
     change: Callable[[Tensor, Tensor], Tensor], batch: Tensor, draws: Tensor, on: Tensor
 ) -> Tensor:
-    """Change the views that their draws change.
+    """Change the views whose parameters are `on`.
 
-    A processor leaves the others out; on a GPU, where asking which they are would stop the
-    stream, all are changed, the others by nothing.
+    A CPU skips the others. On a GPU, where selecting them would wait for the device, all are
+    computed, the others with neutral parameters.
     """
     if batch.device.type != "cpu":
         return change(batch, draws)
@@ -80,8 +80,8 @@ def _column(values: Tensor) -> Tensor:
     return values.view(-1, 1, 1, 1)
 
 
-def place_windows(batch: Tensor, draws: Tensor, side: int, settings: Card) -> Tensor:
-    """Cut a turned, flipped and shifted window out of each stored patch.
+def sample_windows(batch: Tensor, draws: Tensor, side: int, settings: Card) -> Tensor:
+    """Sample a rotated, flipped and shifted window of each stored patch.
 
     Parameters
     ----------
@@ -92,17 +92,17 @@ def place_windows(batch: Tensor, draws: Tensor, side: int, settings: Card) -> Te
     Returns
     -------
     (n, 3, side, side) float
-        Reflected where a turned corner leaves the patch.
+        Reflected where a rotated corner is outside the patch.
     """
     n, stored = len(batch), batch.shape[-1]
-    middle = ((stored - side) % 2) / 2  # where `centred` rounds to whole pixels
-    grid = (_places(draws, side) + draws[:, None, SHIFT] - middle) * (2 / stored)
+    middle = ((stored - side) % 2) / 2  # `centre_crops` rounds to whole pixels
+    grid = (_window_grid(draws, side) + draws[:, None, SHIFT] - middle) * (2 / stored)
     how = settings["interpolation"], "reflection"
     return F.grid_sample(batch, grid.view(n, side, side, 2), *how, align_corners=False)
 
 
-def _places(draws: Tensor, side: int) -> Tensor:
-    """Return where in the window the pixels of views come from, (n, side², 2) px off its middle."""
+def _window_grid(draws: Tensor, side: int) -> Tensor:
+    """Return the source of each pixel of views, (n, side², 2) px from the centre of the window."""
     cosine, sine = draws[:, TURN].cos(), draws[:, TURN].sin()
     flip_x, flip_y = draws[:, FLIP].unbind(1)
     row_x = torch.stack([flip_x * cosine, -flip_y * sine], dim=1)
@@ -113,9 +113,9 @@ def _places(draws: Tensor, side: int) -> Tensor:
     return torch.stack([u, v], dim=-1).view(1, -1, 2) @ matrix.transpose(1, 2)
 
 
-def black_corners(views: Tensor, draws: Tensor) -> Tensor:
-    """Blacken what a turn brought in from beyond the window."""
-    inside = (_places(draws, views.shape[-1]).abs() <= views.shape[-1] / 2).all(-1)
+def blacken_corners(views: Tensor, draws: Tensor) -> Tensor:
+    """Blacken the pixels that a rotation brought in from outside the window."""
+    inside = (_window_grid(draws, views.shape[-1]).abs() <= views.shape[-1] / 2).all(-1)
     return views * inside.view(len(views), 1, *views.shape[2:])
 
 
@@ -125,20 +125,20 @@ def grey(batch: Tensor) -> Tensor:
     return (GREY[0] * red + GREY[1] * green + GREY[2] * blue).unsqueeze(1)
 
 
-def turn_hue(batch: Tensor, share: Tensor) -> Tensor:
-    """Turn the hue in HSV space by a share of the colour circle per patch, (n, 1, 1)."""
+def shift_hue(batch: Tensor, fraction: Tensor) -> Tensor:
+    """Shift the hue in HSV space by a fraction of the colour circle per patch, (n, 1, 1)."""
     red, green, blue = batch.unbind(1)
     value, low = batch.amax(1), batch.amin(1)
     chroma = value - low
     by = torch.where(chroma > 0, chroma, 1)
     hue = torch.where(value == red, (green - blue) / by, (blue - red) / by + 2)
     bluest = (blue > red) & (blue > green)
-    hue = torch.where(bluest, (red - green) / by + 4, hue) + 6 * share
+    hue = torch.where(bluest, (red - green) / by + 4, hue) + 6 * fraction
     k = torch.stack([hue + 5, hue + 3, hue + 1], dim=1) % 6
     return value.unsqueeze(1) - chroma.unsqueeze(1) * torch.minimum(k, 4 - k).clamp(0, 1)
 
 
-def _blended(batch: Tensor, draws: Tensor) -> Tensor:
+def _blend_factor(batch: Tensor, draws: Tensor) -> Tensor:
     """Blend with black, with the mean grey or with each pixel's grey; `draws` kind and factor."""
     kind, factor = _column(draws[:, 0]), _column(draws[:, 1])
     luma = grey(batch)
@@ -147,12 +147,12 @@ def _blended(batch: Tensor, draws: Tensor) -> Tensor:
     return torch.lerp(base, batch, factor).clamp_(0, 1)
 
 
-def _hued(batch: Tensor, draws: Tensor) -> Tensor:
-    return turn_hue(batch, draws.view(-1, 1, 1))
+def _shift_hue_by_draws(batch: Tensor, draws: Tensor) -> Tensor:
+    return shift_hue(batch, draws.view(-1, 1, 1))
 
 
 def jitter_colour(batch: Tensor, draws: Tensor) -> Tensor:
-    """Vary brightness, contrast, saturation and hue, in the order drawn for each patch.
+    """Change brightness, contrast, saturation and hue, in an order drawn per patch.
 
     Parameters
     ----------
@@ -163,25 +163,27 @@ def jitter_colour(batch: Tensor, draws: Tensor) -> Tensor:
     hue = draws[:, JITTER][:, HUE:]
 
     def blend(batch: Tensor, early: bool) -> Tensor:
-        for place, kind in enumerate(kinds):
+        for position, kind in enumerate(kinds):
             factor = draws[:, JITTER].gather(1, kind)
-            factor = torch.where((before > place) == early, factor, 1.0)
-            batch = _where(_blended, batch, torch.cat([kind, factor], dim=1), factor != 1)
+            factor = torch.where((before > position) == early, factor, 1.0)
+            batch = _apply_where(
+                _blend_factor, batch, torch.cat([kind, factor], dim=1), factor != 1
+            )
         return batch
 
-    batch = _where(_hued, blend(batch, True), hue, hue != 0)
+    batch = _apply_where(_shift_hue_by_draws, blend(batch, True), hue, hue != 0)
     return blend(batch, False)
 
 
-def _blurred(batch: Tensor, draws: Tensor) -> Tensor:
-    offset = torch.arange(-BLUR_REACH, BLUR_REACH + 1, device=batch.device)
-    sigma = draws[:, :1].clamp(min=1e-3)  # a kernel of one px
+def _blur_all(batch: Tensor, draws: Tensor) -> Tensor:
+    offset = torch.arange(-BLUR_RADIUS, BLUR_RADIUS + 1, device=batch.device)
+    sigma = draws[:, :1].clamp(min=1e-3)  # px; avoids 0 / 0
     line = torch.exp(-(offset**2) / (2 * sigma**2))
     line = line / line.sum(1, keepdim=True)  # (n, 5)
     for axis in (2, 3):
-        edge = [BLUR_REACH, BLUR_REACH, 0, 0] if axis == 3 else [0, 0, BLUR_REACH, BLUR_REACH]
+        edge = [BLUR_RADIUS, BLUR_RADIUS, 0, 0] if axis == 3 else [0, 0, BLUR_RADIUS, BLUR_RADIUS]
         padded, side = F.pad(batch, edge, mode="reflect"), batch.shape[axis]
-        taps = [padded.narrow(axis, i, side) for i in range(2 * BLUR_REACH + 1)]
+        taps = [padded.narrow(axis, i, side) for i in range(2 * BLUR_RADIUS + 1)]
         batch = torch.stack([_column(line[:, i]) * tap for i, tap in enumerate(taps)]).sum(0)
     return batch
 
@@ -189,11 +191,11 @@ def _blurred(batch: Tensor, draws: Tensor) -> Tensor:
 def blur(batch: Tensor, draws: Tensor) -> Tensor:
     """Blur with a 5 x 5 Gaussian, its SD in px drawn per patch; may change the batch in place."""
     sigma = draws[:, SIGMA : SIGMA + 1]
-    return _where(_blurred, batch, sigma, sigma > 0)
+    return _apply_where(_blur_all, batch, sigma, sigma > 0)
 
 
 def make_views(patches: Tensor, draws: Tensor, side: int, settings: Card) -> Tensor:
-    """Turn stored patches into training views.
+    """Turn stored patches into augmented views.
 
     Parameters
     ----------
@@ -202,7 +204,7 @@ def make_views(patches: Tensor, draws: Tensor, side: int, settings: Card) -> Ten
     draws : (n, 14) float
         Of `draws_of`, on the device of the patches.
     side
-        Side that the network sees, px.
+        Side of the views, px.
     settings
         `augment` of the head's card.
 
@@ -211,5 +213,5 @@ def make_views(patches: Tensor, draws: Tensor, side: int, settings: Card) -> Ten
     (n, 3, side, side) float in [0, 1]
     """
     batch = patches.permute(0, 3, 1, 2).float() / 255
-    views = blur(jitter_colour(place_windows(batch, draws, side, settings), draws), draws)
-    return black_corners(views, draws) if settings["corners"] == "black" else views
+    views = blur(jitter_colour(sample_windows(batch, draws, side, settings), draws), draws)
+    return blacken_corners(views, draws) if settings["corners"] == "black" else views

@@ -1,4 +1,4 @@
-"""Patches on their way to the network: one tensor, no workers, no decoding, no waiting."""
+"""Batches of a patch store in memory, copied to the device ahead of use."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-SHARE = 0.5  # of the free memory of a GPU that a patch store may take
-SLOTS = 3  # batches under way to a GPU at once
+MAX_GPU_FRACTION = 0.5  # of its free memory, for a patch store
+SLOTS = 3  # batches in transfer to a GPU at once
 
 
 @dataclass
 class _Slot:
-    """A pinned buffer, its copy on the GPU, and when each may be written again."""
+    """A pinned buffer, its copy on the GPU, and the events after which each may be overwritten."""
 
     pinned: Tensor
     placed: Tensor
@@ -21,10 +21,10 @@ class _Slot:
 
 
 class BatchLoader:
-    """Gathers batches of a patch store on the device that trains.
+    """Loads batches of a patch store to the training device.
 
-    On a GPU with room for it the whole store lies there. Where it does not fit, batches are
-    gathered into pinned memory and copied while the batches before them are in use.
+    A store that fits is kept in GPU memory. Otherwise batches are gathered in pinned memory and
+    copied while earlier ones are in use.
     """
 
     def __init__(self, pixels: Tensor, device: torch.device) -> None:
@@ -33,7 +33,7 @@ class BatchLoader:
         self.where = f"patches in memory, {pixels.nbytes / 1e9:.2f} GB"
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
-            fits = pixels.nbytes <= SHARE * free
+            fits = pixels.nbytes <= MAX_GPU_FRACTION * free
             self.pixels = pixels.to(device) if fits else pixels
             place = "on the GPU" if fits else "in host memory, copied batch by batch"
             self.where = (
@@ -46,7 +46,7 @@ class BatchLoader:
         return self.pixels.device.type == self.device.type
 
     def take(self, rows: Tensor) -> Tensor:
-        """Return the patches of these rows (n,), on the processor, on the device."""
+        """Return the patches of rows (n,), which are on the CPU, on the device."""
         if self._resident:
             return self.pixels.index_select(0, to_device(rows, self.device))
         return to_device(self.pixels.index_select(0, rows), self.device)
@@ -56,22 +56,22 @@ class BatchLoader:
 
         Parameters
         ----------
-        rows : (steps, batch) int, on the processor
+        rows : (steps, batch) int, on the CPU
 
         Yields
         ------
-        (batch, stored, stored, 3) uint8 on the device, good until the next but one is asked for
+        (batch, stored, stored, 3) uint8 on the device, valid until the next but one is requested
         """
         if self._resident:
             for picked in to_device(rows, self.device):
                 yield self.pixels.index_select(0, picked)
             return
-        under_way: list[_Slot] = []
+        in_transfer: list[_Slot] = []
         for step, picked in enumerate(rows):
-            under_way.append(self._send(step, picked))
-            if len(under_way) == SLOTS - 1:
-                yield from self._arrive(under_way.pop(0))
-        for slot in under_way:
+            in_transfer.append(self._send(step, picked))
+            if len(in_transfer) == SLOTS - 1:
+                yield from self._arrive(in_transfer.pop(0))
+        for slot in in_transfer:
             yield from self._arrive(slot)
 
     def _send(self, step: int, rows: Tensor) -> _Slot:
@@ -84,7 +84,7 @@ class BatchLoader:
             self._copies.wait_stream(torch.cuda.current_stream(self.device))
             self._slots.append(_Slot(pinned, placed, torch.cuda.Event(), torch.cuda.Event()))
         slot = self._slots[step % SLOTS]
-        slot.arrived.synchronize()  # of SLOTS batches ago: long past
+        slot.arrived.synchronize()  # copy of SLOTS batches ago: done
         torch.index_select(self.pixels, 0, rows, out=slot.pinned)
         with torch.cuda.stream(self._copies):
             self._copies.wait_event(slot.used)
@@ -93,6 +93,7 @@ class BatchLoader:
         return slot
 
     def _arrive(self, slot: _Slot) -> Iterator[Tensor]:
+        """Yield a batch once its copy is done, then release its slot."""
         stream = torch.cuda.current_stream(self.device)
         stream.wait_event(slot.arrived)
         yield slot.placed

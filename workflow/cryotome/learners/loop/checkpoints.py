@@ -1,4 +1,4 @@
-"""Where a training stands, on disk: written as it goes, read back after a kill."""
+"""Checkpoints of a training, saved as it proceeds and read after a kill."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,23 +13,23 @@ from cryotome.core.errors import TRUNCATED, raise_system_error
 from cryotome.core.files import atomic_write
 from cryotome.runtime.worker_lock import claim_partial_folder, clear_partial_work, lock_folder
 
-SHARE = 20  # a checkpoint waits until the training has run this many times as long as it costs
+MIN_INTERVAL_FACTOR = 20  # training time between two saves, in times of the last save
 
 
 class Checkpoint:
-    """One file that holds the whole state of a training, replaced as the training goes."""
+    """A file of the whole state of a training, replaced as it proceeds."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self.step = path, 0  # the step that it holds; 0 while there is none
+        self.path, self.step = path, 0  # step of the file; 0: none
         self._last, self._cost = perf_counter(), 0.0
 
     def load(self) -> dict[str, Any] | None:
-        """Return the state as it was saved, on the processor; None where there is none.
+        """Return the saved state, on the CPU; None if there is none.
 
         Raises
         ------
         OSError
-            The disk fails; the checkpoint may be whole.
+            The disk fails; the checkpoint may be intact.
         """
         if not self.path.exists():
             return None
@@ -39,16 +39,16 @@ class Checkpoint:
         except TRUNCATED as error:
             raise_system_error(error, self.path)
             why = str(error).split(". ")[0][:200]
-            print(f"{self.path} is broken ({why}); beginning anew.", file=sys.stderr)
+            print(f"{self.path} is broken ({why}); starting again.", file=sys.stderr)
             return None
         return state
 
     def save_if_due(self, state: Callable[[], dict[str, Any]]) -> None:
-        """Save the state, unless that would cost more than a twentieth of the time."""
+        """Save the state, unless that would take more than a twentieth of the time."""
         start = perf_counter()
-        if start - self._last < SHARE * self._cost:
+        if start - self._last < MIN_INTERVAL_FACTOR * self._cost:
             return
-        # given a path, torch would not say that the disk is full
+        # given a path, torch would hide that the disk is full
         with atomic_write(self.path) as beside, open(beside, "wb") as file:
             torch.save(saved := state(), file)
         self.step = saved["step"]
@@ -58,12 +58,12 @@ class Checkpoint:
 
 @contextmanager
 def checkpointed(folder: Path, passport: dict[str, Any]) -> Iterator[Checkpoint]:
-    """Hold a folder of partial work alone; clear it away when the block succeeds.
+    """Lock a folder of partial work; remove it when the block succeeds.
 
     Parameters
     ----------
     passport
-        All that decides the training; a checkpoint of another one is never used.
+        Everything that determines the training; a checkpoint of another one is never used.
     """
     with lock_folder(folder):
         claim_partial_folder(folder, passport)

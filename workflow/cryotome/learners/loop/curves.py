@@ -1,4 +1,4 @@
-"""The learning curve of one training, as a table and as a picture."""
+"""Learning curve of one training, as a table and as a figure."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"  # Okabe and Ito, for every eye
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"  # Okabe and Ito, for colour-blind readers
 
 
 def draw_curve(curve: pd.DataFrame, *, title: str, synthetic: bool) -> Figure:
@@ -19,10 +19,10 @@ def draw_curve(curve: pd.DataFrame, *, title: str, synthetic: bool) -> Figure:
 
     Parameters
     ----------
-    curve : data frame, one row a look
-        As `Trained.curve`. The look with the lowest validation loss is marked.
+    curve : data frame, one row per evaluation
+        As `TrainingResult.curve`. The evaluation with the lowest validation loss is marked.
     synthetic
-        Whether the tissue is invented, which the picture then says.
+        Whether the tissue is synthetic, which the figure then states.
     """
     figure = Figure(figsize=(5.2, 5.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -54,9 +54,8 @@ def write_curve(
     synthetic: bool,
     draw: Callable[..., Figure] = draw_curve,
 ) -> None:
-    """Write the table and the picture; both say whether the tissue is invented."""
+    """Write the table and the figure; both state whether the tissue is synthetic."""
     with atomic_write(table) as beside:
-        told = curve.assign(synthetic=synthetic)
-        write_csv(told, beside, float_format="%.6g")
+        write_csv(curve.assign(synthetic=synthetic), beside, float_format="%.6g")
     with atomic_write(picture) as beside:
         draw(curve, title=title, synthetic=synthetic).savefig(beside, dpi=110, format="png")

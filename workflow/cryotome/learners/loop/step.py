@@ -1,4 +1,4 @@
-"""One forward and backward pass, launched operation by operation or captured and replayed."""
+"""Training step: forward and backward pass, run directly or as a captured CUDA graph."""
 
 import sys
 
@@ -10,26 +10,26 @@ from cryotome.core.cards import Card
 from cryotome.learners.loop.augment import make_views
 from cryotome.runtime.devices import multiplies_bf16
 
-WARM = 3  # steps before a capture: libraries choose their kernels in them
+WARMUP_STEPS = 3  # before a capture: libraries choose their kernels in them
 
 
 def precision_of(card: Card, device: torch.device) -> torch.dtype:
-    """Return what is multiplied in: the card's `precision`, or fp32 where a device has no bf16."""
+    """Return the type of multiplications: the card's `precision`, or fp32 without bf16 units."""
     wanted = card["precision"] == "bf16" and multiplies_bf16(device)
     return torch.bfloat16 if wanted else torch.float32
 
 
 def autocast_for(device: torch.device, precision: torch.dtype) -> torch.autocast:
-    """Return the context in which a network multiplies in this precision; weights stay fp32."""
+    """Return the context in which a network multiplies in a precision; weights stay fp32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
 
 
 class Step:
-    """From stored patches to the gradients of all trained weights.
+    """Gradients of all trained weights from stored patches.
 
-    At batch 16 a GPU waits for its launches, so there the whole pass is captured once as a
-    CUDA graph, after three steps of the ordinary kind, and replayed. Nothing in it waits for
-    the device. The optimiser stays outside: its rates change from step to step.
+    At batch 16 launching kernels takes longer than running them, so on a GPU the pass is captured
+    as a CUDA graph after three ordinary steps, and replayed. It never waits for the device. The
+    optimiser stays outside: its learning rate changes from step to step.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Step:
         self._stream: torch.cuda.Stream | None = None
 
     def __call__(self, patches: Tensor, draws: Tensor, target: Tensor) -> Tensor:
-        """Leave the gradients of the mean loss in the trained weights.
+        """Compute the gradients of the mean loss, in `grad` of the trained weights.
 
         Parameters
         ----------
@@ -57,30 +57,30 @@ class Step:
         draws : (n, 14) float
             Of `augment.draws_of`.
         target : (n,) float
-            0 or 1. All three on the device, of the same n at every call.
+            0 or 1. All three on the device, with the same n at every call.
 
         Returns
         -------
         () float
             The loss, on the device; the next call overwrites it.
         """
-        given = (patches, draws, target)
-        if self._taken < WARM or not self._captures:
+        inputs = (patches, draws, target)
+        if self._taken < WARMUP_STEPS or not self._captures:
             self._taken += 1
-            return self._beside(*given) if self._captures else self._repeating(*given)
-        if self._graph is None and not self._capture(*given):
-            return self._pass(*given)
-        for place, value in zip(self._given, given, strict=True):
-            place.copy_(value)
+            return self._on_own_stream(*inputs) if self._captures else self._repeatable(*inputs)
+        if self._graph is None and not self._capture(*inputs):
+            return self._pass(*inputs)
+        for static, value in zip(self._inputs, inputs, strict=True):
+            static.copy_(value)
         self._graph.replay()  # type: ignore[union-attr]
         return self._loss
 
-    def _forget(self) -> None:
+    def _clear_gradients(self) -> None:
         for weight in self.trained:
             weight.grad = None
 
     def _pass(self, patches: Tensor, draws: Tensor, target: Tensor) -> Tensor:
-        self._forget()
+        self._clear_gradients()
         views = make_views(patches, draws, self.side, self.settings)
         views = views.contiguous(memory_format=torch.channels_last)
         with autocast_for(self.device, self.precision):
@@ -89,40 +89,40 @@ class Step:
         loss.backward()
         return loss.detach()
 
-    def _repeating(self, *given: Tensor) -> Tensor:
-        """Take an ordinary step; a network that has no repeatable one says so, and trains."""
+    def _repeatable(self, *inputs: Tensor) -> Tensor:
+        """Run the pass; warn if an operation has no deterministic form, and use the other."""
         try:
-            return self._pass(*given)
+            return self._pass(*inputs)
         except RuntimeError as error:
             if "deterministic" not in str(error):
                 raise
-            said = str(error).split(".")[0]
-            print(f"This training cannot be repeated bit for bit: {said}.", file=sys.stderr)
+            reason = str(error).split(".")[0]
+            print(f"This training cannot be repeated bit for bit: {reason}.", file=sys.stderr)
             torch.use_deterministic_algorithms(True, warn_only=True)
-            return self._pass(*given)
+            return self._pass(*inputs)
 
-    def _beside(self, *given: Tensor) -> Tensor:
-        """Take an ordinary step on a stream of its own, as a capture wants it before."""
+    def _on_own_stream(self, *inputs: Tensor) -> Tensor:
+        """Run the pass on a separate stream, as CUDA requires before a capture."""
         self._stream = self._stream or torch.cuda.Stream(self.device)
         self._stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self._stream):
-            loss = self._repeating(*given)
+            loss = self._repeatable(*inputs)
         torch.cuda.current_stream(self.device).wait_stream(self._stream)
         return loss
 
-    def _capture(self, *given: Tensor) -> bool:
-        """Record the pass; some networks ask the device questions and cannot be recorded."""
+    def _capture(self, *inputs: Tensor) -> bool:
+        """Capture the pass; networks that read values from the device cannot be captured."""
         graph = torch.cuda.CUDAGraph()
-        self._given = [value.clone() for value in given]
-        self._forget()
+        self._inputs = [value.clone() for value in inputs]
+        self._clear_gradients()
         try:
             with torch.cuda.graph(graph):
-                self._loss = self._pass(*self._given)
+                self._loss = self._pass(*self._inputs)
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            said = str(error).strip().splitlines()[0]
-            print(f"No step can be captured ({said}); each is launched anew.", file=sys.stderr)
+            reason = str(error).strip().splitlines()[0]
+            print(f"Steps cannot be captured ({reason}); they run directly.", file=sys.stderr)
             self._captures = False
             return False
         self._graph = graph

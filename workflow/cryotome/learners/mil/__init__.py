@@ -1,1 +1,1 @@
-"""mil."""
+"""Multiple-instance learning: classifiers of patients on bags of tiles."""

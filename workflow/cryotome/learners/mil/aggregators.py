@@ -1,6 +1,6 @@
-"""From the embeddings of all tiles of a patient to one logit.
+"""Aggregators: from the embeddings of all tiles of a patient to one logit.
 
-Every network takes a bag (n, dim), in any order of its tiles, and returns a logit (1,).
+Every network maps a bag (n, dim), whatever the order of its tiles, to a logit (1,).
 """
 
 from collections.abc import Callable
@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-WIDTH = 512  # of the tokens, in both networks
+WIDTH = 512  # features of a token, in both networks
 
 
 class Attention(nn.Module):
-    """Self-attention of 8 heads of 64 (Wagner et al. 2023), normalised before."""
+    """Pre-norm self-attention with 8 heads of 64 features (Wagner et al. 2023)."""
 
     def __init__(self, heads: int = 8, width: int = 64) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def _mlp() -> nn.Sequential:
 class GatedAttention(nn.Module):
     """Attention-based pooling with a gate (Ilse et al. 2018, equation 9, 128 hidden units).
 
-    The tiles go through the linear layer with ReLU that the transformer has.
+    Tiles pass the same linear layer with ReLU as in the transformer.
     """
 
     def __init__(self, dim: int, hidden: int = 128) -> None:
@@ -88,7 +88,7 @@ AGGREGATORS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def build_aggregator(name: str, dim: int, *, seed: int) -> nn.Module:
-    """Return a network with random weights that the seed decides, and nothing else.
+    """Return a network with random weights that depend on the seed only.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
-"""Classify patients by the tiles of their slides: train on some, score the others."""
+"""Multiple-instance learning: classifiers of patients trained on the tiles of their slides."""
 
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -15,37 +16,42 @@ from tqdm import tqdm
 from cryotome.core.cards import Card
 from cryotome.core.errors import SplitError, StoreError, TrainingError
 from cryotome.core.metrics import auroc
-from cryotome.learners.loop.batches import SHARE, to_device
+from cryotome.learners.loop.batches import MAX_GPU_FRACTION, to_device
 from cryotome.learners.mil.aggregators import build_aggregator
 from cryotome.learners.predictions import SCORED_ROLES
 
 Bags = Mapping[str, np.ndarray]  # patient to the tiles' features, (n, dim) float32
-ROLES = {"train": "training", "validation": "validation", "test": "test", "external": "external"}
+ROLE_NAMES = {
+    "train": "training",
+    "validation": "validation",
+    "test": "test",
+    "external": "external",
+}
 
 
 def load_bags(
     slides: pd.DataFrame, read: Callable[[str], np.ndarray], *, which: str
 ) -> tuple[Bags, list[str]]:
-    """Lay the tiles of each patient's slides together.
+    """Concatenate the tiles of each patient's slides.
 
     Parameters
     ----------
     slides
         Columns FILENAME, PATIENT.
     read
-        From a slide's name to its features (n, dim); n is 0 where the slide cannot be used.
+        From a slide's name to its features (n, dim); n is 0 for an unusable slide.
     which
-        `all`: every slide of a patient, one behind the other. `first`: the first by name
-        that has tiles (HistoBistro reads one slide a patient, data.py).
+        `all`: all slides of a patient. `first`: the first by name that has tiles (HistoBistro
+        reads one slide per patient, data.py).
 
     Returns
     -------
-    patient to features, patients without a tile left out; the slides read that have no tiles
+    patient to features, without patients that have no tile; slides read that have no tile
 
     Raises
     ------
     StoreError
-        A bag has NaN or infinite features, or another number of them than the others.
+        A bag has NaN or infinite features, or another number of features than the others.
     """
     bags: dict[str, np.ndarray] = {}
     empty, dim = [], None
@@ -72,7 +78,7 @@ def load_bags(
 def patients_with_bags(
     roles: pd.DataFrame, targets: pd.Series, bags: Bags
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Return the patients of a fold that have tiles, and the names of the others.
+    """Return the patients of a fold that have tiles, and the ids of the others.
 
     Parameters
     ----------
@@ -88,7 +94,7 @@ def patients_with_bags(
     Raises
     ------
     SplitError
-        A role holds one class only of those.
+        The patients of a role are of one class.
     """
     has = roles["id"].isin(list(bags))
     table = roles[has].assign(label=targets.loc[roles.loc[has, "id"]].to_numpy())
@@ -96,110 +102,127 @@ def patients_with_bags(
         found = table.loc[table["role"] == role, "label"]
         if found.nunique() < 2:
             raise SplitError(
-                f"The {len(found)} {ROLES[role]} patients whose slides have tiles are of one class "
-                f"({(roles['role'] == role).sum()} were drawn). The log and results/tiles/ name "
-                "the slides without; bring more, or leave this fold out."
+                f"The {len(found)} {ROLE_NAMES[role]} patients whose slides have tiles are of one "
+                f"class ({(roles['role'] == role).sum()} were drawn). The log and results/tiles/ "
+                "name the slides without; bring more, or leave this fold out."
             )
     return table.reset_index(drop=True), sorted(roles.loc[~has, "id"])
 
 
-def _loss(logits: np.ndarray, label: np.ndarray, weight: float) -> float:
+def weighted_loss(logits: np.ndarray, label: np.ndarray, weight: float) -> float:
     """Return the mean cross-entropy, positives weighted."""
-    with np.errstate(invalid="ignore"):  # the caller judges a loss that is not finite
+    with np.errstate(invalid="ignore"):  # the caller checks that it is finite
         each = label * weight * np.logaddexp(0, -logits) + (1 - label) * np.logaddexp(0, logits)
     return float(each.mean())
+
+
+@dataclass(frozen=True)
+class PatientData:
+    """The bags of a fold's patients.
+
+    Attributes
+    ----------
+    bags
+        Patient to features (n, dim).
+    table
+        Columns id, role, label.
+    """
+
+    bags: Bags
+    table: pd.DataFrame
+
+    def rows(self, role: str) -> np.ndarray:
+        """Return the positions of the patients in a role, (n,) int."""
+        return np.flatnonzero(self.table["role"] == role)
+
+    @property
+    def positive_weight(self) -> float:
+        """Negatives per positive among the training patients."""
+        label = self.table["label"].to_numpy()[self.rows("train")]
+        return float((label == 0).sum() / (label == 1).sum())
 
 
 def score_patients(
     bags: Bags, table: pd.DataFrame, card: Card, *, seed: int, device: torch.device
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Train on the training patients, select by the validation patients, score all but training.
+    """Train on training patients, select by validation patients, score all but training ones.
 
     Parameters
     ----------
     table
         Columns id, role, label.
     card
-        Of a head with the learner `mil`.
+        Card of a head with the learner `mil`.
 
     Returns
     -------
     P(positive) of the patients of other roles, in the order of the table; notes
     """
-    label = table["label"].to_numpy()[table["role"] == "train"]
-    weight = float((label == 0).sum() / (label == 1).sum())
-    fit = _fit_means if card["aggregator"] == "mean_pool" else _train
-    logits, notes = fit(bags, table, card, weight=weight, seed=seed, device=device)
-    notes |= {"n_train": len(label), "positive_weight": weight}
+    data = PatientData(bags, table)
+    if card["aggregator"] == "mean_pool":
+        logits, notes = _fit_means(data, card)
+    else:
+        logits, notes = _train(data, card, seed=seed, device=device)
+    notes |= {"n_train": len(data.rows("train")), "positive_weight": data.positive_weight}
     return 1 / (1 + np.exp(-logits[table["role"].isin(SCORED_ROLES)])), notes
 
 
-def _fit_means(
-    bags: Bags, table: pd.DataFrame, card: Card, *, weight: float, **_: Any
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Fit a logistic regression on mean features, its strength chosen by validation patients."""
+def _fit_means(data: PatientData, card: Card) -> tuple[np.ndarray, dict[str, Any]]:
+    """Fit a logistic regression on mean features, C chosen by the validation loss."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    x = np.stack([bags[patient].mean(axis=0, dtype=float) for patient in table["id"]])
-    y, role = table["label"].to_numpy(), table["role"].to_numpy()
-    train, watch = role == "train", role == "validation"
+    x = np.stack([data.bags[patient].mean(axis=0, dtype=float) for patient in data.table["id"]])
+    y, weight = data.table["label"].to_numpy(), data.positive_weight
+    train, validation = data.rows("train"), data.rows("validation")
     found = {}
     for strength in card["c_grid"]:
         model = LogisticRegression(C=strength, class_weight={0: 1.0, 1: weight}, max_iter=10_000)
         logits = make_pipeline(StandardScaler(), model).fit(x[train], y[train]).decision_function(x)
-        found[strength] = _loss(logits[watch], y[watch], weight), logits
+        found[strength] = weighted_loss(logits[validation], y[validation], weight), logits
     best = min(found, key=lambda strength: found[strength][0])
     return found[best][1], {"strength": best, "validation_loss": found[best][0]}
 
 
 def _train(
-    bags: Bags, table: pd.DataFrame, card: Card, *, weight: float, seed: int, device: torch.device
+    data: PatientData, card: Card, *, seed: int, device: torch.device
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Train a network, one bag after the other, and score with the best look's weights."""
-    training = Training(bags, table, card, weight=weight, seed=seed, device=device)
-    rng, at = np.random.default_rng(seed), np.flatnonzero(table["role"] == "train")
+    """Train a network bag by bag, and score with the weights of lowest validation loss."""
+    training = Training(data, card, seed=seed, device=device)
+    rng, train = np.random.default_rng(seed), data.rows("train")
     batch, epochs = card["batch"], card["epochs"]
-    whole = ceil(len(at) / batch)  # steps of an epoch
-    every = min(card["evaluate_every"], whole)  # as HistoBistro, train_k-fold.py
-    with tqdm(total=epochs * whole, desc="train", unit="step", mininterval=10) as bar:
+    epoch_steps = ceil(len(train) / batch)
+    every = min(card["evaluate_every"], epoch_steps)  # as HistoBistro, train_k-fold.py
+    with tqdm(total=epochs * epoch_steps, desc="train", unit="step", mininterval=10) as bar:
         for _ in range(epochs):
-            order = rng.permutation(at)
-            for begun in range(0, len(at), batch):
-                training.learn(order[begun : begun + batch])
+            order = rng.permutation(train)
+            for first in range(0, len(train), batch):
+                training.learn(order[first : first + batch])
                 bar.update()
-                if bar.n % every == 0 or bar.n % whole == 0:
-                    training.look(int(bar.n))
+                if bar.n % every == 0 or bar.n % epoch_steps == 0:
+                    training.validate(int(bar.n))
     training.network.load_state_dict(training.best)
-    kept = min(training.looks, key=lambda look: look["validation_loss"])
+    kept = min(training.evaluations, key=lambda result: result["validation_loss"])
     notes = {"step": kept["step"], "validation_loss": kept["validation_loss"]}
-    return training.logits(np.arange(len(table))), notes | {"looks": training.looks}
+    return training.logits(np.arange(len(data.table))), notes | {"looks": training.evaluations}
 
 
 class Training:
-    """A network under training: AdamW without a schedule, fp32, a bag at a time."""
+    """A network in training: AdamW with a constant learning rate, fp32, one bag at a time."""
 
-    def __init__(
-        self,
-        bags: Bags,
-        table: pd.DataFrame,
-        card: Card,
-        *,
-        weight: float,
-        seed: int,
-        device: torch.device,
-    ) -> None:
-        self.table, self.weight, self.device = table, weight, device
-        self.labels = table["label"].to_numpy().astype(np.float32)
-        self._bags = _placed([bags[patient] for patient in table["id"]], device)
+    def __init__(self, data: PatientData, card: Card, *, seed: int, device: torch.device) -> None:
+        self.data, self.device = data, device
+        self.labels = data.table["label"].to_numpy().astype(np.float32)
+        self._weight = torch.tensor([data.positive_weight], device=device)
+        self._bags = _place_bags([data.bags[patient] for patient in data.table["id"]], device)
         self.network = build_aggregator(card["aggregator"], self._bags[0].shape[1], seed=seed)
         self.network.to(device)
         rates = {"lr": card["learning_rate"], "weight_decay": card["weight_decay"]}
-        # fused: on a processor a step costs a third of the ordinary one's
+        # on a CPU, a fused step takes a third of the time
         self._optimizer = torch.optim.AdamW(self.network.parameters(), **rates, fused=True)
         self._losses: list[Tensor] = []
-        self.looks: list[dict[str, float]] = []
+        self.evaluations: list[dict[str, float]] = []
         self.best: dict[str, Tensor] = {}
 
     def _bag(self, row: int) -> Tensor:
@@ -207,52 +230,51 @@ class Training:
         return bag if bag.device.type == self.device.type else to_device(bag, self.device)
 
     def learn(self, rows: np.ndarray) -> None:
-        """Take one step on the mean loss of these patients."""
+        """Take one step on the mean loss of some patients."""
         self._optimizer.zero_grad()
-        weight = torch.tensor([self.weight], device=self.device)
         for row in rows:
             target = torch.tensor([self.labels[row]], device=self.device)
             logit = self.network(self._bag(row))
-            loss = binary_cross_entropy_with_logits(logit, target, pos_weight=weight)
+            loss = binary_cross_entropy_with_logits(logit, target, pos_weight=self._weight)
             (loss / len(rows)).backward()
             self._losses.append(loss.detach())
         self._optimizer.step()
 
     @torch.inference_mode()
     def logits(self, rows: np.ndarray) -> np.ndarray:
-        """Return the logits of these patients, (n,) float64."""
+        """Return the logits of some patients, (n,) float64."""
         return torch.cat([self.network(self._bag(row)) for row in rows]).cpu().double().numpy()
 
-    def look(self, step: int) -> None:
-        """Note the losses, and keep the weights where the validation loss is the lowest so far.
+    def validate(self, step: int) -> None:
+        """Record the losses, and keep the weights if the validation loss is the lowest so far.
 
         Raises
         ------
         TrainingError
             A loss is not finite.
         """
-        watch = np.flatnonzero(self.table["role"] == "validation")
-        logits, label = self.logits(watch), self.labels[watch].astype(float)
-        seen = {"step": step, "training_loss": float(torch.stack(self._losses).mean())}
-        seen |= {"validation_loss": _loss(logits, label, self.weight)}
-        seen |= {"validation_auroc": auroc(label, logits)}
+        rows = self.data.rows("validation")
+        logits, label = self.logits(rows), self.labels[rows].astype(float)
+        result = {"step": step, "training_loss": float(torch.stack(self._losses).mean())}
+        result |= {"validation_loss": weighted_loss(logits, label, self.data.positive_weight)}
+        result |= {"validation_auroc": auroc(label, logits)}
         self._losses = []
-        tqdm.write(", ".join(f"{k} {v:.4g}" for k, v in seen.items()), file=sys.stderr)
-        if not np.isfinite([seen["training_loss"], seen["validation_loss"]]).all():
+        tqdm.write(", ".join(f"{k} {v:.4g}" for k, v in result.items()), file=sys.stderr)
+        if not np.isfinite([result["training_loss"], result["validation_loss"]]).all():
             raise TrainingError(
-                f"The loss is not finite at step {step}: training {seen['training_loss']}, "
-                f"validation {seen['validation_loss']}. Lower `learning_rate` in the head's card."
+                f"The loss is not finite at step {step}: training {result['training_loss']}, "
+                f"validation {result['validation_loss']}. Lower `learning_rate` in the head's card."
             )
-        if all(seen["validation_loss"] < past["validation_loss"] for past in self.looks):
+        if all(result["validation_loss"] < past["validation_loss"] for past in self.evaluations):
             self.best = {k: v.clone() for k, v in self.network.state_dict().items()}
-        self.looks.append(seen)
+        self.evaluations.append(result)
 
 
-def _placed(bags: list[np.ndarray], device: torch.device) -> list[Tensor]:
-    """Put all bags on a GPU that has room for them; else they stay in memory."""
+def _place_bags(bags: list[np.ndarray], device: torch.device) -> list[Tensor]:
+    """Move all bags to a GPU with room for them; otherwise they stay in memory."""
     tensors = [torch.from_numpy(bag) for bag in bags]
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
-        if sum(bag.nbytes for bag in tensors) <= SHARE * free:
+        if sum(bag.nbytes for bag in tensors) <= MAX_GPU_FRACTION * free:
             return [bag.to(device) for bag in tensors]
     return tensors
