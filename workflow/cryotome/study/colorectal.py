@@ -1,4 +1,4 @@
-"""The part of a study that is paper 002's: encoders on colorectal tissue, in patches and slides."""
+"""Colorectal part of a study (Roth et al. 2024): encoders on patches and on slides."""
 
 import re
 from collections.abc import Callable, Iterable

@@ -1,9 +1,10 @@
-"""Facts: what tables, figures and the page are told of a study, as JSON."""
+"""Facts of a study that tables, figures and the page need, as JSON."""
 
 import json
 
-from cryotome.core.cards import Card, distinct_titles
+from cryotome.core.cards import Card, distinct_titles, without_notes
 from cryotome.study.colorectal import KINDS, PREDEFINED, Colorectal
+from cryotome.study.row import LAST
 from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 from cryotome.study.study import Study
@@ -29,6 +30,26 @@ def _task(card: Card) -> str:
 def encoder_facts(study: Study) -> str:
     """The model cards of the rows as JSON, in table order."""
     return json.dumps({row.model: study.model(row.model) for row in study.rows})
+
+
+def seed_replicates(study: Study) -> dict[str, list[str]]:
+    """Row to the rows that differ from it in the training seed alone, itself included.
+
+    Empty for heads without a seed: their optimum is unique.
+    """
+    kinds = {
+        row.key: (
+            row.model,
+            row.head.endswith(LAST),
+            without_notes({k: v for k, v in study.head(row.head).items() if k != "seed"}),
+        )
+        for row in study.rows
+    }
+    trained = {row.key for row in study.rows if study.is_trainable(row.head)}
+    return {
+        name: [other for other in kinds if kinds[other] == kind] if name in trained else []
+        for name, kind in kinds.items()
+    }
 
 
 def table_facts(study: Study) -> str:
@@ -74,7 +95,7 @@ def table_facts(study: Study) -> str:
             ).items()
         },
         "models": {row.model: study.model(row.model)["title"] for row in study.rows},
-        "families": study.seed_replicates,
+        "families": seed_replicates(study),
         "statistics": study.config["statistics"],
     }
     unknown = [name for name in datasets if name in study.unknown_slides]

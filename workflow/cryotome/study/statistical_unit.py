@@ -9,7 +9,7 @@ from cryotome.study.schemes import Scheme
 UNKNOWN = "images, slides not known"
 FEW = 10  # cells on as many images say nothing of what the images are
 WAY_OUT = (
-    "Write `slides: unknown` into the dataset's card, and nothing is said of slides; `slides: "
+    "Write `slides: unknown` into the dataset's card, and no slide is reported; `slides: "
     "images` where every image is of another slide; or name the slides: a column `slide` of a "
     "`table`, a metadata CSV with `reading: {key: ..., slide: ...}` of `class_folders`."
 )

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cryotome.core.cards import Card, read_yaml, without_notes
+from cryotome.core.cards import Card, read_yaml
 from cryotome.study.catalog import Catalog
 from cryotome.study.colorectal import Colorectal, finetune_bases
 from cryotome.study.products import products_of
@@ -218,26 +218,6 @@ class Study(Catalog):
         counts = Counter(row.model for row in frozen)
         found = [row for row in frozen if counts[row.model] > 1]
         return found if len({row.model for row in found}) > 1 else []
-
-    @cached_property
-    def seed_replicates(self) -> dict[str, list[str]]:
-        """Row to the rows that differ from it in the training seed alone, itself included.
-
-        Empty for heads without a seed: their optimum is unique.
-        """
-        kinds = {
-            row.key: (
-                row.model,
-                row.head.endswith(LAST),
-                without_notes({k: v for k, v in self.head(row.head).items() if k != "seed"}),
-            )
-            for row in self.rows
-        }
-        trained = {row.key for row in self.rows if self.is_trainable(row.head)}
-        return {
-            name: [other for other in kinds if kinds[other] == kind] if name in trained else []
-            for name, kind in kinds.items()
-        }
 
     @property
     def trainings(self) -> int:

@@ -255,7 +255,7 @@ def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) ->
 
 
 def is_held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -> pd.DataFrame:
-    """Return what patches held out of a finetuning's looks said of its checkpoints.
+    """Return the scores of a finetuning's checkpoints on the patches held out of it.
 
     Parameters
     ----------

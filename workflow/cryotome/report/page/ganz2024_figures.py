@@ -1,4 +1,4 @@
-"""The page's figures of paper 001, and the leakage ladder."""
+"""Figures of Ganz et al. 2024 on the page, and the leakage ladder."""
 
 import altair as alt
 import numpy as np

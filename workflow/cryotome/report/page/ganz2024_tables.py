@@ -1,4 +1,4 @@
-"""The page's tables of paper 001."""
+"""Tables of Ganz et al. 2024 on the page."""
 
 import pandas as pd
 
@@ -40,7 +40,7 @@ def table2(g: StudyResults) -> Section:
             reason = why.get(keys) or "not made yet"
             found, expected = (line.get(f"{where}_{n}", 1) for n in ("found", "expected"))
             whole = bool(cell.text) and found == expected
-            # interval and verdict speak of all values
+            # interval and verdict concern all values
             ends = pooled.get((line["dataset"], key, where), Cell(""))
             few = words(f"{found:.0f} of {expected:.0f} values", why=reason)
             said = verdicts.get((*keys, f"auroc_{where}"), ("", "")) if whole else ("", "")

@@ -1,4 +1,4 @@
-"""Which jobs a study's numbers come from, and which of them each row of Table 2 hangs on.
+"""Jobs that produce a study's results, and on which of them each row of Table 2 depends.
 
 A row's own jobs are its embedding, or its finetuning, and its probes or trainings. What every row
 of a dataset needs, such as its patches, is shared and belongs to none.

@@ -1,0 +1,119 @@
+import json
+import shutil
+
+import pytest
+import yaml
+from conftest import CONFIG
+from tests.study.test_study import study
+
+from cryotome.core.cards import read_yaml
+from cryotome.core.errors import CardError
+from cryotome.study.checks import checked_study
+from cryotome.study.facts import colorectal_facts, table_facts
+from cryotome.study.load import config_file
+
+
+def test_a_model_without_a_network_is_not_trained():
+    config = study("demo").config
+    rows = [*config["rows"], {"model": "colour_histogram", "head": "lora"}]
+    with pytest.raises(CardError, match="colour_histogram has no network that lora could train"):
+        checked_study(config | {"rows": rows}, CONFIG)
+
+
+def test_a_misspelt_config_key_is_named():
+    with pytest.raises(CardError, match=r"study 'demo', top level: .*'fraction' was unexpected"):
+        study("demo", fraction=[1.0])
+
+
+def test_an_unknown_model_is_named_with_its_file():
+    rows = [{"model": "univ", "head": "linear_probe"}]
+    with pytest.raises(CardError, match=r"models/univ.yaml does not exist"):
+        study("demo", rows=rows, figure2=rows, reference=None)
+
+
+def test_figure2_must_speak_of_rows():
+    with pytest.raises(CardError, match=r"figure2: .*'uni'.* is none of its `rows`"):
+        study("demo", figure2=[{"model": "uni", "head": "linear_probe"}])
+
+
+def test_the_reference_must_be_one_of_the_rows():
+    with pytest.raises(CardError, match=r"reference: .*'uni'.* is none of its `rows`"):
+        study("demo", reference={"model": "uni", "head": "linear_probe"})
+
+
+def test_a_misspelt_domain_is_named():
+    with pytest.raises(CardError, match="'from_breats' trains on a domain that none of"):
+        study("demo", schemes=["random", "from_breats"])
+
+
+def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
+    whole = read_yaml(config_file("amibr", CONFIG))
+    (tmp_path / "s.yaml").write_text(
+        yaml.dump({k: v for k, v in whole.items() if k != "folds"}), encoding="utf-8"
+    )
+    files = (str(tmp_path / "s.yaml"), str(CONFIG / "config.yaml"))
+    with pytest.raises(
+        CardError, match=r"s.yaml is missing \['folds'\]. A study says every key itself"
+    ):
+        checked_study(whole, CONFIG, files=files)
+    (tmp_path / "s.yaml").write_text(yaml.dump(whole), encoding="utf-8")
+    assert checked_study(whole, CONFIG, files=files).folds == [0, 1]
+
+
+def test_a_misspelt_domain_that_is_left_out_is_named():
+    with pytest.raises(CardError, match="'except_breats_matched' leaves out a domain that none of"):
+        study("demo", schemes=["random", "except_breats_matched"])
+
+
+def test_matched_schemes_have_no_sixth_fold():
+    with pytest.raises(CardError, match="have a common size for 5 folds. Ask for no more"):
+        study("ganz2024_ladder", folds=6)
+
+
+def crops(folder, *said):
+    """Copy the cards, and add one of class folders with two classes."""
+    shutil.copytree(CONFIG, folder / "config")
+    card = {"title": "Crops", "source": "s", "reader": "class_folders", "images": "crops"}
+    card["classes"] = [{"name": "look-alike", "id": "no"}, {"name": "mitotic figure", "id": "yes"}]
+    card["domains"] = {"all": {"title": "all", "where": {}}}
+    card["patch"] = {"side": 32, "resolution": "native", "border": "reflect"}
+    card |= dict(said)
+    (folder / "config" / "datasets" / "crops.yaml").write_text(yaml.dump(card), encoding="utf-8")
+
+    def made(**changes):
+        rows = [{"model": "colour_histogram", "head": "ridge"}]
+        config = read_yaml(CONFIG / "config.yaml") | {"datasets": ["crops"], "rows": rows}
+        config |= {"schemes": ["random"], "reference": None, "figure2": rows} | changes
+        return checked_study(config, folder / "config")
+
+    return made
+
+
+def test_class_folders_without_slide_names_are_refused_before_planning(tmp_path):
+    with pytest.raises(CardError, match=r"'crops': `class_folders` .* Write `slides: unknown`"):
+        crops(tmp_path)()
+
+
+@pytest.mark.parametrize("scheme", ["slide_grouped", "no_overlap", "random_matched"])
+def test_schemes_that_part_slides_are_refused_where_none_is_known(tmp_path, scheme):
+    made = crops(tmp_path, ("slides", "unknown"))
+    with pytest.raises(CardError, match=f"Dataset 'crops', scheme '{scheme}'"):
+        made(schemes=["random", scheme])
+    assert json.loads(table_facts(made()))["unknown_slides"] == ["crops"]
+    both = made(datasets=["demo_slides", "crops"])
+    assert json.loads(table_facts(both))["unknown_slides"] == ["crops"]
+
+
+def test_a_row_that_scores_cells_by_their_slide_is_refused_there(tmp_path):
+    made = crops(tmp_path, ("slides", "unknown"))
+    by_slide = [{"model": "slide_identity", "head": "slide_prevalence"}]
+    with pytest.raises(CardError, match="slide_identity .* scores cells by their slide"):
+        made(rows=by_slide, figure2=by_slide, reference=None)
+
+
+def test_a_study_of_known_slides_says_nothing_of_unknown_ones():
+    assert "unknown_slides" not in json.loads(table_facts(study("demo")))
+    assert json.loads(colorectal_facts(study("demo").colorectal))["unknown_slides"] == [
+        "demo_tissue",
+        "demo_tissue_external",
+    ]
