@@ -100,6 +100,8 @@ rule clinical_summary:
         **LARGE_JOB,
     params:
         **ROWS,
-        areas=lambda w: json.dumps({name: region_areas(STUDY.dataset(name)) for name in STUDY.datasets}),
+        areas=lambda w: json.dumps(
+            {name: region_areas(STUDY.dataset(name)) for name in STUDY.datasets}
+        ),
     script:
         "../scripts/clinical_summary.py"

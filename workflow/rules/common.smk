@@ -19,8 +19,7 @@ BASE = Path(workflow.basedir)
 # Snakemake hands its sys.path to the scripts
 sys.path.insert(0, str(BASE / "workflow"))
 
-from cryotome.runtime.interpreter import quote_executable
-from cryotome.runtime.interpreter import restart_in_utf8
+from cryotome.runtime.interpreter import quote_executable, restart_in_utf8
 
 restart_in_utf8(workflow.overwrite_workdir)
 quote_executable()
@@ -28,20 +27,14 @@ quote_executable()
 import cryotome.study.costs.resources as estimates
 from cryotome.core import step_versions
 from cryotome.core.import_closure import watched_files
-from cryotome.core.cards import tiling_of
-from cryotome.core.cards import without_notes
+from cryotome.core.cards import tiling_of, without_notes
 from cryotome.data.names import WILDCARD
 from cryotome.runtime.environment import confine
 from cryotome.runtime.failures import RUN
 from cryotome.runtime.log import LOG_ONLY
-from cryotome.runtime.slurm import ANYTHING
-from cryotome.runtime.slurm import SCHEDULER
-from cryotome.runtime.slurm import clamp_resources
-from cryotome.runtime.slurm import with_retries
+from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources, with_retries
 from cryotome.study.load import study_of
-from cryotome.study.facts import colorectal_facts
-from cryotome.study.facts import encoder_facts
-from cryotome.study.facts import table_facts
+from cryotome.study.facts import colorectal_facts, encoder_facts, table_facts
 from cryotome.study.site import print_study_summary
 
 confine(os.environ)  # the jobs inherit it, before their first import
