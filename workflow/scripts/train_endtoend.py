@@ -48,8 +48,11 @@ def main(
         }
         notes |= {"peak_memory_gb": round(peak_memory(on), 2)}
         for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
-            scored = score_held_out(network, state, data, loader=loader, precision=precision)
-            write_predictions(path, *scored, split=split, notes=notes | {"checkpoint": kept})
+            scored, scores = score_held_out(
+                network, state, data, loader=loader, precision=precision
+            )
+            about = notes | {"checkpoint": kept}
+            write_predictions(path, scored, scores, split=split, notes=about)
             if "lora" in card and kept == "best":
                 adapted, logit = network[0].get_submodule("network"), network[1]
                 save_lora(path.with_suffix(".safetensors"), adapted, logit)

@@ -122,7 +122,7 @@ def test_disk_is_pixels_vectors_and_lines():
 
 def test_a_checkpoint_is_weights_twice_and_the_two_moments_of_adam():
     prices = CostModel(study("ganz2024"), on_gpu=True)
-    assert prices.in_passing(training()) == 4 * 4 * 23_508_032
+    assert prices.byproduct_cost(training()) == 4 * 4 * 23_508_032
 
 
 def test_costs_add_up():

@@ -74,9 +74,9 @@ def in_fixed_order(pdf: bytes) -> bytes:
         head, stream = objects[old]
         parts.append(number + b" 0 obj\n" + _renumbered(head, new) + stream)
     lines = [b"0000000000 65535 f\r\n", *(b"%010d 00000 n\r\n" % at for at in offsets)]
-    end = _renumbered(re.sub(rb"/Size \d+", b"/Size %d" % len(lines), trailer), new)
-    end = end.replace(b"startxref\n%d" % start, b"startxref\n%d" % sum(map(len, parts)))
-    return b"".join([*parts, b"xref\n0 %d\n" % len(lines), *lines, b"trailer", end])
+    tail = _renumbered(re.sub(rb"/Size \d+", b"/Size %d" % len(lines), trailer), new)
+    tail = tail.replace(b"startxref\n%d" % start, b"startxref\n%d" % sum(map(len, parts)))
+    return b"".join([*parts, b"xref\n0 %d\n" % len(lines), *lines, b"trailer", tail])
 
 
 def _number(text: bytes, objects: dict, new: dict[bytes, bytes]) -> None:

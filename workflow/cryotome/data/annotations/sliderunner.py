@@ -29,8 +29,7 @@ MIN_POSITIONS = {"spot": 1, "rectangle": 2, "polygon": 2, "circle": 1}  # that g
 
 # raised by sqlite3 and pandas on files that are no such database, and on damaged text
 UNREADABLE = (sqlite3.Error, ValueError, TypeError, OverflowError)
-DISK_ERRORS = ("SQLITE_CANTOPEN", "SQLITE_FULL", "SQLITE_IOERR_READ", "SQLITE_PERM")
-DISK_ERRORS += ("SQLITE_BUSY",)
+DISK_ERRORS = tuple(f"SQLITE_{what}" for what in ("BUSY", "CANTOPEN", "FULL", "IOERR_READ", "PERM"))
 JOURNAL_SUFFIXES = ("-wal", "-journal")  # of files that hold changes of the last writer
 
 

@@ -180,13 +180,12 @@ def score_held_out(
     *,
     loader: BatchLoader,
     precision: torch.dtype,
-) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+) -> tuple[pd.DataFrame, np.ndarray]:
     """Score the cells of a split that are not trained on, centred, with given weights.
 
     Returns
     -------
-    roles : data frame with columns id, role
-    label : (n,) 0 or 1
+    cells : data frame with columns id, role, label (0 or 1)
     score : (n,) float64, the sigmoid of the logit
     """
     load_weights(network, state)
@@ -199,4 +198,4 @@ def score_held_out(
         precision=precision,
     )
     roles = data.roles.loc[data.roles["role"].isin(SCORED_ROLES), ["id", "role"]]
-    return roles, cells.label, expit(logits.astype(float))  # float32 would tie at 1
+    return roles.assign(label=cells.label), expit(logits.astype(float))  # float32 would tie at 1

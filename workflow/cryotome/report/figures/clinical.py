@@ -127,8 +127,12 @@ def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Card:
              for kind, colour in zip(kinds, COLOURS.values(), strict=False)}  # fmt: skip
     sheets = []
     for dataset, mine in shown.items():
-        keyed = [_keyed(table[table["dataset"] == dataset], mine, about) for table in (bins, sums)]
-        panels = [_row_panel(*keyed, row, label, looks) for row, label in about["labels"].items()]
+        some, whole = (
+            _keyed(table[table["dataset"] == dataset], mine, about) for table in (bins, sums)
+        )
+        panels = [
+            _row_panel(some, whole, row, label, looks) for row, label in about["labels"].items()
+        ]
         sheets.append(sheet(panels, columns=ACROSS, title=about["datasets"][dataset]))
     names = {kind: kind for kind in looks} | {"even": "perfect calibration"}
     known = legend(looks | {"even": Style(GREY, "circle", [2, 3])}, names, columns=len(names))

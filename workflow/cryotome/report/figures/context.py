@@ -81,7 +81,7 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Card:
 
 def _looks(table: pd.DataFrame, swept: pd.Series, about: Card) -> dict[str, Style]:
     """Return the style of each line: a model under its poolings, which looks as the first."""
-    looks, found = styles_of(about), {}
+    looks, found = styles_of(about), dict[str, Style]()
     for key, row, tokens in zip(table["key"], table["model"] + " + " + table["head"], swept,
                                 strict=True):  # fmt: skip
         dash = [] if tokens or not swept.any() else DASHED

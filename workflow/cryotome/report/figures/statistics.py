@@ -85,9 +85,11 @@ def draw_learning(
     whole, looks = intervals[intervals["tested"] == "all"], styles_of(about)
     panels = []
     for dataset, scheme in dict.fromkeys(zip(curves["dataset"], curves["scheme"], strict=True)):
-        parts = [_of(t, dataset=dataset, scheme=scheme) for t in (whole, curves, crossed)]
+        spans, fits, equal = (
+            _of(table, dataset=dataset, scheme=scheme) for table in (whole, curves, crossed)
+        )
         title = _title(about, dataset, about["schemes"][scheme])
-        panel = learning_panel(*parts, looks)
+        panel = learning_panel(spans, fits, equal, looks)
         panels.append(panel.properties(width=310, height=HEIGHT, title=title))
     drawn = {row: look for row, look in looks.items() if (whole["row"] == row).any()}
     said = f"95 % over {unit_of(about)}"
@@ -122,7 +124,7 @@ def order_panel(table: pd.DataFrame, looks: dict[str, Style], heads: dict[str, s
         x=x, y="height:Q", text=alt.Text("rank:Q", format="~g"), color=row_channel(looks, "colour")
     )
     left, right = (  # where no line leaves the point
-        text.transform_filter(which).mark_text(align=align, dx=dx, fontSize=8)
+        text.transform_filter(which).mark_text(align=align, dx=dx, fontSize=8)  # type: ignore[arg-type]
         for which, align, dx in (("datum.first", "right", -7), ("!datum.first", "left", 7))
     )
     return alt.layer(drawn, left, right)

@@ -201,7 +201,7 @@ class CostModel:
         precision = job.wildcards["view"].rpartition("-")[2]
         return EMBEDDING["fp32" if job.rule == "check_precision" else precision]
 
-    def in_passing(self, job: Job) -> float:
+    def byproduct_cost(self, job: Job) -> float:
         """Return the bytes of a job's partial work, which goes when it ends."""
         if job.rule == "finetune_dinov2":  # student, teacher, two moments
             card = self.study.finetuning(job.wildcards["finetune"])
