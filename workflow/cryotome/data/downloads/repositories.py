@@ -51,7 +51,7 @@ class RemoteFile:
 
 
 def _zenodo(record: Card, ask: Ask, _: Ask) -> list[RemoteFile]:
-    listed = ask(f"{record.get('at', ZENODO)}/records/{record['zenodo']}")["files"]
+    listed = ask(f"{record.get('api_url', ZENODO)}/records/{record['zenodo']}")["files"]
     return [
         RemoteFile(f["key"], (f["links"]["self"],), f["size"], f.get("checksum")) for f in listed
     ]
@@ -80,7 +80,7 @@ def _github(record: Card, ask: Ask, _: Ask) -> list[RemoteFile]:
     tree = ask(f"{base}/repos/{name}/git/trees/{quote(revision)}?recursive=1")
     if tree.get("truncated"):
         raise DownloadError(f"{name} has more files than {base} lists at once.")
-    raw = f"{record.get('at', RAW)}/{name}/{quote(revision)}"
+    raw = f"{record.get('api_url', RAW)}/{name}/{quote(revision)}"
     return [
         RemoteFile(f["path"], (f"{raw}/{quote(f['path'])}",), f["size"], f"git:{f['sha']}")
         for f in tree["tree"]

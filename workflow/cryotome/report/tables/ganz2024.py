@@ -150,7 +150,8 @@ def table1(cards: dict[str, Card], measured: dict[str, Card], *, study: str) -> 
 
 
 def _encoder_row(card: Card, measured: Card) -> Card:
-    row, printed = card.get("table1", {}), card.get("printed", {})
+    published = card.get("published", {})
+    row, printed = published.get("table1", {}), published.get("sizes", {})
     sizes: Card = {}
     for name in COUNTED:
         sizes |= {name: card.get(name), f"measured_{name}": measured.get(name)}
