@@ -20,7 +20,7 @@ def tensor(patch: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(patch.copy()).permute(2, 0, 1)[None]
 
 
-def test_policy_paper_of_paper_001_changes_no_pixel(patch):
+def test_policy_paper_of_ganz2024_changes_no_pixel(patch):
     geometry = geometry_of(load_card(CONFIG, "models", "gigapath"), "paper-fp16", 224)
     assert geometry == Geometry(224, "paper")
     assert torch.equal(transform_patches(tensor(patch), geometry) * 255, tensor(patch).float())

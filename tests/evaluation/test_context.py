@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from chart_specs import marked, panels, rows_of, title_of, words
 from conftest import CONFIG
 from tests.study.test_study import study
 from tests.workflow.test_workflow import SMALL, checkout, plan, snakemake
@@ -18,7 +17,7 @@ from cryotome.core.metrics import auroc
 from cryotome.evaluation.context import context_table, crop_extent, patch_resolution
 from cryotome.evaluation.statistics.paired_scores import PairedScores
 from cryotome.evaluation.statistics.rows import Rows
-from cryotome.report.figures.context import draw_context
+from cryotome.study.facts import context_facts
 
 CALIBRATION = pd.read_csv(CONFIG / "calibration.csv")
 KEYS = ("slide_grouped", "1.0", "all")
@@ -36,7 +35,7 @@ def paired(scores: dict[str, np.ndarray], ids: np.ndarray) -> Rows:
 @pytest.fixture(scope="module")
 def swept() -> dict:
     """What the demo's context study says of itself."""
-    return json.loads(study("demo_context").sweep)
+    return json.loads(context_facts(study("demo_context")))
 
 
 @pytest.fixture(scope="module")
@@ -98,33 +97,6 @@ def test_each_place_is_told_once():
         ("except_lung", "domains"), ("random", "all"), ("random", "domains"),
     )]  # fmt: skip
     assert told == ["in", "out", "", "out", "", "all", ""]
-
-
-def test_the_figure_has_a_panel_a_pooling_and_a_line_a_model(table, swept):
-    about = json.loads(study("demo_context").table_rows)
-    figure = draw_context(table, swept, about)
-    shown = panels(figure)
-    assert [title_of(panel) for panel in shown] == [
-        ["Demo regions, whole slides", "all domains; class token"],
-        ["Demo regions, whole slides", "all domains; mean of tokens"],
-    ]
-    for panel in shown:
-        points, ruler = marked(panel, "point")
-        assert set(rows_of(figure, points)["key"]) == {
-            "colour_histogram + ridge", "vit_tiny_random + ridge"
-        }  # fmt: skip
-        assert points["encoding"]["x"]["axis"]["values"] == [16, 32]
-        above = ruler["encoding"]["x"]["axis"]
-        assert above["orient"] == "top"
-        assert above["labelExpr"] == "({'16': '4 µm', '32': '8 µm'})[datum.value]"
-    said = words(figure)
-    assert "Colour histogram + ridge probe" in said
-    assert "ViT-Ti/16 (random weights) + ridge probe" in said
-    drawn = rows_of(figure, marked(shown[1], "point")[0]).sort_values("side")
-    mine = table[table["model"] == "vit_tiny_random_pool_mean"].sort_values("side")
-    drawn = drawn.loc[drawn["model"] == "vit_tiny_random_pool_mean", "auroc"]
-    assert drawn.tolist() == mine["auroc"].tolist()
-    assert figure["title"]["text"] == "SYNTHETIC DEMO COHORT"
 
 
 def test_a_crop_measures_what_images_or_card_say_and_nothing_where_neither_does(cohort, demo_card):

@@ -17,6 +17,7 @@ from cryotome.evaluation.published import (
     read_measured,
     read_published,
 )
+from cryotome.study.facts import protocol_facts
 
 FOLDER = CONFIG / "published"
 FILES = sorted(FOLDER.glob("*.csv"))
@@ -319,7 +320,7 @@ def test_intervals_become_measured_numbers():
 
 
 def test_a_study_is_compared_with_what_is_published_of_its_datasets_and_models(published):
-    about = json.loads(study("ganz2024").comparability)
+    about = json.loads(protocol_facts(study("ganz2024")))
     table = compare_with_published(published, measured().iloc[:0], about)
     assert table.columns.tolist() == COLUMNS
     assert table["table"].value_counts().to_dict() == {
@@ -336,7 +337,7 @@ def test_a_number_that_was_measured_twice_is_refused():
 
 
 def test_the_demo_has_nothing_published_and_says_what_it_is(published):
-    about = json.loads(study("demo").comparability)
+    about = json.loads(protocol_facts(study("demo")))
     assert compare_with_published(published, measured().iloc[:0], about).empty
     assert about["synthetic"] == ["demo_rois", "demo_slides"]
     assert about["random"] == ["vit_tiny_random", "resnet10t_random"]

@@ -93,7 +93,10 @@ def test_text_is_opened_as_utf8_whatever_the_locale():
 
 def test_model_names_stand_in_no_python():
     models = {path.stem for path in (ROOT / "config" / "models").glob("*.yaml")}
+    table = HOME / "core" / "renamed.py"  # of old names and new ones
     for path in [*LIBRARY, *(ROOT / "workflow" / "scripts").glob("*.py")]:
+        if path == table:
+            continue
         code = ast.parse(path.read_text(encoding="utf-8"))
         strings = {
             n.value

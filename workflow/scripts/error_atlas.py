@@ -24,16 +24,14 @@ def main(
     atlas = read_atlas(load_cells(cells), seen, predictions, card, about)
     pairs, shown = pairwise_agreement(atlas), make_sheets(atlas, patches, sheets)
     opened = write_geojson(atlas, seen, slides, shown)
-    megabytes = shown["bytes"].sum() / 1e6
-    print(f"{len(shown):,} sheets, {megabytes:.1f} MB; {len(opened):,} slides", file=sys.stderr)
+    size = f"{shown['bytes'].sum() / 1e6:.1f} MB"
+    print(f"{len(shown):,} sheets, {size}; {len(opened):,} slides", file=sys.stderr)
     save_agreement(pairs, atlas, picture)
     for frame, folder in ((shown, sheets), (opened, slides)):
         frame["file"] = f"atlas/{dataset}/{folder.name}/" + frame["file"]
     stamped = {listed: shown.drop(columns="shown"), places: opened, agreement: pairs}
-    results = {table: atlas.table()} | {
-        path: atlas.with_provenance(one) for path, one in stamped.items()
-    }
-    for path, result in results.items():
+    results = {path: atlas.with_provenance(one) for path, one in stamped.items()}
+    for path, result in (results | {table: atlas.table()}).items():
         result.insert(0, "study", study)
         save_csv(result.assign(synthetic=bool(atlas.notice)), path)
 

@@ -175,7 +175,7 @@ def test_one_failing_file_stops_no_other_and_all_failures_are_listed(server, tmp
     )
     assert lines[1] == f"  mine/1.png: {server.url}/1.png: it answers 404"
     assert lines[2].startswith(f"  mine/3.png: {server.url}/3.png: it offers 15 bytes where")
-    assert lines[3].startswith("Run the same command again: what came stays")
+    assert lines[3].startswith("Run the same command again: complete files are kept")
     assert sorted(p.name for p in (tmp_path / "data/mine").iterdir()) == ["2.png", "4.png"]
     asked(server)
     for name in ("1.png", "3.png"):
@@ -205,7 +205,7 @@ def test_the_licence_is_shown_once_and_again_when_it_changes(server, tmp_path, c
 def test_a_disk_too_small_is_named_before_the_first_byte(server, tmp_path, monkeypatch):
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage(4 * SIZE - 1))
-    with pytest.raises(DownloadError, match="has 0.00 GB free, and 0.00 GB are to come. Make room"):
+    with pytest.raises(DownloadError, match="has 0.00 GB free, and 0.00 GB are needed. Make room"):
         fetch(card(server), tmp_path)
     assert asked(server) == []
     monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage(4 * SIZE))
@@ -219,12 +219,12 @@ def test_the_space_that_is_needed_leaves_out_what_has_come(tmp_path, monkeypatch
         RemoteFile("a", (), 7_000_000_000, target="a"),
         RemoteFile("b", (), None, target="c/b"),
     ]
-    with pytest.raises(DownloadError, match="has 6.00 GB free, and 7.00 GB are to come"):
+    with pytest.raises(DownloadError, match="has 6.00 GB free, and 7.00 GB are needed"):
         check_space(lacking, tmp_path)
     with open(partial_path(tmp_path / "a"), "wb") as file:
         file.truncate(2_000_000_000)
     check_space(lacking, tmp_path)
-    with pytest.raises(DownloadError, match="and 12.00 GB are to come"):
+    with pytest.raises(DownloadError, match="and 12.00 GB are needed"):
         check_space(lacking, tmp_path, copies=2)
 
 
@@ -358,7 +358,7 @@ def test_an_interrupt_ends_the_threads(server, tmp_path, monkeypatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(download._Job, "_tell", interrupt)
+    monkeypatch.setattr(download._RecordDownload, "_advance", interrupt)
     with pytest.raises(KeyboardInterrupt):
         fetch(card(server), tmp_path)
     sizes = [os.path.getsize(part) for part in (tmp_path / "data/mine").glob("*.part")]
@@ -413,7 +413,7 @@ def test_the_target_downloads_alone_fetches_and_cells_are_read_from_what_came(
     server.pages["/Normal1.png"].manners = [says(404), well]
     target = [*MINE, "--cores", "2", "--", "download_all"]
     said = snakemake(study, *target, check=False, **root)
-    assert "1 of 8 files of mine did not come" in said
+    assert "1 of 8 files of mine could not be fetched" in said
     assert f"mine/Normal/1.png: {server.url}/Normal1.png: it answers 404" in said
     assert "Licence: CC0\n" in said
     assert not (study / "results/downloads/mine.csv").exists()
@@ -446,7 +446,7 @@ def test_make_data_lists_and_with_fetch_fetches(server, study, tmp_path):
     said = make()
     assert f"MISSING  {tmp_path}/data/mine" in said
     assert "record mine: Mine, about 0.1 GB, here. Licence: CC0" in said
-    assert "`make data STUDY=mine FETCH=1` fetches what lacks" in said
+    assert "`make data STUDY=mine FETCH=1` downloads what is missing" in said
     assert server.asked == []
     make("FETCH=1")
     assert len(list((tmp_path / "data/mine").rglob("*.png"))) == 8

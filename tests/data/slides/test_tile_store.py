@@ -163,7 +163,7 @@ def crash(path, tiling, mpp):
 def test_a_slide_that_crashes_its_reader_is_named_by_the_next_attempt(
     cohort, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(cryotome.data.slides.tessellation, "_yielded", crash)
+    monkeypatch.setattr(cryotome.data.slides.tessellation, "_yield_tessellation", crash)
     (tmp_path / "partial").mkdir()
     (tmp_path / "partial" / "at_work").touch()  # left by the attempt that crashed
     found = cut(tmp_path, cohort / "DC-001-DX1.tiff")
@@ -183,11 +183,12 @@ def test_after_a_kill_a_good_slide_is_read_apart_and_gives_the_same(cohort, tmp_
 
 KILLED = """
 import os, signal, sys
-sys.path[:0] = ["workflow", "tests"]
-import cryotome.data.slides.tile_store, test_tiles
+sys.path[:0] = [".", "workflow", "tests", "tests/tools"]
+import cryotome.data.slides.tile_store
+from tests.data.slides import test_tile_store
 from pathlib import Path
-cryotome.data.slides.tile_store.seal = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-test_tiles.cut(Path(sys.argv[1]), Path(sys.argv[2]))
+cryotome.data.slides.tile_store.finalise_store = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+test_tile_store.cut(Path(sys.argv[1]), Path(sys.argv[2]))
 """
 
 

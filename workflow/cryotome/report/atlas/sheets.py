@@ -26,6 +26,7 @@ FLAG = (255, 214, 0)
 
 @cache
 def load_font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Return matplotlib's own font at a size in px, so that sheets are alike everywhere."""
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name, size)
 
