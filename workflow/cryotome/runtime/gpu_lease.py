@@ -255,7 +255,7 @@ def lease_gpus(count: int, folder: Path | None = None) -> Iterator[None]:
     CryotomeError
         The folder is something else, or others may remove the locks.
     """
-    if os.environ.get(SITE["device"]) == "job":
+    if os.environ.get(SITE["device"]) == "per_job":
         yield
         return
     before = os.environ.get(VISIBLE)

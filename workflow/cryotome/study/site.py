@@ -69,7 +69,7 @@ def resolve_site(config: Card, folder: Path) -> Site:
         places[key] = Path(chosen).expanduser()
     study = {key: value for key, value in config.items() if key not in known}
     if config.get("device") == "auto" and os.environ.get(SCHEDULER):
-        study["device"] = "job"  # this host need not have what the jobs will find
+        study["device"] = "per_job"  # this host need not have what the jobs will find
     shards, jobs_per_gpu = (
         _number_of_jobs(key, config.get(key, said.get(key, default)))
         for key, default in (("shards", SHARDS), ("jobs_per_gpu", 1))
