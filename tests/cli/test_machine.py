@@ -86,7 +86,7 @@ def test_a_driver_that_does_not_answer_is_to_be_mended(only, monkeypatch):
     assert found.mark == FIX
     assert "GPU: 1 in /dev, but nvidia-smi fails: NVIDIA-SMI has failed" in found.text
     program(only, "nvidia-smi", "exec /bin/sleep 60")
-    monkeypatch.setattr("cryotome.runtime.slurm.PATIENCE", 0.2)
+    monkeypatch.setattr("cryotome.runtime.slurm.TIMEOUT", 0.2)
     found, _ = machine.check_gpu(1, needed=True)
     assert "nvidia-smi does not answer within 0.2 s" in found.text
 

@@ -51,7 +51,7 @@ def said(name: str, folder: Path, monkeypatch, capsys) -> dict[str, list[str]]:
 def test_the_demo_is_planned_without_a_gpu_or_a_download(clone, monkeypatch, capsys):
     lines = said("demo", clone, monkeypatch, capsys)
     jobs = {rule: words[1] for rule, words in lines.items()}
-    assert (jobs["make_demo"], jobs["embed"], jobs["score"]) == ("1", "14", "25")
+    assert (jobs["make_demo"], jobs["embed"], jobs["score_row"]) == ("1", "14", "25")
     assert (jobs["probe"], jobs["probe_whole"], jobs["train_endtoend"]) == ("8", "12", "14")
     assert lines["total"][2] == "-"  # no GPU-hours
     rules = [int(words[1]) for words in lines.values() if len(words) == 8 and words[0] != "rule"]

@@ -222,7 +222,7 @@ def test_a_link_where_a_lock_should_be_is_not_followed(folder, tmp_path):
     with (
         pytest.raises(
             CryotomeError,
-            match=r"cannot hold the leases .* When no job runs, delete it: it is to be",
+            match=r"cannot hold the leases .* When no job runs, delete it: it must be",
         ),
         lease_gpus(1, folder),
     ):

@@ -58,7 +58,7 @@ def test_one_domain_is_trained_on_at_full_size_only():
 
 def test_the_reference_does_not_depend_on_the_order_of_figure2():
     rows = study("demo").config["figure2"]
-    about = json.loads(table_facts(study("demo", figure2=rows[::-1], reference=None)))
+    about = json.loads(table_facts(study("demo", figure2=rows[::-1])))
     assert about["reference"] == ["resnet10t_random", "endtoend_short"]
     assert about["figure2"] == [[row["model"], row["head"]] for row in rows[::-1]]
 

@@ -79,7 +79,7 @@ def test_two_files_that_may_both_be_the_slide_are_refused(tmp_path, other):
     with pytest.raises(DataError, match="are two slides of one name, 'a'.* Rename or remove one"):
         find_slides(tmp_path)
     if other == "a.png":
-        with pytest.raises(DataError, match="If a.png is a picture of the slide, move it"):
+        with pytest.raises(DataError, match="If a.png is an overview image of the slide, move it"):
             find_slides(tmp_path)
 
 

@@ -17,7 +17,7 @@ from cryotome.learners.probes.fold_batches import FoldRows
 from cryotome.learners.probes.linear import Execution, fit_linear
 from cryotome.learners.probes.probe import feature_sd, fit_and_score_folds, fit_log_line
 
-HEADS = ["probe", "ridge", "ridge_cv", "knn", "knn_plain", "logreg"]
+HEADS = ["linear_probe", "ridge", "ridge_cv", "knn", "knn_plain", "logreg"]
 
 
 def head(name, **changes):
@@ -54,7 +54,7 @@ def test_every_head_scores_every_fold_in_order_and_its_notes_are_json(name):
 
 def test_scores_are_those_of_a_fit_of_its_own():
     x, y = features(600, 20, scale=10)
-    for name in ("probe", "ridge"):
+    for name in ("linear_probe", "ridge"):
         for fold, (scores, notes) in zip(
             folds(), fit_and_score_folds(head(name), x, y, folds()), strict=True
         ):
@@ -72,11 +72,11 @@ def test_the_probe_depends_on_scale_and_ridge_hardly_does():
         (name, scale): auroc(
             y[300:], next(fit_and_score_folds(head(name), x * np.float32(scale), y, [fold]))[0]
         )
-        for name in ("probe", "ridge")
+        for name in ("linear_probe", "ridge")
         for scale in (20.0, 1.0)
     }
-    fall = {name: got[name, 20.0] - got[name, 1.0] for name in ("probe", "ridge")}
-    assert fall["probe"] > 0.2
+    fall = {name: got[name, 20.0] - got[name, 1.0] for name in ("linear_probe", "ridge")}
+    assert fall["linear_probe"] > 0.2
     assert abs(fall["ridge"]) < 0.1
 
 
@@ -101,11 +101,11 @@ def test_a_store_without_any_variance_has_no_scale():
 def test_a_probe_that_is_zero_warns_in_the_log_and_ridge_does_not():
     x, y = features(600, 20, scale=1e-3)
     said = {}
-    for name in ("probe", "ridge"):
+    for name in ("linear_probe", "ridge"):
         _, notes = next(fit_and_score_folds(head(name), x, y, folds()))
         said[name] = fit_log_line(head(name), folds()[0], notes)
-    assert "Warning: W = 0 is the optimum" in said["probe"]
-    assert "AUROC 0.5 by construction; see ridge" in said["probe"]
+    assert "Warning: W = 0 is the optimum" in said["linear_probe"]
+    assert "AUROC 0.5 by construction; see ridge" in said["linear_probe"]
     assert "Warning" not in said["ridge"]
 
 
@@ -214,7 +214,7 @@ def test_the_script_writes_all_fractions_and_folds_of_a_scheme(tmp_path, capsys)
             splits.append(split)
             predictions.append(tmp_path / "out" / f"{fraction}.{fold}.csv")
     main = runpy.run_path(str(ROOT / "workflow" / "scripts" / "probe.py"))["main"]
-    main(tmp_path / "m.h5", tmp_path / "cells.csv", splits, predictions, head("probe"), "m", "v")
+    main(tmp_path / "m.h5", tmp_path / "cells.csv", splits, predictions, head("linear_probe"), "m", "v")
     table = pd.read_csv(predictions[1])
     assert table.columns.tolist() == ["id", "role", "label", "score"]
     assert len(table) == 60
