@@ -121,7 +121,7 @@ def test_without_network_it_says_where_to_fetch(hub, tmp_path, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     found = doctor.check_weights(gated("owner/open"), "mine", tmp_path)
     assert "the hub cannot be reached (ConnectError): accept its terms at" in found.text
-    assert "on a machine with network, and copy its weights folder here" in found.text
+    assert "on a machine with network access, and copy its weights folder here" in found.text
 
 
 def test_weights_at_hand_need_no_hub(tmp_path):

@@ -115,7 +115,7 @@ def test_what_snakemake_refuses_to_plan_is_said_in_its_words(clone, monkeypatch)
         (clone / "config" / "config.yaml").read_text(encoding="utf-8") + "flods: 3\n",
         encoding="utf-8",
     )
-    with pytest.raises(CryotomeError, match=r"(?s)plans nothing:.*Did you mean 'folds'\?"):
+    with pytest.raises(CryotomeError, match=r"(?s)cannot plan the study:.*Did you mean 'folds'\?"):
         plan.planned_jobs(Path("odd.yaml"))
 
 

@@ -149,7 +149,7 @@ def test_a_slide_that_crashes_its_reader_is_named_by_the_next_attempt(
     monkeypatch.setattr(cryotome.encoders.embed_slide, "_pixels", crash)
     bag = read_bag(embed(cohort, tmp_path), model=COLOUR, view="paper-fp32")
     assert (bag.attributes["status"], len(bag.features)) == ("broken", 0)
-    assert "crashes what reads it (SIGSEGV)" in bag.attributes["reason"]
+    assert "crashes the process that reads it (SIGSEGV)" in bag.attributes["reason"]
 
 
 KILLED = """

@@ -124,7 +124,7 @@ def test_a_logistic_regression_that_is_cut_short_warns_in_the_log_and_in_its_not
     x, y = features(600, 20)
     said = {}
     for iterations in (1000, 2):
-        card = head("logreg", iterations=iterations)
+        card = head("logreg", max_iterations=iterations)
         _, notes = next(fit_and_score_folds(card, x, y, folds()))
         assert notes["converged"] == (iterations == 1000)
         said[iterations] = fit_log_line(card, folds()[0], notes)
