@@ -186,8 +186,8 @@ def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     rules, said = asked(broken, monkeypatch, capsys)
     assert rules["read_cells"] == ["1", "-", "-", "-"]
     assert rules["cut_patches"] == ["-", "-", "1", "-"]
-    assert rules["split"] == ["-", "1", "-", "-"]
-    assert rules["embed"] == rules["probe"] == rules["score"] == ["-", "-", "-", "1"]
+    assert rules["split_cells"] == ["-", "1", "-", "-"]
+    assert rules["embed"] == rules["probe"] == rules["score_row"] == ["-", "-", "-", "1"]
     assert rules["total"][:3] == ["1", "1", "1"]
     assert "\n  split tiny, random, 1.0, 0: for " in said
     assert "\n  cut_patches tiny: 1 images of 'tiny' gave no patches" in said
@@ -199,7 +199,7 @@ def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     work.kill()
     work.wait()
     rules, said = asked(broken, monkeypatch, capsys)
-    assert rules["split"] == ["-", "-", "1", "-"]
+    assert rules["split_cells"] == ["-", "-", "1", "-"]
     assert "split tiny, random, 1.0, 0: It was killed" in said
 
 

@@ -82,7 +82,7 @@ CARDS = {
 TARGETS = {  # a rule and what its jobs make
     "cut_patches": "results/patches/*.h5",
     "embed": "results/embeddings/*/*/*.h5",
-    "split": "results/splits/*/*/*/fold=0.csv",
+    "split_cells": "results/splits/*/*/*/fold=0.csv",
     "probe": "results/predictions/*/*/view=paper-fp32/*/*/*/fold=0.csv",
     "train_endtoend": "results/predictions/*/*/view=patches/*/head=endtoend_tiny/*/fold=*.csv",
 }
