@@ -7,7 +7,7 @@ from cryotome.report.figures.ganz2024 import draw_figure1, draw_figure2, figure1
 from cryotome.study.styles import model_styles, row_styles
 
 ABOUT = {
-    "order": [["a", "probe"], ["b", "endtoend"]], "labels": {"a + linear_probe": "A", "b + endtoend": "B"},
+    "order": [["a", "linear_probe"], ["b", "endtoend"]], "labels": {"a + linear_probe": "A", "b + endtoend": "B"},
     "datasets": {"d": "D", "f": "F"}, "domains": {"d": {"x": "X", "y": "Y"}, "f": {"z": "Z"}},
     "schemes": {"random": "random cells"},
     "figure2": [["b", "endtoend"]], "notice": "synthetic demo cohort",

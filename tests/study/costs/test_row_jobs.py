@@ -55,7 +55,9 @@ def test_views_in_lower_precision_are_checked_too():
 
 def test_what_every_row_needs_is_shared():
     jobs = shared_jobs(study("demo"), "demo_rois")
-    assert [rule for rule, _ in jobs] == ["read_cells", "cut_patches", "audit"] + 6 * ["split_cells"]
+    assert [rule for rule, _ in jobs] == ["read_cells", "cut_patches", "audit"] + 6 * [
+        "split_cells"
+    ]
     by_cells = shared_jobs(study("demo", schemes=["no_overlap"]), "demo_slides")
     assert [rule for rule, _ in by_cells][3] == "place_windows"
 

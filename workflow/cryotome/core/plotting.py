@@ -7,3 +7,4 @@ import matplotlib
 
 matplotlib.use("Agg")
 matplotlib.rcParams["text.parse_math"] = False
+matplotlib.rcParams["pdf.fonttype"] = 42  # fonts embedded as TrueType, so that text can be edited

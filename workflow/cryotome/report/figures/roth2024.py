@@ -27,7 +27,8 @@ PANELS = {"patches": "patches: {}", "slides": "slides: {}"}
 TITLES = {"patches": "patch classification", "slides": "slide classification"}
 SHOWN = {"patches": "balanced_accuracy", "slides": "auroc"}
 CHOSEN = "what validation chooses"
-SIGNS = ["M0,0", "circle", "stroke", "cross", "triangle-up"]  # inside the marks, by head
+# inside the marks, by head; no circle: a ring is a printed number
+SIGNS = ["M0,0", "triangle-up", "square", "cross", "diamond"]
 INK = "#444"
 
 
@@ -204,12 +205,14 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Card:
     for panel, part in table.groupby("panel", sort=False):
         drawn = hours_panel(hours.place(part), looks, hours, heads)
         panels.append(drawn.properties(width=260, height=250, title=str(panel)))
-    own = table[~table["title"].str.endswith("as printed")].drop_duplicates("model")
+    printed = table["title"].str.endswith("as printed")
+    own = table[~printed].drop_duplicates("model")
     names = dict(zip(own["model"], own["title"], strict=True))
     shown = {model: looks[model] for model in names}
     signs = {head: Style(GREY, sign, []) for head, sign in zip(heads, SIGNS, strict=False)}
-    signs["printed"] = Style(GREY, "circle", [])
-    said = {head: f"inside: {head}" for head in heads} | {"printed": "hollow: as printed"}
+    said = {head: f"inside: {head}" for head in heads}
+    if printed.any():
+        signs["printed"], said["printed"] = Style(GREY, "circle", []), "hollow: as printed"
     said[heads[0]] = f"plain: {heads[0]}"
     below = [legend(shown, names, line=False, columns=min(4, len(names))),
              legend(signs, said, line=False, hollow=["printed"], columns=len(signs))]  # fmt: skip
