@@ -19,10 +19,36 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+import yaml
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "workflow"))
+
+from cryotome.core.renamed import RENAMED_CARDS, RENAMED_KEYS, found_at
+
 BIN = Path(sys.executable).parent
+
+
+def renew(card: Path, target: Path, schema: str) -> None:
+    """Write a card or a study of the cases with the present names of its keys and heads."""
+    content = yaml.safe_load(card.read_text(encoding="utf-8"))
+    for place, new in RENAMED_KEYS.items():
+        of, *way, old = place.split(".")
+        for inside in found_at(content, way) if of in ("*", schema) else ():
+            if isinstance(inside, dict) and old in inside:
+                value = inside.pop(old)
+                if old == "views":
+                    value = dict(zip(("transform", "precision"), value[0].split("-"), strict=True))
+                *outer, last = ["view"] if old == "views" else new.split(".")
+                for key in outer:
+                    inside = inside.setdefault(key, {})
+                inside[last] = value
+    if schema == "config":
+        content.setdefault("reference", None)
+        for row in content["rows"] + content["figure2"]:
+            row["head"] = RENAMED_CARDS["heads"].get(row["head"], row["head"])
+    target.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 class Case:
@@ -32,9 +58,11 @@ class Case:
         self.clone, self.here = clone, work / folder.name
         shutil.copytree(folder, self.here, symlinks=True)
         self.weights = work / "weights"
+        for study in self.here.glob("*.yaml"):
+            renew(study, study, "config")
         for kind in ("datasets", "models"):
             for card in folder.parent.glob(f"*/{kind}/*.yaml"):  # studies name others' datasets
-                shutil.copy(card, clone / "config" / kind)
+                renew(card, clone / "config" / kind / card.name, kind[:-1])
         self.said = ""
 
     def make(self, *targets: str, study: Path | None = None, **environment: str) -> bool:

@@ -83,7 +83,7 @@ RENAMED_CARDS = {
 }
 
 
-def _values(content: Any, path: list[str]) -> Iterator[Any]:
+def found_at(content: Any, path: list[str]) -> Iterator[Any]:
     """Find what a card has at the end of a path of keys."""
     if not path:
         yield content
@@ -94,7 +94,7 @@ def _values(content: Any, path: list[str]) -> Iterator[Any]:
     elif isinstance(content, list) and path[0] == "*":
         inner = content
     for value in inner:
-        yield from _values(value, path[1:])
+        yield from found_at(value, path[1:])
 
 
 def refuse_renamed(content: dict[str, Any], schema: str, path: Path | str) -> None:
@@ -107,11 +107,11 @@ def refuse_renamed(content: dict[str, Any], schema: str, path: Path | str) -> No
     """
     for place, new in RENAMED_KEYS.items():
         of, *keys = place.split(".")
-        if of in ("*", schema) and any(True for _ in _values(content, keys)):
+        if of in ("*", schema) and any(True for _ in found_at(content, keys)):
             raise CardError(f"{path}: `{'.'.join(keys)}` is now `{new}`. Write the new name.")
     for place, values in RENAMED_VALUES.items():
         of, *keys = place.split(".")
-        for value in _values(content, keys) if of == schema else ():
+        for value in found_at(content, keys) if of == schema else ():
             if isinstance(value, str) and value in values:
                 raise CardError(
                     f"{path}: `{'.'.join(keys)}: {value}` is now `{values[value]}`. Write the new "
