@@ -10,7 +10,7 @@ Repeats are interleaved.
 
     python benchmarks/dino.py                        # ViT-S/14 at 98 and 42 px, batch 8
     python benchmarks/dino.py --sizes tiny           # what a processor finetunes in minutes
-    python benchmarks/dino.py --sizes s_256 g_32     # on a GPU: paper 002's, with GPU-hours
+    python benchmarks/dino.py --sizes s_256 g_32     # on a GPU: Roth et al. 2024, with GPU-hours
 """
 
 import argparse
@@ -55,7 +55,7 @@ SIZES: dict[str, tuple[str, int, Card, Card]] = {
     "s_256": ("dinov2_s_nct", 224, {}, {}),
     "g_32": ("dinov2_g_nct", 224, {}, {}),
 }  # fmt: skip
-PAPER = {  # iterations, and hours printed in paper 002, section 2.2
+PAPER = {  # iterations, and hours printed in Roth et al. 2024, section 2.2
     "s_256": ((2_000, "2 h (NCT)"), (30_000, "72 h (TCGA)")),
     "g_32": ((10_000, "-"), (60_000, "-")),
 }
@@ -276,7 +276,9 @@ def measure(size: str, given: Any) -> None:
         print(f"  ours    {seconds:.3f} s a step, {peak_memory(device):.1f} GB")
         for iterations, printed in PAPER[size]:
             hours = iterations * seconds / 3600
-            print(f"  {iterations:,} iterations: {hours:.2f} GPU-hours; paper 002: {printed}")
+            print(
+                f"  {iterations:,} iterations: {hours:.2f} GPU-hours; Roth et al. 2024: {printed}"
+            )
         if not given.limit:
             return
     bare = sweep(Bare(card, base, device), given.threads, not given.no_compile)

@@ -36,7 +36,7 @@ from cryotome.encoders.encoder import Encoder
 from cryotome.encoders.inference import PRECISIONS, InferenceRunner
 
 STORED, SEEN = 272, 224  # px: what the store holds and what the network sees
-PAPER = ("midog2022", "ccmct")  # the datasets of paper 001
+PAPER = ("midog2022", "ccmct")  # the datasets of Ganz et al. 2024
 REPEATS = 5
 
 
@@ -50,7 +50,7 @@ def invented_patches(path: Path, count: int) -> None:
 
 
 def paper_patches() -> int:
-    """Return how many patches paper 001 embeds, as its datasets' cards count them."""
+    """Return how many patches Ganz et al. 2024 embeds, as its datasets' cards count them."""
     cards = [load_card(ROOT / "config", "datasets", name) for name in PAPER]
     return sum(sum(counts) for card in cards for counts in card["expect"]["cells"].values())
 
@@ -194,7 +194,10 @@ def measure(name: str, view: str, count: int, threads: int, folder: Path) -> flo
     print(f"  limit {limit:,.1f} patches/s = {share:.0%} of {peak:,.0f} GFLOP/s, the matrix rate")
     print(f"  embed {embed:,.1f} patches/s = {embed / limit:.3f} of the limit ({spread}),")
     print(f"  batch {runner.batch}; {embed / plain:.2f} times the obvious way ({plain:,.1f})")
-    print(f"  {STUDY / embed / 60:,.1f} minutes for the {STUDY:,} patches of paper 001", flush=True)
+    print(
+        f"  {STUDY / embed / 60:,.1f} minutes for the {STUDY:,} patches of Ganz et al. 2024",
+        flush=True,
+    )
     return embed
 
 

@@ -1,4 +1,4 @@
-"""The whole of paper 001's study on invented embeddings: does it run, and is it right?
+"""The whole study of Ganz et al. 2024 on invented embeddings: does it run, and is it right?
 
 Real cells of MIDOG 2022, real slides of CCMCT, nine rows at the widths of real encoders with
 planted effects (`worlds.py`); every file is written by the workflow's own scripts, as

@@ -50,7 +50,7 @@ from cryotome.data.splits.cells import draw_split
 from cryotome.learners.probes.linear import fit_folds
 from cryotome.learners.probes.objective import Objective
 
-WIDTHS = [1536, 1536, 2560, 2560, 1024, 768, 1280, 2048]  # of the eight models of paper 001
+WIDTHS = [1536, 1536, 2560, 2560, 1024, 768, 1280, 2048]  # of the eight models of Ganz et al. 2024
 CELLS = {"midog2022": 20552, "ccmct": 72845}
 DOMAINS = {"breast": 0.2157, "lung": 0.0879, "lymphoma": 0.3998, "ccmct": 0.1797}
 DOMAINS["neuroendocrine"] = 1 - sum(DOMAINS.values())  # shares of MIDOG 2022's cells

@@ -223,7 +223,7 @@ class Obvious:
 
 
 def paper_hours(speed: float, scoring: float) -> str:
-    """Return the GPU-hours of paper 001's trainings: steps, looks at validation, test scores."""
+    """Return the GPU-hours of the trainings of Ganz et al. 2024: steps, looks at validation, test scores."""
     card = load_card(ROOT / "config", "heads", "endtoend")
     looks = card["steps"] // card["evaluate_every"]
     trainings, scored = 0, 0
@@ -285,7 +285,7 @@ def measure(model: str, batch: int, precision: str, steps: int, threads: int) ->
         sep="\n  " if model in BAR else "",
     )
     if model == "resnet50_imagenet" and batch == 16:
-        print(f"  paper 001: {paper_hours(speed, scoring)}", flush=True)
+        print(f"  Ganz et al. 2024: {paper_hours(speed, scoring)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -127,3 +127,34 @@ def test_cheap_rules_watch_their_own_script():
             assert listed in ([], [name]), name
             cheap = script and "recipe=" not in rule and name != "download"
             assert bool(listed) == bool(cheap), name
+
+
+# words of ours that a stranger has to guess, and the plain ones
+PRIVATE = {
+    r"lacks|lacking": "is missing",
+    r"mends?|mended|mending": "fix",
+    r"(go|goes|going|gone) on with": "resume",
+    r"hangs? on": "depends on",
+    r"speaks? of|told of|aloud": "reports, prints",
+    r"nought": "zero",
+    r"paper 00[12]": "Ganz et al. 2024, Roth et al. 2024",
+}
+
+
+def test_no_private_word_stands_in_code_or_documents():
+    files = [
+        p for kind in ("py", "smk", "yaml", "rst") for p in (ROOT / "workflow").rglob(f"*.{kind}")
+    ]
+    files += [
+        *(ROOT / "benchmarks").glob("*.py"),
+        *(ROOT / "docs").rglob("*.md"),
+        ROOT / "README.md",
+    ]
+    files += (ROOT / "config").rglob("*.yaml")
+    for path in files:
+        if path.parent.name == "decisions":
+            continue
+        text = path.read_text(encoding="utf-8")
+        for word, better in PRIVATE.items():
+            found = re.search(rf"\b({word})\b", text, re.I)
+            assert not found, f"{path.relative_to(ROOT)}: {found[0]!r}; write: {better}"

@@ -20,9 +20,8 @@ def main(
 ) -> None:  # fmt: skip
     assert recipe == step_versions.AUDIT
     of_cells = load_cells(cells)
-    findings = find_oddities(
-        of_cells, patches, folder_of(card, data_root) / card["images"], card, policies
-    )
+    folder = folder_of(card, data_root) / card["images"]
+    findings = find_oddities(of_cells, patches, folder, card, policies)
     raise_if_refused(findings, policies, dataset)
     known = not is_unknown(card)
     print(
