@@ -113,7 +113,7 @@ def test_nothing_unpickles_anything_else():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: !!python/object/apply:os.system ['true']", "could not determine a constructor"),
+        ("a: !!python/object/apply:os.system ['true']", "the tag .* is not supported"),
         ("a: &x [1, 2]\nb: *x", r"\*alias. is not supported"),
         ("a: 1\nb: {c: 1, c: 2}", "'c' is given twice"),
         ("a: 1\nno: 2", "the key 'no' means False; put it in quotes"),
@@ -121,7 +121,7 @@ def test_nothing_unpickles_anything_else():
         ("a:\n\t- 1", "cannot start any token"),
         ("[" * 3000, "recursion"),
         ("a: \xff".encode("latin-1"), "codec can't decode"),
-        ("a: 1 #" + "x" * 1_000_000, "more than 1,000,000 bytes"),
+        ("a: 1 #" + "x" * 1_000_000, "more than 1,000,000 characters"),
     ],
 )
 def test_yaml_that_does_what_no_card_needs_is_refused(tmp_path, text, said):
