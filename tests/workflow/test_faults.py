@@ -202,7 +202,7 @@ def test_a_read_only_folder_is_named(clone, tiny_study, target):
 
 
 VANISHING = {
-    "an image": (CUT, "scripts/cut_patches.py", "write_patches(", '(images / "3.tiff").unlink()', "3.tiff does not exist. Put the image there"),
+    "an image": (CUT, "scripts/cut_patches.py", "write_patches(", '(images / "3.tiff").unlink()', "3.tiff does not exist or is no file. Put it there"),
     "the patch store": (EMBED, "scripts/embed.py", "write_embeddings(", "patches.unlink()", "No such file or directory"),
     "the audit": (SPLIT, "scripts/split_cells.py", "every = load_cells(cells)", "audit.unlink()", "results/audits/tiny.csv: No such file or directory. It does not exist or was removed"),
     "partial work": (CUT, "cryotome/data/patches.py", "grown.finish(store", "import shutil; shutil.rmtree(partial)", "No such file or directory"),

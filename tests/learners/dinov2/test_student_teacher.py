@@ -80,7 +80,7 @@ def test_the_teacher_follows_by_its_momentum():
 
 
 def test_gradients_are_clipped_for_backbone_and_head_apart():
-    card = finetune_card(clip=1e-3)
+    card = finetune_card(clip_grad_norm=1e-3)
     learner = small_learner(card)
     learner.learn(*batch(card), Schedule(0.0, 0.0, 0.0, 1.0, 0.04))
     for part in (learner.student.backbone, learner.student.head):

@@ -60,7 +60,7 @@ def test_no_text_of_a_card_is_obeyed_by_the_page(tmp_path, monkeypatch):
         prose = ("title", "licence", "source")
         return card | {key: f"{evil} {name}" for key in prose if isinstance(card.get(key), str)}
 
-    monkeypatch.setattr("cryotome.study.study.load_card", hostile)
+    monkeypatch.setattr("cryotome.study.catalog.load_card", hostile)
     text = make_page(tmp_path, 3).read_text(encoding="utf-8")
     assert "&lt;/script&gt;&lt;img src=x" in text
     assert "\\u003c/script>\\u003cimg src=x" in text

@@ -24,6 +24,10 @@ def test_every_file_is_said_to_come_from_the_rule_that_makes_it():
         )[1:]:
             output = rule.split("output:")[-1].split("log:")[0]
             names = re.findall(home, output)
+            drawn = re.findall(r'figure_files\("results/studies/\{study\}/([\w/]+)"', output)
+            names += [f"{name}.csv" for name in drawn]
+            if "table{number}.csv" in output:  # Tables 1 and 2 of Roth et al. 2024
+                names += [f"colorectal/table{n}.csv" for n in (1, 2)]
             if "{table}.csv" in output:  # several at once
                 names += [f"{name}.csv" for name in re.findall(r'"(\w+)": "', output)]
             made |= dict.fromkeys(names, re.match(r"\w+", rule)[0])
