@@ -189,7 +189,7 @@ def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     assert rules["split_cells"] == ["-", "1", "-", "-"]
     assert rules["embed"] == rules["probe"] == rules["score_row"] == ["-", "-", "-", "1"]
     assert rules["total"][:3] == ["1", "1", "1"]
-    assert "\n  split tiny, random, 1.0, 0: for " in said
+    assert "\n  split_cells tiny, random, 1.0, 0: for " in said
     assert "\n  cut_patches tiny: 1 images of 'tiny' gave no patches" in said
     assert "[results/logs/cut_patches/tiny.log]\n    | " in said
     assert "Left: about " in said
@@ -200,7 +200,7 @@ def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     work.wait()
     rules, said = asked(broken, monkeypatch, capsys)
     assert rules["split_cells"] == ["-", "-", "1", "-"]
-    assert "split tiny, random, 1.0, 0: It was killed" in said
+    assert "split_cells tiny, random, 1.0, 0: It was killed" in said
 
 
 def test_a_view_on_the_terminal_is_not_torn_by_the_lines_of_jobs(broken):

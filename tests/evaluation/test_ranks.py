@@ -21,7 +21,13 @@ def table2(**means) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["study", "dataset", "model", "head", "in_mean", "out_mean"])
 
 
-TURNED = table2(uni__probe=0.6, phikon__probe=0.7, uni__ridge=0.9, phikon__ridge=0.8, net__e2e=1.0)
+TURNED = table2(
+    uni__linear_probe=0.6,
+    phikon__linear_probe=0.7,
+    uni__ridge=0.9,
+    phikon__ridge=0.8,
+    net__endtoend=1.0,
+)
 
 
 def test_models_are_ranked_under_each_head_and_end_to_end_is_not():
@@ -52,7 +58,7 @@ def test_what_the_fits_noted_stands_beside_their_rank(tmp_path):
          "effective_c": 15.0, "zero": 0.5},
     ]  # fmt: skip
     table = rank_models(TURNED, notes, ABOUT)
-    assert table.query("model == 'uni' and head == 'probe'")["feature_sd"].tolist() == [0.6, 0.6]
+    assert table.query("model == 'uni' and head == 'linear_probe'")["feature_sd"].tolist() == [0.6, 0.6]
 
 
 def measured(domains: int) -> pd.DataFrame:

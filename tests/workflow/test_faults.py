@@ -81,7 +81,7 @@ HANG = 'import os; os.read(os.pipe()[0], 1) if path.name == "3.tiff" else None'
 
 
 def test_a_slide_that_crashes_its_reader_is_named_and_the_others_are_cut(clone, tiny_study):
-    insert(clone, "cryotome/data/images.py", "if not path.exists():", CRASH)
+    insert(clone, "cryotome/data/images.py", "if not path.is_file():", CRASH)
     said = make(clone, CUT)
     assert said[0] == "x"
     assert "1 images of 'tiny' gave no patches; all others are cut and kept" in said
@@ -97,7 +97,7 @@ def test_a_slide_that_crashes_its_reader_is_named_and_the_others_are_cut(clone, 
 
 
 def test_a_slide_that_hangs_its_reader_is_named_and_the_others_are_cut(clone, tiny_study):
-    insert(clone, "cryotome/data/images.py", "if not path.exists():", HANG)
+    insert(clone, "cryotome/data/images.py", "if not path.is_file():", HANG)
     said = make(clone, CUT, CRYOTOME_PATIENCE="10")  # a child has to begin within it
     assert "It made no progress for 10 s: no computing, no reading, no writing." in said
     assert 'images.py", line' in (clone / "results/logs/cut_patches/tiny.log").read_text(

@@ -312,7 +312,7 @@ def changed(path: Path, old: str, new: str) -> str:
 
 def test_editing_the_probe_reruns_probes_and_below_never_an_embedding(done):
     path = done / "workflow/cryotome/learners/probes/probe.py"
-    before = changed(path, "CHUNK = 4096", "CHUNK = 4095")
+    before = changed(path, "CHUNK_ROWS = 4096", "CHUNK_ROWS = 4095")
     try:
         planned = small(done)
     finally:

@@ -135,10 +135,10 @@ def test_a_collapse_is_stopped_and_says_the_way_out(tmp_path):
         run(
             tmp_path / "partial",
             checkpoint,
-            looks=limits,
+            monitoring=limits,
             learning_rate=3e3,
             momentum=0.5,
-            clip=1e9,
+            clip_grad_norm=1e9,
         )
     assert not (tmp_path / "w.pt").exists()
 

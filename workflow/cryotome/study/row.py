@@ -17,7 +17,7 @@ class Row:
     def key(self) -> str:
         """Its name in tables.
 
-        >>> Row("uni", "probe").key
+        >>> Row("uni", "linear_probe").key
         'uni + linear_probe'
         """
         return f"{self.model} + {self.head}"
@@ -27,7 +27,7 @@ class Row:
         """Return the row of a name in tables, without its view.
 
         >>> Row.parse("uni + linear_probe")
-        Row(model='uni', head='probe', view='')
+        Row(model='uni', head='linear_probe', view='')
         """
         model, head = key.split(" + ")
         return cls(model, head)

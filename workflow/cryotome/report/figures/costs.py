@@ -78,15 +78,15 @@ def cost_panel(
     text = alt.Chart(known.assign(name=known["head"].where(shared, ""))).encode(
         x=x, y=y, color=row_channel(looks, "colour")
     )
-    arrow = text.transform_filter(alt.datum["kind"] == BOUND).mark_text(
-        text="→", dx=10, fontSize=13
-    )
-    return alt.layer(
+    layers = [
         level(0.5),
         marks(base, looks, filled=f"datum.kind == '{WHOLE}'", size=70),
-        arrow,
         text.mark_text(align="left", dx=7, dy=-7, fontSize=7).encode(text="name:N"),
-    )
+    ]
+    if (known["kind"] == BOUND).any():  # Vega warns of a layer without a point
+        bound = text.transform_filter(alt.datum["kind"] == BOUND)
+        layers.append(bound.mark_text(text="→", dx=10, fontSize=13))
+    return alt.layer(*layers)
 
 
 def _ticks(hours: pd.Series) -> list[float]:
