@@ -18,7 +18,7 @@ def python(code: str) -> str:
 
 def test_a_process_is_as_old_as_its_start_and_not_as_its_first_question():
     born = time.monotonic()
-    said = python("import time; time.sleep(0.5); print(usage.age())")
+    said = python("import time; time.sleep(0.5); print(usage.process_age())")
     assert 0.5 <= float(said) <= time.monotonic() - born + 0.05
 
 
