@@ -58,7 +58,10 @@ def test_what_the_fits_noted_stands_beside_their_rank(tmp_path):
          "effective_c": 15.0, "zero": 0.5},
     ]  # fmt: skip
     table = rank_models(TURNED, notes, ABOUT)
-    assert table.query("model == 'uni' and head == 'linear_probe'")["feature_sd"].tolist() == [0.6, 0.6]
+    assert table.query("model == 'uni' and head == 'linear_probe'")["feature_sd"].tolist() == [
+        0.6,
+        0.6,
+    ]
 
 
 def measured(domains: int) -> pd.DataFrame:

@@ -191,14 +191,14 @@ class Tally:
     kills: Counter = field(default_factory=Counter)  # by rule, or the whole study
     blows: Counter = field(default_factory=Counter)  # by signal and victim
     late: int = 0
-    gone_on: int = 0
+    resumed: int = 0
     compared: int = 0
     differing: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         return (
             f"{self.kills.total()} kills ({counted(self.kills)}; {counted(self.blows)}), "
-            f"{self.late} more came too late; partial work resumed {self.gone_on} times; "
+            f"{self.late} more came too late; partial work resumed {self.resumed} times; "
             f"{self.compared} files compared, {len(self.differing)} differ"
         )
 
@@ -308,19 +308,19 @@ def over_jobs(folder: Path, kills: int, rng: random.Random) -> Tally:
         struck = break_off(folder, arguments, instant, blow, partial if at_work else None)
         if not struck:  # its duration
             longest[rule] = min(longest[rule], time.monotonic() - start)
-        going_on = "oing on after" in run_to_the_end(folder, *arguments)
+        resumed_now = "esuming after" in run_to_the_end(folder, *arguments)
         name = f"{blow[1].name} {blow[0]}"
         tally.late += not struck
         tally.kills[rule] += struck
         tally.blows[name] += struck
-        tally.gone_on += going_on
+        tally.resumed += resumed_now
         tally.compared += 1
         differ = content(folder / target) != reference[str(target)]
         tally.differing += [str(target)] * differ
         print(
             f"{tally.kills.total():3d} {rule:15s} {name if struck else 'too late':18s} "
             f"after {instant:5.2f} s{' of work' if at_work else ''}"
-            f"{', resumed' if going_on else ''}{', DIFFERS' if differ else ''}  {target}",
+            f"{', resumed' if resumed_now else ''}{', DIFFERS' if differ else ''}  {target}",
             flush=True,
         )
     tally.compared += len(reference)
@@ -346,14 +346,14 @@ def over_dag(
         tally.late += not struck
         tally.kills["whole study"] += struck
         tally.blows[name] += struck
-        tally.gone_on += (folder / "broken.log").read_text(encoding="utf-8").count("oing on after")
+        tally.resumed += (folder / "broken.log").read_text(encoding="utf-8").count("esuming after")
         print(
             f"{tally.kills.total():3d} {name if struck else 'too late':18s} after {instant:5.1f} s"
             f", {len(numbers(folder))} of {len(due)} files made",
             flush=True,
         )
         if not struck or tally.kills.total() == kills:
-            tally.gone_on += run_to_the_end(folder).count("oing on after")
+            tally.resumed += run_to_the_end(folder).count("esuming after")
             tally.compared += len(due)
             tally.differing += differences(folder, due)
             shutil.rmtree(folder)

@@ -19,7 +19,7 @@ def test_ten_jobs_that_are_killed_end_in_the_same_numbers(tiny_study, tmp_path, 
     with capsys.disabled():
         print(tally)
     assert tally.kills.total() == 10
-    assert tally.gone_on > 0
+    assert tally.resumed > 0
     assert tally.differing == []
 
 
