@@ -50,9 +50,7 @@ rule error_atlas:
             },
             sort_keys=True,
         ),
-        labels=lambda w: json.dumps(
-            {f"{row.model} + {row.head}": STUDY.label(row) for row in STUDY.rows}
-        ),
+        labels=lambda w: json.dumps({row.key: STUDY.label(row) for row in STUDY.rows}),
         study="{study}",
         dataset="{dataset}",
     script:

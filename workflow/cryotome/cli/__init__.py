@@ -1,1 +1,1 @@
-"""Programs of the command line, one for each `make` target of the same name."""
+"""Programs behind `make data`, `weights`, `plan`, `status`, `doctor` and `page`."""

@@ -1,1 +1,1 @@
-"""Files, cards, stores, tables and errors: what every other package uses."""
+"""Ground of all packages: cards, files, stores, tables, errors; it knows no study and no job."""

@@ -1,1 +1,1 @@
-"""data."""
+"""From files to cells, patches, tiles, cohorts and splits."""

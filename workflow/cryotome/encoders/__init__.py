@@ -1,1 +1,1 @@
-"""Encoders: networks, their weights, and the stores of their embeddings."""
+"""From patches and tiles to embeddings: model cards, weights, inference and stores."""

@@ -1,1 +1,1 @@
-"""Evaluation of predictions: scores, statistics, leakage, comparison with published numbers."""
+"""From predictions to scores, and what may be concluded from them."""

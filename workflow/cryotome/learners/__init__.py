@@ -1,1 +1,1 @@
-"""learners."""
+"""What is trained: probes, networks, multiple-instance models and DINOv2."""

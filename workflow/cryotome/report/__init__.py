@@ -1,1 +1,1 @@
-"""report."""
+"""Tables, figures, error atlas and page of a study."""

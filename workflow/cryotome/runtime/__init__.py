@@ -1,1 +1,1 @@
-"""How a job runs: interpreter, devices, log, ledger, failures, resuming, Slurm."""
+"""Life of a job: its process, log, GPU lease, partial work, failures and ledger."""

@@ -1,1 +1,1 @@
-"""Annotation formats: readers of cells, one module per format."""
+"""Readers of annotations, a format a module."""

@@ -1,1 +1,1 @@
-"""Synthetic demo datasets in the real formats."""
+"""Synthetic tissue of the demo."""

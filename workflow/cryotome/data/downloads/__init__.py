@@ -1,1 +1,1 @@
-"""Downloads of public records: list, fetch, check and unpack their files."""
+"""Downloads of public records, with checksums and resuming."""

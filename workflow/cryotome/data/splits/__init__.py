@@ -1,1 +1,1 @@
-"""splits."""
+"""Ways to split cells and patients into training, validation and test."""

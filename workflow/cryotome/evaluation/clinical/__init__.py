@@ -1,1 +1,1 @@
-"""Clinical evaluation: calibration, mitotic counts per region, operating points."""
+"""Calibration, operating points and mitotic counts."""

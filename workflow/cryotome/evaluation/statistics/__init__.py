@@ -1,1 +1,1 @@
-"""Statistics of paired scores: intervals, tests and learning curves, slides as the unit."""
+"""Intervals, tests and learning curves with slides as the unit."""

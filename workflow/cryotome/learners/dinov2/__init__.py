@@ -1,1 +1,1 @@
-"""Continued DINOv2 training of a vision transformer on unlabelled patches or tiles."""
+"""Finetuning of an encoder with DINOv2 on one GPU."""

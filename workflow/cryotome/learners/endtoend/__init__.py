@@ -1,1 +1,1 @@
-"""End-to-end training: whole networks or adapters, trained on patches."""
+"""End-to-end and adapter training of a classifier of patches."""

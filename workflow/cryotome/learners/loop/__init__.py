@@ -1,1 +1,1 @@
-"""Training loop: augmentation, batches, steps, checkpoints and curves."""
+"""Parts that all training loops share."""

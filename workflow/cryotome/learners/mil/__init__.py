@@ -1,1 +1,1 @@
-"""Multiple-instance learning: classifiers of patients on bags of tiles."""
+"""Multiple-instance learning on the bags of slides."""

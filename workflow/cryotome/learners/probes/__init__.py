@@ -1,1 +1,1 @@
-"""Linear and nearest-neighbour classifiers on frozen embeddings."""
+"""Heads on frozen embeddings, fitted for all fractions and folds at once."""

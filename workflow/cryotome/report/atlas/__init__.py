@@ -1,1 +1,1 @@
-"""The error atlas: where the rows of a study err and disagree, as sheets, slides and tables."""
+"""Error atlas: sheets of patches, agreement of rows, files for QuPath."""

@@ -1,1 +1,1 @@
-"""figures."""
+"""Figures, each drawn once for page, PDF and PNG."""

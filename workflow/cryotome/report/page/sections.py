@@ -9,6 +9,7 @@ from cryotome.report.figures.charts import with_names
 from cryotome.report.page.charts import Picture
 from cryotome.report.page.grids import Cell, Grid, words
 from cryotome.report.page.results import MissingFile, StudyResults
+from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import unit_of
 
 PLACES = {"in": "in domain", "out": "out of domain", "all": "all cells", "domains": "per domain"}
@@ -56,11 +57,10 @@ def panel(dataset: str, g: StudyResults, *more: str) -> str:
 def cells_of(dataset: str, scheme: str, g: StudyResults) -> str:
     """Say which cells a scheme trains on."""
     known = {"*": "each single domain"} | g.about["domains"].get(dataset, {})
-    for prefix, said in (("from_", "trained on"), ("except_", "trained on all but")):
-        domain, _, end = scheme.removeprefix(prefix).partition("_matched")
-        if scheme.startswith(prefix) and domain in known:
-            equal = ", equal training size" * scheme.endswith("_matched")
-            return f"{said} {known[domain]}{end}{equal}"
+    named = Scheme.parse(scheme)
+    if named.domain in known:
+        said = "trained on" if named.is_cross_domain else "trained on all but"
+        return f"{said} {known[named.domain]}{', equal training size' * named.matched}"
     return g.about["schemes"].get(scheme, scheme)
 
 

@@ -1,1 +1,1 @@
-"""Tables of both papers, and costs."""
+"""Tables of both papers, of costs, and of unfinished studies."""

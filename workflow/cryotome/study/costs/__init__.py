@@ -1,1 +1,1 @@
-"""costs."""
+"""What the jobs of a study cost: GFLOP, disk, memory and time."""
