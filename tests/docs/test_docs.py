@@ -7,8 +7,10 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
+import yaml
 from conftest import ROOT
 from tests.workflow.test_workflow import checkout, jobs, snakemake
 
@@ -222,3 +224,12 @@ def test_messages_in_the_docs_are_those_of_the_code():
     )
     whole = re.sub(r'"\s*\n\s*f?"', "", code)  # sentences run over several literals
     assert [text for text in said if text not in whole] == []
+
+
+def test_changelog_citation_and_project_tell_one_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.search(r"^## (\S+)$", changelog, re.M)[1]
+    assert newest == citation["version"] == project["version"]
+    assert len(changelog.splitlines()) <= 20
