@@ -46,7 +46,7 @@ format: install ## format everything
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-docs: install ## write the generated pages: config/README.md, docs/reference/third-party-licences.md, docs/reference/models.md
+docs: install ## write the generated pages: config/README.md, pages of docs/reference, results/README.md, captions
 	$(BIN)/python docs/generate.py
 
 data: install ## list the data of a study and where they belong: make data STUDY=ganz2024; FETCH=1 fetches its public records

@@ -33,6 +33,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/ganz2024.smk"
 include: "workflow/rules/roth2024.smk"
 include: "workflow/rules/rank.smk"
+include: "workflow/rules/published.smk"
 include: "workflow/rules/clinical.smk"
 include: "workflow/rules/context.smk"
 include: "workflow/rules/report.smk"
@@ -42,7 +43,6 @@ include: "workflow/rules/cluster.smk"
 # a second safeguard: with `--profile slurm` names are part of a shell's command line
 wildcard_constraints:
     study=r"[a-z0-9_]+",
-    number=r"[12]",
     view=r"[a-z0-9]+(-[a-z0-9]+)?",
     head=r"[a-z0-9_]+",
     dataset=r"[a-z0-9_]+",

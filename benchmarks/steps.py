@@ -176,7 +176,7 @@ def fit_model(asked: list[Study], of: Dataset, model: str, x: np.ndarray) -> int
 
 
 class Report:
-    """Makes the products of one study, as the rules of `evaluate.smk`, `ganz2024.smk` and `rank.smk` do."""
+    """Makes the products of one study, as the rules of `evaluate.smk`, `ganz2024.smk`, `rank.smk` and `published.smk` do."""
 
     def __init__(self, study: Study, datasets: list[Dataset]) -> None:
         self.study, self.of = study, {one.name: one for one in datasets}

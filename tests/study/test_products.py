@@ -2,7 +2,7 @@ import pytest
 from tests.study.test_study import study
 
 from cryotome.core.errors import CardError
-from cryotome.study.products import require_product
+from cryotome.study.products import PRODUCTS, RULES, labels_of, require_product
 
 
 def test_a_study_without_single_domains_has_no_table2():
@@ -28,3 +28,17 @@ def test_every_study_makes_the_tables_that_its_schemes_give():
     assert not {"table2.csv", "figure1.csv", "learning.csv"} & ladder  # nothing but matched rungs
     assert {"orders.csv", "table2.csv"} <= made("ganz2024_probes")
     assert "learning.csv" not in made("ganz2024_probes")  # one fraction
+
+
+def test_every_file_stands_in_one_line_of_the_table_in_a_section_of_the_report():
+    assert len(RULES) == sum(len(product.files) for product in PRODUCTS)
+    assert all(one.section and one.title and one.caption.endswith(".") for one in PRODUCTS)
+    assert RULES["learning.csv"] == "compare"
+    assert RULES["learning.png"] == "plot_learning_curves"
+
+
+def test_labels_name_the_product_its_kind_and_what_its_numbers_come_from():
+    assert labels_of(study("ganz2024"), "table2.md") == {"what": "Table 2", "as": "MD"}
+    found = labels_of(study("demo"), "intervals.csv")
+    assert found["tissue"] == "synthetic"
+    assert "image where slides are unknown" in found["unit of intervals"]

@@ -18,7 +18,7 @@ def demo():
 
 def test_a_study_without_colorectal_part_has_no_runs():
     for named in (
-        rule_inputs.checkpoint_runs, rule_inputs.finetunings, rule_inputs.monitored_finetunings,
+        rule_inputs.checkpoint_runs, rule_inputs.finetunings, rule_inputs.figure2_finetunings,
         rule_inputs.tiled_cohorts,
     ):  # fmt: skip
         assert named(None) == []
@@ -40,7 +40,7 @@ def test_checkpoints_of_figure2_are_runs_of_their_own_models(demo):
         model for c in demo.colorectal.figure2_checkpoints.values() for model in c.values()
     }
     finetuned = rule_inputs.finetunings(demo.colorectal)
-    assert set(rule_inputs.monitored_finetunings(demo.colorectal)) <= set(finetuned)
+    assert set(rule_inputs.figure2_finetunings(demo.colorectal)) <= set(finetuned)
 
 
 def test_external_cohorts_follow_the_own_one_alone(demo):

@@ -35,12 +35,13 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from cryotome.core.cards import read_yaml
 from cryotome.data.demo.mitoses import SLIDE_DOMAIN, draw_tissue
 from cryotome.study.checks import checked_study
-from cryotome.study.products import COSTS
+from cryotome.study.products import RULES
 
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--nocolor", "--cores", "2"]
 PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
 NUMBERS = ["cells", "patches", "audits", "splits", "embeddings", "predictions", "curves", "scores"]
 NUMBERS += ["studies"]
+COSTS = {name for name, rule in RULES.items() if rule == "summarise_costs"}
 PAGES = ["index.html", "index_partial.html"]  # they hold the time and the costs of the run
 IMAGES, CELLS = 8, 6  # of the tiny dataset; cells an image
 TINY = {

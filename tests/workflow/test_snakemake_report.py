@@ -92,9 +92,4 @@ def test_the_description_renders_for_every_study(path):
 def test_every_caption_belongs_to_a_product_and_every_product_has_one():
     folder = ROOT / "workflow" / "report"
     captions = {str(path.relative_to(folder)) for path in folder.rglob("*.rst")}
-    shared = {
-        "colorectal/table1.rst": "colorectal/table.rst",
-        "colorectal/table2.rst": "colorectal/table.rst",
-    }
-    own = {str(Path(name).with_suffix(".rst")) for name in PRODUCTS}
-    assert captions == {shared.get(name, name) for name in own} | {"workflow.rst"}
+    assert captions == {f"{product.stem}.rst" for product in PRODUCTS} | {"workflow.rst"}

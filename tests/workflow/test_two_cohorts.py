@@ -84,13 +84,13 @@ def test_given_bags_of_cohorts_that_share_all_names_stay_apart_and_as_they_are(p
 def test_a_study_of_slides_alone_plans_tables_figure_and_page(place):
     folder, root, _ = place
     planned = plan(folder, "--forceall", "--configfile", "mine.yaml", **root)
-    assert {"roth_table", "format_roth_tables", "roth_figure1", "html_report"} <= set(planned)
+    assert {"roth_table1", "format_roth_tables", "roth_figure1", "html_report"} <= set(planned)
     assert not {"embed", "classify_patches", "tile_slide"} & set(planned)
-    assert planned["roth_table"] == 1  # Table 1 alone
+    assert planned["roth_table1"] == 1  # Table 1 alone
     one = STUDY | {"colorectal": STUDY["colorectal"] | {
         "slides": {**STUDY["colorectal"]["slides"], "external": None}}}  # fmt: skip
     (folder / "one.yaml").write_text(yaml.dump(one), encoding="utf-8")
-    assert "roth_table" in plan(folder, "--forceall", "--configfile", "one.yaml", **root)
+    assert "roth_table1" in plan(folder, "--forceall", "--configfile", "one.yaml", **root)
 
 
 def test_patients_of_equal_names_are_refused_where_no_card_says_that_they_are_others(place):

@@ -12,13 +12,12 @@ import openslide
 import pandas as pd
 import pytest
 import yaml
-from accidents import checkout
+from accidents import COSTS, checkout
 from conftest import ROOT
 from PIL import Image
 
 from cryotome.core.import_closure import watched_files
 from cryotome.data.patches import patch_view
-from cryotome.study.products import COSTS
 
 SNAKEMAKE = str(Path(sys.executable).parent / "snakemake")
 

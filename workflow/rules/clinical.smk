@@ -10,8 +10,6 @@ OUTPUT    results/studies/{study}/atlas/{dataset}/     tables, image sheets, Geo
 
 from cryotome.evaluation.clinical.regions import region_areas
 
-CLINICAL = "Clinical summary"  # a section of Snakemake's report
-
 
 rule error_atlas:
     """Show where the rows err and disagree: sheets of patches, slides for QuPath, tables."""
@@ -75,22 +73,14 @@ rule clinical_summary:
         predictions=all_runs(STUDY.blocks, PREDICTIONS, fractions=largest_fraction),
     output:
         tables=[
-            reported(f"results/studies/{{study}}/{table}.csv", CLINICAL, what)
-            for table, what in {
-                "reliability": "Reliability",
-                "calibration": "Calibration",
-                "counts": "Counts of regions",
-                "agreement": "Limits of agreement",
-                "operating": "Operating points",
-            }.items()
+            reported(f"results/studies/{{study}}/{name}.csv")
+            for name in ("reliability", "calibration", "counts", "agreement", "operating")
         ],
         reliability=[
-            reported(f"results/studies/{{study}}/reliability.{kind}", CLINICAL, "Reliability")
-            for kind in ("pdf", "png")
+            reported(f"results/studies/{{study}}/reliability.{kind}") for kind in ("pdf", "png")
         ],
         bland_altman=[
-            reported(f"results/studies/{{study}}/bland_altman.{kind}", CLINICAL, "Counts")
-            for kind in ("pdf", "png")
+            reported(f"results/studies/{{study}}/bland_altman.{kind}") for kind in ("pdf", "png")
         ],
     log:
         "results/logs/clinical_summary/{study}.log",

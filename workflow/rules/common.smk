@@ -35,6 +35,7 @@ from cryotome.runtime.log import LOG_ONLY
 from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources, with_retries
 from cryotome.study.load import study_of
 from cryotome.study.facts import colorectal_facts, encoder_facts, table_facts
+from cryotome.study.products import labels_of, product_of
 from cryotome.study.site import print_study_summary
 
 confine(os.environ)  # the jobs inherit it, before their first import
@@ -94,26 +95,20 @@ def library(script):
     return lambda w: [os.path.relpath(file) for file in watched_files(path)]
 
 
-def reported(path, section, what):
-    """Put a product into Snakemake's report; its caption is `workflow/report/{product}.rst`.
-
-    `section` is the category, `what` the name for people; both paths may hold wildcards.
-    """
-    product = Path(path).relative_to("results/studies/{study}")
-    caption = re.sub(r"\{\w+\}", "", str(product.with_suffix(".rst")))
+def reported(path):
+    """Put a product into Snakemake's report, with what `PRODUCTS` has on it."""
+    name = Path(path).relative_to("results/studies/{study}").as_posix()
+    product = product_of(name)
     return report(
         path,
-        caption=f"../report/{caption}",
-        category=section,
-        subcategory="Figures" if product.suffix in (".pdf", ".png") else "Tables",
-        labels={"what": what, "as": product.suffix[1:].upper()}
-        | ({"tissue": "synthetic"} if STUDY.synthetic else {}),
+        caption=f"../report/{product.stem}.rst",
+        category=product.section,
+        subcategory="Figures" if name.endswith((".pdf", ".png")) else "Tables",
+        labels=labels_of(STUDY, name),
     )
 
 
-def figure_files(path, section, what):
+def figure_files(path):
     """Return the outputs of a figure, by name: its table, PDF and PNG."""
-    return {
-        name: reported(f"{path}.{end}", section, what)
-        for name, end in {"table": "csv", "pdf": "pdf", "png": "png"}.items()
-    }
+    ends = {"table": "csv", "pdf": "pdf", "png": "png"}
+    return {name: reported(f"{path}.{end}") for name, end in ends.items()}

@@ -19,7 +19,7 @@ rule context_curves:
         predictions=all_runs(STUDY.blocks, PREDICTIONS),
         calibration=CALIBRATION,
     output:
-        **figure_files("results/studies/{study}/context", "Context study", "Crop and pooling"),
+        **figure_files("results/studies/{study}/context"),
     log:
         "results/logs/context_curves/{study}.log",
     resources:

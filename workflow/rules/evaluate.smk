@@ -81,11 +81,11 @@ rule compare:
         predictions=all_runs(STUDY.blocks, PREDICTIONS),
         calibration=CALIBRATION,
     output:
-        table=reported("results/studies/{study}/intervals.csv", "Uncertainty", "Intervals"),
-        against=reported("results/studies/{study}/comparisons.csv", "Uncertainty", "Comparisons"),
-        spread=reported("results/studies/{study}/variances.csv", "Uncertainty", "Spread"),
-        curves=reported("results/studies/{study}/learning.csv", "Uncertainty", "Learning curves"),
-        crossed=reported("results/studies/{study}/crossings.csv", "Uncertainty", "Crossings"),
+        table=reported("results/studies/{study}/intervals.csv"),
+        against=reported("results/studies/{study}/comparisons.csv"),
+        spread=reported("results/studies/{study}/variances.csv"),
+        curves=reported("results/studies/{study}/learning.csv"),
+        crossed=reported("results/studies/{study}/crossings.csv"),
     log:
         "results/logs/compare/{study}.log",
     resources:
@@ -108,8 +108,8 @@ rule leakage_ladder:
         ),
         calibration=CALIBRATION,
     output:
-        **figure_files("results/studies/{study}/ladder", "Uncertainty", "Leakage ladder"),
-        markdown=reported("results/studies/{study}/ladder.md", "Uncertainty", "Leakage ladder"),
+        **figure_files("results/studies/{study}/ladder"),
+        markdown=reported("results/studies/{study}/ladder.md"),
     log:
         "results/logs/leakage_ladder/{study}.log",
     resources:

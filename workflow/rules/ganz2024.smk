@@ -5,15 +5,13 @@ INPUT     results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head
 OUTPUT    results/studies/{study}/table1.csv, table2.*, figure1.*, figure2.*
 """
 
-GANZ = "Ganz et al. 2024"  # a section of Snakemake's report
-
 
 rule table1:
     """List the study's encoders: published facts, cards, and what is measured."""
     input:
         library("table1"),
     output:
-        table=reported("results/studies/{study}/table1.csv", GANZ, "Table 1"),
+        table=reported("results/studies/{study}/table1.csv"),
     log:
         "results/logs/table1/{study}.log",
     resources:
@@ -32,8 +30,8 @@ rule table2:
         scores=all_runs(STUDY.cross_domain_blocks, SCORES),
         published=os.path.relpath(BASE / "config/published/ganz2024_table2.csv"),
     output:
-        table=reported("results/studies/{study}/table2.csv", GANZ, "Table 2"),
-        sd=reported("results/studies/{study}/table2_sd.csv", GANZ, "Table 2, every SD"),
+        table=reported("results/studies/{study}/table2.csv"),
+        sd=reported("results/studies/{study}/table2_sd.csv"),
     log:
         "results/logs/table2/{study}.log",
     resources:
@@ -42,26 +40,6 @@ rule table2:
         **ROWS,
     script:
         "../scripts/table2.py"
-
-
-rule format_table2:
-    """Format Table 2 for people: intervals in its cells, and whether published numbers agree."""
-    input:
-        library("format_table2"),
-        table="results/studies/{study}/table2.csv",
-        intervals="results/studies/{study}/intervals.csv",
-        verdicts="results/studies/{study}/published.csv",
-    output:
-        markdown=reported("results/studies/{study}/table2.md", GANZ, "Table 2"),
-        latex=reported("results/studies/{study}/table2.tex", GANZ, "Table 2"),
-    log:
-        "results/logs/format_table2/{study}.log",
-    resources:
-        **SMALL_JOB,
-    params:
-        **ROWS,
-    script:
-        "../scripts/format_table2.py"
 
 
 rule table2_partial:
@@ -92,7 +70,7 @@ rule figure1:
         scores=all_runs(STUDY.all_domain_blocks, SCORES),
         published=os.path.relpath(BASE / "config/published/ganz2024_figure1.csv"),
     output:
-        **figure_files("results/studies/{study}/figure1", GANZ, "Figure 1"),
+        **figure_files("results/studies/{study}/figure1"),
     log:
         "results/logs/figure1/{study}.log",
     resources:
@@ -109,7 +87,7 @@ rule figure2:
         library("figure2"),
         scores=all_runs(STUDY.cross_domain_blocks, SCORES),
     output:
-        **figure_files("results/studies/{study}/figure2", GANZ, "Figure 2"),
+        **figure_files("results/studies/{study}/figure2"),
     log:
         "results/logs/figure2/{study}.log",
     resources:

@@ -10,7 +10,7 @@ OUTPUT    results/studies/{study}/ledger.csv, costs.csv, cost_auroc.*    a line 
 
 from cryotome.study.costs.row_jobs import jobs_per_row
 from cryotome.study.facts import page_about
-from cryotome.study.products import PRODUCTS, require_product
+from cryotome.study.products import RULES, require_product
 
 
 rule summarise_costs:
@@ -23,10 +23,10 @@ rule summarise_costs:
         * bool(STUDY.cross_domain_blocks and STUDY.rows),
         intervals=["results/studies/{study}/intervals.csv"] * bool(STUDY.rows),
     output:
-        jobs=reported("results/studies/{study}/ledger.csv", "Cost", "Jobs"),
-        rows_csv=reported("results/studies/{study}/costs.csv", "Cost", "Rows"),
-        pdf=reported("results/studies/{study}/cost_auroc.pdf", "Cost", "AUROC"),
-        png=reported("results/studies/{study}/cost_auroc.png", "Cost", "AUROC"),
+        jobs=reported("results/studies/{study}/ledger.csv"),
+        rows_csv=reported("results/studies/{study}/costs.csv"),
+        pdf=reported("results/studies/{study}/cost_auroc.pdf"),
+        png=reported("results/studies/{study}/cost_auroc.png"),
     log:
         "results/logs/summarise_costs/{study}.log",
     resources:
@@ -96,7 +96,7 @@ rule copy_to_results:
     log:
         "results/logs/copy_to_results/{product}.log",
     wildcard_constraints:
-        product="|".join(PRODUCTS).replace(".", r"\."),
+        product="|".join(RULES).replace(".", r"\."),
     localrule: True
     shell:
         "cp {input:q} {output:q} 2> {log:q}"

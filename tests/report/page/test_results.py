@@ -5,8 +5,9 @@ import pytest
 from conftest import ROOT
 from page_study import study_of
 
-from cryotome.report.page.results import RULES, StudyResults
+from cryotome.report.page.results import StudyResults
 from cryotome.study.facts import page_about
+from cryotome.study.products import RULES
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def g(tmp_path) -> StudyResults:
 
 
 def test_every_file_is_said_to_come_from_the_rule_that_makes_it():
-    made, home = {}, r"results/studies/\{study\}/([\w/]+\.csv)"
+    made, home = {}, r"results/studies/\{study\}/([\w/]+\.\w+)\""
     for path in (ROOT / "workflow" / "rules").glob("*.smk"):
         for rule in re.split(
             r"^(?:use rule \w+ as|rule) ", path.read_text(encoding="utf-8"), flags=re.M
@@ -25,11 +26,11 @@ def test_every_file_is_said_to_come_from_the_rule_that_makes_it():
             output = rule.split("output:")[-1].split("log:")[0]
             names = re.findall(home, output)
             drawn = re.findall(r'figure_files\("results/studies/\{study\}/([\w/]+)"', output)
-            names += [f"{name}.csv" for name in drawn]
-            if "table{number}.csv" in output:  # Tables 1 and 2 of Roth et al. 2024
-                names += [f"colorectal/table{n}.csv" for n in (1, 2)]
-            if "{table}.csv" in output:  # several at once
-                names += [f"{name}.csv" for name in re.findall(r'"(\w+)": "', output)]
+            names += [f"{name}.{kind}" for name in drawn for kind in ("csv", "pdf", "png")]
+            if "{name}.csv" in output:  # several at once
+                names += [f"{name}.csv" for name in re.findall(r'"(\w+)"', output)]
+            kinds = re.findall(r"\{\{study\}\}/(\w+)\.\{kind\}", output)
+            names += [f"{name}.{kind}" for name in kinds for kind in ("pdf", "png")]
             made |= dict.fromkeys(names, re.match(r"\w+", rule)[0])
     assert {name: made.get(name) for name in RULES} == RULES
 

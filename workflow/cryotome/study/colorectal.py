@@ -9,9 +9,6 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.study.styles import Style
 
-TABLES = ["table1.csv", "table2.csv", "table3.csv", "tables.md", "published.csv"]
-FIGURES = {n: [f"figure{n}.{kind}" for kind in ("csv", "pdf", "png")] for n in (1, 2)}
-PRODUCTS = [f"colorectal/{name}" for name in (*TABLES, *FIGURES[1], *FIGURES[2])]
 KINDS = ("patches", "slides")
 PREDEFINED = "predefined"  # the scheme of patch classification
 AT = re.compile(r"([a-z0-9_]+)_at_([0-9]+)")
@@ -120,13 +117,6 @@ class Colorectal:
         said = [*self.block["rows"], *filter(None, [self.block.get("baseline")])]
         return [Encoders(row, row)
                 if isinstance(row, str) else Encoders(**row) for row in said]  # fmt: skip
-
-    @property
-    def products(self) -> list[str]:
-        """File names of everything that this part makes for people."""
-        none = [] if self._figure2 else FIGURES[2]
-        none = none + TABLES[:1] * (not self.cohorts) + TABLES[1:2] * (not self.sets)
-        return [name for name in PRODUCTS if name.removeprefix("colorectal/") not in none]
 
     @property
     def sets(self) -> list[str]:

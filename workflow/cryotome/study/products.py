@@ -1,43 +1,282 @@
-"""Products: the files for people that a study makes, below `results/studies/{study}`."""
+"""Products: the tables and figures that a study makes for people, in `results/studies/{study}`.
 
+From `PRODUCTS` are made the page's list, the captions of Snakemake's report and the table of
+products in the documentation. Adding a product: a line here, and its rule.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from cryotome.core.errors import CardError
-from cryotome.study import colorectal
+from cryotome.study.colorectal import Colorectal
 
 if TYPE_CHECKING:
     from cryotome.study.study import Study
 
+# sections of Snakemake's report
+GANZ, ROTH, COST = "Ganz et al. 2024", "Roth et al. 2024", "Cost"
+UNCERTAINTY, CLINICAL = "Uncertainty", "Clinical summary"
 
-def _drawn(name: str) -> list[str]:
-    return [f"{name}.{kind}" for kind in ("csv", "pdf", "png")]
+
+@dataclass(frozen=True)
+class When:
+    """Which studies make a product, in words and as a function of the study."""
+
+    said: str
+    holds: Callable[["Study"], bool]
 
 
-ALWAYS = ["table1.csv", "intervals.csv", "comparisons.csv", "variances.csv", "published.csv"]
-CURVES = ["learning.csv", "crossings.csv", "learning.pdf", "learning.png"]
-CROSSED = ["table2.csv", "table2.md", "table2.tex", "table2_sd.csv"]
-CROSSED += [*_drawn("figure2"), *_drawn("ranks")]
-CLINIC = [*_drawn("reliability"), "calibration.csv", "counts.csv", "agreement.csv"]
-CLINIC += ["operating.csv", "bland_altman.pdf", "bland_altman.png"]
-LADDER, ORDERS = [*_drawn("ladder"), "ladder.md"], _drawn("orders")
-CONTEXT = _drawn("context")
-COSTS = ["ledger.csv", "costs.csv", "cost_auroc.pdf", "cost_auroc.png"]
-PRODUCTS = [*ALWAYS, *_drawn("figure1"), *CURVES, *CROSSED, *ORDERS, *LADDER, *CLINIC, *CONTEXT]
-PRODUCTS += [*COSTS, *colorectal.PRODUCTS]
+def _of_rows(said: str, holds: Callable[["Study"], object] = lambda s: True) -> When:
+    return When(said, lambda s: bool(s.rows and holds(s)))
+
+
+def _of_tissue(said: str, holds: Callable[[Colorectal], object] = lambda c: True) -> When:
+    return When(f"`colorectal:`{said}", lambda s: bool(s.colorectal and holds(s.colorectal)))
+
+
+ALL = When("", lambda s: True)
+CELLS = _of_rows("")
+POOLED = _of_rows("schemes of all domains", lambda s: s.all_domain_blocks)
+CURVES = _of_rows("several fractions", lambda s: s.all_domain_blocks and len(s.fractions) > 1)
+CROSSED = _of_rows("schemes `from_*`", lambda s: s.cross_domain_blocks)
+HEADS = _of_rows("several heads a model", lambda s: s.cross_domain_blocks and s.multi_head_rows)
+MATCHED = _of_rows("schemes `…_matched`", lambda s: s.matched_blocks)
+SWEPT = _of_rows("`context:`", lambda s: s.context)
+TISSUE = _of_tissue("")
+SLIDES = _of_tissue(" with slides", lambda c: c.cohorts)
+PATCHES = _of_tissue(" with patches", lambda c: c.sets)
+COURSE = _of_tissue(" with `figure2`", lambda c: c.figure2_checkpoints)
+FIGURE = "csv pdf png"
+STATISTICS = "[statistics.md](../results/statistics.md)"
+INTERPRETING = "[interpreting-results.md](../results/interpreting-results.md)"
+
+
+@dataclass(frozen=True)
+class Product:
+    """A table or figure."""
+
+    section: str
+    stem: str  # its path without ending
+    title: str
+    rules: dict[str, str]  # endings, in one string, to the rule that makes them
+    when: When
+    caption: str  # code in single backticks
+    columns: str = ""  # of its CSV, for the documentation
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Each of its files, with the rule that makes it."""
+        pairs = [(end, rule) for ends, rule in self.rules.items() for end in ends.split()]
+        return {f"{self.stem}.{end}": rule for end, rule in pairs}
+
+
+PRODUCTS = [
+    Product(
+        GANZ, "table1", "Table 1", {"csv": "table1"}, CELLS,
+        "The encoders, a line each: what Ganz et al. 2024 publish of them, what their cards say, "
+        "and what was counted on the networks that were built: parameters, length of an "
+        "embedding, GFLOP of a patch.",
+    ),
+    Product(
+        GANZ, "table2", "Table 2", {"csv": "table2", "md tex": "format_table2"}, CROSSED,
+        "AUROC of every row trained on one domain: in domain, and out of domain on all others. "
+        "Means over folds and domains, ± their SD; the numbers that Ganz et al. 2024 publish "
+        "stand beside. Markdown and LaTeX give intervals over slides and verdicts in the cells.",
+        "`study,dataset,model,head,in_mean,in_sd,out_mean,out_sd,published_…,synthetic`",
+    ),
+    Product(
+        GANZ, "table2_sd", "Table 2, every SD", {"csv": "table2"}, CROSSED,
+        'The same means as Table 2 with every possible meaning of its "±": over all values, over '
+        "folds, over domains. The paper does not specify which it publishes.",
+    ),
+    Product(
+        GANZ, "figure1", "Figure 1", {FIGURE: "figure1"}, POOLED,
+        "AUROC against the fraction of the training pool, mean and SD over folds. Diamonds are "
+        "the points that Ganz et al. 2024 publish in words or tables.",
+    ),
+    Product(
+        GANZ, "figure2", "Figure 2", {FIGURE: "figure2"}, CROSSED,
+        "Trained on the domain of the line, tested on that of the column: AUROC, mean ± SD over "
+        "folds. The diagonal is in domain.",
+    ),
+    Product(
+        GANZ, "published", "Published", {"csv": "compare_published"}, CELLS,
+        "Every number that Ganz et al. 2024 publish of the rows, beside what was measured and its "
+        "interval: whether they agree, and why some cannot be compared.",
+        "`published,published_sd,measured,low,high,verdict,why,source`",
+    ),
+    Product(
+        UNCERTAINTY, "intervals", "Intervals", {"csv": "compare"}, CELLS,
+        "AUROC of every row with 95 % intervals: slides as the unit (`low`, `high`), slides "
+        "resampled (`bootstrap_…`), and cells taken as independent "
+        "(`delong_patches_independent_…`), which is too narrow. `note` marks rows with too few "
+        "slides for a conclusion.",
+        STATISTICS,
+    ),
+    Product(
+        UNCERTAINTY, "comparisons", "Comparisons", {"csv": "compare"}, CELLS,
+        "Every row against the reference row, on the same cells: the difference with its "
+        "interval, p-values corrected by Holm's method, and whether the two are equivalent, "
+        "different or undecided.",
+        STATISTICS,
+    ),
+    Product(
+        UNCERTAINTY, "variances", "Spread", {"csv": "compare"}, CELLS,
+        "Where the spread of a row comes from: the seed of its training, the draw of cells, and "
+        "the slides that happened to be tested.",
+        STATISTICS,
+    ),
+    Product(
+        UNCERTAINTY, "learning", "Learning curves",
+        {"csv": "compare", "pdf png": "plot_learning_curves"}, CURVES,
+        "Learning curves with 95 % intervals over slides, and the model AUROC = limit - drop / "
+        "n^power fitted to them. A cross marks where the reference reaches what another row "
+        "reaches on all cells.",
+        STATISTICS,
+    ),
+    Product(
+        UNCERTAINTY, "crossings", "Crossings", {"csv": "compare"}, CURVES,
+        "The fraction of the training pool at which the reference row reaches the AUROC of "
+        "another row, for each fraction of that row.",
+        STATISTICS,
+    ),
+    Product(
+        UNCERTAINTY, "ranks", "Ranks", {FIGURE: "rank_rows"}, CROSSED,
+        "Mean rank of each row over training domains. From five domains on, rows joined by a bar "
+        "do not differ by Nemenyi's test; with fewer domains the ranks are descriptive only.",
+    ),
+    Product(
+        UNCERTAINTY, "orders", "Orders", {FIGURE: "rank_models_by_head"}, HEADS,
+        "The order of the models in Table 2 under each head that reads their embeddings. An order "
+        "that changes with the head reflects the head as much as the models.",
+        "order, SD of the embeddings and effective C of each model and head",
+    ),
+    Product(
+        UNCERTAINTY, "ladder", "Leakage ladder", {f"{FIGURE} md": "leakage_ladder"}, MATCHED,
+        "The leakage ladder: AUROC on ever stricter splits at equal training size, and the loss "
+        "of each row at each step, slides paired.",
+    ),
+    Product(
+        CLINICAL, "reliability", "Reliability", {FIGURE: "clinical_summary"}, CELLS,
+        "How often cells with a score are positive: reliability of every row, in domain and out "
+        "of domain, bins with 95 % intervals over slides.",
+        "`dataset,scheme,fraction,model,head,where,bin,low,high,n,mean_score,share_positive,"
+        "share_low,share_high`",
+    ),
+    Product(
+        CLINICAL, "calibration", "Calibration", {"csv": "clinical_summary"}, CELLS,
+        "Brier score, expected calibration error, slope and intercept of every row, in domain and "
+        "out of domain, with 95 % intervals over slides.",
+        "`…,n,positives,brier…,ece…,slope,intercept,note`",
+    ),
+    Product(
+        CLINICAL, "counts", "Counts of regions", {"csv": "clinical_summary"}, CELLS,
+        "Cells called positive against cells annotated, of every region that is tested whole; the "
+        "threshold comes from validation cells. Candidates that nobody annotated are not counted.",
+        "`…,domain,where,image,area_mm2,annotated,counted,cells,threshold`",
+    ),
+    Product(
+        CLINICAL, "agreement", "Limits of agreement", {"csv": "clinical_summary"}, CELLS,
+        "Bias and 95 % limits of agreement (Bland and Altman) of the counts, by tumour type.",
+        "`…,rois,bias…,sd,lower…,upper…,unit`",
+    ),
+    Product(
+        CLINICAL, "bland_altman", "Counts", {"pdf png": "clinical_summary"}, CELLS,
+        "Counted minus annotated over their mean: a point is a region. Line: bias; dashed: 95 % "
+        "limits of agreement.",
+    ),
+    Product(
+        CLINICAL, "operating", "Operating points", {"csv": "clinical_summary"}, CELLS,
+        "Sensitivity at a fixed number of false positives per mm², and how a threshold chosen on "
+        "one tumour type performs on another.",
+        "`…,train_domain,test_domain,what,rate_per_mm2,threshold,sensitivity,"
+        "false_positives_per_mm2,low,high,false_positives_low,false_positives_high,specificity,"
+        "promised_…`; `what`: `fixed_rate`, `carried`",
+    ),
+    Product(
+        "Context study", "context", "Crop and pooling", {FIGURE: "context_curves"}, SWEPT,
+        "AUROC against how much of the slide around a cell is seen, for each pooling: the same "
+        "cells in the same roles, every crop enlarged to the network's input. `gap` is the "
+        "difference from the largest crop, slides paired. A smaller crop is also a higher "
+        "magnification, and a blurred one.",
+        "`dataset,base_dataset,side,um,model,base_model,pooling,head,scheme,fraction,where,auroc,"
+        "low,high,n,gap,gap_low,gap_high,note,synthetic`; `side` px, `um` µm, `n` test cells",
+    ),
+    Product(
+        COST, "ledger", "Jobs", {"csv": "summarise_costs"}, ALL,
+        "Time and resources of every job, as the jobs themselves recorded them.",
+        INTERPRETING,
+    ),
+    Product(
+        COST, "costs", "Rows", {"csv": "summarise_costs"}, CELLS,
+        "Time and resources of every row on every dataset. Rows do not add up: an embedding "
+        "counts in each row that reads it. Jobs without a record are counted, not taken as zero.",
+        INTERPRETING,
+    ),
+    Product(
+        COST, "cost_auroc", "AUROC", {"pdf png": "summarise_costs"}, CELLS,
+        "AUROC against GPU-hours; core-hours where no GPU ran. A triangle is a lower bound: "
+        "records are missing.",
+    ),
+    Product(
+        ROTH, "colorectal/table1", "Table 1", {"csv": "roth_table1"}, SLIDES,
+        "AUROC over patients of every encoder and head, in the cohort and outside it, with "
+        "intervals, published numbers and verdicts.",
+        "`cohort,cohort_sd,cohort_low,cohort_high,cohort_n_positive,cohort_n_negative,"
+        "cohort_published,cohort_published_sd,cohort_verdict`, and the same of `external`",
+    ),
+    Product(
+        ROTH, "colorectal/table2", "Table 2", {"csv": "roth_table2"}, PATCHES,
+        "Balanced accuracy and weighted F1 over patches of the test set, with intervals, "
+        "published numbers and verdicts; a colour histogram below every model.",
+        "as Table 1, `balanced_accuracy…`, `weighted_f1…`",
+    ),
+    Product(
+        ROTH, "colorectal/table3", "Table 3", {"csv": "roth_table3"}, TISSUE,
+        "Parameters and length of an embedding, counted on the networks that were built, "
+        "published sizes beside.",
+        "`model,title,parameters,published_parameters,features,published_features,note`",
+    ),
+    Product(
+        ROTH, "colorectal/tables", "Tables 1 to 3", {"md": "format_roth_tables"}, TISSUE,
+        "Tables 1 to 3 of Roth et al. 2024, to read.",
+    ),
+    Product(
+        ROTH, "colorectal/published", "Published", {"csv": "compare_published_roth"}, TISSUE,
+        "Every number that Roth et al. 2024 publish of these encoders, beside those measured.",
+    ),
+    Product(
+        ROTH, "colorectal/figure1", "Figure 1", {FIGURE: "roth_figure1"}, TISSUE,
+        "Performance against the hours of training on tissue. `source` says whether the hours "
+        "were measured here or published.",
+    ),
+    Product(
+        ROTH, "colorectal/figure2", "Figure 2", {FIGURE: "roth_figure2"}, COURSE,
+        "Performance over the iterations of finetuning; `chosen` is the checkpoint that "
+        "validation takes.",
+    ),
+]  # fmt: skip
+RULES = {name: rule for product in PRODUCTS for name, rule in product.files.items()}
+
+
+def product_of(name: str) -> Product:
+    """Return the product that a file belongs to."""
+    return next(product for product in PRODUCTS if name in product.files)
 
 
 def products_of(study: "Study") -> list[str]:
     """Return the file names of everything that a study makes for people."""
-    figure1 = _drawn("figure1") * bool(study.all_domain_blocks)
-    crossed = CROSSED * bool(study.cross_domain_blocks)
-    curves = CURVES * bool(study.all_domain_blocks and len(study.fractions) > 1)
-    orders = ORDERS * bool(study.cross_domain_blocks and study.multi_head_rows)
-    ladder = LADDER * bool(study.matched_blocks)
-    cells = [*ALWAYS, *figure1, *curves, *crossed, *orders, *ladder]
-    cells += [*CLINIC, *CONTEXT * bool(study.context)]
-    more = study.colorectal.products if study.colorectal else []
-    costs = COSTS if study.rows else COSTS[:1]  # an AUROC against its cost needs rows
-    return [*(cells * bool(study.rows)), *costs, *more]
+    return [name for one in PRODUCTS if one.when.holds(study) for name in one.files]
+
+
+def labels_of(study: "Study", name: str) -> dict[str, str]:
+    """Return the labels of a file in Snakemake's report."""
+    labels = {"what": product_of(name).title, "as": PurePosixPath(name).suffix[1:].upper()}
+    if study.unknown_slides:
+        labels["unit of intervals"] = "slide; image where slides are unknown: too narrow"
+    return labels | ({"tissue": "synthetic"} if study.synthetic else {})
 
 
 def require_product(study: "Study", name: str) -> str:

@@ -75,7 +75,7 @@ def finetunings(part: Colorectal | None) -> list[str]:
     return part.finetunings if part else []
 
 
-def monitored_finetunings(part: Colorectal | None) -> list[str]:
+def figure2_finetunings(part: Colorectal | None) -> list[str]:
     """Return the finetunings whose checkpoints Figure 2 scores on patches."""
     courses = part.figure2_checkpoints if part else {}
     ends = [[*course.values()][-1] for kind, course in courses.items() if kind == "patches"]

@@ -13,42 +13,10 @@ from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.runtime.failures import Failure, failures
 from cryotome.runtime.ledger import attempts, is_alive, ledger_path
+from cryotome.study.products import RULES
 from cryotome.study.styles import Style
 
-# the rule that makes each file of a study
-RULES = {
-    "table1.csv": "table1",
-    "table2.csv": "table2",
-    "table2_sd.csv": "table2",
-    "table2_partial.csv": "table2_partial",
-    "intervals.csv": "compare",
-    "comparisons.csv": "compare",
-    "variances.csv": "compare",
-    "learning.csv": "compare",
-    "crossings.csv": "compare",
-    "published.csv": "compare_published",
-    "ranks.csv": "rank_rows",
-    "orders.csv": "rank_models_by_head",
-    "ladder.csv": "leakage_ladder",
-    "figure1.csv": "figure1",
-    "figure2.csv": "figure2",
-    "reliability.csv": "clinical_summary",
-    "calibration.csv": "clinical_summary",
-    "counts.csv": "clinical_summary",
-    "agreement.csv": "clinical_summary",
-    "operating.csv": "clinical_summary",
-    "context.csv": "context_curves",
-    "ledger.csv": "summarise_costs",
-    "costs.csv": "summarise_costs",
-    "colorectal/table1.csv": "roth_table",
-    "colorectal/table2.csv": "roth_table",
-    "colorectal/table3.csv": "roth_table3",
-    "colorectal/published.csv": "compare_published_roth",
-    "colorectal/figure1.csv": "roth_figure1",
-    "colorectal/figure2.csv": "roth_figure2",
-}
-
-
+FAILED = "(a run that failed)"  # stands for the rule of partial tables
 OWN = {"html_report", "publish_html"}  # which fail where the page is not
 
 
@@ -138,7 +106,8 @@ class StudyResults:
 
     def source(self, name: str) -> FileLink:
         """Return where a file of the study lies, and its rule."""
-        return FileLink(name, RULES[name], quote(f"../../studies/{self.folder.name}/{name}"))
+        href = quote(f"../../studies/{self.folder.name}/{name}")
+        return FileLink(name, RULES.get(name, FAILED), href)
 
     def elsewhere(self, path: Path, rule: str) -> FileLink:
         """Return where another file below results lies."""

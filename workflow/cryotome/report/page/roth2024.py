@@ -69,7 +69,7 @@ def _table(g: StudyResults, name: str) -> Grid | None:
     if table is None:
         if (table := g.table(partial)) is None:
             return None
-        beside = FileLink(partial, "(a run that failed)", beside.href.replace(name, partial))
+        beside = g.source(partial)
     kind = "slides" if name.endswith("table1.csv") else "patches"
     columns = list(g.about["colorectal"]["columns"][kind])
     rows, heads = [], ["Encoder", "Head"]

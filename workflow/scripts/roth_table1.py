@@ -8,7 +8,8 @@ from cryotome.report.tables.roth2024 import read_summaries, table_of_rows
 from cryotome.runtime.job import run_script
 
 
-def main(scores: list[Path], published: list[Path], table: Path, about: dict, kind: str) -> None:
+def main(scores: list[Path], published: list[Path], table: Path, about: dict) -> None:
+    kind = {"table1": "slides", "table2": "patches"}[table.stem]
     measured = read_summaries(scores)
     verdicts = compare_with_published(read_published(published), measured, about)
     save_csv(table_of_rows(measured, verdicts, kind, about), table)

@@ -1,0 +1,88 @@
+"""
+Verdicts on the numbers that the two papers publish, and their tables for people to read.
+
+INPUT     results/studies/{study}/table1.csv, table2.csv, intervals.csv, colorectal/table1.csv …
+          config/published/*.csv                        numbers as printed, with their source
+OUTPUT    results/studies/{study}/published.csv, table2.md, table2.tex
+          results/studies/{study}/colorectal/published.csv, tables.md
+"""
+
+from cryotome.study.facts import protocol_facts
+
+
+rule compare_published:
+    """Compare every number that Ganz et al. 2024 publish with what the study measured."""
+    input:
+        library("compare_published"),
+        intervals="results/studies/{study}/intervals.csv",
+        encoders="results/studies/{study}/table1.csv",
+        published=PUBLISHED,
+    output:
+        verdicts=reported("results/studies/{study}/published.csv"),
+    log:
+        "results/logs/compare_published/{study}.log",
+    resources:
+        **SMALL_JOB,
+    params:
+        about=lambda w: protocol_facts(STUDY),
+    script:
+        "../scripts/compare_published.py"
+
+
+rule compare_published_roth:
+    """Compare every number that Roth et al. 2024 publish with what the study measured."""
+    input:
+        library("compare_published_roth"),
+        scores=ROTH_SCORES["patches"] + ROTH_SCORES["slides"],
+        sizes="results/studies/{study}/colorectal/table3.csv",
+        published=PUBLISHED,
+    output:
+        verdicts=reported("results/studies/{study}/colorectal/published.csv"),
+    log:
+        "results/logs/compare_published_roth/{study}.log",
+    resources:
+        **SMALL_JOB,
+    params:
+        about=lambda w: colorectal_facts(COLORECTAL),
+    script:
+        "../scripts/compare_published_roth.py"
+
+
+rule format_table2:
+    """Format Table 2 for people: intervals in its cells, and whether published numbers agree."""
+    input:
+        library("format_table2"),
+        table="results/studies/{study}/table2.csv",
+        intervals="results/studies/{study}/intervals.csv",
+        verdicts="results/studies/{study}/published.csv",
+    output:
+        markdown=reported("results/studies/{study}/table2.md"),
+        latex=reported("results/studies/{study}/table2.tex"),
+    log:
+        "results/logs/format_table2/{study}.log",
+    resources:
+        **SMALL_JOB,
+    params:
+        **ROWS,
+    script:
+        "../scripts/format_table2.py"
+
+
+rule format_roth_tables:
+    """Format Tables 1 to 3 of Roth et al. 2024 for people."""
+    input:
+        library("format_roth_tables"),
+        slides=["results/studies/{study}/colorectal/table1.csv"] * bool(ROTH_SCORES["slides"]),
+        patches=["results/studies/{study}/colorectal/table2.csv"] * bool(ROTH_SCORES["patches"]),
+        tiles=TILE_LISTS,
+        sizes="results/studies/{study}/colorectal/table3.csv",
+    output:
+        markdown=reported("results/studies/{study}/colorectal/tables.md"),
+    log:
+        "results/logs/format_roth_tables/{study}.log",
+    resources:
+        **SMALL_JOB,
+    params:
+        about=lambda w: colorectal_facts(COLORECTAL),
+    script:
+        "../scripts/format_roth_tables.py"
