@@ -25,6 +25,7 @@ restart_in_utf8(workflow.overwrite_workdir)
 quote_executable()
 
 import cryotome.study.costs.resources as estimates
+from cryotome.study.costs import prices
 from cryotome.core import step_versions
 from cryotome.core.import_closure import watched_files
 from cryotome.core.cards import tiling_of, without_notes
@@ -70,6 +71,11 @@ def on_gpu(w):
 memory_with_retries, runtime_with_retries = (  # MB, minutes
     functools.partial(with_retries, GRANTED, kind) for kind in ("memory", "minutes")
 )
+
+
+def threads_of(rule):
+    """Return how many threads a job of a rule gets: by its work."""
+    return lambda w: prices.threads_of(STUDY, prices.Job(rule, dict(w.items())))
 
 
 def gpu_job(memory, minutes, on=on_gpu):

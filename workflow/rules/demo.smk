@@ -83,7 +83,6 @@ for name, cohort in COHORTS.items():
             f"results/logs/embed_slide/{name}.{{view}}.{{model}}.log",
         benchmark:
             f"results/benchmarks/embed_slide/{name}.{{view}}.{{model}}.tsv"
-        threads: 2
         resources:
             **gpu_job(4000, 20),
         params:

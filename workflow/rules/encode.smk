@@ -30,7 +30,7 @@ rule embed:
         "results/logs/embed/{dataset}.{view}.{model}.log",
     benchmark:
         "results/benchmarks/embed/{dataset}.{view}.{model}.tsv"
-    threads: 2
+    threads: threads_of("embed")
     resources:
         **EMBED_JOB,
     params:
@@ -60,7 +60,7 @@ rule embed_shard:
     wildcard_constraints:
         part="[0-9]+",
         parts="[0-9]+",
-    threads: 2
+    threads: threads_of("embed_shard")
     resources:
         **EMBED_JOB,
     params:
@@ -100,7 +100,7 @@ rule check_precision:
         report="results/embeddings/{dataset}/{view}/{model}.parity.csv",
     log:
         "results/logs/check_precision/{dataset}.{view}.{model}.log",
-    threads: 2
+    threads: threads_of("check_precision")
     resources:
         **gpu_job(lambda w: 6000 + 6 * estimates.estimate_network_mb(STUDY, w.model), 120),
     params:

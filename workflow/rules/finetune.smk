@@ -30,8 +30,8 @@ rule finetune_dinov2:
         "results/logs/finetune_dinov2/{finetune}.log",
     benchmark:
         "results/benchmarks/finetune_dinov2/{finetune}.tsv"
-    # the same on every machine, or the bits differ; --set-threads finetune_dinov2=16 for tiles of slides
-    threads: 2
+    # --set-threads finetune_dinov2=16 for tiles of slides
+    threads: threads_of("finetune_dinov2")
     resources:
         **gpu_job(
             lambda w: estimates.estimate_finetune_mb(STUDY, w.finetune),

@@ -99,7 +99,7 @@ rule embed_slide:
     wildcard_constraints:
         dataset=rf"(?!({'|'.join(COHORTS)})(?![a-z0-9_]))[a-z0-9_]+",
     retries: 1
-    threads: 2
+    threads: threads_of("embed_slide")
     resources:
         **gpu_job(
             lambda w: 4000 + 3 * estimates.estimate_network_mb(STUDY, w.model),

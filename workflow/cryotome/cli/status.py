@@ -20,7 +20,7 @@ from cryotome.runtime.failures import KEPT, Failure, describe_failures, failures
 from cryotome.runtime.interpreter import run_program
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.runtime.watchdog import patience
-from cryotome.study.costs.prices import THREADS, CostModel, Job
+from cryotome.study.costs.prices import CostModel, Job, threads_of
 from cryotome.study.facts import describe
 from cryotome.study.load import CONFIG, config_file, load_study
 from cryotome.study.site import RESULTS
@@ -153,7 +153,9 @@ class Progress:
                 continue
             cost = None if key[0] in mean else prices.cost(self.jobs[key])
             assumed += cost is not None and key[0] != "copy_to_results"
-            wall = (cost.gpu or cost.cores / THREADS.get(key[0], 1)) if cost else mean[key[0]]
+            wall = mean.get(key[0], 0.0)
+            if cost:
+                wall = cost.gpu or cost.cores / threads_of(prices.study, self.jobs[key])
             if state == RUNNING:
                 wall = max(0.0, wall - self.since(self.histories[key].attempts[-1]["started"]))
             seconds += wall

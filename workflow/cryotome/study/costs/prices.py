@@ -22,11 +22,11 @@ EMBEDDING = {"fp32": 12_000, "bf16": 120_000, "fp16": 120_000}
 TRAINING = {"fp32": 10_000, "bf16": 60_000}
 STEP = 0.02  # s that a training step takes on a GPU however small the network
 BACKWARD = 3  # a training view costs so many forwards
+LONG = 1_000  # GFLOP, 20 s of a core: two jobs of less work are done sooner side by side
 THREADS = {"embed": 2, "embed_shard": 2, "check_precision": 2, "train_endtoend": 1}
-THREADS |= {"embed_slide": 2, "finetune_dinov2": 2}
-START = {"copy_to_results": 0.1} | dict.fromkeys(
-    THREADS, 10.0
-)  # core-seconds before the work; with torch
+THREADS |= {"embed_slide": 2, "finetune_dinov2": 2}  # of long jobs; all others take one
+# core-seconds before the work; with torch
+START = {"copy_to_results": 0.1} | dict.fromkeys(THREADS, 10.0)
 ELSE = 1.0  # … of other rules
 BLOCK = 4096  # bytes that the smallest file takes
 DEMO, DEMO_CELLS = 80e6, 512  # bytes of the invented tissue; cells of each of its domains
@@ -130,6 +130,11 @@ def gflop_of(study: Study, job: Job) -> float:
     return count * study.forward_gflop(w["model"], w["view"], w["dataset"])
 
 
+def threads_of(study: Study, job: Job) -> int:
+    """Return the threads of a job, the same on every machine, for its numbers depend on them."""
+    return THREADS.get(job.rule, 1) if gflop_of(study, job) > LONG else 1
+
+
 def study_gflop(study: Study) -> float:
     """Estimate all arithmetic of a study's networks, GFLOP."""
     wanted = [
@@ -180,7 +185,7 @@ class CostModel:
         disk = _bytes(self.study, job)
         if not work:
             return Cost(cores=start + _core_seconds(self.study, job), disk=disk)
-        threads = THREADS[job.rule]
+        threads = threads_of(self.study, job)
         seconds = work / self.rate(job, threads)
         if self.on_gpu and job.rule == "train_endtoend" and job_name(job) not in self.rates:
             seconds = max(seconds, STEP * self.study.head(job.wildcards["head"])["steps"])
