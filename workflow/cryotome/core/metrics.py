@@ -10,6 +10,11 @@ import pandas as pd
 CALIBRATION_BINS = 15  # of equal width
 
 
+def average_ranks(values: np.ndarray) -> np.ndarray:
+    """Return the rank of each value from 1, (n,) float; equal values share their mean rank."""
+    return pd.Series(values).rank().to_numpy()
+
+
 def auroc(label: np.ndarray, score: np.ndarray) -> float:
     """Return the area under the ROC curve, ties counted half; NaN where a class is missing.
 
@@ -20,7 +25,7 @@ def auroc(label: np.ndarray, score: np.ndarray) -> float:
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if not n_positive or not n_negative:
         return float("nan")
-    ranks = pd.Series(score).rank().to_numpy()[positive].sum()
+    ranks = average_ranks(score)[positive].sum()
     return float((ranks - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from cryotome.core.files import RunPath
 from cryotome.core.metrics import auroc, average_precision, recall_per_class
@@ -176,7 +176,7 @@ def newcombe_interval(
     >>> [round(float(end), 3) for end in newcombe_interval(1.0, [(10, 20)])]
     [0.849, 1.0]
     """
-    z = norm.ppf((1 + level) / 2)
+    z = ndtri((1 + level) / 2)
 
     def beyond(other: float) -> float:
         shape = (1 - other) / (2 - other) + other / (1 + other)

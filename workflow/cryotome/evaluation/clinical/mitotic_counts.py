@@ -2,7 +2,7 @@
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy.special import stdtrit
 
 LIMIT_SDS = 1.96  # SD from the bias to each limit of agreement
 REGION = ["domain", "where", "image"]
@@ -92,7 +92,7 @@ def bland_altman(
     sd = float(np.sqrt(between + extra))
     of_variance = 2 * between**2 / (count - 1) + error_of_extra
     of_sd = float(np.sqrt(of_variance)) / (2 * sd) if sd else 0.0
-    t, of_bias = float(stats.t.ppf(0.975, count - 1)), float(np.sqrt(between / count))
+    t, of_bias = float(stdtrit(count - 1, 0.975)), float(np.sqrt(between / count))
     found: dict[str, float] = {"rois": count, "sd": sd}
     values = {"bias": bias, "lower": bias - LIMIT_SDS * sd, "upper": bias + LIMIT_SDS * sd}
     for name, value in values.items():

@@ -8,8 +8,9 @@ Columns whose method takes cells as independent (DeLong et al. 1988) have it in 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from scipy.stats import rankdata
+from scipy.special import stdtrit
+
+from cryotome.core.metrics import average_ranks
 
 
 @dataclass(frozen=True)
@@ -75,10 +76,10 @@ def influence(
         sizes = positive.sum(), (~positive).sum()
         if not all(sizes):
             continue
-        ranks = rankdata(scores)
+        ranks = average_ranks(scores)
         # fraction of negatives below each positive, of positives above each negative
-        above = (ranks[positive] - rankdata(scores[positive])) / sizes[1]
-        below = 1 - (ranks[~positive] - rankdata(scores[~positive])) / sizes[0]
+        above = (ranks[positive] - average_ranks(scores[positive])) / sizes[1]
+        below = 1 - (ranks[~positive] - average_ranks(scores[~positive])) / sizes[0]
         values.append(above.mean())
         parts_of[np.unique(where)] += 1
         sides = zip((positive, ~positive), (above, below), sizes, weights, strict=True)
@@ -120,7 +121,7 @@ def auroc_interval(value: float, error: float, *, freedom: float, level: float =
     """
     if not np.isfinite(error) or not 0 < value < 1:
         return float("nan"), float("nan")
-    reach = stats.t.ppf((1 + level) / 2, max(freedom, 1)) * error / (value * (1 - value))
+    reach = stdtrit(max(freedom, 1), (1 + level) / 2) * error / (value * (1 - value))
     middle = np.log(value / (1 - value))
     low, high = 1 / (1 + np.exp(-np.array([middle - reach, middle + reach])))
     return float(low), float(high)
@@ -130,5 +131,5 @@ def difference_interval(
     value: float, error: float, *, freedom: float, level: float = 0.95
 ) -> tuple:
     """Return the interval of a difference of AUROCs, by Student's t."""
-    reach = stats.t.ppf((1 + level) / 2, max(freedom, 1)) * error
+    reach = stdtrit(max(freedom, 1), (1 + level) / 2) * error
     return value - reach, value + reach

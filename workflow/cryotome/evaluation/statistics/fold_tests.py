@@ -1,7 +1,7 @@
 """Tests over folds: corrected t-test, equivalence, variance components."""
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr
 
 from cryotome.evaluation.statistics.clustered_auroc import difference_interval
 
@@ -19,7 +19,7 @@ def t_test(value: float, error: float, freedom: float) -> float:
     """
     if not error > 0:
         return float("nan")
-    return float(2 * stats.t.sf(abs(value) / error, max(freedom, 1)))
+    return float(2 * stdtr(max(freedom, 1), -abs(value) / error))
 
 
 def smallest_possible_p(units: int) -> float:
@@ -53,7 +53,7 @@ def corrected_t(differences: np.ndarray, ratio: float) -> tuple[float, float]:
         return float("nan"), float("nan")
     error = np.sqrt((1 / len(differences) + ratio) * differences.var(ddof=1))
     t = float(differences.mean() / error)
-    return t, float(2 * stats.t.sf(abs(t), len(differences) - 1))
+    return t, float(2 * stdtr(len(differences) - 1, -abs(t)))
 
 
 def equivalence(value: float, error: float, *, freedom: float, margin: float, alpha: float) -> str:
