@@ -57,9 +57,11 @@ wildcard_constraints:
 
 
 onstart:
+    from cryotome.runtime.scheduler import lift_default_rate
     from cryotome.study.site import forbid_run_in_plan_mode
 
     forbid_run_in_plan_mode()
+    lift_default_rate(workflow)
 
 
 onsuccess:
