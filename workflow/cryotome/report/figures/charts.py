@@ -71,6 +71,7 @@ def lines(
     title: str | list[str] = "AUROC",
     floor: float | None = None,
     also: Iterable[float] = (),
+    named: alt.Legend | None = None,
     **across: Any,
 ) -> Any:
     """Draw a line with points and intervals for every row.
@@ -85,6 +86,8 @@ def lines(
         Height of a dotted line, such as the AUROC of chance.
     also
         Heights of what will be drawn on it.
+    named
+        Its own legend, for a chart that no legend stands beside.
     across
         Encodings of `x` and, for rows beside each other, `xOffset`; or of `color`.
     """
@@ -92,16 +95,16 @@ def lines(
     below = [] if floor is None else [floor]
     scale = padded([*table[[*y]].to_numpy().ravel(), *below, *also])
     height = alt.Y(f"{value}:Q", title=title, scale=scale)
-    base = alt.Chart(table).encode(**{"color": row_channel(looks, "colour")} | across)
+    base = alt.Chart(table).encode(**{"color": row_channel(looks, "colour", named)} | across)
     points = base.mark_point(filled=True, size=45, opacity=1).encode(
-        y=height, shape=row_channel(looks, "mark")
+        y=height, shape=row_channel(looks, "mark", named)
     )
     if "area" in table:
         points = points.encode(size=alt.Size("area:Q", scale=None))
     return alt.layer(
         *map(level, below),
         base.mark_line(strokeWidth=1.5).encode(
-            y=height, strokeDash=row_channel(looks, "dash"), detail="key:N"
+            y=height, strokeDash=row_channel(looks, "dash", named), detail="key:N"
         ),
         base.mark_rule(strokeWidth=1).encode(y=alt.Y(f"{low}:Q", scale=scale), y2=f"{high}:Q"),
         points,

@@ -294,7 +294,10 @@ def _line_names(table: pd.DataFrame, titles: dict[str, str]) -> pd.Series:
 
 
 def checkpoint_panel(
-    table: pd.DataFrame, looks: dict[str, Style], titles: dict[str, str], **look: Any
+    table: pd.DataFrame,
+    looks: dict[str, Style],
+    titles: dict[str, str],
+    named: alt.Legend | None = None,
 ) -> Any:
     """Draw a panel of Figure 2: performance over the iterations, with what validation chooses.
 
@@ -304,8 +307,8 @@ def checkpoint_panel(
         Of `figure2_data`.
     looks, titles
         From `checkpoint_lines`; names of datasets.
-    look
-        Further encodings of the lines.
+    named
+        Its own legend, on the page.
     """
     table = table.assign(key=_line_names(table, titles))
     keys = list(dict.fromkeys(table["key"]))
@@ -316,7 +319,7 @@ def checkpoint_panel(
     scale = alt.Scale(nice=False, padding=12)
     x = alt.X("at:Q", title="iterations of finetuning", axis=axis, scale=scale)
     name = NAMES[table["quantity"].iloc[0]]
-    drawn = lines(table, looks, y=("value", "low", "high"), title=name, x=x, **look)
+    drawn = lines(table, looks, y=("value", "low", "high"), title=name, x=x, named=named)
     chosen = alt.Chart(table[table["chosen"]]).mark_point(size=170, stroke=INK, opacity=1)
     return alt.layer(drawn, chosen.encode(x=x, y="value:Q"))
 

@@ -3,7 +3,6 @@
 import altair as alt
 import pandas as pd
 
-from cryotome.report.figures.charts import row_channel
 from cryotome.report.figures.roth2024 import (
     HoursAxis,
     checkpoint_lines,
@@ -156,8 +155,7 @@ def _course(g: StudyResults) -> list[Picture]:
         tip = tips(Tested_on="dataset", Head="head", Iteration="iteration:,", Value="value:.3f",
                    From="low:.3f", To="high:.3f", Chosen_by_validation="chosen")  # fmt: skip
         top = alt.Legend(orient="top", columns=1, title=None, labelLimit=300)
-        colour = row_channel(lines, "colour", top)
-        chart = checkpoint_panel(part, lines, titles, color=colour)
+        chart = checkpoint_panel(part, lines, titles, named=top)
         behind = as_text(part[["line", "iteration", "value", "low", "high", "chosen"]], str(panel),
                        g.source(name))  # fmt: skip
         said = f"{panel} over the iterations of finetuning, {part['line'].nunique()} lines."
