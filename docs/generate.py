@@ -1,5 +1,5 @@
 """Write the generated pages: config/README.md from the schemas, docs/reference/third-party-licences.md from the lock
-file, docs/reference/models.md from the cards; from the table of products docs/reference/output-files.md,
+files, docs/reference/models.md from the cards; from the table of products docs/reference/output-files.md,
 results/README.md and the captions of Snakemake's report.
 
 `make docs` writes them; `tests/docs/test_docs.py` fails when they are stale.
@@ -89,11 +89,12 @@ def config_page() -> str:
 
 
 def locked() -> dict[str, str]:
-    """Return package to version of the lock file, as far as it is installed here."""
-    lines = re.findall(
-        r"^([A-Za-z0-9._-]+)==(\S+)", (ROOT / "requirements.txt").read_text(encoding="utf-8"), re.M
+    """Return package to version of the lock files."""
+    texts = (
+        (ROOT / name).read_text(encoding="utf-8")
+        for name in ("requirements.txt", "requirements-dev.txt")
     )
-    return dict(lines)
+    return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", "\n".join(texts), re.M))
 
 
 def licence(package: str) -> str:
