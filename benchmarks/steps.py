@@ -164,7 +164,14 @@ def fit_model(asked: list[Study], of: Dataset, model: str, x: np.ndarray) -> int
     for (scheme, head), study in jobs.items():
         splits, out = of.splits(study, scheme), of.predictions(study, scheme, model, head)
         probe.main(
-            store, of.table, splits, out, json.loads(without_notes(study.head(head))), model, VIEW
+            [store],
+            [of.table],
+            splits,
+            out,
+            json.loads(without_notes(study.head(head))),
+            {},
+            model,
+            VIEW,
         )
         scores = Path(
             f"results/scores/{of.name}/{scheme}/view={VIEW}/model={model}/head={head}.csv"

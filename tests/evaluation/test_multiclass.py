@@ -1,14 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import CONFIG
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from cryotome.core.cards import load_card
-from cryotome.core.errors import CardError
 from cryotome.evaluation.multiclass import (
     argmax_classes,
-    class_names,
     confusion,
     difference,
     measure_predictions,
@@ -30,17 +26,6 @@ def predictions(seed: int, *, right: float, count: int = 600) -> pd.DataFrame:
 
 def values(table: pd.DataFrame) -> pd.Series:
     return table.set_index("metric")["value"]
-
-
-def test_sets_with_other_classes_are_refused():
-    classes = [{"name": name, "id": name} for name in "abc"]
-    other = {"here": {"classes": classes}, "there": {"classes": classes[::-1]}}
-    with pytest.raises(CardError, match=r"'there' has the classes \['c', 'b', 'a'\], and 'here'"):
-        class_names(other)
-    pairs = ("nct_crc_100k", "crc_val_he_7k"), ("demo_tissue", "demo_tissue_external")
-    for pair in pairs:
-        names = class_names({name: load_card(CONFIG, "datasets", name) for name in pair})
-        assert (len(names), names[-1]) == (9, "colorectal adenocarcinoma epithelium")
 
 
 def test_measures_are_those_of_scikit_learn():

@@ -39,6 +39,7 @@ rule probe:
         runtime=runtime_with_retries(20, share=2),
     params:
         card=lambda w: without_notes(STUDY.head(w.head)),
+        datasets={},
         model="{model}",
         view="{view}",
     script:
@@ -59,14 +60,14 @@ use rule probe as probe_whole with:
         scheme=WHOLE,
 
 
-rule classify_patches:
-    """Fit a head on the patches of one dataset, and score those of another."""
+use rule probe as classify_patches with:
+    # trained on one dataset, tested on another
     input:
-        library("classify_patches"),
+        library("probe"),
         lambda w: checks_of_precision(w, w.dataset, COLORECTAL.test),
         embeddings=both_sets("results/embeddings/{dataset}/{view}/{model}.h5"),
         cells=both_sets("results/cells/{dataset}.csv"),
-        split="results/splits/{dataset}/predefined/fraction=1.0/fold=0.csv",
+        splits="results/splits/{dataset}/predefined/fraction=1.0/fold=0.csv",
     output:
         predictions="results/predictions/{dataset}/predefined/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
     log:
@@ -89,5 +90,3 @@ rule classify_patches:
         datasets=lambda w: class_lists(STUDY, [w.dataset, COLORECTAL.test]),
         model="{model}",
         view="{view}",
-    script:
-        "../scripts/classify_patches.py"

@@ -6,10 +6,10 @@ import pandas as pd
 
 from cryotome.core.files import sha256
 from cryotome.core.tables import save_csv
+from cryotome.data.splits.predefined import class_names
 from cryotome.evaluation.multiclass import (
     INDEPENDENCE_NOTE,
     argmax_classes,
-    class_names,
     confusion,
     measure_predictions,
 )

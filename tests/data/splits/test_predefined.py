@@ -4,7 +4,7 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError
-from cryotome.data.splits.predefined import assign_roles
+from cryotome.data.splits.predefined import assign_roles, class_names
 
 
 def test_every_cell_of_the_first_set_trains_and_every_one_of_the_second_tests():
@@ -27,3 +27,14 @@ def test_a_scheme_that_is_given_draws_nothing(tmp_path):
         with pytest.raises(CardError, match=said):
             load_card(tmp_path, "schemes", "mine")
     assert load_card(CONFIG, "schemes", "predefined")["split_by"] == "predefined"
+
+
+def test_sets_with_other_classes_are_refused():
+    classes = [{"name": name, "id": name} for name in "abc"]
+    other = {"here": {"classes": classes}, "there": {"classes": classes[::-1]}}
+    with pytest.raises(CardError, match=r"'there' has the classes \['c', 'b', 'a'\], and 'here'"):
+        class_names(other)
+    pairs = ("nct_crc_100k", "crc_val_he_7k"), ("demo_tissue", "demo_tissue_external")
+    for pair in pairs:
+        names = class_names({name: load_card(CONFIG, "datasets", name) for name in pair})
+        assert (len(names), names[-1]) == (9, "colorectal adenocarcinoma epithelium")

@@ -214,15 +214,8 @@ def test_the_script_writes_all_fractions_and_folds_of_a_scheme(tmp_path, capsys)
             splits.append(split)
             predictions.append(tmp_path / "out" / f"{fraction}.{fold}.csv")
     main = runpy.run_path(str(ROOT / "workflow" / "scripts" / "probe.py"))["main"]
-    main(
-        tmp_path / "m.h5",
-        tmp_path / "cells.csv",
-        splits,
-        predictions,
-        head("linear_probe"),
-        "m",
-        "v",
-    )
+    store, cells_csv = tmp_path / "m.h5", tmp_path / "cells.csv"
+    main([store], [cells_csv], splits, predictions, head("linear_probe"), {}, "m", "v")
     table = pd.read_csv(predictions[1])
     assert table.columns.tolist() == ["id", "role", "label", "score"]
     assert len(table) == 60

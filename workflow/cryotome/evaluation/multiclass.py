@@ -9,8 +9,6 @@ intervals are too narrow: `INDEPENDENCE_NOTE`.
 import numpy as np
 import pandas as pd
 
-from cryotome.core.cards import Card
-from cryotome.core.errors import CardError
 from cryotome.evaluation.statistics.fold_tests import quantiles
 
 DRAWS = 2000  # bootstrap samples
@@ -18,25 +16,6 @@ SEED = 0
 INDEPENDENCE_NOTE = (
     "patches count as independent, for their patients are not named: intervals are too narrow"
 )
-
-
-def class_names(cards: dict[str, Card]) -> list[str]:
-    """Return the names of the classes that two datasets share, in label order.
-
-    Raises
-    ------
-    CardError
-        The two datasets do not have the same classes in the same order.
-    """
-    (train, learns), (test, tests) = (
-        (dataset, [entry["name"] for entry in card["classes"]]) for dataset, card in cards.items()
-    )
-    if learns != tests:
-        raise CardError(
-            f"Dataset {test!r} has the classes {tests}, and {train!r}, on which heads are "
-            f"fitted, {learns}. Name the same classes in the same order in both cards."
-        )
-    return learns
 
 
 def argmax_classes(table: pd.DataFrame) -> np.ndarray:

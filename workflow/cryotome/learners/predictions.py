@@ -136,7 +136,7 @@ def write_predictions(
     ----------
     cells
         Columns id, role, label; the scored cells, in the order of `scores`.
-    scores : (n,), or (n, K) with `classes`
+    scores : (n,), or (n, K) with `classes`; of two classes that of the second will do
     notes
         Hashes of the store and the weights, the step version, the cost in seconds.
     classes
@@ -147,8 +147,11 @@ def write_predictions(
     about["versions"] = {
         name: version(name) for name in ("numpy", "scipy", "scikit-learn", "torch")
     }
-    values = zip(score_columns(classes), scores.reshape(len(cells), -1).T, strict=True)
-    text = cells.assign(**dict(values)).to_csv(index=False, float_format="%.17g").encode()
+    columns, values = score_columns(classes), scores.reshape(len(cells), -1)
+    if (len(columns), values.shape[1]) == (2, 1):
+        values = np.hstack([1 - values, values])
+    named = dict(zip(columns, values.T, strict=True))
+    text = cells.assign(**named).to_csv(index=False, float_format="%.17g").encode()
     about["csv_sha256"] = hashlib.sha256(text).hexdigest()
     with atomic_write(path.with_suffix(".json")) as partial:
         partial.write_text(json.dumps(about, indent=1, sort_keys=True) + "\n", encoding="utf-8")

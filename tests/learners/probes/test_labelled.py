@@ -1,6 +1,5 @@
 import json
 import runpy
-from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -15,7 +14,7 @@ from cryotome.core.files import sha256
 from cryotome.core.store import EMBEDDINGS, VERSION, finalise_store
 from cryotome.data.splits.predefined import assign_roles
 from cryotome.learners.predictions import read_predictions
-from cryotome.learners.probes.two_datasets import classify, join_sets
+from cryotome.learners.probes.labelled import read_labelled
 
 SETS = ["here", "there"]
 NAMES = ["a", "b", "c"]
@@ -25,8 +24,8 @@ def script(name: str):
     return runpy.run_path(str(ROOT / "workflow" / "scripts" / f"{name}.py"))["main"]
 
 
-def cards() -> dict:
-    classes = [{"name": name, "id": name} for name in NAMES]
+def cards(names: list[str] = NAMES) -> dict:
+    classes = [{"name": name, "id": name} for name in names]
     return {dataset: {"classes": classes} for dataset in SETS}
 
 
@@ -44,7 +43,7 @@ def sets(tmp_path):
 
 
 def store(folder, dataset: str, x: np.ndarray, weights: str = "w") -> None:
-    about = {"format": EMBEDDINGS, "version": VERSION, "model": "m", "view": "v"}
+    about = {"format": EMBEDDINGS, "version": VERSION, "recipe": 1, "model": "m", "view": "v"}
     about |= {"weights_sha256": weights, "patches_sha256": f"p {dataset}"}
     about["cells_sha256"] = sha256(folder / f"{dataset}.csv")
     path = folder / f"{dataset}.h5"
@@ -54,13 +53,21 @@ def store(folder, dataset: str, x: np.ndarray, weights: str = "w") -> None:
     finalise_store(path, "embedding", about | {"card": json.dumps({"dim": 8})})
 
 
+def split_of(sets):
+    """Write the split of the two sets."""
+    split = sets / "splits/here/predefined/fraction=1.0/fold=0.csv"
+    made = *files(sets, "csv"), split, split.with_suffix(".json")
+    script("split_predefined")(*made, step_versions.SPLITS, *SETS)
+    return split
+
+
 def files(folder, ending: str) -> list:
     return [folder / f"{dataset}.{ending}" for dataset in SETS]
 
 
 def joined(folder):
-    stores, tables = (dict(zip(SETS, files(folder, end), strict=True)) for end in ("h5", "csv"))
-    return join_sets(stores, tables, model="m", view="v")
+    stores, tables = (files(folder, end) for end in ("h5", "csv"))
+    return read_labelled(stores, tables, SETS, model="m", view="v")
 
 
 def test_both_sets_stand_in_one_matrix_and_the_notes_tell_them_apart(sets):
@@ -78,33 +85,49 @@ def test_sets_that_were_embedded_with_different_weights_are_refused(sets):
         joined(sets)
 
 
-def test_two_classes_have_a_score_each(sets):
-    both = joined(sets)
-    two = replace(both, y=np.minimum(both.y, 1))
+def test_one_set_keeps_its_ids_and_a_hash_of_each_file(sets):
+    alone = read_labelled([sets / "here.h5"], [sets / "here.csv"], [], model="m", view="v")
+    assert (alone.ids[0], alone.ids[59]) == (0, 118)
+    assert (alone.notes["patches_sha256"], alone.notes["recipe"]) == ("p here", 1)
+
+
+def test_a_split_of_other_cells_is_refused(sets):
     tables = {dataset: pd.read_csv(sets / f"{dataset}.csv") for dataset in SETS}
-    got = classify(load_card(CONFIG, "heads", "logreg"), two, assign_roles(tables))
-    assert got.scores.shape == (30, 2)
-    assert got.scores.sum(axis=1) == pytest.approx(1)
-    assert (got.scores.argmax(axis=1) == got.label).mean() > 0.8
+    other = assign_roles({"here": tables["here"], "other": tables["there"]})
+    other.to_csv(sets / "other.csv", index=False)
     with pytest.raises(SplitError, match=r"no row for 30 cells of the split, first other:0"):
-        classify({}, two, assign_roles({"here": tables["here"], "other": tables["there"]}))
+        joined(sets).fold(sets / "other.csv")
+
+
+def test_two_classes_have_a_score_each(sets):
+    split, two = split_of(sets), cards(NAMES[:2])
+    for dataset in SETS:  # the third class becomes the second
+        path = sets / f"{dataset}.csv"
+        table = pd.read_csv(path)
+        table.assign(label=np.minimum(table["label"], 1)).to_csv(path, index=False)
+        with h5py.File(sets / f"{dataset}.h5") as file:
+            x = file["embedding"][:]
+        store(sets, dataset, x)
+    predictions = sets / "predictions" / "p.csv"
+    card = load_card(CONFIG, "heads", "logreg")
+    inputs = files(sets, "h5"), files(sets, "csv"), [split], [predictions]
+    script("probe")(*inputs, card, two, "m", "v")
+    table = pd.read_csv(predictions)
+    scores = table[["score_a", "score_b"]].to_numpy()
+    assert scores.sum(axis=1) == pytest.approx(1)
+    assert (scores.argmax(axis=1) == table["label"]).mean() > 0.8
 
 
 @pytest.mark.parametrize("head", ["logreg", "knn", "knn_plain", "ridge"])
 def test_two_sets_go_through_split_head_and_scores(sets, head, capsys):
-    split = sets / "splits/here/predefined/fraction=1.0/fold=0.csv"
-    csvs = files(sets, "csv")
-    script("split_predefined")(
-        *csvs, split, split.with_suffix(".json"), step_versions.SPLITS, *SETS
-    )
+    split, csvs = split_of(sets), files(sets, "csv")
     about = json.loads(split.with_suffix(".json").read_text(encoding="utf-8"))
     assert (about["drawn"], about["counts"]) == ("predefined", {"train": 60, "test": 30})
     place = f"here/predefined/view=v/model=m/head={head}"
     predictions = sets / "predictions" / place / "fraction=1.0" / "fold=0.csv"
     card = load_card(CONFIG, "heads", head)
-    classify = script("classify_patches")
-    classify(files(sets, "h5"), csvs, split, predictions, card, cards(), "m", "v")
-    assert "m: n 60" in capsys.readouterr().err
+    script("probe")(files(sets, "h5"), csvs, [split], [predictions], card, cards(), "m", "v")
+    assert "fold=0.csv: n 60" in capsys.readouterr().err
     table = read_predictions(predictions, classes=NAMES)
     assert table["id"].tolist() == [f"there:{2 * n}" for n in range(30)]
     assert set(table["role"]) == {"test"}
