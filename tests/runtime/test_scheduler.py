@@ -27,7 +27,7 @@ onstart:
 def test_jobs_are_selected_once_a_finished_job_unless_the_user_sets_a_limit(tmp_path, limit):
     (tmp_path / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
     command = ["snakemake", "--cores", "1", "--verbose", *limit]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True)
     selections = done.stderr.count("Resources before job selection")
     assert done.stderr.count("Finished jobid") == 7
     # once before the first job, at most once after each; a limit brings series of its own
