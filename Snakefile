@@ -13,7 +13,7 @@ min_version("9.27")
 
 
 # beside this file, wherever Snakemake works (`--directory`)
-configfile: os.path.relpath(os.path.join(workflow.basedir, "config/config.yaml"))
+configfile: os.path.relpath(workflow.source_path("config/config.yaml"))
 
 
 report: "workflow/report/workflow.rst"

@@ -55,6 +55,8 @@ def _keys(properties: dict, depth: int = 0) -> list[str]:
                 if not text
                 else f" ({', '.join(f'`{c}`' for c in choices)})"
             )
+        if "default" in entry:
+            text += f" Default: `{json.dumps(entry['default']).replace(chr(34), '')}`."
         lines.append(f"{'  ' * depth}* `{name}`: {text.strip() or entry.get('type', '')}")
         inner = (
             entry.get("items", entry).get("properties")

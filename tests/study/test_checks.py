@@ -10,7 +10,6 @@ from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CardError
 from cryotome.study.checks import checked_study
 from cryotome.study.facts import colorectal_facts, table_facts
-from cryotome.study.load import config_file
 
 
 def test_a_model_without_a_network_is_not_trained():
@@ -46,18 +45,22 @@ def test_a_misspelt_domain_is_named():
         study("demo", schemes=["random", "from_breats"])
 
 
-def test_a_study_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
-    whole = read_yaml(config_file("amibr", CONFIG))
-    (tmp_path / "s.yaml").write_text(
-        yaml.dump({k: v for k, v in whole.items() if k != "folds"}), encoding="utf-8"
-    )
-    files = (str(tmp_path / "s.yaml"), str(CONFIG / "config.yaml"))
-    with pytest.raises(
-        CardError, match=r"s.yaml is missing \['folds'\]. A study says every key itself"
-    ):
-        checked_study(whole, CONFIG, files=files)
-    (tmp_path / "s.yaml").write_text(yaml.dump(whole), encoding="utf-8")
-    assert checked_study(whole, CONFIG, files=files).folds == [0, 1]
+def test_a_study_says_three_keys_and_the_others_have_defaults_that_are_not_the_demos():
+    row = {"model": "colour_histogram", "head": "ridge"}
+    least = {"study": "mine", "datasets": ["demo_rois"], "rows": [row]}
+    made = checked_study(least, CONFIG)
+    assert (made.folds, made.fractions, made.view) == ([0, 1, 2, 3, 4], ["1.0"], "paper-fp32")
+    assert made.reference == ("colour_histogram", "ridge")
+    assert made.colorectal is None
+    assert {scheme for _, scheme in made.blocks} >= {"random", "from_breast"}
+    assert checked_study(least | {"folds": 2}, CONFIG).folds == [0, 1]
+
+
+@pytest.mark.parametrize("key", ["study", "datasets", "rows"])
+def test_each_of_the_three_is_required(key):
+    least = {"study": "mine", "datasets": [], "rows": []}
+    with pytest.raises(CardError, match=f"'{key}' is a required property"):
+        checked_study({k: v for k, v in least.items() if k != key}, CONFIG)
 
 
 def test_a_misspelt_domain_that_is_left_out_is_named():

@@ -2,7 +2,6 @@ import json
 import re
 
 import pytest
-import yaml
 from conftest import CONFIG
 
 from cryotome.core.cards import read_yaml
@@ -80,28 +79,6 @@ def test_what_is_finetuned_here_answers_to_the_authors_numbers_and_what_is_rando
 def test_figure_2_follows_what_is_finetuned_here_alone():
     with pytest.raises(CardError, match="uni is not finetuned here"):
         _ = changed("roth2024", figure2={"patches": "uni", "slides": "dinov2_s_tcga"}).colorectal
-
-
-def test_a_study_that_does_not_say_colorectal_gets_none_of_the_demos(tmp_path):
-    demo = read_yaml(CONFIG / "config.yaml")
-    path = tmp_path / "ganz.yaml"
-    path.write_text((config_file("ganz2024", CONFIG)).read_text(encoding="utf-8"), encoding="utf-8")
-    merged = demo | read_yaml(path)  # as Snakemake merges
-    files = (str(CONFIG / "config.yaml"), str(path))
-    assert checked_study(merged, CONFIG, files=files).colorectal is None
-    assert checked_study(demo, CONFIG, files=(str(CONFIG / "config.yaml"),)).colorectal is not None
-
-
-def test_a_block_that_leaves_a_key_to_the_demo_is_refused(tmp_path):
-    demo, roth = (read_yaml(config_file(name, CONFIG)) for name in ("demo", "roth2024"))
-    del roth["colorectal"]["slides"]["heads"]
-    path = tmp_path / "mine.yaml"
-    path.write_text(yaml.dump(roth), encoding="utf-8")
-    merged = demo | roth
-    slides = demo["colorectal"]["slides"] | roth["colorectal"]["slides"]
-    merged["colorectal"] = demo["colorectal"] | roth["colorectal"] | {"slides": slides}
-    with pytest.raises(CardError, match="colorectal.slides: 'heads' is a required property"):
-        checked_study(merged, CONFIG, files=(str(CONFIG / "config.yaml"), str(path)))
 
 
 def test_what_is_embedded_is_every_row_and_checkpoint_of_its_kind():

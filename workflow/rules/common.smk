@@ -15,7 +15,7 @@ from pathlib import Path
 from snakemake.logging import logger
 
 LOGS = Path("results/logs")
-BASE = Path(workflow.basedir)
+BASE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
 # Snakemake hands its sys.path to the scripts
 sys.path.insert(0, str(BASE / "workflow"))
 
@@ -37,10 +37,14 @@ from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources, with_re
 from cryotome.study.load import study_of
 from cryotome.study.facts import colorectal_facts, encoder_facts, table_facts
 from cryotome.study.products import labels_of, product_of
-from cryotome.study.site import print_study_summary
+from cryotome.study.site import SITE_KEYS, print_study_summary
 
 confine(os.environ)  # the jobs inherit it, before their first import
-STUDY, SITE = study_of(config, BASE / "config", tuple(map(str, workflow.configfiles)))
+# a study of `--configfile` says all of itself, but Snakemake merges it into the demo's config
+MERGED = workflow.overwrite_configfiles and not workflow.modifier.skip_configfile
+OWN = workflow.config_settings.overwrite_config if MERGED else config
+OWN = {key: config[key] for key in SITE_KEYS if key in config} | OWN
+STUDY, SITE = study_of(OWN, BASE / "config", tuple(map(str, workflow.configfiles)))
 os.environ.update(SITE.environment)
 COLORECTAL = STUDY.colorectal
 

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from copy import deepcopy
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -79,9 +80,11 @@ def _validator(schema: str) -> "Draft202012Validator":
     return strict(content, format_checker=formats)
 
 
-def required_keys(schema: str) -> list[str]:
-    """Return the required keys of the schema of that name."""
-    return list(_validator(schema).schema["required"])  # type: ignore[index,call-overload]
+def with_defaults(content: dict[str, Any], schema: str) -> dict[str, Any]:
+    """Return `content` with the defaults of the schema of that name for what it leaves out."""
+    keys = _validator(schema).schema["properties"]  # type: ignore[index,call-overload]
+    known = {key: about["default"] for key, about in keys.items() if "default" in about}
+    return deepcopy(known) | content
 
 
 def validate(content: dict[str, Any], schema: str, path: Path | str) -> dict[str, Any]:

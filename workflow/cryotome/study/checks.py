@@ -4,7 +4,7 @@ from pathlib import Path
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
-from cryotome.core.schemas import required_keys, validate
+from cryotome.core.schemas import validate, with_defaults
 from cryotome.study.schemes import FOLDS, MATCHED, Scheme
 from cryotome.study.statistical_unit import check_named, check_scheme
 from cryotome.study.study import Study
@@ -25,10 +25,10 @@ def checked_study(config: Card, folder: Path, files: tuple[str, ...] = ()) -> St
     CardError
         The config or one of its cards is wrong; the text names file and key.
     """
-    study = Study(folder, config, files)
+    study = Study(folder, with_defaults(config, "config"))
     where = f"{' + '.join(files)} study {config.get('study', '(unnamed)')!r}"
     validate(study.config, "config", where.strip())
-    for check in (_check_nothing_leaks_in, _check_datasets, _check_colorectal, _check_context,
+    for check in (_check_datasets, _check_colorectal, _check_context,
                   _check_slides, _check_rows, _check_schemes):  # fmt: skip
         check(study)
     return study
@@ -152,15 +152,4 @@ def _check_bags(study: Study, cohort: str, models: list[str]) -> None:
             f"study {study.name!r}: {cohort} has no slides to embed (`images:` and `tiles:` of "
             f"its card) and no bags of {', '.join(models)}. Name these in `bags:`, or leave "
             "them out of the `rows` and `baseline` of `colorectal`."
-        )
-
-
-def _check_nothing_leaks_in(study: Study) -> None:
-    """Stop a study that leaves keys to the demo, which Snakemake would merge in."""
-    missing = [key for key in required_keys("config") if key not in study.own_keys]
-    if study.own_files and missing:
-        raise CardError(
-            f"{' + '.join(study.own_files)} is missing {missing}. A study says every key itself; "
-            "nothing may come from the demo in config/config.yaml, which shows what they "
-            "look like."
         )

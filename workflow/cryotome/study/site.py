@@ -16,7 +16,8 @@ from cryotome.study.costs.prices import CORE_GFLOPS, study_gflop
 from cryotome.study.facts import describe
 from cryotome.study.study import Study
 
-SITE_KEYS = {"data_root": "data", "weights_dir": "weights"}  # key to its default
+PLACES = {"data_root": "data", "weights_dir": "weights"}  # key to its default
+SITE_KEYS = [*PLACES, "shards", "jobs_per_gpu", *KEYS]  # of config/site.yaml, or of any config
 SHARDS = 4
 RESULTS = Path("results")
 PLAN = "CRYOTOME_PLAN"  # set by `make plan`, which needs no data to be at hand
@@ -60,15 +61,14 @@ def resolve_site(config: Card, folder: Path) -> Site:
     """
     path = folder / "site.yaml"
     said = read_yaml(path) if path.exists() else {}
-    known = [*SITE_KEYS, "shards", "jobs_per_gpu", *KEYS]
-    if set(said) - set(known):
-        raise CardError(f"{path}: unknown keys {sorted(set(said) - set(known))}; it has {known}.")
+    if unknown := sorted(set(said) - set(SITE_KEYS)):
+        raise CardError(f"{path}: unknown keys {unknown}; it has {SITE_KEYS}.")
     places = {}
-    for key, default in SITE_KEYS.items():
+    for key, default in PLACES.items():
         chosen = os.environ.get(VARIABLES[key]) or config.get(key) or said.get(key) or default
         places[key] = Path(chosen).expanduser()
-    study = {key: value for key, value in config.items() if key not in known}
-    if config.get("device") == "auto" and os.environ.get(SCHEDULER):
+    study = {key: value for key, value in config.items() if key not in SITE_KEYS}
+    if config.get("device", "auto") == "auto" and os.environ.get(SCHEDULER):
         study["device"] = "per_job"  # this host need not have what the jobs will find
     shards, jobs_per_gpu = (
         _number_of_jobs(key, config.get(key, said.get(key, default)))

@@ -4,10 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from pathlib import Path
-from typing import Any
 
-from cryotome.core.cards import Card, read_yaml
+from cryotome.core.cards import Card
 from cryotome.study.catalog import Catalog
 from cryotome.study.colorectal import Colorectal, finetune_bases
 from cryotome.study.products import products_of
@@ -18,45 +16,11 @@ from cryotome.study.styles import Style, model_styles
 from cryotome.study.variants import crop_variants, pooling_variants
 
 
-def _only(merged: Any, said: list[Any]) -> Any:
-    """Return a merged block without the keys that none of the blocks `said` has."""
-    blocks = [block for block in said if isinstance(block, dict)]
-    if not isinstance(merged, dict) or not blocks:
-        return merged
-    below = {key: [block[key] for block in blocks if key in block] for key in merged}
-    return {key: _only(value, below[key]) for key, value in merged.items() if below[key]}
-
-
 @dataclass(frozen=True)
 class Study(Catalog):
     """A config and the cards that it names; `checks.checked_study` makes one that is valid."""
 
     config: Card
-    files: tuple[str, ...] = ()  # where the config was read from, for messages
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "config", self._own_colorectal())
-
-    def _own_colorectal(self) -> Card:
-        """Return the config with what the study's own files say of `colorectal`.
-
-        Snakemake merges blocks key by key, so what a study leaves out would be the demo's.
-        """
-        said = [block for f in self.own_files if (block := read_yaml(Path(f)).get("colorectal"))]
-        if not said or not isinstance(self.config.get("colorectal"), dict):
-            return self.config
-        return self.config | {"colorectal": _only(self.config["colorectal"], said)}
-
-    @cached_property
-    def own_files(self) -> list[str]:
-        """The files of the study that are not the demo's."""
-        demo = (self.folder / "config.yaml").resolve()
-        return [file for file in self.files if Path(file).resolve() != demo]
-
-    @cached_property
-    def own_keys(self) -> Card:
-        """What those files say."""
-        return {k: v for file in self.own_files for k, v in read_yaml(Path(file)).items()}
 
     @property
     def name(self) -> str:
@@ -92,9 +56,9 @@ class Study(Catalog):
 
     @cached_property
     def colorectal(self) -> Colorectal | None:
-        """The part of Roth et al. 2024; None where the study's own files do not name it."""
+        """The part of Roth et al. 2024, where the study has one."""
         block = self.config.get("colorectal")
-        if block is None or (self.own_files and "colorectal" not in self.own_keys):
+        if block is None:
             return None
         cards = {"model": self.model, "dataset": self.dataset, "finetuning": self.finetuning}
         return Colorectal(block, self.view, self.folds, self.name, self._model_looks, **cards)
