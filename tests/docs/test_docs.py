@@ -60,6 +60,9 @@ def test_every_snakemake_command_plans(page, line, clone, data_root):
     if "--logger" in words:  # which draws the table of jobs its own way
         assert "This was a dry-run" in snakemake(clone, "-n", *words, **site)
         return
+    if "--rulegraph" in words:
+        assert "digraph snakemake_dag" in snakemake(clone, *words, **site)
+        return
     if "--list-rules" in words or "--touch" in words:
         assert snakemake(clone, *words, "-n", **site)
         return
@@ -68,9 +71,12 @@ def test_every_snakemake_command_plans(page, line, clone, data_root):
     assert jobs(snakemake(clone, "-n", *words, **site)), line
 
 
-def test_the_example_study_and_dataset_of_add_a_dataset_plan(clone):
-    """Both are taken from the page, checked against their schemas and planned without a GPU."""
-    text = (ROOT / "docs" / "guides" / "add-a-dataset.md").read_text(encoding="utf-8")
+def test_the_dataset_and_the_study_that_guides_add_plan(clone):
+    """Both are taken from their pages, checked against their schemas and planned without a GPU."""
+    guides = ROOT / "docs" / "guides"
+    text = "".join(
+        (guides / f"add-a-{what}.md").read_text(encoding="utf-8") for what in ("dataset", "study")
+    )
     (study,) = re.findall(r"```yaml\n(study: .*?)```", text, re.S)
     (card,) = re.findall(r"```yaml\n(title: My cells\n.*?)```", text, re.S)
     (table,) = re.findall(r"```\n(x,y,label,filename.*?)```", text, re.S)
@@ -179,7 +185,7 @@ def test_every_fault_of_the_table_has_its_test():
 def test_functions_and_tests_that_documents_name_exist():
     for path in (ROOT / "docs").rglob("*.md"):
         named_tests(path.read_text(encoding="utf-8"))
-    text = (ROOT / "docs" / "reference" / "paper-to-code-ganz2024.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "reference" / "paper-to-code.md").read_text(encoding="utf-8")
     for module, name in re.findall(r"`([\w.]+):(\w+)`", text):
         assert hasattr(importlib.import_module(f"cryotome.{module}"), name), f"{module}:{name}"
 

@@ -50,7 +50,7 @@ PATCHES = _of_tissue(" with patches", lambda c: c.sets)
 COURSE = _of_tissue(" with `figure2`", lambda c: c.figure2_checkpoints)
 FIGURE = "csv pdf png"
 STATISTICS = "[statistics.md](../results/statistics.md)"
-INTERPRETING = "[interpreting-results.md](../results/interpreting-results.md)"
+COSTS_PAGE = "[Context and costs](../results/context-and-costs.md)"
 
 
 @dataclass(frozen=True)
@@ -207,13 +207,13 @@ PRODUCTS = [
     Product(
         COST, "ledger", "Jobs", {"csv": "summarise_costs"}, ALL,
         "Time and resources of every job, as the jobs themselves recorded them.",
-        INTERPRETING,
+        COSTS_PAGE,
     ),
     Product(
         COST, "costs", "Rows", {"csv": "summarise_costs"}, CELLS,
         "Time and resources of every row on every dataset. Rows do not add up: an embedding "
         "counts in each row that reads it. Jobs without a record are counted, not taken as zero.",
-        INTERPRETING,
+        COSTS_PAGE,
     ),
     Product(
         COST, "cost_auroc", "AUROC", {"pdf png": "summarise_costs"}, CELLS,
