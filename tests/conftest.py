@@ -1,7 +1,10 @@
 """What several tests share: the repository, real data where it is at hand, a small cohort."""
 
+import fcntl
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,8 +92,24 @@ def tiny_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A clone in which the tiny study of tests/tools/accidents.py has been made; change a copy of it."""
     import accidents
 
-    folder = accidents.tiny(tmp_path_factory.mktemp("tiny") / "whole")
-    accidents.run_to_the_end(folder)
+    def make(folder: Path) -> None:
+        accidents.tiny(folder)
+        accidents.run_to_the_end(folder)
+
+    return made_once(tmp_path_factory, "tiny", make)
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that is made once a test run, by the worker that comes first."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, made = shared / name, shared / f"{name}.made"
+    with open(shared / f"{name}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make(folder)
+            made.touch()
     return folder
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from accidents import checkout
 from conftest import CONFIG
-from tests.workflow.test_workflow import snakemake
+from small_study import snakemake
 
 from cryotome.cli import plan
 from cryotome.core.errors import CryotomeError

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from accidents import TINY, tiny
 from conftest import CONFIG, ROOT
-from tests.workflow.test_workflow import snakemake
+from small_study import snakemake
 
 from cryotome.cli import status
 from cryotome.cli.status import JobHistory, measure_progress, report

@@ -11,8 +11,9 @@ import tomllib
 
 import pytest
 import yaml
+from accidents import checkout
 from conftest import ROOT
-from tests.workflow.test_workflow import checkout, jobs, snakemake
+from small_study import jobs, snakemake
 
 from cryotome.core.cards import load_card
 

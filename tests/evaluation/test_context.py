@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from accidents import checkout
 from conftest import CONFIG
+from small_study import SMALL, plan, snakemake
 from tests.study.test_study import study
-from tests.workflow.test_workflow import SMALL, checkout, plan, snakemake
 
 from cryotome.core.errors import StoreError
 from cryotome.core.metrics import auroc

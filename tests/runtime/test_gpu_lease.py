@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 import pytest
+from accidents import checkout
 from conftest import ROOT
-from tests.workflow.test_workflow import checkout, snakemake
+from small_study import snakemake
 
 from cryotome.core.errors import CryotomeError
 from cryotome.runtime.gpu_lease import FOLDER, VISIBLE, lease_gpus, visible_devices

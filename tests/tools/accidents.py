@@ -27,6 +27,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import tifffile
+import warm_snakemake
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,18 +132,16 @@ def tiny(folder: Path) -> Path:
 def unlock(folder: Path) -> None:
     """Take away the lock that a Snakemake leaves when it is killed."""
     if any(folder.glob(".snakemake/locks/*")):
-        subprocess.run([*SNAKEMAKE, "--unlock"], cwd=folder, capture_output=True, check=False)
+        warm_snakemake.call(folder, *SNAKEMAKE[1:], "--unlock", environment=os.environ)
 
 
 def run_to_the_end(folder: Path, *arguments: str) -> str:
     """Run snakemake, after an unlock such as a killed run needs, and return its output."""
     unlock(folder)
-    done = subprocess.run(
-        [*SNAKEMAKE, *arguments], cwd=folder, capture_output=True, encoding="utf-8"
-    )
-    if done.returncode:
-        sys.exit(f"{folder}: the run after a kill failed.\n{done.stdout}{done.stderr}")
-    return done.stdout + done.stderr
+    code, said = warm_snakemake.call(folder, *SNAKEMAKE[1:], *arguments, environment=os.environ)
+    if code:
+        sys.exit(f"{folder}: the run after a kill failed.\n{said}")
+    return said
 
 
 def descendants(pid: int) -> list[int]:

@@ -15,6 +15,7 @@ from pathlib import Path
 import accidents
 import h5py
 import pytest
+import warm_snakemake
 import yaml
 from accidents import content, numbers
 
@@ -39,14 +40,10 @@ def command(target: str) -> list[str]:
 def make(clone: Path, target: str, **environment: str) -> str:
     """Make one file again, and return the output, with an x before it where the run failed."""
     (clone / target).unlink(missing_ok=True)
-    done = subprocess.run(
-        command(target),
-        cwd=clone,
-        env=os.environ | environment,
-        capture_output=True,
-        encoding="utf-8",
+    code, said = warm_snakemake.call(
+        clone, *command(target)[1:], environment=os.environ | environment
     )
-    return "x" * (done.returncode != 0) + done.stdout + done.stderr
+    return "x" * (code != 0) + said
 
 
 def make_with_mounts(clone: Path, target: str, mounts: str) -> str:
@@ -359,10 +356,7 @@ def test_two_clones_that_share_their_images_work_at_once(clone, tiny_study, tmp_
 
 
 def plan(clone: Path) -> str:
-    asked = [*accidents.SNAKEMAKE, "-n", "--", "results/studies/tiny/intervals.csv"]
-    return subprocess.run(
-        asked, cwd=clone, capture_output=True, encoding="utf-8", check=True
-    ).stdout
+    return accidents.run_to_the_end(clone, "-n", "--", "results/studies/tiny/intervals.csv")
 
 
 def test_a_clock_that_goes_backwards_changes_no_number(clone, tiny_study):
@@ -390,8 +384,7 @@ def test_annotations_replaced_under_an_older_date_need_forcerun(clone):
     path.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
     os.utime(path, (past, past))
     assert "Nothing to be done" in plan(clone)
-    forced = [*accidents.SNAKEMAKE, "--forcerun", "read_cells", "--", CUT]
-    subprocess.run(forced, cwd=clone, capture_output=True, check=True)
+    accidents.run_to_the_end(clone, "--forcerun", "read_cells", "--", CUT)
     with h5py.File(clone / CUT) as file:
         assert len(file["id"]) == 47
 

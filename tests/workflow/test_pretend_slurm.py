@@ -10,9 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
+from accidents import checkout
 from conftest import ROOT
+from small_study import snakemake
 from tests.workflow.test_two_cohorts import STUDY, card
-from tests.workflow.test_workflow import checkout, snakemake
 
 from cryotome.core.errors import DataError
 from cryotome.data.cohorts import read_slide_table

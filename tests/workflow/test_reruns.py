@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from accidents import checkout
 from conftest import CONFIG, ROOT
-from tests.workflow.test_workflow import SMALL, changed, checkout, jobs, plan, snakemake
+from small_study import SMALL, changed, jobs, plan, snakemake
 
 from cryotome.core.cards import load_card
 from cryotome.encoders.network import build_network

@@ -10,10 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from accidents import checkout
 from conftest import CONFIG, ROOT
 from docutils.core import publish_parts
 from jinja2 import Template
-from tests.workflow.test_workflow import checkout, snakemake
+from small_study import snakemake
 
 from cryotome.core.cards import read_yaml
 from cryotome.study.checks import checked_study

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from tests.workflow.test_workflow import checkout, plan, snakemake
+from accidents import checkout
+from small_study import plan, snakemake
 
 NAMES = [f"{number:03d}" for number in range(10)]
 SCORES = "results/scores/ca/patient_folds/view=paper-fp32/model=colour_histogram/head=mean_pool.csv"

@@ -15,8 +15,8 @@ from accidents import checkout
 from broken_server import breaks, says, sends, serving, throttles, well
 from conftest import CONFIG, ROOT
 from PIL import Image
+from small_study import SMALL, jobs, snakemake
 from tests.data.downloads.test_http_client import QUICK
-from tests.workflow.test_workflow import SMALL, jobs, snakemake
 
 from cryotome.core.errors import DownloadError
 from cryotome.data.downloads import download
