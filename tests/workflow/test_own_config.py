@@ -2,7 +2,8 @@
 
 import pytest
 import yaml
-from tests.workflow.test_workflow import checkout, plan, snakemake
+from accidents import checkout
+from small_study import plan, snakemake
 
 LEAST = {
     "study": "least",

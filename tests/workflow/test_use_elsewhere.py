@@ -3,8 +3,8 @@
 import pytest
 import yaml
 from conftest import ROOT
+from small_study import plan, snakemake
 from tests.workflow.test_own_config import LEAST
-from tests.workflow.test_workflow import plan, snakemake
 
 SNAKEFILE = f"""
 configfile: "mine.yaml"
@@ -26,7 +26,9 @@ rule mine:
 @pytest.fixture
 def outer(tmp_path):
     (tmp_path / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
-    (tmp_path / "mine.yaml").write_text(yaml.dump({"cryotome": LEAST | {"folds": 2}}))
+    (tmp_path / "mine.yaml").write_text(
+        yaml.dump({"cryotome": LEAST | {"folds": 2}}), encoding="utf-8"
+    )
     return tmp_path
 
 
@@ -34,7 +36,7 @@ def test_another_workflow_plans_ours_with_its_own_config(outer):
     planned = plan(outer)
     assert planned["mine"] == planned["table2"] == 1
     assert planned["split_cells"] == 2 * 3  # folds and domains of `from_*`
-    (outer / "more.yaml").write_text("other: 1\n")
+    (outer / "more.yaml").write_text("other: 1\n", encoding="utf-8")
     assert plan(outer, "--configfile", "more.yaml") == planned
 
 
