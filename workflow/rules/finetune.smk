@@ -30,6 +30,7 @@ rule finetune_dinov2:
         "results/logs/finetune_dinov2/{finetune}.log",
     benchmark:
         "results/benchmarks/finetune_dinov2/{finetune}.tsv"
+    priority: 1  # other jobs wait for its encoders
     # --set-threads finetune_dinov2=16 for tiles of slides
     threads: threads_of("finetune_dinov2")
     resources:
