@@ -186,9 +186,10 @@ def test_every_fault_of_the_table_has_its_test():
 def test_functions_and_tests_that_documents_name_exist():
     for path in (ROOT / "docs").rglob("*.md"):
         named_tests(path.read_text(encoding="utf-8"))
-    text = (ROOT / "docs" / "reference" / "paper-to-code.md").read_text(encoding="utf-8")
-    for module, name in re.findall(r"`([\w.]+):(\w+)`", text):
-        assert hasattr(importlib.import_module(f"cryotome.{module}"), name), f"{module}:{name}"
+    for page in ("paper-to-code", "code-map"):
+        text = (ROOT / "docs" / "reference" / f"{page}.md").read_text(encoding="utf-8")
+        for module, name in re.findall(r"`([\w.]+):(\w+)`", text):
+            assert hasattr(importlib.import_module(f"cryotome.{module}"), name), f"{module}:{name}"
 
 
 def test_every_rule_has_its_line_in_the_map_of_files():
