@@ -8,7 +8,6 @@ of log time against log size from one size to the next.
 
 import argparse
 import functools
-import json
 import multiprocessing
 import resource
 import sys
@@ -21,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests")]
+sys.path[:0] = [str(ROOT / "workflow"), str(ROOT / "tests" / "tools")]
 
 DRAWS = 1000
 FOLDS = 5
@@ -50,6 +49,7 @@ def compare(count: int) -> None:
     from cryotome.evaluation.statistics.comparisons import comparisons, intervals
     from cryotome.evaluation.statistics.paired_scores import PairedScores
     from cryotome.evaluation.statistics.rows import prepare_rows
+    from cryotome.study.facts import Statistics
 
     cells = _cells(count)
     cells["other"] = cells["score"].sample(frac=1, random_state=0).to_numpy()
@@ -60,11 +60,10 @@ def compare(count: int) -> None:
     scores = PairedScores(
         parts, list(range(FOLDS)), dict.fromkeys(names.values(), 1000.0), {"random"}
     )
-    about = {"draws": DRAWS, "alpha": 0.05, "margin": 0.02}
     calibration = pd.read_csv(ROOT / "config" / "calibration.csv")
-    rows = prepare_rows({("d", "random", "1.0", "all"): scores}, about, calibration)
+    rows = prepare_rows({("d", "random", "1.0", "all"): scores}, DRAWS, calibration)
     intervals(rows, 0.05)
-    comparisons(rows, "a + b", about)
+    comparisons(rows, "a + b", Statistics(DRAWS, alpha=0.05, margin=0.02))
 
 
 def slides(count: int) -> None:
@@ -209,10 +208,10 @@ def _atlas(cells: pd.DataFrame, folder: Path) -> tuple:
 
     paths = _predicted(cells, folder)
     labels = {f"{model} + {head}": model for model, head in ROWS}
-    about = {"dataset": "d", "labels": labels, "cells_sha256": sha256(folder / "cells.csv")}
     corner = {"left": cells["x"] - 32, "top": cells["y"] - 32, "side": 64.0, "margin": 4.0}
     windows = cells[["id"]].assign(**corner, place=cells["image"])
-    return read_atlas(cells, windows, paths, CARD, about), windows
+    known = sha256(folder / "cells.csv")
+    return read_atlas(cells, windows, paths, CARD, labels, known), windows
 
 
 @_in_folder
@@ -241,10 +240,14 @@ def geojson(slides: int, folder: Path) -> None:
 @_in_folder
 def regions(slides: int, folder: Path) -> None:
     """All that `clinical_summary` tabulates and draws of three rows and two folds."""
+    from some_facts import some
+
     from cryotome.core.charts import save_chart
     from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
     from cryotome.learners.predictions import split_path
     from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
+    from cryotome.study.facts import RowFacts, Statistics
+    from cryotome.study.row import Row
 
     cells, names = _pairs(slides), {f"{model} + {head}": model for model, head in ROWS}
     paths = _predicted(cells, folder)
@@ -252,14 +255,14 @@ def regions(slides: int, folder: Path) -> None:
     audit.write_text("finding,id,other,left_out,other_left_out\n", encoding="utf-8")
     splits = sorted(set(map(split_path, paths)))
     read = read_dataset(folder / "cells.csv", audit, splits, {"left": 2.0, "right": 2.0})
-    about = {
-        "order": ROWS, "statistics": {"draws": DRAWS}, "labels": names, "datasets": {"d": "D"},
-        "domains": {"d": {"left": "left", "right": "right"}}, "figure2": ROWS, "notice": "",
-        "schemes": {"slide_grouped": "whole slides"},
-    }  # fmt: skip
-    found = summarise_rows({"d": read}, paths, about)
-    save_chart(draw_reliability(found, about), folder / "r.pdf", folder / "r.png")
-    save_chart(draw_bland_altman(found, about), folder / "b.pdf", folder / "b.png")
+    facts = some(
+        RowFacts, rows=[Row(*pair) for pair in ROWS], labels=names, figure2=list(names),
+        datasets={"d": "D"}, domains={"d": {"left": "left", "right": "right"}},
+        schemes={"slide_grouped": "whole slides"}, statistics=Statistics(DRAWS, 0.05, 0.02),
+    )  # fmt: skip
+    found = summarise_rows({"d": read}, paths, facts)
+    save_chart(draw_reliability(found, facts), folder / "r.pdf", folder / "r.png")
+    save_chart(draw_bland_altman(found, facts), folder / "b.pdf", folder / "b.png")
 
 
 @_in_folder
@@ -267,7 +270,7 @@ def page(slides: int, folder: Path) -> None:
     """The page of three rows: every slide is a region and has a file for QuPath."""
     from page_study import make_page, study_of, write_page
 
-    from cryotome.study.facts import page_about
+    from cryotome.study.gather_facts import page_facts
 
     make_page(folder, rows=3)
     home, rng = folder / "studies" / "invented", np.random.default_rng(0)
@@ -284,7 +287,7 @@ def page(slides: int, folder: Path) -> None:
     for column in ("annotated", "counted"):
         counts[column] = rng.integers(0, 60, len(counts))
     counts.to_csv(home / "counts.csv", index=False)
-    write_page(home / "index.html", json.loads(page_about(study_of(3, ["midog2022"]))))
+    write_page(home / "index.html", page_facts(study_of(3, ["midog2022"])))
     print(f"page: {(home / 'index.html').stat().st_size / 1e6:.1f} MB", file=sys.stderr)
 
 

@@ -36,7 +36,7 @@ from cryotome.core import step_versions
 from cryotome.core.cards import without_notes
 from cryotome.core.files import sha256
 from cryotome.data.audit import COLUMNS, near_pairs
-from cryotome.study.facts import encoder_facts, protocol_facts, table_facts
+from cryotome.study.gather_facts import protocol, row_facts
 from cryotome.study.study import Study
 
 VIEW = "paper-fp32"
@@ -187,7 +187,7 @@ class Report:
 
     def __init__(self, study: Study, datasets: list[Dataset]) -> None:
         self.study, self.of = study, {one.name: one for one in datasets}
-        self.rows, self.name = json.loads(table_facts(study)), study.name
+        self.facts = row_facts(study)
         self.out = Path(f"results/studies/{study.name}")
         self.cells = [one.table for one in datasets]
         self.published = ROOT / "config" / "published"
@@ -216,45 +216,42 @@ class Report:
         names = ["intervals", "comparisons", "variances", "learning", "crossings"]
         paths = [self.out / f"{name}.csv" for name in names]
         files = self.files(self.study.blocks)
-        compare.main(self.cells, files, self.calibration, *paths, self.rows, self.name)
+        compare.main(self.cells, files, self.calibration, *paths, self.facts)
 
     def tables(self) -> None:
-        out, cards = self.out, json.loads(encoder_facts(self.study))
-        table1.main(out / "table1.csv", cards, self.name)
+        out, cards = self.out, {row.model: self.study.model(row.model) for row in self.study.rows}
+        table1.main(out / "table1.csv", cards, self.study.name)
         printed = sorted(self.published.glob("*.csv"))
-        about = json.loads(protocol_facts(self.study))
-        judged = (out / "intervals.csv", out / "table1.csv", printed, out / "published.csv", about)
-        compare_published.main(*judged)
+        judged = (out / "intervals.csv", out / "table1.csv", printed, out / "published.csv")
+        compare_published.main(*judged, protocol(self.study))
         if not self.study.cross_domain_blocks:
             return
         scores, paper = (
             self.scores(self.study.cross_domain_blocks),
             self.published / "ganz2024_table2.csv",
         )
-        about, beside = (self.rows, self.name), (out / "intervals.csv", out / "published.csv")
-        table2.main(scores, paper, out / "table2.csv", out / "table2_sd.csv", *about)
+        beside = (out / "intervals.csv", out / "published.csv")
+        table2.main(scores, paper, out / "table2.csv", out / "table2_sd.csv", self.facts)
         printed_to = (out / "table2.md", out / "table2.tex")
-        format_table2.main(out / "table2.csv", *beside, *printed_to, *about)
+        format_table2.main(out / "table2.csv", *beside, *printed_to, self.facts)
 
     def figures(self) -> None:
-        about, rows = (self.rows, self.name), self.rows
+        facts = self.facts
         spans, curves, crossed = (
             self.out / f"{n}.csv" for n in ("intervals", "learning", "crossings")
         )
         if "figure1.csv" in self.study.products:
             paper = self.published / "ganz2024_figure1.csv"
             figure1.main(
-                self.scores(self.study.all_domain_blocks), paper, *self.drawn("figure1"), *about
+                self.scores(self.study.all_domain_blocks), paper, *self.drawn("figure1"), facts
             )
-            plot_learning_curves.main(spans, curves, crossed, *self.drawn("learning")[1:], rows)
+            plot_learning_curves.main(spans, curves, crossed, *self.drawn("learning")[1:], facts)
         if "figure2.csv" in self.study.products:
-            figure2.main(
-                self.scores(self.study.cross_domain_blocks), *self.drawn("figure2"), *about
-            )
-            rank_rows.main(spans, *self.drawn("ranks"), *about)
+            figure2.main(self.scores(self.study.cross_domain_blocks), *self.drawn("figure2"), facts)
+            rank_rows.main(spans, *self.drawn("ranks"), facts)
         if "orders.csv" in self.study.products:
             files = self.files(self.study.cross_domain_blocks)
-            rank_models_by_head.main(self.out / "table2.csv", files, *self.drawn("orders"), rows)
+            rank_models_by_head.main(self.out / "table2.csv", files, *self.drawn("orders"), facts)
 
     def leaks(self) -> list[Path]:
         splits = [
@@ -270,5 +267,4 @@ class Report:
             self.files(self.study.matched_blocks),
             (table, self.out / "ladder.md", pdf, png),
         )
-        about = (self.rows, self.name)
-        leakage_ladder.main(self.cells, files, self.calibration, self.leaks(), *out, *about)
+        leakage_ladder.main(self.cells, files, self.calibration, self.leaks(), *out, self.facts)

@@ -1,7 +1,6 @@
 """What several tests share: the repository, real data where it is at hand, a small cohort."""
 
 import fcntl
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -187,11 +186,10 @@ def g(page_tables: Path, tmp_path: Path) -> "StudyResults":
     from page_study import study_of
 
     from cryotome.report.page.results import StudyResults
-    from cryotome.study.facts import page_about
+    from cryotome.study.gather_facts import page_facts
 
     folder = shutil.copytree(page_tables, tmp_path / "results") / "studies" / "invented"
-    about = json.loads(page_about(study_of(4, ["midog2022"]))) | {"made": "today"}
-    return StudyResults(folder, about)
+    return StudyResults(folder, page_facts(study_of(4, ["midog2022"])), "today")
 
 
 @pytest.fixture

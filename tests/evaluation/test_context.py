@@ -1,7 +1,6 @@
 """The context study: its table recomputed by hand, its figure, and its splits."""
 
 import filecmp
-import json
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from cryotome.core.metrics import auroc
 from cryotome.evaluation.context import context_table, crop_extent, patch_resolution
 from cryotome.evaluation.statistics.paired_scores import PairedScores
 from cryotome.evaluation.statistics.rows import Rows
-from cryotome.study.facts import context_facts
+from cryotome.study.facts import ContextFacts
+from cryotome.study.gather_facts import context_facts
 
 CALIBRATION = pd.read_csv(CONFIG / "calibration.csv")
 KEYS = ("slide_grouped", "1.0", "all")
@@ -34,16 +34,16 @@ def paired(scores: dict[str, np.ndarray], ids: np.ndarray) -> Rows:
 
 
 @pytest.fixture(scope="module")
-def swept() -> dict:
+def swept() -> ContextFacts:
     """What the demo's context study says of itself."""
-    return json.loads(context_facts(study("demo_context")))
+    return context_facts(study("demo_context"))
 
 
 @pytest.fixture(scope="module")
 def settings(swept) -> dict:
     rng, ids = np.random.default_rng(0), np.arange(300)
     label = ids % 3 == 0
-    rows = [f"{model} + ridge" for model in swept["models"]]
+    rows = [f"{model} + ridge" for model in swept.models]
     of = {"demo_rois_16px": 0.4, "demo_rois": 1.2}  # how far the classes lie apart
     return {
         (name, *KEYS): paired({row: rng.normal(label * gap) for row in rows}, ids)

@@ -13,7 +13,6 @@ from cryotome.evaluation.statistics.paired_scores import PairedScores
 from cryotome.evaluation.statistics.rows import prepare_rows
 
 TITLES = dict(zip(RUNGS, ["random", "apart", "slides", "domains"], strict=True))
-ABOUT = {"rungs": TITLES}
 NO_LEAKS = pd.DataFrame(columns=["dataset", "rung", *LEAKS])
 
 
@@ -37,7 +36,7 @@ def made(**tested) -> pd.DataFrame:
         ("d", name, "1.0", tested.get(name.split("_")[0], "domains")): rung(value, seed)
         for seed, (name, value) in enumerate(separations.items())
     }
-    return measure_ladder(prepare_rows(settings, {"draws": 200}, NONE), NO_LEAKS, ABOUT)
+    return measure_ladder(prepare_rows(settings, 200, NONE), NO_LEAKS, TITLES)
 
 
 def test_a_rung_costs_what_the_first_has_more():

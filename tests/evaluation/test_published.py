@@ -1,5 +1,5 @@
 import csv
-import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,9 @@ from cryotome.evaluation.published import (
     read_measured,
     read_published,
 )
-from cryotome.study.facts import protocol_facts
+from cryotome.study.facts import Protocol
+from cryotome.study.gather_facts import protocol
+from cryotome.study.row import Row
 
 FOLDER = CONFIG / "published"
 FILES = sorted(FOLDER.glob("*.csv"))
@@ -44,16 +46,17 @@ PROSE = {
     **dict.fromkeys(["policy", "precision", "status", "note"], ""),
     **{"folds": "5", "sd": "0.04", "source": "s", "table": "t"},
 }
-ABOUT = {
-    "study": "s",
-    "datasets": ["d"],
-    "synthetic": [],
-    "random": [],
-    "rows": [["uni", "linear_probe", "paper-fp16"], ["r", "endtoend", "patches"]],
-    "schemes": ["random", "from_*"],
-    "fractions": [0.1, 1.0],
-    "folds": 5,
-}
+PROTOCOL = Protocol(
+    study="s",
+    datasets=["d"],
+    synthetic=[],
+    random=[],
+    rows=[Row("uni", "linear_probe", "paper-fp16"), Row("r", "endtoend", "patches")],
+    schemes=["random", "from_*"],
+    fractions=[0.1, 1.0],
+    folds=5,
+    published_names={},
+)
 
 
 def read(name: str) -> pd.DataFrame:
@@ -91,7 +94,9 @@ def measured(low=0.77, high=0.81, value=0.79, **changes: object) -> pd.DataFrame
 
 
 def judged(numbers: pd.DataFrame, values: pd.DataFrame, **changes: object) -> tuple[str, str]:
-    (line,) = compare_with_published(numbers, values, ABOUT | changes).to_dict("records")
+    (line,) = compare_with_published(numbers, values, replace(PROTOCOL, **changes)).to_dict(
+        "records"
+    )
     return line["verdict"], line["why"]
 
 
@@ -240,10 +245,16 @@ def test_agreement_needs_an_interval_and_a_value():
         ({"random": ["uni"]}, "the weights are random"),
         ({"folds": 2}, "the folds are 2 here, 5 there"),
         ({"schemes": ["random"]}, "the scheme from_* is not run here"),
-        ({"rows": [["uni", "ridge", "paper-fp16"]]}, "the head is ridge here, linear_probe there"),
-        ({"rows": [["uni", "linear_probe", "card-fp16"]]}, "the policy is card here, paper there"),
         (
-            {"rows": [["uni", "linear_probe", "paper-fp32"]]},
+            {"rows": [Row("uni", "ridge", "paper-fp16")]},
+            "the head is ridge here, linear_probe there",
+        ),
+        (
+            {"rows": [Row("uni", "linear_probe", "card-fp16")]},
+            "the policy is card here, paper there",
+        ),
+        (
+            {"rows": [Row("uni", "linear_probe", "paper-fp32")]},
             "the precision is fp32 here, fp16 there",
         ),
         (
@@ -320,8 +331,7 @@ def test_intervals_become_measured_numbers():
 
 
 def test_a_study_is_compared_with_what_is_published_of_its_datasets_and_models(published):
-    about = json.loads(protocol_facts(study("ganz2024")))
-    table = compare_with_published(published, measured().iloc[:0], about)
+    table = compare_with_published(published, measured().iloc[:0], protocol(study("ganz2024")))
     assert table.columns.tolist() == COLUMNS
     assert table["table"].value_counts().to_dict() == {
         "ganz2024_table2": 18, "ammeling2025_second_hand": 13, "ganz2024_table1": 6,
@@ -333,14 +343,14 @@ def test_a_study_is_compared_with_what_is_published_of_its_datasets_and_models(p
 
 def test_a_number_that_was_measured_twice_is_refused():
     with pytest.raises(pd.errors.MergeError):
-        compare_with_published(number(), pd.concat([measured(), measured()]), ABOUT)
+        compare_with_published(number(), pd.concat([measured(), measured()]), PROTOCOL)
 
 
 def test_the_demo_has_nothing_published_and_says_what_it_is(published):
-    about = json.loads(protocol_facts(study("demo")))
-    assert compare_with_published(published, measured().iloc[:0], about).empty
-    assert about["synthetic"] == ["demo_rois", "demo_slides"]
-    assert about["random"] == ["vit_tiny_random", "resnet10t_random"]
-    assert about["schemes"] == ["random", "from_*"]
-    assert ["resnet10t_random", "endtoend_short", "patches"] in about["rows"]
-    assert (about["fractions"], about["folds"]) == ([0.1, 1.0], 2)
+    demo = protocol(study("demo"))
+    assert compare_with_published(published, measured().iloc[:0], demo).empty
+    assert demo.synthetic == ["demo_rois", "demo_slides"]
+    assert demo.random == ["vit_tiny_random", "resnet10t_random"]
+    assert demo.schemes == ["random", "from_*"]
+    assert Row("resnet10t_random", "endtoend_short", "patches") in demo.rows
+    assert (demo.fractions, demo.folds) == ([0.1, 1.0], 2)

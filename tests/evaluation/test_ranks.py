@@ -6,14 +6,7 @@ import pytest
 
 from cryotome.evaluation.ranks import mean_ranks, rank_models, read_fit_notes, values_by_block
 
-ABOUT = {
-    "probed": [
-        ["uni", "linear_probe"],
-        ["uni", "ridge"],
-        ["phikon", "linear_probe"],
-        ["phikon", "ridge"],
-    ]
-}
+MULTI_HEAD = ["uni + linear_probe", "uni + ridge", "phikon + linear_probe", "phikon + ridge"]
 
 
 def table2(**means) -> pd.DataFrame:
@@ -31,7 +24,7 @@ TURNED = table2(
 
 
 def test_models_are_ranked_under_each_head_and_end_to_end_is_not():
-    table = rank_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), ABOUT)
+    table = rank_models(TURNED, pd.DataFrame(columns=["dataset", "model", "head"]), MULTI_HEAD)
     inside = table[table["where"] == "in"].set_index(["head", "model"])
     assert inside["rank"].to_dict() == {
         ("linear_probe", "uni"): 2, ("linear_probe", "phikon"): 1, ("ridge", "uni"): 1, ("ridge", "phikon"): 2,
@@ -57,7 +50,7 @@ def test_what_the_fits_noted_stands_beside_their_rank(tmp_path):
         {"dataset": "d", "model": "uni", "head": "linear_probe", "feature_sd": 0.6,
          "effective_c": 15.0, "zero": 0.5},
     ]  # fmt: skip
-    table = rank_models(TURNED, notes, ABOUT)
+    table = rank_models(TURNED, notes, MULTI_HEAD)
     assert table.query("model == 'uni' and head == 'linear_probe'")["feature_sd"].tolist() == [
         0.6,
         0.6,

@@ -8,7 +8,7 @@ from tests.study.test_study import study
 
 from cryotome.core.errors import CardError
 from cryotome.study.checks import checked_study
-from cryotome.study.facts import table_facts
+from cryotome.study.gather_facts import row_facts
 
 LADDER = ["random", "no_overlap", "slide_grouped", "from_*", "except_*"]
 
@@ -39,7 +39,7 @@ def test_a_matched_rung_has_the_card_of_its_scheme_and_says_so():
         "random cells, no shared pixels, equal training size"
     )
     assert demo.scheme("except_lung_matched")["split_by"] == "cells_of_other_domains"
-    titles = json.loads(table_facts(study("demo", schemes=["random_matched"])))["schemes"]
+    titles = row_facts(study("demo", schemes=["random_matched"])).schemes
     assert titles == {"random_matched": "random cells, equal training size"}
     with pytest.raises(CardError, match="'from_lung_matched': only .* have a common training size"):
         demo.scheme("from_lung_matched")

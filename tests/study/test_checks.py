@@ -1,4 +1,3 @@
-import json
 import shutil
 
 import pytest
@@ -9,7 +8,7 @@ from tests.study.test_study import study
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CardError
 from cryotome.study.checks import checked_study
-from cryotome.study.facts import colorectal_facts, table_facts
+from cryotome.study.gather_facts import roth_facts, row_facts
 
 
 def test_a_model_without_a_network_is_not_trained():
@@ -102,9 +101,9 @@ def test_schemes_that_part_slides_are_refused_where_none_is_known(tmp_path, sche
     made = crops(tmp_path, ("slides", "unknown"))
     with pytest.raises(CardError, match=f"Dataset 'crops', scheme '{scheme}'"):
         made(schemes=["random", scheme])
-    assert json.loads(table_facts(made()))["unknown_slides"] == ["crops"]
+    assert row_facts(made()).unknown_slides == ["crops"]
     both = made(datasets=["demo_slides", "crops"])
-    assert json.loads(table_facts(both))["unknown_slides"] == ["crops"]
+    assert row_facts(both).unknown_slides == ["crops"]
 
 
 def test_a_row_that_scores_cells_by_their_slide_is_refused_there(tmp_path):
@@ -115,8 +114,8 @@ def test_a_row_that_scores_cells_by_their_slide_is_refused_there(tmp_path):
 
 
 def test_a_study_of_known_slides_says_nothing_of_unknown_ones():
-    assert "unknown_slides" not in json.loads(table_facts(study("demo")))
-    assert json.loads(colorectal_facts(study("demo").colorectal))["unknown_slides"] == [
+    assert row_facts(study("demo")).unknown_slides == []
+    assert roth_facts(study("demo").colorectal).unknown_slides == [
         "demo_tissue",
         "demo_tissue_external",
     ]

@@ -8,7 +8,7 @@ from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CardError
 from cryotome.study.checks import checked_study
 from cryotome.study.colorectal import checkpoint_of, iterations
-from cryotome.study.facts import colorectal_facts
+from cryotome.study.gather_facts import roth_facts
 from cryotome.study.load import config_file
 from cryotome.study.study import Study
 
@@ -68,12 +68,12 @@ def test_a_checkpoint_is_a_model_without_a_card():
 
 
 def test_what_is_finetuned_here_answers_to_the_authors_numbers_and_what_is_random_says_so():
-    about = json.loads(colorectal_facts(study("roth2024").colorectal))
-    assert about["printed_as"]["dinov2_s_tcga"] == "dinov2_s_tcga_published"
-    assert about["random"] == []
-    demo = json.loads(colorectal_facts(study("demo").colorectal))
-    assert demo["random"] == ["dinov2_tiny_random", "dinov2_tiny_demo"]
-    assert demo["notice"] == "synthetic demo cohort"
+    protocol = roth_facts(study("roth2024").colorectal).protocol
+    assert protocol.published_names["dinov2_s_tcga"] == "dinov2_s_tcga_published"
+    assert protocol.random == []
+    demo = roth_facts(study("demo").colorectal)
+    assert demo.protocol.random == ["dinov2_tiny_random", "dinov2_tiny_demo"]
+    assert demo.notice == "synthetic demo cohort"
 
 
 def test_figure_2_follows_what_is_finetuned_here_alone():

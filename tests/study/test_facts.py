@@ -1,31 +1,52 @@
 import json
+from dataclasses import asdict
 
-from conftest import CONFIG
-from page_study import study_of
+from some_facts import some
+from tests.study.test_study import study
 
-from cryotome.core.cards import read_yaml
-from cryotome.study.checks import checked_study
-from cryotome.study.facts import page_about
-
-
-def test_it_says_what_the_cards_say():
-    about = json.loads(page_about(study_of(3, ["midog2022"])))
-    assert about["study"] == "invented"
-    card = about["cards"]["datasets"]["midog2022"]
-    assert card["task"] == "mitotic figure against look-alike"
-    assert len(card["domains"]) == 5
-    assert about["cards"]["models"]["gigapath"] == {"weights": "released"}
-    assert list(about["looks"]) == ["gigapath + linear_probe", "h_optimus_0 + linear_probe", "resnet50_imagenet + endtoend"]  # fmt: skip
-    assert about["looks"]["gigapath + linear_probe"]["colour"] == "#0061c7"
-    assert about["colorectal"] is None
+from cryotome.runtime.job import parse_argument
+from cryotome.study.costs.row_jobs import job_facts
+from cryotome.study.facts import (
+    ContextFacts,
+    DatasetFacts,
+    JobFacts,
+    PageFacts,
+    Protocol,
+    RothFacts,
+    RowFacts,
+)
+from cryotome.study.gather_facts import context_facts, page_facts, protocol, roth_facts, row_facts
 
 
-def test_the_demo_is_random_synthetic_and_has_both_papers():
-    study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
-    about = json.loads(page_about(study))
-    assert about["notice"] == "synthetic demo cohort"
-    kinds = {name: card["weights"] for name, card in about["cards"]["models"].items()}
-    assert kinds["colour_histogram"] == "none"
-    assert kinds["vit_tiny_random"] == "random"
-    assert about["file"] == ""
-    assert about["colorectal"]["notice"] == "synthetic demo cohort"
+def test_a_script_gets_the_facts_that_a_rule_hands_over_as_plain_values():
+    demo = study("demo")
+    made = {
+        RowFacts: row_facts(demo),
+        RothFacts: roth_facts(demo.colorectal),
+        PageFacts: page_facts(demo),
+        Protocol: protocol(demo),
+        JobFacts: job_facts(demo),
+        ContextFacts: context_facts(study("demo_context")),
+    }
+    for kind, facts in made.items():
+        assert parse_argument(asdict(facts), kind) == facts
+        assert parse_argument(json.dumps(asdict(facts)), kind) == facts  # by hand
+
+
+def test_a_study_of_known_slides_says_what_it_always_said():
+    facts = some(DatasetFacts, datasets={"a": ""})
+    assert (facts.unit, facts.as_unit) == ("slides", "slides as the unit")
+
+
+def test_unknown_datasets_are_named_where_others_are_known():
+    facts = some(DatasetFacts, datasets={"a": "", "b": ""}, unknown_slides=["b"])
+    assert facts.as_unit == "unit: slides (of b: images, slides not known)"
+    alone = some(DatasetFacts, datasets={"b": ""}, unknown_slides=["b"])
+    assert alone.as_unit == "unit: images, slides not known"
+
+
+def test_a_notice_names_the_synthetic_columns_where_others_are_real():
+    columns = {"slides": {"cohort": ("mine", "auroc"), "external": ("demo", "auroc")}}
+    facts = some(RothFacts, columns=columns, datasets={"demo": "Demo"}, notice="synthetic cohort",
+                 synthetic_columns={"slides": ["external"]})  # fmt: skip
+    assert facts.notice_of(["slides"]) == "synthetic cohort (Demo)"

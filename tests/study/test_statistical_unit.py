@@ -4,11 +4,9 @@ import pytest
 from cryotome.core.errors import CardError
 from cryotome.study.statistical_unit import (
     UNKNOWN,
-    as_unit,
     check_named,
     check_scheme,
     noted,
-    unit_of,
 )
 
 CROPS = {"reader": "class_folders", "slides": "unknown"}
@@ -38,28 +36,17 @@ def test_schemes_that_do_not_are_free():
     check_scheme(CROPS | {"reader": "table"}, "mine", "no_overlap", "cells_apart")
 
 
-def test_a_study_of_known_slides_says_what_it_always_said():
-    about = {"datasets": ["a"]}
-    assert (unit_of(about), as_unit(about)) == ("slides", "slides as the unit")
-
-
-def test_one_unknown_dataset_among_several_is_named():
-    about = {"datasets": {"a": "", "b": ""}, "unknown_slides": ["b"]}
-    assert as_unit(about) == "unit: slides (of b: images, slides not known)"
-
-
 def test_notes_of_lines_without_slides_say_so_once_and_keep_what_they_said():
     table = pd.DataFrame(
         {"dataset": ["a", "b", "b", "b"], "note": ["x", None, "x", f"9 {UNKNOWN}: y"]}
     )
-    about = {"datasets": ["a", "b"], "unknown_slides": ["b"]}
-    assert noted(table, about)["note"].tolist() == [
+    assert noted(table, ["b"])["note"].tolist() == [
         "x",
         UNKNOWN,
         f"{UNKNOWN}; x",
         f"9 {UNKNOWN}: y",
     ]
-    assert noted(table, {"datasets": ["a", "b"]}) is table
-    bare = noted(table[["dataset"]], about)["note"].tolist()
+    assert noted(table, []) is table
+    bare = noted(table[["dataset"]], ["b"])["note"].tolist()
     assert bare == ["", UNKNOWN, UNKNOWN, UNKNOWN]
-    assert noted(table[:0], about).columns.tolist() == ["dataset", "note"]
+    assert noted(table[:0], ["b"]).columns.tolist() == ["dataset", "note"]

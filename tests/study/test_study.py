@@ -1,12 +1,10 @@
-import json
-
 import pytest
 import yaml
 from conftest import CONFIG
 
 from cryotome.core.errors import CardError
 from cryotome.study.checks import checked_study
-from cryotome.study.facts import seed_replicates, table_facts
+from cryotome.study.gather_facts import row_facts, seed_replicates
 from cryotome.study.load import config_file
 from cryotome.study.row import Row
 from cryotome.study.study import Study
@@ -58,15 +56,15 @@ def test_one_domain_is_trained_on_at_full_size_only():
 
 def test_the_reference_does_not_depend_on_the_order_of_figure2():
     rows = study("demo").config["figure2"]
-    about = json.loads(table_facts(study("demo", figure2=rows[::-1])))
-    assert about["reference"] == ["resnet10t_random", "endtoend_short"]
-    assert about["figure2"] == [[row["model"], row["head"]] for row in rows[::-1]]
+    facts = row_facts(study("demo", figure2=rows[::-1]))
+    assert facts.reference == "resnet10t_random + endtoend_short"
+    assert facts.figure2 == [Row(**row).key for row in rows[::-1]]
 
 
 def test_without_rows_for_figure2_the_first_row_is_the_reference():
     first = study("demo").rows[0]
-    about = json.loads(table_facts(study("demo", figure2=[], reference=None)))
-    assert about["figure2"] == [about["reference"]] == [[first.model, first.head]]
+    facts = row_facts(study("demo", figure2=[], reference=None))
+    assert facts.figure2 == [facts.reference] == [first.key]
 
 
 def test_the_last_checkpoint_is_a_head_of_its_own():
@@ -78,7 +76,7 @@ def test_the_last_checkpoint_is_a_head_of_its_own():
 def test_the_demo_is_synthetic_and_the_papers_study_is_not():
     assert study("demo").synthetic
     assert not study("ganz2024").synthetic
-    assert "synthetic demo cohort" in table_facts(study("demo"))
+    assert row_facts(study("demo")).notice == "synthetic demo cohort"
 
 
 def test_one_fraction_has_one_name():

@@ -1,6 +1,5 @@
 """Crops and poolings without cards of their own."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from cryotome.encoders.pooling import pool_tokens
 from cryotome.encoders.transforms import transform_patches
 from cryotome.encoders.weights import candidate_paths
 from cryotome.study.checks import checked_study
-from cryotome.study.facts import context_facts
+from cryotome.study.gather_facts import context_facts
 from cryotome.study.geometry import geometry_of, input_side
 from cryotome.study.variants import pooling_variants, returns_tokens, with_pooling
 
@@ -164,10 +163,10 @@ def test_a_sweep_crosses_every_model_with_every_pooling_and_every_crop():
     ]  # fmt: skip
     assert models[-1] == "resnet50_imagenet"
     assert {"context.csv", "context.pdf", "context.png"} < set(swept.products)
-    about = json.loads(context_facts(swept))
-    assert about["crops"]["midog2022_64px"] == ["midog2022", 64]
-    assert about["models"]["virchow2"] == ["virchow2", "class+mean"]
-    assert about["models"]["colour_histogram"] == ["colour_histogram", "none"]
+    facts = context_facts(swept)
+    assert facts.crops["midog2022_64px"] == ("midog2022", 64)
+    assert facts.models["virchow2"] == ("virchow2", "class+mean")
+    assert facts.models["colour_histogram"] == ("colour_histogram", "none")
 
 
 def test_a_model_more_is_one_line_more():

@@ -4,7 +4,6 @@ python tests/tools/page_study.py FOLDER --rows 45    # writes FOLDER/studies/inv
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -18,10 +17,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 from cryotome.core.cards import read_yaml
 from cryotome.report.page.page import write_page
 from cryotome.study.checks import checked_study
-from cryotome.study.facts import (
-    page_about,
-    table_facts,
-)
+from cryotome.study.gather_facts import page_facts, row_facts
 from cryotome.study.load import config_file
 from cryotome.study.study import Study
 
@@ -69,7 +65,7 @@ def write_tables(folder: Path, study: Study) -> None:
                     spans.append((dataset, scheme, 1.0, tested, key, value, *span))
             inside, outside = level[key] - 0.05, level[key] - 0.15
             table2.append((dataset, *place, inside, 0.04, outside, 0.07, 0.79, 0.04, 0.66, 0.07))
-            if list(place) in [list(p) for p in json.loads(table_facts(study))["figure2"]]:
+            if key in row_facts(study).figure2:
                 figure2 += [(dataset, *place, a, b, level[key] - 0.1 * (a != b), 0.01, 5)
                             for a in domains for b in domains]  # fmt: skip
     keys = ["dataset", "model", "head"]
@@ -242,7 +238,7 @@ def make_page(
     write_more(folder, study, cells=cells)
     write_audits(folder, study)
     page = folder / "studies" / study.name / "index.html"
-    write_page(page, json.loads(page_about(study)))
+    write_page(page, page_facts(study))
     return page
 
 

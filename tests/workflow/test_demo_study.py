@@ -3,8 +3,6 @@
 `.ci/run` runs the demo and the control before the tests. Where they have not been run, skipped.
 """
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,7 +12,7 @@ from cryotome.core.cards import read_yaml
 from cryotome.core.files import RunPath
 from cryotome.report.after_failure import write_partial_table2
 from cryotome.study.checks import checked_study
-from cryotome.study.facts import table_facts
+from cryotome.study.gather_facts import row_facts
 
 STUDIES = ROOT / "results" / "studies"
 E2E = "resnet10t_random + endtoend_short"
@@ -78,8 +76,7 @@ def test_the_partial_table_of_a_whole_study_is_its_table2(tmp_path):
         CONFIG / "published" / "ganz2024_table2.csv",
         table,
         logs=tmp_path,
-        study="demo",
-        rows=json.loads(table_facts(study)),
+        facts=row_facts(study),
     )
     whole, partial = pd.read_csv(STUDIES / "demo" / "table2.csv"), pd.read_csv(table)
     pd.testing.assert_frame_equal(partial[whole.columns], whole)

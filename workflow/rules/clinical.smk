@@ -40,17 +40,13 @@ rule error_atlas:
         mem_mb=memory_with_retries(4000),
         runtime=runtime_with_retries(30),
     params:
-        card=lambda w: json.dumps(
-            {
-                key: STUDY.dataset(w.dataset)[key]
-                for key in ("title", "classes", "domains", "scanners", "synthetic", "slides")
-                if key in STUDY.dataset(w.dataset)
-            },
-            sort_keys=True,
-        ),
-        labels=lambda w: json.dumps({row.key: STUDY.label(row) for row in STUDY.rows}),
+        card=lambda w: {
+            key: STUDY.dataset(w.dataset)[key]
+            for key in ("title", "classes", "domains", "scanners", "synthetic", "slides")
+            if key in STUDY.dataset(w.dataset)
+        },
+        labels=lambda w: {row.key: STUDY.label(row) for row in STUDY.rows},
         study="{study}",
-        dataset="{dataset}",
     script:
         "../scripts/error_atlas.py"
 
@@ -87,9 +83,7 @@ rule clinical_summary:
     resources:
         **LARGE_JOB,
     params:
-        **ROWS,
-        areas=lambda w: json.dumps(
-            {name: region_areas(STUDY.dataset(name)) for name in STUDY.datasets}
-        ),
+        **ROW_FACTS,
+        areas=lambda w: {name: region_areas(STUDY.dataset(name)) for name in STUDY.datasets},
     script:
         "../scripts/clinical_summary.py"

@@ -7,25 +7,23 @@ No path of a result is made here: `inputs.smk` does that.
 import functools
 import json
 import os
-import re
 import sys
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 
 from snakemake.logging import logger
 
 LOGS = Path("results/logs")
 BASE = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parents[1]
-# Snakemake hands its sys.path to the scripts
-sys.path.insert(0, str(BASE / "workflow"))
+sys.path.insert(0, str(BASE / "workflow"))  # Snakemake hands it to the scripts
 
 from cryotome.runtime.interpreter import quote_executable, restart_in_utf8
 
 restart_in_utf8(workflow.overwrite_workdir)
 quote_executable()
 
-import cryotome.study.costs.resources as estimates
-from cryotome.study.costs import prices
+from cryotome.study.costs import prices, resources as estimates
 from cryotome.core import step_versions
 from cryotome.core.import_closure import watched_files
 from cryotome.core.cards import tiling_of, without_notes
@@ -35,7 +33,7 @@ from cryotome.runtime.failures import RUN
 from cryotome.runtime.log import LOG_ONLY
 from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources, with_retries
 from cryotome.study.load import study_of
-from cryotome.study.facts import colorectal_facts, encoder_facts, table_facts
+from cryotome.study.gather_facts import row_facts
 from cryotome.study.products import labels_of, product_of
 from cryotome.study.site import SITE_KEYS, print_study_summary
 
@@ -61,9 +59,8 @@ USES_GPU = DEVICE == "per_job" or (DEVICE == "auto" and SITE.gpu_jobs > 0)
 # no more GPU jobs at once than this machine's GPUs can hold, unless a scheduler places them
 if SITE.gpu_jobs and DEVICE != "per_job":
     workflow.global_resources.setdefault("gpu", SITE.gpu_jobs)
-PLACED = SCHEDULER in os.environ
 GRANTED = {False: ANYTHING, True: ANYTHING}
-if PLACED and workflow.is_main_process:
+if SCHEDULER in os.environ and workflow.is_main_process:
     GRANTED = clamp_resources(SITE.cluster)
 
 
@@ -96,7 +93,6 @@ SMALL_JOB, LARGE_JOB = (
     {"mem_mb": memory_with_retries(mb, share=6), "runtime": runtime_with_retries(time, share=4)}
     for mb, time in ((2000, 10), (4000, 40))
 )
-ROWS = {"rows": lambda w: table_facts(STUDY), "study": "{study}"}  # params of many rules
 
 
 def library(script):

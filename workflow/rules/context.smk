@@ -5,7 +5,7 @@ INPUT     results/predictions/{dataset}_{n}px/â€¦model={model}_pool_{pooling}/â€
 OUTPUT    results/studies/{study}/context.csv, .pdf, .png
 """
 
-from cryotome.study.facts import context_facts
+from cryotome.study.gather_facts import context_facts
 
 
 rule context_curves:
@@ -25,8 +25,7 @@ rule context_curves:
     resources:
         **LARGE_JOB,
     params:
-        rows=lambda w: table_facts(STUDY),
-        sweep=lambda w: context_facts(STUDY),
-        study="{study}",
+        **ROW_FACTS,
+        sweep=lambda w: asdict(context_facts(STUDY)),
     script:
         "../scripts/context_curves.py"

@@ -91,7 +91,7 @@ rule compare:
     resources:
         **LARGE_JOB,
     params:
-        **ROWS,
+        **ROW_FACTS,
     script:
         "../scripts/compare.py"
 
@@ -115,6 +115,6 @@ rule leakage_ladder:
     resources:
         **LARGE_JOB,
     params:
-        **ROWS,
+        **ROW_FACTS,
     script:
         "../scripts/leakage_ladder.py"

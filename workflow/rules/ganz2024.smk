@@ -17,7 +17,7 @@ rule table1:
     resources:
         **SMALL_JOB,
     params:
-        cards=lambda w: encoder_facts(STUDY),
+        cards=lambda w: {row.model: STUDY.model(row.model) for row in STUDY.rows},
         study="{study}",
     script:
         "../scripts/table1.py"
@@ -37,7 +37,7 @@ rule table2:
     resources:
         **SMALL_JOB,
     params:
-        **ROWS,
+        **ROW_FACTS,
     script:
         "../scripts/table2.py"
 
@@ -57,7 +57,7 @@ rule table2_partial:
         mem_mb=memory_with_retries(4000, share=6),
         runtime=runtime_with_retries(30),
     params:
-        **ROWS,
+        **ROW_FACTS,
         logs="results/logs",
     script:
         "../scripts/table2_partial.py"
@@ -76,7 +76,7 @@ rule figure1:
     resources:
         **SMALL_JOB,
     params:
-        **ROWS,
+        **ROW_FACTS,
     script:
         "../scripts/figure1.py"
 
@@ -93,6 +93,6 @@ rule figure2:
     resources:
         **SMALL_JOB,
     params:
-        **ROWS,
+        **ROW_FACTS,
     script:
         "../scripts/figure2.py"

@@ -15,6 +15,7 @@ OF_PATIENTS = "patient_folds(_histobistro)?"
 OF_CELLS = rf"(?!(predefined|{OF_PATIENTS})(?![a-z0-9_]))"
 PREDICTIONS = "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv"
 SCORES = "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv"
+ROW_FACTS = {"facts": lambda w: asdict(row_facts(STUDY))}  # plain: Snakemake compares params
 # how often our intervals cover in simulated studies
 CALIBRATION = os.path.relpath(BASE / "config/calibration.csv")
 PUBLISHED = [os.path.relpath(file) for file in sorted((BASE / "config/published").glob("*.csv"))]

@@ -7,7 +7,7 @@ OUTPUT    results/studies/{study}/published.csv, table2.md, table2.tex
           results/studies/{study}/colorectal/published.csv, tables.md
 """
 
-from cryotome.study.facts import protocol_facts
+from cryotome.study.gather_facts import protocol
 
 
 rule compare_published:
@@ -24,7 +24,7 @@ rule compare_published:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: protocol_facts(STUDY),
+        protocol=lambda w: asdict(protocol(STUDY)),
     script:
         "../scripts/compare_published.py"
 
@@ -43,7 +43,7 @@ rule compare_published_roth:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: colorectal_facts(COLORECTAL),
+        **ROTH_FACTS,
     script:
         "../scripts/compare_published_roth.py"
 
@@ -63,7 +63,7 @@ rule format_table2:
     resources:
         **SMALL_JOB,
     params:
-        **ROWS,
+        **ROW_FACTS,
     script:
         "../scripts/format_table2.py"
 
@@ -83,6 +83,6 @@ rule format_roth_tables:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: colorectal_facts(COLORECTAL),
+        **ROTH_FACTS,
     script:
         "../scripts/format_roth_tables.py"

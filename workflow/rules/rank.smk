@@ -21,7 +21,7 @@ rule plot_learning_curves:
     resources:
         **SMALL_JOB,
     params:
-        rows=lambda w: table_facts(STUDY),
+        **ROW_FACTS,
     script:
         "../scripts/plot_learning_curves.py"
 
@@ -38,7 +38,7 @@ rule rank_rows:
     resources:
         **SMALL_JOB,
     params:
-        **ROWS,
+        **ROW_FACTS,
     script:
         "../scripts/rank_rows.py"
 
@@ -56,6 +56,6 @@ rule rank_models_by_head:
     resources:
         **SMALL_JOB,
     params:
-        rows=lambda w: table_facts(STUDY),
+        **ROW_FACTS,
     script:
         "../scripts/rank_models_by_head.py"

@@ -8,8 +8,8 @@ OUTPUT    results/studies/{study}/ledger.csv, costs.csv, cost_auroc.*    a line 
           results/index.html, results/table1.csv …      copies, of the study of the config
 """
 
-from cryotome.study.costs.row_jobs import jobs_per_row
-from cryotome.study.facts import page_about
+from cryotome.study.costs.row_jobs import job_facts
+from cryotome.study.gather_facts import page_facts
 from cryotome.study.products import RULES, require_product
 
 
@@ -33,9 +33,9 @@ rule summarise_costs:
         mem_mb=memory_with_retries(2000, share=6),
         runtime=runtime_with_retries(20, share=4),
     params:
-        **ROWS,
+        **ROW_FACTS,
         ledger="results/ledger",
-        about=lambda w: jobs_per_row(STUDY),
+        jobs_of_study=lambda w: asdict(job_facts(STUDY)),
     script:
         "../scripts/summarise_costs.py"
 
@@ -69,7 +69,7 @@ rule html_report:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: page_about(STUDY),
+        facts=lambda w: asdict(page_facts(STUDY)),
     script:
         "../scripts/html_report.py"
 

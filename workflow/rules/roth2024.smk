@@ -6,6 +6,7 @@ OUTPUT    results/studies/{study}/colorectal/…
 """
 
 from cryotome.study import rule_inputs
+from cryotome.study.gather_facts import roth_facts
 
 ROTH_SCORES = {
     kind: [
@@ -13,6 +14,7 @@ ROTH_SCORES = {
     ]
     for kind in ("slides", "patches")
 }
+ROTH_FACTS = {"facts": lambda w: asdict(roth_facts(COLORECTAL))}
 TILE_LISTS = expand("results/tiles/{name}/classify.csv", name=rule_inputs.tiled_cohorts(COLORECTAL))
 
 
@@ -30,7 +32,7 @@ rule roth_table1:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: colorectal_facts(COLORECTAL),
+        **ROTH_FACTS,
     script:
         "../scripts/roth_table1.py"
 
@@ -58,7 +60,7 @@ rule roth_table3:
     resources:
         **SMALL_JOB,
     params:
-        cards=lambda w: json.dumps({name: STUDY.model(name) for name in COLORECTAL.models}),
+        cards=lambda w: {name: STUDY.model(name) for name in COLORECTAL.models},
         study="{study}",
     script:
         "../scripts/roth_table3.py"
@@ -79,7 +81,7 @@ rule roth_figure1:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: colorectal_facts(COLORECTAL),
+        **ROTH_FACTS,
     script:
         "../scripts/roth_figure1.py"
 
@@ -102,6 +104,6 @@ rule roth_figure2:
     resources:
         **SMALL_JOB,
     params:
-        about=lambda w: colorectal_facts(COLORECTAL),
+        **ROTH_FACTS,
     script:
         "../scripts/roth_figure2.py"

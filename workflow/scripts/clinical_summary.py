@@ -9,28 +9,29 @@ from cryotome.core.tables import save_csv
 from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_rows
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import RowFacts
 from cryotome.study.statistical_unit import noted
 
 
 def main(
     cells: list[Path], audits: list[Path], splits: list[Path], predictions: list[Path],
     tables: list[Path], reliability: list[Path], bland_altman: list[Path], areas: dict,
-    rows: dict, study: str,
+    facts: RowFacts,
 ) -> None:  # fmt: skip
     datasets = {}
     for path, audit in zip(cells, audits, strict=True):
         mine = [split for split in splits if RunPath.of(split).dataset == path.stem]
         datasets[path.stem] = read_dataset(path, audit, mine, areas[path.stem])
-    found = summarise_rows(datasets, predictions, rows)
+    found = summarise_rows(datasets, predictions, facts)
     for path in tables:
-        table = noted(found[path.stem], rows)
+        table = noted(found[path.stem], facts.unknown_slides)
         print(f"{path.stem}: {len(table)} lines", file=sys.stderr)
-        synthetic = table["dataset"].isin(rows["synthetic"])
+        synthetic = table["dataset"].isin(facts.synthetic)
         table = table.assign(synthetic=synthetic)
-        table.insert(0, "study", study)
+        table.insert(0, "study", facts.study)
         save_csv(table, path, float_format="%.10g")
-    save_chart(draw_reliability(found, rows), *reliability)
-    save_chart(draw_bland_altman(found, rows), *bland_altman)
+    save_chart(draw_reliability(found, facts), *reliability)
+    save_chart(draw_bland_altman(found, facts), *bland_altman)
 
 
 if __name__ == "__main__":

@@ -7,26 +7,26 @@ from cryotome.evaluation.statistics.comparisons import comparisons, intervals, v
 from cryotome.evaluation.statistics.learning_curves import crossings, learning_curves
 from cryotome.evaluation.statistics.rows import load_rows
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import RowFacts
 from cryotome.study.statistical_unit import noted
 
 
 def main(
     cells: list[Path], predictions: list[Path], calibration: Path, table: Path, against: Path,
-    spread: Path, curves: Path, crossed: Path, rows: dict, study: str,
+    spread: Path, curves: Path, crossed: Path, facts: RowFacts,
 ) -> None:  # fmt: skip
-    settings = load_rows(cells, predictions, calibration, rows)
-    reference = " + ".join(rows["reference"])
+    settings = load_rows(cells, predictions, calibration, facts)
     results = {
-        table: intervals(settings, rows["statistics"]["alpha"]),
-        against: comparisons(settings, reference, rows["statistics"]),
-        spread: variances(settings, rows["families"]),
+        table: intervals(settings, facts.statistics.alpha),
+        against: comparisons(settings, facts.reference, facts.statistics),
+        spread: variances(settings, facts.replicates),
         curves: learning_curves(settings),
-        crossed: crossings(settings, reference),
+        crossed: crossings(settings, facts.reference),
     }
     for path, result in results.items():
-        result = noted(result, rows)
-        result.insert(0, "study", study)
-        result["synthetic"] = result["dataset"].isin(rows["synthetic"])
+        result = noted(result, facts.unknown_slides)
+        result.insert(0, "study", facts.study)
+        result["synthetic"] = result["dataset"].isin(facts.synthetic)
         save_csv(result, path)
 
 

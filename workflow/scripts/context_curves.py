@@ -9,26 +9,28 @@ from cryotome.evaluation.context import context_table, patch_resolution
 from cryotome.evaluation.statistics.rows import load_rows
 from cryotome.report.figures.context import draw_context
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import ContextFacts, RowFacts
 from cryotome.study.site import folder_of
 from cryotome.study.statistical_unit import noted
 
 
 def main(
     cells: list[Path], predictions: list[Path], calibration: Path, table: Path, pdf: Path,
-    png: Path, rows: dict, sweep: dict, study: str, data_root: Path,
+    png: Path, facts: RowFacts, sweep: ContextFacts, data_root: Path,
 ) -> None:  # fmt: skip
-    tables = {sweep["crops"][path.stem][0]: load_cells(path) for path in cells}
-    bases = {name: (card, folder_of(card, data_root)) for name, card in sweep["bases"].items()}
+    tables = {sweep.crops[path.stem][0]: load_cells(path) for path in cells}
+    bases = {name: (card, folder_of(card, data_root)) for name, card in sweep.bases.items()}
     um = {
         name: patch_resolution(tables[name], folder / card["images"], card)
         for name, (card, folder) in bases.items()
     }
-    settings = load_rows(cells, predictions, calibration, rows)
-    result = noted(context_table(settings, sweep, um, rows["statistics"]["alpha"]), rows)
-    result.insert(0, "study", study)
-    synthetic = result["dataset"].isin(rows["synthetic"])
+    settings = load_rows(cells, predictions, calibration, facts)
+    result = context_table(settings, sweep, um, facts.statistics.alpha)
+    result = noted(result, facts.unknown_slides)
+    result.insert(0, "study", facts.study)
+    synthetic = result["dataset"].isin(facts.synthetic)
     save_csv(result.assign(synthetic=synthetic), table)
-    save_chart(draw_context(result, sweep, rows), pdf, png)
+    save_chart(draw_context(result, sweep, facts), pdf, png)
 
 
 if __name__ == "__main__":

@@ -17,18 +17,17 @@ from cryotome.runtime.job import run_script
 def main(
     cells: Path, windows: Path, patches: Path, predictions: list[Path], table: Path,
     listed: Path, places: Path, agreement: Path, picture: Path, sheets: Path, slides: Path,
-    card: dict, labels: dict, study: str, dataset: str,
+    card: dict, labels: dict, study: str,
 ) -> None:  # fmt: skip
     seen = load_windows(windows)
-    about = {"dataset": dataset, "labels": labels, "cells_sha256": sha256(cells)}
-    atlas = read_atlas(load_cells(cells), seen, predictions, card, about)
+    atlas = read_atlas(load_cells(cells), seen, predictions, card, labels, sha256(cells))
     pairs, shown = pairwise_agreement(atlas), make_sheets(atlas, patches, sheets)
     opened = write_geojson(atlas, seen, slides, shown)
     size = f"{shown['bytes'].sum() / 1e6:.1f} MB"
     print(f"{len(shown):,} sheets, {size}; {len(opened):,} slides", file=sys.stderr)
     save_agreement(pairs, atlas, picture)
     for frame, folder in ((shown, sheets), (opened, slides)):
-        frame["file"] = f"atlas/{dataset}/{folder.name}/" + frame["file"]
+        frame["file"] = f"atlas/{atlas.dataset}/{folder.name}/" + frame["file"]
     stamped = {listed: shown.drop(columns="shown"), places: opened, agreement: pairs}
     results = {path: atlas.with_provenance(one) for path, one in stamped.items()}
     for path, result in (results | {table: atlas.table()}).items():

@@ -7,12 +7,13 @@ from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.ganz2024 import draw_figure2, figure2_data
 from cryotome.report.tables.ganz2024 import read_scores
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import RowFacts
 
 
-def main(scores: list[Path], table: Path, pdf: Path, png: Path, rows: dict, study: str) -> None:
-    result = figure2_data(read_scores(scores, rows), rows)
-    save_csv(result.assign(study=study), table)
-    save_figure(draw_figure2(result, rows), pdf, png)
+def main(scores: list[Path], table: Path, pdf: Path, png: Path, facts: RowFacts) -> None:
+    result = figure2_data(read_scores(scores, facts), facts)
+    save_csv(result.assign(study=facts.study), table)
+    save_figure(draw_figure2(result, facts), pdf, png)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cryotome.report.page.page import write_page
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import PageFacts
 
 
 def main(
@@ -12,9 +13,9 @@ def main(
     audits: list[Path],
     leakage: list[Path],
     page: Path,
-    about: dict,
+    facts: PageFacts,
 ) -> None:
-    write_page(page, about)
+    write_page(page, facts)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from cryotome.evaluation.statistics.rows import load_rows
 from cryotome.report.figures.statistics import draw_ladder
 from cryotome.report.tables.markup import ladder_caption, ladder_cells, to_markdown
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import RowFacts
 
 
 def main(
@@ -21,17 +22,16 @@ def main(
     markdown: Path,
     pdf: Path,
     png: Path,
-    rows: dict,
-    study: str,
+    facts: RowFacts,
 ) -> None:
-    settings = load_rows(cells, predictions, calibration, rows)
-    result = measure_ladder(settings, read_leaks(leaks), rows)
-    synthetic = result["dataset"].isin(rows["synthetic"])
-    save_csv(result.assign(study=study, synthetic=synthetic), table)
+    settings = load_rows(cells, predictions, calibration, facts)
+    result = measure_ladder(settings, read_leaks(leaks), facts.rungs)
+    synthetic = result["dataset"].isin(facts.synthetic)
+    save_csv(result.assign(study=facts.study, synthetic=synthetic), table)
     with atomic_write(markdown) as beside:
-        text = to_markdown(ladder_cells(result, rows["labels"]), ladder_caption(study, rows))
+        text = to_markdown(ladder_cells(result, facts.labels), ladder_caption(facts))
         beside.write_text(text, encoding="utf-8")
-    save_chart(draw_ladder(result, rows), pdf, png)
+    save_chart(draw_ladder(result, facts), pdf, png)
 
 
 if __name__ == "__main__":

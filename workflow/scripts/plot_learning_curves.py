@@ -6,11 +6,14 @@ from cryotome.core.charts import save_chart
 from cryotome.core.tables import read_csv
 from cryotome.report.figures.statistics import draw_learning
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import RowFacts
 
 
-def main(intervals: Path, curves: Path, crossed: Path, pdf: Path, png: Path, rows: dict) -> None:
-    tables = (read_csv(path) for path in (intervals, curves, crossed))
-    save_chart(draw_learning(*tables, about=rows), pdf, png)
+def main(
+    intervals: Path, curves: Path, crossed: Path, pdf: Path, png: Path, facts: RowFacts
+) -> None:
+    one, two, three = (read_csv(path) for path in (intervals, curves, crossed))
+    save_chart(draw_learning(one, two, three, facts), pdf, png)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,16 @@ from cryotome.core.tables import read_csv, save_csv
 from cryotome.evaluation.ranks import mean_ranks, values_by_block
 from cryotome.report.figures.statistics import draw_ranks
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import RowFacts
 
 
-def main(intervals: Path, table: Path, pdf: Path, png: Path, rows: dict, study: str) -> None:
+def main(intervals: Path, table: Path, pdf: Path, png: Path, facts: RowFacts) -> None:
     measured = read_csv(intervals)
-    result = mean_ranks(measured, list(rows["labels"]))
-    synthetic = bool(rows["notice"])  # a rank is over all datasets
-    save_csv(result.assign(study=study, synthetic=synthetic), table)
+    result = mean_ranks(measured, list(facts.labels))
+    synthetic = bool(facts.notice)  # a rank is over all datasets
+    save_csv(result.assign(study=facts.study, synthetic=synthetic), table)
     values = {tested: values_by_block(measured, tested) for tested in result["tested"].unique()}
-    save_chart(draw_ranks(result, values, rows), pdf, png)
+    save_chart(draw_ranks(result, values, facts), pdf, png)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,19 @@ from cryotome.core.tables import read_csv, save_csv
 from cryotome.report.figures.roth2024 import draw_figure2, figure2_data, is_held_out
 from cryotome.report.tables.roth2024 import VALIDATION, read_summaries
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import RothFacts
 
 
 def main(
-    scores: list[Path], curve: list[Path], table: Path, pdf: Path, png: Path, about: dict
+    scores: list[Path], curve: list[Path], table: Path, pdf: Path, png: Path, facts: RothFacts
 ) -> None:
     tested, held = read_summaries(scores), [read_summaries(scores, fold=VALIDATION)]
     for path in curve:  # of patches; slides are validated on patients
-        heads = sorted({head for _, head in about["order"]["patches"]})
-        held.append(is_held_out(read_csv(path), about["courses"]["patches"], heads))
-    result = figure2_data(tested, pd.concat(held), about)
-    save_csv(result.assign(study=about["study"]), table)
-    save_chart(draw_figure2(result, about), pdf, png)
+        heads = sorted({row.head for row in facts.rows["patches"]})
+        held.append(is_held_out(read_csv(path), facts.checkpoints["patches"], heads))
+    result = figure2_data(tested, pd.concat(held), facts)
+    save_csv(result.assign(study=facts.study), table)
+    save_chart(draw_figure2(result, facts), pdf, png)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,14 @@ from cryotome.core.tables import save_csv
 from cryotome.evaluation.published import compare_with_published, read_published
 from cryotome.report.tables.roth2024 import read_summaries, table_of_rows
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import RothFacts
 
 
-def main(scores: list[Path], published: list[Path], table: Path, about: dict) -> None:
+def main(scores: list[Path], published: list[Path], table: Path, facts: RothFacts) -> None:
     kind = {"table1": "slides", "table2": "patches"}[table.stem]
     measured = read_summaries(scores)
-    verdicts = compare_with_published(read_published(published), measured, about)
-    save_csv(table_of_rows(measured, verdicts, kind, about), table)
+    verdicts = compare_with_published(read_published(published), measured, facts.protocol)
+    save_csv(table_of_rows(measured, verdicts, kind, facts), table)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from cryotome.report.after_failure import write_partial_table2
 from cryotome.runtime.job import run_script
+from cryotome.study.facts import RowFacts
 
 
 def main(
@@ -12,10 +13,9 @@ def main(
     published: Path,
     table: Path,
     logs: Path,
-    rows: dict,
-    study: str,
+    facts: RowFacts,
 ) -> None:
-    write_partial_table2(cells, predictions, published, table, logs=logs, rows=rows, study=study)
+    write_partial_table2(cells, predictions, published, table, logs=logs, facts=facts)
 
 
 if __name__ == "__main__":

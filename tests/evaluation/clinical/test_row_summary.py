@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import CONFIG
+from some_facts import some
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import StoreError
@@ -18,8 +19,12 @@ from cryotome.evaluation.clinical.row_summary import (
     summarise_rows,
 )
 from cryotome.evaluation.scores import choose_threshold
+from cryotome.study.facts import RowFacts, Statistics
+from cryotome.study.row import Row
 
-ABOUT = {"order": [["m", "good"], ["m", "poor"]], "statistics": {"draws": 50}}
+FACTS = some(
+    RowFacts, rows=[Row("m", "good"), Row("m", "poor")], statistics=Statistics(50, 0.05, 0.02)
+)
 NO_AUDIT = "finding,id,other,left_out,other_left_out\n"
 KINDS = {"from_a": "from_domain", "from_b": "from_domain", "except_a": "except_domain"}
 KINDS |= {"random": "random", "slide_grouped": "slide_grouped"}
@@ -81,7 +86,7 @@ def study(tmp_path_factory):
     return (
         cells,
         predictions,
-        summarise_rows({"d": read(folder, {"a": 2.0, "b": 2.0})}, predictions, ABOUT),
+        summarise_rows({"d": read(folder, {"a": 2.0, "b": 2.0})}, predictions, FACTS),
     )
 
 
@@ -164,7 +169,7 @@ def test_operating_points_name_the_domains_trained_and_tested(study):
 
 def test_one_domain_one_row_and_no_area_leave_out_what_cannot_be_said(tmp_path):
     _, predictions = make(tmp_path, ["random"], domains="a", rows=["good"])
-    tables = summarise_rows({"d": read(tmp_path)}, predictions, ABOUT)
+    tables = summarise_rows({"d": read(tmp_path)}, predictions, FACTS)
     assert tables["counts"].empty and list(tables["counts"].columns) == COLUMNS["counts"]
     assert tables["agreement"].empty
     assert tables["calibration"]["where"].tolist() == ["in"]
@@ -176,7 +181,7 @@ def test_one_domain_one_row_and_no_area_leave_out_what_cannot_be_said(tmp_path):
 def test_folds_and_rows_that_lack_are_left_out(tmp_path):
     _, predictions = make(tmp_path, ["slide_grouped"])
     some = [p for p in predictions if "good" in str(p) and p.name == "fold=1.csv"]
-    tables = summarise_rows({"d": read(tmp_path)}, some, ABOUT)
+    tables = summarise_rows({"d": read(tmp_path)}, some, FACTS)
     assert set(tables["counts"]["fold"]) == {1}
     assert set(tables["agreement"]["unit"]) == {"per region"}
 

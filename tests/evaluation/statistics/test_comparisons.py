@@ -1,13 +1,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+from some_facts import STATISTICS
 from statsmodels.stats.multitest import multipletests
 
 from cryotome.evaluation.statistics.comparisons import comparisons, intervals, variances
 from cryotome.evaluation.statistics.paired_scores import PairedScores
 from cryotome.evaluation.statistics.rows import prepare_rows
-
-ABOUT = {"draws": 300, "alpha": 0.05, "margin": 0.02}
 
 KNOWN = ["dataset", "effective_slides", "what", "share", "folds", "tested"]
 NONE = pd.DataFrame(columns=KNOWN)
@@ -39,7 +38,7 @@ def paired(
 
 
 def one(**how) -> dict:
-    return prepare_rows({("d", "random", "1.0", "all"): paired(**how)}, ABOUT, NONE)
+    return prepare_rows({("d", "random", "1.0", "all"): paired(**how)}, STATISTICS.draws, NONE)
 
 
 def test_intervals_hold_their_auroc_and_name_what_they_assume():
@@ -52,7 +51,7 @@ def test_intervals_hold_their_auroc_and_name_what_they_assume():
 
 
 def test_every_row_is_compared_with_the_reference_and_holm_corrected():
-    table = comparisons(one(), "good", ABOUT).set_index("row")
+    table = comparisons(one(), "good", STATISTICS).set_index("row")
     assert list(table.index) == ["alike", "bad", "worse"]
     assert table.loc["worse", "difference"] > table.loc["bad", "difference"] > 0.05
     assert (table.loc[["bad", "worse"], "low"] > 0).all()
@@ -64,7 +63,7 @@ def test_every_row_is_compared_with_the_reference_and_holm_corrected():
 
 
 def test_rows_that_score_alike_are_equivalent_and_have_no_p_value():
-    line = comparisons(one(), "good", ABOUT).set_index("row").loc["alike"]
+    line = comparisons(one(), "good", STATISTICS).set_index("row").loc["alike"]
     assert line["difference"] == 0
     assert line["verdict"] == "equivalent"
     assert np.isnan(line["p_slides"])
@@ -73,7 +72,7 @@ def test_rows_that_score_alike_are_equivalent_and_have_no_p_value():
 
 
 def test_a_test_that_cannot_reach_significance_says_so_instead_of_a_p_value():
-    line = comparisons(one(slides=4, folds=5), "good", ABOUT).set_index("row").loc["worse"]
+    line = comparisons(one(slides=4, folds=5), "good", STATISTICS).set_index("row").loc["worse"]
     assert np.isnan(line["p_slides"])
     assert np.isnan(line["p_obuchowski"])
     assert np.isnan(line["p_signed_rank_folds"])
@@ -81,7 +80,7 @@ def test_a_test_that_cannot_reach_significance_says_so_instead_of_a_p_value():
     assert "4 slides: no test can reach 0.05 (least p 0.125)" in line["note"]
     assert "5 folds: a signed-rank test cannot reach 0.05 (least p 0.0625)" in line["note"]
     assert intervals(one(slides=4), 0.05)["note"].str.startswith("4 slides").all()
-    six = comparisons(one(folds=6), "good", ABOUT).set_index("row").loc["worse"]
+    six = comparisons(one(folds=6), "good", STATISTICS).set_index("row").loc["worse"]
     assert six["p_signed_rank_folds"] == 0.03125
 
 
@@ -89,20 +88,20 @@ def test_folds_that_test_the_same_cells_are_no_test_of_other_cells():
     same = paired()
     for part in same.parts:
         part["id"] = np.arange(len(part))
-    settings = prepare_rows({("d", "random", "1.0", "all"): same}, ABOUT, NONE)
-    line = comparisons(settings, "good", ABOUT).set_index("row").loc["worse"]
+    settings = prepare_rows({("d", "random", "1.0", "all"): same}, STATISTICS.draws, NONE)
+    line = comparisons(settings, "good", STATISTICS).set_index("row").loc["worse"]
     assert np.isnan(line["p_folds_these_slides"])
     assert "every fold tests the same cells" in line["note"]
     assert one()[("d", "random", "1.0", "all")].scores.folds_test_same_cells is False
 
 
 def test_schemes_pooled_over_domains_take_the_ratio_of_one():
-    settings = prepare_rows({("d", "from_*", "1.0", "in"): paired()}, ABOUT, NONE)
-    assert len(comparisons(settings, "good", ABOUT)) == 3
+    settings = prepare_rows({("d", "from_*", "1.0", "in"): paired()}, STATISTICS.draws, NONE)
+    assert len(comparisons(settings, "good", STATISTICS)) == 3
 
 
 def test_without_the_reference_there_is_nothing_to_compare():
-    assert comparisons(one(), "absent", ABOUT).empty
+    assert comparisons(one(), "absent", STATISTICS).empty
 
 
 def test_variances_apart():
@@ -120,4 +119,4 @@ def curve(fractions: list[float]) -> dict:
         ("d", "random", str(f), "all"): paired(shift=np.log10(f), seed=i, n=1000 * f)
         for i, f in enumerate(fractions)
     }
-    return prepare_rows(settings, ABOUT, NONE)
+    return prepare_rows(settings, STATISTICS.draws, NONE)

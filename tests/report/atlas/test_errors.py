@@ -77,8 +77,7 @@ def test_rows_may_be_absent_and_cells_that_a_row_lacks_are_no_errors(tmp_path):
          "domain": "left", "label": 0}
     )  # fmt: skip
     labels = {name: name for name in ("gone + h", "b + h", "a + h")}
-    about = {"dataset": "d", "labels": labels, "cells_sha256": "of"}
-    atlas = read_atlas(cells, windows_of(cells), paths, CARD, about)
+    atlas = read_atlas(cells, windows_of(cells), paths, CARD, labels, "of")
     assert atlas.rows == ["b + h", "a + h"]  # in table order
     assert atlas.cells.index.tolist() == [0, 1]
     assert atlas.errors.to_numpy().tolist() == [[0, 1], [1, 0]]

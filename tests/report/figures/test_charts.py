@@ -10,7 +10,6 @@ from cryotome.report.figures.charts import (
     row_channel,
     sheet,
     spans,
-    styles_of,
     with_names,
 )
 from cryotome.study.styles import Style, model_styles, row_styles
@@ -33,7 +32,6 @@ def test_rows_are_named_for_people():
     table = pd.DataFrame({"model": ["a", "b"], "head": "x"})
     named = with_names(table, {"a + x": "A"})
     assert named[["key", "row"]].to_numpy().tolist() == [["a + x", "A"], ["b + x", "b + x"]]
-    assert styles_of({"looks": {"r": {"colour": "c", "mark": "m", "dash": []}}})["r"].mark == "m"
 
 
 def test_lines_have_intervals_and_a_floor():

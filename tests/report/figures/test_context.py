@@ -1,16 +1,13 @@
-import json
-
 from chart_specs import marked, panels, rows_of, title_of, words
 from tests.evaluation.test_context import settings, swept, table  # noqa: F401
 from tests.study.test_study import study
 
 from cryotome.report.figures.context import draw_context
-from cryotome.study.facts import table_facts
+from cryotome.study.gather_facts import row_facts
 
 
 def test_the_figure_has_a_panel_a_pooling_and_a_line_a_model(table, swept):  # noqa: F811
-    about = json.loads(table_facts(study("demo_context")))
-    figure = draw_context(table, swept, about)
+    figure = draw_context(table, swept, row_facts(study("demo_context")))
     shown = panels(figure)
     assert [title_of(panel) for panel in shown] == [
         ["Demo regions, whole slides", "all domains; class token"],

@@ -1,25 +1,28 @@
 import pandas as pd
 import pytest
 from PIL import Image
+from some_facts import some
 
 from cryotome.report.figures.canvas import save_figure
 from cryotome.report.figures.ganz2024 import draw_figure1, draw_figure2, figure1_data, figure2_data
+from cryotome.study.facts import RowFacts
+from cryotome.study.row import Row
 from cryotome.study.styles import model_styles, row_styles
 
-ABOUT = {
-    "order": [["a", "linear_probe"], ["b", "endtoend"]], "labels": {"a + linear_probe": "A", "b + endtoend": "B"},
-    "datasets": {"d": "D", "f": "F"}, "domains": {"d": {"x": "X", "y": "Y"}, "f": {"z": "Z"}},
-    "schemes": {"random": "random cells"},
-    "figure2": [["b", "endtoend"]], "notice": "synthetic demo cohort",
-}  # fmt: skip
-LOOKS = row_styles(ABOUT["order"], model_styles("ab", {}))
-ABOUT["looks"] = {row: vars(look) for row, look in LOOKS.items()}
+PAIRS = [("a", "linear_probe"), ("b", "endtoend")]
+FACTS = some(
+    RowFacts, rows=[Row(*pair) for pair in PAIRS],
+    labels={"a + linear_probe": "A", "b + endtoend": "B"},
+    styles=row_styles(PAIRS, model_styles("ab", {})),
+    datasets={"d": "D", "f": "F"}, domains={"d": {"x": "X", "y": "Y"}, "f": {"z": "Z"}},
+    schemes={"random": "random cells"}, figure2=["b + endtoend"], notice="synthetic demo cohort",
+)  # fmt: skip
 
 
 @pytest.fixture
 def scores() -> pd.DataFrame:
     rows = []
-    for model, head in ABOUT["order"][::-1]:
+    for model, head in PAIRS[::-1]:
         for dataset in ("f", "d"):
             for fraction in (0.1, 1.0):
                 for fold in range(2):
@@ -73,7 +76,7 @@ PUBLISHED = pd.DataFrame(
 
 
 def test_figure1_averages_folds_and_keeps_published_numbers_apart(scores):
-    table = figure1_data(scores, PUBLISHED, ABOUT)
+    table = figure1_data(scores, PUBLISHED, FACTS)
     assert list(zip(table["dataset"], table["row"], strict=True))[:3] == [
         ("d", "A"),
         ("d", "A"),
@@ -85,15 +88,15 @@ def test_figure1_averages_folds_and_keeps_published_numbers_apart(scores):
 
 
 def test_figure2_has_each_pair_of_domains(scores):
-    table = figure2_data(scores, ABOUT)
+    table = figure2_data(scores, FACTS)
     assert len(table) == 4
     assert set(table["row"]) == {"B"}
     assert table.set_index(["train_domain", "test_domain"])["mean"]["x", "y"] == pytest.approx(0.6)
 
 
 def test_figures_are_written_as_pdf_and_png_and_carry_the_notice(scores, tmp_path):
-    first = draw_figure1(figure1_data(scores, PUBLISHED, ABOUT), ABOUT)
-    second = draw_figure2(figure2_data(scores, ABOUT), ABOUT)
+    first = draw_figure1(figure1_data(scores, PUBLISHED, FACTS), FACTS)
+    second = draw_figure2(figure2_data(scores, FACTS), FACTS)
     for name, figure in (("one", first), ("two", second)):
         assert any(text.get_text() == "SYNTHETIC DEMO COHORT" for text in figure.texts)
         save_figure(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
@@ -104,7 +107,7 @@ def test_figures_are_written_as_pdf_and_png_and_carry_the_notice(scores, tmp_pat
 
 def test_equal_figures_are_equal_files(scores, tmp_path):
     for name in "ab":
-        figure = draw_figure1(figure1_data(scores, PUBLISHED, ABOUT), ABOUT)
+        figure = draw_figure1(figure1_data(scores, PUBLISHED, FACTS), FACTS)
         save_figure(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()

@@ -2,6 +2,7 @@ import pandas as pd
 import pytest
 from chart_specs import marked, panels, rows_of, title_of
 from conftest import CONFIG
+from some_facts import some
 
 from cryotome.report.figures.roth2024 import (
     draw_figure1,
@@ -10,20 +11,22 @@ from cryotome.report.figures.roth2024 import (
     figure2_data,
     published_hours,
 )
+from cryotome.study.facts import Protocol, RothFacts
 from cryotome.study.styles import model_styles
 
-ABOUT = {
-    "columns": {
+FACTS = some(
+    RothFacts,
+    columns={
         "patches": {"balanced_accuracy": ("crc", "balanced_accuracy")},
         "slides": {"cohort": ("tcga", "auroc"), "external": ("cptac", "auroc")},
     },
-    "datasets": {"crc": "CRC-VAL", "tcga": "TCGA", "cptac": "CPTAC"},
-    "printed_as": {"tuned": "dinov2_s_nct_published"},
-    "courses": {"patches": {"0": "base", "10": "tuned_at_10", "20": "tuned"}},
-    "notice": "synthetic demo cohort",
-    "synthetic_columns": {"patches": ["balanced_accuracy"], "slides": ["cohort", "external"]},
-    "looks": {m: vars(look) for m, look in model_styles(["base", "tuned"], {}).items()},
-}
+    datasets={"crc": "CRC-VAL", "tcga": "TCGA", "cptac": "CPTAC"},
+    protocol=some(Protocol, published_names={"tuned": "dinov2_s_nct_published"}),
+    checkpoints={"patches": {0: "base", 10: "tuned_at_10", 20: "tuned"}},
+    notice="synthetic demo cohort",
+    synthetic_columns={"patches": ["balanced_accuracy"], "slides": ["cohort", "external"]},
+    styles=model_styles(["base", "tuned"], {}),
+)
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +54,12 @@ def test_figure1_lays_measured_and_printed_points_beside_each_other(hours):
         "balanced_accuracy_published": [None, 0.94],
     }
     costs = {"tuned": {"hours": 0.5, "unit": "GPU-hours"}}
-    table = figure1_data([pd.DataFrame(lines)], costs, hours, ABOUT)
+    table = figure1_data([pd.DataFrame(lines)], costs, hours, FACTS)
     assert table["title"].tolist() == ["Base", "Tuned", "Tuned, as printed"]
     assert table["hours"].fillna(-1).tolist() == [-1, 0.5, 2]
     assert table["source"].tolist() == ["published", "measured", "published"]
     assert table["value"].tolist() == [0.88, 0.93, 0.94]
-    figure = draw_figure1(table, ABOUT)
+    figure = draw_figure1(table, FACTS)
     (panel,) = panels(figure)
     assert title_of(panel) == ["patches: CRC-VAL"]
     assert figure["title"]["text"] == "SYNTHETIC DEMO COHORT"
@@ -70,12 +73,12 @@ def test_figure2_marks_what_validation_chooses_and_not_the_peak_of_the_test():
     models = ["base", "tuned_at_10", "tuned"]
     tested = pd.DataFrame({"model": models, "value": [0.7, 0.8, 0.9], "dataset": "crc", **keys})
     held = pd.DataFrame({"model": models, "value": [0.7, 0.85, 0.8], "dataset": "train", **keys})
-    table = figure2_data(tested, held, ABOUT)
+    table = figure2_data(tested, held, FACTS)
     assert table["iteration"].tolist() == [0, 10, 20]
     assert table["chosen"].tolist() == [False, True, False]
-    own = figure2_data(tested, held.assign(dataset="crc"), ABOUT)  # who validates, tests elsewhere
+    own = figure2_data(tested, held.assign(dataset="crc"), FACTS)  # who validates, tests elsewhere
     assert not own["chosen"].any()
-    figure = draw_figure2(table, ABOUT)
+    figure = draw_figure2(table, FACTS)
     (panel,) = panels(figure)
     assert title_of(panel) == ["a) patch classification"]
     assert rows_of(figure, marked(panel, "point")[1])["iteration"].tolist() == [10]  # the ring

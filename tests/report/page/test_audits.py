@@ -1,11 +1,11 @@
-import json
-
 import pandas as pd
 from conftest import ROOT
 from page_study import study_of, write_audits
 
+from cryotome.data.audit import MEANING
 from cryotome.report.page.audits import audits, dropped, leaks
 from cryotome.report.page.summary import run
+from cryotome.study.gather_facts import page_facts
 
 FOUND = pd.DataFrame(
     [
@@ -52,7 +52,7 @@ def test_cells_that_were_dropped_are_counted_with_their_reason(g):
     table = pd.read_csv(path)
     twins = table["finding"] == "duplicate"
     table.assign(left_out=twins).to_csv(path, index=False)
-    g.about["cards"]["datasets"]["midog2022"]["policies"]["duplicate"] = "drop"
+    g.facts.cards["midog2022"].policies["duplicate"] = "drop"
     (grid,) = audits(g)
     line = line_of(grid)
     assert (line["In no split"], line["Why"]) == ("2", "2 exact duplicates")
@@ -73,7 +73,7 @@ def test_test_cells_that_training_has_seen_are_counted_by_scheme(g):
     assert leaks(g) == []  # no split has been audited
     write_audits(g.results, study_of(4, ["midog2022"]))
     (grid,) = leaks(g)
-    assert len(grid.lines) == len(g.about["blocks"]) == 6
+    assert len(grid.lines) == len(g.facts.blocks) == 6
     line = line_of(grid)
     assert line["Test cells"] == "240"
     assert line["Pixel-equal to a training cell"] == "3 (1.2 %)"  # 1 to 5 in five folds
@@ -96,9 +96,6 @@ def test_what_is_said_of_slides_that_nobody_knows_is_no_number(g):
 
 
 def test_the_page_knows_every_policy_of_the_audit():
-    from cryotome.study.facts import page_about
-
-    about = json.loads(page_about(study_of(2, ["midog2022"])))
-    card = about["cards"]["datasets"]["midog2022"]
-    assert set(about["findings"]) - {"enlarged"} <= set(card["policies"])  # which is only reported
-    assert (ROOT / "config" / "datasets" / f"{card['home']}.yaml").exists()
+    card = page_facts(study_of(2, ["midog2022"])).cards["midog2022"]
+    assert set(MEANING) - {"enlarged"} <= set(card.policies)  # which is only reported
+    assert (ROOT / "config" / "datasets" / f"{card.source_dataset}.yaml").exists()

@@ -19,13 +19,13 @@ def test_counts_operating_points_and_calibration_are_laid_out(more):
 def test_bland_and_altman_is_drawn_for_rows_of_figure_2_by_tumour_type(more):
     picture = next(p for p in pathologist(more).pictures if p.name == "bland-midog2022")
     params = {p["name"]: p for p in picture.spec["params"]}
-    assert len(params["line"]["bind"]["options"]) == len(more.about["figure2"]) == 2
+    assert len(params["line"]["bind"]["options"]) == len(more.facts.figure2) == 2
     assert params["place"]["value"] == "all"
     assert len(params["place"]["bind"]["options"]) == 6
     counts = pd.read_csv(more.folder / "counts.csv")
-    first = counts[counts["model"] + " + " + counts["head"] == " + ".join(more.about["figure2"][0])]
+    first = counts[counts["model"] + " + " + counts["head"] == more.facts.figure2[0]]
     _, points, limits = picture.spec["datasets"].values()  # the first: the line at zero
-    mine = [v for v in points if v["key"] == " + ".join(more.about["figure2"][0])]
+    mine = [v for v in points if v["key"] == more.facts.figure2[0]]
     assert sorted(v["gap"] for v in mine) == sorted(first["counted"] - first["annotated"])
     table = pd.read_csv(more.folder / "agreement.csv")
     assert {v["bias"] for v in limits} <= set(table["bias"])  # none of the page's own

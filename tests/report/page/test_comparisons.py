@@ -34,7 +34,7 @@ def test_rows_that_do_not_differ_are_joined_in_the_ranks(g):
 
 def test_datasets_without_slides_are_paired_over_images_and_the_page_says_so(g):
     assert "Paired over slides" in differences(g).said[0]
-    g.about["unknown_slides"] = ["midog2022"]
+    g.facts.unknown_slides.append("midog2022")
     section = differences(g)
     said = " ".join([*section.said, section.pictures[0].said])
     assert "over images, slides not known" in said

@@ -7,7 +7,7 @@ from page_study import make_page, study_of, write_tables
 
 from cryotome.core.cards import load_card
 from cryotome.report.page.page import SHAPES, mark, write_page
-from cryotome.study.facts import page_about
+from cryotome.study.gather_facts import page_facts
 from cryotome.study.styles import COLOURS, MARKS, Style
 
 
@@ -48,7 +48,7 @@ def test_a_hostile_title_stays_text(tmp_path):
     table = tmp_path / "studies/invented/comparisons.csv"
     pd.read_csv(table).assign(note="</script><script>alert(1)</script>").to_csv(table, index=False)
     page = tmp_path / "studies/invented/index.html"
-    write_page(page, json.loads(page_about(study)))
+    write_page(page, page_facts(study))
     assert "<script>alert(1)" not in page.read_text(encoding="utf-8")
 
 

@@ -6,7 +6,7 @@ from conftest import ROOT
 from page_study import study_of
 
 from cryotome.report.page.results import StudyResults
-from cryotome.study.facts import page_about
+from cryotome.study.gather_facts import page_facts
 from cryotome.study.products import RULES
 
 
@@ -14,7 +14,7 @@ from cryotome.study.products import RULES
 def g(tmp_path) -> StudyResults:
     folder = tmp_path / "results" / "studies" / "invented"
     folder.mkdir(parents=True)
-    return StudyResults(folder, json.loads(page_about(study_of(3, ["midog2022"]))))
+    return StudyResults(folder, page_facts(study_of(3, ["midog2022"])))
 
 
 def test_every_file_is_said_to_come_from_the_rule_that_makes_it():
@@ -53,7 +53,7 @@ def test_a_file_that_is_missing_names_rule_reason_and_command(g):
     (g.results / "logs" / "figure1" / "x.failed.json").write_text(
         json.dumps(failure), encoding="utf-8"
     )
-    fresh = StudyResults(g.folder, g.about)
+    fresh = StudyResults(g.folder, g.facts)
     assert fresh.missing("figure1.csv")[0].why == "No space."
 
 

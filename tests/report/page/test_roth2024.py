@@ -1,5 +1,5 @@
-import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -9,7 +9,7 @@ from cryotome.core.cards import read_yaml
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.roth2024 import colorectal
 from cryotome.study.checks import checked_study
-from cryotome.study.facts import page_about
+from cryotome.study.gather_facts import page_facts
 
 VALUES = {"model": ["dinov2_tiny_random", "colour_histogram"], "head": "transformer_mil_short",
           "title": ["Tiny ViT", "Colour histogram"], "synthetic": True}  # fmt: skip
@@ -26,7 +26,7 @@ def g(tmp_path) -> StudyResults:
         parts |= {f"{name}_published": ["0.84", None], f"{name}_published_sd": None}
         parts |= {f"{name}_verdict": ["agrees", None]}
     pd.DataFrame(VALUES | parts).to_csv(folder / "table1.csv", index=False)
-    return StudyResults(folder.parent, json.loads(page_about(study)))
+    return StudyResults(folder.parent, page_facts(study))
 
 
 def test_slides_have_measured_interval_published_and_verdict_side_by_side(g):
@@ -74,5 +74,4 @@ def test_hours_keep_what_is_printed_apart_and_place_the_untrained_at_the_left(g)
 
 def test_a_study_without_paper_002_has_no_such_part(g):
     shutil.rmtree(g.folder / "colorectal")
-    about = g.about | {"colorectal": None}
-    assert not colorectal(StudyResults(g.folder, about))
+    assert not colorectal(StudyResults(g.folder, replace(g.facts, roth=None)))

@@ -11,7 +11,7 @@ def test_the_answer_holds_the_best_other_row_against_the_reference(g):
     table = table[(table["scheme"] == "from_*") & (table["tested"] == "out")]
     best = table.loc[table["difference"].idxmin()]
     line = dict(zip(grid.columns, [cell.text for cell in grid.lines[1]], strict=True))
-    assert line["Best other row"] == g.labels[best["row"]]
+    assert line["Best other row"] == g.facts.labels[best["row"]]
     assert line["Reference minus row"] == f"{best['difference']:.3f}"
     assert line["Tested"] == "trained on each single domain, out of domain"
 

@@ -5,24 +5,23 @@ from pathlib import Path
 import pandas as pd
 
 from cryotome.report.tables.costs import JOBS, costs, read_jobs, with_auroc
+from cryotome.study.facts import Job, JobFacts, RowJobs
 
-EMBED = ["embed", {"dataset": "d", "view": "v", "model": "uni"}]
-PROBE = ["probe_whole", EMBED[1] | {"scheme": "from_a", "head": "ridge"}]
-CUT = ["cut_patches", {"dataset": "d"}]
-TRAIN = ["train_endtoend", {"dataset": "d", "scheme": "from_a", "model": "r50", "head": "endtoend",
-                            "fraction": "1.0", "fold": "0"}]  # fmt: skip
-ABOUT = {
-    "named": {"dataset": ["d"], "model": ["uni", "r50"]},
-    "rows": [
-        {"dataset": "d", "model": "uni", "head": "ridge", "jobs": [EMBED, PROBE]},
-        {"dataset": "d", "model": "r50", "head": "endtoend", "jobs": [TRAIN]},
-    ],
-    "shared": {"d": [CUT]},
-    "schemes": {"d": ["from_a"]},
-}
+EMBED = ("embed", {"dataset": "d", "view": "v", "model": "uni"})
+PROBE = ("probe_whole", EMBED[1] | {"scheme": "from_a", "head": "ridge"})
+CUT = ("cut_patches", {"dataset": "d"})
+TRAIN = ("train_endtoend", {"dataset": "d", "scheme": "from_a", "model": "r50", "head": "endtoend",
+                            "fraction": "1.0", "fold": "0"})  # fmt: skip
+FACTS = JobFacts(
+    wildcards={"dataset": ["d"], "model": ["uni", "r50"]},
+    rows=[RowJobs("d", "uni", "ridge", [EMBED, PROBE]), RowJobs("d", "r50", "endtoend", [TRAIN])],
+    shared={"d": [CUT]},
+    schemes={"d": ["from_a"]},
+    synthetic=[],
+)
 
 
-def wrote(ledger: Path, job: list, *lines: dict, day: int = 1) -> None:
+def wrote(ledger: Path, job: Job, *lines: dict, day: int = 1) -> None:
     """Write the attempts of a job, a line each."""
     rule, wildcards = job
     path = ledger / rule / f"{'.'.join(wildcards.values())}.jsonl"
@@ -43,7 +42,7 @@ def took(wall: float, cpu: float, ended: str = "ok", **more: object) -> dict:
 def test_a_job_is_summed_over_the_attempts_behind_its_result(tmp_path):
     wrote(tmp_path, EMBED, took(1000, 1000), took(5, 4, "failed", peak_mb=300.0), {},
           took(20, 30, items=400, unit="patches", per_s=40.0))  # fmt: skip
-    table = read_jobs(tmp_path, ABOUT["named"])
+    table = read_jobs(tmp_path, FACTS.wildcards)
     (line,) = table.to_dict("records")
     told = ("rule", "model", "attempts", "killed", "wall_s", "cpu_s", "peak_mb", "items", "per_s")
     assert [line[name] for name in told] == ["embed", "uni", 3, 1, 25.0, 34.0, 300.0, 400, 40.0]
@@ -52,15 +51,15 @@ def test_a_job_is_summed_over_the_attempts_behind_its_result(tmp_path):
 
 
 def test_jobs_of_other_studies_of_the_report_and_without_success_are_left_out(tmp_path):
-    wrote(tmp_path, ["embed", EMBED[1] | {"model": "virchow"}], took(1, 1))
-    wrote(tmp_path, ["table2", {"study": "demo"}], took(1, 1))
+    wrote(tmp_path, ("embed", EMBED[1] | {"model": "virchow"}), took(1, 1))
+    wrote(tmp_path, ("table2", {"study": "demo"}), took(1, 1))
     wrote(tmp_path, EMBED, took(1, 1, "failed"))
-    assert read_jobs(tmp_path, ABOUT["named"]).empty
-    assert read_jobs(tmp_path / "none", ABOUT["named"]).empty
+    assert read_jobs(tmp_path, FACTS.wildcards).empty
+    assert read_jobs(tmp_path / "none", FACTS.wildcards).empty
 
 
 def table_of(folder: Path) -> dict[str, dict]:
-    table = costs(read_jobs(folder, ABOUT["named"]), ABOUT)
+    table = costs(read_jobs(folder, FACTS.wildcards), FACTS)
     return {line["model"]: line for line in table.to_dict("records")}
 
 

@@ -1,14 +1,20 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from some_facts import some
 
 from cryotome.report.tables.ganz2024 import read_scores, table1, table2, table2_sd
+from cryotome.study.facts import RowFacts
+from cryotome.study.row import Row
 
-ABOUT = {
-    "order": [["uni", "linear_probe"], ["r", "endtoend"]],
-    "synthetic": [],
-    "labels": {"uni + linear_probe": "UNI", "r + endtoend": "E2E"},
-}
+FACTS = some(
+    RowFacts,
+    study="s",
+    rows=[Row("uni", "linear_probe"), Row("r", "endtoend")],
+    labels={"uni + linear_probe": "UNI", "r + endtoend": "E2E"},
+)
 
 
 def scores(head="linear_probe", model="uni", shift=0.0) -> pd.DataFrame:
@@ -44,9 +50,7 @@ PUBLISHED = pd.DataFrame(
 
 
 def test_table2_pools_folds_and_domains_with_population_sd():
-    table = table2(
-        pd.concat([scores("endtoend", "r", 0.1), scores()]), PUBLISHED, study="s", rows=ABOUT
-    )
+    table = table2(pd.concat([scores("endtoend", "r", 0.1), scores()]), PUBLISHED, FACTS)
     assert table.columns.tolist() == [
         "study", "dataset", "model", "head", "in_mean", "in_sd", "out_mean", "out_sd", "published_in",
         "published_in_sd", "published_out", "published_out_sd", "synthetic",
@@ -68,7 +72,7 @@ def test_table2_sd_gives_the_other_readings():
 
 
 def test_synthetic_rows_are_marked():
-    table = table2(scores(), PUBLISHED, study="demo", rows=ABOUT | {"synthetic": ["d"]})
+    table = table2(scores(), PUBLISHED, replace(FACTS, study="demo", synthetic=["d"]))
     assert table["synthetic"].all()
 
 
@@ -86,7 +90,7 @@ def test_scores_are_read_with_the_keys_of_their_paths_and_the_studys_draws_only(
         "fraction,fold,metric,value\n0.1,0,auroc,0.5\n0.1,1,auroc,0.6\n1.0,0,auroc,0.7\n1.0,0,ece,0.1\n",
         encoding="utf-8",
     )
-    table = read_scores([path], {"fractions": [1.0, 0.01], "folds": [0]})
+    table = read_scores([path], some(RowFacts, fractions=[1.0, 0.01], folds=[0]))
     assert table["value"].tolist() == [0.7]
     keys = table.iloc[0][["dataset", "scheme", "view", "model", "head"]]
     assert keys.tolist() == ["midog2022", "random", "paper-fp16", "uni", "linear_probe"]
@@ -96,7 +100,7 @@ def test_single_domains_are_read_whatever_the_fractions(tmp_path):
     path = tmp_path / "d" / "from_a" / "view=v" / "model=uni" / "head=linear_probe.csv"
     path.parent.mkdir(parents=True)
     path.write_text("fraction,fold,metric,value\n1.0,0,auroc,0.7\n", encoding="utf-8")
-    assert len(read_scores([path], {"fractions": [0.1], "folds": [0]})) == 1
+    assert len(read_scores([path], some(RowFacts, fractions=[0.1], folds=[0]))) == 1
 
 
 def test_table1_is_a_view_of_the_cards():
@@ -124,5 +128,5 @@ def test_a_domain_called_01_stays_text(tmp_path):
         "fraction,fold,train_domain,test_domain,metric,value\n1.0,0,01,01,auroc,0.5\n",
         encoding="utf-8",
     )
-    found = read_scores([path], {"fractions": [1.0], "folds": [0]})
+    found = read_scores([path], some(RowFacts, fractions=[1.0], folds=[0]))
     assert found[["train_domain", "test_domain"]].to_numpy().tolist() == [["01", "01"]]

@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pandas as pd
 from tests.evaluation.test_leakage_ladder import made
-from tests.report.tables.test_ganz2024 import ABOUT, PUBLISHED, scores
+from tests.report.tables.test_ganz2024 import FACTS, PUBLISHED, scores
 
 from cryotome.report.tables.ganz2024 import table2
 from cryotome.report.tables.markup import (
@@ -28,8 +30,8 @@ def test_markdown_and_latex_print_the_same_cells():
         ],
         columns=["dataset", "model", "head", "quantity", "verdict"],
     )
-    table = table2(scores(), PUBLISHED, study="s", rows=ABOUT)
-    cells = table2_cells(table, ABOUT["labels"], intervals, verdicts)
+    table = table2(scores(), PUBLISHED, FACTS)
+    cells = table2_cells(table, FACTS.labels, intervals, verdicts)
     assert to_markdown(cells, "text").splitlines()[2] == (
         "| d | UNI | 0.75 ± 0.11 (0.70 to 0.80) | 0.76 ± 0.03: agrees "
         "| 0.55 ± 0.09 (0.50 to 0.60) | 0.64 ± 0.05: differs |"
@@ -63,9 +65,10 @@ def test_the_ladder_is_printed_for_people():
 
 
 def test_captions_name_the_synthetic_tissue():
-    about = {"datasets": {"d": "D: atypical against normal"}, "notice": "synthetic demo cohort"}
-    assert "synthetic demo cohort" in table2_caption("demo", about)
-    plain = table2_caption("amibr", about | {"notice": ""})
+    titles = {"d": "D: atypical against normal"}
+    facts = replace(FACTS, datasets=titles, notice="synthetic demo cohort")
+    assert "synthetic demo cohort" in table2_caption(facts)
+    plain = table2_caption(replace(facts, notice=""))
     assert "synthetic" not in plain
     assert "d: D: atypical against normal." in plain
-    assert "synthetic demo cohort" in ladder_caption("demo", about)
+    assert "synthetic demo cohort" in ladder_caption(facts)

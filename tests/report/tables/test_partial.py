@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.report.tables.test_roth2024 import ABOUT as ROTH
+from some_facts import some
+from tests.report.tables.test_roth2024 import FACTS as ROTH
 from tests.report.tables.test_roth2024 import PUBLISHED as ROTH_PUBLISHED
 from tests.report.tables.test_roth2024 import scores as roth_scores
 
@@ -16,14 +18,19 @@ from cryotome.report.tables.partial import (
     table_of_rows_partial,
 )
 from cryotome.runtime.failures import Failure
+from cryotome.study.facts import RowFacts
+from cryotome.study.row import Row
 
-ABOUT = {
-    "order": [("uni", "linear_probe"), ("resnet", "endtoend"), ("resnet", "endtoend_last")],
-    "domains": {"midog": {"a": "A", "b": "B"}, "one": {"a": "A"}},
-    "homes": {"midog": ["a", "b"], "one": []},
-    "synthetic": ["midog"],
-    "folds": [0, 1],
-}
+PAIRS = [("uni", "linear_probe"), ("resnet", "endtoend"), ("resnet", "endtoend_last")]
+FACTS = some(
+    RowFacts,
+    study="s",
+    rows=[Row(*pair) for pair in PAIRS],
+    domains={"midog": {"a": "A", "b": "B"}, "one": {"a": "A"}},
+    homes={"midog": ["a", "b"], "one": []},
+    synthetic=["midog"],
+    folds=[0, 1],
+)
 VIEWS = {"linear_probe": "paper-fp32", "endtoend": "patches", "endtoend_last": "patches"}
 PUBLISHED = pd.DataFrame(
     [("midog", "uni", "linear_probe", 0.7, 0.1, 0.6, 0.1, "x")],
@@ -37,7 +44,7 @@ def path_of(root, model, head, home, fold):
 
 
 def asked(root):
-    return [path_of(root, *row, home, f) for row in ABOUT["order"] for home in "ab" for f in (0, 1)]
+    return [path_of(root, *row, home, f) for row in PAIRS for home in "ab" for f in (0, 1)]
 
 
 def write(path: Path, scores, cells):
@@ -62,9 +69,7 @@ def cells(tmp_path):
 
 def partial(root, cells, failed=()):
     scores, why = available_values(asked(root), {"midog": cells}, list(failed))
-    return table2_partial(scores, PUBLISHED, why, study="s", rows=ABOUT).set_index(
-        ["model", "head"]
-    )
+    return table2_partial(scores, PUBLISHED, why, FACTS).set_index(["model", "head"])
 
 
 def test_what_exists_is_averaged_and_counted(tmp_path, cells):
@@ -92,7 +97,7 @@ def test_a_whole_row_has_no_reason(tmp_path, cells):
 
 def test_nothing_at_all_still_makes_a_line_for_every_row(tmp_path, cells):
     table = partial(tmp_path, cells)
-    assert list(table.index) == list(ABOUT["order"])
+    assert list(table.index) == list(PAIRS)
     assert table["in_mean"].isna().all()
     assert (table["in_found"] == 0).all()
 
@@ -143,9 +148,9 @@ def test_rows_with_nothing_keep_their_published_numbers(tmp_path, cells):
 
 
 def test_only_the_domains_that_are_trained_on_are_expected(tmp_path, cells):
-    about = ABOUT | {"homes": {"midog": ["a"]}}
+    facts = replace(FACTS, homes={"midog": ["a"]})
     scores, why = available_values(asked(tmp_path), {"midog": cells}, [])
-    table = table2_partial(scores, PUBLISHED, why, study="s", rows=about)
+    table = table2_partial(scores, PUBLISHED, why, facts)
     assert table["in_expected"].tolist() == [2, 2, 2]
     assert table["out_expected"].tolist() == [2, 2, 2]
 
@@ -155,7 +160,7 @@ def test_without_a_table_of_cells_every_row_is_missing(tmp_path, cells):
     failed = [Failure("read_cells", {"dataset": "midog"}, "wrong counts", "", 1)]
     scores, why = available_values(asked(tmp_path), {"midog": tmp_path / "none.csv"}, failed)
     assert len(scores) == 0
-    assert set(why) == {("midog", *row) for row in ABOUT["order"]}
+    assert set(why) == {("midog", *row) for row in PAIRS}
 
 
 def test_predictions_that_hold_no_numbers_are_missing_with_that_reason(tmp_path, cells):
@@ -188,9 +193,9 @@ def test_a_partial_table_has_what_is_there_and_says_why_the_rest_is_not(tmp_path
     ]
     there = roth_scores(tmp_path, "patient_folds", "ctranspath", "transformer_mil", lines)
     lacks = there.parents[1] / "model=dinov2_s_tcga" / there.name
-    about = ROTH | {"finetuned": {"dinov2_s_tcga": "dinov2_s_tcga"}}
+    facts = replace(ROTH, finetuned={"dinov2_s_tcga": "dinov2_s_tcga"})
     table = table_of_rows_partial(
-        [there, lacks], read_published(ROTH_PUBLISHED), "slides", FAILED, about
+        [there, lacks], read_published(ROTH_PUBLISHED), "slides", FAILED, facts
     )
     assert table["cohort"].fillna(-1).tolist() == [0.87, -1]
     assert table["why"].tolist() == ["", "finetune_dinov2: the loss is nan; tile_slide: disk full"]

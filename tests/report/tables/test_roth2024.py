@@ -1,8 +1,10 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from conftest import CONFIG
+from some_facts import some
 
 from cryotome.evaluation.published import compare_with_published, read_published
 from cryotome.report.tables.roth2024 import (
@@ -13,42 +15,48 @@ from cryotome.report.tables.roth2024 import (
     table3,
     table_of_rows,
 )
+from cryotome.study.facts import Protocol, RothFacts
+from cryotome.study.row import Row
 
 PUBLISHED = sorted((CONFIG / "published").glob("*.csv"))
-ABOUT = {
-    "study": "s",
-    "order": {
-        "patches": [("ctranspath", "knn"), ("dinov2_s_nct", "knn")],
-        "slides": [("ctranspath", "transformer_mil"), ("dinov2_s_tcga", "transformer_mil")],
-    },
-    "rows": [
-        ("ctranspath", "knn", "paper-fp32"),
-        ("dinov2_s_nct", "knn", "paper-fp32"),
-        ("ctranspath", "transformer_mil", "paper-fp32"),
-        ("dinov2_s_tcga", "transformer_mil", "paper-fp32"),
+ROWS = {
+    "patches": [Row(name, "knn", "paper-fp32") for name in ("ctranspath", "dinov2_s_nct")],
+    "slides": [
+        Row(name, "transformer_mil", "paper-fp32") for name in ("ctranspath", "dinov2_s_tcga")
     ],
-    "titles": {
+}
+TITLES = {"tcga_crc": "TCGA-CRC", "cptac_crc": "CPTAC", "crc_val_he_7k": "CRC-VAL-HE-7K"}
+PROTOCOL = Protocol(
+    study="s",
+    datasets=list(TITLES),
+    synthetic=[],
+    random=[],
+    rows=[*ROWS["patches"], *ROWS["slides"]],
+    schemes=["predefined", "patient_folds"],
+    fractions=[1.0],
+    folds=5,
+    published_names={
+        "dinov2_s_nct": "dinov2_s_nct_published",
+        "dinov2_s_tcga": "dinov2_s_tcga_published",
+    },
+)
+FACTS = some(
+    RothFacts,
+    study="s",
+    rows=ROWS,
+    titles={
         "ctranspath": "CTransPath",
         "dinov2_s_nct": "S on NCT",
         "dinov2_s_tcga": "S on TCGA",
     },
-    "datasets": {"tcga_crc": "TCGA-CRC", "cptac_crc": "CPTAC", "crc_val_he_7k": "CRC-VAL-HE-7K"},
-    "columns": {
+    datasets=TITLES,
+    columns={
         "patches": {name: ("crc_val_he_7k", name) for name in ("balanced_accuracy", "weighted_f1")},
         "slides": {"cohort": ("tcga_crc", "auroc"), "external": ("cptac_crc", "auroc")},
     },
-    "synthetic": [],
-    "synthetic_columns": {"patches": [], "slides": []},
-    "notice": "",
-    "random": [],
-    "schemes": ["predefined", "patient_folds"],
-    "fractions": [1.0],
-    "folds": 5,
-    "printed_as": {
-        "dinov2_s_nct": "dinov2_s_nct_published",
-        "dinov2_s_tcga": "dinov2_s_tcga_published",
-    },
-}
+    synthetic_columns={"patches": [], "slides": []},
+    protocol=PROTOCOL,
+)
 
 
 def scores(folder: Path, scheme: str, model: str, head: str, lines: list[tuple]) -> Path:
@@ -89,7 +97,7 @@ def test_only_the_mean_over_folds_is_a_summary(measured):
 
 
 def test_what_is_finetuned_here_answers_to_the_authors_numbers(measured):
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, ABOUT)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
     mine = verdicts[verdicts["model"] == "dinov2_s_tcga"].set_index(["table", "dataset"])["verdict"]
     assert mine["roth2024_table1", "tcga_crc"] == "agrees"  # printed 0.89, within .82 to .92
     assert mine["roth2024_table1", "cptac_crc"] == "differs"  # printed 0.85
@@ -101,13 +109,13 @@ def test_what_is_finetuned_here_answers_to_the_authors_numbers(measured):
 
 
 def test_a_table_has_every_row_and_leaves_empty_what_lacks(measured):
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, ABOUT)
-    table = table_of_rows(measured, verdicts, "slides", ABOUT)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
+    table = table_of_rows(measured, verdicts, "slides", FACTS)
     assert table["title"].tolist() == ["CTransPath", "S on TCGA"]
     assert table["cohort"].isna().tolist() == [True, False]
     assert table["cohort_published"].astype(float).tolist() == [0.85, 0.89]
     assert table.loc[1, ["cohort_low", "cohort_high", "external"]].tolist() == [0.82, 0.92, 0.70]
-    patches = table_of_rows(measured, verdicts, "patches", ABOUT)
+    patches = table_of_rows(measured, verdicts, "patches", FACTS)
     assert patches.loc[1, "balanced_accuracy"] == 0.938
     assert len(patches) == 2  # the README's numbers make no second line
 
@@ -127,36 +135,36 @@ def test_table3_lays_measured_sizes_beside_printed_slips():
 
 def test_counts_of_table3_are_judged_too():
     sizes = pd.DataFrame({"model": ["roth_resnet50"], "parameters": [23_508_032], "features": 2048})
-    about = ABOUT | {"rows": [("roth_resnet50", "knn", "paper-fp32")]}
-    table = compare_with_published(read_published(PUBLISHED), sizes_as_measured(sizes), about)
+    protocol = replace(PROTOCOL, rows=[Row("roth_resnet50", "knn", "paper-fp32")])
+    table = compare_with_published(read_published(PUBLISHED), sizes_as_measured(sizes), protocol)
     said = table[table["table"] == "roth2024_table3"].set_index("quantity")["verdict"].to_dict()
     assert said == {"parameters": "differs", "features": "differs"}
 
 
 def test_the_page_says_what_is_missing_printed_and_synthetic(measured, tmp_path):
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, ABOUT)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
     tables = []
     for kind in ("slides", "patches"):
         path = tmp_path / f"{kind}.csv"
-        table_of_rows(measured, verdicts, kind, ABOUT).to_csv(path, index=False)
+        table_of_rows(measured, verdicts, kind, FACTS).to_csv(path, index=False)
         tables.append(pd.read_csv(path))
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
-    text = markdown_tables(*tables, sizes, ABOUT)
+    text = markdown_tables(*tables, sizes, FACTS)
     assert "| CTransPath | transformer_mil | missing | missing |" in text
     assert "0.87 ± 0.04 (0.82 to 0.92); printed 0.89: agrees" in text
     assert "65 of 457 positive in the cohort" in text
     assert "synthetic" not in text
     invented = {"patches": [], "slides": ["external"]}
-    about = ABOUT | {"notice": "synthetic demo cohort", "synthetic_columns": invented}
-    slides, patches = markdown_tables(*tables, sizes, about).split("Table 2:")
+    facts = replace(FACTS, notice="synthetic demo cohort", synthetic_columns=invented)
+    slides, patches = markdown_tables(*tables, sizes, facts).split("Table 2:")
     assert "Made from the synthetic demo cohort (CPTAC)" in slides
     assert "synthetic" not in patches
 
 
 def test_a_synthetic_external_cohort_marks_its_own_column_and_not_the_table(measured):
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, ABOUT)
-    about = ABOUT | {"synthetic_columns": {"patches": [], "slides": ["external"]}}
-    table = table_of_rows(measured, verdicts, "slides", about)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
+    facts = replace(FACTS, synthetic_columns={"patches": [], "slides": ["external"]})
+    table = table_of_rows(measured, verdicts, "slides", facts)
     assert table.loc[0, ["cohort_synthetic", "external_synthetic", "synthetic"]].tolist() == [
         False, True, False,
     ]  # fmt: skip
@@ -164,11 +172,11 @@ def test_a_synthetic_external_cohort_marks_its_own_column_and_not_the_table(meas
 
 def test_a_study_of_slides_alone_has_no_second_table(measured):
     columns = {"patches": {}, "slides": {"cohort": ("tcga_crc", "auroc")}}
-    about = ABOUT | {"columns": columns}
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, about)
-    slides = table_of_rows(measured, verdicts, "slides", about)
+    facts = replace(FACTS, columns=columns)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
+    slides = table_of_rows(measured, verdicts, "slides", facts)
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
-    text = markdown_tables(slides, None, sizes, about)
+    text = markdown_tables(slides, None, sizes, facts)
     assert "Table 1:" in text and "Table 2" not in text.replace("roth2024_table2", "")
     assert "outside" not in text
 
@@ -179,13 +187,13 @@ def test_the_caption_of_table_1_says_which_slides_are_enlarged_or_cannot_be_used
     path = tmp_path / "tcga_crc" / "classify.csv"
     path.parent.mkdir()
     path.write_text("slide,status\na,ok\nb,ok\nc,coarse\nnan,unfit\n", encoding="utf-8")
-    said = slides_of_cohorts([path], ABOUT)
+    said = slides_of_cohorts([path], FACTS)
     assert said == ["Slides of TCGA-CRC: 2 ok, 1 coarse, 1 unfit (tcga_crc/classify.csv)."]
     slides = table_of_rows(
         measured,
-        compare_with_published(read_published(PUBLISHED), measured, ABOUT),
+        compare_with_published(read_published(PUBLISHED), measured, PROTOCOL),
         "slides",
-        ABOUT,
+        FACTS,
     )
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
-    assert said[0] in markdown_tables(slides, None, sizes, ABOUT, said)
+    assert said[0] in markdown_tables(slides, None, sizes, FACTS, said)

@@ -1,5 +1,3 @@
-import json
-
 import pytest
 import yaml
 from accidents import checkout
@@ -7,7 +5,7 @@ from conftest import CONFIG
 
 from cryotome.cli.plan import planned_jobs
 from cryotome.study.checks import checked_study
-from cryotome.study.costs.row_jobs import count_jobs, jobs_of_row, jobs_per_row, shared_jobs
+from cryotome.study.costs.row_jobs import count_jobs, job_facts, jobs_of_row, shared_jobs
 from cryotome.study.load import config_file
 from cryotome.study.row import Row
 from cryotome.study.study import Study
@@ -71,16 +69,16 @@ def planned(tmp_path_factory):
 
 
 def test_every_job_of_the_accounts_is_one_that_snakemake_plans(planned):
-    about = json.loads(jobs_per_row(study("demo")))
+    facts = job_facts(study("demo"))
     jobs = {(job.rule, *sorted(job.wildcards.items())) for job in planned}
-    said = [job for row in about["rows"] for job in row["jobs"]]
-    said += [job for shared in about["shared"].values() for job in shared]
+    said = [job for row in facts.rows for job in row.jobs]
+    said += [job for shared in facts.shared.values() for job in shared]
     assert len(said) == 22 + 12 + 9 + 7  # of regions and of slides; shared by rows of each
     assert {(rule, *sorted(wildcards.items())) for rule, wildcards in said} <= jobs
 
 
 def test_the_wildcards_of_all_that_is_planned_are_the_studys(planned):
-    named = json.loads(jobs_per_row(study("demo")))["named"]
+    named = job_facts(study("demo")).wildcards
     strange = {
         (name, value)
         for job in planned

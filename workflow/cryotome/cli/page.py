@@ -1,6 +1,5 @@
 """The page of an unfinished study, from the results so far: `python -m cryotome.cli.page demo`."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +8,7 @@ from types import SimpleNamespace
 from cryotome.report.after_failure import refresh_partial_tables
 from cryotome.report.page.page import write_page
 from cryotome.runtime.interpreter import run_program
-from cryotome.study.facts import page_about
+from cryotome.study.gather_facts import page_facts
 from cryotome.study.load import CONFIG, load_study
 from cryotome.study.site import RESULTS
 from cryotome.study.study import Study
@@ -38,7 +37,7 @@ def write_partial_page(study: Study, results: Path, *, say: Callable[..., None])
         The folder that holds `studies`.
     """
     page = results / "studies" / study.name / "index_partial.html"
-    write_page(page, json.loads(page_about(study)))
+    write_page(page, page_facts(study))
     say(f"{page} shows the results so far, and what is missing.")
     return page
 

@@ -30,7 +30,7 @@ from cryotome.study.costs.prices import (
     gflop_of,
     job_name,
 )
-from cryotome.study.facts import describe
+from cryotome.study.gather_facts import describe
 from cryotome.study.load import CONFIG, config_file, load_study
 from cryotome.study.site import PLAN, RESULTS, Site
 from cryotome.study.study import Study

@@ -37,6 +37,7 @@ PLUMBING = frozenset(
         "runtime.watchdog",
         "study.costs.prices",
         "study.costs.resources",
+        "study.facts",
         "study.geometry",
         "study.site",
         "study.statistical_unit",

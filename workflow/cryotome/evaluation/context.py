@@ -12,6 +12,7 @@ from cryotome.data.images import microns_per_pixel, open_image
 from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, difference_interval
 from cryotome.evaluation.statistics.paired_scores import Setting
 from cryotome.evaluation.statistics.rows import Rows
+from cryotome.study.facts import ContextFacts
 from cryotome.study.schemes import Scheme
 
 COLUMNS = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "head"]
@@ -60,7 +61,7 @@ def crop_extent(scheme: str, tested: str) -> str:
 
 
 def context_table(
-    settings: dict[Setting, Rows], sweep: Card, um: dict[str, float], alpha: float
+    settings: dict[Setting, Rows], sweep: ContextFacts, um: dict[str, float], alpha: float
 ) -> pd.DataFrame:
     """Lay out the AUROC of every model under each crop and pooling, on the same cells.
 
@@ -68,8 +69,6 @@ def context_table(
     ----------
     settings
         Rows of all crops.
-    sweep
-        The study's `sweep`.
     um
         Base dataset of crops to µm per patch px.
     alpha
@@ -89,16 +88,16 @@ def context_table(
     """
     lines = []
     for (dataset, scheme, fraction, tested), rows in settings.items():
-        where, (base, side) = crop_extent(scheme, tested), sweep["crops"][dataset]
+        where, (base, side) = crop_extent(scheme, tested), sweep.crops[dataset]
         if not where:
             continue
-        largest = max((size, name) for name, (of, size) in sweep["crops"].items() if of == base)[1]
+        largest = max((size, name) for name, (of, size) in sweep.crops.items() if of == base)[1]
         reference = settings[largest, scheme, fraction, tested]
         _check_cells(rows, reference, (dataset, largest, scheme))
         crop = (dataset, base, side, side * um[base])
         for row in rows.influences:
             model, head = row.split(" + ")
-            names = (*crop, model, *sweep["models"][model], head, scheme, float(fraction), where)
+            names = (*crop, model, *sweep.models[model], head, scheme, float(fraction), where)
             lines.append((*names, *_measured(rows, reference, row), rows.note(row, alpha)))
     table = pd.DataFrame(lines, columns=COLUMNS)
     return table.sort_values(["base_dataset", "side"], kind="stable", ignore_index=True)

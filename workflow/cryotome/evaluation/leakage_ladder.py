@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from cryotome.core.cards import Card
 from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
 from cryotome.evaluation.statistics.clustered_auroc import (
@@ -72,7 +71,9 @@ def _ladder_step(rows: Rows, row: str, slides: np.ndarray) -> LadderStep:
     return LadderStep(rows.scores.influence(row, clusters=slides), draws)
 
 
-def measure_ladder(settings: dict[Setting, Rows], leaks: pd.DataFrame, about: Card) -> pd.DataFrame:
+def measure_ladder(
+    settings: dict[Setting, Rows], leaks: pd.DataFrame, titles: dict[str, str]
+) -> pd.DataFrame:
     """Measure the cost of every rung for every row, slides paired between rungs.
 
     The AUROC is that within domains, averaged over them, because it means the same on every
@@ -84,8 +85,8 @@ def measure_ladder(settings: dict[Setting, Rows], leaks: pd.DataFrame, about: Ca
         Rows of the matched schemes.
     leaks
         From `read_leaks`.
-    about
-        `rungs`: scheme to title.
+    titles
+        Of the rungs.
 
     Returns
     -------
@@ -98,7 +99,7 @@ def measure_ladder(settings: dict[Setting, Rows], leaks: pd.DataFrame, about: Ca
         rungs = _rungs(settings, dataset)
         slides = np.unique(np.concatenate([rows.slides for rows in rungs.values()]))
         for row in next(iter(rungs.values())).scores.rows:
-            lines += _measure_row(rungs, row, slides, (dataset, about["rungs"]))
+            lines += _measure_row(rungs, row, slides, (dataset, titles))
     table = pd.DataFrame(lines, columns=COLUMNS)
     return table.merge(leaks, on=["dataset", "rung"], how="left")
 

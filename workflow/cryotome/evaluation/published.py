@@ -1,6 +1,7 @@
 """Published numbers beside those of a study, each with a verdict (decision 021)."""
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from cryotome.core.cards import Card
+from cryotome.study.facts import Protocol
 
 # counts depend on no cells, splits or weights
 COUNTS = ["parameters", "features"]
@@ -146,17 +148,17 @@ def read_measured(intervals: pd.DataFrame, encoders: pd.DataFrame) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)[[*KEYS, "value", "low", "high"]]
 
 
-def _obstacles(number: dict[Any, Any], about: Card) -> list[str]:
+def _obstacles(number: dict[Any, Any], protocol: Protocol) -> list[str]:
     """Return why a published number and this study's are not comparable."""
     why = ["the published number is second-hand"] if number["status"] == "second-hand" else []
     if number["quantity"] in COUNTS:
         return why
     dataset, scheme, model, head = (number[key] for key in KEYS[:4])
-    if dataset in about["synthetic"]:
+    if dataset in protocol.synthetic:
         why.append("the tissue is synthetic")
-    if model in about["random"]:
+    if model in protocol.random:
         why.append("the weights are random")
-    views = {other: view for name, other, view in about["rows"] if name == model}
+    views = {row.head: row.view for row in protocol.rows if row.model == model}
     if head not in views:
         why.append(f"the head is {' or '.join(views)} here, {head} there")
     policy, _, precision = views.get(head, "").partition("-")
@@ -167,24 +169,25 @@ def _obstacles(number: dict[Any, Any], about: Card) -> list[str]:
             for name, value in here.items()
             if number[name] not in ("", value)
         ]
-    if scheme not in about["schemes"]:
+    if scheme not in protocol.schemes:
         why.append(f"the scheme {scheme} is not run here")
-    elif scheme != "from_*" and number["fraction"] not in about["fractions"]:
+    elif scheme != "from_*" and number["fraction"] not in protocol.fractions:
         why.append(f"the fraction {number['fraction']:g} is not run here")
-    if number["folds"] and about["folds"] < int(number["folds"]):
-        why.append(f"the folds are {about['folds']} here, {number['folds']} there")
+    if number["folds"] and protocol.folds < int(number["folds"]):
+        why.append(f"the folds are {protocol.folds} here, {number['folds']} there")
     return why
 
 
-def _by_published_names(about: Card) -> Card:
-    """Return `about` with the models of `rows` and `random` under their published names."""
-    names = about.get("printed_as", {})
-    rows = [(names.get(model, model), *rest) for model, *rest in about["rows"]]
-    return about | {"rows": rows, "random": [names.get(model, model) for model in about["random"]]}
+def _by_published_names(protocol: Protocol) -> Protocol:
+    """Return the protocol with the models of `rows` and `random` under their published names."""
+    names = protocol.published_names
+    rows = [replace(row, model=names.get(row.model, row.model)) for row in protocol.rows]
+    random = [names.get(model, model) for model in protocol.random]
+    return replace(protocol, rows=rows, random=random)
 
 
 def compare_with_published(
-    published: pd.DataFrame, measured: pd.DataFrame, about: Card
+    published: pd.DataFrame, measured: pd.DataFrame, protocol: Protocol
 ) -> pd.DataFrame:
     """Put a verdict beside every published number of a study's datasets and models.
 
@@ -198,10 +201,6 @@ def compare_with_published(
     measured
         Columns dataset, scheme, model, head, quantity, fraction, value, low, high; see
         `read_measured`.
-    about
-        `Study.comparability`: study, datasets, synthetic (of them), random (models with random
-        weights), rows (model, head, view), schemes, fractions, folds; and `printed_as` where
-        there are any: model to the name that the published numbers have.
 
     Returns
     -------
@@ -214,28 +213,28 @@ def compare_with_published(
     pandas.errors.MergeError
         A number was measured twice.
     """
-    names, about = about.get("printed_as", {}), _by_published_names(about)
-    models = {model for model, *_ in about["rows"]}
+    names, protocol = protocol.published_names, _by_published_names(protocol)
+    models = {row.model for row in protocol.rows}
     mine = published["model"].isin(models) & published["quantity"].isin(QUANTITIES)
-    mine &= published["dataset"].isin([*about["datasets"], ""])
+    mine &= published["dataset"].isin([*protocol.datasets, ""])
     numbers = published[mine].rename(columns={"value": "published", "sd": "published_sd"})
     for name in ("fraction", "published_sd"):
         numbers[name] = pd.to_numeric(numbers[name])
     values = measured[[*KEYS, "value", "low", "high"]].rename(columns={"value": "measured"})
     values = values.assign(model=values["model"].replace(names))
     numbers = numbers.merge(values, on=KEYS, how="left", validate="many_to_one")
-    lines = [_compared(number, about) for number in numbers.to_dict("records")]
+    lines = [_compared(number, protocol) for number in numbers.to_dict("records")]
     table = pd.DataFrame(lines, columns=COLUMNS)
     back = {printed: model for model, printed in names.items()}
     return table.assign(model=table["model"].replace(back))
 
 
-def _compared(number: dict[Any, Any], about: Card) -> Card:
+def _compared(number: dict[Any, Any], protocol: Protocol) -> Card:
     """Return the line of one published number, with study, verdict and why."""
     ends = {"low": number["low"], "high": number["high"]}
     verdict, why = agreement(
-        number["published"], number["measured"], **ends, against=_obstacles(number, about)
+        number["published"], number["measured"], **ends, against=_obstacles(number, protocol)
     )
     if verdict == "differs" and number["note"]:
         why += f"; {number['note']}"
-    return number | {"study": about["study"], "verdict": verdict, "why": why}
+    return number | {"study": protocol.study, "verdict": verdict, "why": why}

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from cryotome.core.cards import Card
 from cryotome.core.files import RunPath
 
 MIN_BLOCKS = 5  # training domains; fewer give no critical difference
@@ -42,7 +41,7 @@ def read_fit_notes(predictions: list[Path]) -> pd.DataFrame:
     return table.groupby(["dataset", "model", "head"]).agg(how).reset_index()
 
 
-def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.DataFrame:
+def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, rows: list[str]) -> pd.DataFrame:
     """Rank the models of Table 2 under each head that takes their embeddings.
 
     Parameters
@@ -51,8 +50,8 @@ def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.Da
         The study's Table 2.
     notes
         From `read_fit_notes`.
-    about
-        `probed`: (model, head) of the rows whose embeddings several heads take.
+    rows
+        Keys of the rows whose embeddings several heads take.
 
     Returns
     -------
@@ -60,7 +59,7 @@ def rank_models(table2: pd.DataFrame, notes: pd.DataFrame, about: Card) -> pd.Da
     (1 is best; within dataset, head and where), feature_sd, effective_c, zero, tau
         tau: Kendall's rank correlation of the head's order with the first head's.
     """
-    wanted = [pair in about["probed"] for pair in table2[["model", "head"]].to_numpy().tolist()]
+    wanted = (table2["model"] + " + " + table2["head"]).isin(rows)
     parts = []
     for where in ("in", "out"):
         part = table2.loc[wanted, ["study", "dataset", "head", "model"]].assign(where=where)

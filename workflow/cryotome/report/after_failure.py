@@ -15,7 +15,8 @@ from cryotome.core.tables import read_csv, write_csv
 from cryotome.evaluation.published import read_published
 from cryotome.report.tables.partial import available_values, table2_partial, table_of_rows_partial
 from cryotome.runtime.failures import describe_failures, failures, group_failures
-from cryotome.study.facts import colorectal_facts, table_facts
+from cryotome.study.facts import RowFacts
+from cryotome.study.gather_facts import roth_facts, row_facts
 from cryotome.study.study import Study
 
 MAX_LISTED = 20  # slides
@@ -28,7 +29,7 @@ def write_partial_table2(
     table: Path,
     *,
     logs: Path,
-    **how: Any,
+    facts: RowFacts,
 ) -> None:
     """Write `table2_partial.csv` of Ganz et al. 2024 from the predictions that exist.
 
@@ -38,11 +39,9 @@ def write_partial_table2(
         All that the study asks for, whether they exist or not.
     logs
         The folder of logs, with the records of failed jobs.
-    how
-        `study` and `rows`, as of `table2_partial`.
     """
     scores, why = available_values(predictions, {path.stem: path for path in cells}, failures(logs))
-    result = table2_partial(scores, read_csv(published), why, **how)
+    result = table2_partial(scores, read_csv(published), why, facts)
     with atomic_write(table) as beside:
         write_csv(result, beside)
 
@@ -65,8 +64,8 @@ def refresh_partial_tables(
     if not study.cross_domain_blocks or not (always or table.exists()):
         return None
     cells, predictions = (list(map(Path, part)) for part in (inputs.cells, inputs.predictions))
-    about = {"study": study.name, "rows": json.loads(table_facts(study))}
-    write_partial_table2(cells, predictions, Path(inputs.published), table, logs=logs, **about)
+    published, facts = Path(inputs.published), row_facts(study)
+    write_partial_table2(cells, predictions, published, table, logs=logs, facts=facts)
     return table
 
 
@@ -86,14 +85,14 @@ def write_partial_roth_tables(
     """
     if study.colorectal is None:
         return
-    about, failed = json.loads(colorectal_facts(study.colorectal)), failures(logs)
+    facts, failed = roth_facts(study.colorectal), failures(logs)
     published = read_published(sorted((study.folder / "published").glob("*.csv")))
     folder = logs.parent / "studies" / study.name / "colorectal"
     for name, kind in (("table1", "slides"), ("table2", "patches")):
         if f"colorectal/{name}.csv" not in study.products:
             continue
         paths, path = list(map(Path, scores[kind])), folder / f"{name}_partial.csv"
-        table = table_of_rows_partial(paths, published, kind, failed, about)
+        table = table_of_rows_partial(paths, published, kind, failed, facts)
         with atomic_write(path) as beside:
             write_csv(table, beside)
         say(

@@ -6,8 +6,10 @@ import json
 import os
 import sys
 import traceback
+import types
 import typing
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ def _from_site(wanted: dict[str, Any]) -> dict[str, Any]:
 def parse_argument(value: Any, annotation: Any) -> Any:
     """Convert a value from a rule or a command line to the type that `main` declares.
 
+    Mappings, and dataclasses as mappings, may be JSON.
+
     >>> parse_argument("cells/midog2022.csv", Path)
     PosixPath('cells/midog2022.csv')
     >>> parse_argument('{"side": 224}', dict)
@@ -36,16 +40,26 @@ def parse_argument(value: Any, annotation: Any) -> Any:
     >>> parse_argument(["a.csv", "b.csv"], list[Path])
     [PosixPath('a.csv'), PosixPath('b.csv')]
     """
-    origin = typing.get_origin(annotation) or annotation
-    if origin is list:
-        (inner,) = typing.get_args(annotation)
-        many = [value] if isinstance(value, (str, Path)) else list(value)
-        return [parse_argument(item, inner) for item in many]
-    if origin is dict:
-        return json.loads(value) if isinstance(value, str) else dict(value)
-    if origin is bool and isinstance(value, str):
+    kind, inner = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
+    if kind is Any:
+        return value
+    if kind is types.UnionType:  # of a type and None
+        return None if value is None else parse_argument(value, inner[0])
+    if kind is list:
+        many = [value] if isinstance(value, (str, Path)) else value
+        return [parse_argument(item, inner[0]) for item in many]
+    if kind is tuple:
+        return tuple(map(parse_argument, value, inner))
+    if kind is dict or is_dataclass(kind):
+        said = json.loads(value) if isinstance(value, str) else value
+        if kind is dict:
+            key, of = inner or (str, Any)
+            return {parse_argument(k, key): parse_argument(v, of) for k, v in said.items()}
+        of = typing.get_type_hints(kind)
+        return annotation(**{name: parse_argument(v, of[name]) for name, v in said.items()})
+    if kind is bool and isinstance(value, str):
         return {"true": True, "false": False}[value.lower()]
-    return origin(value)
+    return kind(value)
 
 
 def _from_rule(job: Any, wanted: dict[str, Any]) -> dict[str, Any]:

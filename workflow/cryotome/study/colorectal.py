@@ -38,24 +38,6 @@ def finetune_bases(
     return [finetuning(w["finetune"])["base"] for w in made if "finetune" in w]
 
 
-def notice_of(about: Card, kinds: Iterable[str] = KINDS) -> str:
-    """Say which numbers of these tables come from synthetic tissue; nothing where none do.
-
-    >>> columns = {"slides": {"cohort": ("mine", "auroc"), "external": ("demo", "auroc")}}
-    >>> about = {"columns": columns, "synthetic_columns": {"slides": ["external"]}}
-    >>> notice_of(about | {"datasets": {"demo": "Demo"}, "notice": "synthetic cohort"}, ["slides"])
-    'synthetic cohort (Demo)'
-    """
-    tested = [about["columns"][kind][n][0] for kind in kinds for n in about["columns"][kind]]
-    invented = [
-        about["columns"][kind][n][0] for kind in kinds for n in about["synthetic_columns"][kind]
-    ]
-    if not invented:
-        return ""
-    names = ", ".join(dict.fromkeys(about["datasets"][dataset] for dataset in invented))
-    return about["notice"] + (f" ({names})" if len(invented) < len(tested) else "")
-
-
 @dataclass(frozen=True)
 class Encoders:
     """One line of a table: what embeds the patches, and what embeds the tiles of slides."""

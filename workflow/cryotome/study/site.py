@@ -13,7 +13,7 @@ from cryotome.runtime.environment import SITE as VARIABLES
 from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
 from cryotome.runtime.slurm import KEYS, SCHEDULER, Cluster, cluster_of
 from cryotome.study.costs.prices import CORE_GFLOPS, study_gflop
-from cryotome.study.facts import describe
+from cryotome.study.gather_facts import describe
 from cryotome.study.study import Study
 
 PLACES = {"data_root": "data", "weights_dir": "weights"}  # key to its default

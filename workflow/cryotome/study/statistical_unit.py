@@ -64,40 +64,7 @@ def check_scheme(card: Card, name: str, scheme: str, draw: str) -> None:
         )
 
 
-def unit_of(about: Card) -> str:
-    """Return the unit of a study's intervals, for captions.
-
-    Parameters
-    ----------
-    about
-        `datasets`; `unknown_slides`, those whose slides are not known, absent where there is none.
-
-    >>> unit_of({"datasets": ["a", "b"]})
-    'slides'
-    >>> unit_of({"datasets": ["a"], "unknown_slides": ["a"]})
-    'images, slides not known'
-    >>> unit_of({"datasets": ["a", "b"], "unknown_slides": ["b"]})
-    'slides (of b: images, slides not known)'
-    """
-    unknown = about.get("unknown_slides", [])
-    if not unknown:
-        return "slides"
-    rest = set(about["datasets"]) - set(unknown)
-    return f"slides (of {', '.join(unknown)}: {UNKNOWN})" if rest else UNKNOWN
-
-
-def as_unit(about: Card) -> str:
-    """Return the same as a phrase.
-
-    >>> as_unit({"datasets": ["a"]})
-    'slides as the unit'
-    >>> as_unit({"datasets": ["a"], "unknown_slides": ["a"]})
-    'unit: images, slides not known'
-    """
-    return f"unit: {unit_of(about)}" if about.get("unknown_slides") else "slides as the unit"
-
-
-def noted(table: pd.DataFrame, about: Card) -> pd.DataFrame:
+def noted(table: pd.DataFrame, unknown: list[str]) -> pd.DataFrame:
     """Return a table whose column `note` says of which lines the slides are not known.
 
     A study that knows all slides keeps its tables as they are.
@@ -106,14 +73,14 @@ def noted(table: pd.DataFrame, about: Card) -> pd.DataFrame:
     ----------
     table
         Has a column `dataset`, and perhaps a `note`.
-    about
-        As of `unit_of`.
+    unknown
+        Datasets whose slides are not known.
     """
-    if not about.get("unknown_slides"):
+    if not unknown:
         return table
     said = table["note"] if "note" in table else pd.Series("", index=table.index)
     before = said.map(lambda note: note if isinstance(note, str) else "").astype(str)
     silent = ~before.str.contains(UNKNOWN, regex=False)
     told = UNKNOWN + before.map(lambda note: f"; {note}" if note else "")
-    of_images = table["dataset"].isin(about.get("unknown_slides", []))
+    of_images = table["dataset"].isin(unknown)
     return table.assign(note=before.where(~(of_images & silent), told))

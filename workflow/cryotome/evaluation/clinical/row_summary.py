@@ -32,6 +32,7 @@ from cryotome.evaluation.clinical.regions import (
 )
 from cryotome.evaluation.scores import choose_threshold
 from cryotome.learners.predictions import read_predictions
+from cryotome.study.facts import RowFacts
 
 SETTING, ROW = ["dataset", "scheme", "fraction"], ["model", "head"]
 KEYS = [*SETTING, *ROW]
@@ -193,7 +194,7 @@ def summarise_row(scored: list[ScoredFold], domains: list[str], draws: int) -> T
 
 
 def summarise_rows(
-    datasets: dict[str, DatasetCells], predictions: list[Path], about: Card
+    datasets: dict[str, DatasetCells], predictions: list[Path], facts: RowFacts
 ) -> Tables:
     """Summarise every row of a study.
 
@@ -203,8 +204,6 @@ def summarise_rows(
         By name.
     predictions
         Their paths carry the keys; one fraction per scheme.
-    about
-        `order`: (model, head) of the rows; `statistics`: `draws`, of slides.
 
     Returns
     -------
@@ -216,17 +215,17 @@ def summarise_rows(
         run = RunPath.of(path)
         by_row.setdefault((run.dataset, run.model, run.head), []).append(path)
     for dataset, cells in datasets.items():
-        for model, head in about["order"]:
-            paths = by_row.get((dataset, model, head), [])
+        for row in facts.rows:
+            paths = by_row.get((dataset, row.model, row.head), [])
             if not paths:
                 continue
             scored = [read_scored_fold(path, cells) for path in paths]
-            tables = summarise_row(scored, cells.domains, about["statistics"]["draws"])
+            tables = summarise_row(scored, cells.domains, facts.statistics.draws)
             fractions = _fractions(paths)
             for name, table in tables.items():
                 fraction = table["scheme"].map(fractions)
-                names = {"dataset": dataset, "model": model, "head": head, "fraction": fraction}
-                found[name].append(table.assign(**names))
+                names = {"dataset": dataset, "model": row.model, "head": row.head}
+                found[name].append(table.assign(**names, fraction=fraction))
     return {name: _concatenate(tables, COLUMNS[name]) for name, tables in found.items()}
 
 

@@ -17,6 +17,7 @@ from cryotome.evaluation.statistics.fold_tests import (
 )
 from cryotome.evaluation.statistics.paired_scores import Setting
 from cryotome.evaluation.statistics.rows import SETTING, Rows, too_few_slides
+from cryotome.study.facts import Statistics
 
 INTERVALS = [*SETTING, "row", "auroc", "low", "high", "bootstrap_low", "bootstrap_high"]
 INTERVALS += ["delong_patches_independent_low", "delong_patches_independent_high"]
@@ -52,16 +53,16 @@ def intervals(settings: dict[Setting, Rows], alpha: float) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=INTERVALS)
 
 
-def compare_row(rows: Rows, row: str, reference: str, about: Card, fraction: str) -> Card:
+def compare_row(rows: Rows, row: str, reference: str, levels: Statistics, fraction: str) -> Card:
     """Compare one row of a setting with the reference: difference is reference minus row."""
     gap = rows.influences[reference].minus(rows.influences[row])
     error = float(np.nanstd(rows.bootstrap[reference] - rows.bootstrap[row]))
-    few, how = too_few_slides(rows, about["alpha"]), {"freedom": gap.freedom}
+    few, how = too_few_slides(rows, levels.alpha), {"freedom": gap.freedom}
     low, high = difference_interval(gap.auroc, error, **how)
     obuchowski = difference_interval(gap.auroc, gap.error, **how)
-    margin, can_test = about["margin"], not few
-    verdict = equivalence(gap.auroc, error, margin=margin, alpha=about["alpha"], **how)
-    by_folds = _compare_folds(rows, row, reference, about["alpha"], fraction)
+    margin, can_test = levels.margin, not few
+    verdict = equivalence(gap.auroc, error, margin=margin, alpha=levels.alpha, **how)
+    by_folds = _compare_folds(rows, row, reference, levels.alpha, fraction)
     note = "; ".join(filter(None, [few, by_folds.pop("note")]))
     return {
         **{"difference": gap.auroc, "low": low, "high": high},
@@ -112,13 +113,8 @@ def _holm(p: pd.Series) -> pd.Series:
     return pd.Series(multipletests(known, method="holm")[1], known.index).reindex(p.index)
 
 
-def comparisons(settings: dict[Setting, Rows], reference: str, about: Card) -> pd.DataFrame:
+def comparisons(settings: dict[Setting, Rows], reference: str, levels: Statistics) -> pd.DataFrame:
     """Compare every row with the reference row, in every setting that has it.
-
-    Parameters
-    ----------
-    about
-        `alpha`; `margin`, AUROC, within which two rows count as equivalent.
 
     Returns
     -------
@@ -134,7 +130,7 @@ def comparisons(settings: dict[Setting, Rows], reference: str, about: Card) -> p
         lines = [
             dict(zip(SETTING, setting, strict=True))
             | {"row": row, "reference": reference}
-            | compare_row(rows, row, reference, about, setting[2])
+            | compare_row(rows, row, reference, levels, setting[2])
             for row in others
         ]
         table = pd.DataFrame(lines)

@@ -3,16 +3,17 @@
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.statistics.clustered_auroc import Influence
 from cryotome.evaluation.statistics.fold_tests import smallest_possible_p
 from cryotome.evaluation.statistics.paired_scores import PairedScores, Setting, load_paired_scores
+from cryotome.study.facts import RowFacts
 from cryotome.study.statistical_unit import UNKNOWN
 
 SETTING = ["dataset", "scheme", "fraction", "tested"]  # columns of every table
@@ -94,7 +95,7 @@ class Rows:
 
 
 def load_rows(
-    cells: list[Path], predictions: list[Path], calibration: Path, about: Card
+    cells: list[Path], predictions: list[Path], calibration: Path, facts: RowFacts
 ) -> dict[Setting, Rows]:
     """Read the predictions of a study and prepare them for comparison.
 
@@ -104,18 +105,16 @@ def load_rows(
         Tables of cells, each named as its dataset.
     calibration
         config/calibration.csv, of `prepare_rows`.
-    about
-        The study's `statistics`, and `unknown_slides` where there are any.
     """
     of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
     scores = load_paired_scores(predictions, of_cells)
-    unknown = about.get("unknown_slides", [])
-    return prepare_rows(scores, about["statistics"], read_csv(calibration), unknown)
+    draws = facts.statistics.draws
+    return prepare_rows(scores, draws, read_csv(calibration), facts.unknown_slides)
 
 
 def prepare_rows(
     settings: dict[Setting, PairedScores],
-    about: Card,
+    draws: int,
     calibration: pd.DataFrame,
     unknown: Sequence[str] = (),
 ) -> dict[Setting, Rows]:
@@ -123,14 +122,14 @@ def prepare_rows(
 
     Parameters
     ----------
-    about
-        The study's `statistics`.
+    draws
+        Bootstrap draws of slides.
     calibration
         How often our intervals covered in simulated studies, from config/calibration.csv.
     unknown
         Datasets whose slides are not known.
     """
-    how = {"draws": about["draws"], "calibration": calibration}
+    how: dict[str, Any] = {"draws": draws, "calibration": calibration}
     return {key: Rows(one, **how, unknown=key[0] in unknown) for key, one in settings.items()}
 
 

@@ -107,7 +107,12 @@ class Atlas:
 
 
 def read_atlas(
-    cells: pd.DataFrame, windows: pd.DataFrame, predictions: list[Path], card: Card, about: Card
+    cells: pd.DataFrame,
+    windows: pd.DataFrame,
+    predictions: list[Path],
+    card: Card,
+    labels: dict[str, str],
+    cells_sha256: str,
 ) -> Atlas:
     """Read the scores of a dataset's tested cells by the rows of a study.
 
@@ -117,8 +122,8 @@ def read_atlas(
         Tables of the dataset, as `load_cells` and `load_windows` read them.
     predictions
         Files of one kind of scheme and one fraction; rows may be absent.
-    about
-        `dataset`; `labels`: row to its display name, in table order; `cells_sha256`.
+    labels
+        Row to its display name, in table order.
 
     Raises
     ------
@@ -127,19 +132,19 @@ def read_atlas(
     """
     runs = list(map(RunPath.of, predictions))
     known = cells.set_index("id").assign(**({"slide": ""} if is_unknown(card) else {}))
-    scores, folds = load_scores(predictions, known["domain"], about["cells_sha256"])
-    scores = scores[[row for row in about["labels"] if row in scores]]
+    scores, folds = load_scores(predictions, known["domain"], cells_sha256)
+    scores = scores[[row for row in labels if row in scores]]
     found = {
         "scanner": assign_scanners(cells, card),
         "holds_figure": contains_mitosis(cells, windows),
     }
     tested = known.assign(**{name: column.to_numpy() for name, column in found.items()})
     return Atlas(
-        dataset=about["dataset"],
+        dataset=runs[0].dataset,
         cells=tested.loc[scores.index].assign(folds=folds),
         scores=scores,
         card=card,
-        labels=about["labels"],
+        labels=labels,
         scheme=str(Scheme.parse(runs[0].scheme).every),
         fraction=runs[0].fraction,
         trainings=len({(run.scheme, run.fold) for run in runs}),

@@ -20,11 +20,6 @@ LABEL = alt.ExprRef("windowSize()[0] < 640 ? 120 : 260")  # px that a row's name
 LINE = 12  # px of a line of a legend or note
 
 
-def styles_of(about: Card) -> dict[str, Style]:
-    """Return the style of every row, by `model + head`."""
-    return {row: Style(**look) for row, look in about["looks"].items()}
-
-
 def with_names(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     """Give a table the columns `key` (model + head) and `row` (its name for people)."""
     key = table["row"] if "row" in table else table["model"] + " + " + table["head"]

@@ -19,7 +19,8 @@ from cryotome.report.figures.charts import (
     sheet,
     wrapped,
 )
-from cryotome.study.statistical_unit import UNKNOWN, unit_of
+from cryotome.study.facts import RowFacts
+from cryotome.study.statistical_unit import UNKNOWN
 from cryotome.study.styles import COLOURS, Style
 
 ACROSS = 6  # panels beside each other
@@ -72,9 +73,9 @@ def _shown(kinds: list[Pair]) -> list[Pair]:
     return found
 
 
-def _titled(about: Card, scheme: str, where: str) -> str:
+def _titled(facts: RowFacts, scheme: str, where: str) -> str:
     """Name a scheme for people; `from_*` by what its schemes have in common."""
-    schemes = about["schemes"].items()
+    schemes = facts.schemes.items()
     title = next(title for name, title in schemes if scheme in pooled_schemes(name))
     return f"{title}, {PLACES[where]}"
 
@@ -108,32 +109,28 @@ def reliability_panel(bins: pd.DataFrame, looks: dict[str, Style], *, side: int 
     return even + lines(shown, looks, x=x, y=columns, title=titles[1], also=[0, 1])
 
 
-def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Card:
+def draw_reliability(tables: dict[str, pd.DataFrame], facts: RowFacts) -> Card:
     """Draw a reliability diagram per row, in and out of domain.
 
     Parameters
     ----------
     tables
         `reliability` and `calibration`, as `row_summary.summarise_rows` gives them.
-    about
-        The study's `table_rows`.
     """
     bins, sums = (
         _pooled(tables[name]).assign(row=_rows_of) for name in ("reliability", "calibration")
     )
     shown = {str(name): _shown(_kinds(part)) for name, part in sums.groupby("dataset", sort=False)}
-    kinds = dict.fromkeys(_titled(about, *kind) for names in shown.values() for kind in names)
+    kinds = dict.fromkeys(_titled(facts, *kind) for names in shown.values() for kind in names)
     looks = {kind: Style(colour, "circle", [])
              for kind, colour in zip(kinds, COLOURS.values(), strict=False)}  # fmt: skip
     sheets = []
     for dataset, mine in shown.items():
         some, whole = (
-            _keyed(table[table["dataset"] == dataset], mine, about) for table in (bins, sums)
+            _keyed(table[table["dataset"] == dataset], mine, facts) for table in (bins, sums)
         )
-        panels = [
-            _row_panel(some, whole, row, label, looks) for row, label in about["labels"].items()
-        ]
-        sheets.append(sheet(panels, columns=ACROSS, title=about["datasets"][dataset]))
+        panels = [_row_panel(some, whole, row, label, looks) for row, label in facts.labels.items()]
+        sheets.append(sheet(panels, columns=ACROSS, title=facts.datasets[dataset]))
     names = {kind: kind for kind in looks} | {"even": "perfect calibration"}
     known = legend(looks | {"even": Style(GREY, "circle", [2, 3])}, names, columns=len(names))
     said = [
@@ -141,14 +138,14 @@ def draw_reliability(tables: dict[str, pd.DataFrame], about: Card) -> Card:
         "calibration error.",
         f"Points grow with their cells; bins of fewer than {FEW} cells are not drawn. All schemes: "
         "reliability.csv." + "  *: all scores of a fold are equal." * bool(sums["note"].any())
-        + f" Intervals over {unit_of(about)}." * bool(about.get("unknown_slides")),
+        + f" Intervals over {facts.unit}." * bool(facts.unknown_slides),
     ]  # fmt: skip
-    return sheet(sheets, columns=1, below=[known, note(said)], notice=about["notice"])
+    return sheet(sheets, columns=1, below=[known, note(said)], notice=facts.notice)
 
 
-def _keyed(table: pd.DataFrame, kinds: list[Pair], about: Card) -> pd.DataFrame:
+def _keyed(table: pd.DataFrame, kinds: list[Pair], facts: RowFacts) -> pd.DataFrame:
     """Keep the lines of these schemes, with the title of each as `key`."""
-    parts = [_of_kind(table, kind).assign(key=_titled(about, *kind)) for kind in kinds]
+    parts = [_of_kind(table, kind).assign(key=_titled(facts, *kind)) for kind in kinds]
     return pd.concat([table.iloc[:0].assign(key=""), *parts])
 
 
@@ -216,40 +213,37 @@ def scale_over(*values: pd.Series) -> alt.Scale:
     return alt.Scale(domain=[known.min() - pad, known.max() + pad], nice=False, zero=False)
 
 
-def draw_bland_altman(tables: dict[str, pd.DataFrame], about: Card) -> Card:
+def draw_bland_altman(tables: dict[str, pd.DataFrame], facts: RowFacts) -> Card:
     """Draw counted less annotated against their mean, a panel per domain, for Figure 2's rows.
 
     Parameters
     ----------
     tables
         `counts` and `agreement`, as `row_summary.summarise_rows` gives them.
-    about
-        The study's `table_rows`.
     """
-    rows = [f"{model} + {head}" for model, head in about["figure2"]]
     counts, limits = (
         table.assign(row=_rows_of) for table in (tables["counts"], _pooled(tables["agreement"]))
     )
-    counts, limits = (table[table["row"].isin(rows)] for table in (counts, limits))
+    counts, limits = (table[table["row"].isin(facts.figure2)] for table in (counts, limits))
     blocks = [(str(d), kind) for d, part in limits.groupby("dataset") for kind in _kinds(part)]
     if not blocks:
-        said = NOTHING if unit_of(about) == UNKNOWN else NO_REGION
-        return sheet([note(wrapped(said, 70))], notice=about["notice"])
-    sheets = [_block(counts, limits, dataset, kind, about) for dataset, kind in blocks]
-    unit = [f"Unit of the intervals: {unit_of(about)}."] * bool(about.get("unknown_slides"))
-    return sheet(sheets, columns=1, below=[note([*CAPTION, *unit])], notice=about["notice"])
+        said = NOTHING if facts.unit == UNKNOWN else NO_REGION
+        return sheet([note(wrapped(said, 70))], notice=facts.notice)
+    sheets = [_block(counts, limits, dataset, kind, facts) for dataset, kind in blocks]
+    unit = [f"Unit of the intervals: {facts.unit}."] * bool(facts.unknown_slides)
+    return sheet(sheets, columns=1, below=[note([*CAPTION, *unit])], notice=facts.notice)
 
 
 def _block(
-    counts: pd.DataFrame, limits: pd.DataFrame, dataset: str, kind: Pair, about: Card
+    counts: pd.DataFrame, limits: pd.DataFrame, dataset: str, kind: Pair, facts: RowFacts
 ) -> Card:
     """Draw the panels of a dataset and a scheme: rows down, domains across."""
     found = _of_kind(limits[limits["dataset"] == dataset], kind)
     regions = counts[(counts["dataset"] == dataset) & (counts["where"] == kind[1])]
     regions = regions[[kind[0] in pooled_schemes(name) for name in regions["scheme"]]]
-    domains = {d: title for d, title in about["domains"][dataset].items()
+    domains = {d: title for d, title in facts.domains[dataset].items()
                if (found["domain"] == d).any()}  # fmt: skip
-    rows = [row for row in dict.fromkeys(" + ".join(pair) for pair in about["figure2"])
+    rows = [row for row in dict.fromkeys(facts.figure2)
             if (found["row"] == row).any()]  # fmt: skip
     unit = found["unit"].iloc[0].replace("mm2", "mm²")
     points = pd.concat([
@@ -260,7 +254,7 @@ def _block(
     panels = []
     for row in rows:
         for domain, title in domains.items():
-            up = [*wrapped(about["labels"][row], 28), f"counted − annotated, {unit}"]
+            up = [*wrapped(facts.labels[row], 28), f"counted − annotated, {unit}"]
             axes = AgreementAxes(
                 (f"mean of both, {unit}" if row == rows[-1] else "",
                  up if domain == next(iter(domains)) else ""),
@@ -269,7 +263,7 @@ def _block(
             parts = [table[(table["row"] == row) & (table["domain"] == domain)]
                      for table in (points, found)]  # fmt: skip
             panels.append(_region_panel(parts[0], parts[1], axes, title))
-    head = [about["datasets"][dataset], _titled(about, *kind)]
+    head = [facts.datasets[dataset], _titled(facts, *kind)]
     return sheet(panels, columns=len(domains), title=head)
 
 

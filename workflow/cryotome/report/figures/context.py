@@ -1,14 +1,15 @@
 """Figure of the context study: AUROC against the side of the crop."""
 
 import fnmatch
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.report.figures.charts import legend, lines, sheet, styles_of
-from cryotome.study.statistical_unit import unit_of
+from cryotome.report.figures.charts import legend, lines, sheet
+from cryotome.study.facts import ContextFacts, RowFacts
 from cryotome.study.styles import Style
 from cryotome.study.variants import TOKENS
 
@@ -45,7 +46,7 @@ def context_panel(table: pd.DataFrame, looks: dict[str, Style], *, title: str = 
     return alt.layer(drawn, ruler).resolve_axis(x="independent")
 
 
-def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Card:
+def draw_context(table: pd.DataFrame, sweep: ContextFacts, facts: RowFacts) -> Card:
     """Draw AUROC against the side of the crop: panels by place and pooling, a line a model.
 
     Models whose networks return no tokens stand in every panel, dashed.
@@ -54,46 +55,44 @@ def draw_context(table: pd.DataFrame, sweep: Card, about: Card) -> Card:
     ----------
     table
         From `context_table`; of several fractions, the largest is drawn.
-    sweep, about
-        The study's `sweep` and `table_rows`.
     """
     table = table[table["fraction"] == table["fraction"].max()]
     table = table.assign(key=table["base_model"] + " + " + table["head"])
-    swept = table["pooling"].isin(sweep["poolings"])
-    columns = [how for how in sweep["poolings"] if (table["pooling"] == how).any()] or [""]
-    looks = _looks(table, swept, about)
-    title = f"AUROC, 95 % over {unit_of(about)}"
+    swept = table["pooling"].isin(sweep.poolings)
+    columns = [how for how in sweep.poolings if (table["pooling"] == how).any()] or [""]
+    looks = _looks(table, swept, facts)
+    title = f"AUROC, 95 % over {facts.unit}"
     panels = []
     for place in dict.fromkeys(table[PANEL].itertuples(index=False, name=None)):
         here = (table[PANEL] == list(place)).all(axis=1)
         for how in columns:
             part = table[here & ((table["pooling"] == how) | ~swept)]
             words = TOKENS[how][0] if how else "as the cards pool"
-            head = [f"{sweep['bases'][place[0]]['title']}, {_scheme(place[1], about)}",
+            head = [f"{sweep.bases[place[0]]['title']}, {_scheme(place[1], facts)}",
                     f"{PLACES[place[2]]}; {words}"]  # fmt: skip
             panel = context_panel(part, looks, title=title if how == columns[0] else "")
             panels.append(panel.properties(width=245, height=200, title=head))
-    labels = {row: _label(row, sweep, about) for row in looks}
+    labels = {row: _label(row, sweep, facts) for row in looks}
     note = "dashed: returns no tokens" if swept.any() and not swept.all() else ""
     beside = legend(looks, labels, title=note)
-    return sheet(panels, columns=len(columns), beside=beside, notice=about["notice"])
+    return sheet(panels, columns=len(columns), beside=beside, notice=facts.notice)
 
 
-def _looks(table: pd.DataFrame, swept: pd.Series, about: Card) -> dict[str, Style]:
+def _looks(table: pd.DataFrame, swept: pd.Series, facts: RowFacts) -> dict[str, Style]:
     """Return the style of each line: a model under its poolings, which looks as the first."""
-    looks, found = styles_of(about), dict[str, Style]()
+    found: dict[str, Style] = {}
     for key, row, tokens in zip(table["key"], table["model"] + " + " + table["head"], swept,
                                 strict=True):  # fmt: skip
         dash = [] if tokens or not swept.any() else DASHED
-        found.setdefault(key, Style(looks[row].colour, looks[row].mark, dash))
+        found.setdefault(key, replace(facts.styles[row], dash=dash))
     return found
 
 
-def _label(row: str, sweep: Card, about: Card) -> str:
+def _label(row: str, sweep: ContextFacts, facts: RowFacts) -> str:
     model, head = row.split(" + ")
-    return f"{sweep['titles'][model]} + {about['heads'][head]}"
+    return f"{sweep.titles[model]} + {facts.heads[head]}"
 
 
-def _scheme(name: str, about: Card) -> str:
+def _scheme(name: str, facts: RowFacts) -> str:
     """Return the title of a scheme, of `from_*` that of one of its domains."""
-    return about["schemes"][min(fnmatch.filter(about["schemes"], name), key=len)]
+    return facts.schemes[min(fnmatch.filter(facts.schemes, name), key=len)]

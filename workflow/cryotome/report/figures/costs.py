@@ -16,10 +16,10 @@ from cryotome.report.figures.charts import (
     padded,
     row_channel,
     sheet,
-    styles_of,
     with_names,
     wrapped,
 )
+from cryotome.study.facts import RowFacts
 from cryotome.study.styles import Style
 
 WHERE = {"in_mean": "in domain", "out_mean": "out of domain"}
@@ -97,7 +97,7 @@ def _ticks(hours: pd.Series) -> list[float]:
     return [digit * 10.0**power for power in powers for digit in (1, 2, 5)]
 
 
-def draw_costs(table: pd.DataFrame, about: Card) -> Card:
+def draw_costs(table: pd.DataFrame, facts: RowFacts) -> Card:
     """Draw AUROC against the hours of each row, a line of panels per dataset.
 
     Rows with too few records to be placed are named below their panel.
@@ -106,24 +106,22 @@ def draw_costs(table: pd.DataFrame, about: Card) -> Card:
     ----------
     table
         `costs.csv`.
-    about
-        The study's `table_rows`.
     """
-    labels, looks = about["labels"], styles_of(about)
+    labels, looks = facts.labels, facts.styles
     table, panels, seen = with_names(table, labels), [], set()
     for dataset in list(dict.fromkeys(table["dataset"])) or [""]:
         part, what = with_places(table[table["dataset"] == dataset])
         places = WHERE if part["out_mean"].notna().any() else ALONE
         below = [what, *wrapped(_not_placed(part), 56)]
         for name, where in places.items():
-            title = [*wrapped(about["datasets"].get(dataset, ""), 48), where]
+            title = [*wrapped(facts.datasets.get(dataset, ""), 48), where]
             panel = cost_panel(part, name, below, looks)
             panels.append(panel.properties(width=300, height=230, title=title))
         seen |= set(part.dropna(subset="x")["kind"])
     kinds = {kind: Style(GREY, "circle", []) for kind in (BOUND, FREE) if kind in seen}
     names = labels | {BOUND: f"hollow, → {BOUND}", FREE: f"hollow: {FREE}"}
     beside = legend(looks | kinds, names, line=False, hollow=kinds)
-    return sheet(panels, columns=2, beside=beside, notice=about["notice"])
+    return sheet(panels, columns=2, beside=beside, notice=facts.notice)
 
 
 def _not_placed(part: pd.DataFrame) -> str:

@@ -9,23 +9,22 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from cryotome.core import plotting as drawing  # noqa: F401  # text as written
-from cryotome.core.cards import Card
 from cryotome.report.figures.canvas import add_synthetic_notice
-from cryotome.report.figures.charts import styles_of
+from cryotome.study.facts import RowFacts
 from cryotome.study.schemes import Scheme
 
 ROW = ["dataset", "model", "head"]
 
 
-def _ordered(table: pd.DataFrame, about: Card) -> pd.DataFrame:
+def _ordered(table: pd.DataFrame, facts: RowFacts) -> pd.DataFrame:
     """Sort by dataset and row as the study lists them, and name the rows for people."""
-    order = {f"{model} + {head}": place for place, (model, head) in enumerate(about["order"])}
+    order = {row.key: place for place, row in enumerate(facts.rows)}
     names = table["model"] + " + " + table["head"]
-    places = table["dataset"].map(list(about["datasets"]).index) * len(order) + names.map(order)
-    return table.assign(row=names.map(about["labels"])).loc[places.sort_values(kind="stable").index]
+    places = table["dataset"].map(list(facts.datasets).index) * len(order) + names.map(order)
+    return table.assign(row=names.map(facts.labels)).loc[places.sort_values(kind="stable").index]
 
 
-def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, about: Card) -> pd.DataFrame:
+def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, facts: RowFacts) -> pd.DataFrame:
     """Average the AUROC over folds at each training fraction.
 
     Returns
@@ -39,16 +38,16 @@ def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, about: Card) -> 
     table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
     names, keys = {"mean": "published_mean", "sd": "published_sd"}, ["scheme", *ROW, "fraction"]
     table = table.merge(published[[*keys, *names]].rename(columns=names), on=keys, how="left")
-    return _ordered(table, about)
+    return _ordered(table, facts)
 
 
-def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
+def draw_figure1(table: pd.DataFrame, facts: RowFacts) -> Figure:
     """Draw AUROC against training fraction, a panel for each dataset and scheme."""
     sns.set_theme(style="whitegrid", context="paper")
-    titles, schemes = about["datasets"], about["schemes"]
+    titles, schemes = facts.datasets, facts.schemes
     panels = list(dict.fromkeys(zip(table["dataset"], table["scheme"], strict=True)))
     rows = list(dict.fromkeys(table["row"]))
-    looks = {about["labels"][row]: look for row, look in styles_of(about).items()}
+    looks = {facts.labels[row]: look for row, look in facts.styles.items()}
     figure, axes = plt.subplots(
         1,
         len(panels),
@@ -86,10 +85,10 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Figure:
         )
         names.append("published (Ganz et al. 2024)")
     figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    return add_synthetic_notice(figure, about["notice"])
+    return add_synthetic_notice(figure, facts.notice)
 
 
-def figure2_data(scores: pd.DataFrame, about: Card) -> pd.DataFrame:
+def figure2_data(scores: pd.DataFrame, facts: RowFacts) -> pd.DataFrame:
     """Average the AUROC over folds for each pair of training and test domain.
 
     Returns
@@ -97,27 +96,22 @@ def figure2_data(scores: pd.DataFrame, about: Card) -> pd.DataFrame:
     data frame with columns dataset, model, head, row, train_domain, test_domain, mean, sd, folds
     """
     crossed = scores[scores["scheme"].map(lambda name: Scheme.parse(name).is_cross_domain)]
-    wanted = [
-        list(pair) in about["figure2"]
-        for pair in zip(crossed["model"], crossed["head"], strict=True)
-    ]
+    wanted = (crossed["model"] + " + " + crossed["head"]).isin(facts.figure2)
     grouped = crossed[wanted].groupby([*ROW, "train_domain", "test_domain"], sort=False)["value"]
     table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
-    return _ordered(table, about)
+    return _ordered(table, facts)
 
 
-def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
+def draw_figure2(table: pd.DataFrame, facts: RowFacts) -> Figure:
     """Draw one matrix per dataset and row: training domain down, test domain across.
 
     Parameters
     ----------
     table
         From `figure2_data`.
-    about
-        The study's `table_rows`: rows of the figure, labels, domain titles, notice.
     """
-    rows, labels = about["figure2"], about["labels"]
-    domains = {name: about["domains"][name] for name in table["dataset"].unique()}
+    rows, keys = facts.figure2, table["model"] + " + " + table["head"]
+    domains = {name: facts.domains[name] for name in table["dataset"].unique()}
     sns.set_theme(style="white", context="paper")
     side = 0.75 * max(map(len, domains.values())) + 1.8  # inches: cells, and room for names
     figure, axes = plt.subplots(
@@ -126,15 +120,14 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
     )  # fmt: skip
     low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
     for line, (dataset, titles) in zip(axes, domains.items(), strict=True):
-        for axis, (model, head) in zip(line, rows, strict=True):
-            mine = (
-                (table["dataset"] == dataset) & (table["model"] == model) & (table["head"] == head)
+        for axis, row in zip(line, rows, strict=True):
+            part = table[(table["dataset"] == dataset) & (keys == row)]
+            square, spread = (
+                part.pivot(index="train_domain", columns="test_domain", values=value).reindex(
+                    index=list(titles), columns=list(titles)
+                )
+                for value in ("mean", "sd")
             )
-            part = table[mine]
-            square = part.pivot(index="train_domain", columns="test_domain", values="mean")
-            square = square.reindex(index=list(titles), columns=list(titles))
-            spread = part.pivot(index="train_domain", columns="test_domain", values="sd")
-            spread = spread.reindex(index=list(titles), columns=list(titles))
             text = square.map("{:.2f}".format) + "\n± " + spread.map("{:.2f}".format)
             sns.heatmap(
                 square, annot=text, fmt="", vmin=low, vmax=1, cmap="viridis", square=True, ax=axis,
@@ -143,9 +136,9 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Figure:
             names = list(titles.values())
             axis.set_xticklabels(names, rotation=35, ha="right")
             axis.set_yticklabels(names, rotation=0)
-            title = "\n".join(textwrap.wrap(labels[f"{model} + {head}"], 34))
+            title = "\n".join(textwrap.wrap(facts.labels[row], 34))
             axis.set(title=title, xlabel="tested on", ylabel="trained on")
         figure.colorbar(
             line[-1].collections[0], ax=line, label="AUROC, mean ± SD over folds", shrink=0.8
         )
-    return add_synthetic_notice(figure, about["notice"])
+    return add_synthetic_notice(figure, facts.notice)

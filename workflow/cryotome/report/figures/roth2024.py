@@ -17,9 +17,8 @@ from cryotome.report.figures.charts import (
     padded,
     row_channel,
     sheet,
-    styles_of,
 )
-from cryotome.study.colorectal import notice_of
+from cryotome.study.facts import RothFacts
 from cryotome.study.styles import COLOURS, Style
 
 NAMES = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy"}
@@ -63,7 +62,7 @@ def cumulative_hours(notes: Card) -> Card:
 
 
 def figure1_data(
-    tables: list[pd.DataFrame], costs: dict[str, Card], hours: dict[str, float], about: Card
+    tables: list[pd.DataFrame], costs: dict[str, Card], hours: dict[str, float], facts: RothFacts
 ) -> pd.DataFrame:
     """Lay every performance beside the hours of training on tissue that it took.
 
@@ -75,8 +74,6 @@ def figure1_data(
         Model to `hours` and `unit`, measured, of what is finetuned here.
     hours
         From `published_hours`.
-    about
-        `Colorectal.about`.
 
     Returns
     -------
@@ -87,10 +84,10 @@ def figure1_data(
     """
     rows = []
     for table in tables:
-        for kind, columns in about["columns"].items():
-            for column in [n for n, (_, shown) in columns.items() if shown == SHOWN[kind]]:
+        for kind, tested in facts.columns.items():
+            for column in [n for n, (_, shown) in tested.items() if shown == SHOWN[kind]]:
                 for line in table.to_dict("records") if column in table else []:
-                    rows += _points(line, (kind, column), costs, hours, about)
+                    rows += _points(line, (kind, column), costs, hours, facts)
     columns = ["panel", "model", "title", "head", "hours", "unit", "source", "quantity"]
     columns += ["value", "low", "high"]
     return pd.DataFrame(rows, columns=columns).dropna(subset="value", ignore_index=True)
@@ -101,14 +98,14 @@ def _points(
     place: tuple[str, str],
     costs: dict[str, Card],
     hours: dict[str, float],
-    about: Card,
+    facts: RothFacts,
 ) -> list[Card]:
     """Return the points of a line of a table in one column: as measured here, and as printed."""
     model = line["model"]
-    printed = about["printed_as"].get(model, model)
+    printed = facts.protocol.published_names.get(model, model)
     kind, column = place
-    where, quantity = about["columns"][kind][column]
-    title, spent = about["datasets"][where], {"unit": "GPU-hours", "source": "published"}
+    where, quantity = facts.columns[kind][column]
+    title, spent = facts.datasets[where], {"unit": "GPU-hours", "source": "published"}
     point = {"panel": PANELS[kind].format(title), "model": model, "head": line["head"]}
     point |= {"quantity": quantity}
     there = spent | {"hours": hours.get(printed)}
@@ -195,12 +192,12 @@ def hours_panel(
     return layers.resolve_scale(shape="independent")
 
 
-def draw_figure1(table: pd.DataFrame, about: Card) -> Card:
+def draw_figure1(table: pd.DataFrame, facts: RothFacts) -> Card:
     """Draw performance against hours, a panel for each.
 
     Encoders that have seen no tissue stand at the left, beside each other.
     """
-    looks, hours = styles_of(about), HoursAxis.over(table["hours"])
+    looks, hours = facts.styles, HoursAxis.over(table["hours"])
     heads, panels = list(dict.fromkeys(table["head"])), []
     for panel, part in table.groupby("panel", sort=False):
         drawn = hours_panel(hours.place(part), looks, hours, heads)
@@ -216,10 +213,10 @@ def draw_figure1(table: pd.DataFrame, about: Card) -> Card:
     said[heads[0]] = f"plain: {heads[0]}"
     below = [legend(shown, names, line=False, columns=min(4, len(names))),
              legend(signs, said, line=False, hollow=["printed"], columns=len(signs))]  # fmt: skip
-    return sheet(panels, below=below, notice=notice_of(about))
+    return sheet(panels, below=below, notice=facts.notice_of())
 
 
-def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) -> pd.DataFrame:
+def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, facts: RothFacts) -> pd.DataFrame:
     """Follow the checkpoints of a finetuning.
 
     Parameters
@@ -228,8 +225,6 @@ def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) ->
         Of every checkpoint, as `colorectal_tables.read_summaries` gives them.
     validation
         Likewise, of what is not tested: the patients that validate, patches held out.
-    about
-        `Colorectal.about`: courses, columns.
 
     Returns
     -------
@@ -239,9 +234,9 @@ def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) ->
         part of; the peak of a curve of test values is chosen by the test.
     """
     parts = []
-    for panel, course in about["courses"].items():
-        points = pd.DataFrame({"iteration": map(int, course), "model": course.values()})
-        tested = [dataset for dataset, _ in about["columns"][panel].values()]
+    for panel, course in facts.checkpoints.items():
+        points = pd.DataFrame({"iteration": list(course), "model": course.values()})
+        tested = [dataset for dataset, _ in facts.columns[panel].values()]
         mine, held = (
             points.merge(table[table["quantity"] == SHOWN[panel]], on="model")
             for table in (scores[scores["dataset"].isin(tested)], validation)
@@ -257,7 +252,7 @@ def figure2_data(scores: pd.DataFrame, validation: pd.DataFrame, about: Card) ->
     return pd.concat(parts, ignore_index=True)[[*columns, "chosen"]]
 
 
-def is_held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -> pd.DataFrame:
+def is_held_out(curve: pd.DataFrame, course: dict[int, str], heads: list[str]) -> pd.DataFrame:
     """Return the scores of a finetuning's checkpoints on the patches held out of it.
 
     Parameters
@@ -275,7 +270,7 @@ def is_held_out(curve: pd.DataFrame, course: dict[str, str], heads: list[str]) -
     seen = curve.drop_duplicates("iteration").set_index("iteration")
     looks = {head: seen["knn" if head.startswith("knn") else "probe"] for head in heads}
     rows = [
-        (model, head, "held out", SHOWN["patches"], look.get(int(at)))
+        (model, head, "held out", SHOWN["patches"], look.get(at))
         for at, model in course.items()
         for head, look in looks.items()
     ]
@@ -324,11 +319,11 @@ def checkpoint_panel(
     return alt.layer(drawn, chosen.encode(x=x, y="value:Q"))
 
 
-def draw_figure2(table: pd.DataFrame, about: Card) -> Card:
+def draw_figure2(table: pd.DataFrame, facts: RothFacts) -> Card:
     """Draw performance over the iterations: panel a patches, panel b slides."""
-    looks, panels = checkpoint_lines(table, about["datasets"]), []
+    looks, panels = checkpoint_lines(table, facts.datasets), []
     for letter, (panel, part) in zip("ab", table.groupby("panel", sort=False), strict=False):
-        drawn = checkpoint_panel(part, looks, about["datasets"])
+        drawn = checkpoint_panel(part, looks, facts.datasets)
         title = f"{letter}) {TITLES[str(panel)]}"
         panels.append(drawn.properties(width=270, height=250, title=title))
     names = {name: name for name in looks}
@@ -336,4 +331,4 @@ def draw_figure2(table: pd.DataFrame, about: Card) -> Card:
     if table["chosen"].any():
         ring = {CHOSEN: Style(INK, "circle", [])}
         below.append(legend(ring, {CHOSEN: f"ring: {CHOSEN}"}, line=False, hollow=[CHOSEN]))
-    return sheet(panels, below=below, notice=notice_of(about, about["courses"]))
+    return sheet(panels, below=below, notice=facts.notice_of(facts.checkpoints))

@@ -14,11 +14,10 @@ from cryotome.report.figures.charts import (
     lines,
     row_channel,
     sheet,
-    styles_of,
     with_names,
     wrapped,
 )
-from cryotome.study.statistical_unit import unit_of
+from cryotome.study.facts import RowFacts
 from cryotome.study.styles import Style
 
 GAP = 0.04  # between two ranks that are written beside points, of the height of a panel
@@ -27,8 +26,8 @@ PLACES = {"in": "in domain", "out": "out of domain"}
 ALIKE = 0.05  # p-value of Nemenyi's test from which two rows do not differ
 
 
-def _title(about: Card, dataset: str, more: str = "") -> alt.Title:
-    return alt.Title([*wrapped(about["datasets"][dataset], 50), *wrapped(more, 50)])
+def _title(facts: RowFacts, dataset: str, more: str = "") -> alt.Title:
+    return alt.Title([*wrapped(facts.datasets[dataset], 50), *wrapped(more, 50)])
 
 
 def _of(table: pd.DataFrame, **values: str) -> pd.DataFrame:
@@ -71,7 +70,7 @@ def learning_panel(
 
 
 def draw_learning(
-    intervals: pd.DataFrame, curves: pd.DataFrame, crossed: pd.DataFrame, *, about: Card
+    intervals: pd.DataFrame, curves: pd.DataFrame, crossed: pd.DataFrame, facts: RowFacts
 ) -> Card:
     """Draw learning curves with clustered intervals, and where the reference equals a row.
 
@@ -79,22 +78,20 @@ def draw_learning(
     ----------
     intervals, curves, crossed
         `intervals.csv`, `learning.csv` and `crossings.csv`.
-    about
-        The study's `table_rows`.
     """
-    whole, looks = intervals[intervals["tested"] == "all"], styles_of(about)
+    whole, looks = intervals[intervals["tested"] == "all"], facts.styles
     panels = []
     for dataset, scheme in dict.fromkeys(zip(curves["dataset"], curves["scheme"], strict=True)):
         spans, fits, equal = (
             _of(table, dataset=dataset, scheme=scheme) for table in (whole, curves, crossed)
         )
-        title = _title(about, dataset, about["schemes"][scheme])
+        title = _title(facts, dataset, facts.schemes[scheme])
         panel = learning_panel(spans, fits, equal, looks)
         panels.append(panel.properties(width=310, height=HEIGHT, title=title))
     drawn = {row: look for row, look in looks.items() if (whole["row"] == row).any()}
-    said = f"95 % over {unit_of(about)}"
-    beside = legend(drawn, about["labels"], title=said)
-    return sheet(panels, beside=beside, notice=about["notice"])
+    said = f"95 % over {facts.unit}"
+    beside = legend(drawn, facts.labels, title=said)
+    return sheet(panels, beside=beside, notice=facts.notice)
 
 
 def order_panel(table: pd.DataFrame, looks: dict[str, Style], heads: dict[str, str]) -> Any:
@@ -130,18 +127,16 @@ def order_panel(table: pd.DataFrame, looks: dict[str, Style], heads: dict[str, s
     return alt.layer(drawn, left, right)
 
 
-def draw_orders(table: pd.DataFrame, about: Card) -> Card:
+def draw_orders(table: pd.DataFrame, facts: RowFacts) -> Card:
     """Draw Table 2's order under each head, a panel per dataset, in and out of domain.
 
     Parameters
     ----------
     table
         From `ranks.rank_models`.
-    about
-        The study's `table_rows`.
     """
-    heads = {head: about["heads"][head] for head in dict.fromkeys(table["head"])}
-    styles = {row.split(" + ")[0]: look for row, look in reversed(styles_of(about).items())}
+    heads = {head: facts.heads[head] for head in dict.fromkeys(table["head"])}
+    styles = {row.split(" + ")[0]: look for row, look in reversed(facts.styles.items())}
     looks = {model: Style(styles[model].colour, styles[model].mark, [])
              for model in dict.fromkeys(table["model"])}  # fmt: skip
     panels = []
@@ -149,8 +144,8 @@ def draw_orders(table: pd.DataFrame, about: Card) -> Card:
         part = _of(table, dataset=dataset, where=where)
         panel = order_panel(part.assign(key=part["model"]), looks, heads)
         size = {"width": 54 * len(heads) + 60, "height": HEIGHT}
-        panels.append(panel.properties(title=_title(about, dataset, PLACES[where]), **size))
-    return sheet(panels, beside=legend(looks, about["models"]), notice=about["notice"])
+        panels.append(panel.properties(title=_title(facts, dataset, PLACES[where]), **size))
+    return sheet(panels, beside=legend(looks, facts.models), notice=facts.notice)
 
 
 def dodge_labels(values: np.ndarray, gap: float) -> np.ndarray:
@@ -232,7 +227,7 @@ def groups_alike(values: pd.DataFrame) -> list[list[str]]:
     return groups
 
 
-def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card) -> Card:
+def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], facts: RowFacts) -> Card:
     """Draw mean ranks over training domains, with groups that do not differ where they are tested.
 
     Parameters
@@ -242,7 +237,7 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
     values
         `in` and `out` to AUROCs, one line per training domain and one column per row.
     """
-    table, looks, panels = with_names(table, about["labels"]), styles_of(about), []
+    table, looks, panels = with_names(table, facts.labels), facts.styles, []
     for tested, wide in values.items():
         part = table[table["tested"] == tested]
         groups = None if part["note"].iloc[0] else groups_alike(wide)
@@ -250,7 +245,7 @@ def draw_ranks(table: pd.DataFrame, values: dict[str, pd.DataFrame], about: Card
         more = ["bars: rows that do not differ (Nemenyi, 5 %)"] * (groups is not None)
         panel = rank_panel(part, looks, groups)
         panels.append(panel.properties(width=380, height=18 * len(part), title=[said, *more]))
-    return sheet(panels, columns=1, notice=about["notice"])
+    return sheet(panels, columns=1, notice=facts.notice)
 
 
 def ladder_panel(table: pd.DataFrame, looks: dict[str, Style]) -> Any:
@@ -271,7 +266,7 @@ def ladder_panel(table: pd.DataFrame, looks: dict[str, Style]) -> Any:
                  floor=0.5, title="AUROC within domains, 95 % over slides")  # fmt: skip
 
 
-def draw_ladder(table: pd.DataFrame, about: Card) -> Card:
+def draw_ladder(table: pd.DataFrame, facts: RowFacts) -> Card:
     """Draw every row's AUROC from rung to rung, a panel per dataset, and what it cost.
 
     Parameters
@@ -279,11 +274,11 @@ def draw_ladder(table: pd.DataFrame, about: Card) -> Card:
     table
         From `leakage_ladder.measure_ladder`.
     """
-    table, looks, panels = with_names(table, about["labels"]), styles_of(about), []
+    table, looks, panels = with_names(table, facts.labels), facts.styles, []
     for dataset, part in table.groupby("dataset", sort=False):
         size = {"width": 100 * part["rung"].nunique(), "height": HEIGHT}
         panels.append(
-            ladder_panel(part, looks).properties(title=_title(about, str(dataset)), **size)
+            ladder_panel(part, looks).properties(title=_title(facts, str(dataset)), **size)
         )
     drawn = {key: looks[key] for key in dict.fromkeys(table["key"])}
-    return sheet(panels, beside=legend(drawn, about["labels"]), notice=about["notice"])
+    return sheet(panels, beside=legend(drawn, facts.labels), notice=facts.notice)

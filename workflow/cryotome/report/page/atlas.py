@@ -46,7 +46,7 @@ class Sheet:
 def atlas(g: StudyResults) -> Section:
     """Show sheets of errors, disagreements, agreement of rows, and files for QuPath."""
     sheets, grids, pictures, missing, left = [], [], [], [], BUDGET
-    for dataset in g.about["cards"]["datasets"]:
+    for dataset in g.facts.cards:
         name = f"atlas/{dataset}/sheets.csv"
         if not (g.folder / name).exists():
             missing += _missing(g, dataset)
@@ -66,7 +66,7 @@ def atlas(g: StudyResults) -> Section:
 
 def _missing(g: StudyResults, dataset: str) -> list[MissingFile]:
     name = f"atlas/{dataset}/cells.csv"
-    if dataset not in g.about["atlases"]:
+    if dataset not in dict(g.facts.blocks):
         return []
     why = next((f.why for f in g.failed if f.rule == RULE), "")
     return [MissingFile(name, RULE, why or "not made yet", g.command(name))]
@@ -83,8 +83,8 @@ def _sheets(table: pd.DataFrame, g: StudyResults, left: int) -> tuple[list[Sheet
         path = g.folder / str(line["file"])
         row = f"{line['model']} + {line['head']}"
         apart = line["kind"] == "disagreement"
-        who = "where rows disagree" if apart else f"errors of {g.labels.get(row, row)}"
-        names = g.about["domains"].get(line["dataset"], {})
+        who = "where rows disagree" if apart else f"errors of {g.facts.labels.get(row, row)}"
+        names = g.facts.domains.get(line["dataset"], {})
         places = [names.get(line[n], line[n]) for n in ("domain", "scanner") if text_of(line[n])]
         where = ", ".join(dict.fromkeys(map(str, places)))
         data, size = "", path.stat().st_size if path.exists() else 0
@@ -107,7 +107,7 @@ def _slides(g: StudyResults, dataset: str) -> list[Grid]:
     table = g.table(name)
     if table is None:
         return []
-    rows, unknown = [], dataset in g.about.get("unknown_slides", [])
+    rows, unknown = [], dataset in g.facts.unknown_slides
     slides = len(table)
     if slides > LISTED:
         table = table.nlargest(LISTED, "errors", keep="first")
@@ -133,8 +133,8 @@ def _agreement(g: StudyResults, dataset: str) -> list[Picture]:
     back = table.rename(columns={"row": "other", "other": "row"})
     both: Any = pd.concat([table, back], ignore_index=True)
     for column in ("row", "other"):
-        both[column] = both[column].map(g.labels).fillna(both[column])
-    order = [label for label in g.labels.values() if label in set(both["row"])]
+        both[column] = both[column].map(g.facts.labels).fillna(both[column])
+    order = [label for label in g.facts.labels.values() if label in set(both["row"])]
     tip = tips(Row="row", Other="other", Kappa="kappa:.2f", Spearman="spearman:.2f",
                Both_right="both_right:,", Both_wrong="both_wrong:,")  # fmt: skip
     chart = matrix(both, fields=("row", "other"), value="kappa",

@@ -7,10 +7,12 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
+from cryotome.data.audit import MEANING
 from cryotome.data.cells import load_cells
 from cryotome.report.page.grids import Cell, Grid, missing_cell, number, split_columns, words
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import where_cells
+from cryotome.study.facts import DatasetCard
 
 # what is printed of a split: measure of its leakage to heading
 LEAKS = {
@@ -48,19 +50,20 @@ def dropped(findings: pd.DataFrame, policies: Card) -> dict[str, set[int]]:
     return {finding: ids for finding, ids in found.items() if ids}
 
 
-def _audited(card: Card, g: StudyResults) -> list[Cell]:
+def _audited(card: DatasetCard, g: StudyResults) -> list[Cell]:
     """Write which of a dataset's cells no split uses and why, and what is odd about the rest."""
-    cells, path = (g.results / folder / f"{card['home']}.csv" for folder in ("cells", "audits"))
+    name = f"{card.source_dataset}.csv"
+    cells, path = g.results / "cells" / name, g.results / "audits" / name
     if not (cells.exists() and path.exists()):
         return [missing_cell(f"{path} is not made yet", g.command("table2.csv"))] * len(AUDITED)
     findings, source = read_csv(path), g.elsewhere(path, "audit")
-    out, meaning = dropped(findings, card["policies"]), g.about["findings"]
+    out = dropped(findings, card.policies)
     gone = set().union(*out.values())
-    why = "; ".join(f"{len(ids):,} {meaning[finding]}" for finding, ids in out.items())
-    odd = {kind: findings[findings["finding"] == kind] for kind in meaning}
+    why = "; ".join(f"{len(ids):,} {MEANING[finding]}" for finding, ids in out.items())
+    odd = {kind: findings[findings["finding"] == kind] for kind in MEANING}
     twins, near = odd["duplicate"], odd["near"]
     close = int((near["label"] != near["other_label"]).sum())
-    others = [f"{len(odd[kind]):,} {meaning[kind]}" for kind in ("outside", "border", "broken")
+    others = [f"{len(odd[kind]):,} {MEANING[kind]}" for kind in ("outside", "border", "broken")
               if len(odd[kind])]  # fmt: skip
     return [
         number(len(load_cells(cells)), g.elsewhere(cells, "read_cells"), digits=0),
@@ -78,9 +81,9 @@ def audits(g: StudyResults) -> list[Grid]:
 
     None where no dataset has been audited yet.
     """
-    cards = g.about["cards"]["datasets"].values()
-    rows = [[words(card["title"]), *_audited(card, g)] for card in cards]
-    known = any((g.results / "audits" / f"{card['home']}.csv").exists() for card in cards)
+    cards = g.facts.cards.values()
+    rows = [[words(card.title), *_audited(card, g)] for card in cards]
+    known = any((g.results / "audits" / f"{card.source_dataset}.csv").exists() for card in cards)
     return [Grid("Audit of the cells", ["Dataset", *AUDITED], rows)] if known else []
 
 
@@ -101,7 +104,7 @@ def leaks(g: StudyResults) -> list[Grid]:
     """
     rows: list[list[Cell]] = []
     found = False
-    for dataset, scheme in g.about["blocks"]:
+    for dataset, scheme in g.facts.blocks:
         folder = g.results / "splits" / dataset / scheme
         folds = _leakage(folder)
         place: dict[Any, Any] = {"dataset": dataset, "scheme": scheme}

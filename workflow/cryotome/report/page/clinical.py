@@ -59,7 +59,7 @@ def _place(line: dict[Any, Any], g: StudyResults) -> list[Cell]:
 
 
 def _domain(dataset: str, domain: str, g: StudyResults) -> str:
-    return g.about["domains"].get(dataset, {}).get(domain, domain)
+    return g.facts.domains.get(dataset, {}).get(domain, domain)
 
 
 def _agreement(g: StudyResults) -> Grid | None:
@@ -125,9 +125,9 @@ def _bland_altman(g: StudyResults) -> list[Picture]:
     counts, agreed = g.table("counts.csv"), g.table("agreement.csv")
     if counts is None or agreed is None:
         return []
-    drawn = [" + ".join(pair) for pair in g.about["figure2"]]  # all rows are in the files
-    counts, agreed = (
-        table[(table["model"] + " + " + table["head"]).isin(drawn)] for table in (counts, agreed)
+    counts, agreed = (  # all rows are in the files
+        table[(table["model"] + " + " + table["head"]).isin(g.facts.figure2)]
+        for table in (counts, agreed)
     )
     return [
         _regions(str(dataset), part, agreed[agreed["dataset"] == dataset], g)
@@ -191,7 +191,7 @@ def _regions(dataset: str, counts: pd.DataFrame, agreed: pd.DataFrame, g: StudyR
                       Counted="counted:.1f"),
         "rule": tips(Bias="bias:.2f", Lower="lower:.2f", Upper="upper:.2f", Regions="rois"),
     }  # fmt: skip
-    title, what = panel(dataset, g), g.about["cards"]["datasets"][dataset]["task"]
+    title, what = panel(dataset, g), g.facts.cards[dataset].task
     columns = ["row", "training", "shown", "image", "annotated", "counted"]
     behind = as_text(table[columns].rename(columns={"shown": "domain"}), f"{title}, {unit}",
                    g.source("counts.csv"))  # fmt: skip
@@ -221,6 +221,6 @@ def _reliability(g: StudyResults) -> list[Picture]:
         said = f"Reliability, {title}: share of positive cells over the mean score of bins of "
         said += f"{FEW} or more."
         name = f"reliability-{dataset}-{where}"
-        spec = with_theme(reliability_panel(part, g.looks), tip=tip)
+        spec = with_theme(reliability_panel(part, g.facts.styles), tip=tip)
         pictures.append(Picture(name, f"Reliability, {title}", spec, said, behind))
     return pictures

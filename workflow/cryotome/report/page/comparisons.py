@@ -18,7 +18,6 @@ from cryotome.report.page.grids import (
 )
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
-from cryotome.study.statistical_unit import unit_of
 
 
 def differences(g: StudyResults) -> Section:
@@ -40,14 +39,14 @@ def differences(g: StudyResults) -> Section:
     tip = tips(Row="row", Reference="reference", Difference="difference:.3f", From="low:.3f",
                To="high:.3f", p_Holm="p_slides_holm:.2g", Verdict="verdict",
                Note="note")  # fmt: skip
-    margin = float(table["margin"].iloc[0])
-    chart = spans(table, g.looks, value="difference", zero=0.0, band=margin,
+    margin, labels = float(table["margin"].iloc[0]), g.facts.labels
+    chart = spans(table, g.facts.styles, value="difference", zero=0.0, band=margin,
                   title="AUROC of the reference minus the row's", only="datum.block == block",
-                  order=[g.labels[r] for r in g.looks if r in set(table["key"])])  # fmt: skip
+                  order=[labels[r] for r in g.facts.styles if r in set(table["key"])])  # fmt: skip
     chart = chart.add_params(chosen)
-    reference = g.labels.get(table["reference"].iloc[0], table["reference"].iloc[0])
+    reference = labels.get(table["reference"].iloc[0], table["reference"].iloc[0])
     height = 40 + 24 * table["row"].nunique()
-    unit = unit_of(g.about)
+    unit = g.facts.unit
     heads = ["Row", "Cells", "Difference", "95 % interval", f"p ({unit})", "p (Holm)", "Verdict"]
     rows = [
         [row_cell(line["key"], g), words(line["block"]), number(line["difference"], source),
@@ -85,7 +84,7 @@ def ranks(g: StudyResults) -> list[Picture]:
             if note or intervals is None
             else groups_alike(values_by_block(intervals, str(tested)))
         )
-        chart = rank_panel(part, g.looks, groups)
+        chart = rank_panel(part, g.facts.styles, groups)
         joined = f" Grey bars join rows that do not differ ({len(groups)} groups)." * bool(groups)
         title = f"Mean ranks over training domains, {PLACES[str(tested)]}"
         said = f"{title}: {order[0]} ranks first.{joined} {note}".strip()

@@ -19,7 +19,7 @@ def context(g: StudyResults) -> Section:
     for (dataset, scheme, fraction, where), part in split_columns(table, *blocks):
         tip = tips(Row="row", Side="side:.0f", Pooling="pooling", AUROC="auroc:.3f", From="low:.3f",
                    To="high:.3f", Cells="n:,")  # fmt: skip
-        spec = with_theme(context_panel(part, g.looks), tip=tip)
+        spec = with_theme(context_panel(part, g.facts.styles), tip=tip)
         cells = f"{cells_of(str(dataset), str(scheme), g)}, {100 * fraction:g} %"
         name = panel(str(dataset), g, cells, PLACES[str(where)])
         columns = ["row", "side", "um", "pooling", "auroc", "low", "high", "n"]

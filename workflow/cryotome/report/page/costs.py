@@ -83,7 +83,7 @@ def _against(table: pd.DataFrame, g: StudyResults) -> list[Picture]:
             title = panel(str(dataset), g, place)
             tip = tips(Row="row", AUROC=f"{column}:.3f", Hours="hours:.3g", Records="kind",
                        Device="device")  # fmt: skip
-            spec = with_theme(cost_panel(some, column, unit, g.looks), tip=tip)
+            spec = with_theme(cost_panel(some, column, unit, g.facts.styles), tip=tip)
             behind = as_text(some[["row", "hours", column, "kind"]], title, g.source("costs.csv"),
                              digits=5)  # fmt: skip
             said = f"AUROC over {unit}, {title}, {len(some)} rows; hollow: records are missing, or "

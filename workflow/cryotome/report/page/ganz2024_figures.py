@@ -31,16 +31,16 @@ def figure1(g: StudyResults) -> Section:
                   scale=alt.Scale(type="log"), axis=alt.Axis(values=ticks, grid=False))  # fmt: skip
         tip = tips(Row="row", Share="share:,.3g", Training_cells="n:,", Mean="mean:.3f",
                    SD_over_folds="sd:.3f", Interval="interval", Published="printed")  # fmt: skip
-        chart = lines(part, g.looks, x=x, y=("mean", "low", "high"), floor=0.5,
+        chart = lines(part, g.facts.styles, x=x, y=("mean", "low", "high"), floor=0.5,
                       title="AUROC, mean and SD over folds",
                       also=part["published_mean"])  # fmt: skip
         printed = part.dropna(subset="published_mean")
         if len(printed):
-            base = alt.Chart(printed).encode(x=x, color=row_channel(g.looks, "colour"))
+            base = alt.Chart(printed).encode(x=x, color=row_channel(g.facts.styles, "colour"))
             diamond = base.mark_point(shape="diamond", size=140).encode(y="published_mean:Q")
             chart = alt.layer(*chart.layer, diamond)
         columns = ["row", "fraction", "n", "mean", "sd", "interval", "published_mean"]
-        title_ = panel(dataset, g, g.about["schemes"].get(scheme, scheme))
+        title_ = panel(dataset, g, g.facts.schemes.get(scheme, scheme))
         known = f"{title_}; n: training cells of fold 0's split; interval: intervals.csv"
         split = g.elsewhere(g.results / "splits" / str(dataset) / str(scheme), "split_cells")
         behind = as_text(part[columns], known, g.source("figure1.csv"), others={"n": split})
@@ -93,7 +93,7 @@ def figure2(g: StudyResults) -> Section:
     low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
     pictures = []
     for (dataset, row), part in split_columns(table, "dataset", "row"):
-        names = g.about["domains"][dataset]
+        names = g.facts.domains[dataset]
         part = part.assign(
             trained=part["train_domain"].map(names).fillna(part["train_domain"]),
             tested=part["test_domain"].map(names).fillna(part["test_domain"]),
@@ -130,7 +130,7 @@ def ladder(g: StudyResults) -> Section:
     for dataset, part in split_columns(table, "dataset"):
         tip = tips(Row="row", Rung="title", Training_cells="n_train:,.0f", AUROC="auroc:.3f",
                    From="low:.3f", To="high:.3f", Lost_since_the_first_rung="cost:.3f")  # fmt: skip
-        spec = with_theme(ladder_panel(part, g.looks), tip=tip)
+        spec = with_theme(ladder_panel(part, g.facts.styles), tip=tip)
         behind = as_text(
             part[["row", "title", "auroc", "low", "high", "cost"]], str(dataset), source
         )

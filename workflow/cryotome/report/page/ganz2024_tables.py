@@ -14,7 +14,6 @@ from cryotome.report.page.grids import (
 )
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import Section, panel, row_cell, units, where_cells
-from cryotome.study.statistical_unit import as_unit
 
 
 def table2(g: StudyResults) -> Section:
@@ -54,7 +53,7 @@ def table2(g: StudyResults) -> Section:
         heads += [where, f"{where}: 95 % interval", f"{where}: published", f"{where}: verdict"]
     text = [
         "AUROC, mean ± population SD over pooled folds and domains; interval: "
-        f"{as_unit(g.about)}. Published: Ganz et al. 2024, Table 2; never mixed with what is "
+        f"{g.facts.as_unit}. Published: Ganz et al. 2024, Table 2; never mixed with what is "
         "measured here.",
         *units(g),
     ]
@@ -122,8 +121,7 @@ def encoders(g: StudyResults) -> Section:
     title = "Table 1: the encoders"
     if table is None:
         return Section("table1", title, missing=missing)
-    source, looks = g.source("table1.csv"), g.about["model_looks"]
-    kinds = {name: card["weights"] for name, card in g.about["cards"]["models"].items()}
+    source, looks = g.source("table1.csv"), g.facts.model_styles
     rows = [
         [words(line["title"], look=looks.get(line["model"])), words(line["algorithm"]),
          words(line["type"]), words(line["published_size"]),
@@ -131,7 +129,7 @@ def encoders(g: StudyResults) -> Section:
          number(line["measured_dim"] if pd.notna(line["measured_dim"]) else line["dim"], source,
                 digits=0),
          number(line["measured_gflops"], source, digits=1),
-         words(kinds.get(line["model"], "")), words(line["licence"])]
+         words(g.facts.weights.get(line["model"], "")), words(line["licence"])]
         for line in table.to_dict("records")
     ]  # fmt: skip
     heads = ["Encoder", "Algorithm", "Type", "Size, published", "Parameters, measured"]

@@ -9,7 +9,6 @@ from pathlib import Path
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from cryotome.core.cards import Card
 from cryotome.core.files import atomic_write
 from cryotome.report.page.atlas import Sheet, atlas
 from cryotome.report.page.clinical import pathologist
@@ -22,7 +21,7 @@ from cryotome.report.page.results import StudyResults
 from cryotome.report.page.roth2024 import colorectal
 from cryotome.report.page.sections import Section
 from cryotome.report.page.summary import headline, run
-from cryotome.study.statistical_unit import unit_of
+from cryotome.study.facts import PageFacts
 from cryotome.study.styles import COLOURS, MARKS, Style
 
 PARTS: list[Callable[[StudyResults], Section]] = [
@@ -57,11 +56,10 @@ assert set(SHAPES) == set(MARKS)
 BUNDLE = "window.drawn = (place, spec, options) => vegaEmbed(place, spec, options);"
 
 
-def mark(look: Style | Card | None) -> str:
+def mark(look: Style | None) -> str:
     """Return a row's mark as SVG, hidden from screen readers: its name stands beside it."""
     if look is None:
         return ""
-    look = look if isinstance(look, Style) else Style(**look)
     names = {value: name for name, value in COLOURS.items()}
     return (
         f'<svg class="mark {names[look.colour]}" viewBox="0 0 12 12" aria-hidden="true">'
@@ -89,20 +87,19 @@ def compose(g: StudyResults) -> str:
     specs = {picture.name: picture.spec for part in parts for picture in part.pictures}
     script = environment.get_template("page.js").module  # no values in it
     return environment.get_template("page.html").render(
-        about=g.about,
+        facts=g.facts,
+        made=g.made,
         parts=parts,
-        looks=g.looks,
         # no text of a table may end or begin a script
         specs=json.dumps(specs, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         vega=vl_convert.javascript_bundle(BUNDLE).replace("</script", "<\\/script"),
         script=str(script),
         style=str(environment.get_template("page.css").module),
-        unit=unit_of(g.about),
         versions={name: version(name) for name in ("snakemake", "torch", "timm", "scikit-learn")},
     )
 
 
-def write_page(page: Path, about: Card) -> None:
+def write_page(page: Path, facts: PageFacts) -> None:
     """Write the page of a study from whatever lies beside it.
 
     Parameters
@@ -110,11 +107,7 @@ def write_page(page: Path, about: Card) -> None:
     page
         results/studies/{study}/index.html; its tables are beside it, cells and scores in the
         folders above.
-    about
-        Of `page_about`.
     """
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
     with atomic_write(page) as beside:
-        beside.write_text(
-            compose(StudyResults(page.parent, about | {"made": now})), encoding="utf-8"
-        )
+        beside.write_text(compose(StudyResults(page.parent, facts, now)), encoding="utf-8")

@@ -13,8 +13,8 @@ from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
 from cryotome.runtime.failures import Failure, failures
 from cryotome.runtime.ledger import attempts, is_alive, ledger_path
+from cryotome.study.facts import PageFacts
 from cryotome.study.products import RULES
-from cryotome.study.styles import Style
 
 FAILED = "(a run that failed)"  # stands for the rule of partial tables
 OWN = {"html_report", "publish_html"}  # which fail where the page is not
@@ -58,12 +58,13 @@ class StudyResults:
     ----------
     folder
         results/studies/{study}; results is two above it.
-    about
-        `page_about` of the study: rows and their looks, cards, config files.
+    made
+        When the page was made.
     """
 
     folder: Path
-    about: Card
+    facts: PageFacts
+    made: str = ""
 
     @property
     def results(self) -> Path:
@@ -72,8 +73,8 @@ class StudyResults:
     @cached_property
     def failed(self) -> list[Failure]:
         """The study's jobs that have failed since their last success; what still runs has not."""
-        known = {"study": [self.about["study"]], "dataset": self.about["all_datasets"]}
-        known["model"] = list(self.about["model_looks"])
+        known = {"study": [self.facts.study], "dataset": self.facts.all_datasets}
+        known["model"] = list(self.facts.model_styles)
         return [
             failure
             for failure in failures(self.results / "logs")
@@ -96,13 +97,13 @@ class StudyResults:
             return None
         table = read_csv(path)
         if "dataset" in table:
-            named = table["dataset"].isin(self.about["all_datasets"])
+            named = table["dataset"].isin(self.facts.all_datasets)
             table = table[named | table["dataset"].isna()]  # an encoder's numbers have none
         return None if table.empty else table.reset_index(drop=True)
 
     def expects(self, name: str) -> bool:
         """Whether the study makes this file."""
-        return name in self.about["products"]
+        return name in self.facts.products
 
     def source(self, name: str) -> FileLink:
         """Return where a file of the study lies, and its rule."""
@@ -126,18 +127,8 @@ class StudyResults:
 
     def command(self, name: str) -> str:
         """Return the command that makes a file of the study."""
-        config = f"--configfile {self.about['file']} " if self.about["file"] else ""
+        config = f"--configfile {self.facts.config} " if self.facts.config else ""
         return f"snakemake {config}--cores 8 {self.folder / name}"
-
-    @cached_property
-    def labels(self) -> dict[str, str]:
-        """The name of every row for people, by `model + head`."""
-        return self.about["labels"]
-
-    @cached_property
-    def looks(self) -> dict[str, Style]:
-        """The look of every row, by `model + head`."""
-        return {name: Style(**look) for name, look in self.about["looks"].items()}
 
     def notes(self, dataset: str, model: str, head: str) -> Card:
         """Return what stands beside the first predictions of a row; nothing where it has none."""

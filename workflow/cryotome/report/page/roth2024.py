@@ -24,9 +24,8 @@ from cryotome.report.page.grids import (
 from cryotome.report.page.results import FileLink, StudyResults
 from cryotome.report.page.sections import Section
 from cryotome.report.tables.roth2024 import slides_of_cohorts
-from cryotome.study.colorectal import notice_of
+from cryotome.study.facts import RothFacts
 from cryotome.study.statistical_unit import UNKNOWN
-from cryotome.study.styles import Style
 
 TABLES = {
     "colorectal/table1.csv": "Table 1: a label of the patient from slides",
@@ -37,54 +36,47 @@ NAMES = {"cohort": "cohort", "external": "external", "balanced_accuracy": "balan
 FIGURES = ["colorectal/table3.csv", "colorectal/figure1.csv", "colorectal/figure2.csv"]
 
 
-def looks(g: StudyResults) -> dict[str, Style]:
-    """Return every model's look."""
-    return {name: Style(**look) for name, look in g.about["colorectal"]["looks"].items()}
-
-
 def colorectal(g: StudyResults) -> Section:
     """Show the tables and figures of Roth et al. 2024."""
-    part = g.about["colorectal"]
-    if not part:
+    roth = g.facts.roth
+    if roth is None:
         return Section("colorectal", "")
-    names = [name for name in (*TABLES, *FIGURES) if name in g.about["products"]]
-    grids = [grid for name in names if name in TABLES and (grid := _table(g, name)) is not None]
-    grids += _sizes(g)
-    said = [f"Roth et al. 2024 on {', '.join(part['datasets'].values())}."]
-    notice = notice_of(part)
+    names = [name for name in (*TABLES, *FIGURES) if name in g.facts.products]
+    grids = [grid for name in names if name in TABLES for grid in _table(g, roth, name)]
+    grids += _sizes(g, roth)
+    said = [f"Roth et al. 2024 on {', '.join(roth.datasets.values())}."]
+    notice = roth.notice_of()
     said += [f"{notice[:1].upper()}{notice[1:]}: says nothing of real tissue."] * bool(notice)
-    cohorts = dict.fromkeys(dataset for dataset, _ in part["columns"]["slides"].values())
+    cohorts = dict.fromkeys(dataset for dataset, _ in roth.columns["slides"].values())
     lists = [g.results / "tiles" / dataset / "classify.csv" for dataset in cohorts]
-    said += slides_of_cohorts([path for path in lists if path.exists()], part)
+    said += slides_of_cohorts([path for path in lists if path.exists()], roth)
     title = "Roth et al. 2024: colorectal tissue, in patches and slides"
-    pictures = [*_hours(g), *_course(g)]
+    pictures = [*_hours(g, roth), *_checkpoints(g, roth)]
     return Section("colorectal", title, said, grids, pictures, g.missing(*names))
 
 
-def _table(g: StudyResults, name: str) -> Grid | None:
+def _table(g: StudyResults, roth: RothFacts, name: str) -> list[Grid]:
     partial = name.replace(".csv", "_partial.csv")
     table = g.table(name)
     beside = g.source(name)
     if table is None:
         if (table := g.table(partial)) is None:
-            return None
+            return []
         beside = g.source(partial)
     kind = "slides" if name.endswith("table1.csv") else "patches"
-    columns = list(g.about["colorectal"]["columns"][kind])
     rows, heads = [], ["Encoder", "Head"]
-    for column in columns:
-        dataset, _ = g.about["colorectal"]["columns"][kind][column]
-        several = f"external: {g.about['colorectal']['datasets'][dataset]}"
-        shown = NAMES.get(column, several)
+    for column, (dataset, _) in roth.columns[kind].items():
+        shown = NAMES.get(column, f"external: {roth.datasets[dataset]}")
         shown = shown[0].upper() + shown[1:]
         heads += [shown, f"{shown}: 95 % interval", f"{shown}: published", f"{shown}: verdict"]
     for line in table.to_dict("records"):
-        cells = [words(line["title"], looks(g).get(line["model"])), words(line["head"])]
-        for column in columns:
+        cells = [words(line["title"], roth.styles.get(line["model"])), words(line["head"])]
+        for column in roth.columns[kind]:
             cells += _measured(g, line, column, beside, name)
         rows.append(cells)
-    unknown = kind == "patches" and g.about["colorectal"].get("unknown_slides")
-    return Grid(TABLES[name] + f" (unit: {UNKNOWN})" * bool(unknown), heads, rows, beside)
+    unknown = kind == "patches" and bool(roth.unknown_slides)
+    title = TABLES[name] + f" (unit: {UNKNOWN})" * unknown
+    return [Grid(title, heads, rows, beside)]
 
 
 def _measured(g: StudyResults, line: dict, column: str, source: FileLink, name: str) -> list[Cell]:
@@ -99,13 +91,13 @@ def _measured(g: StudyResults, line: dict, column: str, source: FileLink, name: 
     return [value, ends, words(shown), verdict(line.get(f"{column}_verdict"))]
 
 
-def _sizes(g: StudyResults) -> list[Grid]:
+def _sizes(g: StudyResults, roth: RothFacts) -> list[Grid]:
     name = "colorectal/table3.csv"
     table, source = g.table(name), g.source(name)
     if table is None:
         return []
     rows = [
-        [words(line["title"], looks(g).get(line["model"])),
+        [words(line["title"], roth.styles.get(line["model"])),
          number(line["parameters"], source, digits=0), words(line["published_parameters"]),
          number(line["features"], source, digits=0), words(line["published_features"]),
          words(line["note"])]
@@ -115,12 +107,12 @@ def _sizes(g: StudyResults) -> list[Grid]:
     return [Grid("Table 3: the networks as built", [*heads, "Note"], rows, source)]
 
 
-def _hours(g: StudyResults) -> list[Picture]:
+def _hours(g: StudyResults, roth: RothFacts) -> list[Picture]:
     name = "colorectal/figure1.csv"
     table = g.table(name)
     if table is None:
         return []
-    models, hours = looks(g), HoursAxis.over(table["hours"])
+    hours = HoursAxis.over(table["hours"])
     heads = list(dict.fromkeys(table["head"]))
     pictures: list[Picture] = []
     for panel, part in split_columns(table, "panel"):
@@ -130,7 +122,7 @@ def _hours(g: StudyResults) -> list[Picture]:
         tip = tips(Encoder="title", Head="head", Value="value:.3f", From="low:.3f", To="high:.3f",
                    Number="number", Hours="trained", Unit="unit",
                    Source_of_the_hours="source")  # fmt: skip
-        chart = hours_panel(part, models, hours, heads)
+        chart = hours_panel(part, roth.styles, hours, heads)
         part = part.rename(columns={"source": "source of the hours"})
         shown = ["title", "head", "number", "hours", "unit", "source of the hours", "value", "low"]
         behind = as_text(part[[*shown, "high"]],
@@ -143,19 +135,18 @@ def _hours(g: StudyResults) -> list[Picture]:
     return pictures
 
 
-def _course(g: StudyResults) -> list[Picture]:
+def _checkpoints(g: StudyResults, roth: RothFacts) -> list[Picture]:
     name = "colorectal/figure2.csv"
     table = g.table(name)
     if table is None:
         return []
-    titles, pictures = g.about["colorectal"]["datasets"], []
-    lines = checkpoint_lines(table, titles)
+    lines, pictures = checkpoint_lines(table, roth.datasets), []
     for panel, part in split_columns(table, "panel"):
         part = part.assign(line=part["dataset"] + ", " + part["head"])
         tip = tips(Tested_on="dataset", Head="head", Iteration="iteration:,", Value="value:.3f",
                    From="low:.3f", To="high:.3f", Chosen_by_validation="chosen")  # fmt: skip
         top = alt.Legend(orient="top", columns=1, title=None, labelLimit=300)
-        chart = checkpoint_panel(part, lines, titles, named=top)
+        chart = checkpoint_panel(part, lines, roth.datasets, named=top)
         behind = as_text(part[["line", "iteration", "value", "low", "high", "chosen"]], str(panel),
                        g.source(name))  # fmt: skip
         said = f"{panel} over the iterations of finetuning, {part['line'].nunique()} lines."

@@ -10,7 +10,6 @@ from cryotome.report.page.charts import Picture
 from cryotome.report.page.grids import Cell, Grid, words
 from cryotome.report.page.results import MissingFile, StudyResults
 from cryotome.study.schemes import Scheme
-from cryotome.study.statistical_unit import unit_of
 
 PLACES = {"in": "in domain", "out": "out of domain", "all": "all cells", "domains": "per domain"}
 
@@ -41,34 +40,34 @@ class Section:
 
 def named(table: pd.DataFrame, g: StudyResults) -> pd.DataFrame:
     """Give a table the columns `key` (model + head) and `row` (its name for people)."""
-    return with_names(table, g.labels)
+    return with_names(table, g.facts.labels)
 
 
 def row_cell(key: str, g: StudyResults) -> Cell:
     """Write a row's name behind its mark."""
-    return words(g.labels.get(key, key), g.looks.get(key))
+    return words(g.facts.labels.get(key, key), g.facts.styles.get(key))
 
 
 def panel(dataset: str, g: StudyResults, *more: str) -> str:
     """Title a figure by its dataset."""
-    return ", ".join([g.about["datasets"].get(dataset, dataset).split(":")[0], *more])
+    return ", ".join([g.facts.datasets.get(dataset, dataset).split(":")[0], *more])
 
 
 def cells_of(dataset: str, scheme: str, g: StudyResults) -> str:
     """Say which cells a scheme trains on."""
-    known = {"*": "each single domain"} | g.about["domains"].get(dataset, {})
+    known = {"*": "each single domain"} | g.facts.domains.get(dataset, {})
     named = Scheme.parse(scheme)
     if named.domain in known:
         said = "trained on" if named.is_cross_domain else "trained on all but"
         return f"{said} {known[named.domain]}{', equal training size' * named.matched}"
-    return g.about["schemes"].get(scheme, scheme)
+    return g.facts.schemes.get(scheme, scheme)
 
 
 def units(g: StudyResults) -> list[str]:
     """Say of which datasets intervals are over images, for their slides are not known."""
-    if not g.about.get("unknown_slides"):
+    if not g.facts.unknown_slides:
         return []
-    return [f"Unit of intervals and tests: {unit_of(g.about)}. Images that share a slide are not "
+    return [f"Unit of intervals and tests: {g.facts.unit}. Images that share a slide are not "
             "independent, so that these intervals are too narrow."]  # fmt: skip
 
 

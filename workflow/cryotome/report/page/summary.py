@@ -17,25 +17,25 @@ from cryotome.report.page.grids import (
 )
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, panel, row_cell, units
-from cryotome.study.statistical_unit import UNKNOWN, unit_of
+from cryotome.study.statistical_unit import UNKNOWN
 
 
 def datasets(g: StudyResults) -> Grid:
     """List the datasets with the cells that were read."""
     rows = []
-    for name, card in g.about["cards"]["datasets"].items():
+    for name, card in g.facts.cards.items():
         path = g.results / "cells" / f"{name}.csv"
         cells: list[Cell] = [missing_cell(f"{path} is not made yet", g.command("table2.csv"))] * 3
         if path.exists():
             table, source = load_cells(path), g.elsewhere(path, "read_cells")
             counts = table["label"].value_counts()
             cells = [number(int(counts.get(n, 0)), source, digits=0) for n in (1, 0)]
-            unknown = name in g.about.get("unknown_slides", [])
+            unknown = name in g.facts.unknown_slides
             slides = number(table["slide"].nunique(), source, digits=0)
             cells.append(words("not known", why=UNKNOWN) if unknown else slides)
-        domains = ", ".join(card["domains"]) or "none"
-        rows.append([words(card["title"]), words(card["task"]), *cells, words(domains),
-                     words(card["source"]), words(card["licence"])])  # fmt: skip
+        domains = ", ".join(card.domains) or "none"
+        rows.append([words(card.title), words(card.task), *cells, words(domains),
+                     words(card.source), words(card.licence)])  # fmt: skip
     heads = ["Dataset", "Task", "Positive cells", "Negative cells", "Slides", "Domains", "Source"]
     return Grid("Datasets", [*heads, "Licence"], rows)
 
@@ -43,17 +43,17 @@ def datasets(g: StudyResults) -> Grid:
 def rows_run(g: StudyResults) -> Grid:
     """List the rows with the weights that made them, as their predictions say."""
     lines = []
-    for model, head in g.about["order"]:
+    for row in g.facts.rows:
         said: dict[str, Any] = {}
-        for dataset in g.about["cards"]["datasets"]:
-            said = said or g.notes(dataset, model, head)
+        for dataset in g.facts.cards:
+            said = said or g.notes(dataset, row.model, row.head)
         weights = said.get("weights_sha256", "")
-        kind = g.about["cards"]["models"][model]["weights"]
-        shown = {"random": "random, drawn here", "none": "no network"}.get(kind, weights[:12])
+        kinds = {"random": "random, drawn here", "none": "no network"}
+        shown = kinds.get(g.facts.weights[row.model], weights[:12])
         known = words(shown, why=weights) if said else missing_cell("no predictions yet")
         versions = ", ".join(f"{k} {v}" for k, v in said.get("versions", {}).items())
         device = str(said.get("device", ""))
-        lines.append([row_cell(f"{model} + {head}", g), words(model), words(head), known,
+        lines.append([row_cell(row.key, g), words(row.model), words(row.head), known,
                       words(device), words(versions)])  # fmt: skip
     heads = ["Row", "Model", "Head", "Weights (sha256)", "Trained on", "Made with"]
     return Grid("Rows and their weights", heads, lines, folded=len(lines) > 12)
@@ -71,12 +71,11 @@ def failed_jobs(g: StudyResults) -> list[Grid]:
 
 def run(g: StudyResults) -> Section:
     """Say what was run."""
-    about = g.about
-    said = [f"Study {about['study']}, {about['summary']}.", f"Page made {about['made']}."]
+    said = [f"Study {g.facts.study}, {g.facts.summary}.", f"Page made {g.made}."]
     jobs = g.table("ledger.csv")
     if jobs is not None:
         said.append(f"Computed on {'; '.join(dict.fromkeys(jobs['device'].dropna()))}.")
-    grids = [datasets(g), *audits(g), *leaks(g), rows_run(g)] if about["order"] else []
+    grids = [datasets(g), *audits(g), *leaks(g), rows_run(g)] if g.facts.rows else []
     grids += failed_jobs(g)
     return Section("run", "What was run", said, grids)
 
@@ -107,7 +106,7 @@ def headline(g: StudyResults) -> Section:
     margin = table["margin"].iloc[0]
     said = [
         "Of all rows but the reference the one with the highest AUROC, held against the reference "
-        f"on the same {unit_of(g.about)}. Above 0 the reference is better. The best of many is "
+        f"on the same {g.facts.unit}. Above 0 the reference is better. The best of many is "
         "chosen here after the fact: the Holm correction is over all rows. Equivalent: within "
         f"{margin:g}.",
         *units(g),

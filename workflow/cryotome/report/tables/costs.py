@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.runtime.ledger import ENDING, KILLED, attempts, attempts_for_result
+from cryotome.study.facts import Job, JobFacts
 from cryotome.study.schemes import Scheme
 
 WILDCARDS = ["dataset", "scheme", "view", "model", "head", "fraction", "fold", "tiling", "slide"]
@@ -72,7 +73,7 @@ def _job(behind: list[dict[str, Any]]) -> dict[str, Any]:
     return line | {"when": last["stopped"]}
 
 
-def costs(jobs: pd.DataFrame, about: dict[str, Any]) -> pd.DataFrame:
+def costs(jobs: pd.DataFrame, facts: JobFacts) -> pd.DataFrame:
     """Sum up the costs of each row on each dataset.
 
     A row's own jobs count in full, also an embedding that other rows read: rows do not add up.
@@ -82,8 +83,6 @@ def costs(jobs: pd.DataFrame, about: dict[str, Any]) -> pd.DataFrame:
     ----------
     jobs
         From `read_jobs`.
-    about
-        From `row_jobs.jobs_per_row`.
 
     Returns
     -------
@@ -91,16 +90,16 @@ def costs(jobs: pd.DataFrame, about: dict[str, Any]) -> pd.DataFrame:
     a lower bound where `missing` or `killed` is not 0
     """
     known = {_key(line["rule"], _wildcards(line)): line for line in jobs.to_dict("records")}
-    shared = {name: _sum(keys, known) for name, keys in about["shared"].items()}
+    shared = {name: _sum(keys, known) for name, keys in facts.shared.items()}
     lines = []
-    for row in about["rows"]:
-        own, common = _sum(row["jobs"], known), shared[row["dataset"]]
-        embedding = _sum([job for job in row["jobs"] if job[0] == "embed"], known)
-        line = {name: row[name] for name in ROW} | own
+    for row in facts.rows:
+        own, common = _sum(row.jobs, known), shared[row.dataset]
+        embedding = _sum([job for job in row.jobs if job[0] == "embed"], known)
+        line = {name: getattr(row, name) for name in ROW} | own
         names = ("gpu_hours", "core_hours", "jobs", "missing")
         line |= {f"shared_{name}": common[name] for name in names}
         line |= {f"embedding_{name}": embedding[name] for name in names[:2]}
-        line["scheme"] = _scheme(about["schemes"][row["dataset"]])
+        line["scheme"] = _scheme(facts.schemes[row.dataset])
         lines.append(line | {"note": _note(own, common)})
     return pd.DataFrame(lines, columns=COSTS)
 
@@ -124,7 +123,7 @@ def _wildcards(line: Line) -> dict[str, str]:
     return {name: line[name] for name in WILDCARDS if isinstance(line[name], str)}
 
 
-def _sum(keys: list, known: dict[tuple, Line]) -> dict[str, Any]:
+def _sum(keys: list[Job], known: dict[tuple, Line]) -> dict[str, Any]:
     """Sum up jobs, with the jobs of their shards; NaN where none has the value."""
     found = [known[_key(*key)] for key in keys if _key(*key) in known]
     total: dict[str, Any] = {"jobs": len(keys), "missing": len(keys) - len(found)}

@@ -7,19 +7,20 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
+from cryotome.study.facts import RowFacts
 from cryotome.study.schemes import Scheme
 
 KEYS = ["dataset", "model", "head"]
 COUNTED = ["parameters", "dim", "prefix_tokens", "gflops"]  # of an encoder
 
 
-def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.DataFrame:
+def read_scores(paths: list[Path], facts: RowFacts, metric: str = "auroc") -> pd.DataFrame:
     """Read one metric of a study's fractions and folds, with the keys of the paths.
 
     Parameters
     ----------
-    about
-        The study's `fractions` and `folds`; a score file may hold those of other studies too.
+    facts
+        A score file may hold fractions and folds of other studies too.
 
     Returns
     -------
@@ -36,9 +37,7 @@ def read_scores(paths: list[Path], about: Card, metric: str = "auroc") -> pd.Dat
         parts.append(part.assign(**named))
     scores = pd.concat(parts, ignore_index=True)
     whole = scores["scheme"].map(lambda name: Scheme.parse(name).is_whole)
-    mine = (scores["fraction"].isin(about["fractions"]) | whole) & scores["fold"].isin(
-        about["folds"]
-    )
+    mine = (scores["fraction"].isin(facts.fractions) | whole) & scores["fold"].isin(facts.folds)
     return scores[mine].reset_index(drop=True)
 
 
@@ -56,9 +55,7 @@ def join_published(table: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame
     return table.merge(published[[*KEYS, *names]].rename(columns=names), on=KEYS, how="left")
 
 
-def table2(
-    scores: pd.DataFrame, published: pd.DataFrame, *, study: str, rows: Card
-) -> pd.DataFrame:
+def table2(scores: pd.DataFrame, published: pd.DataFrame, facts: RowFacts) -> pd.DataFrame:
     """Average the AUROC in domain and out of domain (Ganz et al. 2024, Table 2).
 
     Mean and population SD are over the pooled values: 25 in domain (5 domains x 5 folds),
@@ -71,8 +68,6 @@ def table2(
         From `read_scores`.
     published
         Columns dataset, model, head, in_mean, in_sd, out_mean, out_sd.
-    rows
-        `order`: (model, head) pairs in table order; `synthetic`: names of the synthetic datasets.
 
     Returns
     -------
@@ -87,10 +82,10 @@ def table2(
     inside, outside = (grouped[tested == where].droplevel("inside") for where in (True, False))
     table = inside.add_prefix("in_").join(outside.add_prefix("out_"), how="outer").reset_index()
     table = join_published(table, published)
-    table["synthetic"] = table["dataset"].isin(rows["synthetic"])
-    order = {tuple(pair): place for place, pair in enumerate(rows["order"])}
+    table["synthetic"] = table["dataset"].isin(facts.synthetic)
+    order = {(row.model, row.head): place for place, row in enumerate(facts.rows)}
     place = [order[pair] for pair in zip(table["model"], table["head"], strict=True)]
-    table = table.assign(study=study, place=place).sort_values(["dataset", "place"])
+    table = table.assign(study=facts.study, place=place).sort_values(["dataset", "place"])
     columns = ["study", *KEYS, "in_mean", "in_sd", "out_mean", "out_sd", "published_in"]
     columns += ["published_in_sd", "published_out", "published_out_sd", "synthetic"]
     return table[columns].reset_index(drop=True)

@@ -5,10 +5,9 @@ Written here: tabulate pads its cells, and pandas puts LaTeX's caption above the
 
 import pandas as pd
 
-from cryotome.core.cards import Card
 from cryotome.core.tables import latex_text, markdown_text
 from cryotome.evaluation.leakage_ladder import RUNGS
-from cryotome.study.statistical_unit import as_unit
+from cryotome.study.facts import RowFacts
 
 
 def with_interval(value: str, low: float | None, high: float | None, digits: int = 2) -> str:
@@ -71,35 +70,29 @@ def ladder_cells(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     )
 
 
-def table2_caption(study: str, about: Card) -> str:
-    """Return the caption of Table 2.
-
-    Parameters
-    ----------
-    about
-        `datasets`: name to title and task; `notice`: empty unless tissue is synthetic.
-    """
+def table2_caption(facts: RowFacts) -> str:
+    """Return the caption of Table 2."""
     text = (
-        f"Study {study}: AUROC in domain and out of domain, mean ± population SD over pooled folds "
-        f"and domains (95 % interval, {as_unit(about)}). Published: Ganz et al. 2024, Table 2, "
-        "and whether it agrees; published.csv says why. "
+        f"Study {facts.study}: AUROC in domain and out of domain, mean ± population SD over pooled "
+        f"folds and domains (95 % interval, {facts.as_unit}). Published: Ganz et al. 2024, "
+        "Table 2, and whether it agrees; published.csv says why. "
     )
-    return text + _datasets(about)
+    return text + _datasets(facts)
 
 
-def ladder_caption(study: str, about: Card) -> str:
-    """Return the caption of the leakage ladder; `about` as of `table2_caption`."""
+def ladder_caption(facts: RowFacts) -> str:
+    """Return the caption of the leakage ladder."""
     text = (
-        f"Study {study}: AUROC within domains at equal training size, rung by rung (95 % interval, "
-        "slides as the unit). Cost: what the first rung gives more. Within slides: AUROC over "
-        "pairs of one slide. "
+        f"Study {facts.study}: AUROC within domains at equal training size, rung by rung (95 % "
+        "interval, slides as the unit). Cost: what the first rung gives more. Within slides: AUROC "
+        "over pairs of one slide. "
     )
-    return text + _datasets(about)
+    return text + _datasets(facts)
 
 
-def _datasets(about: Card) -> str:
-    text = " ".join(f"{name}: {title}." for name, title in about["datasets"].items())
-    return text + synthetic_sentence(about["notice"])
+def _datasets(facts: RowFacts) -> str:
+    text = " ".join(f"{name}: {title}." for name, title in facts.datasets.items())
+    return text + synthetic_sentence(facts.notice)
 
 
 def synthetic_sentence(notice: str) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
 from cryotome.core.files import RunPath, sha256
 from cryotome.data.cells import load_cells
@@ -17,6 +16,7 @@ from cryotome.learners.predictions import read_predictions, split_path
 from cryotome.report.tables.ganz2024 import KEYS, domain_relation, join_published, table2
 from cryotome.report.tables.roth2024 import read_summaries, table_of_rows
 from cryotome.runtime.failures import Failure
+from cryotome.study.facts import RothFacts, RowFacts
 from cryotome.study.row import LAST
 from cryotome.study.schemes import Scheme
 
@@ -119,12 +119,7 @@ def _score(path: Path, keys: dict[str, str], cells: pd.DataFrame) -> pd.DataFram
 
 
 def table2_partial(
-    scores: pd.DataFrame,
-    published: pd.DataFrame,
-    why: dict[RowKey, str],
-    *,
-    study: str,
-    rows: Card,
+    scores: pd.DataFrame, published: pd.DataFrame, why: dict[RowKey, str], facts: RowFacts
 ) -> pd.DataFrame:
     """Make Table 2 of Ganz et al. 2024 from the scores there are.
 
@@ -135,22 +130,22 @@ def table2_partial(
         values (domain pairs x folds) the means are over, and should be; why: why the others are
         missing. One line for every dataset and row, its means empty where no value was found.
     """
-    homes = {name: len(domains) for name, domains in rows["homes"].items() if domains}
-    keys = [(name, *row) for name in homes for row in map(tuple, rows["order"])]
+    homes = {name: len(domains) for name, domains in facts.homes.items() if domains}
+    keys = [(name, row.model, row.head) for name in homes for row in facts.rows]
     printed = join_published(pd.DataFrame(keys, columns=KEYS), published)
-    measured = table2(scores, published, study=study, rows=rows)
+    measured = table2(scores, published, facts)
     table = measured[[*KEYS, "in_mean", "in_sd", "out_mean", "out_sd"]]
     table = printed.merge(table, on=KEYS, how="left").reindex(columns=measured.columns)
     values = domain_relation(scores).dropna(subset="value")
     index = pd.MultiIndex.from_tuples(keys, names=KEYS)
-    trained = table["dataset"].map(homes) * len(rows["folds"])
-    others = table["dataset"].map({name: len(d) - 1 for name, d in rows["domains"].items()})
+    trained = table["dataset"].map(homes) * len(facts.folds)
+    others = table["dataset"].map({name: len(d) - 1 for name, d in facts.domains.items()})
     for name, inside in (("in", True), ("out", False)):
         counts = values[values["inside"] == inside].groupby(KEYS).size()
         table[f"{name}_found"] = counts.reindex(index, fill_value=0).to_numpy()
         table[f"{name}_expected"] = trained if inside else trained * others
     table["why"] = [why.get(key, "") for key in keys]
-    return table.assign(study=study, synthetic=table["dataset"].isin(rows["synthetic"]))
+    return table.assign(study=facts.study, synthetic=table["dataset"].isin(facts.synthetic))
 
 
 def missing_reason(row: dict[str, str], kind: str, failed: list[Failure]) -> str:
@@ -173,7 +168,7 @@ def missing_reason(row: dict[str, str], kind: str, failed: list[Failure]) -> str
 
 
 def table_of_rows_partial(
-    scores: list[Path], published: pd.DataFrame, kind: str, failed: list[Failure], about: Card
+    scores: list[Path], published: pd.DataFrame, kind: str, failed: list[Failure], facts: RothFacts
 ) -> pd.DataFrame:
     """Make Table 1 (slides) or 2 (patches) of Roth et al. 2024 from the score files that exist.
 
@@ -181,8 +176,6 @@ def table_of_rows_partial(
     ----------
     scores
         All that the study asks for, whether they exist or not.
-    about
-        `Colorectal.about`.
 
     Returns
     -------
@@ -191,14 +184,12 @@ def table_of_rows_partial(
     """
     found = [path for path in scores if path.exists()]
     measured = read_summaries(found)
-    verdicts = compare_with_published(published, measured, about)
-    table = table_of_rows(measured, verdicts, kind, about)
+    verdicts = compare_with_published(published, measured, facts.protocol)
+    table = table_of_rows(measured, verdicts, kind, facts)
     there = {(path.parent.name, path.stem) for path in found}
-    views = {name: view for name, _, view in reversed(about["rows"])}
     why = []
-    for model, head in zip(table["model"], table["head"], strict=True):
-        row = {"model": model, "head": head, "view": views[model]}
-        row |= {"finetune": about["finetuned"].get(model, "")}
-        missing = (f"model={model}", f"head={head}") not in there
-        why.append(missing * (missing_reason(row, kind, failed) or "not run yet"))
+    for row in facts.rows[kind]:
+        wildcards = vars(row) | {"finetune": facts.finetuned.get(row.model, "")}
+        missing = (f"model={row.model}", f"head={row.head}") not in there
+        why.append(missing * (missing_reason(wildcards, kind, failed) or "not run yet"))
     return table.assign(why=why)

@@ -11,7 +11,9 @@ from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
 from cryotome.evaluation.published import KEYS
 from cryotome.report.tables.markup import synthetic_sentence, to_markdown, with_interval
-from cryotome.study.colorectal import PREDEFINED, notice_of
+from cryotome.study.colorectal import PREDEFINED
+from cryotome.study.facts import RothFacts
+from cryotome.study.row import Row
 from cryotome.study.statistical_unit import UNKNOWN
 
 MEASURED = ["value", "sd", "low", "high", "n_positive", "n_negative"]
@@ -45,13 +47,13 @@ def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
         part = part[part["fold"] == wanted].rename(
             columns={"metric": "quantity", "test_domain": "dataset"}
         )
-        about = {"scheme": run.scheme, "model": run.model, "head": run.head}
-        parts.append(part.assign(**about).reindex(columns=LONG))
+        names = {"scheme": run.scheme, "model": run.model, "head": run.head}
+        parts.append(part.assign(**names).reindex(columns=LONG))
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
 def _wide(
-    order: list[tuple[str, str]],
+    rows: list[Row],
     measured: pd.DataFrame,
     verdicts: pd.DataFrame,
     columns: dict[str, tuple[str, str]],
@@ -59,7 +61,7 @@ def _wide(
     """Give each (model, head) one line; `columns` maps a prefix to dataset and quantity."""
     keys = ["model", "head"]
     printed = verdicts[~verdicts["table"].str.endswith("readme")]
-    table = pd.DataFrame(order, columns=keys)
+    table = pd.DataFrame([(row.model, row.head) for row in rows], columns=keys)
     for name, (dataset, quantity) in columns.items():
         for part, kept in ((measured, MEASURED), (printed, BESIDE)):
             mine = part[(part["dataset"] == dataset) & (part["quantity"] == quantity)]
@@ -69,7 +71,7 @@ def _wide(
 
 
 def table_of_rows(
-    measured: pd.DataFrame, verdicts: pd.DataFrame, kind: str, about: Card
+    measured: pd.DataFrame, verdicts: pd.DataFrame, kind: str, facts: RothFacts
 ) -> pd.DataFrame:
     """Lay out a table of the study's rows, every head below its encoder.
 
@@ -81,8 +83,6 @@ def table_of_rows(
         From `compare_with_published`.
     kind
         `patches` or `slides`.
-    about
-        `Colorectal.about`: study, order, columns, titles, synthetic.
 
     Returns
     -------
@@ -91,15 +91,15 @@ def table_of_rows(
     `_published`, `_published_sd`, `_verdict` and `_synthetic` (whether its numbers come from
     synthetic tissue), of patches a note, and synthetic: whether all do
     """
-    table = _wide(about["order"][kind], measured, verdicts, about["columns"][kind])
-    table.insert(0, "study", about["study"])
-    table.insert(3, "title", table["model"].map(about["titles"]))
+    table = _wide(facts.rows[kind], measured, verdicts, facts.columns[kind])
+    table.insert(0, "study", facts.study)
+    table.insert(3, "title", table["model"].map(facts.titles))
     empty = [
         c for c in table if str(c).endswith(("n_positive", "n_negative")) and table[c].isna().all()
     ]
     if kind == "patches":
-        table["note"] = UNKNOWN if _test_set(about) in about.get("unknown_slides", []) else ""
-    synthetic = {name: name in about["synthetic_columns"][kind] for name in about["columns"][kind]}
+        table["note"] = UNKNOWN if _test_set(facts) in facts.unknown_slides else ""
+    synthetic = {name: name in facts.synthetic_columns[kind] for name in facts.columns[kind]}
     flags = {f"{name}_synthetic": value for name, value in synthetic.items()}
     return table.drop(columns=empty).assign(**flags, synthetic=all(synthetic.values()))
 
@@ -175,18 +175,18 @@ def _patient_counts(table: pd.DataFrame, name: str) -> str:
     return f"{' or '.join(texts) or 'no'} positive"
 
 
-def _test_set(about: Card) -> str:
+def _test_set(facts: RothFacts) -> str:
     """Return the dataset of the test patches."""
-    return about["columns"]["patches"]["balanced_accuracy"][0]
+    return facts.columns["patches"]["balanced_accuracy"][0]
 
 
-def _unknown_units(about: Card) -> str:
+def _unknown_units(facts: RothFacts) -> str:
     """Return which units of the test patches are unknown."""
-    known = _test_set(about) not in about.get("unknown_slides", [])
+    known = _test_set(facts) not in facts.unknown_slides
     return "their patients are not known" if known else f"{UNKNOWN}, nor their patients"
 
 
-def slides_of_cohorts(lists: list[Path], about: Card) -> list[str]:
+def slides_of_cohorts(lists: list[Path], facts: RothFacts) -> list[str]:
     """Return how many slides of each cohort have which status, as sentences.
 
     Parameters
@@ -201,7 +201,7 @@ def slides_of_cohorts(lists: list[Path], about: Card) -> list[str]:
     sentences = []
     for path in lists:
         counts = read_csv(path)["status"].value_counts().items()
-        title = about["datasets"].get(path.parent.name, path.parent.name)
+        title = facts.datasets.get(path.parent.name, path.parent.name)
         shown = ", ".join(f"{count} {status}" for status, count in counts)
         sentences.append(f"Slides of {title}: {shown} ({path.parent.name}/{path.name}).")
     return sentences
@@ -211,7 +211,7 @@ def markdown_tables(
     slides: pd.DataFrame | None,
     patches: pd.DataFrame | None,
     sizes: pd.DataFrame,
-    about: Card,
+    facts: RothFacts,
     statuses: Sequence[str] = (),
 ) -> str:
     """Write Tables 1 to 3 in Markdown, with captions that name synthetic tissue.
@@ -220,28 +220,30 @@ def markdown_tables(
     """
     parts = []
     if slides is not None:
-        table = _slides_table(slides, about).rstrip("\n")
+        table = _slides_table(slides, facts).rstrip("\n")
         parts.append(" ".join([table, *statuses]) + "\n")
     if patches is not None:
-        parts.append(_patches_table(patches, about))
+        parts.append(_patches_table(patches, facts))
     shown = sizes.drop(columns=["model", "study"]).astype({"parameters": "Int64"})
     shown = shown.astype(object).where(shown.notna(), "")
-    caption = f"Study {about['study']}, Table 3: parameters and features of the built networks."
+    caption = f"Study {facts.study}, Table 3: parameters and features of the built networks."
     return "\n".join([*parts, to_markdown(shown, caption)])
 
 
-def _patches_table(patches: pd.DataFrame, about: Card) -> str:
-    tested = about["datasets"][_test_set(about)]
+def _patches_table(patches: pd.DataFrame, facts: RothFacts) -> str:
+    tested = facts.datasets[_test_set(facts)]
     heads = {"balanced_accuracy": "Balanced accuracy", "weighted_f1": "Weighted F1"}
     caption = (
-        f"Study {about['study']}, Table 2: {tested} (95 % interval, patches as the unit: "
-        f"{_unknown_units(about)}, so it is too narrow). Printed: Roth et al. 2024, Table 2."
+        f"Study {facts.study}, Table 2: {tested} (95 % interval, patches as the unit: "
+        f"{_unknown_units(facts)}, so it is too narrow). Printed: Roth et al. 2024, Table 2."
     )
-    return to_markdown(_cells(patches, heads), caption + _made_from(about, "patches"))
+    return to_markdown(
+        _cells(patches, heads), caption + synthetic_sentence(facts.notice_of(["patches"]))
+    )
 
 
-def _slides_table(slides: pd.DataFrame, about: Card) -> str:
-    titles, columns = about["datasets"], about["columns"]["slides"]
+def _slides_table(slides: pd.DataFrame, facts: RothFacts) -> str:
+    titles, columns = facts.datasets, facts.columns["slides"]
     heads = {name: titles[dataset] + ", external" * (name != "cohort")
              for name, (dataset, _) in columns.items()}  # fmt: skip
     outside = [name for name in columns if name != "cohort"]
@@ -254,11 +256,7 @@ def _slides_table(slides: pd.DataFrame, about: Card) -> str:
     ]
     return to_markdown(
         _cells(slides, heads),
-        f"Study {about['study']}, Table 1: AUROC over patients, mean ± population SD over folds "
+        f"Study {facts.study}, Table 1: AUROC over patients, mean ± population SD over folds "
         f"(95 % interval, patients as the unit); {', '.join(counted)}. Printed: Roth et al. 2024, "
-        "Table 1, of 632 and 110 patients." + _made_from(about, "slides"),
+        "Table 1, of 632 and 110 patients." + synthetic_sentence(facts.notice_of(["slides"])),
     )
-
-
-def _made_from(about: Card, kind: str) -> str:
-    return synthetic_sentence(notice_of(about, [kind]))

@@ -4,16 +4,13 @@ A row's own jobs are its embedding, or its finetuning, and its probes or trainin
 of a dataset needs, such as its patches, is shared and belongs to none.
 """
 
-import json
 import re
-from typing import Any
 
 from cryotome.study.colorectal import PREDEFINED
+from cryotome.study.facts import Job, JobFacts, RowJobs
 from cryotome.study.row import LAST, Row
 from cryotome.study.schemes import WHOLE
 from cryotome.study.study import Study
-
-Key = tuple[str, dict[str, str]]  # a rule and the wildcards of one of its jobs
 
 
 def count_jobs(study: Study, dataset: str) -> list[str]:
@@ -26,13 +23,13 @@ def count_jobs(study: Study, dataset: str) -> list[str]:
     return crossed or pooled[:1] or study.schemes(dataset)[:1]
 
 
-def jobs_of_row(study: Study, row: Row, dataset: str) -> list[Key]:
+def jobs_of_row(study: Study, row: Row, dataset: str) -> list[Job]:
     """Return the jobs that a row needs for the counted schemes of a dataset, beyond shared ones."""
     encoder = {"model": row.model}
     drawn = [(s, f, str(k)) for s in count_jobs(study, dataset)
              for f in study.training_fractions(s) for k in study.folds]  # fmt: skip
     weights = study.model(row.model)["weights"]
-    jobs: list[Key] = []
+    jobs: list[Job] = []
     if isinstance(weights, dict) and "finetune" in weights:
         jobs.append(("finetune_dinov2", {"finetune": weights["finetune"]}))
     if study.is_trainable(row.head):
@@ -49,7 +46,7 @@ def jobs_of_row(study: Study, row: Row, dataset: str) -> list[Key]:
     return jobs
 
 
-def shared_jobs(study: Study, dataset: str) -> list[Key]:
+def shared_jobs(study: Study, dataset: str) -> list[Job]:
     """Return the jobs that every row of a dataset needs for its counted schemes."""
     rules = ["read_cells", "cut_patches", "audit"]
     schemes = count_jobs(study, dataset)
@@ -63,17 +60,12 @@ def shared_jobs(study: Study, dataset: str) -> list[Key]:
     return [(rule, {"dataset": dataset}) for rule in rules] + drawn
 
 
-def jobs_per_row(study: Study) -> str:
-    """Return, as JSON, what `summarise_costs` must know of a study.
-
-    `named` says which wildcards its jobs have, `rows` the jobs of each row and dataset,
-    `shared` those of each dataset, `schemes` what the AUROC beside is of, `synthetic` the
-    datasets that are invented.
-    """
+def job_facts(study: Study) -> JobFacts:
+    """Return the jobs of a study, as `summarise_costs` sums them up."""
     part = study.colorectal
     rows = study.rows if study.blocks else []
     heads = [row.head.removesuffix(LAST) for row in rows]
-    named: dict[str, list[str]] = {
+    wildcards: dict[str, list[str]] = {
         "dataset": study.all_datasets,
         "scheme": [scheme for _, scheme in study.blocks],
         "fraction": [*study.fractions, "1.0"],
@@ -83,20 +75,18 @@ def jobs_per_row(study: Study) -> str:
     models = list(study.models)
     if part:
         heads += [*part.patch_heads, *part.slide_heads]
-        named["scheme"] = [*named["scheme"], PREDEFINED, part.scheme]
-        named["finetune"] = part.finetunings
+        wildcards["scheme"] = [*wildcards["scheme"], PREDEFINED, part.scheme]
+        wildcards["finetune"] = part.finetunings
         models += [
             model for course in part.figure2_checkpoints.values() for model in course.values()
         ]
-    about: dict[str, Any] = {
-        "named": named | {"head": heads, "model": models},
-        "rows": [
-            {"dataset": dataset, "model": row.model, "head": row.head,
-             "jobs": jobs_of_row(study, row, dataset)}
+    return JobFacts(
+        wildcards=wildcards | {"head": heads, "model": models},
+        rows=[
+            RowJobs(dataset, row.model, row.head, jobs_of_row(study, row, dataset))
             for dataset in study.datasets for row in rows
         ],
-        "shared": {name: shared_jobs(study, name) for name in study.datasets},
-        "schemes": {name: count_jobs(study, name) for name in study.datasets},
-        "synthetic": [n for n in study.all_datasets if "synthetic" in study.dataset(n)],
-    }  # fmt: skip
-    return json.dumps(about)
+        shared={name: shared_jobs(study, name) for name in study.datasets},
+        schemes={name: count_jobs(study, name) for name in study.datasets},
+        synthetic=[n for n in study.all_datasets if "synthetic" in study.dataset(n)],
+    )  # fmt: skip

@@ -1,0 +1,247 @@
+"""Facts of a study, gathered from its config and its cards."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from cryotome.core.cards import Card, distinct_titles, without_notes
+from cryotome.study.colorectal import KINDS, PREDEFINED, Colorectal
+from cryotome.study.facts import (
+    ContextFacts,
+    DatasetCard,
+    PageFacts,
+    Protocol,
+    RothFacts,
+    RowFacts,
+    Statistics,
+)
+from cryotome.study.row import LAST, Row
+from cryotome.study.schemes import Scheme
+from cryotome.study.statistical_unit import is_unknown
+from cryotome.study.study import Study
+from cryotome.study.styles import row_styles
+from cryotome.study.variants import NO_POOLING
+
+
+def _task(card: Card) -> str:
+    negative, positive = (entry["name"] for entry in card["classes"])
+    return f"{positive} against {negative}"
+
+
+def _titles(cards: dict[str, Card]) -> dict[str, str]:
+    return distinct_titles({name: card["title"] for name, card in cards.items()})
+
+
+def _notice(cards: Iterable[Card]) -> str:
+    """Return what says that tissue is synthetic; empty where none is."""
+    return next((card["synthetic"] for card in cards if "synthetic" in card), "")
+
+
+def seed_replicates(study: Study) -> dict[str, list[str]]:
+    """Row to the rows that differ from it in the training seed alone, itself included.
+
+    Empty for heads without a seed: their optimum is unique.
+    """
+    kinds = {
+        row.key: (
+            row.model,
+            row.head.endswith(LAST),
+            without_notes({k: v for k, v in study.head(row.head).items() if k != "seed"}),
+        )
+        for row in study.rows
+    }
+    trained = {row.key for row in study.rows if study.is_trainable(row.head)}
+    return {
+        name: [other for other in kinds if kinds[other] == kind] if name in trained else []
+        for name, kind in kinds.items()
+    }
+
+
+def row_facts(study: Study) -> RowFacts:
+    """Return what tables and figures say of rows and datasets."""
+    cards, rows = {name: study.dataset(name) for name in study.datasets}, study.rows
+    titles, reference = _titles(cards), " + ".join(study.reference)
+    crossed = [(name, Scheme.parse(scheme).domain) for name, scheme in study.cross_domain_blocks]
+    matched = [scheme for _, scheme in study.matched_blocks]
+    figure2 = [Row(**row).key for row in study.config["figure2"]]
+    return RowFacts(
+        study=study.name,
+        datasets={name: f"{titles[name]}: {_task(card)}" for name, card in cards.items()},
+        synthetic=[name for name, card in cards.items() if "synthetic" in card],
+        notice=_notice(cards.values()),
+        unknown_slides=[name for name in cards if name in study.unknown_slides],
+        rows=rows,
+        labels={row.key: study.label(row) for row in rows},
+        styles=row_styles([(row.model, row.head) for row in rows], study.styles),
+        replicates=seed_replicates(study),
+        reference=reference,
+        figure2=figure2 or [reference] * bool(rows),
+        multi_head=[row.key for row in study.multi_head_rows],
+        domains={
+            name: {domain: entry["title"] for domain, entry in card["domains"].items()}
+            for name, card in cards.items()
+        },
+        homes={name: [domain for block, domain in crossed if block == name] for name in cards},
+        schemes={scheme: study.scheme(scheme)["title"] for _, scheme in study.blocks},
+        rungs={str(Scheme.parse(one).every): study.scheme(one)["title"] for one in matched},
+        heads={row.head: study.head(row.head)["title"] for row in rows},
+        models={row.model: study.model(row.model)["title"] for row in rows},
+        fractions=[float(share) for share in study.config["fractions"]],
+        folds=study.folds,
+        statistics=Statistics(**study.config["statistics"]),
+    )
+
+
+def context_facts(study: Study) -> ContextFacts:
+    """Return what the context study varies: crops of datasets, poolings of models."""
+    sources = {name: study.split_source(name) for name in study.datasets}
+    models = [row["model"] for row in study.config["rows"]]
+    return ContextFacts(
+        poolings=study.context["poolings"] if study.context else [],
+        crops={
+            name: (base, study.dataset(name)["patch"]["side"]) for name, base in sources.items()
+        },
+        bases={base: _geometry(study, base) for base in sources.values()},
+        models={
+            name: (model, study.model(name).get("pooling", NO_POOLING))
+            for model in models
+            for name in study.poolings_of(model)
+        },
+        titles={model: study.model(model)["title"] for model in models},
+    )
+
+
+def _geometry(study: Study, dataset: str) -> Card:
+    """Return what a dataset's card says of its images' place and resolution, and its title."""
+    said = ("title", "synthetic", "images", "patch", "mpp", "mpp_overrides_file")
+    return {key: value for key, value in study.dataset(dataset).items() if key in said}
+
+
+def describe(study: Study) -> str:
+    """What it is, in words: rows and datasets, encoders and cohorts."""
+    said, part = [], study.colorectal
+    if study.rows:
+        datasets = (f"{name} ({len(study.schemes(name))} schemes)" for name in study.datasets)
+        said.append(
+            f"{len(study.rows)} rows x {', '.join(datasets)}: {study.runs} row-runs, "
+            f"{study.trainings} of them trainings"
+        )
+    if part:
+        said.append(
+            f"{len(part.rows)} encoders, {len(part.finetunings)} finetunings, on "
+            + " and ".join(
+                f"{what} ({', '.join(names)})"
+                for what, names in (("patches", part.sets), ("slides", part.cohorts))
+                if names
+            )
+        )
+    return "; ".join(said)
+
+
+def protocol(study: Study) -> Protocol:
+    """Return what decides whether a number of this study may be held against a published one."""
+    models = dict.fromkeys(row.model for row in study.rows)
+    return Protocol(
+        study=study.name,
+        datasets=study.datasets,
+        synthetic=[name for name in study.datasets if "synthetic" in study.dataset(name)],
+        random=[name for name in models if _weights(study.model(name)) == "random"],
+        rows=study.rows,
+        schemes=study.config["schemes"],
+        fractions=[float(share) for share in study.config["fractions"]],
+        folds=study.config["folds"],
+        published_names={},
+    )
+
+
+def roth_facts(part: Colorectal) -> RothFacts:
+    """Return what tables and figures of Roth et al. 2024 say of rows, cohorts and cards."""
+    cards = {name: part.dataset(name) for name in part.datasets}
+    checkpoints = {m for course in part.figure2_checkpoints.values() for m in course.values()}
+    heads = {"patches": part.patch_heads, "slides": part.slide_heads}
+    rows = {
+        kind: [
+            Row(getattr(row, kind), head, part.view) for row in part.rows for head in heads[kind]
+        ]
+        for kind in KINDS
+    }
+    synthetic = {
+        part.table_columns[kind][name][0] for kind in KINDS for name in part.synthetic[kind]
+    }
+    shared: dict[str, Any] = {"study": part.study, "synthetic": sorted(synthetic)}
+    return RothFacts(
+        **shared,
+        datasets=_titles(cards),
+        notice=_notice(cards.values()),
+        unknown_slides=[name for name, card in cards.items() if is_unknown(card)],
+        rows=rows,
+        titles={name: part.model(name)["title"] for name in sorted({*part.models, *checkpoints})},
+        styles=part.looks(),
+        columns=part.table_columns,
+        synthetic_columns=part.synthetic,
+        checkpoints=part.figure2_checkpoints,
+        finetuned={
+            name: part.model(name)["weights"]["finetune"]
+            for name in part.models
+            if "finetune" in part.model(name)["weights"]
+        },
+        protocol=Protocol(
+            **shared,
+            datasets=list(cards),
+            random=[name for name in part.models if part.is_random(name)],
+            rows=[row for kind in KINDS for row in rows[kind]],
+            schemes=[
+                *([PREDEFINED] if part.sets else []),
+                *([part.scheme] if part.cohorts else []),
+            ],
+            fractions=[1.0],
+            folds=len(part.folds),
+            published_names=part.published_names,
+        ),
+    )
+
+
+def _weights(card: Card) -> str:
+    """Return how a model got its weights: `random`, `none`, `finetuned here` or `released`."""
+    weights = card["weights"]
+    if not isinstance(weights, dict):
+        return "none"
+    if "finetune" in weights:
+        return "finetuned here"
+    return "random" if "random" in weights else "released"
+
+
+def _file(study: Study) -> str:
+    """Return the config that a command names: none for the demo. Where it lies reruns nothing."""
+    if study.name == "demo":
+        return ""
+    path = study.folder / "studies" / f"{study.name}.yaml"
+    return f"config/studies/{path.name}" if path.exists() else f"THE_CONFIG_OF_{study.name}.yaml"
+
+
+def page_facts(study: Study) -> PageFacts:
+    """Return what the page says of rows, cards and files."""
+    cards = {name: study.dataset(name) for name in study.datasets}
+    titles = _titles(cards)
+    return PageFacts(
+        **vars(row_facts(study)),
+        summary=describe(study),
+        config=_file(study),
+        products=study.products,
+        all_datasets=study.all_datasets,
+        blocks=study.blocks,
+        cards={
+            name: DatasetCard(
+                title=titles[name],
+                task=_task(card),
+                domains=[entry["title"] for entry in card["domains"].values()],
+                source=card["source"],
+                licence=card.get("licence", ""),
+                source_dataset=study.split_source(name),
+                policies=study.policies(study.split_source(name)),
+            )
+            for name, card in cards.items()
+        },
+        weights={row.model: _weights(study.model(row.model)) for row in study.rows},
+        model_styles=study.styles,
+        roth=roth_facts(study.colorectal) if study.colorectal else None,
+    )
