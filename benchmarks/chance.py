@@ -26,7 +26,8 @@ from cryotome.core.metrics import auroc
 from cryotome.data.cohorts import load_patients, load_slides
 from cryotome.data.splits.patients import draw_patients
 from cryotome.encoders.bag_store import read_bag
-from cryotome.learners.mil.train import load_bags, patients_with_bags, score_patients
+from cryotome.learners.mil.patient_data import load_bags, patients_with_bags
+from cryotome.learners.mil.train import score_patients
 from cryotome.runtime.devices import use_threads
 
 CONFIG = Path(__file__).resolve().parents[1] / "config"

@@ -1,61 +1,103 @@
-"""Learning curve of one training, as a table and as a figure."""
+"""Learning curves of one training: a table, and a figure of panels below each other."""
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from cryotome.core import plotting as drawing  # noqa: F401  # text as written
 from cryotome.core.files import atomic_write
 from cryotome.core.tables import write_csv
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#777777"  # Okabe and Ito, for colour-blind readers
+# Okabe and Ito, for colour-blind readers
+BLUE, ORANGE, GREY, GREEN, PURPLE = "#0072b2", "#d55e00", "#777777", "#009e73", "#cc79a7"
 
 
-def draw_curve(curve: pd.DataFrame, *, title: str, synthetic: bool) -> Figure:
-    """Draw the losses, the validation AUROC and the learning rate over the steps.
+@dataclass(frozen=True)
+class Line:
+    """A line of a panel: a column of the curve, its colour, its name in the legend."""
+
+    column: str
+    colour: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One panel of a figure.
+
+    Attributes
+    ----------
+    lines
+        Those that are known nowhere are left out.
+    kept
+        Column whose value at the kept evaluation is marked.
+    before
+        Columns whose first value is drawn as a dotted line.
+    """
+
+    title: str
+    lines: list[Line]
+    height: int = 120
+    kept: str = ""
+    before: list[str] = field(default_factory=list)
+
+
+def draw_curve(
+    curve: pd.DataFrame, panels: list[Panel], *, title: str, synthetic: bool, kept: int = 0
+) -> Any:
+    """Draw losses, evaluations and the learning rate of a training.
 
     Parameters
     ----------
     curve : data frame, one row per evaluation
-        As `TrainingResult.curve`. The evaluation with the lowest validation loss is marked.
+        Its first column, the step or iteration, is drawn across.
     synthetic
         Whether the tissue is synthetic, which the figure then states.
+    kept
+        Row of the evaluation that is kept.
     """
-    figure = Figure(figsize=(5.2, 5.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    losses, ranked, rate = figure.subplots(3, 1, sharex=True, height_ratios=[3, 2, 1])
-    best = curve.iloc[int(curve["validation_loss"].argmin())]
-    dots = {"marker": ".", "ms": 3, "lw": 1.2}
-    losses.plot(curve["step"], curve["training_loss"], color=GREY, label="training", **dots)
-    losses.plot(curve["step"], curve["validation_loss"], color=BLUE, label="validation", **dots)
-    losses.plot(best["step"], best["validation_loss"], "o", mfc="none", color=ORANGE, label="kept")
-    ranked.plot(curve["step"], curve["validation_auroc"], color=BLUE, **dots)
-    ranked.plot(best["step"], best["validation_auroc"], "o", mfc="none", color=ORANGE)
-    rate.plot(curve["step"], curve["learning_rate"], color=GREY, lw=1.2)
-    losses.legend(frameon=False, fontsize=8)
-    losses.set_title(title, fontsize=9)
-    for axis, name in ((losses, "loss"), (ranked, "validation AUROC"), (rate, "learning rate")):
-        axis.set_ylabel(name, fontsize=8)
-        axis.tick_params(labelsize=7)
-        axis.spines[["top", "right"]].set_visible(False)
-    rate.set_xlabel("step, on synthetic tissue" if synthetic else "step", fontsize=8)
-    return figure
+    import altair as alt  # no training waits for it to start
+
+    across, last = str(curve.columns[0]), panels[-1]
+    ends = alt.Scale(domain=[0, float(curve[across].max())])
+    said = f"{across}, on synthetic tissue" * synthetic or across
+    charts = []
+    for panel in panels:
+        axis = alt.Axis(title=said) if panel is last else alt.Axis(title=None, labels=False)
+        x = alt.X(f"{across}:Q", scale=ends, axis=axis)
+        known = [line for line in panel.lines if curve[line.column].notna().any()]
+        parts = [
+            curve.assign(value=curve[line.column], label=line.label)[[across, "value", "label"]]
+            for line in known
+        ]
+        labels, colours = [line.label for line in known], [line.colour for line in known]
+        named = alt.Legend(title=None) if any(labels) else None
+        scale = alt.Scale(domain=labels, range=colours)
+        colour = alt.Color("label:N", scale=scale, legend=named)
+        y = alt.Y("value:Q", title=panel.title, scale=alt.Scale(zero=False))
+        base = alt.Chart(pd.concat(parts).dropna()).encode(x=x, y=y, color=colour)
+        layers = [base.mark_line(strokeWidth=1.2, point=alt.OverlayMarkDef(size=12))]
+        first = [one.head(1) for one, line in zip(parts, known) if line.column in panel.before]
+        if first:
+            dotted = alt.Chart(pd.concat(first)).mark_rule(strokeDash=[2, 2], strokeWidth=0.8)
+            layers.append(dotted.encode(y="value:Q", color=colour))
+        if panel.kept:
+            at = curve.iloc[[kept]].rename(columns={panel.kept: "value"})
+            layers.append(alt.Chart(at).mark_point(size=50, color=ORANGE).encode(x=x, y="value:Q"))
+        charts.append(alt.layer(*layers).properties(width=380, height=panel.height))
+    return alt.vconcat(*charts, title=title.split("\n")).resolve_scale(color="independent")
 
 
 def write_curve(
-    curve: pd.DataFrame,
-    table: Path,
-    picture: Path,
-    *,
-    title: str,
-    synthetic: bool,
-    draw: Callable[..., Figure] = draw_curve,
+    curve: pd.DataFrame, panels: list[Panel], table: Path, picture: Path, **said: Any
 ) -> None:
-    """Write the table and the figure; both state whether the tissue is synthetic."""
+    """Write the table and the figure, with the arguments of `draw_curve`.
+
+    Both state whether the tissue is synthetic.
+    """
+    from cryotome.core.charts import save_chart
+
     with atomic_write(table) as beside:
-        write_csv(curve.assign(synthetic=synthetic), beside, float_format="%.6g")
-    with atomic_write(picture) as beside:
-        draw(curve, title=title, synthetic=synthetic).savefig(beside, dpi=110, format="png")
+        write_csv(curve.assign(synthetic=said["synthetic"]), beside, float_format="%.6g")
+    save_chart(draw_curve(curve, panels, **said), picture)

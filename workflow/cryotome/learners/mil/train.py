@@ -1,8 +1,6 @@
 """Multiple-instance learning: classifiers of patients trained on the tiles of their slides."""
 
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -14,99 +12,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from tqdm import tqdm
 
 from cryotome.core.cards import Card
-from cryotome.core.errors import SplitError, StoreError, TrainingError
+from cryotome.core.errors import TrainingError
 from cryotome.core.metrics import auroc
 from cryotome.learners.loop.batches import MAX_GPU_FRACTION, to_device
 from cryotome.learners.mil.aggregators import build_aggregator
+from cryotome.learners.mil.patient_data import Bags, PatientData
 from cryotome.learners.predictions import SCORED_ROLES
-
-Bags = Mapping[str, np.ndarray]  # patient to the tiles' features, (n, dim) float32
-ROLE_NAMES = {
-    "train": "training",
-    "validation": "validation",
-    "test": "test",
-    "external": "external",
-}
-
-
-def load_bags(
-    slides: pd.DataFrame, read: Callable[[str], np.ndarray], *, which: str
-) -> tuple[Bags, list[str]]:
-    """Concatenate the tiles of each patient's slides.
-
-    Parameters
-    ----------
-    slides
-        Columns FILENAME, PATIENT.
-    read
-        From a slide's name to its features (n, dim); n is 0 for an unusable slide.
-    which
-        `all`: all slides of a patient. `first`: the first by name that has tiles (HistoBistro
-        reads one slide per patient, data.py).
-
-    Returns
-    -------
-    patient to features, without patients that have no tile; slides read that have no tile
-
-    Raises
-    ------
-    StoreError
-        A bag has NaN or infinite features, or another number of features than the others.
-    """
-    bags: dict[str, np.ndarray] = {}
-    empty, dim = [], None
-    by_patient = slides.sort_values("FILENAME").groupby("PATIENT")["FILENAME"]
-    for patient, names in tqdm(by_patient, desc="read bags", unit="patient", mininterval=5):
-        full: list[np.ndarray] = []
-        for name in names:
-            tiles = read(name)
-            dim = tiles.shape[1] if dim is None else dim
-            if tiles.shape[1] != dim or not np.isfinite(tiles.sum(dtype=float)):
-                raise StoreError(
-                    f"The bag of slide {name} has {tiles.shape[1]} features a tile, where others "
-                    f"have {dim}, or features that are NaN or infinite. Delete it and rerun."
-                )
-            full += [tiles] * bool(len(tiles))
-            empty += [name] * (not len(tiles))
-            if full and which == "first":
-                break
-        if full:
-            bags[str(patient)] = np.concatenate(full)
-    return bags, empty
-
-
-def patients_with_bags(
-    roles: pd.DataFrame, targets: pd.Series, bags: Bags
-) -> tuple[pd.DataFrame, list[str]]:
-    """Return the patients of a fold that have tiles, and the ids of the others.
-
-    Parameters
-    ----------
-    roles
-        Columns id, role.
-    targets
-        Patient to 0 or 1.
-
-    Returns
-    -------
-    data frame id, role, label; patients without a tile
-
-    Raises
-    ------
-    SplitError
-        The patients of a role are of one class.
-    """
-    has = roles["id"].isin(list(bags))
-    table = roles[has].assign(label=targets.loc[roles.loc[has, "id"]].to_numpy())
-    for role in roles["role"].unique():
-        found = table.loc[table["role"] == role, "label"]
-        if found.nunique() < 2:
-            raise SplitError(
-                f"The {len(found)} {ROLE_NAMES[role]} patients whose slides have tiles are of one "
-                f"class ({(roles['role'] == role).sum()} were drawn). The log and results/tiles/ "
-                "name the slides without; bring more, or leave this fold out."
-            )
-    return table.reset_index(drop=True), sorted(roles.loc[~has, "id"])
 
 
 def weighted_loss(logits: np.ndarray, label: np.ndarray, weight: float) -> float:
@@ -114,32 +25,6 @@ def weighted_loss(logits: np.ndarray, label: np.ndarray, weight: float) -> float
     with np.errstate(invalid="ignore"):  # the caller checks that it is finite
         each = label * weight * np.logaddexp(0, -logits) + (1 - label) * np.logaddexp(0, logits)
     return float(each.mean())
-
-
-@dataclass(frozen=True)
-class PatientData:
-    """The bags of a fold's patients.
-
-    Attributes
-    ----------
-    bags
-        Patient to features (n, dim).
-    table
-        Columns id, role, label.
-    """
-
-    bags: Bags
-    table: pd.DataFrame
-
-    def rows(self, role: str) -> np.ndarray:
-        """Return the positions of the patients in a role, (n,) int."""
-        return np.flatnonzero(self.table["role"] == role)
-
-    @property
-    def positive_weight(self) -> float:
-        """Negatives per positive among the training patients."""
-        label = self.table["label"].to_numpy()[self.rows("train")]
-        return float((label == 0).sum() / (label == 1).sum())
 
 
 def score_patients(
