@@ -8,7 +8,7 @@ from cryotome.encoders.bag_store import BagFolders
 from cryotome.learners.mil.patient_data import read_patients
 from cryotome.learners.mil.train import score_patients
 from cryotome.learners.predictions import SCORED_ROLES, write_predictions
-from cryotome.runtime.devices import peak_memory, pick_device, repeat_exactly, use_threads
+from cryotome.runtime.devices import peak_memory, set_up_device
 from cryotome.runtime.job import run_script
 
 
@@ -18,9 +18,7 @@ def main(
     threads: int,
 ) -> None:  # fmt: skip
     assert recipe == step_versions.MIL
-    start, on = perf_counter(), pick_device(device)
-    use_threads(threads)
-    repeat_exactly(on)
+    start, on = perf_counter(), set_up_device(device, threads, exact=True)
     source = BagFolders(folders, bags, model=model, view=view)
     data, facts = read_patients(patients, slides, split, source, which=card["slides"])
     seed, table = card.get("seed", 0) + fold, data.table

@@ -1,8 +1,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from tests.learners.loop.test_curves import drawn
 
-from cryotome.learners.dinov2.curve import draw_finetuning
+from cryotome.learners.dinov2.curve import PANELS
 from cryotome.learners.dinov2.student_teacher import LOSSES
 from cryotome.learners.loop.curves import write_curve
 
@@ -18,28 +19,31 @@ def curve():
     return pd.DataFrame(looks | {"knn": [0.5, 0.6, 0.7], "probe": [0.6, 0.7, 0.8]})
 
 
+def labelled(points: list[dict]) -> dict[str, list[float]]:
+    """Return the values of each line by its name."""
+    names = dict.fromkeys(point["label"] for point in points)
+    return {name: [p["value"] for p in points if p["label"] == name] for name in names}
+
+
 def test_every_loss_and_look_is_drawn_with_what_was_before(curve):
-    losses, looks, rate = draw_finetuning(curve, title="t", synthetic=False).axes
-    assert [line.get_ydata()[-1] for line in losses.lines] == [1.0] * 4
-    labelled = {line.get_label(): list(line.get_ydata()) for line in looks.lines}
-    assert labelled["k-NN"] == [0.5, 0.6, 0.7]
-    assert labelled["linear probe"] == [0.6, 0.7, 0.8]
-    dotted = [line.get_ydata()[0] for line in looks.lines if line.get_linestyle() == ":"]
-    assert dotted == [0.5, 0.6]
-    assert rate.lines[0].get_ydata().tolist() == [0, 1e-4, 9e-5]
+    (losses,), (looks, *dotted), (rate,) = drawn(curve, PANELS)
+    assert list(labelled(losses[1]).values()) == [[2.0, 1.0]] * 4
+    assert labelled(looks[1])["k-NN"] == [0.5, 0.6, 0.7]
+    assert labelled(looks[1])["linear probe"] == [0.6, 0.7, 0.8]
+    assert [layer["mark"]["type"] for layer, _ in dotted] == ["rule", "rule"]
+    assert [points[0]["value"] for _, points in dotted] == [0.5, 0.6]
+    assert labelled(rate[1]) == {"": [0, 1e-4, 9e-5]}
 
 
 def test_without_labels_the_spread_alone_is_drawn(curve):
-    bare = curve.assign(knn=np.nan, probe=np.nan)
-    looks = draw_finetuning(bare, title="t", synthetic=False).axes[1]
-    assert [line.get_label() for line in looks.lines] == ["spread of embeddings"]
+    (looks,) = drawn(curve.assign(knn=np.nan, probe=np.nan), PANELS)[1]
+    assert list(labelled(looks[1])) == ["spread of embeddings"]
 
 
 def test_synthetic_tissue_is_said_on_picture_and_table(curve, tmp_path):
-    assert (
-        "synthetic tissue" in draw_finetuning(curve, title="t", synthetic=True).axes[2].get_xlabel()
-    )
+    last = drawn(curve, PANELS, synthetic=True)[2][0][0]
+    assert last["encoding"]["x"]["axis"]["title"] == "iteration, on synthetic tissue"
     table, picture = tmp_path / "c.csv", tmp_path / "c.png"
-    write_curve(curve, table, picture, title="t", synthetic=True, draw=draw_finetuning)
+    write_curve(curve, PANELS, table, picture, title="t", synthetic=True)
     assert pd.read_csv(table)["synthetic"].all()
     assert picture.stat().st_size > 5000

@@ -2,6 +2,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from cryotome.core.charts import specification
+from cryotome.learners.endtoend.run import PANELS
 from cryotome.learners.loop.curves import draw_curve, write_curve
 
 
@@ -18,21 +20,35 @@ def curve():
     )
 
 
+def drawn(curve: pd.DataFrame, panels=PANELS, **said) -> list[list[tuple[dict, list[dict]]]]:
+    """Return the layers of each panel, each with its specification and its data."""
+    spec = specification(draw_curve(curve, panels, **{"title": "t", "synthetic": False} | said))
+    return [
+        [(one, spec["datasets"][(panel | one)["data"]["name"]]) for one in panel["layer"]]
+        for panel in spec["vconcat"]
+    ]
+
+
 def test_the_look_that_is_kept_is_marked(curve):
-    losses, ranked, rate = draw_curve(curve, title="t", synthetic=False).axes
-    kept = next(line for line in losses.lines if line.get_label() == "kept")
-    assert kept.get_xydata().tolist() == [[20.0, 0.55]]
-    assert ranked.lines[-1].get_xydata().tolist() == [[20.0, 0.8]]
-    assert rate.lines[0].get_ydata().tolist() == curve["learning_rate"].tolist()
+    (lines, ring), (_, second), (rate,) = drawn(curve, kept=1)
+    assert ring[0]["mark"]["type"] == "point"
+    assert ring[1] == [{"step": 20.0, "value": 0.55, "label": "validation"}]
+    assert second[1] == [{"step": 20.0, "value": 0.8, "label": ""}]
+    assert [point["value"] for point in rate[1]] == curve["learning_rate"].tolist()
+    assert [p["value"] for p in lines[1] if p["label"] == "training"] == [0.7, 0.5, 0.2]
 
 
 def test_a_synthetic_cohort_is_said_on_the_picture(curve):
-    text = draw_curve(curve, title="t", synthetic=True).axes[-1].get_xlabel()
-    assert "synthetic tissue" in text
+    titles = [
+        drawn(curve, synthetic=synthetic)[-1][0][0]["encoding"]["x"]["axis"]["title"]
+        for synthetic in (True, False)
+    ]
+    assert titles == ["step, on synthetic tissue", "step"]
 
 
 def test_table_and_picture_are_written(curve, tmp_path):
-    write_curve(curve, tmp_path / "c.csv", tmp_path / "c.png", title="t", synthetic=False)
+    said = {"title": "t", "synthetic": False}
+    write_curve(curve, PANELS, tmp_path / "c.csv", tmp_path / "c.png", **said)
     told = pd.read_csv(tmp_path / "c.csv")
     assert not told.pop("synthetic").any()
     pd.testing.assert_frame_equal(told, curve, check_dtype=False)

@@ -32,6 +32,15 @@ def use_threads(threads: int) -> None:
             libc.mallopt(option, value)
 
 
+def set_up_device(setting: str, threads: int, *, exact: bool = False) -> torch.device:
+    """Return the device of a training, with `threads` beside it; `exact`: see `repeat_exactly`."""
+    use_threads(threads)
+    device = pick_device(setting)
+    if exact:
+        repeat_exactly(device)
+    return device
+
+
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether a device multiplies bf16 matrices in hardware: recent GPUs, processors with AMX."""
     if device.type == "cuda":

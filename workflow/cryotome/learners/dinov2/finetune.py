@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -14,11 +15,12 @@ import torch
 from tqdm import tqdm
 
 from cryotome.core.cards import Card
-from cryotome.core.files import atomic_write
+from cryotome.core.files import atomic_write, sha256
 from cryotome.learners.dinov2.images import TrainingImages
 from cryotome.learners.dinov2.state import FinetuningState
 from cryotome.learners.dinov2.student_teacher import LOSSES, Learner
 from cryotome.learners.loop.checkpoints import Checkpoint
+from cryotome.learners.loop.step import precision_name
 from cryotome.runtime import ledger
 from cryotome.runtime.devices import describe, peak_memory
 
@@ -113,6 +115,13 @@ def export_encoder(folder: Path, fit: FinetuningResult, weights: Path, checkpoin
             shutil.copyfile(path, partial_folder / path.name)
     shutil.rmtree(checkpoints, ignore_errors=True)
     partial_folder.replace(checkpoints)
+
+
+def provenance(learner: Learner, images: TrainingImages, split: list[Path]) -> dict[str, Any]:
+    """Return what decides the weights besides model and base: card, images, versions."""
+    facts = {"card": learner.card, "split_sha256": [sha256(path) for path in split]}
+    facts["versions"] = {name: version(name) for name in ("torch", "torchvision", "timm")}
+    return images.about | facts | {"precision": precision_name(learner.precision)}
 
 
 def finetuning_cost(

@@ -31,6 +31,7 @@ from cryotome.learners.dinov2.sampling import (
 from cryotome.learners.dinov2.schedule import schedule_at
 from cryotome.learners.dinov2.student_teacher import LOSSES, Learner
 from cryotome.learners.loop.batches import to_device
+from cryotome.learners.loop.step import precision_name
 from cryotome.runtime.devices import describe, peak_memory
 
 
@@ -87,7 +88,7 @@ class FinetuningState:
         """Print on which images, on which device and with which precision training runs."""
         print(
             f"Finetuning on {len(self.images.rows):,} images of {self.images.side} px; "
-            f"{describe(self.device)}, {str(self.learner.precision).removeprefix('torch.')}; "
+            f"{describe(self.device)}, {precision_name(self.learner.precision)}; "
             f"{self.images.loader.where}.",
             file=sys.stderr,
         )

@@ -44,7 +44,7 @@ class Learner(nn.Module):
         self.card, self.precision = card, precision
         self.grid, self.blocks = backbone.grid, len(backbone.network.blocks)
 
-    def prepare(self, device: torch.device) -> None:
+    def prepare(self, device: torch.device) -> "Learner":
         """Move to the device and build the optimiser there.
 
         On a CPU, unfused attention in bf16 takes half the time of the fused kernel. On a GPU, fp32
@@ -58,6 +58,7 @@ class Learner(nn.Module):
                 if isinstance(layer, Attention) and device.type == "cpu":
                     layer.fused_attn = self.precision != torch.bfloat16  # type: ignore[misc]
         self.optimizer = build_optimizer(self.student, self.blocks, self.card)
+        return self
 
     @torch.no_grad()
     def assign(self, views: Tensor, masks: Masks, temperature: float) -> tuple[Tensor, Tensor]:

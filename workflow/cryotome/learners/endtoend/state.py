@@ -24,7 +24,7 @@ from cryotome.learners.endtoend.training_data import (
 from cryotome.learners.loop.augment import draw_uniform, draws_of
 from cryotome.learners.loop.batches import BatchLoader, to_device
 from cryotome.learners.loop.checkpoints import Checkpoint
-from cryotome.learners.loop.step import Step
+from cryotome.learners.loop.step import Step, precision_name
 from cryotome.runtime.devices import describe, peak_memory
 
 CURVE_COLUMNS = ["step", "learning_rate", "training_loss", "validation_loss", "validation_auroc"]
@@ -118,7 +118,7 @@ class TrainingState:
         print(
             f"Training {trained:,} of {whole:,} weights on {len(self.train.rows):,} cells, "
             f"{len(self.validation.rows):,} to validate; {describe(self.loader.device)}, "
-            f"{str(self.backward.precision).removeprefix('torch.')}; {self.loader.where}.",
+            f"{precision_name(self.backward.precision)}; {self.loader.where}.",
             file=sys.stderr,
         )
 

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -15,6 +17,7 @@ from cryotome.learners.endtoend.training_data import TrainingData, copy_weights
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.runtime import ledger
+from cryotome.runtime.devices import peak_memory
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,20 @@ class TrainingResult:
     curve: pd.DataFrame
     seconds: float
     patches_per_second: float
+
+    @property
+    def kept(self) -> int:
+        """The row of the curve with the lowest validation loss."""
+        return int(self.curve["validation_loss"].argmin())
+
+    def cost(self, device: torch.device) -> dict[str, Any]:
+        """Return what the training took, for the metadata of its predictions."""
+        return {
+            "device": str(device),
+            "cost_seconds": round(self.seconds, 1),
+            "patches_per_second": round(self.patches_per_second, 1),
+            "peak_memory_gb": round(peak_memory(device), 2),
+        }
 
 
 def train_endtoend(

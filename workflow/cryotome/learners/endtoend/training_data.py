@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from scipy.special import expit
 from torch import Tensor, nn
 
 from cryotome.core.cards import Card
@@ -21,7 +20,6 @@ from cryotome.learners.endtoend.samplers import SAMPLERS, Cells
 from cryotome.learners.loop.augment import draw_uniform, draws_of, make_views
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.step import autocast_for
-from cryotome.learners.predictions import SCORED_ROLES
 
 SCORING_BATCH = {"cpu": 32, "cuda": 512}  # patches
 SHIFT_ONLY = {
@@ -171,31 +169,3 @@ def load_weights(network: nn.Module, state: dict[str, Tensor]) -> None:
             f"{differing[0]}. Delete the checkpoint and rerun."
         )
     network.load_state_dict(state, strict=False)
-
-
-def score_held_out(
-    network: nn.Module,
-    state: dict[str, Tensor],
-    data: TrainingData,
-    *,
-    loader: BatchLoader,
-    precision: torch.dtype,
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Score the cells of a split that are not trained on, centred, with given weights.
-
-    Returns
-    -------
-    cells : data frame with columns id, role, label (0 or 1)
-    score : (n,) float64, the sigmoid of the logit
-    """
-    load_weights(network, state)
-    cells = data.cells(*SCORED_ROLES)
-    logits = score_cells(
-        network,
-        loader,
-        cells.rows,
-        views=lambda patches, _: centre_crops(patches, data.side),
-        precision=precision,
-    )
-    roles = data.roles.loc[data.roles["role"].isin(SCORED_ROLES), ["id", "role"]]
-    return roles.assign(label=cells.label), expit(logits.astype(float))  # float32 would tie at 1

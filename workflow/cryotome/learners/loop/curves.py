@@ -1,6 +1,6 @@
 """Learning curves of one training: a table, and a figure of panels below each other."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,33 +14,24 @@ BLUE, ORANGE, GREY, GREEN, PURPLE = "#0072b2", "#d55e00", "#777777", "#009e73", 
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of a panel: a column of the curve, its colour, its name in the legend."""
-
-    column: str
-    colour: str
-    label: str = ""
-
-
-@dataclass(frozen=True)
 class Panel:
     """One panel of a figure.
 
     Attributes
     ----------
     lines
-        Those that are known nowhere are left out.
+        Column to its colour and its name in the legend; columns without a value are left out.
     kept
-        Column whose value at the kept evaluation is marked.
+        Column whose value at the kept evaluation has a ring.
     before
         Columns whose first value is drawn as a dotted line.
     """
 
-    title: str
-    lines: list[Line]
+    title: str | list[str]
+    lines: dict[str, tuple[str, str]]
     height: int = 120
     kept: str = ""
-    before: list[str] = field(default_factory=list)
+    before: tuple[str, ...] = ()
 
 
 def draw_curve(
@@ -57,36 +48,48 @@ def draw_curve(
     kept
         Row of the evaluation that is kept.
     """
-    import altair as alt  # no training waits for it to start
+    import altair as alt  # takes a second, for which no training waits
 
-    across, last = str(curve.columns[0]), panels[-1]
+    across = str(curve.columns[0])
     ends = alt.Scale(domain=[0, float(curve[across].max())])
-    said = f"{across}, on synthetic tissue" * synthetic or across
     charts = []
     for panel in panels:
-        axis = alt.Axis(title=said) if panel is last else alt.Axis(title=None, labels=False)
-        x = alt.X(f"{across}:Q", scale=ends, axis=axis)
-        known = [line for line in panel.lines if curve[line.column].notna().any()]
-        parts = [
-            curve.assign(value=curve[line.column], label=line.label)[[across, "value", "label"]]
-            for line in known
-        ]
-        labels, colours = [line.label for line in known], [line.colour for line in known]
-        named = alt.Legend(title=None) if any(labels) else None
+        known = {name: how for name, how in panel.lines.items() if curve[name].notna().any()}
+        colours, labels = (list(one) for one in zip(*known.values(), strict=True))
+        axis = alt.Axis(title=None, labels=False)
+        if panel is panels[-1]:
+            axis = alt.Axis(title=across + ", on synthetic tissue" * synthetic)
+        legend = alt.Legend(title=None) if any(labels) else None
         scale = alt.Scale(domain=labels, range=colours)
-        colour = alt.Color("label:N", scale=scale, legend=named)
-        y = alt.Y("value:Q", title=panel.title, scale=alt.Scale(zero=False))
-        base = alt.Chart(pd.concat(parts).dropna()).encode(x=x, y=y, color=colour)
-        layers = [base.mark_line(strokeWidth=1.2, point=alt.OverlayMarkDef(size=12))]
-        first = [one.head(1) for one, line in zip(parts, known) if line.column in panel.before]
-        if first:
-            dotted = alt.Chart(pd.concat(first)).mark_rule(strokeDash=[2, 2], strokeWidth=0.8)
-            layers.append(dotted.encode(y="value:Q", color=colour))
+        how = {
+            "x": alt.X(f"{across}:Q", scale=ends, axis=axis),
+            "y": alt.Y("value:Q", title=panel.title, scale=alt.Scale(zero=False)),
+        }
+        long = {
+            name: pd.DataFrame({across: curve[across], "value": curve[name], "label": label})
+            for name, (_, label) in known.items()
+        }
+        colour = alt.Color("label:N", scale=scale, legend=legend)
+        lines = alt.Chart(pd.concat(long.values()).dropna()).encode(color=colour, **how)
+        layers = [lines.mark_line(strokeWidth=1.2, point=alt.OverlayMarkDef(size=12))]
+        for name in [name for name in panel.before if name in known]:
+            first = alt.Chart(long[name].head(1)).mark_rule(strokeDash=[2, 2], strokeWidth=0.8)
+            layers.append(first.encode(y="value:Q", color=colour))
         if panel.kept:
-            at = curve.iloc[[kept]].rename(columns={panel.kept: "value"})
-            layers.append(alt.Chart(at).mark_point(size=50, color=ORANGE).encode(x=x, y="value:Q"))
+            ring = alt.Chart(long[panel.kept].iloc[[kept]]).mark_point(size=50, color=ORANGE)
+            layers.append(ring.encode(**how))
         charts.append(alt.layer(*layers).properties(width=380, height=panel.height))
     return alt.vconcat(*charts, title=title.split("\n")).resolve_scale(color="independent")
+
+
+def title_of(picture: Path) -> str:
+    """Return dataset, scheme and row of a curve, from its path.
+
+    >>> title_of(Path("d/random/model=m/head=h/fraction=0.1/fold=0.png"))
+    'd, random\\nmodel=m, head=h, fraction=0.1, fold=0'
+    """
+    named = picture.with_suffix("").parts
+    return f"{', '.join(named[-6:-4])}\n{', '.join(named[-4:])}"
 
 
 def write_curve(

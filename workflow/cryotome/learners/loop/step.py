@@ -19,6 +19,15 @@ def precision_of(card: Card, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if wanted else torch.float32
 
 
+def precision_name(precision: torch.dtype) -> str:
+    """Return a precision as logs and metadata spell it.
+
+    >>> precision_name(torch.bfloat16)
+    'bfloat16'
+    """
+    return str(precision).removeprefix("torch.")
+
+
 def autocast_for(device: torch.device, precision: torch.dtype) -> torch.autocast:
     """Return the context in which a network multiplies in a precision; weights stay fp32."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == torch.bfloat16)
