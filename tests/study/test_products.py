@@ -2,7 +2,7 @@ import pytest
 from tests.study.test_study import study
 
 from cryotome.core.errors import CardError
-from cryotome.study.products import PRODUCTS, RULES, labels_of, require_product
+from cryotome.study.products import PRODUCTS, RULES, report_entry, require_product
 
 
 def test_a_study_without_single_domains_has_no_table2():
@@ -38,7 +38,9 @@ def test_every_file_stands_in_one_line_of_the_table_in_a_section_of_the_report()
 
 
 def test_labels_name_the_product_its_kind_and_what_its_numbers_come_from():
-    assert labels_of(study("ganz2024"), "table2.md") == {"what": "Table 2", "as": "MD"}
-    found = labels_of(study("demo"), "intervals.csv")
+    entry = report_entry(study("ganz2024"), "table2.md")
+    assert (entry["category"], entry["subcategory"]) == ("Ganz et al. 2024", "Tables")
+    assert entry["labels"] == {"what": "Table 2", "as": "MD"}
+    found = report_entry(study("demo"), "intervals.csv")["labels"]
     assert found["tissue"] == "synthetic"
     assert "image where slides are unknown" in found["unit of intervals"]

@@ -38,6 +38,13 @@ def test_the_look_that_is_kept_is_marked(curve):
     assert [p["value"] for p in lines[1] if p["label"] == "training"] == [0.7, 0.5, 0.2]
 
 
+def test_a_measure_without_a_value_has_no_panel(curve):
+    """The AUROC of validation cells of one class."""
+    losses, rate = drawn(curve.assign(validation_auroc=float("nan")), kept=1)
+    assert len(losses) == 2
+    assert [point["value"] for point in rate[0][1]] == curve["learning_rate"].tolist()
+
+
 def test_a_synthetic_cohort_is_said_on_the_picture(curve):
     titles = [
         drawn(curve, synthetic=synthetic)[-1][0][0]["encoding"]["x"]["axis"]["title"]

@@ -7,7 +7,7 @@ products in the documentation. Adding a product: a line here, and its rule.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cryotome.core.errors import CardError
 from cryotome.study.colorectal import Colorectal
@@ -261,22 +261,25 @@ PRODUCTS = [
 RULES = {name: rule for product in PRODUCTS for name, rule in product.files.items()}
 
 
-def product_of(name: str) -> Product:
-    """Return the product that a file belongs to."""
-    return next(product for product in PRODUCTS if name in product.files)
-
-
 def products_of(study: "Study") -> list[str]:
     """Return the file names of everything that a study makes for people."""
     return [name for one in PRODUCTS if one.when.holds(study) for name in one.files]
 
 
-def labels_of(study: "Study", name: str) -> dict[str, str]:
-    """Return the labels of a file in Snakemake's report."""
-    labels = {"what": product_of(name).title, "as": PurePosixPath(name).suffix[1:].upper()}
+def report_entry(study: "Study", name: str) -> dict[str, Any]:
+    """Return caption, category and labels of a file in Snakemake's report."""
+    product = next(product for product in PRODUCTS if name in product.files)
+    labels = {"what": product.title, "as": PurePosixPath(name).suffix[1:].upper()}
     if study.unknown_slides:
         labels["unit of intervals"] = "slide; image where slides are unknown: too narrow"
-    return labels | ({"tissue": "synthetic"} if study.synthetic else {})
+    if study.synthetic:
+        labels["tissue"] = "synthetic"
+    return {
+        "caption": f"../report/{product.stem}.rst",
+        "category": product.section,
+        "subcategory": "Figures" if labels["as"] in ("PDF", "PNG") else "Tables",
+        "labels": labels,
+    }
 
 
 def require_product(study: "Study", name: str) -> str:

@@ -51,35 +51,40 @@ def draw_curve(
     import altair as alt  # takes a second, for which no training waits
 
     across = str(curve.columns[0])
+    panels = [panel for panel in panels if curve[list(panel.lines)].notna().any(axis=None)]
     ends = alt.Scale(domain=[0, float(curve[across].max())])
     charts = []
     for panel in panels:
-        known = {name: how for name, how in panel.lines.items() if curve[name].notna().any()}
-        colours, labels = (list(one) for one in zip(*known.values(), strict=True))
         axis = alt.Axis(title=None, labels=False)
         if panel is panels[-1]:
             axis = alt.Axis(title=across + ", on synthetic tissue" * synthetic)
-        legend = alt.Legend(title=None) if any(labels) else None
-        scale = alt.Scale(domain=labels, range=colours)
-        how = {
-            "x": alt.X(f"{across}:Q", scale=ends, axis=axis),
-            "y": alt.Y("value:Q", title=panel.title, scale=alt.Scale(zero=False)),
-        }
-        long = {
-            name: pd.DataFrame({across: curve[across], "value": curve[name], "label": label})
-            for name, (_, label) in known.items()
-        }
-        colour = alt.Color("label:N", scale=scale, legend=legend)
-        lines = alt.Chart(pd.concat(long.values()).dropna()).encode(color=colour, **how)
-        layers = [lines.mark_line(strokeWidth=1.2, point=alt.OverlayMarkDef(size=12))]
-        for name in [name for name in panel.before if name in known]:
-            first = alt.Chart(long[name].head(1)).mark_rule(strokeDash=[2, 2], strokeWidth=0.8)
-            layers.append(first.encode(y="value:Q", color=colour))
-        if panel.kept:
-            ring = alt.Chart(long[panel.kept].iloc[[kept]]).mark_point(size=50, color=ORANGE)
-            layers.append(ring.encode(**how))
-        charts.append(alt.layer(*layers).properties(width=380, height=panel.height))
+        x = alt.X(f"{across}:Q", scale=ends, axis=axis)
+        charts.append(_layers(panel, curve, x, kept).properties(width=380, height=panel.height))
     return alt.vconcat(*charts, title=title.split("\n")).resolve_scale(color="independent")
+
+
+def _layers(panel: Panel, curve: pd.DataFrame, x: Any, kept: int) -> Any:
+    """Draw a panel: its lines, their first values, and a ring."""
+    import altair as alt
+
+    known = {name: how for name, how in panel.lines.items() if curve[name].notna().any()}
+    colours, labels = (list(one) for one in zip(*known.values(), strict=True))
+    points = {
+        name: curve.iloc[:, [0]].assign(value=curve[name], label=label)
+        for name, (_, label) in known.items()
+    }
+    y = alt.Y("value:Q", title=panel.title, scale=alt.Scale(zero=False))
+    legend = alt.Legend(title=None) if any(labels) else None
+    colour = alt.Color("label:N", scale=alt.Scale(domain=labels, range=colours), legend=legend)
+    lines = alt.Chart(pd.concat(points.values()).dropna()).encode(x=x, y=y, color=colour)
+    layers = [lines.mark_line(strokeWidth=1.2, point=alt.OverlayMarkDef(size=12))]
+    for name in [name for name in panel.before if name in known]:
+        first = alt.Chart(points[name].head(1)).mark_rule(strokeDash=[2, 2], strokeWidth=0.8)
+        layers.append(first.encode(y=y, color=colour))
+    if panel.kept:
+        ring = alt.Chart(points[panel.kept].iloc[[kept]]).mark_point(size=50, color=ORANGE)
+        layers.append(ring.encode(x=x, y=y))
+    return alt.layer(*layers)
 
 
 def title_of(picture: Path) -> str:
