@@ -34,5 +34,4 @@ from cryotome.runtime.log import LOG_ONLY
 from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources, with_retries
 from cryotome.study.load import study_of
 from cryotome.study.gather_facts import row_facts
-from cryotome.study.products import labels_of, product_of
 from cryotome.study.products import report_entry

@@ -31,8 +31,7 @@ rule finetune_dinov2:
     benchmark:
         "results/benchmarks/finetune_dinov2/{finetune}.tsv"
     priority: 1  # other jobs wait for its encoders
-    # --set-threads finetune_dinov2=16 for tiles of slides
-    threads: threads_of("finetune_dinov2")
+    threads: threads_of("finetune_dinov2")  # --set-threads finetune_dinov2=16 for slides
     resources:
         **gpu_job(
             lambda w: estimates.estimate_finetune_mb(STUDY, w.finetune),
