@@ -7,7 +7,7 @@ MODELS ?=
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" snakemake
 export PYTHONUTF8 := 1
 
-.PHONY: help install install-dev demo page control test test-slurm check format docs data weights plan status doctor lock
+.PHONY: help install install-dev demo page control test test-slurm check format docs site data weights plan status doctor lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,7 +43,7 @@ test: install-dev ## run the tests
 test-slurm: install-dev ## the demo through a real Slurm with pretend nodes and injected faults (root)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/tools/on_slurm.py
 
-check: install-dev ## lint, format check, types
+check: install-dev site ## lint, format check, types, and the site's links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile workflow/rules
@@ -58,6 +58,9 @@ format: install-dev ## format everything
 
 docs: install-dev ## write the generated pages: config/README.md, pages of docs/reference, results/README.md, captions
 	$(BIN)/python docs/generate.py
+
+site: install-dev ## build the site of docs/ into .site; a link or anchor that leads nowhere stops it
+	$(BIN)/mkdocs build --quiet
 
 data: install ## list the data of a study and where they belong: make data STUDY=ganz2024; FETCH=1 fetches its public records
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.data $(STUDY)

@@ -73,7 +73,7 @@ def test_a_page_says_first_who_needs_it(page):
     assert lines[1].startswith("**For** ")
 
 
-def test_the_last_line_of_each_page_leads_to_the_next_until_all_are_read():
+def test_the_last_line_of_each_page_leads_to_the_next_in_the_order_of_the_site():
     page, seen = INDEX, []
     while page not in seen:
         seen.append(page)
@@ -81,6 +81,8 @@ def test_the_last_line_of_each_page_leads_to_the_next_until_all_are_read():
         (link,) = re.findall(r"^Next: \[[^]]+\]\(([^)]+\.md)\)$", last)
         page = (page.parent / link).resolve()
     assert page == INDEX
+    site = re.findall(r"\S+\.md$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
+    assert [DOCS / name for name in site if DOCS / name in HAND_WRITTEN] == seen
     assert sorted(seen) == HAND_WRITTEN
 
 
