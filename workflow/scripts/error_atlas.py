@@ -3,11 +3,12 @@
 import sys
 from pathlib import Path
 
+from cryotome.core.charts import save_chart
 from cryotome.core.files import sha256
 from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
-from cryotome.report.atlas.agreement import pairwise_agreement, save_agreement
+from cryotome.report.atlas.agreement import draw_agreement, pairwise_agreement
 from cryotome.report.atlas.errors import read_atlas
 from cryotome.report.atlas.qupath import write_geojson
 from cryotome.report.atlas.sheets import make_sheets
@@ -25,7 +26,7 @@ def main(
     opened = write_geojson(atlas, seen, slides, shown)
     size = f"{shown['bytes'].sum() / 1e6:.1f} MB"
     print(f"{len(shown):,} sheets, {size}; {len(opened):,} slides", file=sys.stderr)
-    save_agreement(pairs, atlas, picture)
+    save_chart(draw_agreement(pairs, atlas), picture)
     for frame, folder in ((shown, sheets), (opened, slides)):
         frame["file"] = f"atlas/{atlas.dataset}/{folder.name}/" + frame["file"]
     stamped = {listed: shown.drop(columns="shown"), places: opened, agreement: pairs}

@@ -1,17 +1,14 @@
 """Agreement of each pair of rows of a study: Cohen's kappa of calls, Spearman's of scores."""
 
 import textwrap
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from cryotome.core import plotting as drawing  # noqa: F401  # text as written
-from cryotome.core.files import atomic_write
+from cryotome.core.cards import Card
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.report.atlas.errors import Atlas
+from cryotome.report.figures.charts import matrix, sheet, wrapped
 
 PAIR_COLUMNS = [
     "row",
@@ -82,7 +79,7 @@ def pairwise_agreement(atlas: Atlas) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(PAIR_COLUMNS, values, strict=True)))
 
 
-def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
+def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Card:
     """Draw the matrix of rows: kappa of calls above the diagonal, Spearman's of scores below.
 
     Parameters
@@ -90,42 +87,19 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Figure:
     pairs
         From `pairwise_agreement`.
     """
-    rows = atlas.rows
-    place = {row: n for n, row in enumerate(rows)}
-    matrix = np.full((len(rows), len(rows)), np.nan)
-    one, other = pairs["row"].map(place), pairs["other"].map(place)
-    matrix[one, other], matrix[other, one] = pairs["kappa"], pairs["spearman"]
-    side = max(3.2, 0.55 * len(rows)) if len(rows) <= MAX_NUMBERED_ROWS else 0.28 * len(rows)
-    figure = Figure(figsize=(side + 4.2, side + 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axis = figure.add_subplot()
-    shown = axis.imshow(
-        matrix, cmap="cividis", vmin=min(0, np.nanmin([0, *matrix.ravel()])), vmax=1
-    )
-    names = [textwrap.shorten(atlas.labels[row], 48, placeholder="…") for row in rows]
-    axis.set_xticks(range(len(rows)), names, rotation=45, ha="right", fontsize=8)
-    axis.set_yticks(range(len(rows)), names, fontsize=8)
-    axis.set_facecolor("0.92")
-    if len(rows) <= MAX_NUMBERED_ROWS:
-        for y, x in np.argwhere(np.isfinite(matrix)):
-            ink = "black" if matrix[y, x] > 0.55 else "white"
-            axis.text(x, y, f"{matrix[y, x]:.2f}", ha="center", va="center", color=ink, fontsize=8)
-    axis.plot([-0.5, len(rows) - 0.5], [-0.5, len(rows) - 0.5], color="black", lw=0.8)
-    figure.colorbar(shown, ax=axis, shrink=0.8, label="1: full agreement, 0: none beyond chance")
-    title = "Above the diagonal Cohen's kappa of calls, below Spearman's correlation of scores"
-    lines = [
-        atlas.card["title"],
-        textwrap.fill(title, 60),
-        textwrap.fill(atlas.score_description, 60),
-    ]
-    axis.set_title("\n".join(lines), fontsize=9)
-    if atlas.notice:
-        figure.suptitle(atlas.notice.upper(), color="firebrick", weight="bold", fontsize=10)
-    return figure
-
-
-def save_agreement(pairs: pd.DataFrame, atlas: Atlas, path: Path) -> None:
-    """Write the matrix as a PNG without a date."""
-    figure = draw_agreement(pairs, atlas)
-    with atomic_write(path) as partial:
-        figure.savefig(partial, format="png", dpi=130, metadata={"Software": None})
+    names = {row: textwrap.shorten(atlas.labels[row], 48, placeholder="…") for row in atlas.rows}
+    order = list(names.values())
+    back = pairs.rename(columns={"row": "other", "other": "row", "spearman": "value"})
+    squares = [pairs.rename(columns={"kappa": "value"}), back]
+    squares.append(pd.DataFrame({"row": atlas.rows, "other": atlas.rows, "value": np.nan}))
+    table = pd.concat([part[["row", "other", "value"]] for part in squares], ignore_index=True)
+    table = table.assign(row=table["row"].map(names), other=table["other"].map(names))
+    lowest = min([0.0, *table["value"].dropna()])
+    legend = "1: full, 0: chance agreement"
+    how = {"titles": ("", "", legend), "domain": (lowest, 1.0), "orders": (order, order)}
+    chart = matrix(table, fields=("row", "other"), value="value", **how)
+    said = "Above the diagonal Cohen's kappa of calls, below Spearman's correlation of scores"
+    lines = [atlas.card["title"], *wrapped(said, 60), *wrapped(atlas.score_description, 60)]
+    step = 40 if len(order) <= MAX_NUMBERED_ROWS else 20
+    size = {"width": step * len(order), "height": step * len(order)}
+    return sheet([chart.properties(title=lines, **size)], notice=atlas.notice)
