@@ -36,7 +36,7 @@ from cryotome.core import step_versions
 from cryotome.core.cards import without_notes
 from cryotome.core.files import sha256
 from cryotome.data.audit import COLUMNS, near_pairs
-from cryotome.study.gather_facts import protocol, row_facts
+from cryotome.study.gather_facts import row_facts
 from cryotome.study.study import Study
 
 VIEW = "paper-fp32"
@@ -223,7 +223,7 @@ class Report:
         table1.main(out / "table1.csv", cards, self.study.name)
         printed = sorted(self.published.glob("*.csv"))
         judged = (out / "intervals.csv", out / "table1.csv", printed, out / "published.csv")
-        compare_published.main(*judged, protocol(self.study))
+        compare_published.main(*judged, self.facts)
         if not self.study.cross_domain_blocks:
             return
         scores, paper = (

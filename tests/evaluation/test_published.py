@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import CONFIG
+from some_facts import some
 from tests.study.test_study import study
 
 from cryotome.core.cards import load_card
@@ -17,8 +18,8 @@ from cryotome.evaluation.published import (
     read_measured,
     read_published,
 )
-from cryotome.study.facts import Protocol
-from cryotome.study.gather_facts import protocol
+from cryotome.study.facts import StudyFacts
+from cryotome.study.gather_facts import row_facts
 from cryotome.study.row import Row
 
 FOLDER = CONFIG / "published"
@@ -46,16 +47,14 @@ PROSE = {
     **dict.fromkeys(["policy", "precision", "status", "note"], ""),
     **{"folds": "5", "sd": "0.04", "source": "s", "table": "t"},
 }
-PROTOCOL = Protocol(
+FACTS = some(
+    StudyFacts,
     study="s",
-    datasets=["d"],
-    synthetic=[],
-    random=[],
+    datasets={"d": ""},
     rows=[Row("uni", "linear_probe", "paper-fp16"), Row("r", "endtoend", "patches")],
-    schemes=["random", "from_*"],
+    asked_schemes=["random", "from_*"],
     fractions=[0.1, 1.0],
-    folds=5,
-    published_names={},
+    folds=[*range(5)],
 )
 
 
@@ -94,9 +93,7 @@ def measured(low=0.77, high=0.81, value=0.79, **changes: object) -> pd.DataFrame
 
 
 def judged(numbers: pd.DataFrame, values: pd.DataFrame, **changes: object) -> tuple[str, str]:
-    (line,) = compare_with_published(numbers, values, replace(PROTOCOL, **changes)).to_dict(
-        "records"
-    )
+    (line,) = compare_with_published(numbers, values, replace(FACTS, **changes)).to_dict("records")
     return line["verdict"], line["why"]
 
 
@@ -243,8 +240,8 @@ def test_agreement_needs_an_interval_and_a_value():
     [
         ({"synthetic": ["d"]}, "the tissue is synthetic"),
         ({"random": ["uni"]}, "the weights are random"),
-        ({"folds": 2}, "the folds are 2 here, 5 there"),
-        ({"schemes": ["random"]}, "the scheme from_* is not run here"),
+        ({"folds": [0, 1]}, "the folds are 2 here, 5 there"),
+        ({"asked_schemes": ["random"]}, "the scheme from_* is not run here"),
         (
             {"rows": [Row("uni", "ridge", "paper-fp16")]},
             "the head is ridge here, linear_probe there",
@@ -258,7 +255,7 @@ def test_agreement_needs_an_interval_and_a_value():
             "the precision is fp32 here, fp16 there",
         ),
         (
-            {"synthetic": ["d"], "folds": 1},
+            {"synthetic": ["d"], "folds": [0]},
             "the tissue is synthetic; the folds are 1 here, 5 there",
         ),
     ],
@@ -331,7 +328,7 @@ def test_intervals_become_measured_numbers():
 
 
 def test_a_study_is_compared_with_what_is_published_of_its_datasets_and_models(published):
-    table = compare_with_published(published, measured().iloc[:0], protocol(study("ganz2024")))
+    table = compare_with_published(published, measured().iloc[:0], row_facts(study("ganz2024")))
     assert table.columns.tolist() == COLUMNS
     assert table["table"].value_counts().to_dict() == {
         "ganz2024_table2": 18, "ammeling2025_second_hand": 13, "ganz2024_table1": 6,
@@ -343,14 +340,14 @@ def test_a_study_is_compared_with_what_is_published_of_its_datasets_and_models(p
 
 def test_a_number_that_was_measured_twice_is_refused():
     with pytest.raises(pd.errors.MergeError):
-        compare_with_published(number(), pd.concat([measured(), measured()]), PROTOCOL)
+        compare_with_published(number(), pd.concat([measured(), measured()]), FACTS)
 
 
 def test_the_demo_has_nothing_published_and_says_what_it_is(published):
-    demo = protocol(study("demo"))
+    demo = row_facts(study("demo"))
     assert compare_with_published(published, measured().iloc[:0], demo).empty
     assert demo.synthetic == ["demo_rois", "demo_slides"]
     assert demo.random == ["vit_tiny_random", "resnet10t_random"]
-    assert demo.schemes == ["random", "from_*"]
+    assert demo.asked_schemes == ["random", "from_*"]
     assert Row("resnet10t_random", "endtoend_short", "patches") in demo.rows
-    assert (demo.fractions, demo.folds) == ([0.1, 1.0], 2)
+    assert (demo.fractions, demo.folds) == ([0.1, 1.0], [0, 1])

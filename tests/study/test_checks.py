@@ -49,7 +49,7 @@ def test_a_study_says_three_keys_and_the_others_have_defaults_that_are_not_the_d
     least = {"study": "mine", "datasets": ["demo_rois"], "rows": [row]}
     made = checked_study(least, CONFIG)
     assert (made.folds, made.fractions, made.view) == ([0, 1, 2, 3, 4], ["1.0"], "paper-fp32")
-    assert made.reference == ("colour_histogram", "ridge")
+    assert made.reference == "colour_histogram + ridge"
     assert made.colorectal is None
     assert {scheme for _, scheme in made.blocks} >= {"random", "from_breast"}
     assert checked_study(least | {"folds": 2}, CONFIG).folds == [0, 1]
@@ -115,7 +115,7 @@ def test_a_row_that_scores_cells_by_their_slide_is_refused_there(tmp_path):
 
 def test_a_study_of_known_slides_says_nothing_of_unknown_ones():
     assert row_facts(study("demo")).unknown_slides == []
-    assert roth_facts(study("demo").colorectal).unknown_slides == [
+    assert roth_facts(study("demo")).unknown_slides == [
         "demo_tissue",
         "demo_tissue_external",
     ]

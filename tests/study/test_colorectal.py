@@ -68,11 +68,11 @@ def test_a_checkpoint_is_a_model_without_a_card():
 
 
 def test_what_is_finetuned_here_answers_to_the_authors_numbers_and_what_is_random_says_so():
-    protocol = roth_facts(study("roth2024").colorectal).protocol
-    assert protocol.published_names["dinov2_s_tcga"] == "dinov2_s_tcga_published"
-    assert protocol.random == []
-    demo = roth_facts(study("demo").colorectal)
-    assert demo.protocol.random == ["dinov2_tiny_random", "dinov2_tiny_demo"]
+    roth = roth_facts(study("roth2024"))
+    assert roth.published_names["dinov2_s_tcga"] == "dinov2_s_tcga_published"
+    assert roth.random == []
+    demo = roth_facts(study("demo"))
+    assert demo.random == ["dinov2_tiny_random", "dinov2_tiny_demo"]
     assert demo.notice == "synthetic demo cohort"
 
 

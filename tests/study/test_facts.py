@@ -8,23 +8,21 @@ from cryotome.runtime.job import parse_argument
 from cryotome.study.costs.row_jobs import job_facts
 from cryotome.study.facts import (
     ContextFacts,
-    DatasetFacts,
     JobFacts,
     PageFacts,
-    Protocol,
     RothFacts,
     RowFacts,
+    StudyFacts,
 )
-from cryotome.study.gather_facts import context_facts, page_facts, protocol, roth_facts, row_facts
+from cryotome.study.gather_facts import context_facts, page_facts, roth_facts, row_facts
 
 
 def test_a_script_gets_the_facts_that_a_rule_hands_over_as_plain_values():
     demo = study("demo")
     made = {
         RowFacts: row_facts(demo),
-        RothFacts: roth_facts(demo.colorectal),
+        RothFacts: roth_facts(demo),
         PageFacts: page_facts(demo),
-        Protocol: protocol(demo),
         JobFacts: job_facts(demo),
         ContextFacts: context_facts(study("demo_context")),
     }
@@ -34,14 +32,14 @@ def test_a_script_gets_the_facts_that_a_rule_hands_over_as_plain_values():
 
 
 def test_a_study_of_known_slides_says_what_it_always_said():
-    facts = some(DatasetFacts, datasets={"a": ""})
+    facts = some(StudyFacts, datasets={"a": ""})
     assert (facts.unit, facts.as_unit) == ("slides", "slides as the unit")
 
 
 def test_unknown_datasets_are_named_where_others_are_known():
-    facts = some(DatasetFacts, datasets={"a": "", "b": ""}, unknown_slides=["b"])
+    facts = some(StudyFacts, datasets={"a": "", "b": ""}, unknown_slides=["b"])
     assert facts.as_unit == "unit: slides (of b: images, slides not known)"
-    alone = some(DatasetFacts, datasets={"b": ""}, unknown_slides=["b"])
+    alone = some(StudyFacts, datasets={"b": ""}, unknown_slides=["b"])
     assert alone.as_unit == "unit: images, slides not known"
 
 

@@ -41,14 +41,30 @@ def test_public_functions_and_classes_have_docstrings():
                 assert ast.get_docstring(node), f"{path.stem}.{node.name}"
 
 
-def test_nine_functions_in_ten_have_at_most_thirty_lines():
-    lines = [
-        node.end_lineno - node.lineno + 1
-        for path in LIBRARY
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.FunctionDef)
-    ]
-    assert statistics.quantiles(lines, n=10)[-1] <= 30
+FUNCTIONS = [
+    node
+    for path in LIBRARY
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    if isinstance(node, ast.FunctionDef)
+]
+MANY = {"lines": 7, "draw_split": 7, "write_patches": 8}  # parameters, to be lowered to 6
+LONG_FUNCTIONS = {"score_logistic": 74}  # lines, to be lowered to 60
+
+
+def length(function):
+    return function.end_lineno - function.lineno + 1
+
+
+def test_nine_functions_in_ten_have_at_most_twenty_eight_lines():
+    assert statistics.quantiles(map(length, FUNCTIONS), n=10)[-1] <= 28
+
+
+def test_a_function_has_at_most_six_parameters_and_sixty_lines():
+    for function in FUNCTIONS:
+        given = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+        count = len([one for one in given if one.arg not in ("self", "cls")])
+        assert count <= MANY.get(function.name, 6), function.name
+        assert length(function) <= LONG_FUNCTIONS.get(function.name, 60), function.name
 
 
 def test_no_path_of_a_machine_and_no_registry_host_is_named():

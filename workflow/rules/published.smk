@@ -7,8 +7,6 @@ OUTPUT    results/studies/{study}/published.csv, table2.md, table2.tex
           results/studies/{study}/colorectal/published.csv, tables.md
 """
 
-from cryotome.study.gather_facts import protocol
-
 
 rule compare_published:
     """Compare every number that Ganz et al. 2024 publish with what the study measured."""
@@ -24,7 +22,7 @@ rule compare_published:
     resources:
         **SMALL_JOB,
     params:
-        protocol=lambda w: asdict(protocol(STUDY)),
+        **ROW_FACTS,
     script:
         "../scripts/compare_published.py"
 

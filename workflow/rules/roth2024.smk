@@ -14,7 +14,7 @@ ROTH_SCORES = {
     ]
     for kind in ("slides", "patches")
 }
-ROTH_FACTS = {"facts": lambda w: asdict(roth_facts(COLORECTAL))}
+ROTH_FACTS = {"facts": lambda w: asdict(roth_facts(STUDY))}
 TILE_LISTS = expand("results/tiles/{name}/classify.csv", name=rule_inputs.tiled_cohorts(COLORECTAL))
 
 

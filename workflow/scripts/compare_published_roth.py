@@ -16,7 +16,7 @@ def main(
     scores: list[Path], sizes: Path, published: list[Path], verdicts: Path, facts: RothFacts
 ) -> None:
     measured = pd.concat([read_summaries(scores), sizes_as_measured(read_csv(sizes))])
-    result = compare_with_published(read_published(published), measured, facts.protocol)
+    result = compare_with_published(read_published(published), measured, facts)
     save_csv(noted(result, facts.unknown_slides), verdicts)
 
 

@@ -17,7 +17,7 @@ def main(
 ) -> None:
     tested, held = read_summaries(scores), [read_summaries(scores, fold=VALIDATION)]
     for path in curve:  # of patches; slides are validated on patients
-        heads = sorted({row.head for row in facts.rows["patches"]})
+        heads = sorted({row.head for row in facts.rows_of["patches"]})
         held.append(is_held_out(read_csv(path), facts.checkpoints["patches"], heads))
     result = figure2_data(tested, pd.concat(held), facts)
     save_csv(result.assign(study=facts.study), table)

@@ -12,7 +12,7 @@ from cryotome.study.facts import RothFacts
 def main(scores: list[Path], published: list[Path], table: Path, facts: RothFacts) -> None:
     kind = {"table1": "slides", "table2": "patches"}[table.stem]
     measured = read_summaries(scores)
-    verdicts = compare_with_published(read_published(published), measured, facts.protocol)
+    verdicts = compare_with_published(read_published(published), measured, facts)
     save_csv(table_of_rows(measured, verdicts, kind, facts), table)
 
 

@@ -9,7 +9,6 @@ from cryotome.report.figures.charts import (
     matrix,
     row_channel,
     sheet,
-    spans,
     with_names,
 )
 from cryotome.study.styles import Style, model_styles, row_styles
@@ -39,15 +38,6 @@ def test_lines_have_intervals_and_a_floor():
     assert [layer["mark"]["type"] for layer in spec["layer"]] == ["rule", "line", "rule", "point"]
     low, high = spec["layer"][3]["encoding"]["y"]["scale"]["domain"]
     assert low < 0.5 and high > 1
-
-
-def test_rows_below_each_other_have_a_band_about_zero_and_only_what_is_chosen():
-    chart = spans(TABLE, LOOKS, value="auroc", title="t", zero=0.0, band=0.02,
-                  order=["C", "A", "B"], only="datum.key == 'a + x'")  # fmt: skip
-    spec = specification(chart)
-    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["rect", "rule", "rule", "point"]
-    assert spec["layer"][3]["encoding"]["y"]["sort"] == ["C", "A", "B"]
-    assert spec["layer"][3]["transform"] == [{"filter": "datum.key == 'a + x'"}]
 
 
 def test_a_matrix_writes_its_numbers_where_there_is_room():

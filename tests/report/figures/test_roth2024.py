@@ -11,7 +11,7 @@ from cryotome.report.figures.roth2024 import (
     figure2_data,
     published_hours,
 )
-from cryotome.study.facts import Protocol, RothFacts
+from cryotome.study.facts import RothFacts
 from cryotome.study.styles import model_styles
 
 FACTS = some(
@@ -21,7 +21,7 @@ FACTS = some(
         "slides": {"cohort": ("tcga", "auroc"), "external": ("cptac", "auroc")},
     },
     datasets={"crc": "CRC-VAL", "tcga": "TCGA", "cptac": "CPTAC"},
-    protocol=some(Protocol, published_names={"tuned": "dinov2_s_nct_published"}),
+    published_names={"tuned": "dinov2_s_nct_published"},
     checkpoints={"patches": {0: "base", 10: "tuned_at_10", 20: "tuned"}},
     notice="synthetic demo cohort",
     synthetic_columns={"patches": ["balanced_accuracy"], "slides": ["cohort", "external"]},

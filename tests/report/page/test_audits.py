@@ -2,9 +2,9 @@ import pandas as pd
 from conftest import ROOT
 from page_study import study_of, write_audits
 
-from cryotome.data.audit import MEANING
 from cryotome.report.page.audits import audits, dropped, leaks
 from cryotome.report.page.summary import run
+from cryotome.study.facts import MEANING
 from cryotome.study.gather_facts import page_facts
 
 FOUND = pd.DataFrame(

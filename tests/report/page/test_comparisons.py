@@ -1,6 +1,8 @@
 import pandas as pd
 
-from cryotome.report.page.comparisons import differences, ranks
+from cryotome.core.charts import specification
+from cryotome.report.page.comparisons import difference_panel, differences, ranks
+from cryotome.study.styles import model_styles
 
 
 def test_differences_can_be_chosen_by_cells_and_begin_out_of_domain(g):
@@ -39,3 +41,14 @@ def test_datasets_without_slides_are_paired_over_images_and_the_page_says_so(g):
     said = " ".join([*section.said, section.pictures[0].said])
     assert "over images, slides not known" in said
     assert "over slides" not in said
+
+
+def test_rows_below_each_other_have_a_band_about_zero_and_only_what_is_chosen():
+    table = pd.DataFrame({"key": ["a", "b"], "row": ["A", "B"], "difference": [0.1, 0.2],
+                          "low": [0.0, 0.1], "high": [0.2, 0.3], "block": "one"})  # fmt: skip
+    spec = specification(difference_panel(table, model_styles("ab", {}), 0.02, ["B", "A"]))
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["rect", "rule", "rule", "point"]
+    band = next(iter(spec["datasets"].values()))
+    assert band == [{"from": -0.02, "to": 0.02, "level": 0.0}]
+    assert spec["layer"][3]["encoding"]["y"]["sort"] == ["B", "A"]
+    assert spec["layer"][3]["transform"] == [{"filter": "datum.block == block"}]

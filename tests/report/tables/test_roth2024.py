@@ -15,7 +15,7 @@ from cryotome.report.tables.roth2024 import (
     table3,
     table_of_rows,
 )
-from cryotome.study.facts import Protocol, RothFacts
+from cryotome.study.facts import RothFacts
 from cryotome.study.row import Row
 
 PUBLISHED = sorted((CONFIG / "published").glob("*.csv"))
@@ -26,24 +26,18 @@ ROWS = {
     ],
 }
 TITLES = {"tcga_crc": "TCGA-CRC", "cptac_crc": "CPTAC", "crc_val_he_7k": "CRC-VAL-HE-7K"}
-PROTOCOL = Protocol(
+FACTS = some(
+    RothFacts,
     study="s",
-    datasets=list(TITLES),
-    synthetic=[],
-    random=[],
     rows=[*ROWS["patches"], *ROWS["slides"]],
-    schemes=["predefined", "patient_folds"],
+    rows_of=ROWS,
+    asked_schemes=["predefined", "patient_folds"],
     fractions=[1.0],
-    folds=5,
+    folds=[*range(5)],
     published_names={
         "dinov2_s_nct": "dinov2_s_nct_published",
         "dinov2_s_tcga": "dinov2_s_tcga_published",
     },
-)
-FACTS = some(
-    RothFacts,
-    study="s",
-    rows=ROWS,
     titles={
         "ctranspath": "CTransPath",
         "dinov2_s_nct": "S on NCT",
@@ -55,7 +49,6 @@ FACTS = some(
         "slides": {"cohort": ("tcga_crc", "auroc"), "external": ("cptac_crc", "auroc")},
     },
     synthetic_columns={"patches": [], "slides": []},
-    protocol=PROTOCOL,
 )
 
 
@@ -97,7 +90,7 @@ def test_only_the_mean_over_folds_is_a_summary(measured):
 
 
 def test_what_is_finetuned_here_answers_to_the_authors_numbers(measured):
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, FACTS)
     mine = verdicts[verdicts["model"] == "dinov2_s_tcga"].set_index(["table", "dataset"])["verdict"]
     assert mine["roth2024_table1", "tcga_crc"] == "agrees"  # printed 0.89, within .82 to .92
     assert mine["roth2024_table1", "cptac_crc"] == "differs"  # printed 0.85
@@ -109,7 +102,7 @@ def test_what_is_finetuned_here_answers_to_the_authors_numbers(measured):
 
 
 def test_a_table_has_every_row_and_leaves_empty_what_lacks(measured):
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, FACTS)
     table = table_of_rows(measured, verdicts, "slides", FACTS)
     assert table["title"].tolist() == ["CTransPath", "S on TCGA"]
     assert table["cohort"].isna().tolist() == [True, False]
@@ -135,14 +128,14 @@ def test_table3_lays_measured_sizes_beside_printed_slips():
 
 def test_counts_of_table3_are_judged_too():
     sizes = pd.DataFrame({"model": ["roth_resnet50"], "parameters": [23_508_032], "features": 2048})
-    protocol = replace(PROTOCOL, rows=[Row("roth_resnet50", "knn", "paper-fp32")])
-    table = compare_with_published(read_published(PUBLISHED), sizes_as_measured(sizes), protocol)
+    facts = replace(FACTS, rows=[Row("roth_resnet50", "knn", "paper-fp32")])
+    table = compare_with_published(read_published(PUBLISHED), sizes_as_measured(sizes), facts)
     said = table[table["table"] == "roth2024_table3"].set_index("quantity")["verdict"].to_dict()
     assert said == {"parameters": "differs", "features": "differs"}
 
 
 def test_the_page_says_what_is_missing_printed_and_synthetic(measured, tmp_path):
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, FACTS)
     tables = []
     for kind in ("slides", "patches"):
         path = tmp_path / f"{kind}.csv"
@@ -162,7 +155,7 @@ def test_the_page_says_what_is_missing_printed_and_synthetic(measured, tmp_path)
 
 
 def test_a_synthetic_external_cohort_marks_its_own_column_and_not_the_table(measured):
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, FACTS)
     facts = replace(FACTS, synthetic_columns={"patches": [], "slides": ["external"]})
     table = table_of_rows(measured, verdicts, "slides", facts)
     assert table.loc[0, ["cohort_synthetic", "external_synthetic", "synthetic"]].tolist() == [
@@ -173,7 +166,7 @@ def test_a_synthetic_external_cohort_marks_its_own_column_and_not_the_table(meas
 def test_a_study_of_slides_alone_has_no_second_table(measured):
     columns = {"patches": {}, "slides": {"cohort": ("tcga_crc", "auroc")}}
     facts = replace(FACTS, columns=columns)
-    verdicts = compare_with_published(read_published(PUBLISHED), measured, PROTOCOL)
+    verdicts = compare_with_published(read_published(PUBLISHED), measured, FACTS)
     slides = table_of_rows(measured, verdicts, "slides", facts)
     sizes = table3({"c": {"title": "C", "dim": 3}}, {}, read_published(PUBLISHED)).assign(study="s")
     text = markdown_tables(slides, None, sizes, facts)
@@ -191,7 +184,7 @@ def test_the_caption_of_table_1_says_which_slides_are_enlarged_or_cannot_be_used
     assert said == ["Slides of TCGA-CRC: 2 ok, 1 coarse, 1 unfit (tcga_crc/classify.csv)."]
     slides = table_of_rows(
         measured,
-        compare_with_published(read_published(PUBLISHED), measured, PROTOCOL),
+        compare_with_published(read_published(PUBLISHED), measured, FACTS),
         "slides",
         FACTS,
     )

@@ -18,6 +18,7 @@ from cryotome.data.images import open_image
 from cryotome.data.patches import cell_centres, patch_scale
 from cryotome.data.pixel_size import ENLARGED_FROM
 from cryotome.data.windows import network_window
+from cryotome.study.facts import MEANING
 
 COLUMNS = ["finding", "id", "other", "image", "x", "y", "label", "other_label"]
 COLUMNS += ["left_out", "other_left_out"]
@@ -26,15 +27,6 @@ ENLARGED_WARNING = (
     " Warning: enlarged patches hold no detail of their resolution. Write a coarser `patch: "
     "{resolution: ...}` into the dataset's card, or leave these images out."
 )
-MEANING = {  # of the findings, for people
-    "broken": "cells on images that cannot be read",
-    "outside": "centres outside their image",
-    "border": "windows across the border",
-    "duplicate": "exact duplicates",
-    "conflict": "exact duplicates with another label",
-    "near": "near pairs",
-    "enlarged": "patches enlarged from a coarser image",
-}
 MAX_SHOWN = 10  # findings that a refusal lists
 
 

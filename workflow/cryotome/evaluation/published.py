@@ -1,7 +1,6 @@
 """Published numbers beside those of a study, each with a verdict (decision 021)."""
 
 import re
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.study.facts import Protocol
+from cryotome.study.facts import StudyFacts
 
 # counts depend on no cells, splits or weights
 COUNTS = ["parameters", "features"]
@@ -148,17 +147,17 @@ def read_measured(intervals: pd.DataFrame, encoders: pd.DataFrame) -> pd.DataFra
     return pd.concat(parts, ignore_index=True)[[*KEYS, "value", "low", "high"]]
 
 
-def _obstacles(number: dict[Any, Any], protocol: Protocol) -> list[str]:
+def _obstacles(number: dict[Any, Any], facts: StudyFacts) -> list[str]:
     """Return why a published number and this study's are not comparable."""
     why = ["the published number is second-hand"] if number["status"] == "second-hand" else []
     if number["quantity"] in COUNTS:
         return why
     dataset, scheme, model, head = (number[key] for key in KEYS[:4])
-    if dataset in protocol.synthetic:
+    if dataset in facts.synthetic:
         why.append("the tissue is synthetic")
-    if model in protocol.random:
+    if model in facts.random:
         why.append("the weights are random")
-    views = {row.head: row.view for row in protocol.rows if row.model == model}
+    views = {row.head: row.view for row in facts.rows if row.model == model}
     if head not in views:
         why.append(f"the head is {' or '.join(views)} here, {head} there")
     policy, _, precision = views.get(head, "").partition("-")
@@ -169,25 +168,17 @@ def _obstacles(number: dict[Any, Any], protocol: Protocol) -> list[str]:
             for name, value in here.items()
             if number[name] not in ("", value)
         ]
-    if scheme not in protocol.schemes:
+    if scheme not in facts.asked_schemes:
         why.append(f"the scheme {scheme} is not run here")
-    elif scheme != "from_*" and number["fraction"] not in protocol.fractions:
+    elif scheme != "from_*" and number["fraction"] not in facts.fractions:
         why.append(f"the fraction {number['fraction']:g} is not run here")
-    if number["folds"] and protocol.folds < int(number["folds"]):
-        why.append(f"the folds are {protocol.folds} here, {number['folds']} there")
+    if number["folds"] and len(facts.folds) < int(number["folds"]):
+        why.append(f"the folds are {len(facts.folds)} here, {number['folds']} there")
     return why
 
 
-def _by_published_names(protocol: Protocol) -> Protocol:
-    """Return the protocol with the models of `rows` and `random` under their published names."""
-    names = protocol.published_names
-    rows = [replace(row, model=names.get(row.model, row.model)) for row in protocol.rows]
-    random = [names.get(model, model) for model in protocol.random]
-    return replace(protocol, rows=rows, random=random)
-
-
 def compare_with_published(
-    published: pd.DataFrame, measured: pd.DataFrame, protocol: Protocol
+    published: pd.DataFrame, measured: pd.DataFrame, facts: StudyFacts
 ) -> pd.DataFrame:
     """Put a verdict beside every published number of a study's datasets and models.
 
@@ -213,28 +204,26 @@ def compare_with_published(
     pandas.errors.MergeError
         A number was measured twice.
     """
-    names, protocol = protocol.published_names, _by_published_names(protocol)
-    models = {row.model for row in protocol.rows}
+    names = {printed: model for model, printed in facts.published_names.items()}
+    published = published.assign(model=published["model"].replace(names))
+    models = {row.model for row in facts.rows}
     mine = published["model"].isin(models) & published["quantity"].isin(QUANTITIES)
-    mine &= published["dataset"].isin([*protocol.datasets, ""])
+    mine &= published["dataset"].isin([*facts.datasets, ""])
     numbers = published[mine].rename(columns={"value": "published", "sd": "published_sd"})
     for name in ("fraction", "published_sd"):
         numbers[name] = pd.to_numeric(numbers[name])
     values = measured[[*KEYS, "value", "low", "high"]].rename(columns={"value": "measured"})
-    values = values.assign(model=values["model"].replace(names))
     numbers = numbers.merge(values, on=KEYS, how="left", validate="many_to_one")
-    lines = [_compared(number, protocol) for number in numbers.to_dict("records")]
-    table = pd.DataFrame(lines, columns=COLUMNS)
-    back = {printed: model for model, printed in names.items()}
-    return table.assign(model=table["model"].replace(back))
+    lines = [_compared(number, facts) for number in numbers.to_dict("records")]
+    return pd.DataFrame(lines, columns=COLUMNS)
 
 
-def _compared(number: dict[Any, Any], protocol: Protocol) -> Card:
+def _compared(number: dict[Any, Any], facts: StudyFacts) -> Card:
     """Return the line of one published number, with study, verdict and why."""
     ends = {"low": number["low"], "high": number["high"]}
     verdict, why = agreement(
-        number["published"], number["measured"], **ends, against=_obstacles(number, protocol)
+        number["published"], number["measured"], **ends, against=_obstacles(number, facts)
     )
     if verdict == "differs" and number["note"]:
         why += f"; {number['note']}"
-    return number | {"study": protocol.study, "verdict": verdict, "why": why}
+    return number | {"study": facts.study, "verdict": verdict, "why": why}

@@ -10,11 +10,7 @@ from scipy import stats
 from cryotome.core.files import RunPath
 
 MIN_BLOCKS = 5  # training domains; fewer give no critical difference
-FIT_NOTES = [
-    "feature_sd",
-    "effective_c",
-    "zero",
-]  # of a linear fit, in its provenance
+FIT_NOTES = ["feature_sd", "effective_c", "zero"]  # of a linear fit, in its provenance
 
 
 def read_fit_notes(predictions: list[Path]) -> pd.DataFrame:

@@ -85,7 +85,7 @@ def write_partial_roth_tables(
     """
     if study.colorectal is None:
         return
-    facts, failed = roth_facts(study.colorectal), failures(logs)
+    facts, failed = roth_facts(study), failures(logs)
     published = read_published(sorted((study.folder / "published").glob("*.csv")))
     folder = logs.parent / "studies" / study.name / "colorectal"
     for name, kind in (("table1", "slides"), ("table2", "patches")):

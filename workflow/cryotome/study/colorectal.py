@@ -7,7 +7,6 @@ from functools import cached_property
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
-from cryotome.study.styles import Style
 
 KINDS = ("patches", "slides")
 PREDEFINED = "predefined"  # the scheme of patch classification
@@ -58,10 +57,6 @@ class Colorectal:
         How patches and tiles become vectors.
     folds
         Parts of five that are tested on.
-    study
-        Its name.
-    looks
-        Returns every model's look.
     model, dataset, finetuning
         Return a card by its name.
     """
@@ -69,8 +64,6 @@ class Colorectal:
     block: Card
     view: str
     folds: list[int]
-    study: str
-    looks: Callable[[], dict[str, Style]]
     model: Callable[[str], Card]
     dataset: Callable[[str], Card]
     finetuning: Callable[[str], Card]
@@ -195,15 +188,19 @@ class Colorectal:
         return found
 
     @cached_property
+    def finetuned(self) -> dict[str, str]:
+        """The encoders that are finetuned here, and the recipe of each."""
+        made = {name: self.model(name)["weights"] for name in self.models}
+        return {name: w["finetune"] for name, w in made.items() if "finetune" in w}
+
+    @cached_property
     def published_names(self) -> dict[str, str]:
         """What is finetuned here to the card of the authors' weights, whose numbers are printed.
 
         Not where those weights are in a row themselves.
         """
-        mine = [name for name in self.models if "finetune" in self.model(name)["weights"]]
-        return {
-            name: f"{name}_published" for name in mine if f"{name}_published" not in self.models
-        }
+        named = {name: f"{name}_published" for name in self.finetuned}
+        return {name: other for name, other in named.items() if other not in self.models}
 
     def is_random(self, name: str) -> bool:
         """Whether a model, or what it was finetuned from, began with random weights."""
@@ -243,5 +240,4 @@ class Colorectal:
     @cached_property
     def finetunings(self) -> list[str]:
         """The recipes that encoders of tables and figures are made by."""
-        made = [self.model(name)["weights"] for name in self.models]
-        return list(dict.fromkeys(w["finetune"] for w in made if "finetune" in w))
+        return list(dict.fromkeys(self.finetuned.values()))

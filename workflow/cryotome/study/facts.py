@@ -8,6 +8,15 @@ from cryotome.study.row import Row
 from cryotome.study.statistical_unit import UNKNOWN
 from cryotome.study.styles import Style
 
+MEANING = {  # of the findings of an audit, for people
+    "broken": "cells on images that cannot be read",
+    "outside": "centres outside their image",
+    "border": "windows across the border",
+    "duplicate": "exact duplicates",
+    "conflict": "exact duplicates with another label",
+    "near": "near pairs",
+    "enlarged": "patches enlarged from a coarser image",
+}
 Job = tuple[str, dict[str, str]]  # a rule and the wildcards of one of its jobs
 
 
@@ -29,8 +38,8 @@ class Statistics:
 
 
 @dataclass(frozen=True)
-class DatasetFacts:
-    """The datasets of a study.
+class StudyFacts:
+    """The datasets and rows of a study, and how its numbers are made.
 
     Attributes
     ----------
@@ -42,6 +51,12 @@ class DatasetFacts:
         What says so; empty where no tissue is.
     unknown_slides
         Names of those of whose images no slide is known.
+    random
+        Models with random weights.
+    asked_schemes
+        As the config names them: `from_*` stands for all domains.
+    published_names
+        Model to the name that its published numbers have, where that is another.
     """
 
     study: str
@@ -49,6 +64,12 @@ class DatasetFacts:
     synthetic: list[str]
     notice: str
     unknown_slides: list[str]
+    rows: list[Row]
+    random: list[str]
+    asked_schemes: list[str]
+    fractions: list[float]
+    folds: list[int]
+    published_names: dict[str, str]
 
     @property
     def unit(self) -> str:
@@ -65,8 +86,8 @@ class DatasetFacts:
 
 
 @dataclass(frozen=True)
-class RowFacts(DatasetFacts):
-    """The rows of a study, and the names for people of all that they are run on.
+class RowFacts(StudyFacts):
+    """A study of cells, with the names for people of all that its rows are run on.
 
     Attributes
     ----------
@@ -83,7 +104,6 @@ class RowFacts(DatasetFacts):
         Titles by name; rungs are those of the leakage ladder.
     """
 
-    rows: list[Row]
     labels: dict[str, str]
     styles: dict[str, Style]
     replicates: dict[str, list[str]]
@@ -96,45 +116,16 @@ class RowFacts(DatasetFacts):
     rungs: dict[str, str]
     heads: dict[str, str]
     models: dict[str, str]
-    fractions: list[float]
-    folds: list[int]
     statistics: Statistics
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """What decides whether a number of a study may be held against a published one.
-
-    Attributes
-    ----------
-    random
-        Models with random weights.
-    schemes
-        Those of the config, where `from_*` stands for all domains.
-    folds
-        Their number.
-    published_names
-        Model to the name that its published numbers have, where that is another.
-    """
-
-    study: str
-    datasets: list[str]
-    synthetic: list[str]
-    random: list[str]
-    rows: list[Row]
-    schemes: list[str]
-    fractions: list[float]
-    folds: int
-    published_names: dict[str, str]
-
-
-@dataclass(frozen=True)
-class RothFacts(DatasetFacts):
+class RothFacts(StudyFacts):
     """The part of Roth et al. 2024; kinds are `patches` and `slides`.
 
     Attributes
     ----------
-    rows
+    rows_of
         Kind to its rows, every head below its encoder.
     titles, styles
         Of every model and checkpoint.
@@ -148,14 +139,13 @@ class RothFacts(DatasetFacts):
         Model to its finetuning.
     """
 
-    rows: dict[str, list[Row]]
+    rows_of: dict[str, list[Row]]
     titles: dict[str, str]
     styles: dict[str, Style]
     columns: dict[str, dict[str, tuple[str, str]]]
     synthetic_columns: dict[str, list[str]]
     checkpoints: dict[str, dict[int, str]]
     finetuned: dict[str, str]
-    protocol: Protocol
 
     def notice_of(self, kinds: Iterable[str] = ("patches", "slides")) -> str:
         """Say which numbers of these tables come from synthetic tissue; nothing where none do."""

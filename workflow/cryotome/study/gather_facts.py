@@ -1,15 +1,13 @@
 """Facts of a study, gathered from its config and its cards."""
 
 from collections.abc import Iterable
-from typing import Any
 
 from cryotome.core.cards import Card, distinct_titles, without_notes
-from cryotome.study.colorectal import KINDS, PREDEFINED, Colorectal
+from cryotome.study.colorectal import KINDS, PREDEFINED
 from cryotome.study.facts import (
     ContextFacts,
     DatasetCard,
     PageFacts,
-    Protocol,
     RothFacts,
     RowFacts,
     Statistics,
@@ -59,10 +57,11 @@ def seed_replicates(study: Study) -> dict[str, list[str]]:
 def row_facts(study: Study) -> RowFacts:
     """Return what tables and figures say of rows and datasets."""
     cards, rows = {name: study.dataset(name) for name in study.datasets}, study.rows
-    titles, reference = _titles(cards), " + ".join(study.reference)
+    titles = _titles(cards)
     crossed = [(name, Scheme.parse(scheme).domain) for name, scheme in study.cross_domain_blocks]
     matched = [scheme for _, scheme in study.matched_blocks]
     figure2 = [Row(**row).key for row in study.config["figure2"]]
+    models = {row.model: study.model(row.model) for row in rows}
     return RowFacts(
         study=study.name,
         datasets={name: f"{titles[name]}: {_task(card)}" for name, card in cards.items()},
@@ -70,11 +69,16 @@ def row_facts(study: Study) -> RowFacts:
         notice=_notice(cards.values()),
         unknown_slides=[name for name in cards if name in study.unknown_slides],
         rows=rows,
+        random=[name for name, card in models.items() if _weights(card) == "random"],
+        asked_schemes=study.config["schemes"],
+        fractions=[float(share) for share in study.config["fractions"]],
+        folds=study.folds,
+        published_names={},
         labels={row.key: study.label(row) for row in rows},
         styles=row_styles([(row.model, row.head) for row in rows], study.styles),
         replicates=seed_replicates(study),
-        reference=reference,
-        figure2=figure2 or [reference] * bool(rows),
+        reference=study.reference,
+        figure2=figure2 or [study.reference] * bool(rows),
         multi_head=[row.key for row in study.multi_head_rows],
         domains={
             name: {domain: entry["title"] for domain, entry in card["domains"].items()}
@@ -84,9 +88,7 @@ def row_facts(study: Study) -> RowFacts:
         schemes={scheme: study.scheme(scheme)["title"] for _, scheme in study.blocks},
         rungs={str(Scheme.parse(one).every): study.scheme(one)["title"] for one in matched},
         heads={row.head: study.head(row.head)["title"] for row in rows},
-        models={row.model: study.model(row.model)["title"] for row in rows},
-        fractions=[float(share) for share in study.config["fractions"]],
-        folds=study.folds,
+        models={name: card["title"] for name, card in models.items()},
         statistics=Statistics(**study.config["statistics"]),
     )
 
@@ -137,24 +139,10 @@ def describe(study: Study) -> str:
     return "; ".join(said)
 
 
-def protocol(study: Study) -> Protocol:
-    """Return what decides whether a number of this study may be held against a published one."""
-    models = dict.fromkeys(row.model for row in study.rows)
-    return Protocol(
-        study=study.name,
-        datasets=study.datasets,
-        synthetic=[name for name in study.datasets if "synthetic" in study.dataset(name)],
-        random=[name for name in models if _weights(study.model(name)) == "random"],
-        rows=study.rows,
-        schemes=study.config["schemes"],
-        fractions=[float(share) for share in study.config["fractions"]],
-        folds=study.config["folds"],
-        published_names={},
-    )
-
-
-def roth_facts(part: Colorectal) -> RothFacts:
+def roth_facts(study: Study) -> RothFacts:
     """Return what tables and figures of Roth et al. 2024 say of rows, cohorts and cards."""
+    part = study.colorectal
+    assert part is not None
     cards = {name: part.dataset(name) for name in part.datasets}
     checkpoints = {m for course in part.figure2_checkpoints.values() for m in course.values()}
     heads = {"patches": part.patch_heads, "slides": part.slide_heads}
@@ -167,36 +155,25 @@ def roth_facts(part: Colorectal) -> RothFacts:
     synthetic = {
         part.table_columns[kind][name][0] for kind in KINDS for name in part.synthetic[kind]
     }
-    shared: dict[str, Any] = {"study": part.study, "synthetic": sorted(synthetic)}
     return RothFacts(
-        **shared,
+        study=study.name,
         datasets=_titles(cards),
+        synthetic=sorted(synthetic),
         notice=_notice(cards.values()),
         unknown_slides=[name for name, card in cards.items() if is_unknown(card)],
-        rows=rows,
+        rows=[row for kind in KINDS for row in rows[kind]],
+        random=[name for name in part.models if part.is_random(name)],
+        asked_schemes=[PREDEFINED] * bool(part.sets) + [part.scheme] * bool(part.cohorts),
+        fractions=[1.0],
+        folds=part.folds,
+        published_names=part.published_names,
+        rows_of=rows,
         titles={name: part.model(name)["title"] for name in sorted({*part.models, *checkpoints})},
-        styles=part.looks(),
+        styles=study.styles,
         columns=part.table_columns,
         synthetic_columns=part.synthetic,
         checkpoints=part.figure2_checkpoints,
-        finetuned={
-            name: part.model(name)["weights"]["finetune"]
-            for name in part.models
-            if "finetune" in part.model(name)["weights"]
-        },
-        protocol=Protocol(
-            **shared,
-            datasets=list(cards),
-            random=[name for name in part.models if part.is_random(name)],
-            rows=[row for kind in KINDS for row in rows[kind]],
-            schemes=[
-                *([PREDEFINED] if part.sets else []),
-                *([part.scheme] if part.cohorts else []),
-            ],
-            fractions=[1.0],
-            folds=len(part.folds),
-            published_names=part.published_names,
-        ),
+        finetuned=part.finetuned,
     )
 
 
@@ -243,5 +220,5 @@ def page_facts(study: Study) -> PageFacts:
         },
         weights={row.model: _weights(study.model(row.model)) for row in study.rows},
         model_styles=study.styles,
-        roth=roth_facts(study.colorectal) if study.colorectal else None,
+        roth=roth_facts(study) if study.colorectal else None,
     )

@@ -32,10 +32,10 @@ class Study(Catalog):
         return "{transform}-{precision}".format(**self.config["view"])
 
     @property
-    def reference(self) -> tuple[str, ...]:
-        """Model and head that all other rows are compared with: the first row by default."""
+    def reference(self) -> str:
+        """Key of the row that all others are compared with: the first row by default."""
         row = self.config["reference"] or next(iter(self.config["rows"]), None)
-        return (row["model"], row["head"]) if row else ()
+        return Row(row["model"], row["head"]).key if row else ""
 
     @property
     def context(self) -> Card | None:
@@ -61,7 +61,7 @@ class Study(Catalog):
         if block is None:
             return None
         cards = {"model": self.model, "dataset": self.dataset, "finetuning": self.finetuning}
-        return Colorectal(block, self.view, self.folds, self.name, self._model_looks, **cards)
+        return Colorectal(block, self.view, self.folds, **cards)
 
     @cached_property
     def all_datasets(self) -> list[str]:
@@ -75,9 +75,6 @@ class Study(Catalog):
         names = [row.model for row in self.rows]
         names += finetune_bases(names, self.model, self.finetuning)
         return list(dict.fromkeys(names + (self.colorectal.models if self.colorectal else [])))
-
-    def _model_looks(self) -> dict[str, Style]:
-        return self.styles
 
     @cached_property
     def styles(self) -> dict[str, Style]:

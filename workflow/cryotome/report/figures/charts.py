@@ -116,54 +116,6 @@ def marks(base: Any, looks: dict[str, Style], *, filled: str, size: int = 45) ->
     )
 
 
-def spans(
-    table: pd.DataFrame,
-    looks: dict[str, Style],
-    *,
-    value: str,
-    title: str,
-    zero: float | None = None,
-    band: float = 0.0,
-    order: Iterable[str] = (),
-    only: str = "",
-) -> Any:
-    """Draw a point with its interval for every row, rows below each other.
-
-    Parameters
-    ----------
-    table
-        Columns `key`, `row` (for people), `low`, `high` and the value.
-    zero, band
-        A line and a band about it: what counts as equal.
-    order
-        Rows from above, by their names for people.
-    only
-        An expression that says which lines are drawn.
-    """
-    names = list(order) or list(dict.fromkeys(table["row"]))
-    y = alt.Y("row:N", sort=names, title=None, axis=alt.Axis(labelLimit=LABEL))
-    base = alt.Chart(table).encode(y=y, color=row_channel(looks, "colour"))
-    base = base.transform_filter(only) if only else base
-    axis = alt.Scale(zero=False)
-    layers: list[Any] = []
-    if zero is not None:
-        at = pd.DataFrame({"from": [zero - band], "to": [zero + band], "level": [zero]})
-        if band:
-            layers.append(
-                alt.Chart(at).mark_rect(color=GREY, opacity=0.15).encode(x="from:Q", x2="to:Q")
-            )
-        layers.append(alt.Chart(at).mark_rule(strokeDash=[2, 3], color=GREY).encode(x="level:Q"))
-    layers += [
-        base.mark_rule(strokeWidth=1.5).encode(
-            x=alt.X("low:Q", title=title, scale=axis), x2="high:Q"
-        ),
-        base.mark_point(filled=True, size=80, opacity=1).encode(
-            x=alt.X(f"{value}:Q", title=title, scale=axis), shape=row_channel(looks, "mark")
-        ),
-    ]
-    return alt.layer(*layers)
-
-
 def matrix(
     table: pd.DataFrame,
     *,

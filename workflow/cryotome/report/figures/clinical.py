@@ -11,14 +11,7 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.evaluation.clinical.mitotic_counts import deduplicate_tests
 from cryotome.evaluation.clinical.regions import pooled_schemes
-from cryotome.report.figures.charts import (
-    GREY,
-    legend,
-    lines,
-    note,
-    sheet,
-    wrapped,
-)
+from cryotome.report.figures.charts import GREY, legend, lines, note, sheet, wrapped
 from cryotome.study.facts import RowFacts
 from cryotome.study.statistical_unit import UNKNOWN
 from cryotome.study.styles import COLOURS, Style

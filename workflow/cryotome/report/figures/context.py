@@ -10,6 +10,7 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.report.figures.charts import legend, lines, sheet
 from cryotome.study.facts import ContextFacts, RowFacts
+from cryotome.study.row import Row
 from cryotome.study.styles import Style
 from cryotome.study.variants import TOKENS
 
@@ -72,7 +73,8 @@ def draw_context(table: pd.DataFrame, sweep: ContextFacts, facts: RowFacts) -> C
                     f"{PLACES[place[2]]}; {words}"]  # fmt: skip
             panel = context_panel(part, looks, title=title if how == columns[0] else "")
             panels.append(panel.properties(width=245, height=200, title=head))
-    labels = {row: _label(row, sweep, facts) for row in looks}
+    rows = [Row.parse(key) for key in looks]
+    labels = {row.key: f"{sweep.titles[row.model]} + {facts.heads[row.head]}" for row in rows}
     note = "dashed: returns no tokens" if swept.any() and not swept.all() else ""
     beside = legend(looks, labels, title=note)
     return sheet(panels, columns=len(columns), beside=beside, notice=facts.notice)
@@ -86,11 +88,6 @@ def _looks(table: pd.DataFrame, swept: pd.Series, facts: RowFacts) -> dict[str, 
         dash = [] if tokens or not swept.any() else DASHED
         found.setdefault(key, replace(facts.styles[row], dash=dash))
     return found
-
-
-def _label(row: str, sweep: ContextFacts, facts: RowFacts) -> str:
-    model, head = row.split(" + ")
-    return f"{sweep.titles[model]} + {facts.heads[head]}"
 
 
 def _scheme(name: str, facts: RowFacts) -> str:

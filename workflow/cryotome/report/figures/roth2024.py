@@ -9,15 +9,7 @@ import numpy as np
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.report.figures.charts import (
-    GREY,
-    legend,
-    lines,
-    marks,
-    padded,
-    row_channel,
-    sheet,
-)
+from cryotome.report.figures.charts import GREY, legend, lines, marks, padded, row_channel, sheet
 from cryotome.study.facts import RothFacts
 from cryotome.study.styles import COLOURS, Style
 
@@ -102,16 +94,14 @@ def _points(
 ) -> list[Card]:
     """Return the points of a line of a table in one column: as measured here, and as printed."""
     model = line["model"]
-    printed = facts.protocol.published_names.get(model, model)
+    printed = facts.published_names.get(model, model)
     kind, column = place
     where, quantity = facts.columns[kind][column]
     title, spent = facts.datasets[where], {"unit": "GPU-hours", "source": "published"}
     point = {"panel": PANELS[kind].format(title), "model": model, "head": line["head"]}
     point |= {"quantity": quantity}
     there = spent | {"hours": hours.get(printed)}
-    here = there
-    if model in costs:
-        here = {"hours": costs[model]["hours"], "unit": costs[model]["unit"], "source": "measured"}
+    here = costs[model] | {"source": "measured"} if model in costs else there
     span = {"value": line[column]} | {n: line.get(f"{column}_{n}") for n in ("low", "high")}
     points = [point | here | span | {"title": line["title"]}]
     number = line.get(f"{column}_published")

@@ -7,12 +7,11 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.tables import read_csv
-from cryotome.data.audit import MEANING
 from cryotome.data.cells import load_cells
 from cryotome.report.page.grids import Cell, Grid, missing_cell, number, split_columns, words
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import where_cells
-from cryotome.study.facts import DatasetCard
+from cryotome.study.facts import MEANING, DatasetCard
 
 # what is printed of a split: measure of its leakage to heading
 LEAKS = {
@@ -22,14 +21,8 @@ LEAKS = {
     "centre_of_other_label": "Show the centre of a training cell of the other label",
     "near_training_of_other_label": "Near a training cell of the other label",
 }
-AUDITED = [
-    "Cells read",
-    "In no split",
-    "Why",
-    "Exact duplicates kept",
-    "Equal patches of two labels",
-]
-AUDITED += ["Near pairs", "Other findings"]
+AUDITED = ["Cells read", "In no split", "Why", "Exact duplicates kept"]
+AUDITED += ["Equal patches of two labels", "Near pairs", "Other findings"]
 
 
 def dropped(findings: pd.DataFrame, policies: Card) -> dict[str, set[int]]:

@@ -1,9 +1,12 @@
 """Every row against the reference, and the ranks over training domains."""
 
+from typing import Any
+
 import altair as alt
+import pandas as pd
 
 from cryotome.evaluation.ranks import values_by_block
-from cryotome.report.figures.charts import spans
+from cryotome.report.figures.charts import GREY, LABEL, row_channel
 from cryotome.report.figures.statistics import groups_alike, rank_panel
 from cryotome.report.page.charts import Picture, tips, with_theme
 from cryotome.report.page.grids import (
@@ -18,6 +21,7 @@ from cryotome.report.page.grids import (
 )
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
+from cryotome.study.styles import Style
 
 
 def differences(g: StudyResults) -> Section:
@@ -40,9 +44,8 @@ def differences(g: StudyResults) -> Section:
                To="high:.3f", p_Holm="p_slides_holm:.2g", Verdict="verdict",
                Note="note")  # fmt: skip
     margin, labels = float(table["margin"].iloc[0]), g.facts.labels
-    chart = spans(table, g.facts.styles, value="difference", zero=0.0, band=margin,
-                  title="AUROC of the reference minus the row's", only="datum.block == block",
-                  order=[labels[r] for r in g.facts.styles if r in set(table["key"])])  # fmt: skip
+    order = [labels[row] for row in g.facts.styles if row in set(table["key"])]
+    chart = difference_panel(table, g.facts.styles, margin, order)
     chart = chart.add_params(chosen)
     reference = labels.get(table["reference"].iloc[0], table["reference"].iloc[0])
     height = 40 + 24 * table["row"].nunique()
@@ -64,6 +67,31 @@ def differences(g: StudyResults) -> Section:
         *units(g),
     ]
     return Section("differences", title, text, [], [picture, *ranks(g)], missing)
+
+
+def difference_panel(
+    table: pd.DataFrame, looks: dict[str, Style], margin: float, order: list[str]
+) -> Any:
+    """Draw each row's difference with its interval, for the block that the reader chooses.
+
+    Rows stand below each other, in this order; the band is what counts as equal.
+    """
+    y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL))
+    x: dict[str, Any] = {
+        "title": "AUROC of the reference minus the row's",
+        "scale": alt.Scale(zero=False),
+    }
+    base = alt.Chart(table).encode(y=y, color=row_channel(looks, "colour"))
+    base = base.transform_filter("datum.block == block")
+    band = alt.Chart(pd.DataFrame({"from": [-margin], "to": [margin], "level": [0.0]}))
+    return alt.layer(
+        band.mark_rect(color=GREY, opacity=0.15).encode(x="from:Q", x2="to:Q"),
+        band.mark_rule(strokeDash=[2, 3], color=GREY).encode(x="level:Q"),
+        base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", **x), x2="high:Q"),
+        base.mark_point(filled=True, size=80, opacity=1).encode(
+            x=alt.X("difference:Q", **x), shape=row_channel(looks, "mark")
+        ),
+    )
 
 
 def ranks(g: StudyResults) -> list[Picture]:

@@ -37,18 +37,8 @@ def context(g: StudyResults) -> Section:
          words(text_of(line["note"]))]
         for line in table.to_dict("records")
     ]  # fmt: skip
-    heads = [
-        "Row",
-        "Dataset",
-        "Training",
-        "Share",
-        "Tested",
-        "Side, px",
-        "Side, µm",
-        "Pooling",
-        "AUROC",
-    ]
-    heads += ["95 % interval", "Less the largest crop", "That: 95 % interval", "Note"]
+    heads = ["Row", "Dataset", "Training", "Share", "Tested", "Side, px", "Side, µm", "Pooling"]
+    heads += ["AUROC", "95 % interval", "Less the largest crop", "That: 95 % interval", "Note"]
     text = ["Crops of the same cells, enlarged to the network's input. Enlarging blurs.", *units(g)]
     grid = Grid("Context", heads, rows, source, folded=True)
     return Section("context", title, text, [grid], pictures)

@@ -184,11 +184,11 @@ def table_of_rows_partial(
     """
     found = [path for path in scores if path.exists()]
     measured = read_summaries(found)
-    verdicts = compare_with_published(published, measured, facts.protocol)
+    verdicts = compare_with_published(published, measured, facts)
     table = table_of_rows(measured, verdicts, kind, facts)
     there = {(path.parent.name, path.stem) for path in found}
     why = []
-    for row in facts.rows[kind]:
+    for row in facts.rows_of[kind]:
         wildcards = vars(row) | {"finetune": facts.finetuned.get(row.model, "")}
         missing = (f"model={row.model}", f"head={row.head}") not in there
         why.append(missing * (missing_reason(wildcards, kind, failed) or "not run yet"))

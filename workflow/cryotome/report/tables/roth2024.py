@@ -91,7 +91,7 @@ def table_of_rows(
     `_published`, `_published_sd`, `_verdict` and `_synthetic` (whether its numbers come from
     synthetic tissue), of patches a note, and synthetic: whether all do
     """
-    table = _wide(facts.rows[kind], measured, verdicts, facts.columns[kind])
+    table = _wide(facts.rows_of[kind], measured, verdicts, facts.columns[kind])
     table.insert(0, "study", facts.study)
     table.insert(3, "title", table["model"].map(facts.titles))
     empty = [
