@@ -11,7 +11,7 @@ DARK_BELOW = 40  # brightness of a px; darker px that are not black may be calci
 MAX_BACKGROUND = 0.3  # fraction of glass and black px
 MIN_EDGES = 0.01  # fraction of px on an edge
 MIN_DARK = 0.05  # fraction of dark px from which a tile is always kept
-WEAK, STRONG = 40, 100  # Canny's thresis_edge, on the sum of both absolute gradients
+WEAK, STRONG = 40, 100  # Canny's thresholds, on the sum of both absolute gradients
 
 
 def passes_filter(tile: np.ndarray) -> bool:
