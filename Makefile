@@ -4,10 +4,12 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 STUDY ?= demo
 MODELS ?=
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+SLOW := study or fault or fuzz or browser or commands or large
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" snakemake
 export PYTHONUTF8 := 1
 
-.PHONY: help install install-dev demo page control test test-slurm check format docs site data weights plan status doctor lock
+.PHONY: help install install-dev demo page control test test-slow test-all test-slurm check format docs site data weights plan status doctor lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,8 +39,13 @@ demo: install ## run the whole demo study: synthetic tissue, no download, no GPU
 control: install ## the demo with permuted labels: every row must fall to chance level
 	$(SNAKEMAKE) --cores all --configfile config/studies/demo_permuted.yaml
 
-test: install-dev ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+test: install-dev ## run the quick tests
+	$(PYTEST) -m "not ($(SLOW))"
+
+test-slow: install-dev ## run the others: whole studies, faults, damaged files, the browser, commands of the documents
+	$(PYTEST) -m "$(SLOW)"
+
+test-all: test test-slow ## run every test
 
 test-slurm: install-dev ## the demo through a real Slurm with pretend nodes and injected faults (root)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/tools/on_slurm.py

@@ -174,6 +174,7 @@ def asked(folder: Path, monkeypatch, capsys) -> tuple[dict[str, list[str]], str]
     return {line.split()[0]: line.split()[1:5] for line in table}, said
 
 
+@pytest.mark.study
 def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     env = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": os.environ["PATH"]}
     work = subprocess.Popen([sys.executable, "-c", WORK], cwd=broken, env=env,
@@ -203,6 +204,7 @@ def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     assert "split_cells tiny, random, 1.0, 0: It was killed" in said
 
 
+@pytest.mark.study
 def test_a_view_on_the_terminal_is_not_torn_by_the_lines_of_jobs(broken):
     ask = ["--nolock", "--cores", "1", "--forcerun", "read_cells", "--", "results/cells/tiny.csv"]
     assert "tiny: 48 cells on 8 images" in snakemake(broken, *ask)

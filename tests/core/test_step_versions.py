@@ -111,6 +111,7 @@ def test_embeddings(store, tmp_path):
     )
 
 
+@pytest.mark.large
 def test_endtoend():
     """Twenty steps move with every draw of sampler, augmentation, optimiser and cycle."""
     from tests.learners.endtoend.test_train import train

@@ -70,6 +70,7 @@ def test_no_prefix_token_is_in_the_mean(name):
 LIGHT = [n for n, c in MODELS.items() if c.get("gflops", 99) < 13 and "grid" not in str(c)]
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("name", LIGHT)
 def test_light_encoders_run_at_full_size_and_pool_as_their_card_says(name):
     """The class token after the last norm; maps averaged; nothing depends on the batch."""

@@ -136,6 +136,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
 ASK = ["--configfile", "swept.yaml", "--", "results/studies/swept/context.csv"]
 
 
+@pytest.mark.study
 def test_crops_have_the_same_cells_in_the_same_roles_whatever_their_windows(done):
     """Even where the border drops cells, and shared pixels decide who may train."""
     place = "no_overlap/fraction=1.0/fold=0.csv"
@@ -154,6 +155,7 @@ def test_crops_have_the_same_cells_in_the_same_roles_whatever_their_windows(done
     assert (done / "results/studies/swept/context.png").stat().st_size > 10_000
 
 
+@pytest.mark.study
 def test_a_crop_more_plans_its_own_jobs_alone(done):
     assert plan(done, *ASK) == {}
     config = yaml.safe_load((done / "swept.yaml").read_text(encoding="utf-8"))

@@ -352,6 +352,7 @@ main = recorded(main)
 if __name__"""
 
 
+@pytest.mark.study
 def test_a_workstation_gives_each_gpu_job_a_device_of_its_own(tmp_path):
     """Five stores with `--profile local`, ten cores and two pretend GPUs."""
     folder, names = checkout(tmp_path / "c"), [f"GPU-{os.getpid()}-{k}" for k in "ab"]

@@ -7,9 +7,12 @@ import sys
 import accidents
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    not sys.platform.startswith("linux"), reason="finds the processes to kill in /proc"
-)
+pytestmark = [
+    pytest.mark.fault,
+    pytest.mark.skipif(
+        not sys.platform.startswith("linux"), reason="finds the processes to kill in /proc"
+    ),
+]
 
 
 def test_ten_jobs_that_are_killed_end_in_the_same_numbers(tiny_study, tmp_path, capsys):

@@ -11,6 +11,7 @@ from page_study import make_page
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)  # fmt: skip
 DEMO = ROOT / "results" / "studies" / "demo" / "index.html"
 pytestmark = [
+    pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install it to test the page"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]

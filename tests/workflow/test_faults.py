@@ -19,6 +19,8 @@ import warm_snakemake
 import yaml
 from accidents import content, numbers
 
+pytestmark = pytest.mark.fault
+
 CUT, EMBED = "results/patches/tiny.h5", "results/embeddings/tiny/paper-fp32/{}.h5"
 EMBED = EMBED.format(accidents.TINY["rows"][0]["model"])
 SPLIT = "results/splits/tiny/random/fraction=1.0/fold=0.csv"

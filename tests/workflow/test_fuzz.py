@@ -30,6 +30,8 @@ from cryotome.encoders.checkpoint_file import read_checkpoint
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.learners.predictions import read_predictions, write_predictions
 
+pytestmark = pytest.mark.fuzz
+
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):

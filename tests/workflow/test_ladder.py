@@ -10,6 +10,8 @@ import yaml
 from accidents import checkout
 from small_study import ROIS, SMALL, changed, plan, snakemake
 
+pytestmark = pytest.mark.study
+
 ASK = ["--configfile", "ladder.yaml", "--"]
 
 

@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import openslide
 import pandas as pd
+import pytest
 import yaml
 from accidents import checkout
 from PIL import Image
 from small_study import SMALL, snakemake
 
 from cryotome.data.patches import patch_view
+
+pytestmark = pytest.mark.study
 
 POINTS = """x,y,label,filename
 1043.3,1518.7,nucleus,cmu_small_region.svs

@@ -20,6 +20,8 @@ from cryotome.data.cohorts import read_slide_table
 from cryotome.data.names import WILDCARD
 from cryotome.data.slides.slide_folder import find_slides
 
+pytestmark = pytest.mark.study
+
 GOOD = ["a b (2)", "TCGA-3L-AA1B.01+x=1", "Ära_7"]
 HARMFUL = ["a$(touch PWNED)", "a`touch PWNED`", "a;touch PWNED", 'a"; touch PWNED; "', "a'b", "a&b",
            "a|b", "a>b", "a\\b", "a$HOME", "a*", "a{b}", "a,b=c", "a\nb", "-n", "=1+1", "a#b", "a:b",

@@ -19,6 +19,8 @@ from small_study import SMALL, changed, jobs, plan, snakemake
 from cryotome.core.cards import load_card
 from cryotome.encoders.network import build_network
 
+pytestmark = pytest.mark.study
+
 STUDY = SMALL | {
     "datasets": ["demo_slides", "demo_rois"],
     "rows": [{"model": "filed", "head": head} for head in ("ridge", "tiny")],

@@ -14,6 +14,8 @@ from small_study import SMALL, TOKEN, changed, plan, snakemake
 
 from cryotome.core.import_closure import watched_files
 
+pytestmark = pytest.mark.study
+
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:

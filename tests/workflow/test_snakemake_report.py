@@ -22,6 +22,8 @@ from cryotome.study.load import config_file
 from cryotome.study.products import PRODUCTS
 from cryotome.study.study import Study
 
+pytestmark = pytest.mark.study
+
 NO_NETWORK = {f"{kind}_proxy": "http://127.0.0.1:9" for kind in ("http", "https", "all")}
 
 

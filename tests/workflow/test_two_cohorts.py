@@ -10,6 +10,8 @@ import yaml
 from accidents import checkout
 from small_study import plan, snakemake
 
+pytestmark = pytest.mark.study
+
 NAMES = [f"{number:03d}" for number in range(10)]
 SCORES = "results/scores/ca/patient_folds/view=paper-fp32/model=colour_histogram/head=mean_pool.csv"
 STUDY = {

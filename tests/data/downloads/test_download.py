@@ -400,6 +400,7 @@ def study(server, tmp_path) -> Path:
 MINE = ["--configfile", "config/studies/mine.yaml", "--config", "device=per_job"]
 
 
+@pytest.mark.study
 def test_the_target_downloads_alone_fetches_and_cells_are_read_from_what_came(
     server, study, tmp_path
 ):
@@ -429,6 +430,7 @@ def test_the_target_downloads_alone_fetches_and_cells_are_read_from_what_came(
     assert len((study / "results/cells/mine.csv").read_text(encoding="utf-8").splitlines()) == 9
 
 
+@pytest.mark.study
 def test_make_data_lists_and_with_fetch_fetches(server, study, tmp_path):
     for name in ("Makefile", "requirements.txt", "requirements-uv.txt"):
         shutil.copy(ROOT / name, study / name)
