@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,25 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "config"
 SHARED = ROOT.parent / "shared" / "data"
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Say how to have the same order and the same random numbers again."""
+    if seed := config.getoption("randomly_seed", None):
+        terminalreporter.write_line(f"Order and random numbers: --randomly-seed={seed}")
+
+
+@pytest.fixture(autouse=True)
+def _environment_stays() -> Iterator[None]:
+    """Fail a test that leaves a variable that the next one, or its jobs, would read."""
+
+    def read_by_us() -> dict[str, str]:
+        ours = ("CRYOTOME_", "CUDA_", "HF_", "SLURM_", "SNAKEMAKE_")
+        return {name: value for name, value in os.environ.items() if name.startswith(ours)}
+
+    before = read_by_us()
+    yield
+    assert read_by_us() == before
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 """Snakemake selects jobs when one has ended, not again and again."""
 
-import subprocess
-from pathlib import Path
-
 import pytest
+from conftest import ROOT
+from small_study import snakemake
 
-ROOT = Path(__file__).parents[2]
 SNAKEFILE = f"""
 import sys
 sys.path.insert(0, {str(ROOT / "workflow")!r})
@@ -16,7 +14,7 @@ rule all:
 
 rule one:
     output: "{{n}}.txt"
-    shell: "sleep 0.5; touch {{output}}"
+    shell: "touch {{output}}"
 
 onstart:
     lift_default_rate(workflow)
@@ -26,9 +24,8 @@ onstart:
 @pytest.mark.parametrize("limit", [[], ["--max-jobs-per-timespan", "50/1s"]])
 def test_jobs_are_selected_once_a_finished_job_unless_the_user_sets_a_limit(tmp_path, limit):
     (tmp_path / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
-    command = ["snakemake", "--cores", "1", "--verbose", *limit]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True)
-    selections = done.stderr.count("Resources before job selection")
-    assert done.stderr.count("Finished jobid") == 7
+    said = snakemake(tmp_path, "--cores", "1", "--verbose", *limit)
+    selections = said.count("Resources before job selection")
+    assert said.count("Finished jobid") == 7
     # once before the first job, at most once after each; a limit brings series of its own
     assert (selections <= 8) == (limit == [])

@@ -1,10 +1,10 @@
-"""Run the demo study through a throw-away Slurm, with injected faults, and compare.
+"""Run a small study through a throw-away Slurm, with injected faults, and compare.
 
     python tests/tools/on_slurm.py            # with faults: what `make test-slurm` runs
     python tests/tools/on_slurm.py --calm     # without: how long it takes
 
-Every file of numbers must be that of a local run, byte for byte. The local run is `results/` of
-the repository where the demo has been made, else one is made first.
+The study has cells, patches of tissue and slides, a finetuning and trainings: every group of the
+profile. Every file of numbers must be that of a local run, byte for byte.
 """
 
 import argparse
@@ -21,10 +21,34 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from accidents import SNAKEMAKE, checkout, differences, numbers, unbroken
+import yaml
+from accidents import SNAKEMAKE, checkout, differences, numbers, run_to_the_end
 from throwaway import Cluster, say, why_not
 
-LIMIT = 2400  # seconds for one run of snakemake
+TRAINED = {"model": "resnet10t_narrow_random", "head": "endtoend_short"}
+STUDY = {
+    "study": "small",
+    "datasets": ["demo_rois"],
+    "rows": [{"model": "colour_histogram", "head": "ridge"}, TRAINED],
+    "schemes": ["random"],
+    "fractions": [1.0],
+    "folds": 1,
+    "view": {"transform": "paper", "precision": "fp32"},
+    "precision_check": {"patches": 64, "min_cosine": 0.99, "auroc": 0.05},
+    "statistics": {"draws": 200, "alpha": 0.05, "margin": 0.02},
+    "reference": TRAINED,
+    "figure2": [TRAINED],
+    "colorectal": {
+        "rows": ["dinov2_tiny_demo"],
+        "patches": {"train": "demo_tissue", "test": "demo_tissue_external", "heads": ["logreg"]},
+        "slides": {"cohort": "demo_cohort", "scheme": "patient_folds",
+                   "heads": ["transformer_mil_short"]},
+    },
+    "device": "auto",
+}  # fmt: skip
+LIMIT = 900  # seconds for one run of snakemake
+# jobs of seconds are asked for every second or two, not every ten
+OFTEN = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2"]
 # so little that a first attempt exceeds its memory, and the second does not
 STARVED = ["--set-resources", "embed:mem_mb=300 * attempt ** 3"]
 
@@ -117,7 +141,7 @@ def lose_node(run: Run, cluster: Cluster) -> Iterator[None]:
     while "Restarts=1" not in say("scontrol", "show", "job", job.number):
         yield
     run.note(f"Slurm put {job.number} into its queue again")
-    say("scontrol", "update", f"nodename={job.node}", "state=resume")
+    cluster.resume(job.node)
 
 
 def starve(run: Run, cluster: Cluster) -> Iterator[None]:
@@ -132,23 +156,32 @@ Fault = Callable[[Run, Cluster], Iterator[None]]
 
 def snakemake(run: Run, cluster: Cluster, faults: list[Fault], *more: str, until: int = 0) -> int:
     """Run the demo through Slurm; interrupt it once so many per cent are done, where asked."""
-    command = [*SNAKEMAKE[:2], "--profile", "slurm", "--jobs", "6", *more]
+    command = [*SNAKEMAKE[:2], "--profile", "slurm", "--jobs", "6", *OFTEN, *more]
     start, log = time.monotonic(), run.log.open("a", encoding="utf-8")
     main = subprocess.Popen(command, cwd=run.folder, stdout=log, stderr=subprocess.STDOUT)
     waiting = [fault(run, cluster) for fault in faults]
-    while main.poll() is None:
-        waiting = [fault for fault in waiting if next(fault, "done") is None]
-        done = re.findall(r"\((\d+)%\) done", run.text())
-        if until and done and int(done[-1]) >= until and not waiting:
-            interrupt(main, run)
-        if time.monotonic() - start > LIMIT:
-            main.kill()
-            sys.exit(f"not done after {LIMIT} s; see {run.log}")
-        time.sleep(0.3)
+    try:
+        while main.poll() is None:
+            waiting = [fault for fault in waiting if next(fault, "done") is None]
+            done = re.findall(r"\((\d+)%\) done", run.text())
+            if until and done and int(done[-1]) >= until and not waiting:
+                interrupt(main, run)
+            if time.monotonic() - start > LIMIT:
+                sys.exit(f"not done after {LIMIT} s; see {run.log}")
+            time.sleep(0.3)
+    finally:
+        main.kill()
     run.seconds += time.monotonic() - start
     if waiting:
         sys.exit(f"{len(waiting)} faults did not come; see {run.log}")
     return main.returncode
+
+
+def small(folder: Path) -> Path:
+    """Return a clone whose default study is the small one."""
+    checkout(folder)
+    (folder / "config" / "config.yaml").write_text(yaml.dump(STUDY), encoding="utf-8")
+    return folder
 
 
 def interrupt(main: subprocess.Popen, run: Run) -> None:
@@ -187,13 +220,16 @@ def main() -> None:
     if why_not():
         sys.exit(f"No throw-away Slurm here: {why_not()}.")
     place = Path(tempfile.mkdtemp())
-    reference = numbers(unbroken(place / "local"))
-    run = Run(checkout(place / "clone"), place / "log")
+    local = small(place / "local")
+    run_to_the_end(local)
+    reference = numbers(local)
+    run = Run(small(place / "clone"), place / "log")
     cluster = Cluster(place / "slurm")
     try:
         cluster.start()
         if not calm:
-            snakemake(run, cluster, [starve, cancel_one], *STARVED, until=35)
+            begin = [*STARVED, "--omit-from", "train_endtoend"]  # the second run has to break it
+            snakemake(run, cluster, [starve, cancel_one], *begin, until=35)
         code = snakemake(run, cluster, [] if calm else [fail_once, lose_node])
     finally:
         cluster.stop()

@@ -10,10 +10,12 @@ cluster's file there is never touched.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +28,7 @@ SlurmctldPort={port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={folder}/munge.socket,cred_expire=20
 CredType=cred/munge
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/%n
@@ -87,6 +89,11 @@ def say(*command: str) -> str:
     return subprocess.run(
         command, capture_output=True, encoding="utf-8", check=True, timeout=60
     ).stdout
+
+
+def alive(process: int) -> bool:
+    """Whether a process runs."""
+    return Path(f"/proc/{process}").exists()
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,12 @@ class Cluster:
         told = say("sinfo", "--noheader", "-N", "-p", "cpu", "-t", "idle", "-o", "%N")
         return sorted(told.split())
 
+    def resume(self, node: str) -> None:
+        """Give a node back that was taken down, where it has not come back by itself."""
+        if "State=DOWN" in say("scontrol", "show", "node", node):
+            with suppress(subprocess.CalledProcessError):  # it came back in this instant
+                say("scontrol", "update", f"nodename={node}", "state=resume")
+
     def wait_until(self, come: object, seconds: float = 30) -> None:
         """Wait for a condition.
 
@@ -168,16 +181,14 @@ class Cluster:
     def stop(self) -> None:
         """Cancel every job, end every daemon, remove the folder."""
         subprocess.run(["scancel", "--user=root"], capture_output=True, check=False, timeout=60)
-        for path in [
-            *(self.folder / f"{name}.pid" for name in (*self.names, "slurmctld", "munge"))
-        ]:
-            if path.exists():
-                subprocess.run(
-                    ["kill", path.read_text(encoding="utf-8").strip()],
-                    capture_output=True,
-                    check=False,
-                )
-        time.sleep(1)
+        pids = [self.folder / f"{name}.pid" for name in (*self.names, "slurmctld", "munge")]
+        daemons = [int(path.read_text(encoding="utf-8")) for path in pids if path.exists()]
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for daemon in daemons:
+                with suppress(ProcessLookupError):
+                    os.kill(daemon, number)
+            with suppress(TimeoutError):
+                self.wait_until(lambda: not any(map(alive, daemons)), 10)
         for name in ("slurm.conf", "gres.conf"):
             if (ETC / name).is_symlink() and (ETC / name).readlink() == self.folder / name:
                 (ETC / name).unlink()
