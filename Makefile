@@ -47,7 +47,7 @@ test-slow: install-dev ## run the others: whole studies, faults, damaged files, 
 
 test-all: test test-slow ## run every test
 
-test-slurm: install-dev ## the demo through a real Slurm with pretend nodes and injected faults (root)
+test-slurm: install-dev ## a small study through a real Slurm with pretend nodes and injected faults (root)
 	PATH="$$PWD/$(BIN):$$PATH" $(BIN)/python tests/tools/on_slurm.py
 
 check: install-dev site ## lint, format check, types, and the site's links

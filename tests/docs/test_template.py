@@ -3,6 +3,7 @@
 import re
 
 import pandas as pd
+import pytest
 import yaml
 from accidents import checkout
 from conftest import ROOT
@@ -20,6 +21,7 @@ def test_the_comments_of_the_template_are_all_defaults_of_the_schema():
     assert yaml.safe_load(commented) == defaults
 
 
+@pytest.mark.study
 def test_a_study_from_the_template_makes_a_table_of_the_demos_cells(tmp_path):
     clone = checkout(tmp_path / "clone")
     least = ["--config", "folds=1", "schemes=[random]"]

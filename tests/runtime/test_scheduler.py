@@ -14,7 +14,7 @@ rule all:
 
 rule one:
     output: "{{n}}.txt"
-    shell: "touch {{output}}"
+    shell: "sleep 0.5; touch {{output}}"
 
 onstart:
     lift_default_rate(workflow)
