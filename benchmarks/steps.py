@@ -222,7 +222,7 @@ class Report:
         out, cards = self.out, {row.model: self.study.model(row.model) for row in self.study.rows}
         table1.main(out / "table1.csv", cards, self.study.name)
         printed = sorted(self.published.glob("*.csv"))
-        judged = (out / "intervals.csv", out / "table1.csv", printed, out / "published.csv")
+        judged = ([out / "intervals.csv"], [], out / "table1.csv", printed, out / "published.csv")
         compare_published.main(*judged, self.facts)
         if not self.study.cross_domain_blocks:
             return

@@ -11,11 +11,9 @@ from tests.study.test_study import study
 from cryotome.core.cards import load_card
 from cryotome.evaluation.published import (
     COLUMNS,
-    KEYS,
     agreement,
     compare_with_published,
     parse_printed,
-    read_measured,
     read_published,
 )
 from cryotome.study.facts import StudyFacts
@@ -294,37 +292,9 @@ def test_counts_agree_when_they_round_to_what_is_printed(printed, count, said, w
     there = number(
         dataset="", scheme="", head="", fraction="", quantity="parameters", value=printed
     )
-    here = read_measured(
-        pd.DataFrame(columns=["dataset", "scheme", "fraction", "tested", "row", "auroc", "low", "high"], dtype=object),
-        pd.DataFrame({"model": ["uni"], "measured_parameters": [count], "measured_dim": [pd.NA]}, dtype="object").astype(
-            {"measured_parameters": "Int64", "measured_dim": "Int64"}
-        ),
-    )  # fmt: skip
+    here = measured(dataset="", scheme="", head="", fraction=float("nan"), quantity="parameters")
+    here = here.assign(value=count, low=count, high=count)
     assert judged(there, here, random=["uni"], folds=1) == (said, why)
-
-
-def test_intervals_become_measured_numbers():
-    intervals = pd.DataFrame(
-        [("d", "random", "0.1", "all", "uni + linear_probe", 0.7, 0.6, 0.8), ("d", "from_*", "1.0", "out", "r + endtoend", 0.5, 0.4, 0.6)],
-        columns=["dataset", "scheme", "fraction", "tested", "row", "auroc", "low", "high"],
-    )  # fmt: skip
-    encoders = pd.DataFrame({"model": ["uni"], "measured_parameters": [5], "measured_dim": [2]})
-    table = read_measured(intervals.assign(study="s"), encoders)
-    assert table.columns.tolist() == [*KEYS, "value", "low", "high"]
-    assert table.iloc[0].tolist() == [
-        "d",
-        "random",
-        "uni",
-        "linear_probe",
-        "auroc",
-        0.1,
-        0.7,
-        0.6,
-        0.8,
-    ]
-    assert table.iloc[1].tolist()[2:6] == ["r", "endtoend", "auroc_out", 1.0]
-    assert table.iloc[2:]["quantity"].tolist() == ["parameters", "features"]
-    assert table.iloc[3].tolist()[-3:] == [2, 2, 2]
 
 
 def test_a_study_is_compared_with_what_is_published_of_its_datasets_and_models(published):

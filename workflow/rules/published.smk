@@ -13,7 +13,8 @@ rule compare_published:
     input:
         library("compare_published"),
         intervals="results/studies/{study}/intervals.csv",
-        encoders="results/studies/{study}/table1.csv",
+        scores=[],
+        sizes="results/studies/{study}/table1.csv",
         published=PUBLISHED,
     output:
         verdicts=reported("results/studies/{study}/published.csv"),
@@ -27,10 +28,10 @@ rule compare_published:
         "../scripts/compare_published.py"
 
 
-rule compare_published_roth:
-    """Compare every number that Roth et al. 2024 publish with what the study measured."""
+use rule compare_published as compare_published_roth with:
     input:
-        library("compare_published_roth"),
+        library("compare_published"),
+        intervals=[],
         scores=ROTH_SCORES["patches"] + ROTH_SCORES["slides"],
         sizes="results/studies/{study}/colorectal/table3.csv",
         published=PUBLISHED,
@@ -38,12 +39,8 @@ rule compare_published_roth:
         verdicts=reported("results/studies/{study}/colorectal/published.csv"),
     log:
         "results/logs/compare_published_roth/{study}.log",
-    resources:
-        **SMALL_JOB,
     params:
         **ROTH_FACTS,
-    script:
-        "../scripts/compare_published_roth.py"
 
 
 rule format_table2:

@@ -1,18 +1,25 @@
-"""Compare every number that Ganz et al. 2024 publish with what the study measured."""
+"""Compare every number that a paper publishes with what the study measured."""
 
 from pathlib import Path
 
-from cryotome.core.tables import read_csv, save_csv
-from cryotome.evaluation.published import compare_with_published, read_measured, read_published
+import pandas as pd
+
+from cryotome.core.tables import save_csv
+from cryotome.evaluation.measured import read_counts, read_intervals, read_summaries
+from cryotome.evaluation.published import compare_with_published, read_published
 from cryotome.runtime.job import run_script
-from cryotome.study.facts import RowFacts
+from cryotome.study.facts import StudyFacts
+from cryotome.study.statistical_unit import noted
 
 
 def main(
-    intervals: Path, encoders: Path, published: list[Path], verdicts: Path, facts: RowFacts
-) -> None:
-    measured = read_measured(read_csv(intervals), read_csv(encoders))
-    save_csv(compare_with_published(read_published(published), measured, facts), verdicts)
+    intervals: list[Path], scores: list[Path], sizes: Path, published: list[Path], verdicts: Path,
+    facts: StudyFacts,
+) -> None:  # fmt: skip
+    parts = [*map(read_intervals, intervals), read_summaries(scores), read_counts(sizes)]
+    measured = pd.concat([part for part in parts if len(part)] or parts)
+    result = compare_with_published(read_published(published), measured, facts)
+    save_csv(noted(result, facts.unknown_slides), verdicts)
 
 
 if __name__ == "__main__":

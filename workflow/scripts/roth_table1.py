@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from cryotome.core.tables import save_csv
+from cryotome.evaluation.measured import read_summaries
 from cryotome.evaluation.published import compare_with_published, read_published
-from cryotome.report.tables.roth2024 import read_summaries, table_of_rows
+from cryotome.report.tables.roth2024 import table_of_rows
 from cryotome.runtime.job import run_script
 from cryotome.study.facts import RothFacts
 

@@ -125,28 +125,6 @@ def _long(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts).sort_index(kind="stable")  # in beside out
 
 
-def read_measured(intervals: pd.DataFrame, encoders: pd.DataFrame) -> pd.DataFrame:
-    """Turn a study's intervals.csv and table1.csv into the rows of `compare_with_published`.
-
-    Returns
-    -------
-    data frame with columns dataset, scheme, model, head, quantity, fraction, value, low, high
-        Scheme `from_*` pools single domains, as Table 2 does; the interval of a count is the
-        count.
-    """
-    named = {"all": "auroc", "in": "auroc_in", "out": "auroc_out"}
-    row = intervals["row"].str.split(" + ", n=1, regex=False)
-    scores = intervals.rename(columns={"auroc": "value"}).assign(
-        model=row.str[0], head=row.str[1], quantity=intervals["tested"].map(named)
-    )
-    parts = [scores.astype({"fraction": float})]
-    for quantity, column in (("parameters", "measured_parameters"), ("features", "measured_dim")):
-        count = encoders[column].astype(float)
-        sizes = {"value": count, "low": count, "high": count, "model": encoders["model"]}
-        parts.append(pd.DataFrame(sizes).assign(dataset="", scheme="", head="", quantity=quantity))
-    return pd.concat(parts, ignore_index=True)[[*KEYS, "value", "low", "high"]]
-
-
 def _obstacles(number: dict[Any, Any], facts: StudyFacts) -> list[str]:
     """Return why a published number and this study's are not comparable."""
     why = ["the published number is second-hand"] if number["status"] == "second-hand" else []
@@ -191,7 +169,7 @@ def compare_with_published(
         From `read_published`.
     measured
         Columns dataset, scheme, model, head, quantity, fraction, value, low, high; see
-        `read_measured`.
+        module `measured`.
 
     Returns
     -------

@@ -56,7 +56,8 @@ def parse_argument(value: Any, annotation: Any) -> Any:
             key, of = inner or (str, Any)
             return {parse_argument(k, key): parse_argument(v, of) for k, v in said.items()}
         of = typing.get_type_hints(kind)
-        return annotation(**{name: parse_argument(v, of[name]) for name, v in said.items()})
+        known = {name: said[name] for name in of if name in said}  # of a base class its part
+        return annotation(**{name: parse_argument(v, of[name]) for name, v in known.items()})
     if kind is bool and isinstance(value, str):
         return {"true": True, "false": False}[value.lower()]
     return kind(value)

@@ -10,11 +10,12 @@ import pandas as pd
 from cryotome.core.errors import StoreError
 from cryotome.core.files import RunPath, sha256
 from cryotome.data.cells import load_cells
+from cryotome.evaluation.measured import read_summaries
 from cryotome.evaluation.published import compare_with_published
 from cryotome.evaluation.scores import measure_auroc, score_folds
 from cryotome.learners.predictions import read_predictions, split_path
 from cryotome.report.tables.ganz2024 import KEYS, domain_relation, join_published, table2
-from cryotome.report.tables.roth2024 import read_summaries, table_of_rows
+from cryotome.report.tables.roth2024 import table_of_rows
 from cryotome.runtime.failures import Failure
 from cryotome.study.facts import RothFacts, RowFacts
 from cryotome.study.row import LAST

@@ -7,49 +7,14 @@ from typing import Any
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.core.files import RunPath
 from cryotome.core.tables import read_csv
-from cryotome.evaluation.published import KEYS
+from cryotome.evaluation.measured import MEASURED
 from cryotome.report.tables.markup import synthetic_sentence, to_markdown, with_interval
-from cryotome.study.colorectal import PREDEFINED
 from cryotome.study.facts import RothFacts
 from cryotome.study.row import Row
 from cryotome.study.statistical_unit import UNKNOWN
 
-MEASURED = ["value", "sd", "low", "high", "n_positive", "n_negative"]
-LONG = [*KEYS, *MEASURED]
 BESIDE = ["published", "published_sd", "verdict"]
-# values of the column `fold`: means over folds (`patients.score_cohort`), and the only fold of
-# predefined sets
-SUMMARY, VALIDATION, ONLY = "all", "validation", "0"
-
-
-def read_summaries(paths: list[Path], *, fold: str = SUMMARY) -> pd.DataFrame:
-    """Read the summary lines of score files of patches or slides.
-
-    Parameters
-    ----------
-    fold
-        `all`: the mean over folds with its interval; `validation`: that of the
-        validation cells or patients.
-
-    Returns
-    -------
-    data frame with columns dataset, scheme, model, head, quantity, fraction, value, sd, low, high,
-    n_positive, n_negative
-        `dataset` is the test set.
-    """
-    parts = [pd.DataFrame(columns=LONG)]
-    for path in paths:
-        run = RunPath.of(path)
-        part = read_csv(path).astype({"fold": str})
-        wanted = ONLY if run.scheme == PREDEFINED and fold == SUMMARY else fold
-        part = part[part["fold"] == wanted].rename(
-            columns={"metric": "quantity", "test_domain": "dataset"}
-        )
-        names = {"scheme": run.scheme, "model": run.model, "head": run.head}
-        parts.append(part.assign(**names).reindex(columns=LONG))
-    return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
 def _wide(
@@ -135,16 +100,6 @@ def table3(
             row |= {f"published_{name}": mine["value"].get(name, "")}
         rows.append(row | {"note": "; ".join(dict.fromkeys(filter(None, mine["note"])))})
     return pd.DataFrame(rows).astype({"parameters": "Int64", "features": "Int64"})
-
-
-def sizes_as_measured(sizes: pd.DataFrame) -> pd.DataFrame:
-    """Return Table 3 as `measured` of `compare_with_published`; a count is its own interval."""
-    parts = [
-        sizes[["model"]].assign(quantity=name, value=sizes[name], low=sizes[name], high=sizes[name])
-        for name in ("parameters", "features")
-    ]
-    blank = dict.fromkeys(("dataset", "scheme", "head"), "")
-    return pd.concat(parts).assign(**blank).dropna(subset="value").reindex(columns=LONG)
 
 
 def _cell(line: dict[Any, Any], name: str) -> str:
