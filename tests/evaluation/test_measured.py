@@ -39,7 +39,8 @@ def test_intervals_become_measured_numbers(tmp_path):
 def test_a_count_is_its_own_interval_whatever_its_table_calls_it(tmp_path):
     sizes = {"model": ["uni", "histogram"], "parameters": [5, None], "features": [2, 96]}
     named = {"parameters": "measured_parameters", "features": "measured_dim"}
-    for table in (pd.DataFrame(sizes), pd.DataFrame(sizes).rename(columns=named)):
+    of_ganz = pd.DataFrame(sizes).rename(columns=named).assign(parameters=7)  # as the card says
+    for table in (pd.DataFrame(sizes), of_ganz):
         table.to_csv(tmp_path / "sizes.csv", index=False)
         counts = read_counts(tmp_path / "sizes.csv")
         assert counts[["model", "quantity", "value", "low", "high"]].to_numpy().tolist() == [

@@ -59,8 +59,10 @@ def read_intervals(path: Path) -> pd.DataFrame:
 
 def read_counts(path: Path) -> pd.DataFrame:
     """Read parameters and features of the encoders; a count is its own interval."""
-    sizes = read_csv(path)
-    sizes = sizes.rename(columns={"measured_parameters": "parameters", "measured_dim": "features"})
-    counts = sizes.melt("model", COUNTS, var_name="quantity").dropna(subset="value")
+    sizes, columns = read_csv(path), COUNTS
+    if "measured_dim" in sizes:  # Table 1 of Ganz et al. 2024, with what cards say beside
+        columns = ["measured_parameters", "measured_dim"]
+    sizes = sizes[["model", *columns]].set_axis(["model", *COUNTS], axis=1)
+    counts = sizes.melt("model", var_name="quantity").dropna(subset="value")
     counts = counts.assign(dataset="", scheme="", head="", low=counts["value"])
     return counts.assign(high=counts["value"]).reindex(columns=LONG)
