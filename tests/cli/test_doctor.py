@@ -13,7 +13,7 @@ from cryotome.cli import doctor
 from cryotome.cli.machine import FIX, OK
 from cryotome.core.cards import load_card
 from cryotome.study.checks import checked_study
-from cryotome.study.costs.prices import Job
+from cryotome.study.costs.gflop import Job
 from cryotome.study.load import config_file
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study

@@ -12,7 +12,7 @@ from small_study import snakemake
 from cryotome.cli import plan
 from cryotome.core.errors import CryotomeError
 from cryotome.study.checks import checked_study
-from cryotome.study.costs.prices import Job
+from cryotome.study.costs.gflop import Job
 from cryotome.study.load import config_file
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study

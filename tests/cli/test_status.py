@@ -15,7 +15,8 @@ from cryotome.cli import status
 from cryotome.cli.status import JobHistory, measure_progress, report
 from cryotome.runtime.failures import Failure
 from cryotome.study.checks import checked_study
-from cryotome.study.costs.prices import CostModel, Job
+from cryotome.study.costs.gflop import Job
+from cryotome.study.costs.prices import CostModel
 from cryotome.study.study import Study
 
 NOW = datetime.now(UTC)

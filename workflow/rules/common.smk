@@ -23,7 +23,7 @@ from cryotome.runtime.interpreter import quote_executable, restart_in_utf8
 restart_in_utf8(workflow.overwrite_workdir)
 quote_executable()
 
-from cryotome.study.costs import prices, resources as estimates
+from cryotome.study.costs import gflop, prices, resources as estimates
 from cryotome.core import step_versions
 from cryotome.core.import_closure import watched_files
 from cryotome.core.cards import tiling_of, without_notes
@@ -76,7 +76,7 @@ memory_with_retries, runtime_with_retries = (  # MB, minutes
 
 def threads_of(rule):
     """Return how many threads a job of a rule gets: by its work."""
-    return lambda w: prices.threads_of(STUDY, prices.Job(rule, dict(w.items())))
+    return lambda w: prices.threads_of(STUDY, gflop.Job(rule, dict(w.items())))
 
 
 def gpu_job(memory, minutes, on=on_gpu):

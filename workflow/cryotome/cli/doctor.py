@@ -37,7 +37,8 @@ from cryotome.data.slides.slide_list import given_bags, labelled_slides, slide_f
 from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices
 from cryotome.runtime.interpreter import run_program
-from cryotome.study.costs.prices import CostModel, Job
+from cryotome.study.costs.gflop import Job
+from cryotome.study.costs.prices import CostModel
 from cryotome.study.load import CONFIG, config_file, load_study
 from cryotome.study.site import RESULTS, Site, check_writable, folder_of
 from cryotome.study.study import Study

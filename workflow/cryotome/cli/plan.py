@@ -17,6 +17,7 @@ from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.encoders.weights import candidate_paths, find_weights, has_weights_file
 from cryotome.runtime.interpreter import run_program
 from cryotome.study.catalog import UNKNOWN_PATIENTS
+from cryotome.study.costs.gflop import Job, cells_of, gflop_of
 from cryotome.study.costs.prices import (
     CORE_GFLOPS,
     EMBEDDING,
@@ -25,9 +26,6 @@ from cryotome.study.costs.prices import (
     TRAINING,
     Cost,
     CostModel,
-    Job,
-    cells_of,
-    gflop_of,
     job_name,
 )
 from cryotome.study.gather_facts import describe

@@ -20,7 +20,8 @@ from cryotome.runtime.failures import KEPT, Failure, describe_failures, failures
 from cryotome.runtime.interpreter import run_program
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
 from cryotome.runtime.watchdog import patience
-from cryotome.study.costs.prices import CostModel, Job, threads_of
+from cryotome.study.costs.gflop import Job
+from cryotome.study.costs.prices import CostModel, threads_of
 from cryotome.study.gather_facts import describe
 from cryotome.study.load import CONFIG, config_file, load_study
 from cryotome.study.site import RESULTS

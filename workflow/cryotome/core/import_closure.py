@@ -35,6 +35,8 @@ PLUMBING = frozenset(
         "runtime.log",
         "runtime.resume",
         "runtime.watchdog",
+        "study.costs.disk",
+        "study.costs.gflop",
         "study.costs.prices",
         "study.costs.resources",
         "study.facts",

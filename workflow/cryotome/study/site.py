@@ -12,7 +12,8 @@ from cryotome.core.errors import CardError, CryotomeError
 from cryotome.runtime.environment import SITE as VARIABLES
 from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
 from cryotome.runtime.slurm import KEYS, SCHEDULER, Cluster, cluster_of
-from cryotome.study.costs.prices import CORE_GFLOPS, study_gflop
+from cryotome.study.costs.gflop import study_gflop
+from cryotome.study.costs.prices import CORE_GFLOPS
 from cryotome.study.gather_facts import describe
 from cryotome.study.study import Study
 

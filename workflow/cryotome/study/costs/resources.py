@@ -4,15 +4,9 @@ A first attempt asks for what the work should take on a slow machine, a retry fo
 (`workflow/rules/common.smk`).
 """
 
-from cryotome.study.costs.prices import (
-    CORE_GFLOPS,
-    PIXELS,
-    Job,
-    cells_of,
-    finetuning_gflop,
-    gflop_of,
-    tiles_of,
-)
+from cryotome.study.costs.disk import PIXELS
+from cryotome.study.costs.gflop import Job, cells_of, finetuning_gflop, gflop_of, tiles_of
+from cryotome.study.costs.prices import CORE_GFLOPS
 from cryotome.study.geometry import stored_side
 from cryotome.study.study import Study
 
