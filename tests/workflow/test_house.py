@@ -122,6 +122,15 @@ def test_model_names_stand_in_no_python():
         assert not (models - {"colour_histogram", "slide_identity"}) & strings, path
 
 
+def test_modules_have_at_most_300_lines_and_classes_200():
+    for path in LIBRARY:
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) <= 300, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.ClassDef):
+                assert node.end_lineno - node.lineno < 200, f"{path}: {node.name}"
+
+
 def test_rule_files_and_scripts_keep_their_sizes():
     for folder, most in (("rules", 120), ("scripts", 40)):
         for path in (ROOT / "workflow" / folder).iterdir():

@@ -7,7 +7,7 @@ import pandas as pd
 
 from cryotome.core.charts import save_chart
 from cryotome.core.tables import read_csv, save_csv
-from cryotome.report.figures.roth2024 import (
+from cryotome.report.figures.roth2024_hours import (
     cumulative_hours,
     draw_figure1,
     figure1_data,

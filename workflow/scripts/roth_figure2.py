@@ -7,7 +7,7 @@ import pandas as pd
 from cryotome.core.charts import save_chart
 from cryotome.core.tables import read_csv, save_csv
 from cryotome.evaluation.measured import VALIDATION, read_summaries
-from cryotome.report.figures.roth2024 import draw_figure2, figure2_data, is_held_out
+from cryotome.report.figures.roth2024_checkpoints import draw_figure2, figure2_data, is_held_out
 from cryotome.runtime.job import run_script
 from cryotome.study.facts import RothFacts
 

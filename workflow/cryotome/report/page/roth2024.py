@@ -3,12 +3,8 @@
 import altair as alt
 import pandas as pd
 
-from cryotome.report.figures.roth2024 import (
-    HoursAxis,
-    checkpoint_lines,
-    checkpoint_panel,
-    hours_panel,
-)
+from cryotome.report.figures.roth2024_checkpoints import checkpoint_lines, checkpoint_panel
+from cryotome.report.figures.roth2024_hours import HoursAxis, hours_panel
 from cryotome.report.page.charts import Picture, tips, with_theme
 from cryotome.report.page.grids import (
     Cell,
