@@ -1,6 +1,7 @@
 import json
 from dataclasses import asdict
 
+import pandas as pd
 from some_facts import some
 from tests.study.test_study import study
 
@@ -48,3 +49,12 @@ def test_a_notice_names_the_synthetic_columns_where_others_are_real():
     facts = some(RothFacts, columns=columns, datasets={"demo": "Demo"}, notice="synthetic cohort",
                  synthetic_columns={"slides": ["external"]})  # fmt: skip
     assert facts.notice_of(["slides"]) == "synthetic cohort (Demo)"
+
+
+def test_a_table_says_its_study_what_is_synthetic_and_which_slides_are_unknown():
+    facts = some(StudyFacts, study="s", datasets={"a": "", "b": ""}, synthetic=["a"],
+                 unknown_slides=["b"])  # fmt: skip
+    table = facts.with_study(pd.DataFrame({"dataset": ["a", "b"], "auroc": [0.5, 0.6]}))
+    assert list(table) == ["study", "dataset", "auroc", "note", "synthetic"]
+    assert table["synthetic"].tolist() == [True, False]
+    assert table["note"].tolist() == ["", "images, slides not known"]

@@ -10,7 +10,6 @@ from cryotome.evaluation.clinical.row_summary import read_dataset, summarise_row
 from cryotome.report.figures.clinical import draw_bland_altman, draw_reliability
 from cryotome.runtime.job import run_script
 from cryotome.study.facts import RowFacts
-from cryotome.study.statistical_unit import noted
 
 
 def main(
@@ -24,11 +23,8 @@ def main(
         datasets[path.stem] = read_dataset(path, audit, mine, areas[path.stem])
     found = summarise_rows(datasets, predictions, facts)
     for path in tables:
-        table = noted(found[path.stem], facts.unknown_slides)
+        table = facts.with_study(found[path.stem])
         print(f"{path.stem}: {len(table)} lines", file=sys.stderr)
-        synthetic = table["dataset"].isin(facts.synthetic)
-        table = table.assign(synthetic=synthetic)
-        table.insert(0, "study", facts.study)
         save_csv(table, path, float_format="%.10g")
     save_chart(draw_reliability(found, facts), *reliability)
     save_chart(draw_bland_altman(found, facts), *bland_altman)

@@ -8,7 +8,6 @@ from cryotome.evaluation.statistics.learning_curves import crossings, learning_c
 from cryotome.evaluation.statistics.rows import load_rows
 from cryotome.runtime.job import run_script
 from cryotome.study.facts import RowFacts
-from cryotome.study.statistical_unit import noted
 
 
 def main(
@@ -24,10 +23,7 @@ def main(
         crossed: crossings(settings, facts.reference),
     }
     for path, result in results.items():
-        result = noted(result, facts.unknown_slides)
-        result.insert(0, "study", facts.study)
-        result["synthetic"] = result["dataset"].isin(facts.synthetic)
-        save_csv(result, path)
+        save_csv(facts.with_study(result), path)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ from cryotome.report.figures.context import draw_context
 from cryotome.runtime.job import run_script
 from cryotome.study.facts import ContextFacts, RowFacts
 from cryotome.study.site import folder_of
-from cryotome.study.statistical_unit import noted
 
 
 def main(
@@ -25,11 +24,8 @@ def main(
         for name, (card, folder) in bases.items()
     }
     settings = load_rows(cells, predictions, calibration, facts)
-    result = context_table(settings, sweep, um, facts.statistics.alpha)
-    result = noted(result, facts.unknown_slides)
-    result.insert(0, "study", facts.study)
-    synthetic = result["dataset"].isin(facts.synthetic)
-    save_csv(result.assign(synthetic=synthetic), table)
+    result = facts.with_study(context_table(settings, sweep, um, facts.statistics.alpha))
+    save_csv(result, table)
     save_chart(draw_context(result, sweep, facts), pdf, png)
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import pandas as pd
+
 from cryotome.core.cards import Card
 from cryotome.study.row import Row
-from cryotome.study.statistical_unit import UNKNOWN
+from cryotome.study.statistical_unit import UNKNOWN, noted
 from cryotome.study.styles import Style
 
 MEANING = {  # of the findings of an audit, for people
@@ -83,6 +85,13 @@ class StudyFacts:
     def as_unit(self) -> str:
         """The same as a phrase."""
         return f"unit: {self.unit}" if self.unknown_slides else "slides as the unit"
+
+    def with_study(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Add the study in front, whether tissue is synthetic, and notes on unknown slides."""
+        table = noted(table, self.unknown_slides)
+        table = table.assign(synthetic=table["dataset"].isin(self.synthetic))
+        table.insert(0, "study", self.study)
+        return table
 
 
 @dataclass(frozen=True)
