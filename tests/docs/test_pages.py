@@ -52,7 +52,7 @@ def test_no_sentence_has_more_than_25_words(page):
     assert [said for said in prose(page) if words(said) > 25] == []
 
 
-@pytest.mark.parametrize("page", READ, ids=NAMES)
+@pytest.mark.parametrize("page", [*READ, *sorted((DOCS / "decisions").glob("*.md"))])
 def test_no_line_has_more_than_100_characters(page):
     lines = page.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 100 and not line.startswith("|")] == []
