@@ -31,8 +31,8 @@ def main(
             print(f"{path}: {fit_log_line(card, fold.rows, notes)}", file=sys.stderr)
             notes |= known.notes | {"head": card, "n_train": len(fold.rows.train)}
             notes["cost_seconds"] = round((perf_counter() - start) / len(folds), 3)  # its share
-            beside = {"split": fold.split, "notes": notes, "classes": classes}
-            write_predictions(path, fold.scored, scores, **beside)
+            made = {"split": fold.split, "notes": notes, "classes": classes}
+            write_predictions(path, fold.scored, scores, **made)  # type: ignore[arg-type]
     ledger.report_throughput(folds=len(folds), seconds=perf_counter() - start)
 
 

@@ -94,4 +94,5 @@ def read_labelled(
         notes[name] = values if datasets else values[0]
     if not datasets:  # without a copy of the features
         return LabelledEmbeddings(matrices[0], labels[0], ids[0], notes)
-    return LabelledEmbeddings(*map(np.concatenate, (matrices, labels, ids)), notes)
+    x, y = np.concatenate(matrices), np.concatenate(labels)
+    return LabelledEmbeddings(x, y, np.concatenate(ids), notes)

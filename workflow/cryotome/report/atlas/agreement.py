@@ -95,9 +95,9 @@ def draw_agreement(pairs: pd.DataFrame, atlas: Atlas) -> Card:
     table = pd.concat([part[["row", "other", "value"]] for part in squares], ignore_index=True)
     table = table.assign(row=table["row"].map(names), other=table["other"].map(names))
     lowest = min([0.0, *table["value"].dropna()])
-    legend = "1: full, 0: chance agreement"
-    how = {"titles": ("", "", legend), "domain": (lowest, 1.0), "orders": (order, order)}
-    chart = matrix(table, fields=("row", "other"), value="value", **how)
+    titles = ("", "", "1: full, 0: chance agreement")
+    chart = matrix(table, fields=("row", "other"), value="value", titles=titles,
+                   domain=(lowest, 1.0), orders=(order, order))  # fmt: skip
     said = "Above the diagonal Cohen's kappa of calls, below Spearman's correlation of scores"
     lines = [atlas.card["title"], *wrapped(said, 60), *wrapped(atlas.score_description, 60)]
     step = 40 if len(order) <= MAX_NUMBERED_ROWS else 20
