@@ -75,7 +75,7 @@ memory_with_retries, runtime_with_retries = (  # MB, minutes
 
 
 def threads_of(rule):
-    """Return how many threads a job of a rule gets: by its work."""
+    """Return the number of threads of a job of this rule, by its work."""
     return lambda w: prices.threads_of(STUDY, gflop.Job(rule, dict(w.items())))
 
 
