@@ -17,6 +17,7 @@ rule read_cells:
         cells="results/cells/{dataset}.csv",
     log:
         "results/logs/read_cells/{dataset}.log",
+    priority: 1  # much waits for it
     resources:
         mem_mb=memory_with_retries(4000),
         runtime=runtime_with_retries(30),
@@ -42,6 +43,7 @@ rule cut_patches:
         "results/logs/cut_patches/{dataset}.log",
     benchmark:
         "results/benchmarks/cut_patches/{dataset}.tsv"
+    priority: 1  # much waits for it
     # the second attempt names, or leaves out, a slide that crashes the job
     retries: 1
     threads: 8

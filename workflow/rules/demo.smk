@@ -31,6 +31,7 @@ rule make_demo_tissue:
         external="results/demo/tissue/external.csv",
     log:
         "results/logs/make_demo_tissue/demo.log",
+    priority: 1  # much waits for it
     resources:
         mem_mb=memory_with_retries(2000),
         runtime=runtime_with_retries(20),

@@ -30,7 +30,7 @@ rule finetune_dinov2:
         "results/logs/finetune_dinov2/{finetune}.log",
     benchmark:
         "results/benchmarks/finetune_dinov2/{finetune}.tsv"
-    priority: 1  # other jobs wait for its encoders
+    priority: 1  # much waits for it
     threads: threads_of("finetune_dinov2")  # --set-threads finetune_dinov2=16 for slides
     resources:
         **gpu_job(

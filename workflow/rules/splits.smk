@@ -49,6 +49,7 @@ rule split_predefined:
         about="results/splits/{dataset}/predefined/fraction=1.0/fold=0.json",
     log:
         "results/logs/split_predefined/{dataset}.log",
+    priority: 1  # much waits for it
     resources:
         mem_mb=memory_with_retries(2000),
         runtime=runtime_with_retries(15, share=2),
