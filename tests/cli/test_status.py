@@ -183,7 +183,7 @@ def test_half_a_study_a_failure_and_a_job_at_work(broken, monkeypatch, capsys):
     assert work.stdout.readline() == b"at work\n"
     before = {path: path.stat().st_mtime_ns for path in broken.rglob("results/*/*/*")}
     lock = broken / ".snakemake" / "locks" / "0.input.lock"  # as a run under way has it
-    lock.parent.mkdir()
+    lock.parent.mkdir(exist_ok=True)
     lock.write_text("results/cells/tiny.csv", encoding="utf-8")
     rules, said = asked(broken, monkeypatch, capsys)
     assert rules["read_cells"] == ["1", "-", "-", "-"]
