@@ -104,7 +104,7 @@ def unequal_mpp(case: Case) -> str:
 
 def orientation(case: Case) -> str:
     assert not case.make("results/audits/orient.csv")
-    return case.refusal("orientation 3", "tiled.tif")
+    return case.refusal("orientation tag 3", "tiled.tif")
 
 
 def swapped(case: Case) -> str:
