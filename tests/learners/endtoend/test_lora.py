@@ -25,7 +25,7 @@ SETTINGS = load_card(CONFIG, "heads", "lora")["lora"]
 # The classes of the repeated blocks, wherever a library keeps them and whatever it calls them.
 BLOCKS = {"Block", "SwinTransformerBlock", "EvaBlock", "BasicBlock", "Bottleneck"}
 BLOCKS |= {"BeitLayer", "Data2VecVisionLayer", "Dinov2Layer", "ViTLayer"}
-BLOCKS |= {"Dinov2WithRegistersLayer"}
+BLOCKS |= {"Dinov2WithRegistersLayer", "DepthwiseSeparableConv", "InvertedResidual"}
 
 
 def adapted_names(network: nn.Module) -> set[str]:
@@ -45,6 +45,7 @@ def on_meta(name: str, side: int | None = None) -> tuple[nn.Module, set[str]]:
             for inner, layer in block.named_modules()
             if type(block).__name__ in BLOCKS and isinstance(layer, nn.Linear | nn.Conv2d)
             if getattr(layer, "dilation", (1, 1)) == (1, 1)  # peft's copies are not dilated
+            if getattr(layer, "groups", 1) == 1  # nor grouped
         }
         return add_lora(network, SETTINGS, name=name), held
 

