@@ -56,6 +56,12 @@ wildcard_constraints:
     slide=WILDCARD,
 
 
+# two datasets that their authors part have rules of their own
+ruleorder: split_predefined > split_cells
+ruleorder: classify_patches > probe
+ruleorder: score_patches > score_row
+
+
 onstart:
     from cryotome.runtime.scheduler import lift_default_rate
     from cryotome.study.site import forbid_run_in_plan_mode

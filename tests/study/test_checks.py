@@ -119,3 +119,13 @@ def test_a_study_of_known_slides_says_nothing_of_unknown_ones():
         "demo_tissue",
         "demo_tissue_external",
     ]
+
+
+def test_predefined_sets_need_the_list_of_a_dataset_that_names_its_slides():
+    made = study("amibr", schemes=["predefined"])
+    assert made.blocks == [("amibr", "predefined")]
+    assert '"image_pattern": "{dataset}_{uid}"' in made.split_card("amibr", "predefined")
+    with pytest.raises(
+        CardError, match="'predefined' needs the list of training cells of 'demo_rois'"
+    ):
+        study("demo", schemes=["predefined"])

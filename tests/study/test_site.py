@@ -104,6 +104,19 @@ def test_missing_annotations_name_the_way_out(tmp_path):
         site.annotation_file(checked_study(config("ganz2024"), CONFIG), settled, "ccmct")
 
 
+def test_the_list_of_training_cells_is_asked_for_by_its_scheme_alone(tmp_path):
+    asked = config("amibr", data_root=str(tmp_path), schemes=["predefined"])
+    settled = site.resolve_site(asked, tmp_path)
+    made = checked_study(settled.study, CONFIG)
+    assert site.training_list(made, settled, "amibr", "random") == []
+    with pytest.raises(CryotomeError, match=r"amibr_train_split.csv does not exist .*STUDY=amibr"):
+        site.training_list(made, settled, "amibr", "predefined")
+    path = tmp_path / "amibr" / "amibr_train_split.csv"
+    path.parent.mkdir()
+    path.touch()
+    assert site.training_list(made, settled, "amibr", "predefined") == [str(path)]
+
+
 def test_a_folder_that_may_not_be_written_is_named(tmp_path):
     site.check_writable(tmp_path / "results")
     site.check_writable(tmp_path)

@@ -45,6 +45,8 @@ OWN = {key: config[key] for key in SITE_KEYS if key in config} | OWN
 STUDY, SITE = study_of(OWN, BASE / "config", tuple(map(str, workflow.configfiles)))
 os.environ.update(SITE.environment)
 COLORECTAL = STUDY.colorectal
+# the dataset that another one tests has rules of its own; without one, no name is it
+TWO_SETS = COLORECTAL.train if COLORECTAL and COLORECTAL.sets else "(?!)"
 
 if workflow.is_main_process:
     os.environ[RUN] = uuid.uuid4().hex  # its jobs inherit it

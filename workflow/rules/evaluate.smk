@@ -1,10 +1,8 @@
 """
 Predictions become scores of a row, and intervals and comparisons of all rows.
-
-INPUT     results/predictions/…                     id, role, label, score
-OUTPUT    results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv
-          results/studies/{study}/intervals.csv, comparisons.csv, variances.csv, learning.csv, crossings.csv
-          results/studies/{study}/ladder.*          what leakage adds to AUROC
+INPUT     results/predictions/…  id, role, label, score
+OUTPUT    results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv, of sets .confusion.csv
+          results/studies/{study}/intervals.csv, comparisons.csv, variances.csv, learning.csv, crossings.csv, ladder.*
 """
 
 
@@ -40,6 +38,8 @@ rule score_patches:
         table="results/scores/{dataset}/predefined/view={view}/model={model}/head={head}.confusion.csv",
     log:
         "results/logs/score_patches/{dataset}.{view}.{model}.{head}.log",
+    wildcard_constraints:
+        dataset=TWO_SETS,
     resources:
         mem_mb=memory_with_retries(2000),
         runtime=runtime_with_retries(15, share=2),

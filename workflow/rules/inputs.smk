@@ -8,11 +8,11 @@ from cryotome.data.slides import slide_list
 from cryotome.encoders.weights_hash import weights_hash
 from cryotome.study.rule_inputs import class_lists, required_table, with_external
 from cryotome.study.schemes import strictest_scheme
-from cryotome.study.site import annotation_file, require_images
+from cryotome.study.site import annotation_file, require_images, training_list
 
-# schemes with rules of their own: predefined sets, folds of patients; the first goes before others
+# schemes with rules of their own; this goes before those of cells
 OF_PATIENTS = "patient_folds(_histobistro)?"
-OF_CELLS = rf"(?!(predefined|{OF_PATIENTS})(?![a-z0-9_]))"
+OF_CELLS = rf"(?!{OF_PATIENTS}(?![a-z0-9_]))"
 PREDICTIONS = "results/predictions/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv"
 SCORES = "results/scores/{dataset}/{scheme}/view={row.view}/model={row.model}/head={row.head}.csv"
 ROW_FACTS = {"facts": lambda w: asdict(row_facts(STUDY))}  # plain: Snakemake compares params

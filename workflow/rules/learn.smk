@@ -76,6 +76,7 @@ use rule probe as classify_patches with:
         "results/benchmarks/classify_patches/{dataset}.{view}.{model}.{head}.tsv"
     wildcard_constraints:
         head=STUDY.heads(trains=False),
+        dataset=TWO_SETS,
     threads: 4
     resources:
         # both sets, one after the other, and what a head makes of them

@@ -19,6 +19,7 @@ rule split_cells:
         ),
         windows=lambda w: [f"results/audits/{STUDY.split_source(w.dataset)}.windows.csv"]
         * STUDY.needs_windows(w.scheme),
+        listed=lambda w: training_list(STUDY, SITE, w.dataset, w.scheme),
     # a job per fold: a fold that is added leaves the finished ones, and their trainings, alone
     output:
         split="results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv",
@@ -49,6 +50,8 @@ rule split_predefined:
         about="results/splits/{dataset}/predefined/fraction=1.0/fold=0.json",
     log:
         "results/logs/split_predefined/{dataset}.log",
+    wildcard_constraints:
+        dataset=TWO_SETS,
     priority: 1  # much waits for it
     resources:
         mem_mb=memory_with_retries(2000),

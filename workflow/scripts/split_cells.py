@@ -11,16 +11,17 @@ from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
 from cryotome.data.splits.cells import draw_split, drop_audited
 from cryotome.data.splits.matched_size import matched_size
+from cryotome.data.splits.predefined import describe_listed, mark_listed
 from cryotome.runtime.job import run_script
 from cryotome.study.schemes import Scheme
 
 
 def main(
-    cells: Path, audit: Path, windows: list[Path], split: Path, about: Path, recipe: int,
-    card: dict, drops: str, scheme: str, fraction: str, fold: int,
+    cells: Path, audit: Path, windows: list[Path], listed: list[Path], split: Path, about: Path,
+    recipe: int, card: dict, drops: str, scheme: str, fraction: str, fold: int,
 ) -> None:  # fmt: skip
     assert recipe == step_versions.SPLITS
-    every = load_cells(cells)
+    every = mark_listed(load_cells(cells), listed, card)
     table = drop_audited(every, read_csv(audit))
     placed = load_windows(windows[0]) if windows else None
     common = matched_size(table, card["ladder"], placed) if "ladder" in card else None
@@ -30,7 +31,7 @@ def main(
     print(f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {drawn.drawn}", file=sys.stderr)
     notes: dict = {"drawn": drawn.drawn, "counts": counts, "cells_sha256": sha256(cells)}
     notes |= {"dropped_findings": drops.split(), "dropped_cells": len(every) - len(table)}
-    notes |= {"training_size": asdict(common)} if common else {}
+    notes |= describe_listed(every) | ({"training_size": asdict(common)} if common else {})
     save_json(notes, about, sort_keys=True)
     save_csv(drawn.roles, split)
 

@@ -105,10 +105,23 @@ def annotation_file(study: Study, site: Site, dataset: str) -> list[str]:
     CryotomeError
         A real dataset's file is not at hand.
     """
-    card = study.dataset(dataset)
-    if "annotations" not in card:
+    said = study.dataset(dataset).get("annotations")
+    return _required_file(study, site, dataset, said) if said else []
+
+
+def training_list(study: Study, site: Site, dataset: str, scheme: str) -> list[str]:
+    """Return the list of training cells that a dataset's authors published, for `predefined`.
+
+    None for other schemes. Raises as `annotation_file`.
+    """
+    if not study.is_predefined(scheme):
         return []
-    path = below(folder_of(card, site.data_root), card["annotations"])
+    return _required_file(study, site, dataset, study.dataset(dataset)["predefined"]["table"])
+
+
+def _required_file(study: Study, site: Site, dataset: str, said: str) -> list[str]:
+    card = study.dataset(dataset)
+    path = below(folder_of(card, site.data_root), said)
     if "synthetic" not in card and not path.is_file():
         if PLAN in os.environ:
             return []

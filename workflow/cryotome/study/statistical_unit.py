@@ -53,7 +53,11 @@ def check_scheme(card: Card, name: str, scheme: str, draw: str) -> None:
     crops = card["reader"] == "class_folders"
     if not is_unknown(card):
         return
-    if draw == "slides" or Scheme.parse(scheme).matched or (crops and draw == "cells_apart"):
+    if (
+        draw in ("slides", "predefined")
+        or Scheme.parse(scheme).matched
+        or (crops and draw == "cells_apart")
+    ):
         what = "it parts slides, or is a rung of a ladder that does"
         if draw == "cells_apart":
             what = "pixels that crops of one slide share cannot be told"

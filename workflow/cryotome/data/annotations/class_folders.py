@@ -37,7 +37,7 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     report_reading(images, read=len(cells), passed_over=passed_over, unit="files")
     if annotations is None:
         return cells.assign(x=0.0, y=0.0, **{"class": cells["named"]})
-    table = _read_metadata(annotations, card["reading"])
+    table = read_metadata(annotations, card["reading"])
     merged = _join_metadata(cells, table, annotations)
     absent = table.loc[~table.index.isin(merged["line"]), "key"]
     names = f"without an image ({_first(absent)})"
@@ -116,8 +116,19 @@ def _fill_template(template: str, row: dict[str, str]) -> str:
     return COLUMN_FIELD.sub(lambda place: row[to_nfc(place[1])], template)
 
 
-def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
-    """Read the CSV; add columns key, x, y, and slide, number if `reading` has `slide`."""
+def read_metadata(path: Path, reading: Card) -> pd.DataFrame:
+    """Read a CSV whose rows name images; add columns key, x, y, and of `reading` slide, number.
+
+    Parameters
+    ----------
+    reading
+        `image_pattern`, and optionally `slide`: templates over the columns of the CSV.
+
+    Raises
+    ------
+    DataError
+        A column is missing, or two rows have the same key.
+    """
     asked = COLUMN_FIELD.findall(reading["image_pattern"] + reading.get("slide", ""))
     needed = sorted({*asked, *([reading["class"]] if "class" in reading else [])})
     table = read_csv(path, needed, text=True)
@@ -139,10 +150,10 @@ def _read_metadata(path: Path, reading: Card) -> pd.DataFrame:
     return table.drop(columns=["image", "folder", "named", "line"], errors="ignore")
 
 
-def _possible_keys(image: str) -> list[str]:
+def possible_keys(image: str) -> list[str]:
     """Return the keys that may name an image, the most exact first.
 
-    >>> _possible_keys("Normal/a/1.png")
+    >>> possible_keys("Normal/a/1.png")
     ['Normal/a/1.png', 'Normal/a/1', 'a/1.png', 'a/1', '1.png', '1']
     """
     parts = to_nfc(image).split("/")
@@ -170,7 +181,7 @@ def _join_metadata(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.D
     for key in line.index:
         lower.setdefault(_lower_suffix(key), []).append(key)
     for image in cells["image"]:
-        ways = _possible_keys(image)
+        ways = possible_keys(image)
         keys = [way for way in ways if way in line.index]
         keys = keys or [key for way in map(_lower_suffix, ways) for key in lower.get(way, [])]
         of_image[image] = line[keys[0]] if keys else None

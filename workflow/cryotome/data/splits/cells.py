@@ -133,8 +133,13 @@ def _overlapping(
     return np.isin(np.arange(len(pool)), pairs[:, 0])
 
 
-def _slide_folds(cells: pd.DataFrame, share: float, seed: int) -> list[np.ndarray]:
-    """Divide the slides into 1 / share parts of about equal size and prevalence."""
+def _slide_folds(
+    cells: pd.DataFrame, share: float, seed: int, *, fold: int = 0
+) -> list[np.ndarray]:
+    """Divide the slides into 1 / share parts of about equal size and prevalence.
+
+    `fold` is one that is asked for.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     count, slides = round(1 / share), cells["slide"].nunique()
@@ -143,6 +148,8 @@ def _slide_folds(cells: pd.DataFrame, share: float, seed: int) -> list[np.ndarra
             f"A grouped split into {count} parts needs {count} slides; these cells lie on {slides}."
             " Use a scheme that draws cells, such as `random`, or name slides in the annotations."
         )
+    if fold >= count:
+        raise SplitError(f"A grouped split has {count} folds; `folds:` of the study asks for more.")
     parts = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     return [test for _, test in parts.split(cells, cells["label"], cells["slide"])]
 
@@ -150,15 +157,28 @@ def _slide_folds(cells: pd.DataFrame, share: float, seed: int) -> list[np.ndarra
 def _draw_slides(
     cells: pd.DataFrame, card: Card, fraction: str, fold: int, rng: np.random.Generator
 ) -> tuple[RowsByRole, str]:
-    parts = _slide_folds(cells, card["test"], card["seed"])
-    if fold >= len(parts):
-        raise SplitError(
-            f"A grouped split has {len(parts)} folds; `folds:` of the study asks for more."
-        )
-    test = parts[fold]
+    test = _slide_folds(cells, card["test"], card["seed"], fold=fold)[fold]
     pool = np.setdiff1d(np.arange(len(cells)), test)
     inner = _slide_folds(cells.iloc[pool], card["validation"], card["seed"])
-    validation = pool[inner[fold % len(inner)]]
+    return _shuffle_pool(cells, (pool, pool[inner[fold % len(inner)]], test), fraction, rng)
+
+
+def _draw_predefined(
+    cells: pd.DataFrame, card: Card, fraction: str, fold: int, rng: np.random.Generator
+) -> tuple[RowsByRole, str]:
+    """Test the cells that the dataset's list does not name; part k of the list validates."""
+    trains = (cells["listed"] != "").to_numpy()
+    pool, test = np.flatnonzero(trains), np.flatnonzero(~trains)
+    grouped = cells.iloc[pool].assign(slide=cells["listed"].iloc[pool])
+    inner = _slide_folds(grouped, card["validation"], card["seed"], fold=fold)
+    return _shuffle_pool(cells, (pool, pool[inner[fold]], test), fraction, rng)
+
+
+def _shuffle_pool(
+    cells: pd.DataFrame, parts: tuple[np.ndarray, ...], fraction: str, rng: np.random.Generator
+) -> tuple[RowsByRole, str]:
+    """Draw a fraction of the training and validation cells; `parts`: pool, validation, test."""
+    pool, validation, test = parts
     training = rng.permutation(np.setdiff1d(pool, validation))
     validation = rng.permutation(validation)
     labels = cells["label"].to_numpy()
@@ -204,8 +224,8 @@ def draw_split(
     Parameters
     ----------
     cells
-        Columns id, slide, domain, label, and optionally source_row, the order in the annotation
-        file, by which `random_independent` draws.
+        Columns id, slide, domain, label; source_row, the order in the annotation file, by which
+        `random_independent` draws; listed, of `predefined.mark_listed`, for `predefined`.
     card
         The scheme's card: what is drawn, the fractions, the seed of fold 0.
     scheme
@@ -234,6 +254,8 @@ def draw_split(
             parts, how = _draw_one_domain(cells, card, scheme, fraction, rng)
         case "slides":
             parts, how = _draw_slides(cells, card, fraction, fold, rng)
+        case "predefined":
+            parts, how = _draw_predefined(cells, card, fraction, fold, rng)
         case "cells_independently":
             parts, how = _draw_independently(cells, card, fraction, rng)
         case _:
