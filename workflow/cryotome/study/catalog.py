@@ -125,17 +125,19 @@ class Catalog:
         Of predefined sets it says how the dataset's list of training cells is read.
         """
         card = self.scheme(scheme)
-        if self.is_predefined(scheme):
-            card["predefined"] = self.dataset(dataset)["predefined"]
+        if listed := self.training_list(dataset, scheme):
+            card["predefined"] = listed
         if not Scheme.parse(scheme).matched:
             return without_notes(card)
         domains = self.dataset(dataset)["domains"]
         steps = [*LADDER[:-1], *(f"{EXCEPT}{domain}" for domain in domains)]
         return without_notes(card | {"ladder": {step: self.scheme(step) for step in steps}})
 
-    def is_predefined(self, scheme: str) -> bool:
-        """Whether the authors of a dataset say which of its cells are tested."""
-        return bool(self.scheme(scheme)["split_by"] == "predefined")
+    def training_list(self, dataset: str, scheme: str) -> Card | None:
+        """Return where the list lies by which a scheme splits a dataset; None for other schemes."""
+        if self.scheme(scheme)["split_by"] != "predefined":
+            return None
+        return self.dataset(dataset).get("predefined")
 
     def needs_windows(self, scheme: str) -> bool:
         """Whether a scheme asks which cells share pixels; a common size asks it of a step."""

@@ -70,11 +70,12 @@ def _check_schemes(study: Study) -> None:
             f"study {study.name!r}, folds: schemes `…{MATCHED}` have a common size for {FOLDS} "
             "folds. Ask for no more, or leave these schemes out."
         )
-    for name, scheme in study.blocks:
-        if study.is_predefined(scheme) and "predefined" not in study.dataset(name):
+    for dataset, asked in study.blocks:
+        draws = study.scheme(asked)["split_by"]
+        if draws == "predefined" and not study.training_list(dataset, asked):
             raise CardError(
-                f"study {study.name!r}, schemes: {scheme!r} needs the list of training cells of "
-                f"{name!r}, and its card has none. Write `predefined:` into it "
+                f"study {study.name!r}, schemes: {asked!r} needs the list of training cells of "
+                f"{dataset!r}, and its card has none. Write `predefined:` into it "
                 "(docs/guides/add-a-dataset.md), or leave the scheme out."
             )
     drawn = {scheme for _, scheme in study.blocks}

@@ -114,9 +114,8 @@ def training_list(study: Study, site: Site, dataset: str, scheme: str) -> list[s
 
     None for other schemes. Raises as `annotation_file`.
     """
-    if not study.is_predefined(scheme):
-        return []
-    return _required_file(study, site, dataset, study.dataset(dataset)["predefined"]["table"])
+    listed = study.training_list(dataset, scheme)
+    return _required_file(study, site, dataset, listed["table"]) if listed else []
 
 
 def _required_file(study: Study, site: Site, dataset: str, said: str) -> list[str]:
