@@ -64,10 +64,12 @@ ruleorder: score_patches > score_row
 
 onstart:
     from cryotome.runtime.scheduler import lift_default_rate
+    from cryotome.runtime.warm_start import start_server
     from cryotome.study.site import forbid_run_in_plan_mode
 
     forbid_run_in_plan_mode()
     lift_default_rate(workflow)
+    start_server(workflow, gpu=USES_GPU)
 
 
 onsuccess:
