@@ -1,3 +1,4 @@
+import json
 import re
 from collections import Counter
 from dataclasses import replace
@@ -120,12 +121,19 @@ def test_what_snakemake_refuses_to_plan_is_said_in_its_words(clone, monkeypatch)
 
 
 def ran(results: Path, rule: str, name: str, seconds: float, log: str | None = "") -> None:
-    """Leave a benchmark and a log as a job does."""
-    for folder, ending, text in (("benchmarks", "tsv", f"s\n{seconds}\n"), ("logs", "log", log)):
+    """Leave a ledger and a log as a job does."""
+    names = {"embed": "dataset view model"}.get(rule, "dataset scheme model head fraction fold")
+    parts = name.replace("fraction=", "").replace("fold=", "").replace("1.0", "1,0").split(".")
+    values = [part.replace("1,0", "1.0") for part in parts]
+    line = {
+        "rule": rule, "wildcards": dict(zip(names.split(), values, strict=True)), "run": "r",
+        "started": "2026-01-01T00:00:00.000+00:00", "ended": "ok", "wall_s": seconds,
+    }  # fmt: skip
+    for folder, ending, text in (("ledger", "jsonl", json.dumps(line)), ("logs", "log", log)):
         path = results / folder / rule / f"{name}.{ending}"
         path.parent.mkdir(parents=True, exist_ok=True)
         if text is not None:
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text + "\n", encoding="utf-8")
 
 
 def test_rates_are_those_of_the_same_model_on_the_same_kind_of_machine(tmp_path):

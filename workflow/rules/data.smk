@@ -41,8 +41,6 @@ rule cut_patches:
         patches="results/patches/{dataset}.h5",
     log:
         "results/logs/cut_patches/{dataset}.log",
-    benchmark:
-        "results/benchmarks/cut_patches/{dataset}.tsv"
     priority: 1  # much waits for it
     # the second attempt names, or leaves out, a slide that crashes the job
     retries: 1

@@ -82,8 +82,6 @@ for name, cohort in COHORTS.items():
             bags=[f"results/bags/{name}/{{view}}/{{model}}/{slide}.h5" for slide in labelled],
         log:
             f"results/logs/embed_slide/{name}.{{view}}.{{model}}.log",
-        benchmark:
-            f"results/benchmarks/embed_slide/{name}.{{view}}.{{model}}.tsv"
         resources:
             **gpu_job(4000, 20),
         params:

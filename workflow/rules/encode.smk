@@ -28,8 +28,6 @@ rule embed:
         embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
     log:
         "results/logs/embed/{dataset}.{view}.{model}.log",
-    benchmark:
-        "results/benchmarks/embed/{dataset}.{view}.{model}.tsv"
     threads: threads_of("embed")
     resources:
         **EMBED_JOB,
@@ -55,8 +53,6 @@ rule embed_shard:
         shard="results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5",
     log:
         "results/logs/embed_shard/{dataset}.{view}.{model}.{part}of{parts}.log",
-    benchmark:
-        "results/benchmarks/embed_shard/{dataset}.{view}.{model}.{part}of{parts}.tsv"
     wildcard_constraints:
         part="[0-9]+",
         parts="[0-9]+",

@@ -28,8 +28,6 @@ rule finetune_dinov2:
         checkpoints=directory("results/encoders/{finetune}"),
     log:
         "results/logs/finetune_dinov2/{finetune}.log",
-    benchmark:
-        "results/benchmarks/finetune_dinov2/{finetune}.tsv"
     priority: 1  # much waits for it
     threads: threads_of("finetune_dinov2")  # --set-threads finetune_dinov2=16 for slides
     resources:
@@ -63,8 +61,6 @@ rule train_endtoend:
         picture="results/curves/{dataset}/{scheme}/model={model}/head={head}/fraction={fraction}/fold={fold}.png",
     log:
         "results/logs/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.log",
-    benchmark:
-        "results/benchmarks/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.tsv"
     wildcard_constraints:
         head=STUDY.heads(trains=True),
     resources:
@@ -95,8 +91,6 @@ rule train_mil:
         predictions="results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction=1.0/fold={fold}.csv",
     log:
         "results/logs/train_mil/{dataset}.{scheme}.{view}.{model}.{head}.fold={fold}.log",
-    benchmark:
-        "results/benchmarks/train_mil/{dataset}.{scheme}.{view}.{model}.{head}.fold={fold}.tsv"
     wildcard_constraints:
         scheme=OF_PATIENTS,
     # small steps: two threads wait for each other, two folds do not

@@ -72,8 +72,6 @@ use rule probe as classify_patches with:
         predictions="results/predictions/{dataset}/predefined/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
     log:
         "results/logs/classify_patches/{dataset}.{view}.{model}.{head}.log",
-    benchmark:
-        "results/benchmarks/classify_patches/{dataset}.{view}.{model}.{head}.tsv"
     wildcard_constraints:
         head=STUDY.heads(trains=False),
         dataset=TWO_SETS,

@@ -94,8 +94,6 @@ rule embed_slide:
         bags="results/bags/{dataset}/{view}/{model}/{slide}.h5",
     log:
         "results/logs/embed_slide/{dataset}.{view}.{model}.{slide}.log",
-    benchmark:
-        "results/benchmarks/embed_slide/{dataset}.{view}.{model}.{slide}.tsv"
     wildcard_constraints:
         dataset=rf"(?!({'|'.join(COHORTS)})(?![a-z0-9_]))[a-z0-9_]+",
     retries: 1

@@ -11,10 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.encoders.weights import candidate_paths, find_weights, has_weights_file
+from cryotome.runtime import ledger
 from cryotome.runtime.interpreter import run_program
 from cryotome.study.catalog import UNKNOWN_PATIENTS
 from cryotome.study.costs.gflop import Job, cells_of, gflop_of
@@ -40,11 +39,7 @@ MAX_RATE = 1_000_000
 # in the logs of jobs that resumed or waited, so that their time is not that of their work
 UNTYPICAL = re.compile("resuming after|going on after|taken over|waiting for", re.I)
 Rates = dict[tuple[str, str, str], float]
-BENCHMARKS = {
-    "embed": r"(?P<dataset>[^.]+)\.(?P<view>[^.]+)\.(?P<model>[^.]+)",
-    "train_endtoend": r"(?P<dataset>[^.]+)\.(?P<scheme>[^.]+)\.(?P<model>[^.]+)\.(?P<head>[^.]+)"
-    r"\.fraction=(?P<fraction>[0-9.]+)\.fold=(?P<fold>[0-9]+)",
-}
+MEASURED = ("embed", "train_endtoend")  # rules whose jobs give rates
 
 
 def uses_gpu(study: Study, site: Site) -> bool:
@@ -100,25 +95,26 @@ def read_jobs(output: str) -> list[Job]:
 
 
 def measured_rates(study: Study, results: Path, *, on_gpu: bool) -> Rates:
-    """Return GFLOP/s by rule, model and head, from the benchmarks of earlier jobs.
+    """Return GFLOP/s by rule, model and head, from the ledger of earlier jobs.
 
     Excluded are jobs whose rate is that of the other kind of machine or impossible, jobs whose log
     shows that they resumed or waited, and jobs without a log.
     """
     work: Rates = defaultdict(float)
     seconds: Rates = defaultdict(float)
-    for rule, pattern in BENCHMARKS.items():
-        for path in sorted((results / "benchmarks" / rule).glob("*.tsv")):
-            known = re.fullmatch(pattern, path.stem)
+    for rule in MEASURED:
+        for path in sorted((results / ledger.FOLDER / rule).glob(f"*{ledger.ENDING}")):
+            ended = [one for one in ledger.attempts(path) if one["ended"] == ledger.OK]
             log = results / "logs" / rule / f"{path.stem}.log"
-            if not (known and log.exists()) or UNTYPICAL.search(
+            if not (ended and log.exists()) or UNTYPICAL.search(
                 log.read_text(errors="replace", encoding="utf-8")
             ):
                 continue
-            if known["dataset"] not in study.all_datasets or known["model"] not in study.models:
+            job = Job(rule, ended[-1]["wildcards"])
+            known = job.wildcards["dataset"], job.wildcards["model"]
+            if known[0] not in study.all_datasets or known[1] not in study.models:
                 continue
-            job = Job(rule, known.groupdict())
-            gflop, took = gflop_of(study, job), float(pd.read_csv(path, sep="\t")["s"].mean())
+            gflop, took = gflop_of(study, job), ended[-1]["wall_s"]
             low, high = (MIN_GPU_RATE, MAX_RATE) if on_gpu else (0, MIN_GPU_RATE)
             if took and low < gflop / took <= high:
                 work[job_name(job)] += gflop
