@@ -275,13 +275,19 @@ def differences(folder: Path, reference: dict[str, str]) -> list[str]:
     return odd + [str(p) for p in (folder / "results").rglob("*.part")]
 
 
-def unbroken(folder: Path) -> Path:
-    """Return a copy of the repository with the finished demo, and no other study."""
+def with_demo(folder: Path) -> Path:
+    """Copy what a clone holds, and what the demo has made where it has been run."""
     checkout(folder)
     if (ROOT / "results" / "studies" / "demo" / "table2.csv").exists():
         for name in ("results", ".snakemake"):
             ignored = shutil.ignore_patterns("locks", "log", "scripts")
             shutil.copytree(ROOT / name, folder / name, dirs_exist_ok=True, ignore=ignored)
+    return folder
+
+
+def unbroken(folder: Path) -> Path:
+    """Return a copy of the repository with the finished demo, and no other study."""
+    with_demo(folder)
     study = checked_study(read_yaml(ROOT / "config" / "config.yaml"), ROOT / "config")
     demo = {"demo", *study.all_datasets}
     for path in (path for part in NUMBERS for path in (folder / "results" / part).glob("*")):

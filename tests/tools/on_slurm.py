@@ -4,7 +4,8 @@
     python tests/tools/on_slurm.py --calm     # without: how long it takes
 
 The study has cells, patches of tissue and slides, a finetuning and trainings: every group of the
-profile. Every file of numbers must be that of a local run, byte for byte.
+profile. Every file of numbers must be that of a local run, byte for byte. The local run takes what
+the demo has made in `results/` already.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
-from accidents import SNAKEMAKE, checkout, differences, numbers, run_to_the_end
+from accidents import SNAKEMAKE, checkout, differences, numbers, run_to_the_end, with_demo
 from throwaway import Cluster, say, why_not
 
 TRAINED = {"model": "resnet10t_narrow_random", "head": "endtoend_short"}
@@ -47,8 +48,8 @@ STUDY = {
     "device": "auto",
 }  # fmt: skip
 LIMIT = 900  # seconds for one run of snakemake
-# jobs of seconds are asked for every second or two, not every ten
-OFTEN = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "2"]
+# jobs of seconds are asked for every second, not every ten
+OFTEN = ["--slurm-init-seconds-before-status-checks", "1", "--seconds-between-status-checks", "1"]
 # so little that a first attempt exceeds its memory, and the second does not
 STARVED = ["--set-resources", "embed:mem_mb=300 * attempt ** 3"]
 
@@ -178,10 +179,18 @@ def snakemake(run: Run, cluster: Cluster, faults: list[Fault], *more: str, until
 
 
 def small(folder: Path) -> Path:
-    """Return a clone whose default study is the small one."""
-    checkout(folder)
+    """Make the small study the default of a clone, and return the clone."""
     (folder / "config" / "config.yaml").write_text(yaml.dump(STUDY), encoding="utf-8")
     return folder
+
+
+def run_locally(folder: Path) -> dict[str, str]:
+    """Make the study without Slurm; return its files of numbers, without others of the demo."""
+    run_to_the_end(small(with_demo(folder)))
+    for name in run_to_the_end(folder, "--list-untracked").splitlines():
+        if name.startswith("results/") and not name.startswith("results/studies/small/"):
+            (folder / name).unlink(missing_ok=True)
+    return numbers(folder)
 
 
 def interrupt(main: subprocess.Popen, run: Run) -> None:
@@ -220,10 +229,8 @@ def main() -> None:
     if why_not():
         sys.exit(f"No throw-away Slurm here: {why_not()}.")
     place = Path(tempfile.mkdtemp())
-    local = small(place / "local")
-    run_to_the_end(local)
-    reference = numbers(local)
-    run = Run(small(place / "clone"), place / "log")
+    reference = run_locally(place / "local")
+    run = Run(small(checkout(place / "clone")), place / "log")
     cluster = Cluster(place / "slurm")
     try:
         cluster.start()

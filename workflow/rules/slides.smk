@@ -29,8 +29,8 @@ rule read_cohort:
     log:
         "results/logs/read_cohort/{dataset}.log",
     resources:
-        mem_mb=memory_with_retries(2000),
-        runtime=runtime_with_retries(10),
+        mem_mb=memory_with_retries(2000, share=2),
+        runtime=runtime_with_retries(10, share=2),
     params:
         recipe=step_versions.COHORTS,
         card=dataset_card("synthetic images slide_table labels patient expect"),
@@ -52,7 +52,7 @@ rule tile_slide:
     # the second attempt names a slide that crashes the job
     retries: 1
     resources:
-        mem_mb=memory_with_retries(3000),
+        mem_mb=memory_with_retries(3000, share=8),
         runtime=runtime_with_retries(60),
     params:
         recipe=step_versions.TILES,

@@ -79,8 +79,8 @@ rule split_patients:
     wildcard_constraints:
         scheme=OF_PATIENTS,
     resources:
-        mem_mb=memory_with_retries(1500),
-        runtime=runtime_with_retries(10),
+        mem_mb=memory_with_retries(1500, share=len(STUDY.folds)),
+        runtime=runtime_with_retries(10, share=2),
     params:
         recipe=step_versions.COHORTS,
         card=lambda w: without_notes(STUDY.scheme(w.scheme)),
