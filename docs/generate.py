@@ -12,15 +12,15 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, files, metadata
 from pathlib import Path
 
-import torch
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.cards import Card, load_card, without_notes  # noqa: E402
-from cryotome.encoders.network import LOADERS, build_network  # noqa: E402
-from cryotome.learners.endtoend.lora import add_lora, trained_parameters  # noqa: E402
+from cryotome.encoders.network import LOADERS, build_network, on_meta  # noqa: E402
+from cryotome.encoders.profile import NETWORK  # noqa: E402
+from cryotome.learners.endtoend.lora import count_adapters  # noqa: E402
 from cryotome.study.geometry import input_side  # noqa: E402
 from cryotome.study.products import PRODUCTS, Product  # noqa: E402
 
@@ -188,20 +188,16 @@ def _million(parameters: int | None) -> str:
 def _adapters(network: str, settings: str) -> int:
     """Count the parameters of the adapters of a network, which several cards may share."""
     card = json.loads(network)
-    with torch.device("meta"):
+    with on_meta():
         bare = build_network(card)
-        adapted = add_lora(bare, json.loads(settings), name=card["architecture"])
-    return trained_parameters(adapted)
+    return count_adapters(bare, json.loads(settings), name=card["architecture"])
 
 
 def trained_by_lora(card: Card, settings: Card) -> int | None:
     """Return what a head with `lora` trains: adapters and one logit; None without a network."""
     if card["loader"] not in LOADERS:
         return None
-    network = without_notes(
-        card, "loader", "architecture", "arguments", "pooling", "pooler", "prefix_tokens"
-    )
-    return _adapters(network, without_notes(settings)) + card["dim"] + 1
+    return _adapters(without_notes(card, *NETWORK), without_notes(settings)) + card["dim"] + 1
 
 
 def models_page() -> str:

@@ -4,7 +4,7 @@ from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError
-from cryotome.encoders.network import build_network, require_input_side
+from cryotome.encoders.network import build_network, on_meta, require_input_side
 from cryotome.study.geometry import Geometry
 
 
@@ -78,7 +78,7 @@ def test_an_average_is_not_taken_for_a_class_token():
     ["virchow", "virchow2", "uni2_h", "h0_mini", "gigapath_flash", "gigapath", "openmidnight"],
 )
 def test_every_swiglu_of_a_card_has_its_gate(name):
-    with torch.device("meta"):
+    with on_meta():
         network = build_network(load_card(CONFIG, "models", name))
     gates = [layer.act for layer in network.modules() if type(layer).__name__ == "GluMlp"]
     assert len(gates) == len(network.blocks)
@@ -131,7 +131,7 @@ OF_TRANSFORMERS = {
 
 @pytest.mark.parametrize(("card", "own"), [(REGISTERS, 5), (OF_TRANSFORMERS, 4)])
 def test_a_card_with_other_prefix_tokens_than_its_network_stops(card, own):
-    with torch.device("meta"):
+    with on_meta():
         build_network(card | {"prefix_tokens": own})
         for wrong in (0, 1, own + 1):
             with pytest.raises(
@@ -140,7 +140,20 @@ def test_a_card_with_other_prefix_tokens_than_its_network_stops(card, own):
                 build_network(card | {"prefix_tokens": wrong})
 
 
+def test_a_network_without_numbers_is_the_same_whether_or_not_it_is_filled():
+    card = load_card(CONFIG, "models", "vit_tiny_random")
+    with torch.device("meta"):
+        filled = build_network(card)
+    with on_meta():
+        network = build_network(card)
+    assert all(tensor.is_meta for tensor in network.state_dict().values())
+    shapes = {name: tensor.shape for name, tensor in filled.state_dict().items()}
+    assert {name: tensor.shape for name, tensor in network.state_dict().items()} == shapes
+    with on_meta():
+        assert torch.zeros(2, device="cpu").add_(1).tolist() == [1, 1]
+
+
 def test_a_network_without_tokens_of_its_own_is_not_asked():
     card = {"loader": "timm", "architecture": "resnet10t", "arguments": {}, "pooling": "map_mean"}
-    with torch.device("meta"):
+    with on_meta():
         build_network(card | {"prefix_tokens": 0})

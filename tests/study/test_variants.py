@@ -16,7 +16,7 @@ from cryotome.core.errors import CardError
 from cryotome.data.cells import read_cells
 from cryotome.data.patches import patch_view
 from cryotome.encoders.encoder import Encoder
-from cryotome.encoders.network import build_network
+from cryotome.encoders.network import build_network, on_meta
 from cryotome.encoders.pooling import pool_tokens
 from cryotome.encoders.transforms import transform_patches
 from cryotome.encoders.weights import candidate_paths
@@ -114,7 +114,7 @@ def test_every_pooling_of_every_architecture_gives_what_its_card_says(name, monk
     assert len({without_notes(one, "architecture", "arguments") for one in cards.values()}) == 1
     one = next(iter(cards.values()))
     with torch.inference_mode():  # what timm keeps may be made in one
-        with torch.device("meta"):
+        with on_meta():
             encoder = Encoder(build_network(one, side), one).eval()
         # not on `meta` by default: what transformers keeps, all later networks would get
         tokens = encoder(torch.zeros(1, 3, side, side, device="meta"))

@@ -8,10 +8,11 @@ from torch import nn
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError, WeightsError
 from cryotome.encoders.encoder import Encoder
-from cryotome.encoders.network import build_network
+from cryotome.encoders.network import build_network, on_meta
 from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.lora import (
     add_lora,
+    count_adapters,
     load_logit,
     load_lora,
     merge_lora,
@@ -35,9 +36,9 @@ def adapted_names(network: nn.Module) -> set[str]:
     return {name.removesuffix(ending).removeprefix("model.") for name in named}
 
 
-def on_meta(name: str, side: int | None = None) -> tuple[nn.Module, set[str]]:
+def adapted_on_meta(name: str, side: int | None = None) -> tuple[nn.Module, set[str]]:
     """Return an adapted network without numbers, and what its blocks held before."""
-    with torch.device("meta"):
+    with on_meta():
         network = build_network(load_card(CONFIG, "models", name), side)
         held = {
             f"{path}.{inner}"
@@ -47,14 +48,17 @@ def on_meta(name: str, side: int | None = None) -> tuple[nn.Module, set[str]]:
             if getattr(layer, "dilation", (1, 1)) == (1, 1)  # peft's copies are not dilated
             if getattr(layer, "groups", 1) == 1  # nor grouped
         }
-        return add_lora(network, SETTINGS, name=name), held
+        counted = count_adapters(network, SETTINGS, name=name)
+        adapted = add_lora(network, SETTINGS, name=name)
+    assert trained_parameters(adapted) == counted
+    return adapted, held
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_all_layers_of_the_blocks_and_no_others_are_adapted_and_used(name):
     card = load_card(CONFIG, "models", name)
     side = input_side(card)
-    network, held = on_meta(name, side)
+    network, held = adapted_on_meta(name, side)
     assert adapted_names(network) == held
     assert held
     used = set()
@@ -99,11 +103,11 @@ ATTENTION = {f"attention.{x}_proj" for x in "qkvo"}
 )
 def test_vision_transformers_are_adapted_in_attention_and_mlp(name, blocks, depth, layers):
     expected = {f"{blocks}.{n}.{layer}" for n in range(depth) for layer in layers}
-    assert adapted_names(on_meta(name)[0]) == expected
+    assert adapted_names(adapted_on_meta(name)[0]) == expected
 
 
 def test_a_residual_network_is_adapted_in_its_residual_blocks():
-    assert adapted_names(on_meta("resnet10t_random")[0]) == {
+    assert adapted_names(adapted_on_meta("resnet10t_random")[0]) == {
         "layer1.0.conv1",
         "layer1.0.conv2",
         "layer2.0.conv1",
@@ -130,7 +134,7 @@ def test_a_residual_network_is_adapted_in_its_residual_blocks():
 )
 def test_trained_parameters_are_those_counted_by_hand(name, depth, dim, gates, hidden):
     ends = (dim + 3 * dim) + (dim + dim) + (dim + gates) + (hidden + dim)  # qkv, proj, fc1, fc2
-    network, _ = on_meta(name)
+    network, _ = adapted_on_meta(name)
     assert trained_parameters(network) == 16 * depth * ends
     millions = {"uni": 6.3, "virchow2": 10.5, "gigapath": 15.7, "dinov2_vitg14": 15.7}
     assert round(trained_parameters(network) / 1e6, 1) == millions.get(name, 0.6)

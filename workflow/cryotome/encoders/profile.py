@@ -1,23 +1,20 @@
 """Profile of an encoder: parameters, dimension, tokens and GFLOP, counted without weights."""
 
+import json
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from cryotome.core.cards import Card
+from cryotome.core.cards import Card, without_notes
 from cryotome.encoders.encoder import Encoder
-from cryotome.encoders.network import build_network, token_side
+from cryotome.encoders.network import build_network, on_meta, token_side
 from cryotome.study.geometry import input_side
 
-
-def _tokens(network: nn.Module, x: Tensor) -> Tensor:
-    """Return the output of a network before pooling: (n, tokens, dim), or a feature map."""
-    network = getattr(network, "trunk", network)
-    output: Any = getattr(network, "forward_features", network)(x)
-    output = output[-1] if isinstance(output, list) else output
-    return getattr(output, "last_hidden_state", output)
+# keys of a card that decide its network
+NETWORK = ["loader", "architecture", "arguments", "pooling", "pooler", "prefix_tokens"]
 
 
 def profile_encoder(card: Card) -> dict[str, float]:
@@ -34,18 +31,32 @@ def profile_encoder(card: Card) -> dict[str, float]:
     gflops
         GFLOP (2 x multiply-add) of a forward pass of one image of side `input`.
     """
+    keys = [*NETWORK, "normalise", "input", "checkpoint"]
+    return dict(_profile(without_notes(card, *keys)))
+
+
+@cache
+def _profile(network_card: str) -> dict[str, float]:
+    """Profile the network of a card, which several cards may share."""
+    card = json.loads(network_card)
     side = input_side(card)
-    with torch.device("meta"):
-        parameters = sum(p.numel() for p in build_network(card).parameters())
-        network = build_network(card, side)
+    with on_meta():
+        bare = network = build_network(card)
+        if "grid" in card.get("checkpoint", {}):
+            network = build_network(card, side)
         encoder = Encoder(network, card).eval()
+    parameters = sum(p.numel() for p in bare.parameters())
+    seen = _record_tokens(network)
     # made outside the context, or what a library caches in a forward would be on `meta`
     x = torch.empty(1, 3, side, side, device="meta")
     # the counter sees the two matrix products of attention only in its unfused form
-    with torch.no_grad(), nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH):
-        with FlopCounterMode(display=False) as counter:
-            embedding = encoder(x)
-        tokens = _tokens(network, x)
+    with (
+        torch.no_grad(),
+        nn.attention.sdpa_kernel(nn.attention.SDPBackend.MATH),
+        FlopCounterMode(display=False) as counter,
+    ):
+        embedding = encoder(x)
+    tokens = seen[-1]
     count = tokens.shape[1] - (side // token_side(network)) ** 2 if tokens.ndim == 3 else 0
     return {
         "parameters": parameters,
@@ -53,3 +64,22 @@ def profile_encoder(card: Card) -> dict[str, float]:
         "prefix_tokens": count,
         "gflops": round(counter.get_total_flops() / 1e9, 1),
     }
+
+
+def _record_tokens(network: nn.Module) -> list[Tensor]:
+    """Return a list that gets what a network computes before pooling, when it runs.
+
+    That is (n, tokens, dim), or a feature map.
+    """
+    network = getattr(network, "trunk", network)
+    name = "forward_features" if hasattr(network, "forward_features") else "forward"
+    compute, seen = getattr(network, name), []
+
+    def recorded(*arguments: Any, **options: Any) -> Any:
+        output = compute(*arguments, **options)
+        last = output[-1] if isinstance(output, list) else output
+        seen.append(getattr(last, "last_hidden_state", last))
+        return output
+
+    setattr(network, name, recorded)
+    return seen

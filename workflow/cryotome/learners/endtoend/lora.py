@@ -102,6 +102,13 @@ def _matching_layers(network: nn.Module, targets: str, name: str) -> list[str]:
     return matched
 
 
+def count_adapters(network: nn.Module, settings: Card, *, name: str) -> int:
+    """Count the parameters that `add_lora` would train, without adding them."""
+    paths = _matching_layers(network, settings["targets"], name)
+    weights = [network.get_submodule(path).weight for path in paths]
+    return sum(settings["rank"] * (w.shape[0] + w[0].numel()) for w in weights)  # of B, of A
+
+
 def trained_parameters(network: nn.Module) -> int:
     """Count the parameters that are not frozen."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
