@@ -190,6 +190,7 @@ def run_locally(folder: Path) -> dict[str, str]:
     for name in run_to_the_end(folder, "--list-untracked").splitlines():
         if name.startswith("results/") and not name.startswith("results/studies/small/"):
             (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / "results" / "studies" / "demo", ignore_errors=True)  # hidden files
     return numbers(folder)
 
 
