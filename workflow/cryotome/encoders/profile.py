@@ -73,7 +73,7 @@ def _record_tokens(network: nn.Module) -> list[Tensor]:
     """
     network = getattr(network, "trunk", network)
     name = "forward_features" if hasattr(network, "forward_features") else "forward"
-    compute, seen = getattr(network, name), []
+    compute, seen = getattr(network, name), list[Tensor]()
 
     def recorded(*arguments: Any, **options: Any) -> Any:
         output = compute(*arguments, **options)

@@ -105,7 +105,7 @@ def _matching_layers(network: nn.Module, targets: str, name: str) -> list[str]:
 def count_adapters(network: nn.Module, settings: Card, *, name: str) -> int:
     """Count the parameters that `add_lora` would train, without adding them."""
     paths = _matching_layers(network, settings["targets"], name)
-    weights = [network.get_submodule(path).weight for path in paths]
+    weights = [network.get_parameter(f"{path}.weight") for path in paths]
     return sum(settings["rank"] * (w.shape[0] + w[0].numel()) for w in weights)  # of B, of A
 
 
