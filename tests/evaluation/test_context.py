@@ -177,4 +177,4 @@ def test_the_studies_that_sweep_plan(tmp_path, data_root, name):
     assert planned["context_curves"] == 1
     assert planned["cut_patches"] == len(ours.datasets)
     assert planned["embed"] == len(ours.datasets) * len({row.model for row in ours.rows})
-    assert planned["split_cells"] == ours.runs_per_row
+    assert planned["split_cells"] == ours.runs_of()

@@ -34,6 +34,12 @@ def test_figure2_must_speak_of_rows():
         study("demo", figure2=[{"model": "uni", "head": "linear_probe"}])
 
 
+@pytest.mark.parametrize("shares", [[0.1], [0.3, 1.0]])
+def test_fractions_of_trainings_are_of_the_studys_and_have_the_largest(shares):
+    with pytest.raises(CardError, match=r"trained_fractions: .* must be some of `fractions`"):
+        study("demo", fractions=[0.1, 1.0], trained_fractions=shares)
+
+
 def test_the_reference_must_be_one_of_the_rows():
     with pytest.raises(CardError, match=r"reference: .*'uni'.* is none of its `rows`"):
         study("demo", reference={"model": "uni", "head": "linear_probe"})

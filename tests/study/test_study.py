@@ -20,7 +20,7 @@ def test_ganz2024_is_585_row_runs_of_which_65_are_trainings():
     ganz = study("ganz2024")
     assert len(ganz.rows) == 9
     assert ganz.runs == 585
-    assert sum(ganz.is_trainable(row.head) for row in ganz.rows) * ganz.runs_per_row == 65
+    assert sum(ganz.is_trainable(row.head) for row in ganz.rows) * ganz.runs_of() == 65
     assert ganz.trainings == 65
     assert ganz.schemes("midog2022") == [
         "random", "from_human_breast", "from_canine_lung", "from_canine_lymphoma",
@@ -84,6 +84,17 @@ def test_one_fraction_has_one_name():
     assert demo.training_fractions("random") == ["1.0", "0.1", "0.00001"]
 
 
+def test_rows_that_train_may_run_at_fewer_fractions():
+    whole, part = study("demo"), study("demo", fractions=[0.1, 0.3, 1.0], trained_fractions=[1.0])
+    assert part.training_fractions("random", "ridge") == ["0.1", "0.3", "1.0"]
+    assert part.training_fractions("random", "endtoend_short_last") == ["1.0"]
+    assert part.training_fractions("from_lung", "endtoend_short") == ["1.0"]
+    pooled = len(whole.all_domain_blocks) * len(whole.folds)
+    assert part.trainings == whole.trainings - pooled
+    frozen = sum(not whole.is_trainable(row.head) for row in whole.rows)
+    assert part.runs == whole.runs + pooled * (frozen - (len(whole.rows) - frozen))
+
+
 def test_best_and_last_checkpoint_are_one_training():
     rows = [{"model": "resnet10t_random", "head": head} for head in ("endtoend", "endtoend_last")]
     demo = study("demo", rows=rows, figure2=rows, reference=None)
@@ -128,7 +139,7 @@ def test_tables_and_figures_take_the_schemes_that_they_are_made_for():
         "random_matched", "no_overlap_matched", "slide_grouped_matched",
         "except_breast_matched", "except_lung_matched", "except_lymphoma_matched",
     ]  # fmt: skip
-    assert demo.runs_per_row == (3 * 2 + 3 + 3 + 6) * 2
+    assert demo.runs_of() == (3 * 2 + 3 + 3 + 6) * 2
     assert "figure1.csv" not in study("demo", schemes=["except_*", "random_matched"]).products
 
 

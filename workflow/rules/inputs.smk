@@ -93,10 +93,10 @@ def finetuning_inputs(w):
 
 
 def all_folds_of_scheme(pattern):
-    """Return an input function: a pattern for every fraction and fold of the job's scheme."""
+    """Return an input function: a pattern for every fraction and fold of the job's row."""
     return lambda w: [
         pattern.format(**w, fraction=fraction, fold=fold)
-        for fraction in STUDY.training_fractions(w.scheme)
+        for fraction in STUDY.training_fractions(w.scheme, w.head)
         for fold in STUDY.folds
     ]
 
@@ -109,12 +109,12 @@ def all_runs(blocks, pattern, fractions=STUDY.training_fractions):
             pattern.format(dataset=dataset, scheme=scheme, row=row, fraction=fraction, fold=fold)
             for dataset, scheme in blocks
             for row in STUDY.rows
-            for fraction in fractions(scheme)
+            for fraction in fractions(scheme, row.head)
             for fold in STUDY.folds
         }
     )
 
 
-def largest_fraction(scheme):
-    """Return the largest fraction of a scheme, alone."""
+def largest_fraction(scheme, head=""):
+    """Return the largest fraction of a scheme, alone; every head is run at it."""
     return [max(STUDY.training_fractions(scheme), key=float)]

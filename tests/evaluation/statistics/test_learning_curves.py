@@ -43,6 +43,18 @@ def test_learning_curves_have_limits_with_intervals(monkeypatch):
     assert learning_curves(curve([1.0])).empty
 
 
+def test_a_row_that_was_not_run_at_every_fraction_has_a_shorter_curve():
+    settings = curve([0.001, 0.01, 0.1, 1.0])
+    least = settings["d", "random", "0.001", "all"].scores
+    least.parts[:] = [part.drop(columns="good") for part in least.parts]
+    notes = learning_curves(settings).set_index("row")["note"]
+    assert notes["good"].startswith("3 fractions") and not notes["bad"].startswith("3 fractions")
+    table = crossings(settings, "good").set_index(["fraction", "row"])
+    assert table.loc[(0.001, "bad"), "equal_fraction"] == 0.0
+    assert table.loc[(0.001, "bad"), "text"].endswith("equals less than good at 1 %")
+    assert (0.001, "good") not in table.index
+
+
 def test_a_limit_at_the_edge_of_the_law_is_no_finding(monkeypatch):
     monkeypatch.setattr(
         "cryotome.evaluation.statistics.learning_curves.fit_curve", lambda n, y: (1.0, 0.5, 0.1)

@@ -55,6 +55,12 @@ def _check_rows(study: Study) -> None:
                 f"study {study.name!r}, rows: {row.model} has no network that {row.head} could "
                 "train. Give it a head on embeddings."
             )
+    shares, trained = study.config["fractions"], study.config.get("trained_fractions")
+    if trained and not (set(trained) <= set(shares) and max(shares) in trained):
+        raise CardError(
+            f"study {study.name!r}, trained_fractions: {trained} must be some of `fractions`, "
+            f"{shares}, and have the largest of them, which all rows are compared at."
+        )
     listed = [{"model": row.model, "head": row.head} for row in study.rows]
     asked = [("figure2", named) for named in study.config["figure2"]]
     asked += [("reference", study.config["reference"])] * bool(study.config["reference"])

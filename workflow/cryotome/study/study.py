@@ -126,14 +126,18 @@ class Study(Catalog):
         asked = map(Scheme.parse, self.config["schemes"])
         return [str(scheme) for one in asked for scheme in one.of(domains)]
 
-    def training_fractions(self, scheme: str) -> list[str]:
-        """Return the training fractions of a scheme as they stand in paths."""
-        return ["1.0"] if Scheme.parse(scheme).is_whole else self.fractions
+    def training_fractions(self, scheme: str, head: str = "") -> list[str]:
+        """Return the training fractions of a scheme, or of a head in it, as they stand in paths."""
+        if Scheme.parse(scheme).is_whole:
+            return ["1.0"]
+        if head and self.is_trainable(head) and "trained_fractions" in self.config:
+            return _in_paths(self.config["trained_fractions"])
+        return self.fractions
 
     @property
     def fractions(self) -> list[str]:
         """The study's training fractions as they stand in paths."""
-        return [f"{Decimal(str(float(share))):f}" for share in self.config["fractions"]]
+        return _in_paths(self.config["fractions"])
 
     @cached_property
     def blocks(self) -> list[tuple[str, str]]:
@@ -186,20 +190,23 @@ class Study(Catalog):
         jobs = {
             (r.model, r.head.removesuffix(LAST)) for r in self.rows if self.is_trainable(r.head)
         }
-        return len(jobs) * self.runs_per_row
+        return sum(self.runs_of(head) for _, head in jobs)
 
     @property
     def runs(self) -> int:
         """Row-runs: predictions files of all rows, blocks, fractions and folds."""
-        return len(self.rows) * self.runs_per_row
+        return sum(self.runs_of(row.head) for row in self.rows)
 
-    @property
-    def runs_per_row(self) -> int:
-        return sum(
-            len(self.training_fractions(scheme)) * len(self.folds) for _, scheme in self.blocks
-        )
+    def runs_of(self, head: str = "") -> int:
+        """Return the runs of a row with this head, or the splits of the study without one."""
+        shares = (self.training_fractions(scheme, head) for _, scheme in self.blocks)
+        return sum(map(len, shares)) * len(self.folds)
 
     def label(self, row: Row) -> str:
         """Return the row's name for people, random weights named as such."""
         model, head = self.model(row.model), self.head(row.head)
         return f"{model['title']} + {head['title']}"
+
+
+def _in_paths(shares: list[float]) -> list[str]:
+    return [f"{Decimal(str(float(share))):f}" for share in shares]

@@ -39,13 +39,19 @@ def learning_curves(settings: dict[Setting, Rows]) -> pd.DataFrame:
     lines = [
         {"dataset": dataset, "scheme": scheme, "row": row} | _fit_row(curve, row)
         for (dataset, scheme), curve in _curves(settings).items()
-        for row in curve[0][1].scores.rows
+        for row in curve[-1][1].scores.rows
     ]
     return pd.DataFrame(lines, columns=CURVES)
 
 
+def _of_row(curve: Curve, row: str) -> Curve:
+    """Return the fractions at which a row was run."""
+    return [(fraction, rows) for fraction, rows in curve if row in rows.scores.rows]
+
+
 def _fit_row(curve: Curve, row: str) -> Card:
     """Return limit, low, high, power, doubled and note of one row; the note alone without a fit."""
+    curve = _of_row(curve, row)
     cells = np.array([rows.scores.training_cells[row] for _, rows in curve])
     fit = fit_curve(cells, np.array([rows.influences[row].auroc for _, rows in curve]))
     if fit is None:
@@ -67,6 +73,7 @@ def _equal_fraction(
     curve: Curve, row: str, rows: Rows, reference: str
 ) -> tuple[float, float, float]:
     """Return the fraction at which the reference reaches a row of a setting, and its interval."""
+    curve = _of_row(curve, reference)
     fractions = np.array([fraction for fraction, _ in curve])
     middle = np.array([one.influences[reference].auroc for _, one in curve])
     draws = np.array([one.bootstrap[reference] for _, one in curve]).T
@@ -88,10 +95,10 @@ def crossings(settings: dict[Setting, Rows], reference: str) -> pd.DataFrame:
     """
     lines = []
     for (dataset, scheme), curve in _curves(settings).items():
-        fractions = [fraction for fraction, _ in curve]
+        fractions = [fraction for fraction, _ in _of_row(curve, reference)]
         for fraction, rows in curve:
             others = [row for row in rows.scores.rows if row != reference]
-            for row in others if reference in rows.scores.rows else []:
+            for row in others if fractions else []:
                 equal, low, high = _equal_fraction(curve, row, rows, reference)
                 text = _crossing_text(row, fraction, reference, equal, fractions)
                 names = (dataset, scheme, row, fraction, rows.influences[row].auroc)

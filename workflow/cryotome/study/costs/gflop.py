@@ -108,7 +108,7 @@ def study_gflop(study: Study) -> float:
         Job("train_endtoend", {"dataset": d, "scheme": s, "model": m, "head": h, "fraction": f})
         for m, h in sorted(trained)
         for d, s in study.blocks
-        for f in study.training_fractions(s)
+        for f in study.training_fractions(s, h)
         for _ in study.folds
     ]
     part = study.colorectal

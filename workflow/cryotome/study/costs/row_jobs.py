@@ -27,7 +27,7 @@ def jobs_of_row(study: Study, row: Row, dataset: str) -> list[Job]:
     """Return the jobs that a row needs for the counted schemes of a dataset, beyond shared ones."""
     encoder = {"model": row.model}
     drawn = [(s, f, str(k)) for s in count_jobs(study, dataset)
-             for f in study.training_fractions(s) for k in study.folds]  # fmt: skip
+             for f in study.training_fractions(s, row.head) for k in study.folds]  # fmt: skip
     weights = study.model(row.model)["weights"]
     jobs: list[Job] = []
     if isinstance(weights, dict) and "finetune" in weights:
