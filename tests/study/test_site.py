@@ -1,4 +1,6 @@
 import os
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -78,9 +80,61 @@ def test_a_real_study_without_a_gpu_stops_with_a_projection(monkeypatch, tmp_pat
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
     ganz = checked_study(config("ganz2024"), CONFIG)
     with pytest.raises(
-        CryotomeError, match=r"no GPU: about [\d,]+ days .*--config device=cpu insists"
+        CryotomeError,
+        match=r"no GPU: the networks of study 'ganz2024' take about [\d,]+ days .*device=cpu insists",
     ):
         site.print_study_summary(ganz, site.resolve_site(config("ganz2024"), tmp_path), say=print)
+
+
+def own_study(tmp_path, cells: int, **changes: object):
+    """A study of one network on `cells` real cells, each of domain a or b."""
+    shutil.copytree(CONFIG, tmp_path / "config")
+    counts = {"expect": {"images": 2, "cells": {"a": [0, cells], "b": [0, 0]}}} if cells else {}
+    card = {
+        "title": "own", "source": "here", "reader": "table", "annotations": "c.csv", "images": "i",
+        "classes": [{"name": "no", "id": "0"}, {"name": "yes", "id": "1"}],
+        "domains": {x: {"title": x, "where": {"domain": x}} for x in "ab"},
+        "patch": {"side": 224, "resolution": "native", "border": "reflect"},
+    } | counts  # fmt: skip
+    (tmp_path / "config/datasets/own.yaml").write_text(yaml.dump(card), encoding="utf-8")
+    rows = [{"model": "dinov2_vitg14", "head": "ridge"}]
+    said = {"study": "own", "datasets": ["own"], "rows": rows, "device": "auto"} | changes
+    return checked_study(said, tmp_path / "config")
+
+
+# 756 GFLOP a patch, 50 a second on each of two cores
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (100, r"take about 13 min on its 2 cores \(at 50 GFLOP/s each\)\."),
+        (4_000, r"take about 8\.4 hours on its 2 cores"),
+        (0, r"take about 1 min .*, without the cells of own: no `expect:` in its card\."),
+    ],
+)
+def test_a_small_real_study_without_a_gpu_runs_and_says_how_long(
+    monkeypatch, tmp_path, cells, said
+):
+    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    study, lines = own_study(tmp_path, cells), list[str]()
+    settled = site.resolve_site(study.config, tmp_path)
+    site.print_study_summary(study, settled, say=lines.append)
+    assert re.search(rf"^This machine has no GPU: the networks of study 'own' {said}", lines[-1])
+    assert not site.uses_gpu(study, settled)
+
+
+def test_a_study_of_more_than_a_day_wants_a_gpu_unless_the_processor_is_asked_for(
+    monkeypatch, tmp_path
+):
+    monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    study = own_study(tmp_path, 40_000)
+    settled = site.resolve_site(study.config, tmp_path)
+    assert site.uses_gpu(study, settled)
+    with pytest.raises(CryotomeError, match=r"take about 4 days on its 2 cores"):
+        site.print_study_summary(study, settled, say=print)
+    insists = checked_study(study.config | {"device": "cpu"}, tmp_path / "config")
+    site.print_study_summary(insists, settled, say=print)
 
 
 def test_the_demo_says_how_to_start_the_papers_study(tmp_path):

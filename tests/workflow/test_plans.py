@@ -79,7 +79,7 @@ def test_a_real_study_without_gpu_stops_before_planning(clone, data_root):
         CRYOTOME_DATA_ROOT=data_root,
         CUDA_VISIBLE_DEVICES="",
     )
-    assert "has no GPU: about" in said
+    assert "has no GPU: the networks of study 'ganz2024' take about" in said
     assert "Job stats" not in said
 
 

@@ -25,7 +25,7 @@ from cryotome.cli.machine import (
     check_slurm,
     check_torch,
 )
-from cryotome.cli.plan import missing_downloads, planned_jobs, uses_gpu
+from cryotome.cli.plan import missing_downloads, planned_jobs
 from cryotome.core.cards import Card, below
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.data.cells import read_cells
@@ -40,7 +40,14 @@ from cryotome.runtime.interpreter import run_program
 from cryotome.study.costs.gflop import Job
 from cryotome.study.costs.prices import CostModel
 from cryotome.study.load import CONFIG, config_file, load_study
-from cryotome.study.site import RESULTS, Site, check_writable, folder_of
+from cryotome.study.site import (
+    RESULTS,
+    Site,
+    check_writable,
+    folder_of,
+    uses_gpu,
+    wants_gpu,
+)
 from cryotome.study.study import Study
 
 TIMEOUT = 5  # s that the hub may take to answer
@@ -186,8 +193,8 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
     yield check_openslide()
     partitions, why = ask_slurm()
     elsewhere = not why and any("gpu" in gres for *_, gres in partitions)
-    real = study.config["device"] == "auto" and not study.synthetic
-    yield from check_gpu(len(visible_devices({})), needed=real and not elsewhere)
+    needed = study.config["device"] == "auto" and wants_gpu(study) and not elsewhere
+    yield from check_gpu(len(visible_devices({})), needed=needed)
     try:
         check_writable(RESULTS)
         RESULTS.mkdir(exist_ok=True)

@@ -29,7 +29,7 @@ from cryotome.study.costs.prices import (
 )
 from cryotome.study.gather_facts import describe
 from cryotome.study.load import CONFIG, config_file, load_study
-from cryotome.study.site import PLAN, RESULTS, Site
+from cryotome.study.site import PLAN, RESULTS, Site, uses_gpu
 from cryotome.study.study import Study
 
 # GFLOP/s that two threads of a processor never reach, and every GPU exceeds
@@ -40,12 +40,6 @@ MAX_RATE = 1_000_000
 UNTYPICAL = re.compile("resuming after|going on after|taken over|waiting for", re.I)
 Rates = dict[tuple[str, str, str], float]
 MEASURED = ("embed", "train_endtoend")  # rules whose jobs give rates
-
-
-def uses_gpu(study: Study, site: Site) -> bool:
-    """Whether the study's networks will run on a GPU, of this machine or another."""
-    device = study.config["device"]
-    return device == "per_job" or (device == "auto" and (site.gpu_jobs > 0 or not study.synthetic))
 
 
 def planned_jobs(config: Path, *settings: str, flags: tuple[str, ...] = ()) -> list[Job]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryotome.cli.plan import planned_jobs, uses_gpu
+from cryotome.cli.plan import planned_jobs
 from cryotome.runtime.failures import KEPT, Failure, describe_failures, failures, group_failures
 from cryotome.runtime.interpreter import run_program
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
@@ -24,7 +24,7 @@ from cryotome.study.costs.gflop import Job
 from cryotome.study.costs.prices import CostModel, threads_of
 from cryotome.study.gather_facts import describe
 from cryotome.study.load import CONFIG, config_file, load_study
-from cryotome.study.site import RESULTS
+from cryotome.study.site import RESULTS, uses_gpu
 from cryotome.study.study import Study
 
 DONE, RUNNING, FAILED, TO_DO = "done", "running", "failed", "to do"

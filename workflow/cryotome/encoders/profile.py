@@ -77,7 +77,7 @@ def _record_tokens(network: nn.Module) -> list[Tensor]:
 
     def recorded(*arguments: Any, **options: Any) -> Any:
         output = compute(*arguments, **options)
-        last = output[-1] if isinstance(output, list) else output
+        last: Any = output[-1] if isinstance(output, list) else output
         seen.append(getattr(last, "last_hidden_state", last))
         return output
 

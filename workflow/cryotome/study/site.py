@@ -12,7 +12,7 @@ from cryotome.core.errors import CardError, CryotomeError
 from cryotome.runtime.environment import SITE as VARIABLES
 from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
 from cryotome.runtime.slurm import KEYS, SCHEDULER, Cluster, cluster_of
-from cryotome.study.costs.gflop import study_gflop
+from cryotome.study.costs.gflop import cells_of, study_gflop
 from cryotome.study.costs.prices import CORE_GFLOPS
 from cryotome.study.gather_facts import describe
 from cryotome.study.study import Study
@@ -21,6 +21,7 @@ PLACES = {"data_root": "data", "weights_dir": "weights"}  # key to its default
 SITE_KEYS = [*PLACES, "shards", "jobs_per_gpu", *KEYS]  # of config/site.yaml, or of any config
 SHARDS = 4
 RESULTS = Path("results")
+HOURS = 24  # of this machine's cores; networks of a real study that take longer want a GPU
 PLAN = "CRYOTOME_PLAN"  # set by `make plan`, which needs no data to be at hand
 
 
@@ -189,7 +190,7 @@ NO_NETWORK = {"audits", "cells", "demo", "patches", "splits", "tiles"}
 
 def needs_network(study: Study, targets: list[str]) -> bool:
     """Whether a network computes on the way to these targets; to none: to the whole study."""
-    if not study_gflop(study):
+    if not any("gflops" in study.model(name) for name in study.models):
         return False
     return not targets or any(_is_made_by_network(study, Path(target)) for target in targets)
 
@@ -215,7 +216,8 @@ def print_study_summary(
     Raises
     ------
     CryotomeError
-        A real study has `device: auto`, this machine has no GPU, and a network computes.
+        A network computes, `device` is `auto`, this machine has no GPU, and its cores would take
+        more than a day.
     """
     check_writable(RESULTS)
     tables = sum(name.endswith(".csv") for name in study.products)
@@ -227,13 +229,42 @@ def print_study_summary(
             "snakemake --configfile config/studies/ganz2024.yaml, or config/studies/roth2024.yaml"
         )
         return
-    needs_gpu = study.config["device"] == "auto" and not site.gpu_jobs
-    if needs_gpu and needs_network(study, targets or []):
-        days = study_gflop(study) / CORE_GFLOPS / (os.cpu_count() or 1) / 86_400
-        lasts = f"about {days:,.0f} days" if days >= 1 else "less than a day"
-        raise CryotomeError(
-            f"Study {study.name!r} is real, and this machine has no GPU: {lasts} on "
-            f"its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each). Run it with "
-            "--profile slurm, or on a machine with a GPU; plan only with --config device=per_job "
-            "-n; --config device=cpu insists."
-        )
+    if study.config["device"] != "auto" or site.gpu_jobs:
+        return
+    if needs_network(study, targets or []):
+        took = f"the networks of study {study.name!r} take {_on_processor(study)}"
+        if wants_gpu(study):
+            raise CryotomeError(
+                f"This machine has no GPU: {took}. Run it with --profile slurm, or on a machine "
+                "with a GPU; plan only with --config device=per_job -n; --config device=cpu "
+                "insists."
+            )
+        say(f"This machine has no GPU: {took}.")
+
+
+def processor_hours(study: Study) -> float:
+    """Estimate how long this machine's cores take for the networks of the whole study."""
+    return study_gflop(study) / CORE_GFLOPS / (os.cpu_count() or 1) / 3600
+
+
+def wants_gpu(study: Study) -> bool:
+    """Whether a study is real and its networks take more than a day on this machine's cores."""
+    return not study.synthetic and processor_hours(study) > HOURS
+
+
+def uses_gpu(study: Study, site: Site) -> bool:
+    """Whether the study's networks will run on a GPU, of this machine or another."""
+    device = study.config["device"]
+    return device == "per_job" or (device == "auto" and (site.gpu_jobs > 0 or wants_gpu(study)))
+
+
+def _on_processor(study: Study) -> str:
+    """Say how long the networks of a study take on the processor, and what that leaves out."""
+    hours = processor_hours(study)
+    lasts = f"{hours / 24:,.0f} days" if hours > HOURS else f"{hours:.1f} hours"
+    lasts = f"{max(1, 60 * hours):.0f} min" if hours < 1 else lasts
+    said = f"about {lasts} on its {os.cpu_count()} cores (at {CORE_GFLOPS} GFLOP/s each)"
+    unknown = [name for name in study.datasets if not sum(cells_of(study, name).values())]
+    if unknown:
+        said += f", without the cells of {', '.join(unknown)}: no `expect:` in its card"
+    return said
