@@ -1,9 +1,9 @@
 import pandas as pd
 
+from cryotome.report.page.answer import headline
 from cryotome.report.page.comparisons import differences
 from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
 from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
-from cryotome.report.page.summary import headline
 
 
 def test_table_2_lays_measured_interval_published_and_verdict_side_by_side(g):

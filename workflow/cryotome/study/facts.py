@@ -102,6 +102,8 @@ class RowFacts(StudyFacts):
     ----------
     labels, styles, replicates
         Of every row, by its key. Replicates differ in the training seed alone.
+    ways
+        Row to how it uses its encoder: `control`, `frozen`, `adapted by LoRA` or `trained`.
     reference, figure2, multi_head
         Keys of rows: what others are compared with (empty without rows), those of Figure 2,
         and those of models that several heads read.
@@ -116,6 +118,7 @@ class RowFacts(StudyFacts):
     labels: dict[str, str]
     styles: dict[str, Style]
     replicates: dict[str, list[str]]
+    ways: dict[str, str]
     reference: str
     figure2: list[str]
     multi_head: list[str]

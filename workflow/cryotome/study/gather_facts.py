@@ -19,6 +19,8 @@ from cryotome.study.study import Study
 from cryotome.study.styles import row_styles
 from cryotome.study.variants import NO_POOLING
 
+TRAINED = ("finetuned here", "released")  # weights of an encoder that was trained
+
 
 def _task(card: Card) -> str:
     negative, positive = (entry["name"] for entry in card["classes"])
@@ -54,6 +56,13 @@ def seed_replicates(study: Study) -> dict[str, list[str]]:
     }
 
 
+def _way(study: Study, row: Row) -> str:
+    """Return how a row uses its encoder; a control is frozen and was never trained."""
+    if study.is_trainable(row.head):
+        return "adapted by LoRA" if "lora" in study.head(row.head) else "trained"
+    return "frozen" if _weights(study.model(row.model)) in TRAINED else "control"
+
+
 def row_facts(study: Study) -> RowFacts:
     """Return what tables and figures say of rows and datasets."""
     cards, rows = {name: study.dataset(name) for name in study.datasets}, study.rows
@@ -77,6 +86,7 @@ def row_facts(study: Study) -> RowFacts:
         labels={row.key: study.label(row) for row in rows},
         styles=row_styles([(row.model, row.head) for row in rows], study.styles),
         replicates=seed_replicates(study),
+        ways={row.key: _way(study, row) for row in rows},
         reference=study.reference,
         figure2=figure2 or [study.reference] * bool(rows),
         multi_head=[row.key for row in study.multi_head_rows],

@@ -10,6 +10,7 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from cryotome.core.files import atomic_write
+from cryotome.report.page.answer import headline
 from cryotome.report.page.atlas import Sheet, atlas
 from cryotome.report.page.clinical import pathologist
 from cryotome.report.page.comparisons import differences
@@ -20,13 +21,13 @@ from cryotome.report.page.ganz2024_tables import encoders, learning, published, 
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.roth2024 import colorectal
 from cryotome.report.page.sections import Section
-from cryotome.report.page.summary import headline, run
+from cryotome.report.page.summary import run
 from cryotome.study.facts import PageFacts
 from cryotome.study.styles import COLOURS, MARKS, Style
 
 PARTS: list[Callable[[StudyResults], Section]] = [
-    run,
     headline,
+    run,
     table2,
     figure1,
     figure2,

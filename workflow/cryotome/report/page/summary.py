@@ -1,22 +1,12 @@
-"""What was run, and the answer in short."""
+"""What was run."""
 
 from typing import Any
 
 from cryotome.data.cells import load_cells
 from cryotome.report.page.audits import audits, leaks
-from cryotome.report.page.grids import (
-    Cell,
-    Grid,
-    missing_cell,
-    number,
-    p_value,
-    span,
-    split_columns,
-    text_of,
-    words,
-)
+from cryotome.report.page.grids import Cell, Grid, missing_cell, number, words
 from cryotome.report.page.results import StudyResults
-from cryotome.report.page.sections import PLACES, Section, cells_of, panel, row_cell, units
+from cryotome.report.page.sections import Section, row_cell
 from cryotome.study.statistical_unit import UNKNOWN
 
 
@@ -78,37 +68,3 @@ def run(g: StudyResults) -> Section:
     grids = [datasets(g), *audits(g), *leaks(g), rows_run(g)] if g.facts.rows else []
     grids += failed_jobs(g)
     return Section("run", "What was run", said, grids)
-
-
-def headline(g: StudyResults) -> Section:
-    """Hold the best frozen row against the reference, in domain and out of domain."""
-    table = g.table("comparisons.csv")
-    missing = g.missing("comparisons.csv")
-    if table is None:
-        return Section("answer", "The answer in short", missing=missing)
-    source = g.source("comparisons.csv")
-    top = table[table["fraction"].astype(float) == table["fraction"].astype(float).max()]
-    crossed = top["scheme"] == "from_*"
-    alone = ~top["dataset"].isin(set(top.loc[crossed, "dataset"])) & (top["tested"] == "all")
-    used = top[crossed | alone]
-    lines = []
-    for (dataset, scheme, tested), part in split_columns(used, "dataset", "scheme", "tested"):
-        best: Any = part.sort_values("difference").iloc[0]
-        lines.append([
-            words(panel(dataset, g)), words(f"{cells_of(dataset, scheme, g)}, {PLACES[tested]}"),
-            row_cell(best["row"], g), row_cell(best["reference"], g),
-            number(best["difference"], source), span(best["low"], best["high"], source),
-            p_value(best["p_slides_holm"], source),
-            words(best["verdict"], why=text_of(best["note"])),
-        ])  # fmt: skip
-    heads = ["Dataset", "Tested", "Best other row", "Reference", "Reference minus row"]
-    heads += ["95 % interval", "p (Holm)", "Verdict"]
-    margin = table["margin"].iloc[0]
-    said = [
-        "Of all rows but the reference the one with the highest AUROC, held against the reference "
-        f"on the same {g.facts.unit}. Above 0 the reference is better. The best of many is "
-        "chosen here after the fact: the Holm correction is over all rows. Equivalent: within "
-        f"{margin:g}.",
-        *units(g),
-    ]
-    return Section("answer", "The answer in short", said, [Grid("", heads, lines, source)])

@@ -1,0 +1,51 @@
+import dataclasses
+
+import pandas as pd
+import pytest
+
+from cryotome.report.page.answer import headline, verdict
+
+
+def lines_of(section):
+    (grid,) = section.grids
+    return [dict(zip(grid.columns, [c.text for c in line], strict=True)) for line in grid.lines]
+
+
+def test_the_answer_holds_the_best_frozen_row_against_the_reference(g):
+    table = pd.read_csv(g.folder / "comparisons.csv")
+    table = table[(table["scheme"] == "from_*") & (table["tested"] == "out")]
+    best = table.loc[table["difference"].idxmin()]
+    section = headline(g)
+    line = lines_of(section)[1]
+    assert line["Its best row"] == g.facts.labels[best["row"]]
+    assert (line["Encoder"], line["Tested"]) == (
+        "frozen",
+        "trained on each single domain, out of domain",
+    )
+    assert line["Reference minus row"] == f"{best['difference']:.3f}"
+    assert f"frozen, {g.facts.labels[best['row']]} " in section.said[1]
+    assert f"{abs(best['difference']):.2f} AUROC" in section.said[1]
+
+
+def test_each_way_has_its_best_row_and_controls_have_none(g):
+    table = pd.read_csv(g.folder / "comparisons.csv")
+    part = table[(table["scheme"] == "from_*") & (table["tested"] == "out")]
+    ordered = part.sort_values("difference")["row"].tolist()
+    ways = dict.fromkeys(g.facts.ways, "frozen")
+    ways |= {ordered[0]: "control", ordered[2]: "adapted by LoRA"}
+    other = dataclasses.replace(g, facts=dataclasses.replace(g.facts, ways=ways))
+    found = [line for line in lines_of(headline(other)) if "out of domain" in line["Tested"]]
+    names = [line["Its best row"] for line in found]
+    assert names[:2] == [g.facts.labels[ordered[1]], g.facts.labels[ordered[2]]]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((0.16, 0.13, 0.2), "loses 0.16 AUROC (0.13 to 0.20) to R"),
+        ((-0.05, -0.08, -0.02), "gains 0.05 AUROC (0.02 to 0.08) over R"),
+        ((0.01, -0.02, 0.04), "cannot be told from R (it loses 0.01 AUROC, -0.02 to 0.04)"),
+    ],
+)
+def test_a_difference_is_said_with_its_interval(values, said):
+    assert verdict(*values, "R") == said
