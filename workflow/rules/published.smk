@@ -3,9 +3,29 @@ Verdicts on the numbers that the two papers publish, and their tables for people
 
 INPUT     results/studies/{study}/table1.csv, table2.csv, intervals.csv, colorectal/table1.csv …
           config/published/*.csv                        numbers as printed, with their source
-OUTPUT    results/studies/{study}/published.csv, table2.md, table2.tex
+OUTPUT    results/studies/{study}/published.csv, benchmark.csv, table2.md, table2.tex
           results/studies/{study}/colorectal/published.csv, tables.md
 """
+
+
+rule compare_benchmark:
+    """Put the rows beside the published numbers of the same test cells."""
+    input:
+        library("compare_benchmark"),
+        cells=sorted({f"results/cells/{dataset}.csv" for dataset, _ in STUDY.predefined_blocks}),
+        predictions=all_runs(STUDY.predefined_blocks, PREDICTIONS, largest_fraction),
+        intervals="results/studies/{study}/intervals.csv",
+        published=PUBLISHED,
+    output:
+        table=reported("results/studies/{study}/benchmark.csv"),
+    log:
+        "results/logs/compare_benchmark/{study}.log",
+    resources:
+        **SMALL_JOB,
+    params:
+        **ROW_FACTS,
+    script:
+        "../scripts/compare_benchmark.py"
 
 
 rule compare_published:
@@ -13,6 +33,7 @@ rule compare_published:
     input:
         library("compare_published"),
         intervals="results/studies/{study}/intervals.csv",
+        benchmark=["results/studies/{study}/benchmark.csv"] * bool(STUDY.predefined_blocks),
         scores=[],
         sizes="results/studies/{study}/table1.csv",
         published=PUBLISHED,
@@ -32,6 +53,7 @@ use rule compare_published as compare_published_roth with:
     input:
         library("compare_published"),
         intervals=[],
+        benchmark=[],
         scores=ROTH_SCORES["patches"] + ROTH_SCORES["slides"],
         sizes="results/studies/{study}/colorectal/table3.csv",
         published=PUBLISHED,

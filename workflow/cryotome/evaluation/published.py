@@ -1,6 +1,7 @@
 """Published numbers beside those of a study, each with a verdict (decision 021)."""
 
 import re
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -136,6 +137,8 @@ def _obstacles(number: dict[Any, Any], facts: StudyFacts) -> list[str]:
     if model in facts.random:
         why.append("the weights are random")
     views = {row.head: row.view for row in facts.rows if row.model == model}
+    if not views:
+        return [*why, "the model is no row here"]
     if head not in views:
         why.append(f"the head is {' or '.join(views)} here, {head} there")
     policy, _, precision = views.get(head, "").partition("-")
@@ -156,7 +159,10 @@ def _obstacles(number: dict[Any, Any], facts: StudyFacts) -> list[str]:
 
 
 def compare_with_published(
-    published: pd.DataFrame, measured: pd.DataFrame, facts: StudyFacts
+    published: pd.DataFrame,
+    measured: pd.DataFrame,
+    facts: StudyFacts,
+    test_sets: Iterable[tuple[str, str]] = (),
 ) -> pd.DataFrame:
     """Put a verdict beside every published number of a study's datasets and models.
 
@@ -170,6 +176,8 @@ def compare_with_published(
     measured
         Columns dataset, scheme, model, head, quantity, fraction, value, low, high; see
         module `measured`.
+    test_sets
+        Pairs of dataset and scheme of which every number is listed, whatever its model.
 
     Returns
     -------
@@ -185,7 +193,9 @@ def compare_with_published(
     names = {printed: model for model, printed in facts.published_names.items()}
     published = published.assign(model=published["model"].replace(names))
     models = {row.model for row in facts.rows}
-    mine = published["model"].isin(models) & published["quantity"].isin(QUANTITIES)
+    whole = pd.Series([*zip(published["dataset"], published["scheme"], strict=True)])
+    mine = published["model"].isin(models) | whole.isin([*test_sets]).to_numpy()
+    mine &= published["quantity"].isin(QUANTITIES)
     mine &= published["dataset"].isin([*facts.datasets, ""])
     numbers = published[mine].rename(columns={"value": "published", "sd": "published_sd"})
     for name in ("fraction", "published_sd"):

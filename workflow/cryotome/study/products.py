@@ -43,6 +43,7 @@ CURVES = _of_rows("several fractions", lambda s: s.all_domain_blocks and len(s.f
 CROSSED = _of_rows("schemes `from_*`", lambda s: s.cross_domain_blocks)
 HEADS = _of_rows("several heads a model", lambda s: s.cross_domain_blocks and s.multi_head_rows)
 MATCHED = _of_rows("schemes `…_matched`", lambda s: s.matched_blocks)
+LISTED = _of_rows("scheme `predefined`", lambda s: s.predefined_blocks)
 SWEPT = _of_rows("`context:`", lambda s: s.context)
 TISSUE = _of_tissue("")
 SLIDES = _of_tissue(" with slides", lambda c: c.cohorts)
@@ -106,6 +107,11 @@ PRODUCTS = [
         "Every number that Ganz et al. 2024 publish of the rows, beside what was measured and its "
         "interval: whether they agree, and why some cannot be compared.",
         "`published,published_sd,measured,low,high,verdict,why,source`",
+    ),
+    Product(
+        "Published test set", "benchmark", "Rows", {"csv": "compare_benchmark"}, LISTED,
+        "Every row on the test cells that the dataset's authors chose, beside what others publish "
+        "of them: mean and population SD over the folds' models, intervals over slides.",
     ),
     Product(
         UNCERTAINTY, "intervals", "Intervals", {"csv": "compare"}, CELLS,

@@ -164,6 +164,11 @@ class Study(Catalog):
         return [(name, scheme) for name, scheme in self.blocks if Scheme.parse(scheme).matched]
 
     @cached_property
+    def predefined_blocks(self) -> list[tuple[str, str]]:
+        """The pairs whose test cells the authors of the dataset chose."""
+        return [block for block in self.blocks if self.training_list(*block)]
+
+    @cached_property
     def all_domain_blocks(self) -> list[tuple[str, str]]:
         """The pairs that train on all domains and know fractions: Figure 1."""
         return [block for block in self.blocks if not Scheme.parse(block[1]).is_whole]

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cryotome.core.files import atomic_write
 from cryotome.report.page.answer import headline
 from cryotome.report.page.atlas import Sheet, atlas
+from cryotome.report.page.benchmark import benchmark
 from cryotome.report.page.clinical import pathologist
 from cryotome.report.page.comparisons import differences
 from cryotome.report.page.context import context
@@ -27,6 +28,7 @@ from cryotome.study.styles import COLOURS, MARKS, Style
 
 PARTS: list[Callable[[StudyResults], Section]] = [
     headline,
+    benchmark,
     run,
     table2,
     figure1,
