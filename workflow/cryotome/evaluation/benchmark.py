@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from cryotome.core.cards import Card
 from cryotome.core.files import RunPath, sha256
 from cryotome.core.metrics import auroc, recall_per_class
 from cryotome.core.tables import read_csv
@@ -80,11 +81,11 @@ def resample_balanced_accuracy(
     return np.array(values), np.mean(means, axis=0)
 
 
-def _measure_row(folds: list[tuple[pd.DataFrame, pd.DataFrame]], draws: int) -> dict[str, float]:
+def _measure_row(folds: list[tuple[pd.DataFrame, pd.DataFrame]], draws: int) -> Card:
     """Return the quantities of a row but the interval of its AUROC; test and validation cells."""
     tests = [test for test, _ in folds]
     values = [auroc(t["label"].to_numpy(), t["score"].to_numpy()) for t in tests]
-    line = {"models": len(folds), "auroc": np.mean(values), "auroc_sd": np.std(values)}
+    line: Card = {"models": len(folds), "auroc": np.mean(values), "auroc_sd": np.std(values)}
     chosen = [balanced_threshold(v["label"].to_numpy(), v["score"].to_numpy()) for _, v in folds]
     for name, thresholds in ((BALANCED, [float(THRESHOLD)] * len(folds)), (CHOSEN, chosen)):
         each, resampled = resample_balanced_accuracy(tests, thresholds, draws)
@@ -119,13 +120,15 @@ def measure_rows(
         run = RunPath.of(path)
         table = read_predictions(path, cells_sha256=of[run.dataset])
         table = table.assign(slide=table["id"].map(slides[run.dataset]))
-        parts = tuple(table[table["role"] == role] for role in ("test", "validation"))
-        folds.setdefault((run.dataset, run.scheme, run.model, run.head), []).append(parts)
+        test, validation = (table[table["role"] == role] for role in ("test", "validation"))
+        key = (run.dataset, run.scheme, run.model, run.head)
+        folds.setdefault(key, []).append((test, validation))
     ends = read_csv(intervals)
     ends = ends[ends["tested"] == "all"].set_index(["dataset", "scheme", "row"])
     lines = []
     for (dataset, scheme, model, head), parts in folds.items():
-        line = {"dataset": dataset, "scheme": scheme, "whose": OURS, "model": model, "head": head}
+        line: Card = {"dataset": dataset, "scheme": scheme, "whose": OURS}
+        line |= {"model": model, "head": head}
         line |= _measure_row(parts, facts.statistics.draws)
         known = ends.loc[[(dataset, scheme, f"{model} + {head}")]].iloc[-1]
         lines.append(line | {"auroc_low": known["low"], "auroc_high": known["high"]})
@@ -150,7 +153,7 @@ def rows_published(published: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFr
     lines = []
     for key, part in mine.groupby(["dataset", "scheme", "model", "head"], sort=False):
         first = part.iloc[0]
-        line = dict(zip(["dataset", "scheme", "model", "head"], key, strict=True))
+        line: Card = dict(zip(["dataset", "scheme", "model", "head"], key, strict=True))  # type: ignore[arg-type]
         line |= {"whose": THEIRS, "note": first["note"], "source": first["source"]}
         line["models"] = pd.to_numeric(first["folds"])
         for name, value, sd in zip(part["quantity"], part["value"], part["sd"], strict=True):

@@ -260,8 +260,7 @@ PRODUCTS = [
     ),
     Product(
         ROTH, "colorectal/figure2", "Figure 2", {FIGURE: "roth_figure2"}, COURSE,
-        "Performance over the iterations of finetuning; `chosen` is the checkpoint that "
-        "validation takes.",
+        "Performance over the iterations of finetuning; `chosen` is the one validation takes.",
     ),
 ]  # fmt: skip
 RULES = {name: rule for product in PRODUCTS for name, rule in product.files.items()}
