@@ -1,3 +1,4 @@
+import re
 import shutil
 from dataclasses import replace
 
@@ -70,6 +71,19 @@ def test_hours_keep_what_is_printed_apart_and_place_the_untrained_at_the_left(g)
     values = next(iter(picture.spec["datasets"].values()))
     assert [line["at"] for line in values] == pytest.approx([10**-2.5, 0.5])  # 0.1 h: a decade
     assert [line["number"] for line in values] == ["measured", "measured"]
+
+
+def test_the_legend_of_each_panel_over_iterations_names_its_own_lines(g):
+    keys = {"iteration": 0, "model": "dinov2_tiny_random", "low": 0.2, "high": 0.8, "chosen": True}
+    patches = {"panel": "patches", "quantity": "balanced_accuracy", "head": "knn", "value": 0.5}
+    slides = {"panel": "slides", "quantity": "auroc", "head": "mean_pool", "value": 0.6}
+    rows = [patches | keys | {"dataset": "demo_tissue_external"},
+            slides | keys | {"dataset": "demo_cohort"}]  # fmt: skip
+    pd.DataFrame(rows).to_csv(g.folder / "colorectal" / "figure2.csv", index=False)
+    figures = [p for p in colorectal(g).pictures if p.name.startswith("course-")]
+    scales = [re.findall(r"'domain': (\['.*?\])", str(p.spec)) for p in figures]
+    assert {str(found) for found in scales[0]} == {"['Demo tissue, external, knn']"}
+    assert {str(found) for found in scales[1]} == {"['Demo cohort, mean_pool']"}
 
 
 def test_a_study_without_paper_002_has_no_such_part(g):

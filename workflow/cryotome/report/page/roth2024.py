@@ -142,7 +142,8 @@ def _checkpoints(g: StudyResults, roth: RothFacts) -> list[Picture]:
         tip = tips(Tested_on="dataset", Head="head", Iteration="iteration:,", Value="value:.3f",
                    From="low:.3f", To="high:.3f", Chosen_by_validation="chosen")  # fmt: skip
         top = alt.Legend(orient="top", columns=1, title=None, labelLimit=300)
-        chart = checkpoint_panel(part, lines, roth.datasets, named=top)
+        its_own = {name: lines[name] for name in checkpoint_lines(part, roth.datasets)}
+        chart = checkpoint_panel(part, its_own, roth.datasets, named=top)
         behind = as_text(part[["line", "iteration", "value", "low", "high", "chosen"]], str(panel),
                        g.source(name))  # fmt: skip
         said = f"{panel} over the iterations of finetuning, {part['line'].nunique()} lines."
