@@ -153,7 +153,7 @@ class _Server:
         if self.onward:
             self.onward.close()
         for source in [key.fileobj for key in self.ready.get_map().values()]:
-            os.close(source if isinstance(source, int) else source.detach())
+            os.close(source.detach() if isinstance(source, socket.socket) else source)  # type: ignore[arg-type]
         self.ready.close()
 
 
@@ -174,7 +174,7 @@ def _run(request: bytes, streams: list[int]) -> None:
     script, folder, *variables = os.fsdecode(request).split("\0")
     os.chdir(folder)
     os.environ.clear()
-    os.environ.update(variable.split("=", 1) for variable in variables)
+    os.environ.update((name, value) for name, _, value in (v.partition("=") for v in variables))
     tempfile.tempdir = None  # it follows TMPDIR
     threads = int(os.environ.get("OMP_NUM_THREADS", 1))
     threadpoolctl.threadpool_limits(threads)
