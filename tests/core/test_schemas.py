@@ -29,6 +29,15 @@ def test_a_misspelt_required_key_is_shown_as_it_was_written():
         validate(card, "dataset", "card.yaml")
 
 
+def test_all_missing_keys_are_named_at_once_and_none_that_is_right_is_called_misspelt():
+    card = load_card(CONFIG, "models", "uni")
+    for key in ("arguments", "normalise", "gflops"):
+        del card[key]
+    said = r"top level: 'arguments' is a required property. Missing, too: 'normalise', 'gflops'\.$"
+    with pytest.raises(CardError, match=said):
+        validate(card, "model", "card.yaml")
+
+
 @pytest.mark.parametrize(
     ("key", "twice"),
     [

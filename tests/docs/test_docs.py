@@ -58,6 +58,7 @@ def test_every_other_command_is_python_by_hand():
     }
     assert rest == {
         "PYTHONPATH=workflow python workflow/scripts/split_cells.py --help",  # test_scripts runs it
+        ".venv/bin/python -m pytest tests/core/test_cards.py -k my_model",  # which tests all cards
         "python tests/tools/accidents.py jobs --kills 100 --seed 1",
         "python tests/tools/accidents.py jobs --kills 100 --seed 2",  # test_accidents runs its parts
         "python tests/tools/accidents.py dag --kills 12 --seed 1",

@@ -98,28 +98,35 @@ def validate(content: dict[str, Any], schema: str, path: Path | str) -> dict[str
     from jsonschema.exceptions import best_match
 
     refuse_renamed(content, schema, path)
-    error = best_match(_validator(schema).iter_errors(content))
+    validator = _validator(schema)
+    error = best_match(validator.iter_errors(content))
     if error:
+        top: Any = validator.schema
+        whole = {} if error.absolute_path else top.get("properties", {})
         where = ".".join(map(str, error.absolute_path)) or "top level"
-        raise CardError(f"{path}, {where}: {error.message}{_hint(error)}")
+        raise CardError(f"{path}, {where}: {error.message}{_hint(error, whole)}")
     return content
 
 
-def _hint(error: "ValidationError") -> str:
-    """Return what may have been meant, such as the key closest to a misspelt one."""
+def _hint(error: "ValidationError", known: dict[str, Any]) -> str:
+    """Return what may have been meant, such as the key closest to a misspelt one.
+
+    `known` are keys that are allowed there, beside those of the part that does not fit.
+    """
     if isinstance(error.instance, bool):
         return ". YAML reads yes, no, on and off as true or false; put such a word in quotes."
     if error.validator == "format":
         return f". It must be {FORMATS[str(error.validator_value)][1]}."
     keys = [str(key) for key in error.instance] if isinstance(error.instance, dict) else []
+    known = known | error.schema.get("properties", {})  # type: ignore[union-attr]
     if error.validator == "required":
         needed: list[str] = error.validator_value  # type: ignore[assignment]
-        missing = next(key for key in needed if key not in keys)
-        wrote = get_close_matches(missing, keys, n=1)
-        return f". You wrote {wrote[0]!r}." if wrote else ""
+        first, *more = [key for key in needed if key not in keys]
+        wrote = get_close_matches(first, [key for key in keys if key not in known], n=1)
+        said = f". You wrote {wrote[0]!r}." if wrote else ""
+        return said or (f". Missing, too: {', '.join(map(repr, more))}." if more else "")
     if error.validator != "additionalProperties":
         return ""
-    known = error.schema.get("properties", {})  # type: ignore[union-attr]
     guesses = [get_close_matches(key, known, n=1) for key in keys if key not in known]
     meant = [guess[0] for guess in guesses if guess]
     return f". Did you mean {', '.join(map(repr, meant))}?" if meant else ""
