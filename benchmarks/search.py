@@ -49,7 +49,7 @@ def main() -> None:
     for recipe in asked.recipes:
         changes = dict(word.split("=", 1) for word in recipe.split(","))
         card = study.head(asked.head) | {k: json.loads(v) for k, v in changes.items()}
-        how = {"side": data.side, "seed": card["seed"], "lora": card.get("lora")}
+        how = {"side": data.side, "seed": card["seed"], "head": card}
         encoder = study.model(asked.model)
         network, _ = build_classifier(encoder, asked.model, site.weights_dir, **how)
         run = Run(network.to(on), data, card, BatchLoader(data.pixels, on), card["seed"])

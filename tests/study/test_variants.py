@@ -21,7 +21,7 @@ from cryotome.encoders.pooling import pool_tokens
 from cryotome.encoders.transforms import transform_patches
 from cryotome.encoders.weights import candidate_paths
 from cryotome.study.checks import checked_study
-from cryotome.study.gather_facts import context_facts
+from cryotome.study.gather_facts import context_facts, row_facts
 from cryotome.study.geometry import geometry_of, input_side
 from cryotome.study.variants import pooling_variants, returns_tokens, with_pooling
 
@@ -213,3 +213,29 @@ def test_a_smaller_crop_is_the_middle_of_a_larger_one(cohort, demo_card, tmp_pat
     small, large = seen["demo_rois_16px"], seen["demo_rois"]
     assert len(small) > 20
     assert np.array_equal(small, large[:, 8:24, 8:24])
+
+
+def test_the_same_network_without_its_weights_needs_no_card():
+    made = study("amibr")
+    card, random = made.model("efficientnet_lite0"), made.model("efficientnet_lite0_random")
+    assert random["title"] == f"{card['title']} (random weights)"
+    assert random["weights"] == {"random": 0}
+    assert "checkpoint" not in random
+    alike = ("architecture", "arguments", "dim", "parameters", "normalise", "transform")
+    assert all(random[key] == card[key] for key in alike)
+    rows = [{"model": "efficientnet_lite0_random", "head": head} for head in ("ridge", "endtoend")]
+    facts = row_facts(study("amibr", rows=rows, reference=rows[0], figure2=rows[:1]))
+    assert facts.random == ["efficientnet_lite0_random"]
+    for name in ("vit_tiny_random_random", "colour_histogram_random"):
+        with pytest.raises(CardError, match="the weights of .* are not trained"):
+            made.model(name)
+    assert made.model("vit_tiny_random")["weights"] == {"random": 0}
+
+
+def test_four_crops_are_enlarged_to_the_input_of_the_network():
+    made = study("amibr_context", context={"sides": [48, 64, 96, 128], "poolings": ["class"]})
+    assert made.datasets == ["amibr_48px", "amibr", "amibr_96px", "amibr_128px"]
+    card = made.model("efficientnet_lite0")
+    for name in made.datasets:
+        geometry = geometry_of(card, "fit-fp32", made.dataset(name)["patch"]["side"])
+        assert (geometry.seen, geometry.crop) == (224, None)

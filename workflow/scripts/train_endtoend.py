@@ -22,7 +22,7 @@ def main(
     assert recipe == step_versions.ENDTOEND
     on, seed = set_up_device(device, threads, exact=True), card["seed"] + fold
     data = read_training_data(patches, cells, split)
-    how = {"side": data.side, "seed": seed, "lora": card.get("lora")}
+    how = {"side": data.side, "seed": seed, "head": card}
     network, weights = build_classifier(encoder, model, weights_dir, **how)
     run = Run(network.to(on), data, card, BatchLoader(data.pixels, on), seed)
     notes = run.notes(model, weights, recipe)

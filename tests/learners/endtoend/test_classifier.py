@@ -37,7 +37,12 @@ def test_a_card_without_a_network_is_refused(name, tmp_path):
 def test_a_training_starts_from_pretrained_weights_at_any_side(lora, side):
     card = load_card(CONFIG, "models", "efficientnet_lite0")
     network, known = build_classifier(
-        card, "efficientnet_lite0", NOWHERE, side=side, seed=0, lora=lora
+        card,
+        "efficientnet_lite0",
+        NOWHERE,
+        side=side,
+        seed=0,
+        head={"lora": lora} if lora else None,
     )
     assert known == card["weights"]["sha256"]
     trained = {name for name, value in network.named_parameters() if value.requires_grad}

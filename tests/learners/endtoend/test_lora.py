@@ -220,7 +220,7 @@ def test_adapters_are_saved_read_and_merged(name, tmp_path):
 
 def test_the_logit_is_saved_beside_the_adapters(tmp_path):
     card = load_card(CONFIG, "models", "vit_tiny_random")
-    how = {"side": 64, "seed": 5, "lora": SETTINGS}
+    how = {"side": 64, "seed": 5, "head": {"lora": SETTINGS}}
     network, _ = build_classifier(card, "vit_tiny_random", tmp_path, **how)
     with torch.no_grad():
         for weight in network.parameters():

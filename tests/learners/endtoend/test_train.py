@@ -52,8 +52,7 @@ def head(steps=40, learning_rate=0.003, every=10, **more):
 def train(seed=1, checkpoint=None, model="resnet10t_random", device=CPU, **settings):
     patches, cells = toy()
     encoder = load_card(CONFIG, "models", model)
-    lora = settings.get("lora")
-    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed, lora=lora)
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=seed, head=settings)
     network.to(device)
     both = training_data(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
     how = {"seed": seed, "loader": BatchLoader(patches, device), "checkpoint": checkpoint}

@@ -11,7 +11,14 @@ from cryotome.study.colorectal import checkpoint_of, iterations
 from cryotome.study.geometry import geometry_of, input_side
 from cryotome.study.row import LAST
 from cryotome.study.schemes import EXCEPT, LADDER, Scheme
-from cryotome.study.variants import crop_of, pooling_of, with_crop, with_pooling
+from cryotome.study.variants import (
+    crop_of,
+    pooling_of,
+    untrained_of,
+    with_crop,
+    with_pooling,
+    with_random_weights,
+)
 
 # what is done with an oddity that the audit finds, where a dataset's card does not say
 POLICIES: Card = {"duplicate": "keep", "conflict": "refuse", "near": "keep", "near_px": 25}
@@ -47,11 +54,14 @@ class Catalog:
     def model(self, name: str) -> Card:
         """Return a model card; `{model}_at_{iteration}` is a checkpoint of a finetuned model.
 
-        `{model}_pool_{pooling}` pools otherwise.
+        `{model}_pool_{pooling}` pools otherwise, `{model}_random` is not trained.
         """
         pooling = pooling_of(name)
         if pooling and not self.has_card("models", name):
             return with_pooling(self.model(pooling[0]), pooling[1], name)
+        trained = untrained_of(name)
+        if trained and not self.has_card("models", name) and self.has_card("models", trained):
+            return with_random_weights(self.model(trained), name)
         at = checkpoint_of(name)
         if at is None:
             return self._card("models", name)

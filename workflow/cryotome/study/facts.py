@@ -103,7 +103,8 @@ class RowFacts(StudyFacts):
     labels, styles, replicates
         Of every row, by its key. Replicates differ in the training seed alone.
     ways
-        Row to how it uses its encoder: `control`, `frozen`, `adapted by LoRA` or `trained`.
+        Row to how it uses its encoder: `control`, `frozen`, `adapted by LoRA`,
+        `last blocks trained` or `trained`.
     reference, figure2, multi_head
         Keys of rows: what others are compared with (empty without rows), those of Figure 2,
         and those of models that several heads read.

@@ -59,7 +59,8 @@ def seed_replicates(study: Study) -> dict[str, list[str]]:
 def _way(study: Study, row: Row) -> str:
     """Return how a row uses its encoder; a control is frozen and was never trained."""
     if study.is_trainable(row.head):
-        return "adapted by LoRA" if "lora" in study.head(row.head) else "trained"
+        less = {"lora": "adapted by LoRA", "last_blocks": "last blocks trained"}
+        return next((way for key, way in less.items() if key in study.head(row.head)), "trained")
     return "frozen" if _weights(study.model(row.model)) in TRAINED else "control"
 
 

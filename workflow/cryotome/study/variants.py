@@ -1,7 +1,8 @@
 """Cards that need no file: another crop of a dataset, another pooling of a model.
 
 `{dataset}_{n}px` shows n px of the slide around each cell. `{model}_pool_{pooling}` pools what the
-same network returns in another way; `_` stands for the `+` of a pooling's name.
+same network returns in another way; `_` stands for the `+` of a pooling's name. `{model}_random`
+is the same network before any training.
 """
 
 import re
@@ -16,6 +17,7 @@ POOLED = re.compile(r"([a-z0-9_]+)_pool_(class|mean|centre|class_mean|class_rest
 TOKENS = {"class": ("class token", 1), "mean": ("mean of tokens", 1)}
 TOKENS |= {"centre": ("centre tokens", 1), "mean_before_norm": ("mean of tokens, no norm", 1)}
 TOKENS |= {"class+mean": ("class token + mean", 2), "class+rest": ("class token + all others", 2)}
+RANDOM = "_random"
 NO_POOLING = "none"  # the pooling of what is no network
 
 
@@ -37,6 +39,31 @@ def pooling_of(name: str) -> tuple[str, str] | None:
     """
     found = POOLED.fullmatch(name)
     return (found[1], found[2].replace("_", "+")) if found else None
+
+
+def untrained_of(name: str) -> str:
+    """Return the model whose network a name says without its weights, empty for other names.
+
+    >>> untrained_of("uni_random"), untrained_of("uni")
+    ('uni', '')
+    """
+    return name.removesuffix(RANDOM) if name.endswith(RANDOM) else ""
+
+
+def with_random_weights(card: Card, name: str) -> Card:
+    """Return the card of a model whose weights are drawn here; `name` is for messages.
+
+    Raises
+    ------
+    CardError
+        It is no network, or its weights are random as it is.
+    """
+    if not isinstance(card["weights"], dict) or "random" in card["weights"]:
+        raise CardError(f"Model {name!r}: the weights of {untrained_of(name)} are not trained.")
+    kept = {key: value for key, value in card.items() if key not in ("checkpoint", "published")}
+    made = {"weights": {"random": 0}, "licence": "none needed, the weights are made here"}
+    made["notes"] = "The same network before any training: what its form alone gives."
+    return validate(kept | made | {"title": f"{card['title']} (random weights)"}, "model", name)
 
 
 def model_of(name: str) -> str:

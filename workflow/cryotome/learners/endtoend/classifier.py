@@ -7,12 +7,16 @@ from torch import nn
 
 from cryotome.core.cards import Card
 from cryotome.encoders.encoder import build_encoder
+from cryotome.learners.endtoend.last_blocks import train_last_blocks
 from cryotome.learners.endtoend.lora import add_lora
 from cryotome.study.geometry import Geometry
 
+# keys of a head's card by which less than all weights trains
+WAYS = {"lora": add_lora, "last_blocks": train_last_blocks}
+
 
 def build_classifier(
-    card: Card, name: str, weights_dir: Path, *, side: int, seed: int, lora: Card | None = None
+    card: Card, name: str, weights_dir: Path, *, side: int, seed: int, head: Card | None = None
 ) -> tuple[nn.Sequential, str]:
     """Build an encoder with one logit on its embedding (2048 to 1 for a ResNet50).
 
@@ -22,8 +26,9 @@ def build_classifier(
 
     Parameters
     ----------
-    lora
-        `lora` of the head's card: the encoder is frozen and gets adapters.
+    head
+        The head's card. With `lora` the encoder is frozen and gets adapters; with `last_blocks`
+        all before its last blocks is frozen.
 
     Returns and raises as `build_encoder`.
     """
@@ -32,8 +37,9 @@ def build_classifier(
     encoder, weights_sha256 = build_encoder(card, name, weights_dir, Geometry(side))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if lora:
-            encoder.network = add_lora(encoder.network, lora, name=name)
+        for key, change in WAYS.items():
+            if head and key in head:
+                encoder.network = change(encoder.network, head[key], name=name)
         network = nn.Sequential(encoder, nn.Linear(card["dim"], 1))
     network.to(memory_format=torch.channels_last)
     return network, weights_sha256

@@ -61,11 +61,11 @@ def add_lora(network: nn.Module, settings: Card, *, name: str) -> nn.Module:
         bias="none",
     )
     adapted = LoraModel(network, config, ADAPTER)
-    adapted.register_forward_pre_hook(_keep_statistics)
+    adapted.register_forward_pre_hook(keep_statistics)
     return adapted
 
 
-def _keep_statistics(network: nn.Module, _: Any) -> None:
+def keep_statistics(network: nn.Module, _: Any) -> None:
     """Keep batch normalisation in evaluation mode: its statistics are not saved with adapters."""
     for layer in network.modules():
         if isinstance(layer, _BatchNorm):
