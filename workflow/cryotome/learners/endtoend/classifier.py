@@ -1,5 +1,6 @@
 """Classifiers: an encoder's network with an output layer, trained end to end or with adapters."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,7 +13,7 @@ from cryotome.learners.endtoend.lora import add_lora
 from cryotome.study.geometry import Geometry
 
 # keys of a head's card by which less than all weights trains
-WAYS = {"lora": add_lora, "last_blocks": train_last_blocks}
+WAYS: dict[str, Callable[..., nn.Module]] = {"lora": add_lora, "last_blocks": train_last_blocks}
 
 
 def build_classifier(

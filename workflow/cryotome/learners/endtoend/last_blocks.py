@@ -5,6 +5,7 @@ import re
 from timm.models import group_parameters
 from torch import nn
 
+from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.learners.endtoend.lora import keep_statistics
 
@@ -34,7 +35,7 @@ def train_last_blocks(network: nn.Module, count: int, *, name: str) -> nn.Module
             f"{name} is no network of timm, so `last_blocks` cannot tell its blocks. Take a head "
             "that trains all weights, or `lora`."
         )
-    matcher = network.group_matcher(coarse=False)
+    matcher: Card = network.group_matcher(coarse=False)  # type: ignore[operator]
     group = group_parameters(network, matcher, reverse=True)
     said = matcher["blocks"]
     patterns = [said] if isinstance(said, str) else [pattern for pattern, _ in said]
