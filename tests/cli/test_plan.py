@@ -95,9 +95,9 @@ def test_what_is_made_is_not_planned_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     config = Path("config/config.yaml")
     before = Counter(job.rule for job in plan.planned_jobs(config))
-    snakemake(tmp_path, "--cores", "2", "results/cells/demo_slides.csv")
+    snakemake(tmp_path, "--cores", "2", "results/cells/demo_tissue.csv")
     after = Counter(job.rule for job in plan.planned_jobs(config))
-    assert before - after == {"make_demo": 1, "read_cells": 1}
+    assert before - after == {"make_demo_tissue": 1, "read_cells": 1}
 
 
 def test_a_run_in_the_environment_of_a_plan_is_refused(clone):

@@ -56,7 +56,7 @@ def test_a_list_of_files_may_be_empty_by_hand(placed, tmp_path):
         split = tmp_path / scheme / "fraction=1.0" / "fold=0.csv"
         card = without_notes(load_card(CONFIG, "schemes", scheme))
         arguments = {
-            "cells": [tmp_path / "cells.csv"], "audit": [tmp_path / "audit.csv"], "windows": windows,
+            "cells": [tmp_path / "cells.csv"], "audit": [tmp_path / "audit.csv"], "windows": windows, "listed": [],
             "split": [split], "about": [split.with_suffix(".json")], "recipe": ["1"],
             "card": [card], "drops": [""], "scheme": [scheme], "fraction": ["1.0"], "fold": ["0"],
         }  # fmt: skip
