@@ -185,12 +185,16 @@ def small(folder: Path) -> Path:
 
 
 def run_locally(folder: Path) -> dict[str, str]:
-    """Make the study without Slurm; return its files of numbers, without others of the demo."""
-    run_to_the_end(small(with_demo(folder)))
+    """Make the study without Slurm, from what the demo has of it; return its files of numbers.
+
+    Nothing else of the demo is there: a row is scored on every draw at hand.
+    """
+    small(with_demo(folder))
+    shutil.rmtree(folder / "results" / "studies" / "demo", ignore_errors=True)
     for name in run_to_the_end(folder, "--list-untracked").splitlines():
-        if name.startswith("results/") and not name.startswith("results/studies/small/"):
+        if name.startswith("results/"):
             (folder / name).unlink(missing_ok=True)
-    shutil.rmtree(folder / "results" / "studies" / "demo", ignore_errors=True)  # hidden files
+    run_to_the_end(folder)
     return numbers(folder)
 
 
