@@ -91,7 +91,9 @@ def test_a_script_has_its_packages_and_all_that_its_client_was_started_with(plac
 def test_scripts_with_torch_have_a_server_of_their_own_that_ends_with_the_first(place):
     with server(place, torch=True) as process:
         jobs = [client(place, "embed", TELL, OMP_NUM_THREADS=f"{n}") for n in (1, 2)]
-        first, second = (json.loads(job.communicate()[0]) for job in jobs)
+        said = [job.communicate() for job in jobs]
+        first, second = (json.loads(out) for out, _ in said)
+        assert [error for _, error in said] == ["", ""]  # libraries end in peace
         light = json.loads(client(place, "score_row", TELL).communicate()[0])
     assert first["loaded"]["torch"] and second["loaded"]["torch"] and not light["loaded"]["torch"]
     assert (first["threads"], second["threads"]) == ([1], [2])

@@ -12,7 +12,6 @@ has touched the GPU cannot use it.
 
 import atexit
 import ctypes
-import gc
 import importlib
 import os
 import runpy
@@ -161,8 +160,6 @@ def _import(names: tuple[str, ...]) -> None:
     for name in names:
         with suppress(ImportError):  # the job that needs it says so
             importlib.import_module(name)
-    gc.collect()
-    gc.freeze()  # the pages of these objects stay shared
 
 
 def _run(request: bytes, streams: list[int]) -> None:
