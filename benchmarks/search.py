@@ -5,7 +5,7 @@
 
 Each word is one recipe: what it changes of the head's card. The patches and the split must be made:
 `snakemake --configfile config/studies/amibr.yaml results/patches/amibr.h5 SPLIT`. What the search
-found is in docs/decisions/038-amibr-recipes.md.
+found is in docs/decisions/039-amibr-recipes.md.
 """
 
 import argparse

@@ -189,7 +189,7 @@ from cryotome.runtime.interpreter import quote_executable
 from cryotome.runtime.warm_start import start_server
 
 quote_executable()
-N = int(config["n"])
+N = int(config["jobs"])
 
 rule all:
     input: expand("{{n}}.txt", n=range(N))
@@ -208,6 +208,6 @@ def test_a_run_of_many_jobs_starts_a_server(tmp_path, jobs, warm):
     (tmp_path / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
     text = 'import sys\nopen(snakemake.output[0], "w").write(str("pandas" in sys.modules))\n'
     (tmp_path / "one.py").write_text(text, encoding="utf-8")
-    snakemake(tmp_path, "--cores", "2", "--config", f"n={jobs}")
+    snakemake(tmp_path, "--cores", "2", "--config", f"jobs={jobs}")
     said = {path.read_text(encoding="utf-8") for path in tmp_path.glob("*.txt")}
     assert said == {str(warm)}
