@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from cryotome.core import step_versions
 from cryotome.core.cards import Card, load_card
 from cryotome.data.demo.mitoses import make_midog_set
 from cryotome.data.patches import write_patches
@@ -65,13 +66,15 @@ def tissue(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("tissue")
     make = runpy.run_path(str(ROOT / "workflow" / "scripts" / "make_demo_tissue.py"))["main"]
-    make(folder / "training.csv", folder / "external.csv", 1)
+    make(folder / "training.csv", folder / "external.csv", step_versions.DEMO)
     return folder
 
 
 @pytest.fixture(scope="session")
 def demo_card() -> Card:
-    return load_card(CONFIG, "datasets", "demo_rois")
+    """The demo's regions in smaller patches, which are quick."""
+    card = load_card(CONFIG, "datasets", "demo_rois")
+    return card | {"patch": card["patch"] | {"side": 32}}
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from cryotome.study.checks import checked_study
 def test_table_2_is_made_from_the_files_that_its_rule_names(tmp_path):
     study = checked_study(read_yaml(CONFIG / "config.yaml"), CONFIG)
     files = table2_inputs(study, tmp_path, CONFIG)
-    assert len(files.predictions) == 3 * 5 * 2  # domains, rows, folds
+    assert len(files.predictions) == 3 * 7 * 2  # domains, rows, folds
     assert files.predictions[0] == (
         tmp_path / "predictions/demo_rois/from_breast/view=paper-fp32/model=colour_histogram"
         "/head=ridge/fraction=1.0/fold=0.csv"

@@ -53,15 +53,17 @@ def said(name: str, folder: Path, monkeypatch, capsys) -> dict[str, list[str]]:
 def test_the_demo_is_planned_without_a_gpu_or_a_download(clone, monkeypatch, capsys):
     lines = said("demo", clone, monkeypatch, capsys)
     jobs = {rule: words[1] for rule, words in lines.items()}
-    assert (jobs["make_demo"], jobs["embed"], jobs["score_row"]) == ("1", "14", "25")
-    assert (jobs["probe"], jobs["probe_whole"], jobs["train_endtoend"]) == ("8", "12", "14")
+    assert (jobs["make_demo"], jobs["embed"], jobs["score_row"]) == ("1", "14", "35")
+    assert (jobs["probe"], jobs["probe_whole"], jobs["train_endtoend"]) == ("10", "15", "28")
     assert lines["total"][2] == "-"  # no GPU-hours
     rules = [int(words[1]) for words in lines.values() if len(words) == 8 and words[0] != "rule"]
     assert sum(rules) == int(jobs["total"]) > 80
     assert lines["Downloads:"] == ["Downloads:", "none."]
-    patches = 4 * 512 * 40 * 40 * 3 / 1e6  # MB; stored at 17/14 of 32 px
-    vectors = 4 * 512 * 4 * (96 + 192 + 512) / 1e6
-    least = 80 + patches + vectors  # besides tissue in folders, slides, weights made here, pictures
+    patches = 4 * 392 * 60 * 60 * 3 / 1e6  # MB; stored at 17/14 of 48 px
+    vectors = 4 * 392 * 4 * (96 + 192 + 1280) / 1e6
+    adapters = 14 * 340_225 * 4 / 1e6
+    # besides tissue in folders, slides, weights made here, pictures
+    least = 80 + patches + vectors + adapters
     assert least < float(lines["total"][-2]) < least + 50
 
 

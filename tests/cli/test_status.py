@@ -129,7 +129,7 @@ def test_rules_without_a_record_are_projected_as_a_plan_does():
     ]
     found = measure_progress(jobs, jobs, {}, NOW)
     seconds, assumed = found.seconds_left(CostModel(study(), on_gpu=False))
-    assert seconds == pytest.approx(1.0 + 3 * 512 / 5000 + 0.1)
+    assert seconds == pytest.approx(1.0 + 3 * 392 / 5000 + 0.1)
     assert assumed == 1
     assert found.mean_seconds() == {}
 

@@ -17,7 +17,7 @@ def scanned(*images: str, **scanners: object) -> list[str]:
 def test_a_cell_of_no_domain_is_named(cohort, demo_card):
     card = demo_card | {"domains": {"breast": demo_card["domains"]["breast"]}}
     with pytest.raises(
-        DataError, match=r"1024 cells match no domain or more than one, first the one in 009.tiff"
+        DataError, match=r"784 cells match no domain or more than one, first the one in 009.tiff"
     ):
         read_cells(cohort / "annotations.json", cohort, card, "demo_rois")
 

@@ -27,5 +27,5 @@ def test_a_study_from_the_template_makes_a_table_of_the_demos_cells(tmp_path):
     least = ["--config", "folds=1", "schemes=[random]"]
     snakemake(clone, "--cores", "2", "results/figure1.csv", "--configfile", TEMPLATE, *least)
     table = pd.read_csv(clone / "results" / "figure1.csv")
-    assert set(table["model"]) == {"colour_histogram", "resnet10t_random"}
+    assert set(table["model"]) == {"colour_histogram", "efficientnet_lite0"}
     assert table["mean"].between(0.5, 1).all()

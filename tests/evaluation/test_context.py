@@ -44,7 +44,7 @@ def settings(swept) -> dict:
     rng, ids = np.random.default_rng(0), np.arange(300)
     label = ids % 3 == 0
     rows = [f"{model} + ridge" for model in swept.models]
-    of = {"demo_rois_16px": 0.4, "demo_rois": 1.2}  # how far the classes lie apart
+    of = {"demo_rois_24px": 0.4, "demo_rois": 1.2}  # how far the classes lie apart
     return {
         (name, *KEYS): paired({row: rng.normal(label * gap) for row in rows}, ids)
         for name, gap in of.items()
@@ -59,12 +59,12 @@ def table(settings, swept) -> pd.DataFrame:
 def test_a_line_is_a_row_under_a_crop_and_a_pooling(table):
     columns = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "n"]
     assert table[columns].to_numpy().tolist() == [
-        ["demo_rois_16px", "demo_rois", 16, 4.0, "colour_histogram", "colour_histogram", "none", 300],
-        ["demo_rois_16px", "demo_rois", 16, 4.0, "vit_tiny_random", "vit_tiny_random", "class", 300],
-        ["demo_rois_16px", "demo_rois", 16, 4.0, "vit_tiny_random_pool_mean", "vit_tiny_random", "mean", 300],
-        ["demo_rois", "demo_rois", 32, 8.0, "colour_histogram", "colour_histogram", "none", 300],
-        ["demo_rois", "demo_rois", 32, 8.0, "vit_tiny_random", "vit_tiny_random", "class", 300],
-        ["demo_rois", "demo_rois", 32, 8.0, "vit_tiny_random_pool_mean", "vit_tiny_random", "mean", 300],
+        ["demo_rois_24px", "demo_rois", 24, 6.0, "colour_histogram", "colour_histogram", "none", 300],
+        ["demo_rois_24px", "demo_rois", 24, 6.0, "vit_tiny_random", "vit_tiny_random", "class", 300],
+        ["demo_rois_24px", "demo_rois", 24, 6.0, "vit_tiny_random_pool_mean", "vit_tiny_random", "mean", 300],
+        ["demo_rois", "demo_rois", 48, 12.0, "colour_histogram", "colour_histogram", "none", 300],
+        ["demo_rois", "demo_rois", 48, 12.0, "vit_tiny_random", "vit_tiny_random", "class", 300],
+        ["demo_rois", "demo_rois", 48, 12.0, "vit_tiny_random_pool_mean", "vit_tiny_random", "mean", 300],
     ]  # fmt: skip
     assert (table["where"] == "all").all()
 
@@ -79,15 +79,15 @@ def test_numbers_are_those_of_the_scores_and_gaps_are_paired(table, settings):
         assert line["low"] < mine < line["high"]
         assert line["gap"] == pytest.approx(mine - best, abs=1e-12)
         assert line["gap_low"] <= line["gap"] <= line["gap_high"]
-    small = table[table["side"] == 16]
-    assert (small["gap_high"] < 0).all()  # the classes lie three times as far apart at 32 px
-    assert (table[table["side"] == 32][["gap", "gap_low", "gap_high"]] == 0).all(axis=None)
+    small = table[table["side"] == 24]
+    assert (small["gap_high"] < 0).all()  # the classes lie three times as far apart at 48 px
+    assert (table[table["side"] == 48][["gap", "gap_low", "gap_high"]] == 0).all(axis=None)
 
 
 def test_crops_tested_on_other_cells_are_refused(settings, swept):
     other = paired(dict.fromkeys(["colour_histogram + ridge"], np.arange(300.0)), np.arange(1, 301))
-    mixed = settings | {("demo_rois_16px", *KEYS): other}
-    said = "demo_rois_16px and demo_rois were not tested on the same cells under slide_grouped"
+    mixed = settings | {("demo_rois_24px", *KEYS): other}
+    said = "demo_rois_24px and demo_rois were not tested on the same cells under slide_grouped"
     with pytest.raises(StoreError, match=said):
         context_table(mixed, swept, {"demo_rois": 0.25}, 0.05)
 
@@ -120,10 +120,10 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     changes = {
         "study": "swept", "datasets": ["demo_rois"], "view": {"transform": "fit", "precision": "fp32"}, "fractions": [1.0],
         "rows": [{"model": "colour_histogram", "head": "ridge"}], "folds": 1,
-        "schemes": ["no_overlap"], "context": {"sides": [16, 32], "poolings": ["class"]},
+        "schemes": ["no_overlap"], "context": {"sides": [16, 48], "poolings": ["class"]},
     }  # fmt: skip
     (folder / "swept.yaml").write_text(yaml.dump(SMALL | changes), encoding="utf-8")
-    # the border drops cells at 32 px that would stay at 16 px
+    # the border drops cells at 48 px that would stay at 16 px
     path = folder / "config/datasets/demo_rois.yaml"
     path.write_text(
         path.read_text(encoding="utf-8").replace("border: reflect", "border: drop"),
@@ -149,8 +149,8 @@ def test_crops_have_the_same_cells_in_the_same_roles_whatever_their_windows(done
     assert left_out and not left_out & set(pd.read_csv(small)["id"])
     assert not (done / "results/audits/demo_rois_16px.csv").exists()
     table = pd.read_csv(done / "results/studies/swept/context.csv")
-    assert table["side"].tolist() == [16, 32]
-    assert table["um"].tolist() == [4.0, 8.0]
+    assert table["side"].tolist() == [16, 48]
+    assert table["um"].tolist() == [4.0, 12.0]
     assert table["synthetic"].all() and table.columns[0] == "study"
     assert (done / "results/studies/swept/context.png").stat().st_size > 10_000
 
@@ -160,7 +160,7 @@ def test_a_crop_more_plans_its_own_jobs_alone(done):
     assert plan(done, *ASK) == {}
     config = yaml.safe_load((done / "swept.yaml").read_text(encoding="utf-8"))
     (done / "more.yaml").write_text(
-        yaml.dump(config | {"context": config["context"] | {"sides": [16, 24, 32]}}),
+        yaml.dump(config | {"context": config["context"] | {"sides": [16, 24, 48]}}),
         encoding="utf-8",
     )
     assert plan(done, "--configfile", "more.yaml", *ASK[2:]) == {

@@ -349,7 +349,7 @@ def test_the_demo_has_nothing_published_and_says_what_it_is(published):
     demo = row_facts(study("demo"))
     assert compare_with_published(published, measured().iloc[:0], demo).empty
     assert demo.synthetic == ["demo_rois", "demo_slides"]
-    assert demo.random == ["vit_tiny_random", "resnet10t_random"]
+    assert demo.random == ["vit_tiny_random"]
     assert demo.asked_schemes == ["random", "from_*"]
-    assert Row("resnet10t_random", "endtoend_short", "patches") in demo.rows
+    assert Row("efficientnet_lite0", "endtoend_brief", "patches") in demo.rows
     assert (demo.fractions, demo.folds) == ([0.1, 1.0], [0, 1])

@@ -25,12 +25,12 @@ def test_a_study_reads_each_card_once_and_lends_no_card_to_be_changed(tmp_path):
     demo = checked_study(
         yaml.safe_load((CONFIG / "config.yaml").read_text(encoding="utf-8")), tmp_path / "config"
     )
-    first = demo.head("endtoend_short")
+    first = demo.head("endtoend_brief")
     first["steps"] = 0
     shutil.rmtree(tmp_path / "config")
-    assert demo.head("endtoend_short") == {**first, "steps": 100}
-    assert demo.head("endtoend_short_last")["title"] == f"{first['title']}, last checkpoint"
-    assert demo.head("endtoend_short_last")["title"].count("last checkpoint") == 1
+    assert demo.head("endtoend_brief") == {**first, "steps": 24}
+    assert demo.head("endtoend_brief_last")["title"] == f"{first['title']}, last checkpoint"
+    assert demo.head("endtoend_brief_last")["title"].count("last checkpoint") == 1
 
 
 def test_a_matched_rung_has_the_card_of_its_scheme_and_says_so():

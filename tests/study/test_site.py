@@ -144,7 +144,7 @@ def test_the_demo_says_how_to_start_the_papers_study(tmp_path):
         site.resolve_site(config("demo"), tmp_path),
         say=said.append,
     )
-    assert said[0].startswith("cryotome: study 'demo', 5 rows")
+    assert said[0].startswith("cryotome: study 'demo', 7 rows")
     assert said[1].endswith(
         "--configfile config/studies/ganz2024.yaml, or config/studies/roth2024.yaml"
     )

@@ -57,7 +57,7 @@ def test_one_domain_is_trained_on_at_full_size_only():
 def test_the_reference_does_not_depend_on_the_order_of_figure2():
     rows = study("demo").config["figure2"]
     facts = row_facts(study("demo", figure2=rows[::-1]))
-    assert facts.reference == "resnet10t_random + endtoend_short"
+    assert facts.reference == "efficientnet_lite0 + endtoend_brief"
     assert facts.figure2 == [Row(**row).key for row in rows[::-1]]
 
 
@@ -87,12 +87,13 @@ def test_one_fraction_has_one_name():
 def test_rows_that_train_may_run_at_fewer_fractions():
     whole, part = study("demo"), study("demo", fractions=[0.1, 0.3, 1.0], trained_fractions=[1.0])
     assert part.training_fractions("random", "ridge") == ["0.1", "0.3", "1.0"]
-    assert part.training_fractions("random", "endtoend_short_last") == ["1.0"]
-    assert part.training_fractions("from_lung", "endtoend_short") == ["1.0"]
+    assert part.training_fractions("random", "endtoend_brief_last") == ["1.0"]
+    assert part.training_fractions("from_lung", "endtoend_brief") == ["1.0"]
     pooled = len(whole.all_domain_blocks) * len(whole.folds)
-    assert part.trainings == whole.trainings - pooled
     frozen = sum(not whole.is_trainable(row.head) for row in whole.rows)
-    assert part.runs == whole.runs + pooled * (frozen - (len(whole.rows) - frozen))
+    trained = len(whole.rows) - frozen
+    assert part.trainings == whole.trainings - pooled * trained
+    assert part.runs == whole.runs + pooled * (frozen - trained)
 
 
 def test_best_and_last_checkpoint_are_one_training():
@@ -106,7 +107,7 @@ def test_stores_are_those_of_networks_once_per_model():
     assert demo.stores == [
         (dataset, "paper-fp32", model)
         for dataset in ("demo_rois", "demo_slides")
-        for model in ("vit_tiny_random", "resnet10t_random")
+        for model in ("vit_tiny_random", "efficientnet_lite0")
     ]
 
 

@@ -210,9 +210,9 @@ def test_a_smaller_crop_is_the_middle_of_a_larger_one(cohort, demo_card, tmp_pat
         some = {"all": tables[name]["id"].tolist()}
         seen[name] = patch_view(tmp_path / f"{name}.h5", some)["all"]
     pd.testing.assert_frame_equal(*tables.values())
-    small, large = seen["demo_rois_16px"], seen["demo_rois"]
+    small, large = seen["demo_rois_24px"], seen["demo_rois"]
     assert len(small) > 20
-    assert np.array_equal(small, large[:, 8:24, 8:24])
+    assert np.array_equal(small, large[:, 12:36, 12:36])
 
 
 def test_the_same_network_without_its_weights_needs_no_card():

@@ -166,4 +166,4 @@ def test_a_clone_and_a_python_below_a_space_work_from_elsewhere_in_any_locale(tm
         env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PWD": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(pd.read_csv(elsewhere / "results/cells/demo_rois.csv")) == 1536
+    assert len(pd.read_csv(elsewhere / "results/cells/demo_rois.csv")) == 1176

@@ -19,9 +19,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_default_plans_the_demo_and_says_so(clone):
     said = snakemake(clone, "-n", "results/table2.csv")
-    assert "study 'demo', 5 rows" in said
+    assert "study 'demo', 7 rows" in said
     assert "snakemake --configfile config/studies/ganz2024.yaml" in said
-    assert jobs(said)["train_endtoend"] == 6  # three domains, two folds
+    assert jobs(said)["train_endtoend"] == 12  # two heads, three domains, two folds
 
 
 def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root):
@@ -175,7 +175,7 @@ def test_a_study_of_the_whole_ladder_plans(clone):
 def test_asking_for_the_partial_table_plans_everything_it_needs(clone):
     planned = plan(clone, "results/studies/demo/table2_partial.csv")
     assert planned["table2_partial"] == 1
-    assert planned["train_endtoend"] == 6
+    assert planned["train_endtoend"] == 12
 
 
 def test_a_misspelt_key_is_guessed(clone, tmp_path):

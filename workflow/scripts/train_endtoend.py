@@ -29,9 +29,7 @@ def main(
     decides = notes | run.environment() | {"encoder": encoder, "split_sha256": sha256(split)}
     with checkpointed(partial, decides) as checkpoint:
         fit = run.train(checkpoint)
-        notes |= fit.cost(on)
-        for path, state, kept in ((best, fit.best, "best"), (last, fit.last, "last")):
-            run.write(path, state, split, notes | {"checkpoint": kept})
+        run.write_both(fit, (best, last), split, notes | fit.cost(on))
         said = {"title": title_of(picture), "synthetic": synthetic, "kept": fit.kept}
         write_curve(fit.curve, PANELS, curve, picture, **said)
 

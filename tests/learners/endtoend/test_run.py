@@ -11,6 +11,7 @@ from tests.learners.endtoend.test_train import head, toy
 from cryotome.core.cards import load_card
 from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.run import Run
+from cryotome.learners.endtoend.train import TrainingResult
 from cryotome.learners.endtoend.training_data import TrainingData, copy_weights
 from cryotome.learners.loop.batches import BatchLoader
 
@@ -34,12 +35,11 @@ def test_held_out_cells_are_scored_with_the_given_weights(run, tmp_path):
     split.with_suffix(".json").write_text('{"drawn": "random"}', encoding="utf-8")
     notes = run.notes("m", "w", 1) | {"checkpoint": "best"}
     state = copy_weights(run.network)
-    run.write(path, state, split, notes)
+    run.write(path, run.score(state), split, notes)
     table = pd.read_csv(path)
     assert table["role"].tolist() == ["validation"] * 4 + ["test"] * 4
     assert table["label"].tolist() == run.data.roles["label"][8:].tolist()
-    run.write(tmp_path / "q.csv", {k: v * 0 for k, v in state.items()}, split, notes)
-    assert (pd.read_csv(tmp_path / "q.csv")["score"] == 0.5).all()
+    assert (run.score({k: v * 0 for k, v in state.items()}) == 0.5).all()
     told = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     assert (told["n_train"], told["cells_sha256"], told["precision"]) == (8, "c", "float32")
 
@@ -47,3 +47,19 @@ def test_held_out_cells_are_scored_with_the_given_weights(run, tmp_path):
 def test_seed_device_and_versions_decide_the_weights(run):
     assert run.environment() | {"seed": 0, "device": "cpu"} == run.environment()
     assert {"torch", "timm", "peft"} < set(run.environment())
+
+
+def test_equal_weights_are_scored_once_and_written_twice(run, tmp_path, monkeypatch):
+    split = tmp_path / "split.csv"
+    split.write_text("id,role\n", encoding="utf-8")
+    split.with_suffix(".json").write_text('{"drawn": "random"}', encoding="utf-8")
+    paths, calls, score = (tmp_path / "b.csv", tmp_path / "l.csv"), [], Run.score
+    monkeypatch.setattr(Run, "score", lambda *it: calls.append(it) or score(*it))
+    best = copy_weights(run.network)
+    for last, count in ((best, 1), ({k: v * 0 for k, v in best.items()}, 3)):
+        fit = TrainingResult(best, last, pd.DataFrame(), 1.0, 1.0)
+        run.write_both(fit, paths, split, run.notes("m", "w", 1))
+        assert len(calls) == count
+    assert (pd.read_csv(paths[1])["score"] == 0.5).all()
+    told = [json.loads(path.with_suffix(".json").read_text("utf-8")) for path in paths]
+    assert [it["checkpoint"] for it in told] == ["best", "last"]

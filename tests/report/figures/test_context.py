@@ -18,10 +18,10 @@ def test_the_figure_has_a_panel_a_pooling_and_a_line_a_model(table, swept):  # n
         assert set(rows_of(figure, points)["key"]) == {
             "colour_histogram + ridge", "vit_tiny_random + ridge"
         }  # fmt: skip
-        assert points["encoding"]["x"]["axis"]["values"] == [16, 32]
+        assert points["encoding"]["x"]["axis"]["values"] == [24, 48]
         above = ruler["encoding"]["x"]["axis"]
         assert above["orient"] == "top"
-        assert above["labelExpr"] == "({'16': '4 µm', '32': '8 µm'})[datum.value]"
+        assert above["labelExpr"] == "({'24': '6 µm', '48': '12 µm'})[datum.value]"
     said = words(figure)
     assert "Colour histogram + ridge probe" in said
     assert "ViT-Ti/16 (random weights) + ridge probe" in said

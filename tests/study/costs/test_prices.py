@@ -21,8 +21,8 @@ def test_a_network_costs_seconds_of_the_device_it_runs_on():
 
 def test_a_small_network_on_a_gpu_waits_for_its_steps():
     demo = study("demo")
-    job = training(dataset="demo_rois", model="resnet10t_random", head="endtoend_short")
-    assert CostModel(demo, on_gpu=True).cost(job).gpu == pytest.approx(10 + 100 * 0.02)
+    job = training(dataset="demo_rois", model="efficientnet_lite0", head="endtoend_brief")
+    assert CostModel(demo, on_gpu=True).cost(job).gpu == pytest.approx(10 + 24 * 0.02)
 
 
 def test_a_measured_rate_wins():

@@ -35,11 +35,11 @@ def test_a_probe_hangs_on_its_embedding_and_a_training_on_itself():
     pooled = jobs_of_row(demo, Row("vit_tiny_random", "ridge", "paper-fp32"), "demo_slides")
     assert [rule for rule, _ in pooled] == ["embed", "probe"]
     trained = jobs_of_row(
-        demo, Row("resnet10t_random", "endtoend_short_last", "patches"), "demo_rois"
+        demo, Row("efficientnet_lite0", "endtoend_brief_last", "patches"), "demo_rois"
     )
     assert len(trained) == 6  # three domains, two folds; the last checkpoint is of the same job
     assert trained[0] == ("train_endtoend", {
-        "model": "resnet10t_random", "dataset": "demo_rois", "head": "endtoend_short",
+        "model": "efficientnet_lite0", "dataset": "demo_rois", "head": "endtoend_brief",
         "scheme": "from_breast", "fraction": "1.0", "fold": "0",
     })  # fmt: skip
 
@@ -73,7 +73,7 @@ def test_every_job_of_the_accounts_is_one_that_snakemake_plans(planned):
     jobs = {(job.rule, *sorted(job.wildcards.items())) for job in planned}
     said = [job for row in facts.rows for job in row.jobs]
     said += [job for shared in facts.shared.values() for job in shared]
-    assert len(said) == 22 + 12 + 9 + 7  # of regions and of slides; shared by rows of each
+    assert len(said) == 36 + 14 + 9 + 7  # of regions and of slides; shared by rows of each
     assert {(rule, *sorted(wildcards.items())) for rule, wildcards in said} <= jobs
 
 

@@ -5,7 +5,7 @@ changes (version 2 of `PATCHES` and `EMBEDDINGS` added checksums); a refactoring
 `tests/core/test_step_versions.py` fails when results change and the version does not.
 """
 
-DEMO = 1
+DEMO = 2
 CELLS = 2
 PATCHES = 2
 AUDIT = 1

@@ -1,9 +1,16 @@
 """Synthetic mitotic figures in the real formats, with a known signal and a notice in each file.
 
 Dark nuclei lie among pale ones on a stained background. A mitotic figure has a ragged edge
-(projections of condensed chromatin), a look-alike a smooth one; size, elongation and darkness
-overlap. Colour is informative too, but differently in each domain, so it helps within a domain
-and misleads in others, as staining does in real laboratories.
+(projections of condensed chromatin), a look-alike a smooth one, and the cytoplasm of a look-alike
+is a little more eosinophilic. Which look-alikes are common differs between tumours: pale
+hyperchromatic nuclei in one domain, shrunken pyknotic ones in another (Donovan et al. 2021, Vet
+Pathol 58:243). So a second sign, darkness or size, helps at home and less elsewhere. All signs
+overlap and none is ever inverted.
+
+Domains also differ in what laboratories and scanners change: the optical density of the dyes,
+their concentration, the light of bare glass, blur and noise. The densities are published ones; the
+concentrations stay within the fifth by which Tellez et al. 2019 (Med Image Anal 58:101544) vary
+them. The colours that tell the classes apart in one domain are therefore others in the next.
 """
 
 import json
@@ -19,8 +26,19 @@ from scipy.ndimage import gaussian_filter, zoom
 
 NOTICE = "synthetic demo cohort"
 SLIDES = 8  # per domain
-CELLS = 64  # per region or slide
+GRID = 7  # cells along a side of a region
+CELLS = GRID**2  # per region or slide
+MPP = 0.25  # µm/px, at which sizes of nuclei are given in px
+AREA_PER_NUCLEUS = 5000  # px² of tissue per pale nucleus
 NUCLEUS_RADIUS = 24  # px, half the side of the square that a nucleus is drawn in
+
+# Published optical densities of haematoxylin and of eosin in red, green, blue
+Stains = tuple[tuple[float, float, float], tuple[float, float, float]]
+RUIFROK: Stains = ((0.65, 0.70, 0.29), (0.07, 0.99, 0.11))  # Anal Quant Cytol Histol 2001, 23:291
+MACENKO: Stains = ((0.56, 0.72, 0.41), (0.22, 0.80, 0.56))  # ISBI 2009, reference of the method
+# "H&E" and "H&E 2" of ImageJ's Colour Deconvolution 2: Landini et al. 2021, Bioinformatics 37:1485
+LANDINI: Stains = ((0.64, 0.72, 0.27), (0.09, 0.95, 0.28))
+LANDINI_2: Stains = ((0.49, 0.77, 0.41), (0.05, 0.84, 0.54))
 
 
 @dataclass(frozen=True)
@@ -32,24 +50,36 @@ class Domain:
     stains
         Optical density of haematoxylin and of eosin in red, green, blue.
     blur, noise
-        SD of the scanner's blur, px, and of its noise, grey values.
-    tint
-        Additional optical density of a mitotic figure in haematoxylin and eosin.
+        SD of the scanner's blur, px, and of its noise, grey values. A lens of NA 0.75 in focus
+        blurs by 0.65 px of 0.25 µm (0.22 wavelengths / NA: Zhang et al. 2007, Appl Opt 46:1819).
+    concentration
+        Of haematoxylin and of eosin, relative to the mean laboratory.
+    glass
+        Light of bare glass in red, green, blue, 0 to 1.
+    darker
+        Haematoxylin of a mitotic figure above that of a look-alike, optical density.
+    shrunken
+        Radius of a look-alike relative to that of a mitotic figure.
     """
 
-    stains: tuple[tuple[float, float, float], tuple[float, float, float]]
+    stains: Stains
     blur: float
     noise: float
-    tint: tuple[float, float]
     mpp: float
+    concentration: tuple[float, float] = (1.0, 1.0)
+    glass: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    darker: float = 0.0
+    shrunken: float = 1.0
 
 
 DOMAINS = {
-    "demo breast": Domain(((0.65, 0.70, 0.29), (0.07, 0.99, 0.11)), 0.5, 5, (0.22, 0.0), 0.23),
-    "demo lung": Domain(((0.80, 0.55, 0.22), (0.20, 0.75, 0.35)), 1.1, 7, (-0.25, 0.12), 0.25),
-    "demo lymphoma": Domain(((0.50, 0.75, 0.45), (0.05, 0.80, 0.30)), 0.8, 8, (0.0, -0.22), 0.25),
+    "demo breast": Domain(RUIFROK, 0.65, 3, 0.23, darker=0.25),
+    "demo lung": Domain(
+        MACENKO, 1.0, 4, 0.25, (0.8, 1.2), (0.96, 0.94, 0.95), darker=0.1, shrunken=0.95
+    ),
+    "demo lymphoma": Domain(LANDINI_2, 0.8, 5, 0.25, (1.2, 0.8), (0.94, 0.95, 0.90), shrunken=0.85),
 }
-SLIDE_DOMAIN = Domain(((0.60, 0.72, 0.35), (0.10, 0.90, 0.20)), 0.7, 6, (0.12, 0.0), 0.25)
+SLIDE_DOMAIN = Domain(LANDINI, 0.7, 4, 0.25, glass=(0.97, 0.97, 0.97), darker=0.1, shrunken=0.95)
 
 
 def nucleus_mask(
@@ -104,23 +134,23 @@ def draw_tissue(
     centres : (CELLS, 2) int, px
     labels : (CELLS,), 1 for a mitotic figure
     """
-    blue = 0.18 + 0.05 * smooth_noise(rng, side, 12)
+    scale = MPP / domain.mpp
+    blue = 0.12 + 0.04 * smooth_noise(rng, side, 12)
     pink = 0.30 + 0.08 * smooth_noise(rng, side, 25)
-    for x, y in rng.uniform(0, side, size=(side * side // 3600, 2)):
-        pale = nucleus_mask(rng, rng.uniform(7, 11), rng.uniform(1, 1.25), 0)
-        draw_nucleus(blue, x, y, pale, rng.uniform(0.45, 0.8))
-    step = side / np.sqrt(CELLS)
-    places = np.stack(np.meshgrid(*[np.arange(int(np.sqrt(CELLS)))] * 2), -1).reshape(-1, 2)
-    centres = (
-        ((places + 0.5 + rng.uniform(-0.4, 0.4, size=places.shape)) * step).round().astype(int)
-    )
+    for x, y in rng.uniform(0, side, size=(side * side // AREA_PER_NUCLEUS, 2)):
+        pale = nucleus_mask(rng, scale * rng.uniform(9, 14), rng.uniform(1, 1.25), 0)
+        draw_nucleus(blue, x, y, pale, rng.uniform(0.4, 0.8))
+    squares = np.stack(np.meshgrid(*[np.arange(GRID)] * 2), -1).reshape(-1, 2)
+    places = squares + 0.5 + rng.uniform(-0.4, 0.4, size=squares.shape)
+    centres = (places * side / GRID).round().astype(int)
     labels = (rng.uniform(size=CELLS) < rng.uniform(0.3, 0.6)).astype(int)
     for (x, y), label in zip(centres, labels, strict=True):
-        ragged = rng.uniform(0.11, 0.28) if label else rng.uniform(0.0, 0.11)
-        shape = nucleus_mask(rng, rng.uniform(6, 9.5), rng.uniform(1.0, 1.45), ragged)
-        darker, redder = domain.tint if label else (0.0, 0.0)
-        draw_nucleus(blue, x, y, shape, rng.normal(1.35, 0.15) + darker)
-        draw_nucleus(pink, x, y, shape, max(rng.normal(0.30, 0.08) + redder, 0))
+        ragged = rng.uniform(0.05, 0.18) if label else rng.uniform(0.0, 0.12)
+        radius = scale * rng.uniform(8, 12) * (1 if label else domain.shrunken)
+        shape = nucleus_mask(rng, radius, rng.uniform(1.0, 1.35), ragged)
+        cytoplasm = nucleus_mask(rng, 1.5 * radius, 1.1, 0)
+        draw_nucleus(pink, x, y, cytoplasm, max(rng.normal(0.30 if label else 0.36, 0.10), 0))
+        draw_nucleus(blue, x, y, shape, rng.normal(1.25 + domain.darker * label, 0.15))
     return scan(rng, blue, pink, domain), centres, labels
 
 
@@ -128,10 +158,11 @@ def scan(
     rng: np.random.Generator, blue: np.ndarray, pink: np.ndarray, domain: Domain
 ) -> np.ndarray:
     """Return the scanned image (h, w, 3) uint8 of two layers of dye (h, w)."""
-    strength = rng.uniform(0.85, 1.15, size=2)  # staining bath of this slide
-    density = blue[..., None] * domain.stains[0] * strength[0]
-    density = density + pink[..., None] * domain.stains[1] * strength[1]
-    light = gaussian_filter(255 * np.exp(-np.clip(density, 0, None)), (domain.blur, domain.blur, 0))
+    bath = rng.uniform(0.85, 1.15, size=2) * domain.concentration  # of this slide
+    density = blue[..., None] * domain.stains[0] * bath[0]
+    density = density + pink[..., None] * domain.stains[1] * bath[1]
+    light = 255 * np.array(domain.glass) * np.exp(-np.clip(density, 0, None))
+    light = gaussian_filter(light, (domain.blur, domain.blur, 0))
     light += rng.normal(scale=domain.noise, size=light.shape)
     return np.clip(light, 0, 255).astype(np.uint8)
 

@@ -26,8 +26,8 @@ from cryotome.data.demo.mitoses import (
 
 MPP = 0.5  # µm/px
 LABORATORIES = [
-    Domain(((0.65, 0.70, 0.29), (0.07, 0.99, 0.11)), 0.5, 5, (0.0, 0.0), MPP),
-    Domain(((0.60, 0.72, 0.38), (0.12, 0.88, 0.22)), 0.8, 7, (0.0, 0.0), MPP),
+    Domain(((0.65, 0.70, 0.29), (0.07, 0.99, 0.11)), 0.5, 5, MPP),
+    Domain(((0.60, 0.72, 0.38), (0.12, 0.88, 0.22)), 0.8, 7, MPP),
 ]
 AREA_PER_NUCLEUS = 700  # px² of tissue per nucleus
 CROWD_GRID = 8  # squares along a side that differ in density of lymphocytes

@@ -27,8 +27,8 @@ from cryotome.data.demo.mitoses import (
 SIDE = 64  # px
 TRAINING = 24  # patches of each class
 EXTERNAL = 12
-HOME = Domain(((0.65, 0.70, 0.29), (0.07, 0.99, 0.11)), 0.5, 8, (0.0, 0.0), 0.5)
-ABROAD = Domain(((0.61, 0.72, 0.32), (0.09, 0.94, 0.14)), 0.6, 8, (0.0, 0.0), 0.5)
+HOME = Domain(((0.65, 0.70, 0.29), (0.07, 0.99, 0.11)), 0.5, 8, 0.5)
+ABROAD = Domain(((0.61, 0.72, 0.32), (0.09, 0.94, 0.14)), 0.6, 8, 0.5)
 
 Layers = tuple[np.ndarray, np.ndarray]  # haematoxylin and eosin, (SIDE, SIDE) optical density
 Drawing = Callable[[np.random.Generator, Layers], None]

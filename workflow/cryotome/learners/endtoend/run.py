@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from scipy.special import expit
 from torch import Tensor, nn
@@ -72,23 +73,38 @@ class Run:
         how = {"seed": self.seed, "loader": self.loader, "checkpoint": checkpoint}
         return train_endtoend(self.network, self.data, self.card, **how)  # type: ignore[arg-type]
 
-    def write(
-        self, path: Path, state: dict[str, Tensor], split: Path, notes: dict[str, Any]
+    def write_both(
+        self, fit: TrainingResult, paths: tuple[Path, Path], split: Path, notes: dict[str, Any]
     ) -> None:
-        """Score the cells that are not trained on, centred, with given weights.
+        """Write the scores of the best and of the last weights; equal weights are scored once."""
+        scores = self.score(fit.best)
+        self.write(paths[0], scores, split, notes | {"checkpoint": "best"})
+        scores = scores if fit.last is fit.best else self.score(fit.last)
+        self.write(paths[1], scores, split, notes | {"checkpoint": "last"})
 
-        Of adapters the best weights are written beside the predictions.
+    def score(self, state: dict[str, Tensor]) -> np.ndarray:
+        """Score the cells that are not trained on, centred, with given weights, which stay loaded.
+
+        Returns
+        -------
+        (n,) float, 0 to 1
         """
         load_weights(self.network, state)
-        cells, roles = self.data.cells(*SCORED_ROLES), self.data.roles
         logits = score_cells(
             self.network,
             self.loader,
-            cells.rows,
+            self.data.cells(*SCORED_ROLES).rows,
             views=lambda patches, _: centre_crops(patches, self.data.side),
             precision=self.precision,
         )
-        scores = expit(logits.astype(float))  # float32 would tie at 1
+        return expit(logits.astype(float))  # float32 would tie at 1
+
+    def write(self, path: Path, scores: np.ndarray, split: Path, notes: dict[str, Any]) -> None:
+        """Write the scores of the weights that are loaded.
+
+        Of adapters the best weights are written beside the predictions.
+        """
+        cells, roles = self.data.cells(*SCORED_ROLES), self.data.roles
         table = roles.loc[roles["role"].isin(SCORED_ROLES), ["id", "role"]]
         notes = notes | {"n_train": len(self.data.cells("train").rows)}
         write_predictions(path, table.assign(label=cells.label), scores, split=split, notes=notes)

@@ -28,7 +28,7 @@ class TrainingResult:
     ----------
     best, last
         Copies of trained weights and running statistics: of the evaluation with the lowest
-        validation loss, and of the last step.
+        validation loss, and of the last step; one object where these are the same.
     curve : data frame, one row per evaluation
         step, learning_rate, training_loss (mean since the previous evaluation),
         validation_loss, validation_auroc (NaN if all validation cells are of one class).
@@ -107,7 +107,9 @@ def train_endtoend(
     assert state.best is not None  # the first evaluation's, if no later one was better
     curve = pd.DataFrame(state.evaluations)
     speed = card["steps"] * card["batch"] / state.step_seconds
-    return TrainingResult(state.best, copy_weights(network), curve, state.seconds, speed)
+    kept_last = curve["validation_loss"].argmin() == len(curve) - 1
+    last = state.best if kept_last else copy_weights(network)
+    return TrainingResult(state.best, last, curve, state.seconds, speed)
 
 
 def _run_steps(state: TrainingState) -> None:

@@ -11,7 +11,7 @@ BACKWARD = 3  # a training view costs so many forwards
 TILES = 2_000  # at 10x of a resection of the colon, 1,500 to 3,000; at 20x and twice the side alike
 DEMO_TILES = 60  # of an invented slide
 HEADS = 1.15  # DINO's heads and assignments, over its networks
-DEMO_CELLS = 512  # of each domain of the invented tissue
+DEMO_CELLS = 392  # of each domain of the invented tissue
 
 
 @dataclass(frozen=True)
