@@ -23,7 +23,7 @@ def test_the_answer_holds_the_best_frozen_row_against_the_reference(g):
         "trained on each single domain, out of domain",
     )
     assert line["Reference minus row"] == f"{best['difference']:.3f}"
-    assert f"frozen, {g.facts.labels[best['row']]} " in section.said[1]
+    assert f"the best frozen row, {g.facts.labels[best['row']]}, " in section.said[1]
     assert f"{abs(best['difference']):.2f} AUROC" in section.said[1]
 
 

@@ -10,6 +10,11 @@ from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, panel, row_cell, units
 
 TITLE = "The answer in short"
+WAYS = {
+    "frozen": "the best frozen row",
+    "adapted by LoRA": "the best row adapted by LoRA",
+    "trained": "the best other trained row",
+}
 
 
 def verdict(difference: float, low: float, high: float, reference: str) -> str:
@@ -34,7 +39,7 @@ def verdict(difference: float, low: float, high: float, reference: str) -> str:
 def _best_of_ways(part: pd.DataFrame, g: StudyResults) -> Iterator[tuple[str, Any]]:
     """Yield each way to use an encoder with the line of its best row; controls are left out."""
     ways = part["row"].map(g.facts.ways)
-    for way in ("frozen", "adapted by LoRA", "trained"):
+    for way in WAYS:
         if (ways == way).any():
             yield way, part[ways == way].sort_values("difference").iloc[0]
 
@@ -43,7 +48,7 @@ def _sentence(part: pd.DataFrame, where: str, g: StudyResults) -> str:
     """Say what the best row of each way loses to the reference."""
     reference = g.facts.labels[part["reference"].iloc[0]]
     said = [
-        f"{way}, {g.facts.labels[best['row']]} "
+        f"{WAYS[way]}, {g.facts.labels[best['row']]}, "
         + verdict(best["difference"], best["low"], best["high"], reference if not n else "it")
         for n, (way, best) in enumerate(_best_of_ways(part, g))
     ]
