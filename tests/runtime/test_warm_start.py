@@ -34,10 +34,8 @@ print(json.dumps(said), flush=True)
 @contextmanager
 def server(folder: Path, *, torch: bool = False):
     """Start a server in a folder; yield its process."""
-    command = [sys.executable, "-P", warm_start.__file__, str(folder), str(int(torch))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+    with warm_start.listen(str(folder), sys.executable, torch=torch) as process:
         try:
-            wait_for(lambda: (folder / ADDRESS).exists())
             yield process
         finally:
             process.stdin.close()

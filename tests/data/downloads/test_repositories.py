@@ -203,7 +203,10 @@ def test_what_datasets_name_exists_and_holds_what_they_read():
             assert any(Path(p).is_relative_to(folder) or Path(p).parent == folder.parent
                        for p in places), path  # fmt: skip
     assert named <= set(RECORDS)
-    assert RECORDS == ["amibr", "ccmct", "midog2022", "midogpp", "midogpp_annotations", "nct_crc"]
+    assert RECORDS == [
+        "amibr", "amibr_benchmark", "ccmct", "midog2022", "midogpp", "midogpp_annotations",
+        "nct_crc",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("target", ["/etc/x", "../x", "a/../../x", "", "a\\..\\x", "C:/x"])

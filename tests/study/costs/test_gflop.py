@@ -34,6 +34,7 @@ def test_a_store_is_counted_once_and_at_the_side_that_the_network_sees():
         "reference": None,
         "figure2": [row],
         "device": "cpu",
+        "view": {"transform": "paper", "precision": "fp32"},
     }
     paper = study("amibr", **changes)  # resized to 256 px, the input of the network
     assert study_gflop(paper) == pytest.approx(3720 * 10.7)

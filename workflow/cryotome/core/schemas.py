@@ -118,7 +118,8 @@ def _hint(error: "ValidationError", known: dict[str, Any]) -> str:
     if error.validator == "format":
         return f". It must be {FORMATS[str(error.validator_value)][1]}."
     keys = [str(key) for key in error.instance] if isinstance(error.instance, dict) else []
-    known = known | error.schema.get("properties", {})  # type: ignore[union-attr]
+    if isinstance(error.schema, dict):  # of a key that is forbidden it is `false`
+        known = known | error.schema.get("properties", {})
     if error.validator == "required":
         needed: list[str] = error.validator_value  # type: ignore[assignment]
         first, *more = [key for key in needed if key not in keys]

@@ -36,7 +36,10 @@ PACKAGES = (
     "openslide", "pandas", "PIL.Image", "scipy.linalg", "scipy.ndimage", "scipy.special",
     "tifffile", "tqdm", "yaml",
 )  # fmt: skip
-TORCH = ("safetensors.torch", "timm", "torch._dynamo", "torch.optim", "torch.utils.data")
+TORCH = (
+    "altair", "safetensors.torch", "timm", "torch._dynamo", "torch.optim", "torch.utils.data",
+    "vl_convert",
+)  # fmt: skip
 WITH_TORCH = frozenset(  # as the files are named that Snakemake makes of scripts
     {".check_precision", ".embed", ".embed_shard", ".embed_slide", ".finetune_dinov2",
      ".roth_table3", ".table1", ".train_endtoend", ".train_mil"}
@@ -65,12 +68,28 @@ def start_server(workflow: Any, *, gpu: bool) -> None:
         return
     torch = not gpu and not WITH_TORCH.isdisjoint(scripts)
     (python,) = shlex.split(sys.executable)
-    folder = Path(tempfile.mkdtemp(prefix="cryotome-"))
-    command = [python, "-P", __file__, str(folder), str(int(torch))]
-    server = subprocess.Popen(command, stdin=subprocess.PIPE)
+    folder = tempfile.mkdtemp(prefix="cryotome-")
+    server = listen(folder, python, torch=torch)
     atexit.register(server.communicate)  # it ends when the pipe is closed
-    client = [python, "-IS", Path(__file__).with_name("warm_client.py"), folder / ADDRESS, python]
+    client = [
+        python,
+        "-IS",
+        Path(__file__).with_name("warm_client.py"),
+        f"{folder}/{ADDRESS}",
+        python,
+    ]
     sys.executable = shlex.join(map(str, client))
+
+
+def listen(folder: str, python: str, *, torch: bool) -> subprocess.Popen:
+    """Start a server that ends with its standard input; clients may ask it at once."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(f"{folder}/{ADDRESS}")
+        listener.listen(128)
+        asked = [folder, str(listener.fileno()), str(int(torch))]
+        return subprocess.Popen(
+            [python, "-P", __file__, *asked], stdin=subprocess.PIPE, pass_fds=[listener.fileno()]
+        )
 
 
 class _Server:
@@ -198,13 +217,11 @@ def _fork_server_with_torch(listener: socket.socket) -> socket.socket:
     sys.exit()
 
 
-def main(folder: str, torch: str) -> None:
+def main(folder: str, listening: str, torch: str) -> None:
     """Serve until standard input ends, which is when Snakemake ends."""
     BEFORE.update({number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS})
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no thread may live
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(f"{folder}/{ADDRESS}")
-    listener.listen(128)
+    listener = socket.socket(fileno=int(listening))
     _import(PACKAGES)
     server = _Server(_fork_server_with_torch(listener) if torch == "1" else None)
 
