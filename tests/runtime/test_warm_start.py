@@ -107,14 +107,20 @@ def test_without_the_second_server_scripts_with_torch_import_it_themselves(place
 
 @pytest.mark.parametrize(
     ("text", "code"),
-    [("raise SystemExit(3)", 3), ("1 / 0", 1), ("import os; os.kill(os.getpid(), 9)", -9)],
+    [
+        ("raise SystemExit(3)", 3),
+        ("raise SystemExit", 0),
+        ("raise SystemExit('why')", 1),
+        ("1 / 0", 1),
+        ("import os; os.kill(os.getpid(), 9)", -9),
+    ],
 )
 def test_a_client_ends_as_its_script_does(place, text, code):
     with server(place):
         job = client(place, "score_row", text)
         error = job.communicate()[1]
     assert job.returncode == code
-    assert ("ZeroDivisionError" in error) == (code == 1)
+    assert ("ZeroDivisionError" in error) == ("/" in text)
 
 
 WAIT = """
@@ -123,6 +129,20 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 print(os.getpid(), flush=True)
 time.sleep(60)
 """
+
+
+def test_what_a_script_leaves_for_its_end_is_done(place, tmp_path):
+    text = """
+import atexit, sys, tempfile
+kept = tempfile.TemporaryDirectory(dir=".", prefix="kept")
+atexit.register(lambda: open("done", "w").write("whole"))
+sys.stdout.write("no line break")
+"""
+    with server(place):
+        job = client(place, "score_row", text)
+        assert job.communicate() == ("no line break", "")
+    assert (tmp_path / "done").read_text(encoding="utf-8") == "whole"
+    assert not list(tmp_path.glob("kept*"))
 
 
 def test_a_signal_to_the_client_reaches_the_script(place):
