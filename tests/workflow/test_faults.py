@@ -112,7 +112,7 @@ def test_a_hung_job_is_ended_and_listed_at_the_end(clone, tiny_study):
     insert(
         clone,
         "scripts/split_cells.py",
-        "every = load_cells(cells)",
+        "every = mark_listed(",
         "import os; os.read(os.pipe()[0], 1)",
     )
     said = make(clone, SPLIT, CRYOTOME_PATIENCE="2")
@@ -203,7 +203,7 @@ def test_a_read_only_folder_is_named(clone, tiny_study, target):
 VANISHING = {
     "an image": (CUT, "scripts/cut_patches.py", "write_patches(", '(images / "3.tiff").unlink()', "3.tiff does not exist or is no file. Put it there"),
     "the patch store": (EMBED, "scripts/embed.py", "write_embeddings(", "patches.unlink()", "No such file or directory"),
-    "the audit": (SPLIT, "scripts/split_cells.py", "every = load_cells(cells)", "audit.unlink()", "results/audits/tiny.csv: No such file or directory. It does not exist or was removed"),
+    "the audit": (SPLIT, "scripts/split_cells.py", "every = mark_listed(", "audit.unlink()", "results/audits/tiny.csv: No such file or directory. It does not exist or was removed"),
     "partial work": (CUT, "cryotome/data/patches.py", "grown.finish(store", "import shutil; shutil.rmtree(partial)", "No such file or directory"),
 }  # fmt: skip
 
@@ -240,7 +240,7 @@ def test_a_patch_store_that_is_removed_while_it_is_read_is_read_to_its_end(clone
 
 def test_a_folder_of_logs_that_vanishes_loses_no_work(clone, tiny_study):
     line = 'import shutil; shutil.rmtree("results/logs")'
-    insert(clone, "scripts/split_cells.py", "every = load_cells(cells)", line)
+    insert(clone, "scripts/split_cells.py", "every = mark_listed(", line)
     said = make(clone, SPLIT)
     restore(clone, "scripts/split_cells.py")
     if said[0] == "x":  # Snakemake checks that the declared log exists

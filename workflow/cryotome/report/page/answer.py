@@ -46,10 +46,11 @@ def _best_of_ways(part: pd.DataFrame, g: StudyResults) -> Iterator[tuple[str, An
 
 def _sentence(part: pd.DataFrame, where: str, g: StudyResults) -> str:
     """Say what the best row of each way loses to the reference."""
-    reference = g.facts.labels[part["reference"].iloc[0]]
+    labels, reference = g.facts.labels, part["reference"].iloc[0]
+    named = labels.get(reference, reference)  # a table may be of rows that the study had before
     said = [
-        f"{WAYS[way]}, {g.facts.labels[best['row']]}, "
-        + verdict(best["difference"], best["low"], best["high"], reference if not n else "it")
+        f"{WAYS[way]}, {labels.get(best['row'], best['row'])}, "
+        + verdict(best["difference"], best["low"], best["high"], named if not n else "it")
         for n, (way, best) in enumerate(_best_of_ways(part, g))
     ]
     return f"{where}: {'; '.join(said)}." if said else ""
