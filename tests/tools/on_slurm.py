@@ -190,7 +190,7 @@ def run_locally(folder: Path) -> dict[str, str]:
     Nothing else of the demo is there: a row is scored on every draw at hand.
     """
     small(with_demo(folder))
-    shutil.rmtree(folder / "results" / "studies" / "demo", ignore_errors=True)
+    shutil.rmtree(folder / "results" / "studies", ignore_errors=True)
     for name in run_to_the_end(folder, "--list-untracked").splitlines():
         if name.startswith("results/"):
             (folder / name).unlink(missing_ok=True)
