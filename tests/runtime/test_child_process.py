@@ -72,7 +72,9 @@ def test_an_error_comes_through_with_its_sentence_and_the_child_goes_on():
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_child_that_was_killed_from_outside_blames_nothing_that_it_read(number):
-    said = rf"ended \({number.name}\): killed, probably for lack of memory. Run the same command"
+    said = (
+        rf"ended \({number.name}\): killed, probably because memory ran out. Run the same command"
+    )
     with worker_processes(1) as run, pytest.raises(CryotomeError, match=said):
         list(run(end_by, number))
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -88,6 +89,7 @@ def test_a_script_has_its_packages_and_all_that_its_client_was_started_with(plac
 
 def test_scripts_with_torch_have_a_server_of_their_own_that_ends_with_the_first(place):
     with server(place, torch=True) as process:
+        ask(place, None).close()
         jobs = [client(place, "embed", TELL, OMP_NUM_THREADS=f"{n}") for n in (1, 2)]
         said = [job.communicate() for job in jobs]
         first, second = (json.loads(out) for out, _ in said)
@@ -160,6 +162,34 @@ def test_a_killed_client_takes_its_script_along(place):
         job.kill()
         wait_for(lambda: not alive(pid))
         job.communicate()
+
+
+def ask(place, script):
+    """Ask as a client does, and return the open connection."""
+    asked = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    asked.connect(str(place / ADDRESS))
+    if script:
+        said = [str(script), str(place.parent), "COLOUR=red", "PATH=/bin"]
+        with open(os.devnull, "wb") as nowhere:
+            socket.send_fds(asked, ["\0".join(said).encode()], [nowhere.fileno()] * 3)
+    return asked
+
+
+def test_clients_that_are_killed_at_any_moment_harm_no_other_job(place, tmp_path):
+    waiting, short = tmp_path / "tmp0.waiting.py", tmp_path / "no_rule"
+    waiting.write_text("import time; time.sleep(60)", encoding="utf-8")
+    short.write_text("", encoding="utf-8")
+    with server(place) as process:
+        other = client(place, "score_row", "import time; time.sleep(3)")
+        for script in (None, waiting, short) * 10:
+            ask(place, script).close()
+        for _ in range(10):  # the script and its client end at once
+            asked = ask(place, short)
+            asked.recv(64)
+            asked.close()
+        assert other.wait(60) == 0
+        assert json.loads(client(place, "score_row", TELL).communicate()[0])
+        assert process.poll() is None
 
 
 def test_a_killed_server_takes_its_scripts_along_and_later_ones_start_without_it(place):

@@ -182,3 +182,10 @@ def test_no_private_word_stands_in_code_or_documents():
         for word, better in PRIVATE.items():
             found = re.search(rf"\b({word})\b", text, re.I)
             assert not found, f"{path.relative_to(ROOT)}: {found[0]!r}; write: {better}"
+
+
+def test_no_rule_measures_the_client_of_a_warm_start():
+    """Snakemake's `benchmark:` would: the ledger is the record of what a job took."""
+    rules = [path.read_text(encoding="utf-8") for path in (ROOT / "workflow/rules").glob("*.smk")]
+    assert len(rules) > 10
+    assert not [text for text in rules if re.search(r"^ +benchmark:", text, re.M)]

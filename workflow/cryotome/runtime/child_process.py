@@ -20,7 +20,7 @@ Run = Callable[..., Iterator[Any]]
 # signals caused by the code or its data; any other comes from outside
 CRASHES = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL}
 LOST = (
-    "A child process of this job {}: killed, probably for lack of memory. Run the same command "
+    "A child process of this job {}: killed, probably because memory ran out. Run the same command "
     "again, with more memory or fewer jobs at once: finished work is kept."
 )
 

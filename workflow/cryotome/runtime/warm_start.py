@@ -113,13 +113,16 @@ class _Server:
         """Answer until nothing is left to wait for."""
         while self.ready.get_map():
             for key, _ in self.ready.select():
-                key.data(key.fileobj)
+                # one event may end the source of another: a job ends while its client is killed
+                if self.ready.get_map().get(key.fd) is key:
+                    key.data(key.fileobj)
 
     def accept(self, listener: socket.socket) -> None:
         """Take a request from a new client."""
         client, _ = listener.accept()
         request, streams, _, _ = socket.recv_fds(client, LARGEST, 3)
-        if self.onward and Path(os.fsdecode(request.split(b"\0")[0])).suffixes[0] in WITH_TORCH:
+        script = Path(os.fsdecode(request.split(b"\0")[0]))
+        if self.onward and not WITH_TORCH.isdisjoint(script.suffixes):
             with suppress(OSError):  # that server was killed
                 socket.send_fds(self.onward, [request], [client.fileno(), *streams])
             client.close()
@@ -127,6 +130,8 @@ class _Server:
                 os.close(stream)
         elif request:
             self._start(request, client, streams)
+        else:  # killed before it asked
+            client.close()
 
     def take(self, pair: socket.socket) -> None:
         """Take a request that another server hands on, or the end of that server."""
@@ -143,7 +148,8 @@ class _Server:
             _end(_run(request, streams))
         for stream in streams:
             os.close(stream)
-        client.send(str(pid).encode())
+        with suppress(OSError):  # killed since: its end is read next
+            client.send(str(pid).encode())
         self.on(client, lambda _: self._kill(pid, client))
         self.on(os.pidfd_open(pid), lambda process: self._report(pid, process, client))
 
