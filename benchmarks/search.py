@@ -4,8 +4,7 @@
         learning_rate=0.003,steps=1000
 
 Each word is one recipe: what it changes of the head's card. The patches and the split must be made:
-`snakemake --configfile config/studies/amibr.yaml results/patches/amibr.h5 SPLIT`. What the search
-found is in docs/decisions/039-amibr-recipes.md.
+`snakemake --configfile config/studies/amibr.yaml results/patches/amibr.h5 SPLIT`.
 """
 
 import argparse
@@ -13,8 +12,6 @@ import json
 import tempfile
 from pathlib import Path
 from time import process_time
-
-import torch
 
 from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.run import Run
@@ -67,7 +64,6 @@ def main() -> None:
             f"{process_time() - start:.0f} processor seconds",
             flush=True,
         )
-        torch.manual_seed(0)
 
 
 if __name__ == "__main__":

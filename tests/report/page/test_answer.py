@@ -44,6 +44,11 @@ def test_each_way_has_its_best_row_and_controls_have_none(g):
     [
         ((0.16, 0.13, 0.2), "loses 0.16 AUROC (0.13 to 0.20) to R"),
         ((-0.05, -0.08, -0.02), "gains 0.05 AUROC (0.02 to 0.08) over R"),
+        ((0.01, 0.004, 0.02), "loses 0.01 AUROC (0.00 to 0.02) to R"),
+        (
+            (-0.01, -0.03, 0.002),
+            "cannot be told from R (it gains 0.01 AUROC, 0.00 to 0.03)",
+        ),
         ((0.01, -0.02, 0.04), "cannot be told from R (it loses 0.01 AUROC, -0.02 to 0.04)"),
     ],
 )

@@ -80,7 +80,7 @@ def mark_listed(cells: pd.DataFrame, lists: list[Path], card: Card) -> pd.DataFr
         if cells.loc[side, "label"].nunique() < cells["label"].nunique():
             raise DataError(
                 f"{path} lists {trains.sum():,} of {len(cells):,} cells, so that those to {what} "
-                "lack a class. It must name the training cells alone."
+                "are not of every class. It must name the training cells alone."
             )
     slides = cells["slide"]
     if "slide" in reading:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from cryotome.report.page.grids import Grid, number, p_value, span, split_columns, text_of, words
@@ -24,16 +25,19 @@ def verdict(difference: float, low: float, high: float, reference: str) -> str:
     'loses 0.16 AUROC (0.13 to 0.20) to end to end'
     >>> verdict(-0.01, -0.03, 0.02, "end to end")
     'cannot be told from end to end (it gains 0.01 AUROC, -0.02 to 0.03)'
+    >>> verdict(0.16, np.nan, np.nan, "end to end")
+    'cannot be told from end to end (it loses 0.16 AUROC, too few slides for an interval)'
     """
     if difference < 0:
         difference, low, high = -difference, -high, -low
         verb, to = "gains", "over"
     else:
         verb, to = "loses", "to"
+    span = f"{round(low, 2) + 0.0:.2f} to {round(high, 2) + 0.0:.2f}"  # no -0.00
     if low > 0:
-        return f"{verb} {difference:.2f} AUROC ({low:.2f} to {high:.2f}) {to} {reference}"
-    size = f"{difference:.2f} AUROC, {low:.2f} to {high:.2f}"
-    return f"cannot be told from {reference} (it {verb} {size})"
+        return f"{verb} {difference:.2f} AUROC ({span}) {to} {reference}"
+    span = "too few slides for an interval" if np.isnan(low) else span
+    return f"cannot be told from {reference} (it {verb} {difference:.2f} AUROC, {span})"
 
 
 def _best_of_ways(part: pd.DataFrame, g: StudyResults) -> Iterator[tuple[str, Any]]:
