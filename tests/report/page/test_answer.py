@@ -42,15 +42,27 @@ def test_each_way_has_its_best_row_and_controls_have_none(g):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ((0.16, 0.13, 0.2), "loses 0.16 AUROC (0.13 to 0.20) to R"),
-        ((-0.05, -0.08, -0.02), "gains 0.05 AUROC (0.02 to 0.08) over R"),
-        ((0.01, 0.004, 0.02), "loses 0.01 AUROC (0.00 to 0.02) to R"),
+        ((0.16, 0.13, 0.2, 0.01), "loses 0.16 AUROC (0.13 to 0.20) to R"),
+        ((-0.05, -0.08, -0.02, 0.01), "gains 0.05 AUROC (0.02 to 0.08) over R"),
+        ((0.01, 0.004, 0.02, 0.04), "loses 0.01 AUROC (0.00 to 0.02) to R"),
         (
-            (-0.01, -0.03, 0.002),
-            "cannot be told from R (it gains 0.01 AUROC, 0.00 to 0.03)",
+            (-0.01, -0.03, 0.002, 0.3),
+            "cannot be told from R (it gains 0.01 AUROC, 0.00 to 0.03, p after Holm 0.300)",
         ),
-        ((0.01, -0.02, 0.04), "cannot be told from R (it loses 0.01 AUROC, -0.02 to 0.04)"),
+        (
+            (-0.04, -0.08, -0.01, 0.08),  # alone it would, as the best of many it does not
+            "cannot be told from R (it gains 0.04 AUROC, 0.01 to 0.08, p after Holm 0.080)",
+        ),
     ],
 )
-def test_a_difference_is_said_with_its_interval(values, said):
-    assert verdict(*values, "R") == said
+def test_a_difference_is_said_as_far_as_the_test_of_all_rows_bears(values, said):
+    names = ("difference", "low", "high", "p_slides_holm")
+    assert verdict(dict(zip(names, values, strict=True)), "R", 0.05) == said
+
+
+def test_the_page_wins_and_loses_only_with_a_p_below_the_studys_level(g):
+    table = pd.read_csv(g.folder / "comparisons.csv")
+    table["p_slides_holm"] = 0.5
+    table.to_csv(g.folder / "comparisons.csv", index=False)
+    found = [said for said in headline(g).said if "the best frozen row" in said]
+    assert found and all("cannot be told from" in said for said in found)

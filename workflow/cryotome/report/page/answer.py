@@ -18,26 +18,38 @@ WAYS = {
 }
 
 
-def verdict(difference: float, low: float, high: float, reference: str) -> str:
-    """Say in words what a difference to the reference is; positive: the reference is better.
+def verdict(line: Any, reference: str, alpha: float) -> str:
+    """Say in words what the difference of a row to the reference is.
 
-    >>> verdict(0.16, 0.13, 0.20, "end to end")
+    The row was picked as the best of many, so that it wins or loses only where p after Holm's
+    correction over all rows is below `alpha`, whatever its own interval says.
+
+    Parameters
+    ----------
+    line
+        Of comparisons.csv: difference, low, high (AUROC, positive where the reference is
+        better), p_slides_holm.
+    reference
+        Its name.
+
+    >>> line = {"difference": 0.16, "low": 0.13, "high": 0.20, "p_slides_holm": 0.001}
+    >>> verdict(line, "end to end", 0.05)
     'loses 0.16 AUROC (0.13 to 0.20) to end to end'
-    >>> verdict(-0.01, -0.03, 0.02, "end to end")
-    'cannot be told from end to end (it gains 0.01 AUROC, -0.02 to 0.03)'
-    >>> verdict(0.16, np.nan, np.nan, "end to end")
-    'cannot be told from end to end (it loses 0.16 AUROC, too few slides for an interval)'
+    >>> verdict(line | {"p_slides_holm": 0.08}, "end to end", 0.05)
+    'cannot be told from end to end (it loses 0.16 AUROC, 0.13 to 0.20, p after Holm 0.080)'
+    >>> verdict(line | {"low": np.nan, "p_slides_holm": np.nan}, "end to end", 0.05)
+    'cannot be told from end to end (it loses 0.16 AUROC, too few slides to tell)'
     """
+    difference, low, high = line["difference"], line["low"], line["high"]
+    verb, to = ("gains", "over") if difference < 0 else ("loses", "to")
     if difference < 0:
         difference, low, high = -difference, -high, -low
-        verb, to = "gains", "over"
-    else:
-        verb, to = "loses", "to"
-    span = f"{round(low, 2) + 0.0:.2f} to {round(high, 2) + 0.0:.2f}"  # no -0.00
-    if low > 0:
+    span, p = f"{round(low, 2) + 0.0:.2f} to {round(high, 2) + 0.0:.2f}", line["p_slides_holm"]
+    if p < alpha:
         return f"{verb} {difference:.2f} AUROC ({span}) {to} {reference}"
-    span = "too few slides for an interval" if np.isnan(low) else span
-    return f"cannot be told from {reference} (it {verb} {difference:.2f} AUROC, {span})"
+    known = np.isfinite([low, high, p]).all()
+    why = f"{span}, p after Holm {p:.3f}" if known else "too few slides to tell"
+    return f"cannot be told from {reference} (it {verb} {difference:.2f} AUROC, {why})"
 
 
 def _best_of_ways(part: pd.DataFrame, g: StudyResults) -> Iterator[tuple[str, Any]]:
@@ -54,7 +66,7 @@ def _sentence(part: pd.DataFrame, where: str, g: StudyResults) -> str:
     named = labels.get(reference, reference)  # a table may be of rows that the study had before
     said = [
         f"{WAYS[way]}, {labels.get(best['row'], best['row'])}, "
-        + verdict(best["difference"], best["low"], best["high"], named if not n else "it")
+        + verdict(best, named if not n else "it", g.facts.statistics.alpha)
         for n, (way, best) in enumerate(_best_of_ways(part, g))
     ]
     return f"{where}: {'; '.join(said)}." if said else ""
