@@ -27,8 +27,10 @@ include: "workflow/rules/data.smk"
 include: "workflow/rules/splits.smk"
 include: "workflow/rules/slides.smk"
 include: "workflow/rules/encode.smk"
+include: "workflow/rules/train.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/learn.smk"
+include: "workflow/rules/apply.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/ganz2024.smk"
 include: "workflow/rules/roth2024.smk"
@@ -118,6 +120,11 @@ rule all:
     input:
         expand("results/{product}", product=STUDY.products),
         "results/index.html",
+        [
+            f"results/applied/{each.target}/{row.model}.{row.head}.csv"
+            for each in applications(STUDY)
+            for row in applied_rows(STUDY)
+        ],
         all_runs(
             STUDY.blocks,
             "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",

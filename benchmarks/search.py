@@ -95,7 +95,7 @@ def try_frozen(asked: argparse.Namespace, card: dict, study, _: Path) -> str:  #
         table.to_csv(split := Path(folder) / "split.csv", index=False)
         rows = known.fold(split).rows
     rows = type(rows)(rows.train, rows.validation, rows.validation)
-    scores, _notes = next(fit_and_score_folds(card, known.x, known.y, [rows]))
+    scores, *_ = next(fit_and_score_folds(card, known.x, known.y, [rows]))
     return f"validation AUROC {roc_auc_score(known.y[rows.validation], scores):.4f}"
 
 

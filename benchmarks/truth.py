@@ -39,7 +39,7 @@ def ask_world(report: Report, of: Dataset, world: str, width: int, seed: int) ->
     for head in ("linear_probe", "ridge"):
         fitted = fit_and_score_folds(json.loads(without_notes(study.head(head))), x, y, folds)
         made = [p for s in study.schemes(of.name) for p in of.predictions(study, s, "asked", head)]
-        for path, roles, drawn, fold, (scores, _) in zip(
+        for path, roles, drawn, fold, (scores, *_) in zip(
             made, tested, paths, folds, fitted, strict=True
         ):
             notes = {"n_train": len(fold.train)}

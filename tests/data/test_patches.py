@@ -15,7 +15,7 @@ from cryotome.core.cards import load_card
 from cryotome.core.errors import CryotomeError, DataError, StoreError
 from cryotome.core.store import PATCHES, provenance
 from cryotome.data.images import open_image
-from cryotome.data.patches import cut_image, patch_view, read_patches
+from cryotome.data.patches import cut_image, mpp_range, patch_view, read_patches
 from cryotome.data.windows import cut_patch
 
 
@@ -140,7 +140,7 @@ def test_a_disk_that_fails_takes_no_image_away(cohort, demo_card, tmp_path):
 
 
 def test_what_is_cut_is_not_cut_again(cohort, demo_card, tmp_path, monkeypatch):
-    """The missing image comes, and only it is opened."""
+    """The missing image comes, and only it is opened to be cut."""
     images = tmp_path / "images"
     shutil.copytree(cohort / "images", images)
     cells, opened = some_cells(tmp_path), []
@@ -151,7 +151,8 @@ def test_what_is_cut_is_not_cut_again(cohort, demo_card, tmp_path, monkeypatch):
         "cryotome.data.patches.open_image", lambda p: opened.append(p.name) or open_image(p)
     )
     cut(tmp_path / "p.h5", cells, images, demo_card)
-    assert opened == ["999.tiff"]
+    assert opened[0] == "999.tiff"
+    assert opened[1:] == sorted(set(opened))  # each once more, for its µm/px
     shutil.rmtree(tmp_path / "partial", ignore_errors=True)
     cut(tmp_path / "whole.h5", cells, images, demo_card)
     stores = [provenance(tmp_path / name, PATCHES) for name in ("p.h5", "whole.h5")]
@@ -187,3 +188,21 @@ def test_seen_patches_are_centres_by_id(store):
     with h5py.File(store) as file:
         assert (rows["odd"][0] == file["patch"][41, 4:36, 4:36]).all()
     assert rows["odd"].shape == (2, 32, 32, 3)
+
+
+def test_a_store_says_its_resolution_as_the_files_and_the_card_do(store, cohort, demo_card):
+    assert json.loads(provenance(store, PATCHES)["mpp"]) == [0.23, 0.25]
+    images, folder = np.array(["001.tiff", "009.tiff"]), cohort / "images"
+    assert mpp_range(images, folder, demo_card) == [0.23, 0.25]
+    assert mpp_range(images[1:], folder, demo_card) == [0.25, 0.25]
+    resampled = demo_card | {"patch": demo_card["patch"] | {"resolution": 0.5}}
+    assert mpp_range(images, folder, resampled) == [0.5, 0.5]
+
+
+def test_a_resolution_that_nobody_says_is_none(tmp_path):
+    for number in range(70):
+        Image.new("RGB", (40, 40)).save(tmp_path / f"{number}.png")
+    images = np.array([f"{number}.png" for number in range(70)])
+    card = {"patch": {"resolution": "native"}}
+    assert mpp_range(images, tmp_path, card) is None
+    assert mpp_range(images, tmp_path, card | {"mpp": 0.3}) == [0.3, 0.3]

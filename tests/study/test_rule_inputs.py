@@ -71,3 +71,13 @@ def test_a_missing_table_of_a_user_is_named(tmp_path, monkeypatch):
     table.parent.mkdir(parents=True)
     table.touch()
     assert rule_inputs.required_table(study, site, cohort, "labels") == [str(table)]
+
+
+def test_what_a_model_says_of_its_data_is_taken_from_cards(demo):
+    cells = json.loads(rule_inputs.subject_facts(demo, "demo_rois"))
+    card = demo.dataset("demo_rois")
+    assert cells["classes"] == [one["name"] for one in card["classes"]]
+    assert (cells["patch"], cells["mpp"]) == (card["patch"], None)
+    slides = json.loads(rule_inputs.subject_facts(demo, "demo_cohort", '{"dim": 3}'))
+    assert slides["classes"] == ["MSI-L or MSS", "MSI-H"]
+    assert (slides["patch"]["mpp"], slides["encoder"]) == (1.0, {"dim": 3})

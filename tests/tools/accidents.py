@@ -41,7 +41,7 @@ from cryotome.study.products import RULES
 SNAKEMAKE = [str(Path(sys.executable).parent / "snakemake"), "--nocolor", "--cores", "2"]
 PARTS = ["Snakefile", "config", "workflow", "profiles", "local", "slurm", "envs"]
 NUMBERS = ["cells", "patches", "audits", "splits", "embeddings", "predictions", "curves", "scores"]
-NUMBERS += ["studies"]
+NUMBERS += ["models", "studies"]
 COSTS = {name for name, rule in RULES.items() if rule == "summarise_costs"}
 PAGES = ["index.html", "index_partial.html"]  # they hold the time and the costs of the run
 IMAGES, CELLS = 8, 6  # of the tiny dataset; cells an image

@@ -48,7 +48,7 @@ FUNCTIONS = [
     if isinstance(node, ast.FunctionDef)
 ]
 MANY = {"lines": 7, "draw_split": 7, "write_patches": 8}  # parameters, to be lowered to 6
-LONG_FUNCTIONS = {"score_logistic": 74}  # lines, to be lowered to 60
+LONG_FUNCTIONS: dict[str, int] = {}  # lines, to be lowered to 60
 
 
 def length(function):

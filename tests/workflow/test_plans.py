@@ -38,7 +38,8 @@ def test_ganz2024_plans_585_row_runs_of_which_65_are_trainings(clone, data_root)
     mine = {path for path in runs if "head=endtoend_last" not in path}
     assert len(mine) == 585
     assert sum("head=endtoend/" in path for path in mine) == 65
-    assert jobs(said)["train_endtoend"] == 65
+    assert jobs(said)["train_endtoend"] == 2 * 5 + 25  # networks that are kept
+    assert jobs(said)["train_endtoend_smaller"] == 2 * 3 * 5
     assert jobs(said)["embed"] == jobs(said)["check_precision"] == 16
     assert jobs(said)["probe"] == 8 * 2  # every fraction and fold of a scheme at once
     assert jobs(said)["probe_whole"] == 8 * 5
@@ -65,7 +66,8 @@ def test_each_combination_can_be_asked_for_by_name(clone, data_root):
         **site,
     )
     assert other == {
-        "read_cells": 1, "cut_patches": 1, "audit": 1, "split_cells": 1, "train_endtoend": 1,
+        "read_cells": 1, "cut_patches": 1, "audit": 1, "split_cells": 1,
+        "train_endtoend_smaller": 1,
     }  # fmt: skip
 
 

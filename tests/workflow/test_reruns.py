@@ -18,6 +18,7 @@ from small_study import SMALL, changed, jobs, plan, snakemake
 
 from cryotome.core.cards import load_card
 from cryotome.encoders.network import build_network
+from cryotome.learners.kept import load_kept
 
 pytestmark = pytest.mark.study
 
@@ -112,7 +113,8 @@ def test_a_fold_is_added(done):
 
 def test_a_fraction_is_added(done):
     found = planned(done, fractions=[0.5, 1.0])
-    assert found == {"split_cells": 2, "train_endtoend": 1, "probe": 2, "score_row": 3}
+    smaller = "train_endtoend_smaller"  # its network is not kept
+    assert found == {"split_cells": 2, smaller: 1, "probe": 2, "score_row": 3}
 
 
 def test_a_setting_of_a_probe_is_changed(done):
@@ -147,6 +149,20 @@ def test_a_module_is_edited(done):
     with open(done / "workflow/cryotome/learners/probes/linear.py", "a", encoding="utf-8") as file:
         file.write("# edited\n")
     assert planned(done) == {"train_endtoend": 1, "probe": 2, "score_row": 3}
+
+
+def test_models_are_deleted(done):
+    """Nothing but what applies them asks for them; then they are trained and fitted again."""
+    (kept,) = done.glob("results/models/demo_slides/random/view=patches/*/head=tiny/*/*")
+    mine = kept.relative_to(done).as_posix()
+    assert load_kept(kept).about["encoder"]["weights"]["file"] == "w.pt"
+    assert planned(done, mine) == {}
+    content = kept.read_bytes()
+    kept.unlink()
+    assert planned(done) == {}
+    assert planned(done, mine) == {"train_endtoend": 1, "score_row": 1}
+    assert planned(done, keep=False) == {}
+    kept.write_bytes(content)
 
 
 def test_files_are_touched(done):

@@ -24,7 +24,7 @@ rule read_cells:
     params:
         recipe=step_versions.CELLS,
         card=dataset_card(
-            "synthetic reader images reading classes domains expect permute_labels slides"
+            "synthetic reader images reading classes domains expect permute_labels slides unlabelled"
         ),
         dataset="{dataset}",
     script:

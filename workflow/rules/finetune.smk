@@ -1,10 +1,10 @@
 """
-Networks are trained: an encoder on tissue without labels, a classifier on patches, one on bags.
+Networks are trained on tissue without labels, and on the bags of patients.
 
 INPUT     results/patches/{dataset}.h5, results/cells/{dataset}.csv, results/tiles/…, results/bags/…
 OUTPUT    results/encoders/{finetune}.pt, /{iteration}.pt       the teacher, with timm's names of weights
           results/encoders/{finetune}.json, .csv, .png          its cost and learning curve
-          results/predictions/…, results/curves/…               of classifiers; as in `learn.smk`
+          results/predictions/…, results/models/…               of patients; as in `learn.smk`
 """
 
 SOURCES = lambda w: bag_sources(w.dataset, w.view, w.model)
@@ -47,39 +47,6 @@ rule finetune_dinov2:
         "../scripts/finetune_dinov2.py"
 
 
-rule train_endtoend:
-    """Train a network on patches; keep the best and the last checkpoint's scores, and the curve."""
-    input:
-        lambda w: finetuned_weights(w.model),
-        patches="results/patches/{dataset}.h5",
-        cells="results/cells/{dataset}.csv",
-        split="results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv",
-    output:
-        best="results/predictions/{dataset}/{scheme}/view=patches/model={model}/head={head}/fraction={fraction}/fold={fold}.csv",
-        last="results/predictions/{dataset}/{scheme}/view=patches/model={model}/head={head}_last/fraction={fraction}/fold={fold}.csv",
-        curve="results/curves/{dataset}/{scheme}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv",
-        picture="results/curves/{dataset}/{scheme}/model={model}/head={head}/fraction={fraction}/fold={fold}.png",
-    log:
-        "results/logs/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}.log",
-    wildcard_constraints:
-        head=STUDY.heads(trains=True),
-    resources:
-        **gpu_job(
-            lambda w: 6000 + 2 * estimates.estimate_patches_mb(STUDY, w.dataset),
-            lambda w: estimates.estimate_train_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
-        ),
-    params:
-        recipe=step_versions.ENDTOEND,
-        card=lambda w: without_notes(STUDY.head(w.head)),
-        encoder=lambda w: encoder_card(w.model),
-        model="{model}",
-        fold="{fold}",
-        synthetic=lambda w: "synthetic" in STUDY.dataset(w.dataset),
-        partial="results/partial/train_endtoend/{dataset}.{scheme}.{model}.{head}.fraction={fraction}.fold={fold}",
-    script:
-        "../scripts/train_endtoend.py"
-
-
 rule train_mil:
     """Train a classifier of patients on the bags of their slides, and score one fold's others."""
     input:
@@ -89,6 +56,9 @@ rule train_mil:
         split="results/splits/{dataset}/{scheme}/fraction=1.0/fold={fold}.csv",
     output:
         predictions="results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction=1.0/fold={fold}.csv",
+        kept=kept_models(
+            "results/models/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction=1.0/fold={fold}.safetensors"
+        ),
     log:
         "results/logs/train_mil/{dataset}.{scheme}.{view}.{model}.{head}.fold={fold}.log",
     wildcard_constraints:
@@ -107,6 +77,7 @@ rule train_mil:
             {n: {"folder": s.folder, "given": s.given} for n, s in SOURCES(w).items()}
         ),
         card=lambda w: without_notes(STUDY.head(w.head)),
+        trained_on=lambda w, output: subject_facts(STUDY, w.dataset, encoder_card(w.model)),
         model="{model}",
         view="{view}",
         fold="{fold}",

@@ -5,6 +5,7 @@ INPUT     results/embeddings/{dataset}/{view}/{model}.h5
           results/splits/{dataset}/{scheme}/…                the same files for every head
 OUTPUT    results/predictions/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv
           id, role, label, score (score_{class} of many classes); hashes and versions in a .json beside
+          results/models/…                                   as in `train.smk`
 """
 
 from cryotome.study.schemes import SHARED, WHOLE
@@ -27,6 +28,13 @@ rule probe:
             fraction=STUDY.fractions,
             fold=STUDY.folds,
         ),
+        kept=kept_models(
+            expand(
+                "results/models/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction={fraction}/fold={fold}.safetensors",
+                fraction=LARGEST_FRACTION,
+                fold=STUDY.folds,
+            )
+        ),
     log:
         "results/logs/probe/{dataset}.{scheme}.{view}.{model}.{head}.log",
     wildcard_constraints:
@@ -40,6 +48,7 @@ rule probe:
     params:
         card=lambda w: without_notes(STUDY.head(w.head)),
         datasets={},
+        trained_on=SUBJECT,
         model="{model}",
         view="{view}",
     script:
@@ -52,6 +61,12 @@ use rule probe as probe_whole with:
         predictions=expand(
             "results/predictions/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction=1.0/fold={fold}.csv",
             fold=STUDY.folds,
+        ),
+        kept=kept_models(
+            expand(
+                "results/models/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction=1.0/fold={fold}.safetensors",
+                fold=STUDY.folds,
+            )
         ),
     log:
         "results/logs/probe_whole/{dataset}.{scheme}.{view}.{model}.{head}.log",
@@ -70,6 +85,9 @@ use rule probe as classify_patches with:
         splits="results/splits/{dataset}/predefined/fraction=1.0/fold=0.csv",
     output:
         predictions="results/predictions/{dataset}/predefined/view={view}/model={model}/head={head}/fraction=1.0/fold=0.csv",
+        kept=kept_models(
+            "results/models/{dataset}/predefined/view={view}/model={model}/head={head}/fraction=1.0/fold=0.safetensors"
+        ),
     log:
         "results/logs/classify_patches/{dataset}.{view}.{model}.{head}.log",
     wildcard_constraints:
@@ -87,5 +105,6 @@ use rule probe as classify_patches with:
     params:
         card=lambda w: without_notes(STUDY.head(w.head)),
         datasets=lambda w: class_lists(STUDY, [w.dataset, COLORECTAL.test]),
+        trained_on=SUBJECT,
         model="{model}",
         view="{view}",

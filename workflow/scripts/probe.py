@@ -8,31 +8,31 @@ from tqdm import tqdm
 
 from cryotome.data.splits.predefined import class_names
 from cryotome.learners.predictions import write_predictions
+from cryotome.learners.probes.kept_head import write_head
 from cryotome.learners.probes.labelled import read_labelled
 from cryotome.learners.probes.linear import Execution
-from cryotome.learners.probes.probe import fit_and_score_folds, fit_log_line, memory_log_line
+from cryotome.learners.probes.probe import fit_and_score_folds, fit_log_line, log_memory
 from cryotome.runtime import ledger
 from cryotome.runtime.job import run_script
 
 
 def main(
     embeddings: list[Path], cells: list[Path], splits: list[Path], predictions: list[Path],
-    card: dict, datasets: dict, model: str, view: str,
+    kept: list[Path], card: dict, datasets: dict, trained_on: dict, model: str, view: str,
 ) -> None:  # fmt: skip
-    start, classes = perf_counter(), class_names(datasets) if datasets else None
+    start, named = perf_counter(), {"classes": class_names(datasets) if datasets else None}
     known = read_labelled(embeddings, cells, [*datasets], model=model, view=view)
-    folds = [known.fold(split) for split in splits]
-    said = memory_log_line(card, known.x, folds=len(folds), classes=len(classes or "01"))
-    print(said, file=sys.stderr, flush=True)
+    folds, about = [known.fold(split) for split in splits], known.notes | {"head": card}
+    log_memory(card, known.x, folds=len(folds), classes=len(named["classes"] or "01"))
     with tqdm(total=len(folds), desc=f"fit {model}", unit="fold", mininterval=5) as bar:
         how, rows = Execution(on_progress=bar.update), [fold.rows for fold in folds]
         fitted = fit_and_score_folds(card, known.x, known.y, rows, execution=how)
-        for path, fold, (scores, notes) in zip(predictions, folds, fitted, strict=True):
+        for path, fold, (scores, notes, arrays) in zip(predictions, folds, fitted, strict=True):
             print(f"{path}: {fit_log_line(card, fold.rows, notes)}", file=sys.stderr)
-            notes |= known.notes | {"head": card, "n_train": len(fold.rows.train)}
+            notes |= about | {"n_train": len(fold.rows.train)}
             notes["cost_seconds"] = round((perf_counter() - start) / len(folds), 3)  # its share
-            made = {"split": fold.split, "notes": notes, "classes": classes}
-            write_predictions(path, fold.scored, scores, **made)  # type: ignore[arg-type]
+            write_predictions(path, fold.scored, scores, split=fold.split, notes=notes, **named)
+            write_head(kept, path, known, fold, arrays, about | trained_on)
     ledger.report_throughput(folds=len(folds), seconds=perf_counter() - start)
 
 

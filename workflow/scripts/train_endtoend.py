@@ -16,8 +16,8 @@ from cryotome.runtime.job import run_script
 
 def main(
     patches: Path, cells: Path, split: Path, best: Path, last: Path, curve: Path, picture: Path,
-    recipe: int, card: dict, encoder: dict, model: str, fold: int, synthetic: bool, partial: Path,
-    weights_dir: Path, device: str, threads: int,
+    kept: list[Path], recipe: int, card: dict, encoder: dict, model: str, fold: int,
+    synthetic: bool, trained_on: dict, partial: Path, weights_dir: Path, device: str, threads: int,
 ) -> None:  # fmt: skip
     assert recipe == step_versions.ENDTOEND
     on, seed = set_up_device(device, threads, exact=True), card["seed"] + fold
@@ -30,6 +30,7 @@ def main(
     with checkpointed(partial, decides) as checkpoint:
         fit = run.train(checkpoint)
         run.write_both(fit, (best, last), split, notes | fit.cost(on))
+        run.keep(kept, fit.best, decides | trained_on)
         said = {"title": title_of(picture), "synthetic": synthetic, "kept": fit.kept}
         write_curve(fit.curve, PANELS, curve, picture, **said)
 

@@ -1,8 +1,10 @@
 import unicodedata
 
 import pytest
+import yaml
 
-from cryotome.core.errors import DataError
+from cryotome.core.cards import load_card
+from cryotome.core.errors import CardError, DataError
 from cryotome.data.cells import load_cells, read_cells
 
 CARD = {
@@ -195,3 +197,30 @@ def test_names_that_look_like_numbers_stay_text(tmp_path):
     again = load_cells(tmp_path / "out.csv")
     assert again["image"].tolist() == ["001", "002", "NA"]
     assert again["slide"].tolist() == ["001", "1E5", "NA"]
+
+
+def test_points_without_labels_are_read_where_the_card_says_so(tmp_path):
+    text = "x,y,filename,slide\n1,2,a.png,S\n3,4,b.png,S\n"
+    (tmp_path / "cells.csv").write_text(text, encoding="utf-8")
+    card = {key: value for key, value in CARD.items() if key != "classes"} | {"unlabelled": True}
+    cells = read_cells(tmp_path / "cells.csv", tmp_path / "images", card, "d")
+    assert cells["label"].tolist() == [-1, -1]
+    assert cells[["image", "x", "y"]].to_numpy().tolist() == [["a.png", 1, 2], ["b.png", 3, 4]]
+
+
+def test_a_card_has_classes_or_says_that_it_has_none(tmp_path):
+    (tmp_path / "datasets").mkdir()
+    card = {"title": "t", "source": "s", "annotations": "a.csv", "images": "i"} | CARD
+    card |= {"patch": {"side": 64, "resolution": 0.25, "border": "black"}}
+    bare = {key: value for key, value in card.items() if key != "classes"}
+
+    def load(content):
+        (tmp_path / "datasets" / "mine.yaml").write_text(yaml.dump(content), encoding="utf-8")
+        return load_card(tmp_path, "datasets", "mine")
+
+    assert load(bare | {"unlabelled": True})["unlabelled"]
+    for wrong in (bare, card | {"unlabelled": True}, bare | {"unlabelled": False}):
+        with pytest.raises(CardError, match="mine.yaml"):
+            load(wrong)
+    with pytest.raises(CardError, match="mine.yaml, reader: 'table' was expected"):
+        load(bare | {"unlabelled": True, "reader": "sliderunner_sqlite"})

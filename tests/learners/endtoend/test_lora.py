@@ -1,7 +1,6 @@
 import pytest
 import torch
 from conftest import CONFIG
-from safetensors.torch import save_file
 from tests.core.test_cards import NETWORKS
 from torch import nn
 
@@ -11,12 +10,12 @@ from cryotome.encoders.encoder import Encoder
 from cryotome.encoders.network import build_network, on_meta
 from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.lora import (
+    adapters_of,
     add_lora,
     count_adapters,
     load_logit,
     load_lora,
     merge_lora,
-    save_lora,
     trained_parameters,
 )
 from cryotome.study.geometry import input_side
@@ -191,23 +190,20 @@ def test_nothing_changes_before_the_first_step_and_then_adapters_only(name):
 
 
 @pytest.mark.parametrize("name", TINY)
-def test_adapters_are_saved_read_and_merged(name, tmp_path):
+def test_adapters_are_taken_out_put_back_and_merged(name):
     bare, card = fresh(name)
     untrained = embed(bare, card)
     network = add_lora(bare, SETTINGS | {"alpha": 48}, name=name)
     train(network, card)
     trained = embed(network, card)
     assert (trained - untrained).abs().max() > 0.001
-    path = tmp_path / "folder" / "adapters.safetensors"
-    save_lora(path, network)
-    # names and settings take some 10 kB
-    assert path.stat().st_size < 4 * trained_parameters(network) + 30_000
-    assert [file.name for file in path.parent.iterdir()] == ["adapters.safetensors"]
+    state = adapters_of(network)
+    assert sum(value.numel() for value in state.values()) == trained_parameters(network)
 
     random = torch.random.get_rng_state()
     again = fresh(name)[0]
     torch.random.set_rng_state(random)
-    again = load_lora(path, again, name=name)
+    again = load_lora(state, SETTINGS | {"alpha": 48}, again, name=name)
     assert torch.equal(torch.random.get_rng_state(), random), "reading drew random numbers"
     assert (embed(again, card) - trained).abs().max() < 1e-5
     assert trained_parameters(again) == trained_parameters(network)
@@ -218,7 +214,7 @@ def test_adapters_are_saved_read_and_merged(name, tmp_path):
     fresh(name)[0].load_state_dict(plain.state_dict(), strict=True)
 
 
-def test_the_logit_is_saved_beside_the_adapters(tmp_path):
+def test_the_logit_is_kept_beside_the_adapters(tmp_path):
     card = load_card(CONFIG, "models", "vit_tiny_random")
     how = {"side": 64, "seed": 5, "head": {"lora": SETTINGS}}
     network, _ = build_classifier(card, "vit_tiny_random", tmp_path, **how)
@@ -227,11 +223,11 @@ def test_the_logit_is_saved_beside_the_adapters(tmp_path):
             weight += 0.01 * weight.requires_grad
     x = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     trained = network.eval()(x)
-    save_lora(tmp_path / "a.safetensors", network[0].network, network[1])
+    state = adapters_of(network[0].network, network[1])
 
     again, _ = build_classifier(card, "vit_tiny_random", tmp_path, side=64, seed=5)
-    again[0].network = load_lora(tmp_path / "a.safetensors", again[0].network, name="m")
-    again[1] = load_logit(tmp_path / "a.safetensors")
+    again[0].network = load_lora(state, SETTINGS, again[0].network, name="m")
+    again[1] = load_logit(state)
     assert (again.eval()(x) - trained).abs().max() < 1e-5
 
 
@@ -306,21 +302,15 @@ def test_a_network_without_such_layers_is_refused():
         add_lora(nn.Sequential(nn.ReLU()), SETTINGS, name="mine")
 
 
-def test_adapters_of_another_network_are_refused(tmp_path):
-    path = tmp_path / "a.safetensors"
+def test_adapters_of_another_network_are_refused():
     tiny = fresh("vit_tiny_random")[0]
-    save_lora(path, add_lora(tiny, SETTINGS, name="vit_tiny_random"))
-    with pytest.raises(WeightsError, match="another network than resnet10t_random.$"):
-        load_lora(path, fresh("resnet10t_random")[0], name="resnet10t_random")
+    state = adapters_of(add_lora(tiny, SETTINGS, name="vit_tiny_random"))
+    with pytest.raises(WeightsError, match="another network than resnet10t_random: see "):
+        load_lora(state, SETTINGS, fresh("resnet10t_random")[0], name="resnet10t_random")
+    with pytest.raises(WeightsError, match="another network than mine.$"):
+        load_lora(state, SETTINGS, nn.Sequential(nn.ReLU()), name="mine")
     card = load_card(CONFIG, "models", "vit_tiny_random")
     for arguments in ({"depth": 11}, {"embed_dim": 96}):
         card["arguments"] = {"num_classes": 0} | arguments
         with pytest.raises(WeightsError, match=r"other: see model.blocks.\d+.attn.proj.lora_A"):
-            load_lora(path, build_network(card), name="other")
-
-
-def test_a_file_without_settings_is_refused(tmp_path):
-    path = tmp_path / "a.safetensors"
-    save_file({"x": torch.zeros(1)}, path)
-    with pytest.raises(WeightsError, match="holds no adapters with their settings"):
-        load_lora(path, fresh("vit_tiny_random")[0], name="vit_tiny_random")
+            load_lora(state, SETTINGS, build_network(card), name="other")

@@ -13,6 +13,7 @@ from cryotome.learners.endtoend.classifier import build_classifier
 from cryotome.learners.endtoend.run import Run
 from cryotome.learners.endtoend.train import TrainingResult
 from cryotome.learners.endtoend.training_data import TrainingData, copy_weights
+from cryotome.learners.kept import load_kept
 from cryotome.learners.loop.batches import BatchLoader
 
 
@@ -63,3 +64,28 @@ def test_equal_weights_are_scored_once_and_written_twice(run, tmp_path, monkeypa
     assert (pd.read_csv(paths[1])["score"] == 0.5).all()
     told = [json.loads(path.with_suffix(".json").read_text("utf-8")) for path in paths]
     assert [it["checkpoint"] for it in told] == ["best", "last"]
+
+
+def test_the_best_weights_are_kept_with_their_record(run, tmp_path):
+    place = "models/d/random/view=patches/model=m/head=h/fraction=1.0/fold=0.safetensors"
+    stamps = {"mpp": "[0.24, 0.26]"}
+    run.data.stamps.update(stamps)
+    state = copy_weights(run.network)
+    best, last = ({k: v * factor for k, v in state.items()} for factor in (0.5, 0.25))
+    run.score(last)  # leaves them loaded
+    card = load_card(CONFIG, "models", "resnet10t_random")
+    patch = {"side": 32, "resolution": "native", "border": "reflect"}
+    about = run.notes("m", "w", 1) | {"encoder": card, "split_sha256": "s", "patch": patch}
+    run.keep([tmp_path / place], best, about | {"classes": ["no", "yes"], "mpp": None})
+    again, wanted = load_kept(tmp_path / place), run.score(best)
+    assert again.score(run.data.pixels.numpy()[8:]) == pytest.approx(wanted, abs=1e-6)
+    said = again.about
+    assert said["patch"] == patch | {"channels": "RGB", "mpp": [0.24, 0.26]}
+    assert (said["dataset"], said["scheme"], said["fold"], said["seed"]) == ("d", "random", 0, 0)
+    assert (said["weights_sha256"], said["split_sha256"], said["recipe"]) == ("w", "s", 1)
+    assert "mpp" not in said
+
+
+def test_nothing_is_kept_where_no_file_is_asked_for(run):
+    facts = {"patch": {"side": 32, "resolution": 0.5}, "mpp": None}
+    run.keep([], copy_weights(run.network), facts)

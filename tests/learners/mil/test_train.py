@@ -14,6 +14,7 @@ from cryotome.core.cards import load_card
 from cryotome.core.errors import TrainingError
 from cryotome.data.splits.patients import draw_patients
 from cryotome.evaluation.patients import read_folds, score_cohort
+from cryotome.learners.kept import load_kept
 from cryotome.learners.mil.patient_data import PatientData, patients_with_bags
 from cryotome.learners.mil.train import Training, score_patients, weighted_loss
 
@@ -150,6 +151,12 @@ def run(script: str, **arguments) -> None:
     module.main(**arguments)
 
 
+def kept_path(predictions):
+    """Return the place of a kept model beside its predictions' folder."""
+    parts = ["models" if part == "predictions" else part for part in predictions.parts]
+    return type(predictions)(*parts).with_suffix(".safetensors")
+
+
 def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
     """Patients whose names are numbers, one without tiles, one without a label."""
     files, folders = {}, {}
@@ -194,6 +201,7 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
             fold=fold, datasets=["home", "away"], separate=[])  # fmt: skip
         run("train_mil", patients=[home[0], away[0]], slides=[home[1], away[1]],
             bags=[*home[3], *away[3]], split=split, predictions=made[-1], recipe=step_versions.MIL,
+            kept=[kept_path(made[-1])], trained_on={"classes": ["-", "+"], "encoder": {"dim": 16}},
             card=head("mean_pool"), folders=folders, model="m", view="v", fold=fold, device="cpu",
             threads=1)  # fmt: skip
     folds = read_folds(made)
@@ -203,6 +211,10 @@ def test_the_scripts_lead_from_tables_and_bags_to_scores(tmp_path):
     assert notes["slides_without_tiles"] == ["home:s.001"]
     assert notes["patients_without_tiles"] == ["home:001"]
     assert notes["split_drawn"] == "stratified"
+    again, (patient, *_) = load_kept(kept_path(made[0])), folds[0]["id"]
+    with h5py.File(tmp_path / "bags" / "{}/s.{}.h5".format(*patient.split(":"))) as file:
+        assert again.score(file["features"][:]) == pytest.approx(folds[0]["score"][0], abs=1e-9)
+    assert (again.about["classes"], again.about["fold"]) == (["-", "+"], 0)
     scores = tmp_path / "scores.csv"
     run("score_patients", predictions=made, scores=scores, cohort="home", external=["away"])
     table = pd.read_csv(scores)

@@ -13,6 +13,7 @@ from cryotome.core.errors import SplitError, StoreError
 from cryotome.core.files import sha256
 from cryotome.core.store import EMBEDDINGS, VERSION, finalise_store
 from cryotome.data.splits.predefined import assign_roles
+from cryotome.learners.kept import load_kept
 from cryotome.learners.predictions import read_predictions
 from cryotome.learners.probes.labelled import read_labelled
 
@@ -50,7 +51,7 @@ def store(folder, dataset: str, x: np.ndarray, weights: str = "w") -> None:
     path.unlink(missing_ok=True)
     with h5py.File(path, "w") as file:
         file["embedding"], file["id"] = x.astype(np.float32), np.arange(len(x)) * 2
-    finalise_store(path, "embedding", about | {"card": json.dumps({"dim": 8})})
+    finalise_store(path, "embedding", about | {"card": json.dumps({"dim": x.shape[1]})})
 
 
 def split_of(sets):
@@ -111,7 +112,7 @@ def test_two_classes_have_a_score_each(sets):
     predictions = sets / "predictions" / "p.csv"
     card = load_card(CONFIG, "heads", "logreg")
     inputs = files(sets, "h5"), files(sets, "csv"), [split], [predictions]
-    script("probe")(*inputs, card, two, "m", "v")
+    script("probe")(*inputs, [], card, two, {}, "m", "v")
     table = pd.read_csv(predictions)
     scores = table[["score_a", "score_b"]].to_numpy()
     assert scores.sum(axis=1) == pytest.approx(1)
@@ -126,12 +127,21 @@ def test_two_sets_go_through_split_head_and_scores(sets, head, capsys):
     place = f"here/predefined/view=v/model=m/head={head}"
     predictions = sets / "predictions" / place / "fraction=1.0" / "fold=0.csv"
     card = load_card(CONFIG, "heads", head)
-    script("probe")(files(sets, "h5"), csvs, [split], [predictions], card, cards(), "m", "v")
+    kept = [sets / "models" / place / "fraction=1.0" / "fold=0.safetensors"]
+    facts = {"classes": NAMES, "patch": {"side": 32, "resolution": "native"}, "mpp": None}
+    script("probe")(
+        files(sets, "h5"), csvs, [split], [predictions], kept, card, cards(), facts, "m", "v"
+    )
     assert "fold=0.csv: n 60" in capsys.readouterr().err
     table = read_predictions(predictions, classes=NAMES)
     assert table["id"].tolist() == [f"there:{2 * n}" for n in range(30)]
     assert set(table["role"]) == {"test"}
     assert table.filter(like="score_").sum(axis=1).to_numpy() == pytest.approx(1)
+    again = load_kept(kept[0], embeddings=sets / "here.h5")
+    with h5py.File(sets / "there.h5") as file:
+        found = again.score(file["embedding"][:])
+    assert found == pytest.approx(table.filter(like="score_").to_numpy(), abs=1e-9)
+    assert again.about["classes"] == NAMES
     scores, confused = sets / "s.csv", sets / "s.confusion.csv"
     script("score_patches")(csvs, predictions, scores, confused, cards())
     lines = pd.read_csv(scores).set_index("metric")

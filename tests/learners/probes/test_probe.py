@@ -42,10 +42,10 @@ def test_every_head_scores_every_fold_in_order_and_its_notes_are_json(name):
             head(name), x, y, folds(), execution=Execution(on_progress=fitted_folds.append)
         )
     )
-    assert [len(scores) for scores, _ in fitted] == [300, 580, 7]
+    assert [len(scores) for scores, *_ in fitted] == [300, 580, 7]
     assert sum(fitted_folds) == 3
     assert auroc(y[300:], fitted[0][0]) > 0.7
-    for (scores, notes), fold in zip(fitted, folds(), strict=True):
+    for (scores, notes, _), fold in zip(fitted, folds(), strict=True):
         assert np.isfinite(scores).all()
         assert 0 <= scores.min() <= scores.max() <= 1
         json.dumps(notes, allow_nan=False)
@@ -55,7 +55,7 @@ def test_every_head_scores_every_fold_in_order_and_its_notes_are_json(name):
 def test_scores_are_those_of_a_fit_of_its_own():
     x, y = features(600, 20, scale=10)
     for name in ("linear_probe", "ridge"):
-        for fold, (scores, notes) in zip(
+        for fold, (scores, notes, _) in zip(
             folds(), fit_and_score_folds(head(name), x, y, folds()), strict=True
         ):
             squared = name == "ridge"
@@ -86,7 +86,7 @@ def test_a_head_with_sd_does_not_feel_the_scale_of_a_store():
     fitted = [
         list(fit_and_score_folds(card, x * np.float32(scale), y, folds())) for scale in (1, 64)
     ]
-    for (one, notes), (other, _) in zip(*fitted, strict=True):
+    for (one, notes, _), (other, *_) in zip(*fitted, strict=True):
         assert one == pytest.approx(other, abs=1e-6)
         assert notes["feature_sd"] == pytest.approx(2, rel=0.2)  # of the fold, not of the store
         assert notes["feature_factor"] == pytest.approx(2 / feature_sd(x))
@@ -102,7 +102,7 @@ def test_a_probe_that_is_zero_warns_in_the_log_and_ridge_does_not():
     x, y = features(600, 20, scale=1e-3)
     said = {}
     for name in ("linear_probe", "ridge"):
-        _, notes = next(fit_and_score_folds(head(name), x, y, folds()))
+        _, notes, _ = next(fit_and_score_folds(head(name), x, y, folds()))
         said[name] = fit_log_line(head(name), folds()[0], notes)
     assert "Warning: W = 0 is the optimum" in said["linear_probe"]
     assert "AUROC 0.5 by construction; see ridge" in said["linear_probe"]
@@ -112,7 +112,7 @@ def test_a_probe_that_is_zero_warns_in_the_log_and_ridge_does_not():
 def test_fewer_cells_than_neighbours_are_said_and_noted():
     x, y = features(600, 20)
     fold = FoldRows(np.arange(12), np.arange(0), np.arange(12, 60))
-    _, notes = next(fit_and_score_folds(head("knn"), x, y, [fold]))
+    _, notes, _ = next(fit_and_score_folds(head("knn"), x, y, [fold]))
     assert notes == {"neighbours_used": 12}
     assert (
         fit_log_line(head("knn"), fold, notes)
@@ -125,7 +125,7 @@ def test_a_logistic_regression_that_is_cut_short_warns_in_the_log_and_in_its_not
     said = {}
     for iterations in (1000, 2):
         card = head("logreg", max_iterations=iterations)
-        _, notes = next(fit_and_score_folds(card, x, y, folds()))
+        _, notes, _ = next(fit_and_score_folds(card, x, y, folds()))
         assert notes["converged"] == (iterations == 1000)
         said[iterations] = fit_log_line(card, folds()[0], notes)
     assert said[1000].startswith("n 300, C 0.4, ")
@@ -136,7 +136,7 @@ def test_a_logistic_regression_that_is_cut_short_warns_in_the_log_and_in_its_not
 def test_the_prevalence_of_slides_scores_cells_by_their_slide_alone():
     x = np.array([[0.0], [0], [1], [1], [0], [1], [2]], np.float32)
     fold = FoldRows(np.arange(4), np.arange(0), np.arange(4, 7))
-    scores, notes = next(
+    scores, notes, _ = next(
         fit_and_score_folds(head("slide_prevalence"), x, np.array([1, 1, 0, 1, 0, 0, 0]), [fold])
     )
     assert scores.tolist() == [2.75 / 3, 1.75 / 3, 0.75]
@@ -215,7 +215,7 @@ def test_the_script_writes_all_fractions_and_folds_of_a_scheme(tmp_path, capsys)
             predictions.append(tmp_path / "out" / f"{fraction}.{fold}.csv")
     main = runpy.run_path(str(ROOT / "workflow" / "scripts" / "probe.py"))["main"]
     store, cells_csv = tmp_path / "m.h5", tmp_path / "cells.csv"
-    main([store], [cells_csv], splits, predictions, head("linear_probe"), {}, "m", "v")
+    main([store], [cells_csv], splits, predictions, [], head("linear_probe"), {}, {}, "m", "v")
     table = pd.read_csv(predictions[1])
     assert table.columns.tolist() == ["id", "role", "label", "score"]
     assert len(table) == 60

@@ -28,3 +28,30 @@ def test_the_disk_of_stored_tiles_follows_their_side():
     classify = prices.cost(Job("tile_slide", names | {"tiling": "classify"}))
     assert classify.disk < 200_000
     assert classify.cores > 100  # the filter is asked of every tile of the grid
+
+
+def test_models_of_the_largest_fraction_are_counted_by_what_they_keep():
+    def disk(rule: str, keep: bool, fraction: str = "1.0", **names: str) -> float:
+        job = Job(rule, {"dataset": "ccmct", "scheme": "random", "fraction": fraction} | names)
+        return CostModel(study("ammeling2025", keep=keep), on_gpu=True).cost(job).disk
+
+    def model(rule: str, **names: str) -> float:
+        return disk(rule, True, **names) - disk(rule, False, **names)
+
+    trained = {"rule": "train_endtoend", "fold": "0"}
+    whole = model(**trained, model="resnet50_imagenet", head="endtoend")
+    assert whole == pytest.approx(4 * 23_508_032, rel=1e-3)
+    adapters = model(**trained, model="uni", head="lora")
+    assert adapters == pytest.approx(4 * 6.3e6, rel=0.1)
+    assert model(**trained, model="uni", head="lora", fraction="0.1") == 0
+    probe = {"rule": "probe", "view": "paper-fp16", "model": "uni"}
+    assert model(**probe, head="linear_probe") == pytest.approx(5 * (4096 + 2 * 8 * 1024))
+    assert model(**probe, head="knn") == pytest.approx(5 * (4096 + 16 * 72_845))
+
+
+def test_models_of_slides_are_counted():
+    roth, names = study("roth2024"), {"dataset": "tcga_crc", "scheme": "patient_folds", "fold": "0"}
+    job = Job(
+        "train_mil", names | {"view": "paper-fp16", "model": "uni", "head": "transformer_mil"}
+    )
+    assert CostModel(roth, on_gpu=True).cost(job).disk == pytest.approx(4 * 3.7e6, rel=0.02)

@@ -27,7 +27,7 @@ def path_status(path: Path, images: int) -> str:
 def describe_required_data(study: Study, site: Site) -> str:
     """Return what a study needs: datasets, records that can be downloaded, weights."""
     lines: list[str] = []
-    for name in dict.fromkeys(map(study.split_source, study.all_datasets)):
+    for name in dict.fromkeys(map(study.split_source, [*study.all_datasets, *study.targets])):
         lines += _dataset_lines(study, site, name)
     for name in study.downloads:
         card = study.download(name)

@@ -207,7 +207,7 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
         card = study.model(model)
         if has_weights_file(card):
             yield check_weights(card, model, site.weights_dir)
-    for name in dict.fromkeys(map(study.split_source, study.all_datasets)):
+    for name in dict.fromkeys(map(study.split_source, [*study.all_datasets, *study.targets])):
         yield check_dataset(study, site, name)
     yield check_slurm(partitions, why, site.cluster)
     if not why:

@@ -84,7 +84,8 @@ def read_jobs(output: str) -> list[Job]:
     for block in re.split(r"^(?:local)?rule ", output, flags=re.M)[1:]:
         wildcards = re.search(r"^    wildcards: (.*)$", block.split("\n\n")[0], re.M)
         pairs = wildcards[1].split(", ") if wildcards else []
-        found.append(Job(block.split(":")[0], dict(pair.split("=", 1) for pair in pairs)))
+        rule = ledger.counted_rule(block.split(":")[0])
+        found.append(Job(rule, dict(pair.split("=", 1) for pair in pairs)))
     return [job for job in found if job.rule != "all"]
 
 

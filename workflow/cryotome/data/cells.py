@@ -19,6 +19,7 @@ from cryotome.data.domains import assign_domains
 from cryotome.data.names import to_nfc
 from cryotome.study.statistical_unit import FEW, WAY_OUT, is_unknown
 
+UNLABELLED = -1  # the label of every cell of a dataset without labels
 COLUMNS = ["id", "image", "slide", "x", "y", "domain", "label", "source_row"]
 
 
@@ -103,8 +104,8 @@ def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: st
     check_positions(cells, name)
     check_cell_names(cells, annotations, name)
     cells = cells.assign(**{key: cells[key].map(to_nfc) for key in ("image", "slide")})
-    labels = [entry["name"] for entry in card["classes"]]
-    label = cells["class"].map(labels.index).astype(int)
+    labels = [entry["name"] for entry in card.get("classes", [])]
+    label = cells["class"].map(labels.index).astype(int) if labels else UNLABELLED
     cells = cells.assign(domain=assign_domains(cells, card), label=label)
     empty = [name for place, name in enumerate(labels) if not (cells["label"] == place).any()]
     if empty:

@@ -33,6 +33,7 @@ from cryotome.runtime.worker_lock import STORE
 from cryotome.study.geometry import stored_side
 
 CELLS_PER_WRITE = 64  # patches held before they are written
+MEASURED = 64  # images whose µm/px are read for the provenance
 
 
 def patch_scale(image: OpenImage, path: Path, card: Card) -> float:
@@ -152,7 +153,28 @@ def write_patches(
         for first in cells.index[cells["image"].isin(lost)]:
             grown.put(first, np.zeros((1, side, side, 3)))
         content = {"broken": json.dumps(lost), "patches_sha256": _content_hash(partial / STORE)}
+        whole = cells["image"][~cells["image"].isin(lost)]
+        content["mpp"] = json.dumps(mpp_range(whole.unique(), folder, card))
         grown.finish(store, about | content)
+
+
+def mpp_range(images: np.ndarray, folder: Path, card: Card) -> list[float] | None:
+    """Return the smallest and largest µm/px of the patches of some images, None if unknown.
+
+    Of more than 64 images a regular sample is opened.
+    """
+    resolution = card["patch"]["resolution"]
+    if resolution != "native":
+        return [float(resolution)] * 2
+    found, rule = [], card.get("mpp")
+    overrides = card.get("mpp_overrides_file")
+    for name in images[:: -(-len(images) // MEASURED)]:
+        path = find_image(folder, str(name))
+        image = open_image(path)
+        if rule is None and not image.mpp:
+            return None
+        found.append(round(microns_per_pixel(image, path, rule, overrides=overrides), 4))
+    return [min(found), max(found)]
 
 
 def _provenance(card: Card, dataset: str, cells_csv: Path) -> dict[str, Any]:

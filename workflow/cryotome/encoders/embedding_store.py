@@ -98,6 +98,7 @@ def _provenance_of(patch_store: Path, embedder: Embedder) -> dict[str, Any]:
         "weights_sha256": embedder.weights_sha256,
         "patches_sha256": source["patches_sha256"],
         "cells_sha256": source["cells_sha256"],
+        "mpp": source.get("mpp", "null"),  # stores of older patches have none
         "versions": json.dumps({name: version(name) for name in VERSIONED}),
     }
 

@@ -115,7 +115,7 @@ def run_script(main: Callable[..., None]) -> None:
     with logged(path) as log:
         try:
             gpus = job.resources.get("gpu", 0)
-            about = path, job.rule, keys
+            about = path, ledger.counted_rule(job.rule), keys
             with (
                 confined(),
                 record_failure(*about) as tell,

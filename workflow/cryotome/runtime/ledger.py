@@ -44,6 +44,15 @@ def report_throughput(*, seconds: float, **items: int) -> None:
         _throughput[unit] = [before[0] + count, before[1] + seconds]
 
 
+def counted_rule(rule: str) -> str:
+    """Return the rule that a job is counted under: a training is one, its network kept or not.
+
+    >>> counted_rule("train_endtoend_smaller"), counted_rule("probe_whole")
+    ('train_endtoend', 'probe_whole')
+    """
+    return rule.removesuffix("_smaller")
+
+
 def ledger_path(log: Path) -> Path:
     """Return the ledger file of the job with this log.
 

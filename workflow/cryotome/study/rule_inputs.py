@@ -58,6 +58,26 @@ def class_lists(study: Study, datasets: Iterable[str]) -> str:
     return json.dumps({name: {"classes": study.dataset(name)["classes"]} for name in datasets})
 
 
+def subject_facts(study: Study, dataset: str, encoder: str = "null") -> str:
+    """Return what a kept model says of the data that it is trained on, as JSON.
+
+    Parameters
+    ----------
+    encoder
+        The card of the encoder as JSON, where no store that the job reads has it.
+    """
+    card = study.dataset(dataset)
+    if card["reader"] == "slides":
+        said, tiles = card["labels"], card.get("tiles", {}).get("classify")
+        classes = [" or ".join(map(str, said[kind])) for kind in ("negative", "positive")]
+        facts = {"classes": classes, "target": card["target"], "patch": tiles}
+    else:
+        classes = [one["name"] for one in card.get("classes", [])]
+        facts = {"classes": classes, "patch": card["patch"], "mpp": card.get("mpp")}
+    known = json.loads(encoder)
+    return json.dumps(facts | ({"encoder": known} if known else {}))
+
+
 def row_runs(part: Colorectal | None, kind: str) -> list[ScoredRun]:
     """Return the runs of every row on `patches` or `slides`; none where the study has none."""
     models = part and {"patches": part.patch_models, "slides": part.slide_models}[kind]

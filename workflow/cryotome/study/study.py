@@ -69,6 +69,11 @@ class Study(Catalog):
         more = self.colorectal.datasets if self.colorectal else []
         return list(dict.fromkeys([*self.datasets, *more]))
 
+    @property
+    def targets(self) -> list[str]:
+        """The datasets that models are applied to, none of which trains or is in a table."""
+        return [one if isinstance(one, str) else one["target"] for one in self.config["apply"]]
+
     @cached_property
     def models(self) -> list[str]:
         """Every encoder that the study runs, and those that finetuned ones start from."""
@@ -86,7 +91,8 @@ class Study(Catalog):
     @property
     def downloads(self) -> list[str]:
         """The public records that hold the study's datasets."""
-        said = [self.dataset(name).get("download", []) for name in self.all_datasets]
+        names = [*self.all_datasets, *self.targets]
+        said = [self.dataset(name).get("download", []) for name in names]
         lists = [[one] if isinstance(one, str) else one for one in said]
         return list(dict.fromkeys(name for names in lists for name in names))
 

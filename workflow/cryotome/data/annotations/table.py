@@ -18,7 +18,8 @@ from cryotome.data.reading_report import report_by_reason
 def read_cell_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     """Read a CSV with the columns x, y, label, filename, and optionally slide and others.
 
-    x, y is the centre in level-0 px. The card's `domains` may use any column.
+    x, y is the centre in level-0 px. The card's `domains` may use any column. With `unlabelled`
+    in the card the column label is not needed, and not read.
 
     Raises
     ------
@@ -26,7 +27,9 @@ def read_cell_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame
         A column is missing, a position is not a number, a filename is empty, or a label is not
         in the card.
     """
-    cells = read_csv(annotations, ["x", "y", "label", "filename"], text=True)
+    unlabelled = card.get("unlabelled", False)
+    needed = ["x", "y", *(["label"] * (not unlabelled)), "filename"]
+    cells = read_csv(annotations, needed, text=True)
     places = cells[["x", "y"]].apply(pd.to_numeric, errors="coerce").astype(float)
     wrong = ~np.isfinite(places).all(axis=1) | (cells["filename"] == "")
     if wrong.any():
@@ -36,9 +39,12 @@ def read_cell_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame
             f"{line['filename']!r} ({wrong.sum()} such lines). A cell needs two numbers, level-0 "
             "px, and the name of its image."
         )
+    cells = cells.assign(x=places["x"], y=places["y"], image=cells["filename"])
+    if unlabelled:
+        return cells.assign(**{"class": ""}).reset_index(drop=True)
     classes = match_classes(card, [], annotations, "the column `label`")
     named = name_labels(cells["label"], classes, annotations, "line")
-    cells = cells.assign(x=places["x"], y=places["y"], image=cells["filename"], **{"class": named})
+    cells = cells.assign(**{"class": named})
     read = cells["class"].notna()
     report_by_reason(annotations, ("of label " + cells["label"] + " (`ignore`)").where(~read, ""))
     return cells[read].reset_index(drop=True)

@@ -4,23 +4,18 @@ A layer W x becomes W x + (alpha / rank) B A x; only A (rank, in) and B (out, ra
 The adapters are peft's, which is imported where it is used: the import costs seconds.
 """
 
-import json
 import re
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from cryotome.core.cards import Card
-from cryotome.core.errors import CardError, WeightsError, raise_system_error
-from cryotome.core.files import atomic_write
+from cryotome.core.errors import CardError, WeightsError
 
 ADAPTER = "default"  # peft's name of an adapter
-LOGIT = "logit."  # prefix of the names of the output layer in a file of adapters
+LOGIT = "logit."  # prefix of the names of the output layer among adapters
 SHOWN = 5  # names of layers in an error message
 
 
@@ -66,7 +61,7 @@ def add_lora(network: nn.Module, settings: Card, *, name: str) -> nn.Module:
 
 
 def keep_statistics(network: nn.Module, _: Any) -> None:
-    """Keep batch normalisation in evaluation mode: its statistics are not saved with adapters."""
+    """Keep batch normalisation in evaluation mode: its statistics are not kept with adapters."""
     for layer in network.modules():
         if isinstance(layer, _BatchNorm):
             layer.eval()
@@ -114,67 +109,50 @@ def trained_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def save_lora(path: Path, network: nn.Module, logit: nn.Module | None = None) -> None:
-    """Write adapters, their settings and the output layer to a safetensors file."""
-    configs: Any = network.peft_config
-    config = configs[ADAPTER]
-    settings = {"rank": config.r, "alpha": config.lora_alpha, "dropout": config.lora_dropout}
-    settings |= {"targets": config.target_modules}
-    with atomic_write(path) as beside:
-        save_file(
-            _adapters(network) | _named(logit), beside, metadata={"lora": json.dumps(settings)}
-        )
-
-
-def _named(logit: nn.Module | None) -> dict[str, Tensor]:
-    state = logit.state_dict() if logit else {}
-    return {LOGIT + name: value.contiguous() for name, value in state.items()}
-
-
-def _adapters(network: nn.Module) -> dict[str, Tensor]:
+def adapters_of(network: nn.Module, logit: nn.Module | None = None) -> dict[str, Tensor]:
+    """Return copies of the adapters of a network, by peft's names, and of the output layer."""
     from peft import get_peft_model_state_dict
 
     state = get_peft_model_state_dict(network, save_embedding_layers=False)
-    return {key: value.contiguous() for key, value in state.items()}
+    last = logit.state_dict() if logit else {}
+    state |= {LOGIT + name: value for name, value in last.items()}
+    return {key: value.detach().contiguous().clone() for key, value in state.items()}
 
 
-def load_lora(path: Path, network: nn.Module, *, name: str) -> nn.Module:
-    """Add the adapters of a file of `save_lora` to a network without adapters.
+def load_lora(
+    state: dict[str, Tensor], settings: Card, network: nn.Module, *, name: str
+) -> nn.Module:
+    """Add adapters of `adapters_of` to a network without adapters.
+
+    Parameters
+    ----------
+    settings
+        `lora` of the head card that they were trained by.
 
     Raises
     ------
     WeightsError
-        The file is unreadable, or holds no adapters or those of another network.
+        They are those of another network.
     """
     from peft import set_peft_model_state_dict
 
-    try:
-        with safe_open(path, "pt") as file:
-            settings = (file.metadata() or {}).get("lora")
-            keys = [key for key in file.keys() if not key.startswith(LOGIT)]  # noqa: SIM118
-            saved = {key: file.get_tensor(key) for key in keys}
-    except (SafetensorError, OSError, ValueError) as error:
-        raise_system_error(error, path)
-        raise WeightsError(f"{path} cannot be read ({error}). Train the adapters again.") from error
-    if settings is None:
-        raise WeightsError(f"{path} holds no adapters with their settings. Train them again.")
+    saved = {key: value for key, value in state.items() if not key.startswith(LOGIT)}
     try:
         with torch.random.fork_rng(devices=[]):  # the drawn adapters are replaced
-            adapted = add_lora(network, json.loads(settings), name=name)
+            adapted = add_lora(network, settings, name=name)
     except CardError:
-        raise WeightsError(f"{path} holds adapters of another network than {name}.") from None
-    shapes, wanted = ({k: v.shape for k, v in d.items()} for d in (saved, _adapters(adapted)))
+        raise WeightsError(f"These adapters are of another network than {name}.") from None
+    shapes, wanted = ({k: v.shape for k, v in d.items()} for d in (saved, adapters_of(adapted)))
     if shapes != wanted:
         first = min(k for k in shapes | wanted if shapes.get(k) != wanted.get(k))
-        raise WeightsError(f"{path} holds adapters of another network than {name}: see {first}.")
+        raise WeightsError(f"These adapters are of another network than {name}: see {first}.")
     set_peft_model_state_dict(adapted, saved)
     return adapted
 
 
-def load_logit(path: Path) -> nn.Linear:
-    """Return the output layer of a file of `save_lora`."""
-    with safe_open(path, "pt") as file:
-        weight, bias = (file.get_tensor(LOGIT + name) for name in ("weight", "bias"))
+def load_logit(state: dict[str, Tensor]) -> nn.Linear:
+    """Return the output layer among adapters of `adapters_of`."""
+    weight, bias = (state[LOGIT + name] for name in ("weight", "bias"))
     logit = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
     logit.load_state_dict({"weight": weight, "bias": bias})
     return logit

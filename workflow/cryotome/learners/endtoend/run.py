@@ -11,7 +11,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from cryotome.core.cards import Card
-from cryotome.learners.endtoend.lora import save_lora
+from cryotome.learners.endtoend.kept_network import write_network
 from cryotome.learners.endtoend.train import TrainingResult, train_endtoend
 from cryotome.learners.endtoend.training_data import (
     TrainingData,
@@ -19,6 +19,7 @@ from cryotome.learners.endtoend.training_data import (
     load_weights,
     score_cells,
 )
+from cryotome.learners.kept_file import patch_geometry
 from cryotome.learners.loop.batches import BatchLoader
 from cryotome.learners.loop.checkpoints import Checkpoint
 from cryotome.learners.loop.curves import BLUE, GREY, Panel
@@ -100,14 +101,23 @@ class Run:
         return expit(logits.astype(float))  # float32 would tie at 1
 
     def write(self, path: Path, scores: np.ndarray, split: Path, notes: dict[str, Any]) -> None:
-        """Write the scores of the weights that are loaded.
-
-        Of adapters the best weights are written beside the predictions.
-        """
+        """Write the scores of the weights that are loaded."""
         cells, roles = self.data.cells(*SCORED_ROLES), self.data.roles
         table = roles.loc[roles["role"].isin(SCORED_ROLES), ["id", "role"]]
         notes = notes | {"n_train": len(self.data.cells("train").rows)}
         write_predictions(path, table.assign(label=cells.label), scores, split=split, notes=notes)
-        if "lora" in self.card and notes["checkpoint"] == "best":
-            adapted, logit = self.network[0].get_submodule("network"), self.network[1]
-            save_lora(path.with_suffix(".safetensors"), adapted, logit)
+
+    def keep(self, kept: list[Path], state: dict[str, Tensor], about: dict[str, Any]) -> None:
+        """Write these weights to the file to keep, where there is one.
+
+        Parameters
+        ----------
+        about
+            Notes, `encoder`, `split_sha256`, and `classes`, `patch` and `mpp` of the dataset.
+        """
+        load_weights(self.network, state)
+        geometry = patch_geometry(about["patch"], about["mpp"], self.data.stamps)
+        about = {key: value for key, value in about.items() if key != "mpp"}
+        about |= {"head_card": self.card, "seed": self.seed, "patch": geometry}
+        for path in kept:
+            write_network(path, self.network, state, about)

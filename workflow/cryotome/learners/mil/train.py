@@ -1,6 +1,7 @@
 """Multiple-instance learning: classifiers of patients trained on the tiles of their slides."""
 
 import sys
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -14,6 +15,7 @@ from tqdm import tqdm
 from cryotome.core.cards import Card
 from cryotome.core.errors import TrainingError
 from cryotome.core.metrics import auroc
+from cryotome.learners.kept_file import Arrays
 from cryotome.learners.loop.batches import MAX_GPU_FRACTION, to_device
 from cryotome.learners.mil.aggregators import build_aggregator
 from cryotome.learners.mil.patient_data import Bags, PatientData
@@ -27,9 +29,36 @@ def weighted_loss(logits: np.ndarray, label: np.ndarray, weight: float) -> float
     return float(each.mean())
 
 
+@dataclass(frozen=True)
+class PatientFit:
+    """A fitted classifier of patients.
+
+    Attributes
+    ----------
+    scores : (m,)
+        P(positive) of the patients that did not train, in the order of the table.
+    notes
+        Facts of the fit for the metadata of the predictions.
+    arrays
+        What `KeptAggregator` scores other bags with.
+    """
+
+    scores: np.ndarray
+    notes: dict[str, Any]
+    arrays: Arrays
+
+
 def score_patients(
     bags: Bags, table: pd.DataFrame, card: Card, *, seed: int, device: torch.device
 ) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return scores and notes of `fit_patients`."""
+    fit = fit_patients(bags, table, card, seed=seed, device=device)
+    return fit.scores, fit.notes
+
+
+def fit_patients(
+    bags: Bags, table: pd.DataFrame, card: Card, *, seed: int, device: torch.device
+) -> PatientFit:
     """Train on training patients, select by validation patients, score all but training ones.
 
     Parameters
@@ -38,21 +67,18 @@ def score_patients(
         Columns id, role, label.
     card
         Card of a head with the learner `mil`.
-
-    Returns
-    -------
-    P(positive) of the patients of other roles, in the order of the table; notes
     """
     data = PatientData(bags, table)
     if card["aggregator"] == "mean_pool":
-        logits, notes = _fit_means(data, card)
+        logits, notes, arrays = _fit_means(data, card)
     else:
-        logits, notes = _train(data, card, seed=seed, device=device)
+        logits, notes, arrays = _train(data, card, seed=seed, device=device)
     notes |= {"n_train": len(data.rows("train")), "positive_weight": data.positive_weight}
-    return 1 / (1 + np.exp(-logits[table["role"].isin(SCORED_ROLES)])), notes
+    scores = 1 / (1 + np.exp(-logits[table["role"].isin(SCORED_ROLES)]))
+    return PatientFit(scores, notes, arrays)
 
 
-def _fit_means(data: PatientData, card: Card) -> tuple[np.ndarray, dict[str, Any]]:
+def _fit_means(data: PatientData, card: Card) -> tuple[np.ndarray, dict[str, Any], Arrays]:
     """Fit a logistic regression on mean features, C chosen by the validation loss."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -64,15 +90,20 @@ def _fit_means(data: PatientData, card: Card) -> tuple[np.ndarray, dict[str, Any
     found = {}
     for strength in card["c_grid"]:
         model = LogisticRegression(C=strength, class_weight={0: 1.0, 1: weight}, max_iter=10_000)
-        logits = make_pipeline(StandardScaler(), model).fit(x[train], y[train]).decision_function(x)
-        found[strength] = weighted_loss(logits[validation], y[validation], weight), logits
+        scaler = StandardScaler()
+        logits = make_pipeline(scaler, model).fit(x[train], y[train]).decision_function(x)
+        loss = weighted_loss(logits[validation], y[validation], weight)
+        arrays = {"shift": scaler.mean_, "scale": scaler.scale_}
+        arrays |= {"weights": model.coef_[0], "bias": model.intercept_[0]}
+        found[strength] = loss, logits, {name: np.array(value) for name, value in arrays.items()}
     best = min(found, key=lambda strength: found[strength][0])
-    return found[best][1], {"strength": best, "validation_loss": found[best][0]}
+    loss, logits, arrays = found[best]
+    return logits, {"strength": best, "validation_loss": loss}, arrays
 
 
 def _train(
     data: PatientData, card: Card, *, seed: int, device: torch.device
-) -> tuple[np.ndarray, dict[str, Any]]:
+) -> tuple[np.ndarray, dict[str, Any], Arrays]:
     """Train a network bag by bag, and score with the weights of lowest validation loss."""
     training = Training(data, card, seed=seed, device=device)
     rng, train = np.random.default_rng(seed), data.rows("train")
@@ -89,8 +120,10 @@ def _train(
                     training.validate(int(bar.n))
     training.network.load_state_dict(training.best)
     kept = min(training.evaluations, key=lambda result: result["validation_loss"])
-    notes = {"step": kept["step"], "validation_loss": kept["validation_loss"]}
-    return training.logits(np.arange(len(data.table))), notes | {"looks": training.evaluations}
+    notes: dict[str, Any] = {name: kept[name] for name in ("step", "validation_loss")}
+    notes["looks"] = training.evaluations
+    arrays = {name: value.cpu().numpy() for name, value in training.best.items()}
+    return training.logits(np.arange(len(data.table))), notes, arrays
 
 
 class Training:

@@ -1,5 +1,6 @@
 """Labelled embeddings of one dataset, or of two in one matrix, and their folds."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,20 @@ class LabelledEmbeddings:
     notes
         Model, view, weights; step version and hashes of patches and cells, a list of them where
         there are two datasets.
+    stamps
+        Provenance of each dataset's store.
     """
 
     x: np.ndarray
     y: np.ndarray
     ids: np.ndarray
     notes: dict[str, Any]
+    stamps: list[dict[str, Any]]
+
+    @property
+    def encoder(self) -> dict[str, Any]:
+        """The card of the model."""
+        return json.loads(self.stamps[0]["card"])
 
     def fold(self, split: Path) -> Fold:
         """Read a split, a table id, role.
@@ -93,6 +102,6 @@ def read_labelled(
         values = [about[name] for about in stamps]
         notes[name] = values if datasets else values[0]
     if not datasets:  # without a copy of the features
-        return LabelledEmbeddings(matrices[0], labels[0], ids[0], notes)
+        return LabelledEmbeddings(matrices[0], labels[0], ids[0], notes, stamps)
     x, y = np.concatenate(matrices), np.concatenate(labels)
-    return LabelledEmbeddings(x, y, np.concatenate(ids), notes)
+    return LabelledEmbeddings(x, y, np.concatenate(ids), notes, stamps)

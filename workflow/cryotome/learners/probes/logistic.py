@@ -1,11 +1,43 @@
 """The logistic regression of scikit-learn that Roth et al. 2024 use."""
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from cryotome.core.errors import ProbeError
+
+
+@dataclass(frozen=True)
+class LogisticFit:
+    """A logistic regression on features that are centred and divided by one number.
+
+    Attributes
+    ----------
+    model
+        scikit-learn's, on (x - mean) / scale.
+    """
+
+    model: Any
+    mean: np.ndarray
+    scale: float
+
+    def score(self, queries: np.ndarray) -> np.ndarray:
+        """Return P of the second class (m,) of two classes, else P of every class (m, K)."""
+        probabilities = self.model.predict_proba((queries - self.mean) / self.scale)
+        return probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What `LinearHead` scores with."""
+        weights, bias = self.model.coef_, self.model.intercept_
+        if len(weights) == 1:
+            weights, bias = weights[0], bias[0]
+        return {
+            "shift": self.mean, "scale": np.array(self.scale),
+            "weights": weights.T, "bias": np.array(bias),
+        }  # fmt: skip
 
 
 def score_logistic(
@@ -17,7 +49,16 @@ def score_logistic(
     iterations: int,
     tolerance: float,
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Fit scikit-learn's logistic regression and score other rows.
+    """Fit as `fit_logistic` and score other rows (m, M): P of the second class (m,), or (m, K)."""
+    how = {"penalty": penalty, "iterations": iterations, "tolerance": tolerance}
+    fit, notes = fit_logistic(x, y, **how)  # type: ignore[arg-type]
+    return fit.score(queries), notes
+
+
+def fit_logistic(
+    x: np.ndarray, y: np.ndarray, *, penalty: float, iterations: int, tolerance: float
+) -> tuple[LogisticFit, dict[str, Any]]:
+    """Fit scikit-learn's logistic regression.
 
     It minimises C * (sum of cross-entropies) + |W|² / 2 by lbfgs, biases free; C = penalty M K
     with M features and K classes (Roth et al. 2024, section 2.1: lambda = 100 / (M K)).
@@ -27,7 +68,7 @@ def score_logistic(
 
     Parameters
     ----------
-    x, y, queries : (n, M), (n,), (m, M)
+    x, y : (n, M), (n,)
     penalty
         The `a` of C = a M K.
     iterations
@@ -38,7 +79,7 @@ def score_logistic(
 
     Returns
     -------
-    scores : (m,) P of the second class, or (m, K)
+    fit
     notes
         `gradient`: largest component of the gradient at the end, over that without weights, or
         over the objective where that is lower; `converged`, `iterations`, `effective_c`;
@@ -59,8 +100,7 @@ def score_logistic(
             "two classes: raise the fraction, or leave this fold out."
         )
     cost = penalty * x.shape[1] * len(classes)
-    mean = x.mean(axis=0, dtype=np.float64)
-    z = x - mean
+    z = x - (mean := x.mean(axis=0, dtype=np.float64))
     # with this scale the curvature by a weight is about that by a bias, 1/4
     scale = np.sqrt((z**2).mean() + 4 / (cost * len(z)))
     z /= scale
@@ -69,19 +109,12 @@ def score_logistic(
         warnings.simplefilter("always", ConvergenceWarning)
         model.fit(z, label)
     gradient = _gradient(model, z, label)
-    notes = {
-        "effective_c": cost,
-        "iterations": int(model.n_iter_.max()),
-        "gradient": gradient,
-        "converged": gradient <= tolerance,
-        "warning": "",
-    }
-    if not notes["converged"]:
-        reasons = [str(one.message).splitlines()[0] for one in caught]
-        reasons += [f"the gradient is {gradient:.1e} of that without weights, above {tolerance:g}"]
-        notes["warning"] = "; ".join(reasons)
-    probabilities = model.predict_proba((queries - mean) / scale)
-    return probabilities[:, 1] if len(classes) == 2 else probabilities, notes
+    reasons = [str(one.message).splitlines()[0] for one in caught]
+    reasons += [f"the gradient is {gradient:.1e} of that without weights, above {tolerance:g}"]
+    notes = {"effective_c": cost, "iterations": int(model.n_iter_.max()), "gradient": gradient}
+    warning = "; ".join(reasons) * (gradient > tolerance)
+    notes |= {"converged": gradient <= tolerance, "warning": warning}
+    return LogisticFit(model, mean, float(scale)), notes
 
 
 def _gradient(model: Any, z: np.ndarray, label: np.ndarray) -> float:

@@ -1,6 +1,7 @@
 """Heads on frozen embeddings: all folds of a model and a dataset, fitted and scored."""
 
 import itertools
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,7 @@ from cryotome.learners.probes.linear import (
     fit_folds,
     probabilities,
 )
-from cryotome.learners.probes.logistic import score_logistic
+from cryotome.learners.probes.logistic import fit_logistic
 from cryotome.learners.probes.neighbours import score_knn, score_prevalence
 from cryotome.learners.probes.ridge_cv import fit_ridge_cv_folds
 from cryotome.study.costs.resources import estimate_fit_mb
@@ -23,6 +24,7 @@ from cryotome.study.costs.resources import estimate_fit_mb
 CHUNK_ROWS = 4096  # rows that are scored at once, in float64
 SINGLE_FOLD_LEARNERS = ("knn", "prevalence", "logreg")  # fitted fold by fold, without `target_sd`
 Notes = dict[str, Any]
+Arrays = dict[str, np.ndarray]
 
 
 def feature_sd(x: np.ndarray) -> float:
@@ -47,7 +49,7 @@ def fit_and_score_folds(
     folds: list[FoldRows],
     *,
     execution: Execution = IN_NUMPY,
-) -> Iterator[tuple[np.ndarray, Notes]]:
+) -> Iterator[tuple[np.ndarray, Notes, Arrays]]:
     """Fit the head of a card on the training rows of every fold and score the others.
 
     Parameters
@@ -64,6 +66,9 @@ def fit_and_score_folds(
     scores : (scored,) float64, or (scored, K) of more than two classes
     notes
         Facts of the fit for the metadata of the predictions.
+    arrays
+        What `kept_head` scores other rows with: coefficients, or the labels of the training rows
+        of learners that have none.
 
     Raises
     ------
@@ -87,15 +92,19 @@ def fit_and_score_folds(
     else:
         fits = fit_folds(x, y, [fold.train for fold in folds], squared=learner == "ridge", **how)
     for fold, fit, logits in zip(folds, fits, _logits(x, fits), strict=True):
-        yield probabilities(logits[fold.scored]), prediction_notes(fit) | {"feature_factor": factor}
+        notes = prediction_notes(fit) | {"feature_factor": factor}
+        arrays = {"factor": np.array(factor, np.float32), "weights": fit.weights.T}
+        yield probabilities(logits[fold.scored]), notes, arrays | {"bias": np.array(fit.bias)}
 
 
-def memory_log_line(card: Card, x: np.ndarray, *, folds: int, classes: int) -> str:
-    """Return a log line with the memory that the coming fits need."""
+def log_memory(card: Card, x: np.ndarray, *, folds: int, classes: int) -> None:
+    """Log how much memory the coming fits need."""
     most = estimate_fit_mb(card["learner"], *x.shape, folds=folds, classes=classes)
-    return (
+    print(
         f"{len(x):,} embeddings of {x.shape[1]:,} numbers are in memory, {x.nbytes / 1e6:,.0f} MB; "
-        f"{folds} fits of {card['learner']} take at most about {most:,.0f} MB"
+        f"{folds} fits of {card['learner']} take at most about {most:,.0f} MB",
+        file=sys.stderr,
+        flush=True,
     )
 
 
@@ -122,24 +131,33 @@ def _logits(x: np.ndarray, fits: list[LinearFit]) -> list[np.ndarray]:
 
 def _fit_one_by_one(
     card: Card, x: np.ndarray, y: np.ndarray, folds: list[FoldRows], execution: Execution
-) -> Iterator[tuple[np.ndarray, Notes]]:
+) -> Iterator[tuple[np.ndarray, Notes, Arrays]]:
     for fold in folds:
-        rows = x[fold.train], y[fold.train], x[fold.scored]
-        notes: Notes = {}
-        if card["learner"] == "prevalence":
-            scores = score_prevalence(*rows)
-        elif card["learner"] == "logreg":
-            scores, notes = score_logistic(
-                *rows,
+        known, queries = (x[fold.train], y[fold.train]), x[fold.scored]
+        arrays = {"label": known[1]}
+        if card["learner"] == "logreg":
+            fit, notes = fit_logistic(
+                *known,
                 penalty=card["cost_factor"],
                 iterations=card["max_iterations"],
                 tolerance=card["tolerance"],
             )
+            scores, arrays = fit.score(queries), fit.arrays
         else:
-            how = {"neighbours": card["neighbours"], "normalised": card.get("normalised", True)}
-            scores, notes["neighbours_used"] = score_knn(*rows, **how)
+            scores, notes = score_by_cells(card, *known, queries)
         execution.on_progress(1)
-        yield scores, notes
+        yield scores, notes, arrays
+
+
+def score_by_cells(
+    card: Card, x: np.ndarray, y: np.ndarray, queries: np.ndarray
+) -> tuple[np.ndarray, Notes]:
+    """Score rows (m, M) by their neighbours or equals among training rows (n, M), labels (n,)."""
+    if card["learner"] == "prevalence":
+        return score_prevalence(x, y, queries), {}
+    how = {"neighbours": card["neighbours"], "normalised": card.get("normalised", True)}
+    scores, used = score_knn(x, y, queries, **how)
+    return scores, {"neighbours_used": used}
 
 
 def fit_log_line(card: Card, fold: FoldRows, notes: Notes) -> str:

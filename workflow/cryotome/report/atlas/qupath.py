@@ -30,6 +30,43 @@ def square_ring(x: float, y: float, side: float = BOX_SIDE) -> list[list[list[fl
     return [[[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]]
 
 
+def detection(
+    key: str,
+    at: tuple[float, float],
+    *,
+    name: str,
+    called: tuple[int, str],
+    measured: dict[str, float],
+    said: dict[str, str],
+) -> dict[str, Any]:
+    """Return a GeoJSON feature with the properties of a QuPath detection.
+
+    Parameters
+    ----------
+    key
+        What it is, unique; its UUID is made from it.
+    at
+        Its centre, level-0 px.
+    called
+        Index and name of its class.
+    measured, said
+        Its measurements; texts that QuPath shows, empty ones left out.
+    """
+    place, title = called
+    return {
+        "type": "Feature",
+        "id": str(uuid.uuid5(ID_NAMESPACE, key)),
+        "geometry": {"type": "Polygon", "coordinates": square_ring(*at)},
+        "properties": {
+            "objectType": "detection",
+            "name": name,
+            "classification": {"name": title, "color": CLASS_COLOURS[place]},
+            "measurements": measured,
+            "metadata": {key: text for key, text in said.items() if text},
+        },
+    }
+
+
 def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str) -> dict[str, Any]:
     """Return one cell as a GeoJSON feature with the properties of a QuPath detection.
 
@@ -50,21 +87,14 @@ def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str)
     about |= {"errs": ", ".join(map(str, wrong)), "page": page, "sheets": sheets}
     about |= {"holds figure": "yes"} if cell["holds_figure"] else {}
     about |= {"synthetic": atlas.notice}
-    return {
-        "type": "Feature",
-        "id": str(uuid.uuid5(ID_NAMESPACE, f"{atlas.dataset}/{cell['id']}")),
-        "geometry": {"type": "Polygon", "coordinates": square_ring(*cell["at"])},
-        "properties": {
-            "objectType": "detection",
-            "name": f"cell {cell['id']}",
-            "classification": {
-                "name": atlas.classes[cell["label"]],
-                "color": CLASS_COLOURS[cell["label"]],
-            },
-            "measurements": measured,
-            "metadata": {name: text for name, text in about.items() if text},
-        },
-    }
+    return detection(
+        f"{atlas.dataset}/{cell['id']}",
+        cell["at"],
+        name=f"cell {cell['id']}",
+        called=(cell["label"], atlas.classes[cell["label"]]),
+        measured=measured,
+        said=about,
+    )
 
 
 def cell_points(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:

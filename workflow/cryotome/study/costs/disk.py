@@ -2,15 +2,23 @@
 
 from collections.abc import Callable
 
-from cryotome.study.colorectal import iterations
+from cryotome.study.colorectal import PREDEFINED, iterations
 from cryotome.study.costs.gflop import Job, cells_of, scored_cells, tiles_of
 from cryotome.study.geometry import stored_side
 from cryotome.study.study import Study
 
 BLOCK = 4096  # bytes that the smallest file takes
 DEMO = 80e6  # bytes of the invented tissue
+APPLIED = 700  # bytes of a cell in a file for QuPath
 SHOWN = 90  # bytes of a score in a slide and a table of the atlas
 ADAPTED = 0.02  # share of a network's weights that adapters add
+LAST_BLOCKS = 0.2  # share of a network's weights in its last block, about
+# weights of an aggregator of so many features
+AGGREGATOR: dict[str, Callable[[int], int]] = {
+    "transformer": lambda dim: 512 * dim + 3_200_000,
+    "abmil": lambda dim: 512 * dim + 132_000,
+    "mean_pool": lambda dim: 6 * dim,
+}
 PREDICTION, ROLE, CELL, WINDOW, PICTURE = 36, 12, 70, 50, 60_000  # bytes of a line; of a curve
 PIXELS = 3  # bytes of one
 JPEG = 0.45  # bytes of a pixel of a stored tile, at quality 90
@@ -19,7 +27,11 @@ JPEG = 0.45  # bytes of a pixel of a stored tile, at quality 90
 def bytes_of(study: Study, job: Job) -> float:
     """Return about how much a job leaves on disk."""
     w, folds = job.wildcards, 1 if "fold" in job.wildcards else len(study.folds)
-    count = sum(cells_of(study, w["dataset"]).values()) if "dataset" in w else 0
+
+    def scored(name: str) -> int:
+        return sum(cells_of(study, name).values())
+
+    count = scored(w["dataset"]) if "dataset" in w else 0
     kept: dict[str, Callable[[], float]] = {
         "make_demo": lambda: DEMO,
         "read_cells": lambda: count * CELL,
@@ -30,9 +42,15 @@ def bytes_of(study: Study, job: Job) -> float:
         "embed": lambda: count * (4 * study.model(w["model"])["dim"] + 8),
         "split_cells": lambda: folds * (count * ROLE + BLOCK),
         "audit_splits": lambda: folds * BLOCK,
-        "probe": lambda: folds * _predicted(study, w, study.fractions),
-        "probe_whole": lambda: folds * _predicted(study, w, ["1.0"]),
-        "train_endtoend": lambda: _trained(study, w),
+        "probe": lambda: folds * (_predicted(study, w, study.fractions) + kept_bytes(study, w)),
+        "probe_whole": lambda: folds * (_predicted(study, w, ["1.0"]) + kept_bytes(study, w)),
+        "classify_patches": lambda: count * PREDICTION + kept_bytes(study, w),
+        "train_endtoend": lambda: (
+            2 * _predicted(study, w, [w["fraction"]]) + PICTURE + kept_bytes(study, w)
+        ),
+        "train_mil": lambda: BLOCK + kept_bytes(study, w),
+        "apply_models": lambda: folds * (scored(w["target"]) * PREDICTION + 2 * BLOCK),
+        "merge_applied": lambda: scored(w["target"]) * (CELL + APPLIED),
         "error_atlas": lambda: len(study.rows) * (count * SHOWN + 10 * PICTURE),
     }
     kept |= {
@@ -62,8 +80,17 @@ def _predicted(study: Study, w: dict[str, str], shares: list[str]) -> float:
     return sum(scored_cells(study, w, share) * PREDICTION + 2 * BLOCK for share in shares)
 
 
-def _trained(study: Study, w: dict[str, str]) -> float:
-    adapters = 0.0
-    if "lora" in study.head(w["head"]):
-        adapters = 4 * ADAPTED * study.model(w["model"])["parameters"]
-    return 2 * _predicted(study, w, [w["fraction"]]) + PICTURE + adapters
+def kept_bytes(study: Study, w: dict[str, str]) -> float:
+    """Return about how much the model of one fold takes, where the study keeps it."""
+    largest = max(study.training_fractions(w.get("scheme", PREDEFINED)), key=float)
+    if not study.config["keep"] or w.get("fraction", largest) != largest:
+        return 0
+    head, model = study.head(w["head"]), study.model(w["model"])
+    if head["learner"] in ("knn", "prevalence"):  # ids and labels
+        return BLOCK + 16 * sum(cells_of(study, w["dataset"]).values())
+    if head["learner"] == "mil":
+        return BLOCK + 4 * AGGREGATOR[head["aggregator"]](model["dim"])
+    if head["learner"] != "endtoend":
+        return BLOCK + 8 * model["dim"] * len(study.dataset(w["dataset"])["classes"])
+    part = ADAPTED if "lora" in head else LAST_BLOCKS if "last_blocks" in head else 1
+    return BLOCK + 4 * part * model["parameters"]

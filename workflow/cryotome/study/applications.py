@@ -1,0 +1,92 @@
+"""Applications: the datasets that a study's kept models are applied to, and which of its models."""
+
+from dataclasses import dataclass
+
+from cryotome.core.errors import CardError
+from cryotome.study.row import LAST, Row
+from cryotome.study.schemes import strictest_scheme
+from cryotome.study.study import Study
+
+
+@dataclass(frozen=True)
+class Application:
+    """Models that were trained on a dataset by a scheme, applied to another dataset."""
+
+    target: str
+    dataset: str
+    scheme: str
+
+
+def applications(study: Study) -> list[Application]:
+    """Return the applications that `apply` of a study asks for.
+
+    Raises
+    ------
+    CardError
+        The study keeps no models; a target has no cells of its own, or trains them; the dataset
+        or the scheme is not said where there are several, or is none of the study.
+    """
+    return [_application(study, entry) for entry in study.config["apply"]]
+
+
+def _application(study: Study, entry: str | dict[str, str]) -> Application:
+    said = {"target": entry} if isinstance(entry, str) else entry
+    where = f"study {study.name!r}, apply: {said['target']!r}"
+    if not study.config["keep"]:
+        raise CardError(f"{where} needs the models, and `keep: false` keeps none. Leave one out.")
+    if study.dataset(said["target"])["reader"] == "slides":
+        raise CardError(f"{where} is a cohort of slides. Models of cells are applied to cells.")
+    dataset = _only(where, "dataset", study.datasets, said)
+    schemes = study.schemes(dataset)
+    strict = [said["scheme"]] if said.get("scheme") in schemes else strictest_scheme(schemes)
+    scheme = _only(where, "scheme", strict, said)
+    if said["target"] == dataset:
+        raise CardError(f"{where} trains these models. Name a dataset that they have not seen.")
+    return Application(said["target"], dataset, scheme)
+
+
+def _only(where: str, key: str, known: list[str], said: dict[str, str]) -> str:
+    """Return what an entry says of a key, or the only value that there is."""
+    if key in said:
+        if said[key] not in known:
+            raise CardError(f"{where}, {key}: {said[key]!r} is none of {known}.")
+        return said[key]
+    if len(known) != 1:
+        raise CardError(
+            f"{where} does not say which of {known} trained the models. Write "
+            f"`{{target: {said['target']}, dataset: …, scheme: …}}`."
+        )
+    return known[0]
+
+
+def applied_run(study: Study, target: str, model: str, head: str) -> tuple[Application, Row]:
+    """Return what is applied to a target by a row's models.
+
+    Raises
+    ------
+    CardError
+        The study's `apply` does not name the target, or it has no such row.
+    """
+    rows = [row for row in applied_rows(study) if (row.model, row.head) == (model, head)]
+    found = [(each, row) for each in applications(study) for row in rows if each.target == target]
+    if not found:
+        raise CardError(
+            f"study {study.name!r} applies no {model} + {head} to {target!r}. Its `apply` names "
+            f"{study.targets}, its rows with models that are kept are "
+            f"{[row.key for row in applied_rows(study)]}."
+        )
+    return found[0]
+
+
+def applied_rows(study: Study) -> list[Row]:
+    """Return the rows whose models are kept and can see other cells.
+
+    Last checkpoints are not kept; what a slide's own cells say holds for no other slide.
+    """
+    return [
+        row
+        for row in study.rows
+        if not row.head.endswith(LAST)
+        and study.head(row.head)["learner"] != "prevalence"
+        and study.model(row.model).get("loader") != "slide_identity"
+    ]
