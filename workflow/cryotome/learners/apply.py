@@ -142,7 +142,8 @@ def score_target(model: KeptModel, path: Path, target: Target, scores: Path) -> 
     table = pd.DataFrame({"id": target.ids, "label": label, "score": model.score(target.values)})
     text = table.to_csv(index=False, float_format="%.17g").encode()
     notes: dict[str, Any] = {"model": str(path), "model_sha256": sha256(path)}
-    notes |= {"store": str(target.name)} | {key: about[key] for key in ("dataset", "scheme", "fraction", "fold", "classes")}
+    notes |= {key: about[key] for key in ("dataset", "scheme", "fraction", "fold", "classes")}
+    notes["store"] = str(target.name)
     notes |= target.hashes | {"patch": target.patch, "labelled": bool(target.classes)}
     notes["csv_sha256"] = hashlib.sha256(text).hexdigest()
     save_json(notes, scores.with_suffix(".json"), sort_keys=True)
