@@ -125,7 +125,9 @@ def test_an_image_that_crashes_its_reader_is_left_black(apart, demo_card, tmp_pa
 
 def test_a_reader_that_is_killed_takes_no_image_away(apart, demo_card, tmp_path):
     cells, images = apart(demo_card, signal.SIGKILL)
-    with pytest.raises(CryotomeError, match=r"ended \(SIGKILL\): killed, probably because memory ran out"):
+    with pytest.raises(
+        CryotomeError, match=r"ended \(SIGKILL\): killed, probably because memory ran out"
+    ):
         cut(tmp_path / "p.h5", cells, images, demo_card, broken="drop")
     assert not (tmp_path / "p.h5").exists()
 

@@ -40,6 +40,20 @@ def test_fractions_of_trainings_are_of_the_studys_and_have_the_largest(shares):
         study("demo", fractions=[0.1, 1.0], trained_fractions=shares)
 
 
+def test_external_datasets_have_the_classes_of_the_studys_and_a_scheme_of_all_domains():
+    parts = ["amibr_midog21", "amibr_tupac16"]
+    made = study("amibr_external")
+    assert made.external_blocks == [
+        (parts[0], "slide_grouped", parts[1]), (parts[1], "slide_grouped", parts[0])
+    ]  # fmt: skip
+    assert {name for name, _, _ in made.stores} == set(parts)
+    assert study("amibr_external", datasets=parts[:1]).all_datasets == parts
+    with pytest.raises(CardError, match=r"external: demo_rois has the classes .*'mitotic figure'"):
+        study("amibr_external", external=["demo_rois"])
+    with pytest.raises(CardError, match=r"external: no scheme of \['from_\*'\] trains on all"):
+        study("amibr_external", schemes=["from_*"], datasets=["amibr"])
+
+
 def test_the_reference_must_be_one_of_the_rows():
     with pytest.raises(CardError, match=r"reference: .*'uni'.* is none of its `rows`"):
         study("demo", reference={"model": "uni", "head": "linear_probe"})

@@ -1,8 +1,9 @@
 """
 Predictions become scores of a row, and intervals and comparisons of all rows.
+
 INPUT     results/predictions/…  id, role, label, score
 OUTPUT    results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv, of sets .confusion.csv
-          results/studies/{study}/intervals.csv, comparisons.csv, variances.csv, learning.csv, crossings.csv, ladder.*
+          results/studies/{study}/intervals.csv, comparisons.csv, variances.csv, row_ranks.csv, learning.csv, crossings.csv
 """
 
 
@@ -86,6 +87,7 @@ rule compare:
         spread=reported("results/studies/{study}/variances.csv"),
         curves=reported("results/studies/{study}/learning.csv"),
         crossed=reported("results/studies/{study}/crossings.csv"),
+        ranked=reported("results/studies/{study}/row_ranks.csv"),
     log:
         "results/logs/compare/{study}.log",
     resources:
@@ -94,27 +96,3 @@ rule compare:
         **ROW_FACTS,
     script:
         "../scripts/compare.py"
-
-
-rule leakage_ladder:
-    """Measure what every step of the leakage ladder costs every row."""
-    input:
-        library("leakage_ladder"),
-        cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
-        predictions=all_runs(STUDY.matched_blocks, PREDICTIONS),
-        leaks=all_runs(
-            STUDY.matched_blocks,
-            "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
-        ),
-        calibration=CALIBRATION,
-    output:
-        **figure_files("results/studies/{study}/ladder"),
-        markdown=reported("results/studies/{study}/ladder.md"),
-    log:
-        "results/logs/leakage_ladder/{study}.log",
-    resources:
-        **LARGE_JOB,
-    params:
-        **ROW_FACTS,
-    script:
-        "../scripts/leakage_ladder.py"

@@ -1,8 +1,8 @@
 """
-Intervals become learning curves and ranks.
+Intervals become learning curves and ranks; predictions of equal training sizes the leakage ladder.
 
 INPUT     results/studies/{study}/intervals.csv, learning.csv, crossings.csv, table2.csv
-OUTPUT    results/studies/{study}/learning.pdf, .png, ranks.*, orders.*
+OUTPUT    results/studies/{study}/learning.pdf, .png, ranks.*, orders.*, ladder.*
 """
 
 
@@ -59,3 +59,27 @@ rule rank_models_by_head:
         **ROW_FACTS,
     script:
         "../scripts/rank_models_by_head.py"
+
+
+rule leakage_ladder:
+    """Measure what every step of the leakage ladder costs every row."""
+    input:
+        library("leakage_ladder"),
+        cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
+        predictions=all_runs(STUDY.matched_blocks, PREDICTIONS),
+        leaks=all_runs(
+            STUDY.matched_blocks,
+            "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.leakage.csv",
+        ),
+        calibration=CALIBRATION,
+    output:
+        **figure_files("results/studies/{study}/ladder"),
+        markdown=reported("results/studies/{study}/ladder.md"),
+    log:
+        "results/logs/leakage_ladder/{study}.log",
+    resources:
+        **LARGE_JOB,
+    params:
+        **ROW_FACTS,
+    script:
+        "../scripts/leakage_ladder.py"

@@ -85,6 +85,23 @@ def test_rows_without_an_image_are_counted_and_named(tmp_path, capsys):
     )
 
 
+def test_only_rows_with_the_wanted_values_are_read_and_the_others_are_counted(tmp_path, capsys):
+    put(tmp_path, "N/1.png", "N/2.png", "A/3.png")
+    (tmp_path / "m.csv").write_text("uid,slide,from\n1,S1,x\n2,S2,y\n3,S3,y\n", encoding="utf-8")
+
+    def read_only(**only):
+        card = CARD | {"reading": CARD["reading"] | {"only": only}}
+        return read_cells(tmp_path / "m.csv", tmp_path / "images", card, "d")
+
+    cells = read_only(**{"from": ["y"]})
+    assert cells[["slide", "label"]].to_numpy().tolist() == [["S3", 1], ["S2", 0]]
+    assert "3 rows found, 2 read, 1 passed over: 1 'from' not y" in capsys.readouterr().err
+    with pytest.raises(DataError, match=r"no row has 'from' z, as `reading.only` .* values: x, y"):
+        read_only(**{"from": ["z"]})
+    with pytest.raises(DataError, match=r"m.csv has no column 'form', which `reading.only`"):
+        read_only(form=["y"])
+
+
 @pytest.mark.parametrize("keys", [("1.png", "2.jpg"), ("1", "2"), ("N/1", "A/2.jpg"), ("1", "s/2")])
 def test_a_key_may_have_suffix_and_folders_or_not(tmp_path, keys):
     put(tmp_path, "N/1.png", "A/s/2.jpg" if "/2" in keys[1] and keys[1] != "A/2.jpg" else "A/2.jpg")

@@ -14,7 +14,16 @@ def test_differences_can_be_chosen_by_cells_and_begin_out_of_domain(g):
     assert len(choice["bind"]["options"]) == len(
         pd.read_csv(g.folder / "comparisons.csv").groupby(["scheme", "fraction", "tested"])
     )
-    assert [gap.file for gap in section.missing] == ["ranks.csv"]
+    assert [gap.file for gap in section.missing] == ["row_ranks.csv", "ranks.csv"]
+
+
+def test_rows_are_ranked_with_intervals_and_letters(g):
+    line = pd.read_csv(g.folder / "comparisons.csv").iloc[0]
+    found = line[["dataset", "scheme", "fraction", "tested", "row"]].to_dict()
+    found |= {"auroc": 0.8, "rank": 1.0, "rank_low": 1.0, "rank_high": 2.5, "first": 0.93}
+    pd.DataFrame([found | {"group": "ab"}]).to_csv(g.folder / "row_ranks.csv", index=False)
+    (grid,) = differences(g).grids
+    assert [cell.text for cell in grid.lines[0]][2:] == ["0.800", "1.0", "1.0 to 2.5", "93 %", "ab"]
 
 
 def test_rows_that_do_not_differ_are_joined_in_the_ranks(g):

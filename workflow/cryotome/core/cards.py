@@ -23,7 +23,7 @@ KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "
 KINDS |= {"downloads": "download", "finetunings": "finetuning"}
 
 # blocks that an extending card replaces as a whole; they are never merged
-REPLACED_WHOLE = {"weights", "checkpoint", "pooler"}
+REPLACED_WHOLE = {"weights", "checkpoint", "pooler", "domains", "scanners", "expect"}
 # keys for readers only: editing them must not rerun a job
 PROSE = {"title", "source", "notes", "licence", "published", "trained_mpp"}
 PROSE |= {"parameters", "gflops", "download", "style"}

@@ -54,7 +54,18 @@ def near_pairs(cells: pd.DataFrame, reach: float, *, place: str = "image") -> np
 
 def equal_patches(store: Path) -> list[list[int]]:
     """Return groups of ids whose patches, without margin, are equal in every pixel."""
-    seen = provenance(store, PATCHES)["seen"]
+    return [ids for ids in hash_patches(store).values() if len(ids) > 1]
+
+
+def hash_patches(store: Path, side: int | None = None) -> dict[bytes, list[int]]:
+    """Return the hash of each patch to the ids that have it, in the order of the store.
+
+    Parameters
+    ----------
+    side
+        Of the centre that is hashed, px; what the network sees where not said.
+    """
+    seen = side or provenance(store, PATCHES)["seen"]
     groups: dict[bytes, list[int]] = {}
     ids = read_ids(store)
     for start in range(0, len(ids), 1024):
@@ -63,7 +74,7 @@ def equal_patches(store: Path) -> list[list[int]]:
         inner = batch[:, edge : edge + seen, edge : edge + seen]
         for id_, patch in zip(ids[start : start + 1024], inner, strict=True):
             groups.setdefault(hashlib.sha256(patch.tobytes()).digest(), []).append(int(id_))
-    return [ids for ids in groups.values() if len(ids) > 1]
+    return groups
 
 
 def _odd_windows(cells: pd.DataFrame, folder: Path, card: Card) -> Iterator[tuple[str, int]]:

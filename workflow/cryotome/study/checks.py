@@ -44,8 +44,26 @@ def _check_datasets(study: Study) -> None:
                 f"study {study.name!r}, datasets: {name} has {classes or 'no'} classes, where "
                 "a mitotic figure is told from its look-alike. It belongs into `colorectal`."
             )
+    for name in study.external:
+        theirs = _class_names(study, name)
+        for other in study.datasets:
+            if theirs != _class_names(study, other):
+                raise CardError(
+                    f"study {study.name!r}, external: {name} has the classes {theirs}, {other} has "
+                    f"{_class_names(study, other)}. Give both cards the same names, if they mean "
+                    "the same."
+                )
+    if study.external and not study.external_blocks:
+        raise CardError(
+            f"study {study.name!r}, external: no scheme of {study.config['schemes']} trains on all "
+            f"domains of a dataset other than {study.external}. Add `slide_grouped`."
+        )
     for name in study.models:
         study.model(name)
+
+
+def _class_names(study: Study, dataset: str) -> list[str]:
+    return [entry["name"] for entry in study.dataset(dataset).get("classes", [])]
 
 
 def _check_rows(study: Study) -> None:

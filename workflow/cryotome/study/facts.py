@@ -108,6 +108,8 @@ class RowFacts(StudyFacts):
     reference, figure2, multi_head
         Keys of rows: what others are compared with (empty without rows), those of Figure 2,
         and those of models that several heads read.
+    external
+        Title of every dataset on which all folds' models are scored too.
     domains
         Dataset to the titles of its domains.
     homes
@@ -123,6 +125,7 @@ class RowFacts(StudyFacts):
     reference: str
     figure2: list[str]
     multi_head: list[str]
+    external: dict[str, str]
     domains: dict[str, dict[str, str]]
     homes: dict[str, list[str]]
     schemes: dict[str, str]

@@ -4,74 +4,38 @@ From `PRODUCTS` are made the page's list, the captions of Snakemake's report and
 products in the documentation. Adding a product: a line here, and its rule.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from cryotome.core.errors import CardError
-from cryotome.study.colorectal import Colorectal
+from cryotome.study.product import (
+    ALL,
+    CELLS,
+    CLINICAL,
+    COST,
+    COSTS_PAGE,
+    COURSE,
+    CROSSED,
+    CURVES,
+    EXTERNAL,
+    FIGURE,
+    GANZ,
+    HEADS,
+    LISTED,
+    MATCHED,
+    PATCHES,
+    POOLED,
+    ROTH,
+    SLIDES,
+    STATISTICS,
+    SWEPT,
+    TISSUE,
+    UNCERTAINTY,
+    Product,
+)
 
 if TYPE_CHECKING:
     from cryotome.study.study import Study
-
-# sections of Snakemake's report
-GANZ, ROTH, COST = "Ganz et al. 2024", "Roth et al. 2024", "Cost"
-UNCERTAINTY, CLINICAL = "Uncertainty", "Clinical summary"
-
-
-@dataclass(frozen=True)
-class When:
-    """Which studies make a product, in words and as a function of the study."""
-
-    said: str
-    holds: Callable[["Study"], bool]
-
-
-def _of_rows(said: str, holds: Callable[["Study"], object] = lambda s: True) -> When:
-    return When(said, lambda s: bool(s.rows and holds(s)))
-
-
-def _of_tissue(said: str, holds: Callable[[Colorectal], object] = lambda c: True) -> When:
-    return When(f"`colorectal:`{said}", lambda s: bool(s.colorectal and holds(s.colorectal)))
-
-
-ALL = When("", lambda s: True)
-CELLS = _of_rows("")
-POOLED = _of_rows("schemes of all domains", lambda s: s.all_domain_blocks)
-CURVES = _of_rows("several fractions", lambda s: s.all_domain_blocks and len(s.fractions) > 1)
-CROSSED = _of_rows("schemes `from_*`", lambda s: s.cross_domain_blocks)
-HEADS = _of_rows("several heads a model", lambda s: s.cross_domain_blocks and s.multi_head_rows)
-MATCHED = _of_rows("schemes `…_matched`", lambda s: s.matched_blocks)
-LISTED = _of_rows("scheme `predefined`", lambda s: s.predefined_blocks)
-SWEPT = _of_rows("`context:`", lambda s: s.context)
-TISSUE = _of_tissue("")
-SLIDES = _of_tissue(" with slides", lambda c: c.cohorts)
-PATCHES = _of_tissue(" with patches", lambda c: c.sets)
-COURSE = _of_tissue(" with `figure2`", lambda c: c.figure2_checkpoints)
-FIGURE = "csv pdf png"
-STATISTICS = "[statistics.md](../results/statistics.md)"
-COSTS_PAGE = "[Context and costs](../results/context-and-costs.md)"
-
-
-@dataclass(frozen=True)
-class Product:
-    """A table or figure."""
-
-    section: str
-    stem: str  # its path without ending
-    title: str
-    rules: dict[str, str]  # endings, in one string, to the rule that makes them
-    when: When
-    caption: str  # code in single backticks
-    columns: str = ""  # of its CSV, for the documentation
-
-    @property
-    def files(self) -> dict[str, str]:
-        """Each of its files, with the rule that makes it."""
-        pairs = [(end, rule) for ends, rule in self.rules.items() for end in ends.split()]
-        return {f"{self.stem}.{end}": rule for end, rule in pairs}
-
 
 PRODUCTS = [
     Product(
@@ -126,6 +90,12 @@ PRODUCTS = [
         "Every row against the reference row, on the same cells: the difference with its "
         "interval, p-values corrected by Holm's method, and whether the two are equivalent, "
         "different or undecided.",
+        STATISTICS,
+    ),
+    Product(
+        UNCERTAINTY, "row_ranks", "Ranks of rows", {"csv": "compare"}, CELLS,
+        "The rank of every row with its 95 % interval over draws of slides, how often it is first, "
+        "and letters: rows of one letter cannot be told apart.",
         STATISTICS,
     ),
     Product(
@@ -209,6 +179,12 @@ PRODUCTS = [
         "magnification, and a blurred one.",
         "`dataset,base_dataset,side,um,model,base_model,pooling,head,scheme,fraction,where,auroc,"
         "low,high,n,gap,gap_low,gap_high,note,synthetic`; `side` px, `um` µm, `n` test cells",
+    ),
+    Product(
+        UNCERTAINTY, "external", "External cohorts", {FIGURE: "external_cohorts"}, EXTERNAL,
+        "Every row on other datasets, the models of all folds as trained, and what it loses from "
+        "in domain. Cells that both datasets have are left out and counted.",
+        STATISTICS,
     ),
     Product(
         COST, "ledger", "Jobs", {"csv": "summarise_costs"}, ALL,

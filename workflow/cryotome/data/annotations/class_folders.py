@@ -40,8 +40,9 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     table = read_metadata(annotations, card["reading"])
     merged = _join_metadata(cells, table, annotations)
     absent = table.loc[~table.index.isin(merged["line"]), "key"]
-    names = f"without an image ({_first(absent)})"
-    report_reading(annotations, read=len(merged), passed_over={names: len(absent)}, unit="rows")
+    passed = {f"without an image ({_first(absent)})": len(absent)}
+    merged, others = _chosen(merged, card["reading"].get("only", {}), annotations)
+    report_reading(annotations, read=len(merged), passed_over=passed | others, unit="rows")
     if "class" in card["reading"]:
         _check_folders(merged, card["reading"], annotations)
     return merged.assign(**{"class": merged["named"]})
@@ -207,6 +208,34 @@ def _join_metadata(cells: pd.DataFrame, table: pd.DataFrame, path: Path) -> pd.D
         )
     merged = cells.merge(table, left_on="line", right_index=True, validate="one_to_one")
     return merged.sort_values("line", kind="stable", ignore_index=True)
+
+
+def _chosen(
+    merged: pd.DataFrame, only: dict[str, list[str]], path: Path
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Return the rows whose columns have one of the wanted values, and count the others.
+
+    Raises
+    ------
+    DataError
+        There is no such column, or no row has a wanted value.
+    """
+    others = {}
+    for column, wanted in only.items():
+        if column not in merged:
+            raise DataError(
+                f"{path} has no column {column!r}, which `reading.only` of the card names."
+            )
+        right = merged[column].astype(str).isin(wanted)
+        if not right.any():
+            has = sorted(set(merged[column].astype(str)))
+            raise DataError(
+                f"{path}: no row has {column!r} {' or '.join(wanted)}, as `reading.only` of the "
+                f"card asks. Its values: {', '.join(has[:MAX_NAMED])}."
+            )
+        others[f"{column!r} not {' or '.join(wanted)}"] = int((~right).sum())
+        merged = merged[right].reset_index(drop=True)
+    return merged, others
 
 
 def _check_folders(merged: pd.DataFrame, reading: Card, path: Path) -> None:

@@ -105,7 +105,7 @@ def _no_difference(same_cells: bool, folds: np.ndarray) -> str:
     return "every fold tests the same cells: no test over folds" if same_cells else ""
 
 
-def _holm(p: pd.Series) -> pd.Series:
+def holm(p: pd.Series) -> pd.Series:
     """Return the p-values corrected for their number by Holm's method; NaN stays out."""
     known = p.dropna()
     if known.empty:
@@ -135,7 +135,7 @@ def comparisons(settings: dict[Setting, Rows], reference: str, levels: Statistic
         ]
         table = pd.DataFrame(lines)
         for name in ("p_slides", "p_obuchowski", "p_folds_these_slides"):
-            table[f"{name}_holm"] = _holm(table[name])
+            table[f"{name}_holm"] = holm(table[name])
         tables.append(table)
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=COMPARED)
 

@@ -28,14 +28,11 @@ def differences(g: StudyResults) -> Section:
     """Draw every row against the reference, and the ranks over training domains."""
     table = g.table("comparisons.csv")
     title = "Differences"
-    missing = g.missing("comparisons.csv", "ranks.csv")
+    missing = g.missing("comparisons.csv", "row_ranks.csv", "ranks.csv")
     if table is None:
         return Section("differences", title, missing=missing)
     source, table = g.source("comparisons.csv"), named(table, g)
-    table["block"] = [
-        f"{panel(d, g)}: {cells_of(d, s, g)}, {100 * float(f):g} %, {PLACES[t]}"
-        for d, s, f, t in table[["dataset", "scheme", "fraction", "tested"]].to_numpy()
-    ]
+    table["block"] = [_block(line, g) for line in table.to_dict("records")]
     blocks = list(dict.fromkeys(table["block"]))
     first = next((b for b in blocks if "each single" in b and "out" in b), blocks[0])
     bind = alt.binding_select(options=blocks, name="Cells: ")
@@ -66,7 +63,7 @@ def differences(g: StudyResults) -> Section:
         f"rows of a block. The grey band is what counts as equivalent, ± {margin:g}.",
         *units(g),
     ]
-    return Section("differences", title, text, [], [picture, *ranks(g)], missing)
+    return Section("differences", title, text, row_ranks(g), [picture, *ranks(g)], missing)
 
 
 def difference_panel(
@@ -92,6 +89,31 @@ def difference_panel(
             x=alt.X("difference:Q", **x), shape=row_channel(looks, "mark")
         ),
     )
+
+
+def _block(line: dict[Any, Any], g: StudyResults) -> str:
+    """Name the cells of a line."""
+    name, share = panel(str(line["dataset"]), g), 100 * float(line["fraction"])
+    trained = cells_of(str(line["dataset"]), str(line["scheme"]), g)
+    return f"{name}: {trained}, {share:g} %, {PLACES[line['tested']]}"
+
+
+def row_ranks(g: StudyResults) -> list[Grid]:
+    """List the rank of every row with its interval, and which rows are not told apart."""
+    table = g.table("row_ranks.csv")
+    if table is None:
+        return []
+    source = g.source("row_ranks.csv")
+    lines = [
+        [row_cell(line["row"], g), words(_block(line, g)), number(line["auroc"], source),
+         number(line["rank"], source, digits=1),
+         span(line["rank_low"], line["rank_high"], source, digits=1),
+         number(line["first"], source, text=f"{100 * line['first']:.0f} %"),
+         words(text_of(line["group"]), why=text_of(line["note"]))]
+        for line in table.to_dict("records")
+    ]  # fmt: skip
+    heads = ["Row", "Cells", "AUROC", "Rank", "95 % interval", "First", "Letter"]
+    return [Grid("Ranks; rows of one letter are not told apart", heads, lines, source, folded=True)]
 
 
 def ranks(g: StudyResults) -> list[Picture]:

@@ -17,6 +17,7 @@ from cryotome.report.page.clinical import pathologist
 from cryotome.report.page.comparisons import differences
 from cryotome.report.page.context import context
 from cryotome.report.page.costs import cost
+from cryotome.report.page.external import external
 from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
 from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
 from cryotome.report.page.results import StudyResults
@@ -34,6 +35,7 @@ PARTS: list[Callable[[StudyResults], Section]] = [
     figure1,
     figure2,
     ladder,
+    external,
     differences,
     learning,
     pathologist,
