@@ -21,7 +21,9 @@ def test_rows_are_ranked_with_intervals_and_letters(g):
     line = pd.read_csv(g.folder / "comparisons.csv").iloc[0]
     found = line[["dataset", "scheme", "fraction", "tested", "row"]].to_dict()
     found |= {"auroc": 0.8, "rank": 1.0, "rank_low": 1.0, "rank_high": 2.5, "first": 0.93}
-    pd.DataFrame([found | {"group": "ab"}]).to_csv(g.folder / "row_ranks.csv", index=False)
+    pd.DataFrame([found | {"group": "ab", "note": ""}]).to_csv(
+        g.folder / "row_ranks.csv", index=False
+    )
     (grid,) = differences(g).grids
     assert [cell.text for cell in grid.lines[0]][2:] == ["0.800", "1.0", "1.0 to 2.5", "93 %", "ab"]
 
