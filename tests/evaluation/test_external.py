@@ -1,9 +1,12 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from some_facts import some
 
 from cryotome.core.errors import StoreError
+from cryotome.core.files import sha256
 from cryotome.core.metrics import auroc
 from cryotome.evaluation.external import (
     COLUMNS,
@@ -57,11 +60,19 @@ def made(tmp_path):
             score = rng.normal(size=len(table)) + strength / 2 * table["label"]
             path = tmp_path / f"external/there/here/{run}"
             path.parent.mkdir(parents=True, exist_ok=True)
-            table.assign(score=score).to_csv(path, index=False)
+            put(path, table.assign(score=score))
             outside.append(path)
     files = [tmp_path / "here.csv", tmp_path / "there.csv"]
     (tmp_path / "calibration.csv").write_text(CALIBRATION.to_csv(index=False), encoding="utf-8")
     return files, inside, outside
+
+
+def put(path, table):
+    """Write scores as `apply_models` does, with the hashes that tie them to their cells."""
+    table.to_csv(path, index=False)
+    there = path.parents[8] / "there.csv"
+    about = {"csv_sha256": sha256(path), "cells_sha256": sha256(there)}
+    path.with_suffix(".json").write_text(json.dumps(about), encoding="utf-8")
 
 
 def table_of(made, left_out=frozenset()):
@@ -105,7 +116,11 @@ def test_cells_of_both_datasets_are_not_tested_and_are_counted(made):
 
 def test_rows_that_were_scored_on_other_cells_are_refused(made):
     path = made[2][-1]
-    pd.read_csv(path).iloc[1:].to_csv(path, index=False)
+    whole = pd.read_csv(path)
+    whole.iloc[1:].to_csv(path, index=False)
+    with pytest.raises(StoreError, match="was edited, or scores other cells"):
+        table_of(made)
+    put(path, whole.iloc[1:])
     with pytest.raises(StoreError, match="was not scored on the cells of the other rows"):
         table_of(made)
 

@@ -50,6 +50,8 @@ def test_external_datasets_have_the_classes_of_the_studys_and_a_scheme_of_all_do
     assert study("amibr_external", datasets=parts[:1]).all_datasets == parts
     with pytest.raises(CardError, match=r"external: demo_rois has the classes .*'mitotic figure'"):
         study("amibr_external", external=["demo_rois"])
+    with pytest.raises(CardError, match=r"external: .* `keep: false` keeps none"):
+        study("amibr_external", keep=False)
     with pytest.raises(CardError, match=r"external: no scheme of \['from_\*'\] trains on all"):
         study("amibr_external", schemes=["from_*"], datasets=["amibr"])
 

@@ -81,7 +81,7 @@ def test_points_of_a_real_slide_have_the_scores_of_every_row(made):
 def test_a_fold_has_the_scores_of_its_kept_model_and_their_provenance(made):
     model = load_kept(made / f"results/models/{RUN}/fraction=1.0/fold=1.safetensors")
     store = made / "results/patches/points.h5"
-    path = made / f"results/external/points/{RUN}/fold=1.csv"
+    path = made / f"results/external/points/{RUN}/fraction=1.0/fold=1.csv"
     table = pd.read_csv(path)
     assert table.columns.tolist() == ["id", "label", "score"]
     assert table["label"].isna().all()
@@ -95,7 +95,7 @@ def test_a_fold_has_the_scores_of_its_kept_model_and_their_provenance(made):
 def test_labelled_cells_keep_their_labels(made):
     run(made, "results/applied/demo_rois/colour_histogram.ridge.csv")
     folder = "results/external/demo_rois/demo_slides/random/view=paper-fp32"
-    table = pd.read_csv(made / folder / "model=colour_histogram/head=ridge/fold=0.csv")
+    table = pd.read_csv(made / folder / "model=colour_histogram/head=ridge/fraction=1.0/fold=0.csv")
     cells = pd.read_csv(made / "results/cells/demo_rois.csv").set_index("id")
     assert table["label"].tolist() == cells["label"].loc[table["id"]].tolist()
 

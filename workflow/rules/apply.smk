@@ -3,16 +3,20 @@ Kept models score the cells of another dataset, which may have no labels.
 
 INPUT     results/models/{dataset}/{scheme}/…              of every fold, see `train.smk`
           results/patches/{target}.h5, or results/embeddings/{target}/{view}/{model}.h5
-OUTPUT    results/external/{target}/{dataset}/{scheme}/view={view}/model={model}/head={head}/fold={fold}.csv
+OUTPUT    results/external/{target}/{dataset}/{scheme}/view={view}/model={model}/head={head}/fraction={fraction}/fold={fold}.csv
           id, label, score; hashes in a .json beside
           results/applied/{target}/{model}.{head}.csv      id, image, slide, x, y, score, score_sd
           results/applied/{target}/{model}.{head}/         a GeoJSON file of each image, for QuPath
 """
 
-from cryotome.study.applications import applications, applied_rows, applied_run
+from cryotome.study.applications import (
+    applications,
+    applied_rows,
+    applied_run,
+)
 
-KEPT = "results/models/{w.dataset}/{w.scheme}/view={w.view}/model={w.model}/head={w.head}/fraction={fraction}/fold={fold}.safetensors"
-EXTERNAL = "results/external/{of.target}/{of.dataset}/{of.scheme}/view={row.view}/model={row.model}/head={row.head}/fold={fold}.csv"
+KEPT = "results/models/{w.dataset}/{w.scheme}/view={w.view}/model={w.model}/head={w.head}/fraction={w.fraction}/fold={fold}.safetensors"
+EXTERNAL = "results/external/{of.target}/{of.dataset}/{of.scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv"
 
 
 rule apply_models:
@@ -20,11 +24,7 @@ rule apply_models:
     input:
         library("apply_models"),
         lambda w: finetuned_weights(w.model) * (w.view == "patches"),
-        models=lambda w: [
-            KEPT.format(w=w, fraction=fraction, fold=fold)
-            for fraction in largest_fraction(w.scheme)
-            for fold in STUDY.folds
-        ],
+        models=lambda w: [KEPT.format(w=w, fold=fold) for fold in STUDY.folds],
         store=lambda w: (
             f"results/patches/{w.target}.h5"
             if w.view == "patches"
@@ -36,11 +36,11 @@ rule apply_models:
         cells="results/cells/{target}.csv",
     output:
         scores=expand(
-            "results/external/{{target}}/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fold={fold}.csv",
+            "results/external/{{target}}/{{dataset}}/{{scheme}}/view={{view}}/model={{model}}/head={{head}}/fraction={{fraction}}/fold={fold}.csv",
             fold=STUDY.folds,
         ),
     log:
-        "results/logs/apply_models/{target}.{dataset}.{scheme}.{view}.{model}.{head}.log",
+        "results/logs/apply_models/{target}.{dataset}.{scheme}.{view}.{model}.{head}.fraction={fraction}.log",
     wildcard_constraints:
         target=r"[a-z0-9_]+",
     resources:
@@ -63,8 +63,9 @@ rule merge_applied:
     input:
         library("merge_applied"),
         scores=lambda w: [
-            EXTERNAL.format(of=of, row=row, fold=fold)
+            EXTERNAL.format(of=of, row=row, fraction=fraction, fold=fold)
             for of, row in [applied_run(STUDY, w.target, w.model, w.head)]
+            for fraction in largest_fraction(of.scheme)
             for fold in STUDY.folds
         ],
         cells="results/cells/{target}.csv",

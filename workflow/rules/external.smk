@@ -1,13 +1,11 @@
 """
 External cohorts: the models of every fold on the cells of other datasets.
 
-INPUT     results/external/{external}/{dataset}/{scheme}/…    id, label, score by the model of a fold
+INPUT     results/external/{target}/{dataset}/{scheme}/…    id, label, score by the model of a fold
 OUTPUT    results/studies/{study}/external.csv, .pdf, .png
 """
 
-EXTERNAL_RUNS = all_runs(
-    dict.fromkeys(block[:2] for block in STUDY.external_blocks), PREDICTIONS, largest_fraction
-)
+from cryotome.study.applications import external_runs
 
 
 rule external_cohorts:
@@ -16,13 +14,11 @@ rule external_cohorts:
         library("external_cohorts"),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.all_datasets),
         patches=expand("results/patches/{dataset}.h5", dataset=STUDY.all_datasets),
-        predictions=EXTERNAL_RUNS,
-        external=[
-            file.replace("results/predictions/", f"results/external/{name}/", 1)
-            for file in EXTERNAL_RUNS
-            for name in STUDY.external
-            if not file.startswith(f"results/predictions/{name}/")
-        ],
+        predictions=external_runs(
+            STUDY,
+            "results/predictions/{of.dataset}/{of.scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv",
+        ),
+        external=external_runs(STUDY, EXTERNAL),
         calibration=CALIBRATION,
     output:
         **figure_files("results/studies/{study}/external"),

@@ -12,8 +12,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import RunPath
-from cryotome.core.tables import read_csv
+from cryotome.core.files import RunPath, sha256
 from cryotome.data.cells import load_cells
 from cryotome.evaluation.statistics.clustered_auroc import (
     Influence,
@@ -23,6 +22,7 @@ from cryotome.evaluation.statistics.clustered_auroc import (
 from cryotome.evaluation.statistics.comparisons import compare_row, holm
 from cryotome.evaluation.statistics.paired_scores import CELL_COLUMNS, PairedScores, Setting
 from cryotome.evaluation.statistics.rows import Rows
+from cryotome.learners.predictions import read_applied
 from cryotome.study.facts import RowFacts
 
 KEYS = ["dataset", "scheme", "fraction", "external", "row"]
@@ -62,13 +62,14 @@ def load_external(
     Raises
     ------
     StoreError
-        Two rows were not scored on the same cells.
+        A file was edited, or two rows were not scored on the same cells.
     """
     slides = {path.stem: load_cells(path).set_index("id")[["slide"]] for path in cells}
+    hashes = {path.stem: sha256(path) for path in cells}
     found: dict[External, PairedScores] = {}
     for path in predictions:
         run, (dataset, external) = RunPath.of(path), external_pairs([path])[0]
-        table = read_csv(path)
+        table, _about = read_applied(path, cells_sha256=hashes[external])
         table = table[~table["id"].isin(left_out[dataset, external])]
         table = table.join(slides[external], on="id").reset_index(drop=True)
         scores = found.setdefault((dataset, run.scheme, external), PairedScores())

@@ -12,6 +12,7 @@ import pandas as pd
 from cryotome.core import step_versions
 from cryotome.core.errors import StoreError, raise_system_error
 from cryotome.core.files import RunPath, atomic_write, sha256
+from cryotome.core.tables import read_csv
 
 SCORED_ROLES = ["validation", "test", "external"]
 
@@ -119,6 +120,25 @@ def read_predictions(
             f"{table['id'][wrong].iloc[0]}. Delete it and rerun."
         )
     return table
+
+
+def read_applied(path: Path, *, cells_sha256: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read `id,label,score` of another dataset's cells by a kept model, and its provenance.
+
+    Parameters
+    ----------
+    cells_sha256
+        Hash of the table of these cells.
+
+    Raises
+    ------
+    StoreError
+        The file was edited, or is of other cells.
+    """
+    about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+    if (about["csv_sha256"], about["cells_sha256"]) != (sha256(path), cells_sha256):
+        raise StoreError(f"{path} was edited, or scores other cells. Delete it and rerun.")
+    return read_csv(path), about
 
 
 def write_predictions(

@@ -29,6 +29,24 @@ def applications(study: Study) -> list[Application]:
     return [_application(study, entry) for entry in study.config["apply"]]
 
 
+def external_runs(study: Study, pattern: str) -> list[str]:
+    """Return a pattern for every training with its external datasets, row and fold.
+
+    Parameters
+    ----------
+    pattern
+        Of `of`, an `Application`, `row`, `fraction` (the largest) and `fold`.
+    """
+    runs = [
+        pattern.format(of=of, row=row, fold=fold,
+                       fraction=max(study.training_fractions(of.scheme), key=float))
+        for of in (Application(name, *block) for *block, name in study.external_blocks)
+        for row in applied_rows(study)
+        for fold in study.folds
+    ]  # fmt: skip
+    return sorted(set(runs))
+
+
 def _application(study: Study, entry: str | dict[str, str]) -> Application:
     said = {"target": entry} if isinstance(entry, str) else entry
     where = f"study {study.name!r}, apply: {said['target']!r}"

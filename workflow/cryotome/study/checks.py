@@ -53,6 +53,11 @@ def _check_datasets(study: Study) -> None:
                     f"{_class_names(study, other)}. Give both cards the same names, if they mean "
                     "the same."
                 )
+    if study.external and not study.config["keep"]:
+        raise CardError(
+            f"study {study.name!r}, external: the models of every fold are needed, and "
+            "`keep: false` keeps none. Leave one of the two out."
+        )
     if study.external and not study.external_blocks:
         raise CardError(
             f"study {study.name!r}, external: no scheme of {study.config['schemes']} trains on all "

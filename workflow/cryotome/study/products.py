@@ -184,7 +184,7 @@ PRODUCTS = [
         UNCERTAINTY, "external", "External cohorts", {FIGURE: "external_cohorts"}, EXTERNAL,
         "Every row on other datasets, the models of all folds as trained, and what it loses from "
         "in domain. Cells that both datasets have are left out and counted.",
-        STATISTICS,
+        "[External cohorts](../results/external-cohorts.md)",
     ),
     Product(
         COST, "ledger", "Jobs", {"csv": "summarise_costs"}, ALL,

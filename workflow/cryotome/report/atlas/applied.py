@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from cryotome.core.errors import StoreError
 from cryotome.core.files import atomic_write, sha256
-from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
+from cryotome.learners.predictions import read_applied
 from cryotome.report.atlas.qupath import detection, file_names
 
 CALLED = 0.5  # from this mean score on, a cell is called the second class
@@ -41,10 +40,8 @@ def merge_folds(scores: list[Path], cells: Path) -> tuple[pd.DataFrame, dict[str
     columns, notes, known = [], [], sha256(cells)
     table = load_cells(cells)[["id", "image", "slide", "x", "y"]]
     for path in scores:
-        about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-        if (about["csv_sha256"], about["cells_sha256"]) != (sha256(path), known):
-            raise StoreError(f"{path} was edited, or scores other cells. Delete it and rerun.")
-        columns.append(read_csv(path).set_index("id")["score"].loc[table["id"]].to_numpy())
+        scored, about = read_applied(path, cells_sha256=known)
+        columns.append(scored.set_index("id")["score"].loc[table["id"]].to_numpy())
         notes.append(about)
     each = np.stack(columns)
     table = table.assign(score=each.mean(axis=0), score_sd=each.std(axis=0))
