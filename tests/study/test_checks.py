@@ -7,6 +7,7 @@ from tests.study.test_study import study
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CardError
+from cryotome.study.applications import Application, external_applications
 from cryotome.study.checks import checked_study
 from cryotome.study.gather_facts import roth_facts, row_facts
 
@@ -43,9 +44,10 @@ def test_fractions_of_trainings_are_of_the_studys_and_have_the_largest(shares):
 def test_external_datasets_have_the_classes_of_the_studys_and_a_scheme_of_all_domains():
     parts = ["amibr_midog21", "amibr_tupac16"]
     made = study("amibr_external")
-    assert made.external_blocks == [
-        (parts[0], "slide_grouped", parts[1]), (parts[1], "slide_grouped", parts[0])
-    ]  # fmt: skip
+    assert external_applications(made) == [
+        Application(parts[1], parts[0], "slide_grouped"),
+        Application(parts[0], parts[1], "slide_grouped"),
+    ]
     assert {name for name, _, _ in made.stores} == set(parts)
     assert study("amibr_external", datasets=parts[:1]).all_datasets == parts
     with pytest.raises(CardError, match=r"external: demo_rois has the classes .*'mitotic figure'"):

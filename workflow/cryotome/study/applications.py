@@ -29,6 +29,16 @@ def applications(study: Study) -> list[Application]:
     return [_application(study, entry) for entry in study.config["apply"]]
 
 
+def external_applications(study: Study) -> list[Application]:
+    """Return every training of cells of all domains with each external dataset of the study."""
+    return [
+        Application(name, dataset, scheme)
+        for dataset, scheme in study.all_domain_blocks
+        for name in study.config["external"]
+        if name != dataset
+    ]
+
+
 def external_runs(study: Study, pattern: str) -> list[str]:
     """Return a pattern for every training with its external datasets, row and fold.
 
@@ -40,7 +50,7 @@ def external_runs(study: Study, pattern: str) -> list[str]:
     runs = [
         pattern.format(of=of, row=row, fold=fold,
                        fraction=max(study.training_fractions(of.scheme), key=float))
-        for of in (Application(name, *block) for *block, name in study.external_blocks)
+        for of in external_applications(study)
         for row in applied_rows(study)
         for fold in study.folds
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from pathlib import Path
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.core.schemas import validate, with_defaults
-from cryotome.study.applications import applications
+from cryotome.study.applications import applications, external_applications
 from cryotome.study.schemes import FOLDS, MATCHED, Scheme
 from cryotome.study.statistical_unit import check_named, check_scheme
 from cryotome.study.study import Study
@@ -29,7 +29,7 @@ def checked_study(config: Card, folder: Path, files: tuple[str, ...] = ()) -> St
     study = Study(folder, with_defaults(config, "config"))
     where = f"{' + '.join(files)} study {config.get('study', '(unnamed)')!r}"
     validate(study.config, "config", where.strip())
-    for check in (_check_datasets, _check_colorectal, _check_context,
+    for check in (_check_datasets, _check_external, _check_colorectal, _check_context,
                   _check_slides, _check_rows, _check_schemes, applications):  # fmt: skip
         check(study)
     return study
@@ -44,27 +44,32 @@ def _check_datasets(study: Study) -> None:
                 f"study {study.name!r}, datasets: {name} has {classes or 'no'} classes, where "
                 "a mitotic figure is told from its look-alike. It belongs into `colorectal`."
             )
-    for name in study.external:
+    for name in study.models:
+        study.model(name)
+
+
+def _check_external(study: Study) -> None:
+    """Stop external datasets of other classes, and a study without models to score them with."""
+    where, names = f"study {study.name!r}, external", study.config["external"]
+    for name in names:
         theirs = _class_names(study, name)
         for other in study.datasets:
             if theirs != _class_names(study, other):
                 raise CardError(
-                    f"study {study.name!r}, external: {name} has the classes {theirs}, {other} has "
+                    f"{where}: {name} has the classes {theirs}, {other} has "
                     f"{_class_names(study, other)}. Give both cards the same names, if they mean "
                     "the same."
                 )
-    if study.external and not study.config["keep"]:
+    if names and not study.config["keep"]:
         raise CardError(
-            f"study {study.name!r}, external: the models of every fold are needed, and "
-            "`keep: false` keeps none. Leave one of the two out."
+            f"{where}: the models of every fold are needed, and `keep: false` keeps none. Leave "
+            "one of the two out."
         )
-    if study.external and not study.external_blocks:
+    if names and not external_applications(study):
         raise CardError(
-            f"study {study.name!r}, external: no scheme of {study.config['schemes']} trains on all "
-            f"domains of a dataset other than {study.external}. Add `slide_grouped`."
+            f"{where}: no scheme of {study.config['schemes']} trains on all domains of a dataset "
+            f"other than {names}. Add `slide_grouped`."
         )
-    for name in study.models:
-        study.model(name)
 
 
 def _class_names(study: Study, dataset: str) -> list[str]:

@@ -77,7 +77,9 @@ def row_facts(study: Study) -> RowFacts:
         datasets={name: f"{titles[name]}: {_task(card)}" for name, card in cards.items()},
         synthetic=[name for name, card in cards.items() if "synthetic" in card],
         notice=_notice(cards.values()),
-        unknown_slides=[n for n in [*cards, *study.external] if n in study.unknown_slides],
+        unknown_slides=[
+            n for n in [*cards, *study.config["external"]] if n in study.unknown_slides
+        ],
         rows=rows,
         random=[name for name, card in models.items() if _weights(card) == "random"],
         asked_schemes=study.config["schemes"],
@@ -91,7 +93,7 @@ def row_facts(study: Study) -> RowFacts:
         reference=study.reference,
         figure2=figure2 or [study.reference] * bool(rows),
         multi_head=[row.key for row in study.multi_head_rows],
-        external=_titles({name: study.dataset(name) for name in study.external}),
+        external=_titles({name: study.dataset(name) for name in study.config["external"]}),
         domains={
             name: {domain: entry["title"] for domain, entry in card["domains"].items()}
             for name, card in cards.items()

@@ -63,16 +63,11 @@ class Study(Catalog):
         cards = {"model": self.model, "dataset": self.dataset, "finetuning": self.finetuning}
         return Colorectal(block, self.view, self.folds, **cards)
 
-    @property
-    def external(self) -> list[str]:
-        """The datasets on which every fold's model is scored too."""
-        return self.config.get("external", [])
-
     @cached_property
     def all_datasets(self) -> list[str]:
         """The datasets of both papers' parts, external ones too."""
         more = self.colorectal.datasets if self.colorectal else []
-        return list(dict.fromkeys([*self.datasets, *self.external, *more]))
+        return list(dict.fromkeys([*self.datasets, *self.config["external"], *more]))
 
     @property
     def targets(self) -> list[str]:
@@ -160,7 +155,7 @@ class Study(Catalog):
         """Dataset, view and model of every store that a network embeds."""
         seen = [(row.view, row.model) for row in self.rows if not self.is_trainable(row.head)]
         networks = [pair for pair in dict.fromkeys(seen) if "architecture" in self.model(pair[1])]
-        datasets = dict.fromkeys([*self.datasets, *self.external])
+        datasets = dict.fromkeys([*self.datasets, *self.config["external"]])
         return [(name, *pair) for name in datasets for pair in networks]
 
     @cached_property
@@ -184,12 +179,6 @@ class Study(Catalog):
     def all_domain_blocks(self) -> list[tuple[str, str]]:
         """The pairs that train on all domains and know fractions: Figure 1."""
         return [block for block in self.blocks if not Scheme.parse(block[1]).is_whole]
-
-    @cached_property
-    def external_blocks(self) -> list[tuple[str, str, str]]:
-        """Dataset, scheme and external dataset; schemes that train on cells of all domains."""
-        pooled = [b for b in self.all_domain_blocks if not Scheme.parse(b[1]).matched]
-        return [(*block, name) for block in pooled for name in self.external if name != block[0]]
 
     @cached_property
     def products(self) -> list[str]:
