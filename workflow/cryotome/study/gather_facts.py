@@ -67,6 +67,7 @@ def _way(study: Study, row: Row) -> str:
 def row_facts(study: Study) -> RowFacts:
     """Return what tables and figures say of rows and datasets."""
     cards, rows = {name: study.dataset(name) for name in study.datasets}, study.rows
+    external = {name: study.dataset(name) for name in study.config["external"]}
     titles = _titles(cards)
     crossed = [(name, Scheme.parse(scheme).domain) for name, scheme in study.cross_domain_blocks]
     matched = [scheme for _, scheme in study.matched_blocks]
@@ -77,9 +78,7 @@ def row_facts(study: Study) -> RowFacts:
         datasets={name: f"{titles[name]}: {_task(card)}" for name, card in cards.items()},
         synthetic=[name for name, card in cards.items() if "synthetic" in card],
         notice=_notice(cards.values()),
-        unknown_slides=[
-            n for n in [*cards, *study.config["external"]] if n in study.unknown_slides
-        ],
+        unknown_slides=[name for name in cards | external if name in study.unknown_slides],
         rows=rows,
         random=[name for name, card in models.items() if _weights(card) == "random"],
         asked_schemes=study.config["schemes"],
@@ -93,7 +92,7 @@ def row_facts(study: Study) -> RowFacts:
         reference=study.reference,
         figure2=figure2 or [study.reference] * bool(rows),
         multi_head=[row.key for row in study.multi_head_rows],
-        external=_titles({name: study.dataset(name) for name in study.config["external"]}),
+        external=_titles(external),
         domains={
             name: {domain: entry["title"] for domain, entry in card["domains"].items()}
             for name, card in cards.items()
