@@ -91,8 +91,7 @@ class Study(Catalog):
     @property
     def downloads(self) -> list[str]:
         """The public records that hold the study's datasets."""
-        names = [*self.all_datasets, *self.targets]
-        said = [self.dataset(name).get("download", []) for name in names]
+        said = [self.dataset(n).get("download", []) for n in [*self.all_datasets, *self.targets]]
         lists = [[one] if isinstance(one, str) else one for one in said]
         return list(dict.fromkeys(name for names in lists for name in names))
 
@@ -199,9 +198,8 @@ class Study(Catalog):
     @property
     def trainings(self) -> int:
         """Training jobs; the best and the last checkpoint come from one."""
-        jobs = {
-            (r.model, r.head.removesuffix(LAST)) for r in self.rows if self.is_trainable(r.head)
-        }
+        trained = [row for row in self.rows if self.is_trainable(row.head)]
+        jobs = {(row.model, row.head.removesuffix(LAST)) for row in trained}
         return sum(self.runs_of(head) for _, head in jobs)
 
     @property
