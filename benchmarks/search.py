@@ -27,6 +27,7 @@ from cryotome.learners.probes.labelled import read_labelled
 from cryotome.learners.probes.probe import fit_and_score_folds
 from cryotome.runtime.devices import set_up_device
 from cryotome.study.load import load_study
+from cryotome.study.study import Study
 
 RESULTS = Path("results")
 
@@ -61,7 +62,7 @@ def split_path(asked: argparse.Namespace, dataset: str) -> Path:
     return folder / f"fraction=1.0/fold={asked.fold}.csv"
 
 
-def try_trained(asked: argparse.Namespace, card: dict, study, weights: Path) -> str:  # noqa: ANN001
+def try_trained(asked: argparse.Namespace, card: dict, study: Study, weights: Path) -> str:
     """Train a network and return its best validation."""
     on = set_up_device("auto", asked.threads, exact=True)
     data = read_training_data(
@@ -84,7 +85,7 @@ def try_trained(asked: argparse.Namespace, card: dict, study, weights: Path) -> 
     )
 
 
-def try_frozen(asked: argparse.Namespace, card: dict, study, _: Path) -> str:  # noqa: ANN001
+def try_frozen(asked: argparse.Namespace, card: dict, study: Study, _: Path) -> str:
     """Fit a head on embeddings and return its validation; test cells become unused ones."""
     source, view = study.split_source(asked.dataset), study.view
     embeddings = RESULTS / f"embeddings/{asked.dataset}/{view}/{asked.model}.h5"
