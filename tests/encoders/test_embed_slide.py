@@ -160,8 +160,8 @@ from cryotome.runtime.resume import ResumableStore
 from tests.encoders.test_embed_slide import embed
 
 put = ResumableStore.put
-def killed(self, first, values):
-    put(self, first, values)
+def killed(self, first, values, stamp):
+    put(self, first, values, stamp)
     if first == 4:
         os.kill(os.getpid(), signal.SIGKILL)
 ResumableStore.put = killed

@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 import h5py
 import numpy as np
 import pytest
@@ -52,6 +54,7 @@ def test_every_cell_has_the_embedding_of_what_the_network_sees(store, cohort, tm
         seen = torch.from_numpy(file["patch"][30:33, 4:36, 4:36]).permute(0, 3, 1, 2).float() / 255
         assert x[30:33] == pytest.approx(encoder(seen).numpy(), rel=1e-3, abs=1e-4)
     assert stamps["weights_sha256"] == weights
+    assert stamps["batch"] == "256", "patches of 32 px at once on a processor"
 
 
 def test_stores_of_another_model_view_or_table_are_refused(store, tmp_path):
@@ -199,6 +202,27 @@ def test_rows_that_a_kill_left_are_not_embedded_again(store, cohort, tmp_path, m
     with h5py.File(tmp_path / "e.h5") as mine, h5py.File(tmp_path / "whole" / "e.h5") as whole:
         assert (mine["embedding"][:] == whole["embedding"][:]).all()
         assert dict(mine.attrs) == dict(whole.attrs)
+        assert mine.attrs["batch"] == b"8"
+
+
+def test_a_store_names_every_size_of_batch_that_made_it(store, tmp_path, monkeypatch):
+    """A job that was killed resumes on another machine, where another batch fits."""
+    monkeypatch.setattr("cryotome.encoders.embedding_store.PATCHES_PER_READ", 16)
+    enqueue, made = InferenceRunner.enqueue, []
+
+    def dying(self, patches):
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(len(patches))
+        return enqueue(self, patches)
+
+    for batch, how in ((16, dying), (8, enqueue)):
+        monkeypatch.setattr("cryotome.encoders.inference.CACHED_PIXELS", batch * 32**2)
+        monkeypatch.setattr(InferenceRunner, "enqueue", how)
+        with suppress(KeyboardInterrupt):
+            write(tmp_path / "e.h5", store)
+    with h5py.File(tmp_path / "e.h5") as file:
+        assert file.attrs["batch"] == b"8,16"
 
 
 @pytest.mark.parametrize("parts", [1, 3])

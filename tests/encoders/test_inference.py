@@ -6,10 +6,15 @@ import pytest
 import torch
 from conftest import CONFIG
 from tests.encoders.test_patch_reader import write_noise
+from torch import nn
 
-from cryotome.core.cards import load_card
+from cryotome.core.cards import load_card, without_notes
+from cryotome.core.errors import EncoderError
 from cryotome.encoders.embedders import ComputeSettings, ModelView
-from cryotome.encoders.inference import InferenceRunner, processor_batch
+from cryotome.encoders.inference import ROUNDING, InferenceRunner, processor_batch
+from cryotome.encoders.network import LOADERS
+from cryotome.encoders.profile import NETWORK
+from cryotome.study.geometry import Geometry, input_side
 
 
 @pytest.fixture
@@ -141,3 +146,118 @@ def test_an_error_while_keeping_stops_the_run(patches, tmp_path):
 
 def test_a_processors_batch_is_a_power_of_two_that_depends_on_the_side_alone():
     assert [processor_batch(side) for side in (32, 64, 224, 448, 1024)] == [256, 64, 8, 2, 1]
+
+
+# one card of each network, narrow and of one block where its arguments allow it
+CARDS = {p.stem: load_card(CONFIG, "models", p.stem) for p in sorted(CONFIG.glob("models/*.yaml"))}
+BATTERY = {without_notes(c, *NETWORK): n for n, c in CARDS.items() if c["loader"] in LOADERS}
+# with random weights it turns rounding of 1e-6 into distances of 0.4: docs/decisions/015
+BATTERY = {network: name for network, name in BATTERY.items() if name != "efficientnetv2_m"}
+NARROW = {"timm": {"depth": 1, "embed_dim": 96, "num_heads": 4}}
+NARROW["transformers"] = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4}
+
+
+def light(name: str) -> tuple[dict, int]:
+    """Return the card of a light relative of a network with random weights, and the side of its images, px."""
+    card, arguments = CARDS[name], {}
+    if "vit" in card["architecture"].lower() or card["loader"] == "transformers":
+        arguments = dict(NARROW[card["loader"]])
+        if "pooler" in card:  # whose width is that of the network
+            arguments = {"depth": 1}
+        if "sam" in card["architecture"]:
+            arguments |= {"img_size": 128}
+    fixed = arguments or "swin" in card["architecture"]
+    side = card["arguments"].get("img_size", input_side(card)) if fixed else 64
+    card = card | {"weights": {"random": 0}, "arguments": card["arguments"] | arguments}
+    return {k: v for k, v in card.items() if k != "checkpoint"}, arguments.get("img_size", side)
+
+
+@pytest.mark.large
+@pytest.mark.parametrize("name", BATTERY.values())
+def test_no_encoder_depends_on_the_batch(name, tmp_path):
+    """Patches one by one, three at once and all sixteen: the same embeddings, to rounding."""
+    card, side = light(name)
+    model = ModelView(name, card, "paper-fp32")
+    run = InferenceRunner(model, Geometry(side), ComputeSettings(tmp_path, "cpu", 1, tmp_path))
+    patches = np.random.default_rng(0).integers(0, 256, (16, side, side, 3), np.uint8)
+    run.batch = 16
+    together = run.embed(patches)
+    for batch in (1, 3):
+        run.batch = batch
+        apart = run.embed(patches[:3])
+        distance = np.linalg.norm(apart - together[:3], axis=1) / np.linalg.norm(apart, axis=1)
+        assert distance.max() < ROUNDING[None] / 50
+
+
+class Trains(nn.Module):
+    """Batch normalisation by the statistics of the batch, whatever its mode, as a faulty network does it."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner, self.norm = inner, nn.BatchNorm2d(3, track_running_stats=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(self.norm(x))
+
+
+class Centres(nn.Module):
+    """A network that takes the mean of its batch away."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) - 0.5 * self.inner(x).mean(0)
+
+
+class Squeezes(Centres):
+    """A network that loses the axis of the batch where it has one patch."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x).squeeze()
+
+
+class Looks(Centres):
+    """A network in which each patch sees the next one."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.inner(x)
+        return found + 0.3 * found.roll(1, 0)
+
+
+@pytest.mark.parametrize("view", ["paper-fp32", "paper-bf16", "paper-fp16"])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (nn.Module.train, "embeds 50 patches at once and fails on one alone .*ValueError: Expecte"),
+        (
+            Trains,
+            "embeds a patch otherwise alone than among [504]+: relative distance [0-9.]+, where",
+        ),
+        (Centres, "embeds a patch otherwise alone than among [504]+"),
+        (Squeezes, r"embeds 50 patches at once and fails on one alone .*shape \(512,\)"),
+        (
+            Looks,
+            "embeds a patch otherwise alone than among [504]+.* Look for batch normalisation that",
+        ),
+    ],
+)
+def test_an_encoder_that_depends_on_the_batch_is_refused(fault, said, view, patches, tmp_path):
+    run = runner(tmp_path, view=view)
+    if fault is nn.Module.train:
+        run.encoder.train()
+    else:
+        run.encoder.network = fault(run.encoder.network)
+    with pytest.raises(EncoderError, match=f"resnet10t_random {said}"):
+        everything(run, patches, [(0, 50)])
+
+
+def test_equal_patches_say_nothing_of_a_batch_and_the_next_ones_do(tmp_path):
+    run = runner(tmp_path)
+    run.encoder.network = Centres(run.encoder.network)
+    some = torch.zeros(8, 32, 32, 3, dtype=torch.uint8)
+    run.enqueue(some)
+    some[3] = 255
+    with pytest.raises(EncoderError, match="embeds a patch otherwise alone than among 8"):
+        run.enqueue(some)

@@ -7,6 +7,7 @@
   + DownloadError  a file of a public record cannot be downloaded, or differs from the record
   + StoreError     a store is of another kind, out of date or incomplete
   + WeightsError   the weights of an encoder are missing
+  + EncoderError   the code of an encoder fails, or its embeddings cannot be used
   + SplitError     a split cannot be drawn as asked
   + ProbeError     a head cannot be fitted on these embeddings and labels
   + TrainingError  the training of a network diverged
@@ -116,6 +117,10 @@ class StoreError(CryotomeError):
 
 class WeightsError(CryotomeError):
     """The weights of an encoder are missing and could not be downloaded."""
+
+
+class EncoderError(CryotomeError):
+    """The code of an encoder cannot be used, or it embeds a patch by what is beside it."""
 
 
 class SplitError(CryotomeError):

@@ -25,7 +25,7 @@ from cryotome.data.slides.tessellation import tile_pixels
 from cryotome.data.slides.tile_store import TileStore, read_tiles, source_fingerprint
 from cryotome.encoders.bag_store import BAGS, TILE_ATTRIBUTES
 from cryotome.encoders.embedders import ComputeSettings, Embedder, ModelView, make_embedder
-from cryotome.encoders.embedding_store import VERSIONED, check_embedding
+from cryotome.encoders.embedding_store import VERSIONED, batch_of, check_embedding
 from cryotome.runtime import ledger
 from cryotome.runtime.child_process import run_in_process, worker_processes
 from cryotome.runtime.resume import exclusive_attempt, resumable_store
@@ -72,6 +72,8 @@ def write_bag(
         The weights are missing or wrong.
     CardError
         The network takes tiles of another size.
+    EncoderError
+        The network embeds a tile otherwise alone than among others.
     """
     tiles = read_tiles(tile_store)
     attributes, dim = _attributes(tiles, model), model.card["dim"]
@@ -145,7 +147,7 @@ def _embed(
             for first, pixels in stack.enter_context(closing(_read_tiles(source, ranges, run))):
                 part = embedder.embed(pixels)
                 check_embedding(part, ids[first : first + len(part)], model)
-                grown.put(first, part)
+                grown.put(first, part, str(embedder.batch))
                 bar.update(len(part))
         except ChildProcessError as error:
             raise crash_error(source.slide, error) from error
@@ -153,7 +155,7 @@ def _embed(
         ledger.report_throughput(tiles=count, seconds=perf_counter() - start)
         with open_hdf5(partial / STORE, "r+") as file:
             file.require_dataset("coords", coords.shape, "i8")[:] = coords
-        grown.finish(bag, attributes)
+        grown.finish(bag, attributes | batch_of(grown))
 
 
 def _read_tiles(

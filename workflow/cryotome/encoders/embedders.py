@@ -64,12 +64,14 @@ class Embedder(Protocol):
     """Embeds patches, or ranges of rows of a patch store, whose embeddings it hands to `keep`.
 
     `step`: on a CPU, rows get the same bits in every job that begins at a multiple of it.
+    `batch`: patches that are computed at once, which the store records.
     """
 
     model: ModelView
     weights_sha256: str
     device: str
     step: int
+    batch: int
 
     def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None: ...
 
@@ -79,7 +81,7 @@ class Embedder(Protocol):
 class Histogram:
     """The colour histogram as an embedder, without weights and torch."""
 
-    weights_sha256, device, step = "none", "cpu", 1
+    weights_sha256, device, step, batch = "none", "cpu", 1, 1
 
     def __init__(self, model: ModelView, side: int) -> None:
         self.model, self._bins, self._side = model, model.card["arguments"]["bins"], side
@@ -99,7 +101,7 @@ class Histogram:
 class SlideIdentity:
     """The index of a cell's slide among the sorted slides of its dataset, as an embedder."""
 
-    weights_sha256, device, step = "none", "cpu", 1
+    weights_sha256, device, step, batch = "none", "cpu", 1, 1
 
     def __init__(self, model: ModelView, cells: Path) -> None:
         self.model, self._cells = model, cells

@@ -35,7 +35,8 @@ def write_embeddings(
     """Embed every patch of a store once.
 
     The file holds `embedding` (n, dim) float32 and `id` (n,), and as attributes its provenance:
-    model, view, card, weights, patch store, step version, library versions.
+    model, view, card, weights, patch store, step version, library versions, and `batch`, the
+    number of patches that were computed at once (`256,512` where it changed on the way).
 
     Parameters
     ----------
@@ -50,6 +51,8 @@ def write_embeddings(
     ------
     StoreError
         The patch store is none, or an embedding is not finite or not of the card's dimension.
+    EncoderError
+        The network embeds a patch otherwise alone than among others.
     """
     about, ids = _provenance_of(patch_store, embedder), read_ids(patch_store)
     rows = range(len(ids)) if rows is None else rows
@@ -61,7 +64,7 @@ def write_embeddings(
     ) as grown:
         merged = _merge_shards(shards, about, ids, grown.put) if shards else []
         _embed_missing(grown, patch_store, embedder, ids, first_row=rows.start)
-        grown.finish(store, about)
+        grown.finish(store, about | batch_of(grown))
     for shard in merged:
         shard.unlink()
 
@@ -75,7 +78,7 @@ def _embed_missing(
     def keep(first: int, part: np.ndarray) -> None:
         first -= first_row
         check_embedding(part, ids[first : first + len(part)], embedder.model)
-        grown.put(first, part)
+        grown.put(first, part, str(embedder.batch))
         bar.update(len(part))
 
     with bar:
@@ -84,6 +87,12 @@ def _embed_missing(
         start, count = perf_counter(), sum(count for _, count in missing)
         embedder.run(patch_store, missing, keep, count=count)
         ledger.report_throughput(patches=count, seconds=perf_counter() - start)
+
+
+def batch_of(grown: ResumableStore) -> dict[str, str]:
+    """Return the attribute of a finished store that names the sizes of its batches."""
+    sizes = {int(size) for stamp in grown.stamps for size in stamp.split(",") if size}
+    return {"batch": ",".join(map(str, sorted(sizes)))}
 
 
 def _provenance_of(patch_store: Path, embedder: Embedder) -> dict[str, Any]:
@@ -130,7 +139,10 @@ def rows_of_shard(part: tuple[int, int], count: int, step: int) -> range:
 
 
 def _merge_shards(
-    folder: Path, about: dict[str, Any], ids: np.ndarray, put: Callable[[int, np.ndarray], None]
+    folder: Path,
+    about: dict[str, Any],
+    ids: np.ndarray,
+    put: Callable[[int, np.ndarray, str], None],
 ) -> list[Path]:
     """Copy the rows of finished shards into their store; return the shards."""
     merged = []
@@ -144,7 +156,7 @@ def _merge_shards(
         first = int(np.argmax(ids == mine[0]))
         if not np.array_equal(ids[first : first + len(mine)], mine):
             raise StoreError(f"{shard} holds other cells than its store. Delete it and rerun.")
-        put(first, part)
+        put(first, part, found.get("batch", ""))
         merged.append(shard)
         print(f"{shard} is taken over.", file=sys.stderr)
     return merged

@@ -7,9 +7,9 @@ import hashlib
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from cryotome.core.cards import without_notes
+from cryotome.core.errors import CryotomeError, EncoderError
 from cryotome.core.files import atomic_write
 from cryotome.core.prefetch import prefetch
 from cryotome.core.store import Keep, Rows
@@ -34,6 +35,11 @@ CACHED_PIXELS = 8 * 224**2  # pixels of a batch on a CPU; more do not stay in it
 COMPILE_FROM_SECONDS = 300.0  # seconds of work from which on compiling is tried
 MIN_SPEEDUP = 1.03  # compiled to eager; a smaller gain is not worth it
 MIN_COSINE = 0.9999  # of compiled and eager embeddings
+# Largest relative distance of a patch embedded alone and in its batch: rounding. Kernels for other
+# sizes add in another order; measured 2e-6 in fp32 and 2e-4 in fp16, 0.2 to 1 where a batch is
+# normalised by its own statistics (docs/decisions/015-batch-and-bits.md).
+ROUNDING = {None: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.1}
+FEW = 4  # patches that are compared once more in fp32, where a lower precision is asked for
 
 
 def _log(text: str) -> None:
@@ -59,6 +65,7 @@ class InferenceRunner:
         self.encoder = encoder.to(self.on).to(memory_format=torch.channels_last)
         self._network: torch.nn.Module = self.encoder
         self._compiled_for = 0  # patches of a batch; others run without compiling
+        self._compared = False  # a patch alone with the same patch in a batch
         self.batch = processor_batch(geometry.seen)
         self.step = self.batch if self.on.type == "cpu" else 1
         if self.on.type == "cuda":
@@ -114,6 +121,8 @@ class InferenceRunner:
         ------
         torch.OutOfMemoryError
             Not even one patch fits.
+        EncoderError
+            The network embeds a patch otherwise alone than among others.
         """
         done: list[Tensor] = []
         start = 0
@@ -133,7 +142,26 @@ class InferenceRunner:
             _log(
                 f"{len(part)} patches at once do not fit the memory; continuing with {self.batch}."
             )
-        return torch.cat(done)
+        embedding, few = torch.cat(done), patches[: max(2, min(FEW, len(patches) // 2))]
+        if not self._compared and (few[1:] != few[:1]).any():  # of equal ones none would differ
+            self._compared = True
+            self._compare_alone(few, embedding)
+            if self._dtype:  # whose rounding would hide a small fault
+                with self._in_full_precision():
+                    self._compare_alone(few, self._forward(few))
+        return embedding
+
+    @contextmanager
+    def _in_full_precision(self) -> Iterator[None]:
+        lower, self._dtype = self._dtype, None
+        try:
+            yield
+        finally:
+            self._dtype = lower
+
+    def _compare_alone(self, few: Tensor, together: Tensor) -> None:
+        allowed = ROUNDING[self._dtype]
+        _require_same_alone(self._forward, few, together, allowed, self.model.name)
 
     def compile_if_it_pays(self, patches: Tensor, count: int) -> None:
         """Compile the network if `count` patches take long; keep it if it is faster and agrees."""
@@ -212,6 +240,45 @@ class InferenceRunner:
         copied = torch.cuda.Event()
         copied.record()
         return host, copied
+
+
+def _require_same_alone(
+    forward: Callable[[Tensor], Tensor], few: Tensor, together: Tensor, allowed: float, name: str
+) -> None:
+    """Embed the first and the last of a few patches alone, and compare with the same in a batch.
+
+    Parameters
+    ----------
+    together : (n, dim)
+        Embeddings of a batch that begins with these patches.
+    allowed
+        Relative distance that is rounding.
+
+    Raises
+    ------
+    EncoderError
+        One is further away, or the network fails on one patch.
+    """
+    for row in (0, len(few) - 1):
+        try:
+            alone = forward(few[row : row + 1])[0]
+        except torch.OutOfMemoryError:
+            raise
+        except (CryotomeError, RuntimeError, ValueError, LookupError) as error:
+            raise EncoderError(
+                f"{name} embeds {len(together)} patches at once and fails on one alone "
+                f"({type(error).__name__}: {error}). It must map (n, 3, side, side) to n "
+                "embeddings for every n: correct its code."
+            ) from error
+        distance = ((alone - together[row]).norm() / together[row].norm()).item()
+        if distance > allowed:
+            raise EncoderError(
+                f"{name} embeds a patch otherwise alone than among {len(together)}: relative "
+                f"distance {distance:.2g}, where rounding explains {allowed:g}. Its embeddings "
+                "would change with the batch that fits a machine. Look for batch normalisation "
+                "that trains, for means over the batch and for attention between patches, and "
+                "correct its code or `arguments`; untrained weights may amplify rounding."
+            )
 
 
 def processor_batch(side: int) -> int:

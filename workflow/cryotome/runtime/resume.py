@@ -98,23 +98,31 @@ class ResumableStore:
         """Number of finished rows."""
         return len(self._done)
 
+    @property
+    def stamps(self) -> set[str]:
+        """The fingerprints of all finished rows, those of killed attempts too."""
+        return set(self._done.values())
+
     def holds(self, first: int, count: int, stamp: str = "") -> bool:
         """Whether these rows are finished, with this fingerprint of their source."""
         return all(self._done.get(row) == stamp for row in range(first, first + count))
 
     def missing(self, most: int) -> Iterator[tuple[int, int]]:
-        """Yield the runs of unfinished rows, of at most `most`: first row and number of rows."""
+        """Yield the runs of unfinished rows, of at most `most`: first row and number of rows.
+
+        Rows count as finished whatever their fingerprint.
+        """
         first, count = 0, self.shape[0]
         while first < count:
             end = first
-            while end < min(first + most, count) and not self.holds(end, 1):
+            while end < min(first + most, count) and end not in self._done:
                 end += 1
             if end > first:
                 yield first, end - first
             first = max(end, first + 1)
 
     def put(self, first: int, values: np.ndarray, stamp: str = "") -> None:
-        """Write finished rows, from any thread, with the fingerprint of their source."""
+        """Write finished rows, from any thread, with a fingerprint, such as of their source."""
         rows = np.ascontiguousarray(values, dtype=self._dtype)
         self._sums[first : first + len(rows)] = row_checksums(rows)
         left = memoryview(rows.tobytes())
