@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.cards import Card, load_card, without_notes  # noqa: E402
-from cryotome.encoders.network import LOADERS, build_network, on_meta  # noqa: E402
+from cryotome.encoders.network import build_network, on_meta  # noqa: E402
 from cryotome.encoders.profile import NETWORK  # noqa: E402
 from cryotome.learners.endtoend.lora import count_adapters  # noqa: E402
 from cryotome.study.geometry import input_side  # noqa: E402
@@ -74,7 +74,8 @@ def config_page() -> str:
     parts = [
         "# Configuration\n\n**For** everyone who writes a card or a study.\n\nGenerated from `workflow/schemas/` by `make docs`. A key that is not here is an error, "
         "named with its file.\nA card may say `extends: other_card` and give only what differs.\n"
-        "`config/site.yaml` (not in git) may say `data_root`, `weights_dir`, `shards` and `jobs_per_gpu`.\n"
+        "`config/site.yaml` (not in git) may say `data_root`, `weights_dir`, `shards` and `jobs_per_gpu`, and alone\n"
+        "`allow_remote_code: true`, which lets models run code of a hub that their cards pin.\n"
     ]
     for schema, where in KINDS.items():
         content = yaml.safe_load(
@@ -194,8 +195,11 @@ def _adapters(network: str, settings: str) -> int:
 
 
 def trained_by_lora(card: Card, settings: Card) -> int | None:
-    """Return what a head with `lora` trains: adapters and one logit; None without a network."""
-    if card["loader"] not in LOADERS:
+    """Return what a head with `lora` trains: adapters and one logit; None without a network.
+
+    Also of own code, which no page builds.
+    """
+    if "architecture" not in card:
         return None
     return _adapters(without_notes(card, *NETWORK), without_notes(settings)) + card["dim"] + 1
 
@@ -221,11 +225,8 @@ def models_page() -> str:
         printed = published.get("sizes", {})
         ganz = published.get("table1", {}).get("size") or printed.get("ganz2024", "-")
         said = "; ".join([printed.get("authors", "-"), ganz, printed.get("roth2024", "-")])
-        loader = (
-            f"{card['loader']}: {card['architecture']}"
-            if "architecture" in card
-            else card["loader"]
-        )
+        built = card.get("architecture") or card.get("module")
+        loader = f"{card['loader']}: {built}" if built else card["loader"]
         pooling = f"{card['pooling']} ({card['prefix_tokens']})" if "pooling" in card else "-"
         columns = [
             f"`{name}`<br>{card['title']}",

@@ -23,7 +23,8 @@ from cryotome.study.geometry import geometry_of
 
 CARDS = [(kind, path.stem) for kind in KINDS for path in sorted((CONFIG / kind).glob("*.yaml"))]
 STUDIES = sorted(path.name for path in CONFIG.glob("*.yaml") if path.stem != "site")
-NETWORKS = [n for k, n in CARDS if k == "models" and load_card(CONFIG, k, n)["loader"] in LOADERS]
+MODELS = {name: load_card(CONFIG, kind, name) for kind, name in CARDS if kind == "models"}
+NETWORKS = [n for n, card in MODELS.items() if card["loader"] in LOADERS and "code" not in card]
 
 
 @pytest.mark.parametrize(("kind", "name"), CARDS)

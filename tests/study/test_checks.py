@@ -5,11 +5,12 @@ import yaml
 from conftest import CONFIG
 from tests.study.test_study import study
 
-from cryotome.core.cards import read_yaml
+from cryotome.core.cards import load_card, read_yaml
 from cryotome.core.errors import CardError
 from cryotome.study.applications import Application, external_applications
 from cryotome.study.checks import checked_study
 from cryotome.study.gather_facts import roth_facts, row_facts
+from cryotome.study.load import study_of
 
 
 def test_a_model_without_a_network_is_not_trained():
@@ -153,3 +154,36 @@ def test_predefined_sets_need_the_list_of_a_dataset_that_names_its_slides():
         CardError, match="'predefined' needs the list of training cells of 'demo_rois'"
     ):
         study("demo", schemes=["predefined"])
+
+
+def remote(tmp_path, **code):
+    """Return a study of one model whose code is of a hub."""
+    shutil.copytree(CONFIG, tmp_path / "config")
+    pinned = {"hub": "someone/net", "revision": "0" * 40, "files": {"net.py": "0" * 64}} | code
+    card = load_card(CONFIG, "models", "resnet10t_random")
+    card |= {"loader": "python", "module": "net.py:build", "code": pinned}
+    card.pop("architecture")
+    (tmp_path / "config/models/remote_random.yaml").write_text(yaml.dump(card), encoding="utf-8")
+    config = read_yaml(CONFIG / "studies" / "template.yaml")
+    return config | {"rows": [{"model": "remote_random", "head": "ridge"}]}
+
+
+def test_a_study_with_code_of_a_hub_needs_a_word_of_the_site(tmp_path):
+    config, folder = remote(tmp_path), tmp_path / "config"
+    with pytest.raises(CardError, match="remote_random runs code of someone/net, revision 0000"):
+        study_of(config, folder, ())
+    (folder / "site.yaml").write_text("allow_remote_code: true\n", encoding="utf-8")
+    _, site = study_of(config, folder, ())
+    assert site.environment["CRYOTOME_ALLOW_REMOTE_CODE"] == "true"
+    with pytest.raises(CardError, match="'allow_remote_code' was unexpected"):
+        study_of(config | {"allow_remote_code": True}, folder, ())
+    (folder / "site.yaml").write_text("allow_remote_code: please\n", encoding="utf-8")
+    with pytest.raises(CardError, match="allow_remote_code: 'please' is neither true nor false"):
+        study_of(config, folder, ())
+
+
+def test_the_file_that_is_called_is_among_those_that_are_pinned(tmp_path):
+    config = remote(tmp_path, files={"other.py": "0" * 64})
+    (tmp_path / "config/site.yaml").write_text("allow_remote_code: true\n", encoding="utf-8")
+    with pytest.raises(CardError, match="remote_random', code: its `files` have no 'net.py'"):
+        study_of(config, tmp_path / "config", ())

@@ -66,6 +66,7 @@ def test_jobs_learn_the_site_from_variables_and_this_process_keeps_its_own(tmp_p
         "CRYOTOME_WEIGHTS_DIR": "weights",
         "CRYOTOME_DEVICE": "cpu",
         "CRYOTOME_JOBS_PER_GPU": "2",
+        "CRYOTOME_ALLOW_REMOTE_CODE": "",
     }
     assert dict(os.environ) == before
 

@@ -23,7 +23,7 @@ KINDS = {"models": "model", "datasets": "dataset", "heads": "head", "schemes": "
 KINDS |= {"downloads": "download", "finetunings": "finetuning"}
 
 # blocks that an extending card replaces as a whole; they are never merged
-REPLACED_WHOLE = {"weights", "checkpoint", "pooler", "domains", "scanners", "expect"}
+REPLACED_WHOLE = {"weights", "checkpoint", "pooler", "code", "domains", "scanners", "expect"}
 # keys for readers only: editing them must not rerun a job
 PROSE = {"title", "source", "notes", "licence", "published", "trained_mpp"}
 PROSE |= {"parameters", "gflops", "download", "style"}
@@ -116,6 +116,9 @@ def _merged(base: Card, change: Card) -> Card:
 def load_card(folder: Path, kind: str, name: str) -> Card:
     """Read `folder/kind/name.yaml`, merge it into the card of its `extends:`, check it.
 
+    A `module:` that a model card names below the config folder becomes a path that can be opened
+    from the working folder; code of a hub keeps its path within the repository.
+
     Parameters
     ----------
     folder
@@ -131,6 +134,13 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
         The card does not exist, its name cannot be part of a path, a key is unknown, or a value
         is out of bounds.
     """
+    card = _load_merged(folder, kind, name)
+    if "module" in card and "code" not in card:
+        card["module"] = os.path.relpath(below(folder, card["module"]))
+    return card
+
+
+def _load_merged(folder: Path, kind: str, name: str) -> Card:
     path = below(folder / kind, f"{name}.yaml")
     if not isinstance(name, str) or not re.fullmatch(NAME, name):
         raise CardError(
@@ -141,7 +151,7 @@ def load_card(folder: Path, kind: str, name: str) -> Card:
     card = read_yaml(path)
     if "extends" in card:
         change = {key: value for key, value in card.items() if key != "extends"}
-        parent = load_card(folder, kind, card["extends"])
+        parent = _load_merged(folder, kind, card["extends"])
         parent.pop("style", None)  # each model has its own style
         card = _merged(parent, change)
     return validate(card, KINDS[kind], path)

@@ -7,10 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from cryotome.core.cards import Card
+from cryotome.core.errors import EncoderError
 from cryotome.encoders.convert import load_state
 from cryotome.encoders.network import build_network, require_input_side
+from cryotome.encoders.own_code import locate_code, try_out
 from cryotome.encoders.pooling import pool_tokens
 from cryotome.encoders.weights import find_weights, verify_sha256
+from cryotome.encoders.weights_hash import with_code
 from cryotome.study.geometry import Geometry
 
 
@@ -35,6 +38,11 @@ class Encoder(nn.Module):
             output = self.network(x)
         output = getattr(output, "last_hidden_state", output)
         output = output[-1] if isinstance(output, list) else output  # the last feature map
+        if not isinstance(output, Tensor):
+            raise EncoderError(
+                f"The network returns a {type(output).__name__}, and a tensor is needed: (n, dim), "
+                "tokens (n, tokens, dim) or a map (n, dim, height, width). Correct its code."
+            )
         return pool_tokens(output, how=self.pooling, prefix=self.prefix)
 
 
@@ -59,7 +67,7 @@ def build_encoder(
     encoder
         In evaluation mode, on the CPU.
     hash
-        sha256 of the weights file, or of the drawn weights.
+        sha256 of the weights file, or of the drawn weights; with own code also that of the code.
 
     Raises
     ------
@@ -67,15 +75,21 @@ def build_encoder(
         The network takes patches of another size.
     WeightsError
         The weights are missing, or do not fit the architecture exactly.
+    EncoderError
+        Own code is missing, not allowed or faulty, or gives embeddings of another shape.
     """
     require_input_side(card, name, geometry)
-    weights = card["weights"]
+    card, weights = locate_code(card, name, weights_dir), card["weights"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(weights.get("random", 0))
         network = build_network(card, geometry.seen)
     if "random" in weights:
-        return Encoder(network, card).eval(), state_hash(network)
-    path = find_weights(card, name, weights_dir)
-    known = verify_sha256(path, card)
-    load_state(network, path, card, name)
-    return Encoder(network, card).eval(), known
+        known = state_hash(network)
+    else:
+        path = find_weights(card, name, weights_dir)
+        known = verify_sha256(path, card)
+        load_state(network, path, card, name)
+    encoder = Encoder(network, card).eval()
+    if "module" in card:
+        try_out(encoder, card, name, geometry.seen)
+    return encoder, with_code(known, card)

@@ -13,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.encoders.layers import ConvStem, PooledNetwork
+from cryotome.encoders.own_code import build_own
 from cryotome.study.geometry import Geometry
 
 
@@ -72,6 +73,7 @@ LOADERS: dict[str, Callable[[Card], nn.Module]] = {
     "timm": _timm,
     "torchvision": _torchvision,
     "transformers": _transformers,
+    "python": build_own,
 }
 
 
@@ -123,12 +125,16 @@ def build_network(card: Card, side: int | None = None) -> nn.Module:
     return PooledNetwork(network, **card["pooler"]) if "pooler" in card else network
 
 
+def _name(card: Card) -> str:
+    return card.get("architecture") or card["module"]
+
+
 def _check_gates(network: nn.Module, card: Card) -> None:
     for name, layer in network.named_modules():
         gate = getattr(layer, "act", None)
         if type(layer).__name__ in ("GluMlp", "SwiGLU") and not isinstance(gate, nn.SiLU):
             raise CardError(
-                f"{card['architecture']} has the gate {type(gate).__name__} in "
+                f"{_name(card)} has the gate {type(gate).__name__} in "
                 f"{name}, where SwiGLU has SiLU. Its weights would load and give wrong embeddings: "
                 "write `act_layer: SiLU` under `arguments`."
             )
@@ -139,7 +145,7 @@ def _check_class_token(network: nn.Module, card: Card) -> None:
     own = getattr(network, "global_pool", None)
     if card["pooling"] == "class" and isinstance(own, str) and own not in ("", "token"):
         raise CardError(
-            f"{card['architecture']} pools by {own!r}, its card says `pooling: class`. Write "
+            f"{_name(card)} pools by {own!r}, its card says `pooling: class`. Write "
             "`global_pool: token` under `arguments`."
         )
 
@@ -149,7 +155,7 @@ def _check_prefix(network: nn.Module, card: Card) -> None:
     own = count_prefix_tokens(network)
     if own is not None and card["prefix_tokens"] != own:
         raise CardError(
-            f"{card['architecture']} has {own} tokens before those of the image (class token and "
+            f"{_name(card)} has {own} tokens before those of the image (class token and "
             f"registers), its card says `prefix_tokens: {card['prefix_tokens']}`. Means over the "
             f"image would be wrong: write `prefix_tokens: {own}`, or correct `arguments`."
         )
@@ -177,6 +183,8 @@ def token_side(network: nn.Module) -> int:
 def require_input_side(card: Card, name: str, geometry: Geometry) -> None:
     """Refuse patches of a size that a network cannot take, before its weights are loaded.
 
+    Own code is not asked: it is tried out with its weights.
+
     Raises
     ------
     CardError
@@ -188,6 +196,8 @@ def require_input_side(card: Card, name: str, geometry: Geometry) -> None:
             f"{name} has no network that could be trained: its loader is {card['loader']!r}. Give "
             "it a head on embeddings, or choose another model."
         )
+    if "module" in card:
+        return
     with on_meta():
         network = build_network(card)
     network = getattr(network, "trunk", network)

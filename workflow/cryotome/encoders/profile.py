@@ -1,6 +1,7 @@
 """Profile of an encoder: parameters, dimension, tokens and GFLOP, counted without weights."""
 
 import json
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -14,11 +15,13 @@ from cryotome.encoders.network import build_network, on_meta, token_side
 from cryotome.study.geometry import input_side
 
 # keys of a card that decide its network
-NETWORK = ["loader", "architecture", "arguments", "pooling", "pooler", "prefix_tokens"]
+NETWORK = ["loader", "architecture", "module", "arguments", "pooling", "pooler", "prefix_tokens"]
 
 
 def profile_encoder(card: Card) -> dict[str, float]:
     """Build a card's network without weights and count its parameters and operations.
+
+    Own code is built with numbers, for it may compute with them.
 
     Returns
     -------
@@ -40,7 +43,8 @@ def _profile(network_card: str) -> dict[str, float]:
     """Profile the network of a card, which several cards may share."""
     card = json.loads(network_card)
     side = input_side(card)
-    with on_meta():
+    own = "module" in card
+    with nullcontext() if own else on_meta():
         bare = network = build_network(card)
         if "grid" in card.get("checkpoint", {}):
             network = build_network(card, side)
@@ -48,7 +52,7 @@ def _profile(network_card: str) -> dict[str, float]:
     parameters = sum(p.numel() for p in bare.parameters())
     seen = _record_tokens(network)
     # made outside the context, or what a library caches in a forward would be on `meta`
-    x = torch.empty(1, 3, side, side, device="meta")
+    x = torch.zeros(1, 3, side, side, device="cpu" if own else "meta")
     # the counter sees the two matrix products of attention only in its unfused form
     with (
         torch.no_grad(),

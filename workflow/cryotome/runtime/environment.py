@@ -34,6 +34,7 @@ SITE = {
     "weights_dir": "CRYOTOME_WEIGHTS_DIR",
     "device": "CRYOTOME_DEVICE",
 }
+REMOTE_CODE = "CRYOTOME_ALLOW_REMOTE_CODE"  # not empty where config/site.yaml allows it
 
 
 def private_folder(path: Path) -> Path:

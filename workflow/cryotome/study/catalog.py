@@ -13,6 +13,7 @@ from cryotome.study.row import LAST
 from cryotome.study.schemes import EXCEPT, LADDER, Scheme
 from cryotome.study.variants import (
     crop_of,
+    has_network,
     pooling_of,
     untrained_of,
     with_crop,
@@ -169,7 +170,7 @@ class Catalog:
 
     def is_reduced_precision(self, model: str, view: str) -> bool:
         """Whether a network computes in less than fp32 in this view."""
-        return "architecture" in self.model(model) and not view.endswith("fp32")
+        return has_network(self.model(model)) and not view.endswith("fp32")
 
     def given_bags(self, dataset: str, model: str) -> Card | None:
         """Return what bags that another program made must agree with; None where none are given.
@@ -202,7 +203,7 @@ class Catalog:
         """Estimate the GFLOP of one patch through a network; none for what is no network."""
         card, seen_by = self.model(model), self.dataset(dataset)
         side = (seen_by["patch"] if "patch" in seen_by else seen_by["tiles"]["classify"])["side"]
-        if "gflops" not in card:
+        if not has_network(card):
             return 0.0
         seen = geometry_of(card, view, side).seen
         return card["gflops"] * (seen / input_side(card)) ** 2

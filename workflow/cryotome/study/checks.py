@@ -9,6 +9,7 @@ from cryotome.study.applications import applications, external_applications
 from cryotome.study.schemes import FOLDS, MATCHED, Scheme
 from cryotome.study.statistical_unit import check_named, check_scheme
 from cryotome.study.study import Study
+from cryotome.study.variants import has_network
 
 
 def checked_study(config: Card, folder: Path, files: tuple[str, ...] = ()) -> Study:
@@ -33,6 +34,32 @@ def checked_study(config: Card, folder: Path, files: tuple[str, ...] = ()) -> St
                   _check_slides, _check_rows, _check_schemes, applications):  # fmt: skip
         check(study)
     return study
+
+
+def check_remote_code(study: Study, *, allowed: bool) -> None:
+    """Stop a study that runs code of a hub where the site does not allow it.
+
+    Raises
+    ------
+    CardError
+        It does; or the file of the function is none of those that the card pins.
+    """
+    for name in study.models:
+        card = study.model(name)
+        if "code" not in card:
+            continue
+        code, file = card["code"], card["module"].rpartition(":")[0]
+        if not allowed:
+            raise CardError(
+                f"study {study.name!r}, rows: {name} runs code of {code['hub']}, revision "
+                f"{code['revision']}, which this site does not allow. Read that code, then write "
+                "`allow_remote_code: true` into config/site.yaml; or leave the row out."
+            )
+        if file not in code["files"]:
+            raise CardError(
+                f"Model {name!r}, code: its `files` have no {file!r}, which `module` names. Give "
+                "each file that runs, and its sha256."
+            )
 
 
 def _check_datasets(study: Study) -> None:
@@ -79,7 +106,7 @@ def _class_names(study: Study, dataset: str) -> list[str]:
 def _check_rows(study: Study) -> None:
     """Stop training of what has no network, and a Figure 2 or reference of other rows."""
     for row in study.rows:
-        if study.is_trainable(row.head) and "architecture" not in study.model(row.model):
+        if study.is_trainable(row.head) and not has_network(study.model(row.model)):
             raise CardError(
                 f"study {study.name!r}, rows: {row.model} has no network that {row.head} could "
                 "train. Give it a head on embeddings."

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cryotome.core.cards import Card, read_yaml
-from cryotome.study.checks import checked_study
+from cryotome.study.checks import check_remote_code, checked_study
 from cryotome.study.site import Site, resolve_site
 from cryotome.study.study import Study
 
@@ -42,7 +42,9 @@ def study_of(config: Card, folder: Path, files: tuple[str, ...]) -> tuple[Study,
     Raises
     ------
     CardError
-        It or one of its cards is wrong.
+        It or one of its cards is wrong, or it runs code that the site does not allow.
     """
     site = resolve_site(config, folder)
-    return checked_study(site.study, folder, files), site
+    study = checked_study(site.study, folder, files)
+    check_remote_code(study, allowed=site.allow_remote_code)
+    return study, site

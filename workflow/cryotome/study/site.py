@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryotome.core.cards import Card, below, read_yaml
 from cryotome.core.errors import CardError, CryotomeError
+from cryotome.runtime.environment import REMOTE_CODE
 from cryotome.runtime.environment import SITE as VARIABLES
 from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
 from cryotome.runtime.slurm import KEYS, SCHEDULER, Cluster, cluster_of
@@ -16,9 +17,11 @@ from cryotome.study.costs.gflop import cells_of, study_gflop
 from cryotome.study.costs.prices import CORE_GFLOPS
 from cryotome.study.gather_facts import describe
 from cryotome.study.study import Study
+from cryotome.study.variants import has_network
 
 PLACES = {"data_root": "data", "weights_dir": "weights"}  # key to its default
 SITE_KEYS = [*PLACES, "shards", "jobs_per_gpu", *KEYS]  # of config/site.yaml, or of any config
+ALLOW_CODE = "allow_remote_code"  # of config/site.yaml alone: no study may say it
 SHARDS = 4
 RESULTS = Path("results")
 HOURS = 24  # of this machine's cores; networks of a real study that take longer want a GPU
@@ -37,6 +40,8 @@ class Site:
         Parts of a store that several jobs make, when asked for.
     gpu_jobs
         Jobs that this machine's GPUs run at once.
+    allow_remote_code
+        Whether code of a hub may run, pinned by a model card.
     environment
         Variables from which jobs learn all of this.
     """
@@ -47,6 +52,7 @@ class Site:
     shards: int
     cluster: Cluster
     gpu_jobs: int
+    allow_remote_code: bool
     environment: dict[str, str]
 
 
@@ -59,12 +65,15 @@ def resolve_site(config: Card, folder: Path) -> Site:
     Raises
     ------
     CardError
-        `config/site.yaml` has a key that is not one of the site's.
+        `config/site.yaml` has a key that is not one of the site's, or a wrong value.
     """
     path = folder / "site.yaml"
     said = read_yaml(path) if path.exists() else {}
-    if unknown := sorted(set(said) - set(SITE_KEYS)):
-        raise CardError(f"{path}: unknown keys {unknown}; it has {SITE_KEYS}.")
+    known = [*SITE_KEYS, ALLOW_CODE]
+    if unknown := sorted(set(said) - set(known)):
+        raise CardError(f"{path}: unknown keys {unknown}; it has {known}.")
+    if not isinstance(allowed := said.get(ALLOW_CODE, False), bool):
+        raise CardError(f"{path}, {ALLOW_CODE}: {allowed!r} is neither true nor false.")
     places = {}
     for key, default in PLACES.items():
         chosen = os.environ.get(VARIABLES[key]) or config.get(key) or said.get(key) or default
@@ -78,11 +87,11 @@ def resolve_site(config: Card, folder: Path) -> Site:
     )
     told = places | {"device": study.get("device", "auto")}
     environment = {VARIABLES[key]: str(value) for key, value in told.items()}
-    environment[SHARED_BY] = str(jobs_per_gpu)
+    environment |= {SHARED_BY: str(jobs_per_gpu), REMOTE_CODE: "true" * allowed}
     gpu_jobs = len(visible_devices(os.environ)) * jobs_per_gpu
     cluster = cluster_of(said | config)
     return Site(study, **places, shards=shards, cluster=cluster, gpu_jobs=gpu_jobs,
-                environment=environment)  # fmt: skip
+                allow_remote_code=allowed, environment=environment)  # fmt: skip
 
 
 def _number_of_jobs(key: str, value: object) -> int:
@@ -190,7 +199,7 @@ NO_NETWORK = {"audits", "cells", "demo", "patches", "splits", "tiles"}
 
 def needs_network(study: Study, targets: list[str]) -> bool:
     """Whether a network computes on the way to these targets; to none: to the whole study."""
-    if not any("gflops" in study.model(name) for name in study.models):
+    if not any(has_network(study.model(name)) for name in study.models):
         return False
     return not targets or any(_is_made_by_network(study, Path(target)) for target in targets)
 
@@ -200,7 +209,7 @@ def _is_made_by_network(study: Study, path: Path) -> bool:
         return path.parts[:1] != RESULTS.parts
     named = set(re.findall(r"model=(\w+)", str(path)))
     named |= {path.stem} if path.parts[1:2] == ("embeddings",) else set()
-    return not named or any("gflops" in study.model(name) for name in named)
+    return not named or any(has_network(study.model(name)) for name in named)
 
 
 def print_study_summary(

@@ -13,7 +13,7 @@ from cryotome.study.row import LAST, Row
 from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 from cryotome.study.styles import Style, model_styles
-from cryotome.study.variants import crop_variants, pooling_variants
+from cryotome.study.variants import crop_variants, has_network, pooling_variants
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class Study(Catalog):
     def stores(self) -> list[tuple[str, str, str]]:
         """Dataset, view and model of every store that a network embeds."""
         seen = [(row.view, row.model) for row in self.rows if not self.is_trainable(row.head)]
-        networks = [pair for pair in dict.fromkeys(seen) if "architecture" in self.model(pair[1])]
+        networks = [pair for pair in dict.fromkeys(seen) if has_network(self.model(pair[1]))]
         datasets = dict.fromkeys([*self.datasets, *self.config["external"]])
         return [(name, *pair) for name in datasets for pair in networks]
 

@@ -93,6 +93,11 @@ def with_crop(card: Card, side: int, name: str) -> Card:
     )
 
 
+def has_network(card: Card) -> bool:
+    """Whether a model's embeddings are computed by a network."""
+    return "gflops" in card
+
+
 def returns_tokens(card: Card) -> bool:
     """Whether a model's network returns a class token and one token for each part of the image."""
     return card.get("prefix_tokens", 0) > 0 and card.get("pooling") in TOKENS
