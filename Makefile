@@ -4,12 +4,15 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 STUDY ?= demo
 MODELS ?=
+STORE ?=
+TO ?= exported
+SPLIT ?=
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 SLOW := study or fault or fuzz or browser or commands or large
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" snakemake
 export PYTHONUTF8 := 1
 
-.PHONY: help install install-lite install-dev demo page control test test-slow test-all test-slurm check format docs site data weights plan status doctor lock
+.PHONY: help install install-lite install-dev demo page control test test-slow test-all test-slurm check format docs site data weights export plan status doctor lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -81,6 +84,9 @@ weights: install ## fetch weights before a run: make weights MODELS="uni virchow
 
 page: install ## the HTML report of a study from its finished jobs: make page STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.page $(STUDY)
+
+export: install ## embeddings of a store as arrays with ids: make export STORE=results/embeddings/….h5 TO=exported SPLIT=results/splits/….csv
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.export $(STORE) $(TO) $(if $(SPLIT),--split $(SPLIT))
 
 plan: install ## estimate a study before it runs: jobs, GPU-hours, disk, downloads: make plan STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.plan $(STUDY)

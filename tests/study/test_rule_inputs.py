@@ -1,14 +1,17 @@
 import json
+import shutil
 
 import pytest
+import yaml
 from conftest import CONFIG
 
+from cryotome.cli.data import describe_required_data
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError
 from cryotome.study import rule_inputs
 from cryotome.study.checks import checked_study
-from cryotome.study.load import config_file
-from cryotome.study.site import resolve_site
+from cryotome.study.load import config_file, study_of
+from cryotome.study.site import PLAN, resolve_site
 
 
 @pytest.fixture
@@ -81,3 +84,71 @@ def test_what_a_model_says_of_its_data_is_taken_from_cards(demo):
     slides = json.loads(rule_inputs.subject_facts(demo, "demo_cohort", '{"dim": 3}'))
     assert slides["classes"] == ["MSI-L or MSS", "MSI-H"]
     assert (slides["patch"]["mpp"], slides["encoder"]) == (1.0, {"dim": 3})
+
+
+OWN = {
+    "title": "Mine", "source": "us", "licence": "ours", "weights": "none", "dim": 3,
+    "loader": "embeddings", "embeddings": "mine/{dataset}.npy",
+}  # fmt: skip
+
+
+def own(tmp_path, *rows, **changes):
+    """Return a study of a model whose embeddings a user has, and its site."""
+    shutil.copytree(CONFIG, tmp_path / "config")
+    card = tmp_path / "config" / "models" / "mine.yaml"
+    card.write_text(yaml.dump(OWN | changes), encoding="utf-8")
+    config = read_yaml(CONFIG / "studies" / "template.yaml") | {"rows": [*rows]}
+    return study_of(config | {"data_root": str(tmp_path / "data")}, tmp_path / "config", ())
+
+
+def test_own_embeddings_lie_below_data_root_a_file_per_dataset(tmp_path, monkeypatch):
+    study, site = own(tmp_path, {"model": "mine", "head": "ridge"})
+    asked = study, site, "demo_rois"
+    assert rule_inputs.own_embeddings(*asked, "colour_histogram") == []
+    with pytest.raises(
+        CryotomeError, match=r"mine/demo_rois.npy does not exist .* mine has no emb"
+    ):
+        rule_inputs.own_embeddings(*asked, "mine")
+    assert "MISSING  " in describe_required_data(study, site)
+    monkeypatch.setenv(PLAN, "1")
+    assert rule_inputs.own_embeddings(*asked, "mine") == []
+    monkeypatch.delenv(PLAN)
+    (tmp_path / "data" / "mine").mkdir(parents=True)
+    for name in ("demo_rois.npy", "demo_rois.ids.npy"):
+        (tmp_path / "data" / "mine" / name).touch()
+    found = rule_inputs.own_embeddings(*asked, "mine")
+    assert [path.rsplit("/", 1)[1] for path in found] == ["demo_rois.npy", "demo_rois.ids.npy"]
+
+
+def test_heads_that_train_refuse_a_model_that_has_embeddings_alone(tmp_path):
+    with pytest.raises(CryotomeError, match="mine has no network that lora could train. Give it a"):
+        own(tmp_path, {"model": "mine", "head": "lora"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"embeddings": "mine.h5"},  # every dataset would get the same vectors
+        {"embeddings": "../{dataset}.h5"},
+        {"embeddings": "mine/{dataset}.parquet"},
+        {"weights": {"random": 0}},
+        {"pooling": "class"},
+        {"loader": "colour_histogram"},
+    ],
+)
+def test_a_card_of_own_embeddings_names_one_file_per_dataset_and_no_network(tmp_path, change):
+    with pytest.raises(CryotomeError, match=r"models/mine.yaml"):
+        own(tmp_path, {"model": "mine", "head": "ridge"}, **change)
+
+
+def test_slides_are_not_embedded_by_a_model_without_a_network(tmp_path):
+    shutil.copytree(CONFIG, tmp_path / "config")
+    card = tmp_path / "config" / "models" / "mine.yaml"
+    card.write_text(yaml.dump(OWN), encoding="utf-8")
+    config = read_yaml(CONFIG / "config.yaml")
+    part = {key: value for key, value in config["colorectal"].items() if key != "figure2"}
+    config["colorectal"] = part | {"rows": ["mine"]}
+    with pytest.raises(
+        CryotomeError, match="mine has embeddings of cells and no network .* `bags:`"
+    ):
+        study_of(config, tmp_path / "config", ())

@@ -1,4 +1,4 @@
-"""Models of a user's own: the code that the guide shows."""
+"""Models of a user's own: code of the guide, and embeddings that are exported and brought back."""
 
 import re
 from pathlib import Path
@@ -10,10 +10,16 @@ from accidents import checkout
 from conftest import ROOT
 from small_study import changed, plan, snakemake
 
+from cryotome.cli.export import export
 from cryotome.core.files import sha256
 
 GUIDE = ROOT / "docs" / "guides" / "add-a-model.md"
 STORES = "results/embeddings/demo_rois/paper-fp32"
+HEADS = ["ridge", "knn"]
+BROUGHT = {
+    "title": "Brought back", "source": "exported by a test", "licence": "none needed",
+    "weights": "none", "loader": "embeddings", "embeddings": "brought/{dataset}.npy", "dim": 32,
+}  # fmt: skip
 
 pytestmark = pytest.mark.study
 
@@ -85,3 +91,19 @@ def test_an_edit_of_the_code_reruns_that_models_embeddings_and_no_others(clone):
     assert "small_net.py does not exist or is no file, so its network cannot be built" in said
     code.with_suffix(".away").rename(code)
 
+
+def test_embeddings_that_are_exported_and_brought_back_give_every_prediction_again(clone):
+    theirs = [("small_net_random", head) for head in HEADS]
+    snakemake(clone, *ask(clone, theirs))
+    export(clone / STORES / "small_net_random.h5", clone / "data" / "brought")
+    card = clone / "config" / "models" / "brought.yaml"
+    card.write_text(yaml.dump(BROUGHT), encoding="utf-8")
+    mine = [("brought", head) for head in HEADS]
+    assert plan(clone, *ask(clone, theirs + mine)) == {"embed": 1, "probe": 2}
+    snakemake(clone, *ask(clone, theirs + mine))
+    for one, other in zip(theirs, mine, strict=True):
+        for path, same in zip(predictions(*one), predictions(*other), strict=True):
+            assert (clone / path).read_bytes() == (clone / same).read_bytes()
+    (clone / "data" / "brought" / "demo_rois.ids.npy").unlink()
+    said = snakemake(clone, "-n", *ask(clone, mine), check=False)
+    assert "demo_rois.ids.npy does not exist or is no file, so brought has no embeddings" in said

@@ -2,16 +2,18 @@
 Patches become embeddings, once per model and view.
 
 INPUT     results/patches/{dataset}.h5
-          results/cells/{dataset}.csv                                   for `slide_identity` alone
+          results/cells/{dataset}.csv                                   for slide_identity and own embeddings
+          {data_root}/…/{dataset}.h5, .npy                              own embeddings
 OUTPUT    results/embeddings/{dataset}/{view}/{model}.h5                embedding (n, dim) float32 · id (n,)
           results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5    some of its rows, for `embed`
           results/embeddings/{dataset}/{view}/{model}.parity.csv        lower precision: measure, value, limit
 """
 
 # only where they decide the embedding: other stores depend on the patches alone
-IDENTITY_CELLS = lambda w: [f"results/cells/{w.dataset}.csv"] * (
-    STUDY.model(w.model)["loader"] == "slide_identity"
+CELLS_OF_IDS = lambda w: [f"results/cells/{w.dataset}.csv"] * (
+    STUDY.model(w.model)["loader"] in ("slide_identity", "embeddings")
 )
+GIVEN = lambda w: own_embeddings(STUDY, SITE, w.dataset, w.model)
 EMBED_JOB = gpu_job(
     lambda w: 6000 + 3 * estimates.estimate_network_mb(STUDY, w.model),
     lambda w: estimates.estimate_embed_minutes(STUDY, dict(w.items()), on_gpu=USES_GPU),
@@ -23,7 +25,8 @@ rule embed:
     input:
         lambda w: finetuned_weights(w.model),
         patches="results/patches/{dataset}.h5",
-        cells=IDENTITY_CELLS,
+        cells=CELLS_OF_IDS,
+        given=GIVEN,
     output:
         embeddings="results/embeddings/{dataset}/{view}/{model}.h5",
     log:
@@ -48,7 +51,8 @@ rule embed_shard:
     input:
         lambda w: finetuned_weights(w.model),
         patches="results/patches/{dataset}.h5",
-        cells=IDENTITY_CELLS,
+        cells=CELLS_OF_IDS,
+        given=GIVEN,
     output:
         shard="results/shards/{dataset}/{view}/{model}/{part}of{parts}.h5",
     log:

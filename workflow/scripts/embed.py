@@ -9,13 +9,14 @@ from cryotome.runtime.job import run_script
 
 
 def main(
-    patches: Path, cells: list[Path], embeddings: Path, recipe: int, card: dict, model: str,
-    view: str, partial: Path, batches: Path, shards: Path, weights_dir: Path, device: str,
-    threads: int,
+    patches: Path, cells: list[Path], given: list[Path], embeddings: Path, recipe: int,
+    card: dict, model: str, view: str, partial: Path, batches: Path, shards: Path,
+    weights_dir: Path, device: str, threads: int,
 ) -> None:  # fmt: skip
     assert recipe == step_versions.EMBEDDINGS
     compute = ComputeSettings(weights_dir, device, threads, batches)
-    embedder = embedder_of_store(patches, ModelView(model, card, view), compute, cells=cells)
+    viewed = ModelView(model, card, view)
+    embedder = embedder_of_store(patches, viewed, compute, cells=cells, given=given)
     write_embeddings(embeddings, patches, embedder, partial=partial, shards=shards)
 
 

@@ -8,6 +8,7 @@ from cryotome.core.cards import below
 from cryotome.encoders.weights import has_weights_file, weights_status
 from cryotome.runtime.interpreter import run_program
 from cryotome.study.load import CONFIG, load_study
+from cryotome.study.rule_inputs import own_embeddings_files
 from cryotome.study.site import Site, folder_of
 from cryotome.study.study import Study
 
@@ -43,6 +44,9 @@ def describe_required_data(study: Study, site: Site) -> str:
     for model in study.models:
         if has_weights_file(study.model(model)):
             lines.append(weights_status(study.model(model), model, site.weights_dir))
+        for name in study.datasets:
+            for path in own_embeddings_files(study, site, name, model):
+                lines.append(f"{path_status(path, 0)}: embeddings of {name} by {model}")
     return "\n".join(lines)
 
 

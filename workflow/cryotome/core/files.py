@@ -86,6 +86,15 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def ids_beside(path: Path) -> Path:
+    """Return the file of the ids of an array that NumPy saved.
+
+    >>> ids_beside(Path("mine/cells.npy")).as_posix()
+    'mine/cells.ids.npy'
+    """
+    return path.with_suffix(".ids.npy")
+
+
 def _runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)

@@ -1,10 +1,10 @@
-"""Embedders: a network on its device, the colour histogram, or the identity of the slide.
+"""Embedders: a network on its device, a histogram, a slide's identity, or a user's embeddings.
 
 torch is imported only where a network is made: its import would cost every probe job seconds.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -17,9 +17,11 @@ from cryotome.core.files import sha256
 from cryotome.core.store import PATCHES, Keep, Rows, provenance, read_ids, read_rows
 from cryotome.data.cells import load_cells
 from cryotome.encoders.colour_histogram import colour_histogram
+from cryotome.encoders.own_embeddings import read_own_embeddings, rows_by_id
 from cryotome.study.geometry import Geometry, geometry_of
 
-SLIDE_LOADER = "slide_identity"  # reads no pixels, but the table of cells
+# loaders that read no pixels, but the table of cells
+SLIDE_LOADER, OWN_LOADER = "slide_identity", "embeddings"
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,40 @@ class SlideIdentity:
         raise CardError(f"Loader {SLIDE_LOADER!r} reads no patches, so precision changes nothing.")
 
 
+class OwnEmbeddings:
+    """Embeddings of a user's file, brought into the order of the patches by their ids.
+
+    Raises
+    ------
+    StoreError
+        The file cannot be read, is of another table of cells, or its ids do not fit the cells.
+    """
+
+    weights_sha256, device, step, batch = "none", "cpu", 1, 1
+
+    def __init__(self, model: ModelView, given: list[Path], cells: Path, patch_store: Path) -> None:
+        content = {"embeddings_sha256": [sha256(path) for path in given]}
+        self.model, table = replace(model, card=model.card | content), sha256(cells)
+        if provenance(patch_store, PATCHES)["cells_sha256"] != table:
+            raise StoreError(f"{patch_store} was cut from another {cells}. Delete it.")
+        self._values, ids, made_for = read_own_embeddings(given[0])
+        if made_for not in ("", table):
+            raise StoreError(
+                f"{given[0]} was made for another table of cells than {cells}, so its ids may "
+                "name other cells. Make it again for this table."
+            )
+        self._rows = rows_by_id(given[0], ids, cells, read_ids(patch_store))
+
+    def run(self, patch_store: Path, blocks: Iterable[Rows], keep: Keep, *, count: int) -> None:
+        """Hand over ranges of rows."""
+        for first, rows in blocks:
+            keep(first, self._values[self._rows[first : first + rows]].astype(np.float32))
+
+    def embed(self, patches: np.ndarray) -> np.ndarray:
+        """Refuse: no network computes these embeddings."""
+        raise CardError(f"{self.model.name} has embeddings of its own, and embeds no patch.")
+
+
 def make_embedder(
     model: ModelView,
     geometry: Geometry,
@@ -153,6 +189,11 @@ def make_embedder(
     """
     if model.card["loader"] == "colour_histogram":
         return Histogram(model, geometry.side)
+    if model.card["loader"] == OWN_LOADER:
+        raise CardError(
+            f"{model.name} has embeddings of cells and no network that could embed a tile. Give "
+            "bags of it, `bags:` of the dataset's card, or choose another model."
+        )
     if model.card["loader"] == SLIDE_LOADER:
         if not cells:
             raise CardError(
@@ -170,7 +211,20 @@ def embedder_of_store(
     compute: ComputeSettings,
     *,
     cells: list[Path] | None = None,
+    given: list[Path] | None = None,
 ) -> Embedder:
-    """Return the embedder of a model for the patches of a store; arguments as `make_embedder`."""
+    """Return the embedder of a model for the patches of a store.
+
+    Parameters
+    ----------
+    given
+        The files of own embeddings, which the loader `embeddings` needs with the table of cells.
+
+    Others, and what is raised, as `make_embedder` and `OwnEmbeddings`.
+    """
+    if model.card["loader"] == OWN_LOADER:
+        if not (given and cells):
+            raise CardError(f"{model.name} needs its file of embeddings and the table of cells.")
+        return OwnEmbeddings(model, given, cells[0], patch_store)
     side = provenance(patch_store, PATCHES)["seen"]
     return make_embedder(model, model.geometry(side), compute, cells=cells)

@@ -217,6 +217,13 @@ def _check_bags(study: Study, cohort: str, models: list[str]) -> None:
                 f"The card of {cohort}, bags: there is no model card {name!r}. Bags are given "
                 "by the name of the model whose features they hold (docs/guides/add-a-model.md)."
             )
+    own = [name for name in models if "embeddings" in study.model(name)]
+    if own:
+        raise CardError(
+            f"study {study.name!r}: {own[0]} has embeddings of cells and no network that could "
+            f"embed the slides of {cohort}. Name bags of it in `bags:` of that dataset's card, or "
+            "leave it out of the `rows` and `baseline` of `colorectal`."
+        )
     if models and not {"images", "tiles"} <= set(card):
         raise CardError(
             f"study {study.name!r}: {cohort} has no slides to embed (`images:` and `tiles:` of "

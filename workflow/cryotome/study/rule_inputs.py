@@ -3,10 +3,12 @@
 import json
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from cryotome.core.cards import below
 from cryotome.core.errors import CryotomeError
+from cryotome.core.files import ids_beside
 from cryotome.study.colorectal import PREDEFINED, Colorectal
 from cryotome.study.site import PLAN, Site, folder_of
 from cryotome.study.study import Study
@@ -45,6 +47,38 @@ def required_table(study: Study, site: Site, dataset: str, table: str) -> list[s
         f"{path} does not exist, so the patients of {dataset!r} cannot be read. Put it there "
         "(docs/guides/reproduce-roth2024.md), or set `data_root` in config/site.yaml."
     )
+
+
+def own_embeddings_files(study: Study, site: Site, dataset: str, model: str) -> list[Path]:
+    """Return where a model's own embeddings of a dataset belong; none of other models."""
+    said = study.model(model).get("embeddings")
+    if said is None:
+        return []
+    path = below(site.data_root, said.format(dataset=dataset))
+    return [path, ids_beside(path)] if path.suffix == ".npy" else [path]
+
+
+def own_embeddings(study: Study, site: Site, dataset: str, model: str) -> list[str]:
+    """Return the files of a model's own embeddings of a dataset; none of other models.
+
+    Where only a plan is made, also none that does not exist yet.
+
+    Raises
+    ------
+    CryotomeError
+        One does not exist.
+    """
+    paths = own_embeddings_files(study, site, dataset, model)
+    missing = [path for path in paths if not path.is_file()]
+    if missing and PLAN in os.environ:
+        return []
+    if missing:
+        raise CryotomeError(
+            f"{missing[0]} does not exist or is no file, so {model} has no embeddings of "
+            f"{dataset!r}. Put it there, or correct `embeddings:` of its card or `data_root` in "
+            "config/site.yaml."
+        )
+    return [str(path) for path in paths]
 
 
 def with_external(study: Study, dataset: str) -> list[str]:
