@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from tests.learners.endtoend.test_kept_network import PLACE
 from torch import nn
 
 from cryotome.core.cards import load_card
@@ -12,6 +14,9 @@ from cryotome.encoders.own_code import build_own, locate_code
 from cryotome.encoders.profile import profile_encoder
 from cryotome.encoders.weights_hash import weights_hash
 from cryotome.learners.endtoend.classifier import build_classifier
+from cryotome.learners.endtoend.kept_network import write_network
+from cryotome.learners.endtoend.training_data import copy_weights
+from cryotome.learners.kept import load_kept
 from cryotome.runtime.environment import REMOTE_CODE
 from cryotome.study.geometry import Geometry
 
@@ -47,6 +52,7 @@ normalise: {mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5]}
 """
 SEEN = Geometry(32, "paper")
 HUB, COMMIT = "someone/net", "0" * 40
+LORA = {"rank": 2, "alpha": 2, "dropout": 0.0, "targets": "mix"}
 
 
 @pytest.fixture
@@ -99,9 +105,7 @@ def test_weights_of_a_file_are_loaded_into_it(config, tmp_path):
     assert torch.allclose(encoder(x), network(2 * x - 1), atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "head", [{}, {"lora": {"rank": 2, "alpha": 2, "dropout": 0.0, "targets": "mix"}}]
-)
+@pytest.mark.parametrize("head", [{}, {"lora": LORA}])
 def test_heads_that_train_take_it(config, head):
     network, _ = build_classifier(mine(config), "mine", config, side=32, seed=1, head=head)
     loss = network(torch.rand(2, 3, 32, 32)).sum()
@@ -109,6 +113,25 @@ def test_heads_that_train_take_it(config, head):
     trained = [name for name, weight in network.named_parameters() if weight.grad is not None]
     assert any("mix" in name for name in trained)
     assert all("lora" in name or name.startswith("1.") for name in trained) == bool(head)
+
+
+@pytest.mark.parametrize("head", [{}, {"lora": LORA}])
+def test_a_kept_network_finds_the_code_again_from_another_folder(config, head, monkeypatch):
+    monkeypatch.chdir(config.parent)
+    card = mine(Path("config"))
+    assert card["module"] == "config/encoders/mine.py:build"
+    network, known = build_classifier(card, "mine", config, side=32, seed=1, head=head)
+    about = {"encoder": card, "head_card": head, "weights_sha256": known, "precision": "float32"}
+    about |= {"seed": 1, "patch": {"side": 32}, "model": "mine"}
+    path = config.parent / "results" / PLACE
+    write_network(path, network, copy_weights(network), about)
+    patches = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    here = load_kept(path).score(patches)
+    monkeypatch.chdir("/")
+    assert load_kept(path).score(patches) == pytest.approx(here)
+    rewrite(config / "encoders/mine.py", ("Linear(width, width)", "Identity()"))
+    with pytest.raises(EncoderError, match=r"mine.py is not the file that the card knows"):
+        load_kept(path)
 
 
 def refusal(config: Path) -> str:

@@ -44,7 +44,7 @@ def describe_required_data(study: Study, site: Site) -> str:
     for model in study.models:
         if has_weights_file(study.model(model)):
             lines.append(weights_status(study.model(model), model, site.weights_dir))
-        for name in study.datasets:
+        for name in [*study.datasets, *study.targets]:
             for path in own_embeddings_files(study, site, name, model):
                 lines.append(f"{path_status(path, 0)}: embeddings of {name} by {model}")
     return "\n".join(lines)

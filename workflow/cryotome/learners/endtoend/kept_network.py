@@ -15,6 +15,8 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError, WeightsError
 from cryotome.encoders.encoder import Encoder
 from cryotome.encoders.network import build_network
+from cryotome.encoders.own_code import locate_code
+from cryotome.encoders.weights_hash import code_file
 from cryotome.learners.endtoend.classifier import WAYS, build_classifier
 from cryotome.learners.endtoend.lora import adapters_of, load_logit, load_lora
 from cryotome.learners.endtoend.training_data import centre_crops, load_weights, score_cells
@@ -113,12 +115,15 @@ def load_network(
         The encoder's weights are missing, or are not those that the network was trained on.
     StoreError
         The arrays are those of another network.
+    EncoderError
+        The encoder is own code that is missing or was edited, or code of a hub that is not allowed.
     """
     state = {name: torch.from_numpy(value) for name, value in arrays.items()}
+    weights_dir = weights_dir or Path(os.environ.get(SITE["weights_dir"], "weights"))
     if WAYS.keys() & about["head_card"].keys():
         network = _on_frozen_encoder(state, about, path, weights_dir)
     else:
-        card = about["encoder"]
+        card = locate_code(_with_own_file(about["encoder"], path), about["model"], weights_dir)
         with torch.random.fork_rng(devices=[]):
             encoder = Encoder(build_network(card, about["patch"]["side"]), card)
             network = nn.Sequential(encoder, nn.Linear(card["dim"], 1))
@@ -135,10 +140,9 @@ def _load_whole(network: nn.Module, state: dict[str, Tensor], path: Path) -> Non
 
 
 def _on_frozen_encoder(
-    state: dict[str, Tensor], about: Card, path: Path, weights_dir: Path | None
+    state: dict[str, Tensor], about: Card, path: Path, folder: Path
 ) -> nn.Sequential:
     """Build the encoder with its own weights, and add what was trained."""
-    folder = weights_dir or Path(os.environ.get(SITE["weights_dir"], "weights"))
     how = {"side": about["patch"]["side"], "seed": about["seed"]}
     card, adapters = _with_own_file(about["encoder"], path), about["head_card"].get("lora")
     head = {} if adapters else about["head_card"]
@@ -160,9 +164,10 @@ def _on_frozen_encoder(
 
 
 def _with_own_file(card: Card, path: Path) -> Card:
-    """Return a card whose weights this workflow made, with their place as seen from a model."""
-    weights = card["weights"]
+    """Return a card whose own code or weights made here have their place as seen from a model."""
+    weights, base = card["weights"], path.resolve().parents[8]
+    if "module" in card and "code" not in card and not code_file(card).is_file():
+        return card | {"module": str(base / card["module"])}
     if "finetune" not in weights or Path(weights["file"]).is_file():
         return card
-    file = path.resolve().parents[8] / weights["file"]
-    return card | {"weights": weights | {"file": str(file)}}
+    return card | {"weights": weights | {"file": str(base / weights["file"])}}
