@@ -31,14 +31,12 @@ def export(store: Path, folder: Path, split: Path | None = None) -> list[Path]:
     store
         `…/embeddings/{dataset}/{view}/{model}.h5`, with `…/cells/{dataset}.csv` beside.
     split
-        `fold={fold}.csv` of a split: its parts are written, too, as the package `prism-bench`
-        takes them, features (n, dim) and labels (n,).
+        `fold={fold}.csv`: its parts are written, too, as the package `prism-bench` takes them.
 
     Returns
     -------
-    The files: `{dataset}.npy` (n, dim) float32, `{dataset}.ids.npy` (n,), and the manifest
-    `{dataset}.csv` of the package `croma`, whose confounder is the column `domain`; of a split
-    `{dataset}.{train,val,test}_{features,labels}.npy`.
+    The files: `{dataset}.npy` (n, dim) float32, `{dataset}.ids.npy` (n,), `{dataset}.csv`, the
+    manifest of the package `croma`; of a split `{dataset}.{train,val,test}_{features,labels}.npy`.
 
     Raises
     ------
@@ -48,13 +46,8 @@ def export(store: Path, folder: Path, split: Path | None = None) -> list[Path]:
         The split names cells that the store does not have.
     """
     found = provenance(store, EMBEDDINGS)
-    dataset = store.parts[-3] if len(store.parts) > 2 else ""
-    cells = store.parents[3] / "cells" / f"{dataset}.csv" if len(store.parts) > 3 else Path(dataset)
-    if not cells.is_file():
-        raise StoreError(
-            f"{store} has no table of cells at {cells}. Export it from where it was made, "
-            "`results/embeddings/{dataset}/{view}/{model}.h5`."
-        )
+    cells = _cells_of(store)
+    dataset = cells.stem
     asked = {name: found[name] for name in ("model", "view")}
     x, ids, _ = read_embeddings(store, **asked, cells_sha256=sha256(cells))
     table = load_cells(cells).set_index("id").loc[ids].reset_index()
@@ -68,6 +61,17 @@ def export(store: Path, folder: Path, split: Path | None = None) -> list[Path]:
             np.save(file, values)
     save_csv(_manifest(table, dataset), folder / f"{dataset}.csv")
     return [*arrays, folder / f"{dataset}.csv"]
+
+
+def _cells_of(store: Path) -> Path:
+    dataset = store.absolute().parts[-3]
+    cells = store.absolute().parents[3] / "cells" / f"{dataset}.csv"
+    if not cells.is_file():
+        raise StoreError(
+            f"{store} has no table of cells at {cells}. Export it from where it was made, "
+            "`results/embeddings/{dataset}/{view}/{model}.h5`."
+        )
+    return cells
 
 
 def _parts(split: Path | None, ids: np.ndarray) -> dict[str, np.ndarray]:

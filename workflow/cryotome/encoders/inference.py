@@ -247,17 +247,7 @@ def _require_same_alone(
 ) -> None:
     """Embed the first and the last of a few patches alone, and compare with the same in a batch.
 
-    Parameters
-    ----------
-    together : (n, dim)
-        Embeddings of a batch that begins with these patches.
-    allowed
-        Relative distance that is rounding.
-
-    Raises
-    ------
-    EncoderError
-        One is further away, or the network fails on one patch.
+    `together` (n, dim) are embeddings of a batch that begins with these patches.
     """
     for row in (0, len(few) - 1):
         try:

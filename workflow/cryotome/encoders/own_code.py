@@ -8,7 +8,7 @@ import hashlib
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -71,15 +71,7 @@ def build_own(card: Card) -> nn.Module:
     sources = _read_sources(card, path)
     with _blamed(path, "its import"):
         module = import_module(_provide(sources, path))
-    build = getattr(module, function, None)
-    if not callable(build):
-        mine = [
-            n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
-        ]
-        raise EncoderError(
-            f"{path} has no function {function!r}, only {', '.join(mine) or 'none'}. Correct "
-            "`module:` in the model card."
-        )
+    build = _function(module, function, path)
     with _blamed(path, f"{function}()"):
         network = build(**card["arguments"])
     if not isinstance(network, nn.Module):
@@ -88,6 +80,19 @@ def build_own(card: Card) -> nn.Module:
             "torch.nn.Module that maps images (n, 3, side, side) to embeddings."
         )
     return network
+
+
+def _function(module: ModuleType, name: str, path: Path) -> Callable[..., Any]:
+    build = getattr(module, name, None)
+    if not callable(build):
+        mine = [
+            n for n, v in vars(module).items() if getattr(v, "__module__", "") == module.__name__
+        ]
+        raise EncoderError(
+            f"{path} has no function {name!r}, only {', '.join(mine) or 'none'}. Correct "
+            "`module:` in the model card."
+        )
+    return build
 
 
 def try_out(encoder: nn.Module, card: Card, name: str, side: int) -> None:

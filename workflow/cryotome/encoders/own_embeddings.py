@@ -35,10 +35,8 @@ def read_own_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
 
     Returns
     -------
-    embedding : (n, dim) float
-    ids : (n,) int
-    cells_sha256
-        Hash of the table of cells that a store of this workflow was made for; else empty.
+    Embeddings (n, dim) float, ids (n,) int, and the hash of the table of cells that a store of this
+    workflow was made for; of other files it is empty.
 
     Raises
     ------
@@ -53,6 +51,11 @@ def read_own_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
         values, ids = read_rows(path, VECTORS), read_ids(path)
     else:
         values, ids = _read_hdf5(path)
+    _require_vectors(path, values, ids)
+    return values, ids, made_for
+
+
+def _require_vectors(path: Path, values: np.ndarray, ids: np.ndarray) -> None:
     if values.ndim != 2 or values.dtype.kind != "f":
         raise StoreError(
             f"{path} holds {values.dtype} numbers of shape {values.shape}; embeddings are floating "
@@ -63,7 +66,6 @@ def read_own_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
             f"{path} holds {len(values):,} embeddings, and its ids are {ids.dtype} of shape "
             f"{ids.shape}; each row needs one whole number, the `id` of its cell."
         )
-    return values, ids, made_for
 
 
 def _read_npy(path: Path) -> np.ndarray:
@@ -110,6 +112,14 @@ def rows_by_id(path: Path, ids: np.ndarray, cells: Path, wanted: np.ndarray) -> 
     StoreError
         An id is missing, doubled, or of no cell.
     """
+    _require_one_each(path, ids, cells, wanted)
+    rows = pd.Series(np.arange(len(ids)), index=ids)[wanted].to_numpy()
+    if (np.diff(rows) < 0).any():
+        print(f"{path} has another order than {cells}; put right by its ids.", file=sys.stderr)
+    return rows
+
+
+def _require_one_each(path: Path, ids: np.ndarray, cells: Path, wanted: np.ndarray) -> None:
     known = load_cells(cells)[IDS].to_numpy()
     counts = pd.Series(ids).value_counts()
     faults = {
@@ -127,7 +137,3 @@ def rows_by_id(path: Path, ids: np.ndarray, cells: Path, wanted: np.ndarray) -> 
             f"{path} {'; it '.join(said)}. Its ids are the column `id` of {cells}; write it again "
             "with one row per cell."
         )
-    rows = pd.Series(np.arange(len(ids)), index=ids)[wanted].to_numpy()
-    if (np.diff(rows) < 0).any():
-        print(f"{path} has another order than {cells}; put right by its ids.", file=sys.stderr)
-    return rows
