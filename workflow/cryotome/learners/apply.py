@@ -1,6 +1,5 @@
 """Kept models on the cells of another dataset, which must look as their own cells did."""
 
-import hashlib
 import json
 import sys
 from dataclasses import dataclass
@@ -12,13 +11,14 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import StoreError
-from cryotome.core.files import atomic_write, save_json, sha256
+from cryotome.core.files import sha256
 from cryotome.data.cells import load_cells
 from cryotome.data.patches import read_patches
 from cryotome.data.pixel_size import MPP_TOLERANCE
 from cryotome.encoders.embedding_store import read_embeddings
 from cryotome.learners.kept import KeptModel, load_kept
 from cryotome.learners.kept_file import patch_geometry, read_kept
+from cryotome.learners.predictions import write_applied_scores
 
 NETWORK = "network"
 COMPARED = {"side": "patch side, px", "border": "border policy", "channels": "order of channels"}
@@ -140,15 +140,11 @@ def score_target(model: KeptModel, path: Path, target: Target, scores: Path) -> 
         place = [about["classes"].index(name) for name in target.classes]
         label = np.array(place)[target.labels]
     table = pd.DataFrame({"id": target.ids, "label": label, "score": model.score(target.values)})
-    text = table.to_csv(index=False, float_format="%.17g").encode()
     notes: dict[str, Any] = {"model": str(path), "model_sha256": sha256(path)}
     notes |= {key: about[key] for key in ("dataset", "scheme", "fraction", "fold", "classes")}
     notes["store"] = str(target.name)
     notes |= target.hashes | {"patch": target.patch, "labelled": bool(target.classes)}
-    notes["csv_sha256"] = hashlib.sha256(text).hexdigest()
-    save_json(notes, scores.with_suffix(".json"), sort_keys=True)
-    with atomic_write(scores) as beside:
-        beside.write_bytes(text)
+    write_applied_scores(scores, table, notes)
 
 
 def apply_models(

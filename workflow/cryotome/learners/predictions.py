@@ -11,7 +11,7 @@ import pandas as pd
 
 from cryotome.core import step_versions
 from cryotome.core.errors import StoreError, raise_system_error
-from cryotome.core.files import RunPath, atomic_write, sha256
+from cryotome.core.files import RunPath, atomic_write, save_json, sha256
 from cryotome.core.tables import read_csv
 
 SCORED_ROLES = ["validation", "test", "external"]
@@ -139,6 +139,15 @@ def read_applied(path: Path, *, cells_sha256: str) -> tuple[pd.DataFrame, dict[s
     if (about["csv_sha256"], about["cells_sha256"]) != (sha256(path), cells_sha256):
         raise StoreError(f"{path} was edited, or scores other cells. Delete it and rerun.")
     return read_csv(path), about
+
+
+def write_applied_scores(path: Path, table: pd.DataFrame, notes: dict[str, Any]) -> None:
+    """Write what `read_applied` reads: a table `id,label,score`, and its provenance beside it."""
+    text = table.to_csv(index=False, float_format="%.17g").encode()
+    about = notes | {"csv_sha256": hashlib.sha256(text).hexdigest()}
+    save_json(about, path.with_suffix(".json"), sort_keys=True)
+    with atomic_write(path) as beside:
+        beside.write_bytes(text)
 
 
 def write_predictions(
