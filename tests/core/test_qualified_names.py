@@ -20,6 +20,8 @@ OF_ONE = {
     "scripts/roth_figure1": "notes of finetunings, each named as its recipe",
     "report/page/page": "pictures of the page",
     "evaluation/benchmark": "tables of cells, each named as its dataset",
+    "evaluation/external": "tables of cells, each named as its dataset",
+    "data/shared_cells": "tables of cells and stores of patches, each named as its dataset",
     "evaluation/published": "tables of published numbers",
     "data/slides/slide_list": "invented slides of one cohort",
     "data/image_files": "files of one folder",
