@@ -56,8 +56,9 @@ def external_panel(table: pd.DataFrame, looks: dict[str, Style]) -> Any:
 def draw_external(table: pd.DataFrame, facts: RowFacts) -> Card:
     """Draw a panel per training, scheme and external dataset, below each other."""
     table, panels = with_names(table, facts.labels), []
-    for (dataset, scheme, external), part in table.groupby(BLOCK, sort=False):
+    for _, part in table.groupby(BLOCK, sort=False):
         first = part.iloc[0]
+        dataset, scheme, external = (str(first[name]) for name in BLOCK)
         shared = f", {first['left_out']:,} that both have left out" * bool(first["left_out"])
         title = [
             f"trained on {facts.datasets[dataset].split(':')[0]}, {facts.schemes[scheme]}",
