@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -100,11 +101,10 @@ def test_labelled_cells_keep_their_labels(made):
     assert table["label"].tolist() == cells["label"].loc[table["id"]].tolist()
 
 
-def test_a_target_that_is_cut_otherwise_is_refused_with_both_values(made):
-    path = made / "config/datasets/points.yaml"
-    before = changed(path, "border: reflect", "border: black")
-    said = run(made, TABLES[2], check=False)
-    path.write_text(before, encoding="utf-8")
+def test_a_target_that_is_cut_otherwise_is_refused_with_both_values(made, tmp_path):
+    folder = shutil.copytree(made, tmp_path / "changed", symlinks=True)
+    changed(folder / "config/datasets/points.yaml", "border: reflect", "border: black")
+    said = run(folder, TABLES[2], check=False)
     assert "border policy: reflect in training, black here" in " ".join(said.split())
 
 
