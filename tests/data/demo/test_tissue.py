@@ -10,7 +10,7 @@ from cryotome.data.demo.tissue import ABROAD, CLASSES, EXTERNAL, HOME, TRAINING,
 from cryotome.data.images import open_image
 from cryotome.data.patches import read_patches
 from cryotome.encoders.colour_histogram import colour_histogram
-from cryotome.learners.probes.logistic import score_logistic
+from cryotome.learners.probes.logistic import fit_logistic
 
 
 def test_both_sets_are_what_their_cards_expect_and_say_that_they_are_invented(tissue):
@@ -58,7 +58,6 @@ def test_colour_tells_much_and_not_all(tissue):
     ]
     learns, tests = (colour_histogram(pixels, bins=16) for pixels in sets)
     label = np.repeat(np.arange(9), TRAINING), np.repeat(np.arange(9), EXTERNAL)
-    scores, _ = score_logistic(
-        learns, label[0], tests, penalty=0.01, iterations=1000, tolerance=1e-4
-    )
+    fit, _ = fit_logistic(learns, label[0], penalty=0.01, iterations=1000, tolerance=1e-4)
+    scores = fit.score(tests)
     assert 0.4 < balanced_accuracy_score(label[1], scores.argmax(axis=1)) < 0.85

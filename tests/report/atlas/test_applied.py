@@ -64,5 +64,10 @@ def test_an_image_has_its_detections_as_qupath_reads_them(files, tmp_path):
     no, yes = (collection["features"][0]["properties"] for collection in read)
     assert (no["classification"]["name"], yes["classification"]["name"]) == ("no", "yes")
     assert no["measurements"] == pytest.approx({"score m + h": 0.2, "SD over folds": 0.1})
+    tie = table.assign(score=0.5, x=1.0)  # the first class, as in every table
+    write_applied(tie, tmp_path / "tie", about | {"dataset": "t", "row": "m + h"})
+    said = (tmp_path / "tie" / "a.svs.geojson").read_text(encoding="utf-8")
+    (feature,) = json.loads(said)["features"]
+    assert feature["properties"]["classification"]["name"] == "no"
     assert read[1]["features"][0]["geometry"]["coordinates"][0][0] == [-5.0, 25.0]
     assert read[0]["scores"] == "m + h"

@@ -33,4 +33,5 @@ def test_each_row_has_a_filled_mark_outside_and_a_hollow_one_inside(table):
     assert drawn["efficientnet_lite0 + lora_short", "external"] == 0.75
     assert drawn["efficientnet_lite0 + lora_short", "in domain"] == pytest.approx(0.85)
     assert points["encoding"]["y"]["sort"][0].endswith("LoRA, short")
+    assert points["encoding"]["x"]["title"] == "AUROC, 95 % over slides; hollow: in domain"
     assert "external" in str(points["encoding"]["fillOpacity"]["condition"])

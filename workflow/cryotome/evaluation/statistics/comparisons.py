@@ -55,8 +55,7 @@ def intervals(settings: dict[Setting, Rows], alpha: float) -> pd.DataFrame:
 
 def compare_row(rows: Rows, row: str, reference: str, levels: Statistics, fraction: str) -> Card:
     """Compare one row of a setting with the reference: difference is reference minus row."""
-    gap = rows.influences[reference].minus(rows.influences[row])
-    error = float(np.nanstd(rows.bootstrap[reference] - rows.bootstrap[row]))
+    gap, error = rows.gap(reference, row)
     few, how = too_few_slides(rows, levels.alpha), {"freedom": gap.freedom}
     low, high = difference_interval(gap.auroc, error, **how)
     obuchowski = difference_interval(gap.auroc, gap.error, **how)

@@ -55,9 +55,7 @@ def _alike(rows: Rows, names: list[str], alpha: float) -> np.ndarray:
     pairs = list(combinations(range(len(names)), 2))
     p = []
     for one, other in pairs:
-        first, second = names[one], names[other]
-        gap = rows.influences[first].minus(rows.influences[second])
-        error = float(np.nanstd(rows.bootstrap[first] - rows.bootstrap[second]))
+        gap, error = rows.gap(names[one], names[other])
         p.append(t_test(gap.auroc, error, freedom=gap.freedom))
     for (one, other), value in zip(pairs, holm(pd.Series(p, dtype=float)), strict=True):
         alike[one, other] = alike[other, one] = not value < alpha  # unknown: not told apart

@@ -80,6 +80,11 @@ class Rows:
         notes = [unit if self.slides_unknown else "", self.scores.constant_note(row), one, few]
         return "; ".join(filter(None, notes))
 
+    def gap(self, row: str, other: str) -> tuple[Influence, float]:
+        """Return what an AUROC has over another, slides paired, and its error by the bootstrap."""
+        error = float(np.nanstd(self.bootstrap[row] - self.bootstrap[other]))
+        return self.influences[row].minus(self.influences[other]), error
+
     @cached_property
     def influences(self) -> dict[str, Influence]:
         """Row to the influence of each slide."""

@@ -40,21 +40,6 @@ class LogisticFit:
         }  # fmt: skip
 
 
-def score_logistic(
-    x: np.ndarray,
-    y: np.ndarray,
-    queries: np.ndarray,
-    *,
-    penalty: float,
-    iterations: int,
-    tolerance: float,
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Fit as `fit_logistic` and score other rows (m, M): P of the second class (m,), or (m, K)."""
-    how = {"penalty": penalty, "iterations": iterations, "tolerance": tolerance}
-    fit, notes = fit_logistic(x, y, **how)  # type: ignore[arg-type]
-    return fit.score(queries), notes
-
-
 def fit_logistic(
     x: np.ndarray, y: np.ndarray, *, penalty: float, iterations: int, tolerance: float
 ) -> tuple[LogisticFit, dict[str, Any]]:

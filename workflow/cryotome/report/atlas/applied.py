@@ -9,10 +9,9 @@ import pandas as pd
 
 from cryotome.core.files import atomic_write, sha256
 from cryotome.data.cells import load_cells
+from cryotome.evaluation.scores import THRESHOLD
 from cryotome.learners.predictions import read_applied
 from cryotome.report.atlas.qupath import detection, file_names
-
-CALLED = 0.5  # from this mean score on, a cell is called the second class
 
 
 def merge_folds(scores: list[Path], cells: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -74,7 +73,7 @@ def write_applied(table: pd.DataFrame, folder: Path, about: dict[str, Any]) -> N
 
 
 def _feature(cell: dict[Any, Any], about: dict[str, Any]) -> dict[str, Any]:
-    called = int(cell["score"] >= CALLED)
+    called = int(cell["score"] >= THRESHOLD)
     measured = {f"score {about['row']}": cell["score"], "SD over folds": cell["score_sd"]}
     said = {"cell": str(cell["id"]), "slide": cell["slide"], "image": cell["image"]}
     return detection(

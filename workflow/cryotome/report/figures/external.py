@@ -6,7 +6,15 @@ import altair as alt
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.report.figures.charts import LABEL, marks, padded, row_channel, sheet, with_names
+from cryotome.report.figures.charts import (
+    GREY,
+    LABEL,
+    marks,
+    padded,
+    row_channel,
+    sheet,
+    with_names,
+)
 from cryotome.study.facts import RowFacts
 from cryotome.study.styles import Style
 
@@ -14,18 +22,20 @@ BLOCK = ["dataset", "scheme", "external"]
 PLACES = {"inside": "in domain", "auroc": "external"}  # column of `external.csv` to its words
 
 
-def external_panel(table: pd.DataFrame, looks: dict[str, Style]) -> Any:
+def external_panel(table: pd.DataFrame, looks: dict[str, Style], *, unit: str) -> Any:
     """Draw each row's AUROC on external cells, filled, and in domain, hollow, joined by a line.
 
     Parameters
     ----------
     table
         Of `external.csv`, one block, with the columns of `with_names`.
+    unit
+        Of the intervals, in words.
     """
     order = list(table.sort_values("auroc", ascending=False)["row"])
     ends = ["low", "high", "inside_low", "inside_high"]
     scale = padded([*table[[*PLACES, *ends]].to_numpy().ravel(), 0.5])
-    title = "AUROC, 95 % over slides; hollow: in domain"
+    title = f"AUROC, 95 % over {unit}; hollow: in domain"
     y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL))
     beside = alt.YOffset("place:N", sort=list(PLACES.values()))
     colour = row_channel(looks, "colour")
@@ -49,7 +59,7 @@ def external_panel(table: pd.DataFrame, looks: dict[str, Style]) -> Any:
     )  # fmt: skip
     spans = base.mark_rule().encode(x=along("low"), x2="high:Q", color=colour)
     points = marks(base.encode(x=along("at")), looks, filled="datum.place == 'external'")
-    chance = alt.Chart(pd.DataFrame({"at": [0.5]})).mark_rule(strokeDash=[2, 3], color="#888")
+    chance = alt.Chart(pd.DataFrame({"at": [0.5]})).mark_rule(strokeDash=[2, 3], color=GREY)
     return alt.layer(chance.encode(x=along("at")), joined, spans, points)
 
 
@@ -64,6 +74,6 @@ def draw_external(table: pd.DataFrame, facts: RowFacts) -> Card:
             f"trained on {facts.datasets[dataset].split(':')[0]}, {facts.schemes[scheme]}",
             f"tested on {facts.external[external]}: {first['n']:,} cells{shared}",
         ]
-        panel = external_panel(part, facts.styles)
+        panel = external_panel(part, facts.styles, unit=facts.unit)
         panels.append(panel.properties(width=360, height=26 * len(part), title=title))
     return sheet(panels, columns=1, notice=facts.notice)

@@ -23,7 +23,9 @@ def external(g: StudyResults) -> Section:
         name += f"; tested on {g.facts.external.get(str(other), str(other))}"
         tip = tips(Row="row", AUROC="at:.3f", From="low:.3f", To="high:.3f", Where="place")
         height = 40 + 26 * len(part)
-        spec = with_theme(external_panel(part, g.facts.styles), tip=tip, height=height)
+        spec = with_theme(
+            external_panel(part, g.facts.styles, unit=g.facts.unit), tip=tip, height=height
+        )
         lines = [
             [row_cell(line["key"], g), number(line["auroc"], source),
              span(line["low"], line["high"], source), number(line["inside"], source),
