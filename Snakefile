@@ -31,6 +31,7 @@ include: "workflow/rules/train.smk"
 include: "workflow/rules/finetune.smk"
 include: "workflow/rules/learn.smk"
 include: "workflow/rules/apply.smk"
+include: "workflow/rules/apply_slides.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/external.smk"
 include: "workflow/rules/ganz2024.smk"
@@ -125,6 +126,11 @@ rule all:
             f"results/applied/{each.target}/{row.model}.{row.head}.csv"
             for each in applications(STUDY)
             for row in applied_rows(STUDY)
+        ],
+        [
+            f"results/applied/{each.target}/{run.model}.{run.head}.csv"
+            for each in slide_applications(STUDY)
+            for run in rule_inputs.row_runs(COLORECTAL, "slides")
         ],
         all_runs(
             STUDY.blocks,

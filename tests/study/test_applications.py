@@ -3,7 +3,14 @@ from conftest import CONFIG
 
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CardError
-from cryotome.study.applications import Application, applications, applied_rows, applied_run
+from cryotome.study.applications import (
+    Application,
+    applications,
+    applied_rows,
+    applied_run,
+    slide_applications,
+    synthetic_notice,
+)
 from cryotome.study.checks import checked_study
 from cryotome.study.study import Study
 
@@ -36,7 +43,7 @@ def test_an_entry_may_say_which_models():
     [
         ({"apply": ["demo_slides"], "keep": False}, "needs the models, and `keep: false`"),
         ({"apply": ["demo_rois"]}, "'demo_rois' trains these models. Name a dataset"),
-        ({"apply": ["demo_cohort"]}, "'demo_cohort' is a cohort of slides"),
+        ({"apply": ["demo_cohort"]}, "trains no classifier of slides"),
         ({"apply": ["demo_slides"], "schemes": ["from_*"]},
          r"which of \['from_.*\] trained the models. Write `\{target: demo_slides, dataset: …, sch"),
         ({"apply": ["amibr"], "datasets": ["demo_rois", "demo_slides"]},
@@ -51,6 +58,35 @@ def test_an_entry_may_say_which_models():
 def test_what_cannot_be_applied_is_refused_before_planning(changes, said):
     with pytest.raises(CardError, match=said):
         study(**changes)
+
+
+SLIDES = {"cohort": "demo_cohort", "scheme": "patient_folds", "heads": ["mean_pool"]}
+
+
+def study_of_slides(**changes) -> Study:
+    part = {"rows": ["resnet10t_random"], "slides": SLIDES}
+    empty = {"datasets": [], "rows": [], "schemes": []}
+    return study(**empty | {"colorectal": part} | changes)
+
+
+def test_classifiers_of_slides_are_applied_to_slides():
+    made = study_of_slides(apply=["demo_external"])
+    assert slide_applications(made) == [
+        Application("demo_external", "demo_cohort", "patient_folds")
+    ]
+    assert applications(made) == []
+    assert slide_applications(study(apply=["demo_slides"])) == []
+    with pytest.raises(CardError, match="'demo_cohort' trains these models. Name a cohort"):
+        study_of_slides(apply=["demo_cohort"])
+    with pytest.raises(CardError, match=r"scheme: 'random' is none of \['patient_folds'\]"):
+        study_of_slides(apply=[{"target": "demo_external", "scheme": "random"}])
+
+
+def test_what_is_synthetic_is_said_of_target_and_training():
+    made = study_of_slides(apply=["demo_external"])
+    said = synthetic_notice(made, "demo_external", "demo_cohort")
+    assert said == "demo_external: synthetic demo cohort; demo_cohort: synthetic demo cohort"
+    assert synthetic_notice(made, "amibr", "amibr") == ""
 
 
 def test_rows_without_a_kept_model_are_left_out():

@@ -13,9 +13,11 @@ from cryotome.study.applications import (
     applications,
     applied_rows,
     applied_run,
+    slide_applications,
 )
 
 KEPT = "results/models/{w.dataset}/{w.scheme}/view={w.view}/model={w.model}/head={w.head}/fraction={w.fraction}/fold={fold}.safetensors"
+NO_SLIDES = "".join(f"(?!{of.target}/)" for of in slide_applications(STUDY)) + "[a-z0-9_]+"
 EXTERNAL = "results/external/{of.target}/{of.dataset}/{of.scheme}/view={row.view}/model={row.model}/head={row.head}/fraction={fraction}/fold={fold}.csv"
 
 
@@ -75,7 +77,7 @@ rule merge_applied:
     log:
         "results/logs/merge_applied/{target}.{model}.{head}.log",
     wildcard_constraints:
-        target=r"[a-z0-9_]+",
+        target=NO_SLIDES,
     resources:
         **SMALL_JOB,
     params:

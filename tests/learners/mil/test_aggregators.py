@@ -53,8 +53,11 @@ def test_weights_follow_the_seed_alone(name):
     assert any(not torch.equal(first[key], other[key]) for key in first)
 
 
-def plain_transformer(ours: Transformer, bag: torch.Tensor) -> torch.Tensor:
-    """The same network, written with torch's own attention and the weights of ours."""
+def plain_transformer(ours: Transformer, bag: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same network, written with torch's own attention and the weights of ours.
+
+    Returns its logit, and the class token's attention to every token in the last block.
+    """
     x = torch.cat([ours.token[0], nn.functional.relu(ours.project[0](bag))])[None]
     for attend, think in zip(ours.attend, ours.think, strict=True):
         theirs = nn.MultiheadAttention(512, 8, batch_first=True)
@@ -64,11 +67,12 @@ def plain_transformer(ours: Transformer, bag: torch.Tensor) -> torch.Tensor:
             theirs.out_proj.weight.copy_(attend.out.weight)
             theirs.out_proj.bias.copy_(attend.out.bias)
         y = nn.functional.layer_norm(x, (512,), attend.norm.weight, attend.norm.bias)
-        x = x + theirs(y, y, y, need_weights=False)[0]
+        mixed, weights = theirs(y, y, y)
+        x = x + mixed
         norm, first, _, second = think
         x = x + second(nn.functional.gelu(first(norm(x))))
     first, second, linear = ours.logit
-    return linear(second(first(x[0, 0])))
+    return linear(second(first(x[0, 0]))), weights[0, 0]
 
 
 def test_the_transformer_is_the_one_that_torchs_own_attention_gives(bag):
@@ -78,7 +82,11 @@ def test_the_transformer_is_the_one_that_torchs_own_attention_gives(bag):
             weight.add_(
                 0.05 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1))
             )
-    assert network(bag).item() == pytest.approx(plain_transformer(network, bag).item(), abs=1e-5)
+    logit, attention = plain_transformer(network, bag)
+    assert network(bag).item() == pytest.approx(logit.item(), abs=1e-5)
+    of_tiles = attention[1:] / attention[1:].sum()
+    assert torch.allclose(network.attention(bag), of_tiles, atol=1e-6)
+    assert of_tiles.max() > 1.1 * of_tiles.min()
 
 
 def test_attention_pooling_is_the_weighted_sum_of_the_paper():
@@ -92,3 +100,5 @@ def test_attention_pooling_is_the_weighted_sum_of_the_paper():
         network.weigh.weight[0, 0], network.logit.weight[0, 0] = 2, 1
     # w tanh(h) sigmoid(0): 2 * 0.761594 * 0.5 and 2 * 0.964028 * 0.5; softmax 0.449564, 0.550436
     assert network(torch.tensor([[1.0], [2.0]])).item() == pytest.approx(1.550436, abs=1e-5)
+    found = network.attention(torch.tensor([[1.0], [2.0]])).tolist()
+    assert found == pytest.approx([0.449564, 0.550436], abs=1e-5)

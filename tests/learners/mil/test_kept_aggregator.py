@@ -24,5 +24,8 @@ def test_a_bag_is_scored_as_its_patient_was(tmp_path, name):
     found = [model.score((bags | more)[patient]) for patient in scored]
     assert found == pytest.approx(fit.scores, abs=1e-6)
     assert np.ptp(found) > 0
+    attention = model.attention((bags | more)[scored.iloc[0]])
+    assert attention.sum() == pytest.approx(1, abs=1e-6)
+    assert (np.ptp(attention) > 0) == (name != "mean_pool")
     with pytest.raises(StoreError, match=r"shape \(40, 15\) were given to a head of 16 features"):
         model.score(np.zeros((40, 15), "f4"))

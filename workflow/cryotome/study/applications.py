@@ -18,15 +18,26 @@ class Application:
 
 
 def applications(study: Study) -> list[Application]:
-    """Return the applications that `apply` of a study asks for.
+    """Return the applications to cells that `apply` of a study asks for.
 
     Raises
     ------
     CardError
-        The study keeps no models; a target has no cells of its own, or trains them; the dataset
-        or the scheme is not said where there are several, or is none of the study.
+        The study keeps no models; a target trains them; the dataset or the scheme is not said
+        where there are several, or is none of the study.
     """
-    return [_application(study, entry) for entry in study.config["apply"]]
+    return [_application(study, one) for one in _entries(study) if not _is_slides(study, one)]
+
+
+def slide_applications(study: Study) -> list[Application]:
+    """Return the applications to slides that `apply` of a study asks for.
+
+    Raises
+    ------
+    CardError
+        As `applications`; or the study has no slides, or its encoders' bags are a user's.
+    """
+    return [_slide_application(study, one) for one in _entries(study) if _is_slides(study, one)]
 
 
 def external_applications(study: Study) -> list[Application]:
@@ -57,13 +68,43 @@ def external_runs(study: Study, pattern: str) -> list[str]:
     return sorted(set(runs))
 
 
-def _application(study: Study, entry: str | dict[str, str]) -> Application:
-    said = {"target": entry} if isinstance(entry, str) else entry
-    where = f"study {study.name!r}, apply: {said['target']!r}"
-    if not study.config["keep"]:
+def _entries(study: Study) -> list[dict[str, str]]:
+    said = [{"target": one} if isinstance(one, str) else one for one in study.config["apply"]]
+    if said and not study.config["keep"]:
+        where = _where(study, said[0])
         raise CardError(f"{where} needs the models, and `keep: false` keeps none. Leave one out.")
-    if study.dataset(said["target"])["reader"] == "slides":
-        raise CardError(f"{where} is a cohort of slides. Models of cells are applied to cells.")
+    return said
+
+
+def _is_slides(study: Study, said: dict[str, str]) -> bool:
+    return bool(study.dataset(said["target"])["reader"] == "slides")
+
+
+def _where(study: Study, said: dict[str, str]) -> str:
+    return f"study {study.name!r}, apply: {said['target']!r}"
+
+
+def _slide_application(study: Study, said: dict[str, str]) -> Application:
+    where, target, part = _where(study, said), said["target"], study.colorectal
+    if not (part and part.cohorts):
+        raise CardError(
+            f"{where} is a cohort of slides, and the study trains no classifier of slides "
+            "(`slides:` of `colorectal:`). Models of cells are applied to cells."
+        )
+    given = [name for name in part.slide_models if study.given_bags(target, name)]
+    if given:
+        raise CardError(
+            f"{where} has bags of {given[0]} that another program made. Where their tiles lie on "
+            "the slide is not known. Name a card without `bags:`."
+        )
+    dataset = _only(where, "dataset", [part.cohort], said)
+    if target == dataset:
+        raise CardError(f"{where} trains these models. Name a cohort that they have not seen.")
+    return Application(target, dataset, _only(where, "scheme", [part.scheme], said))
+
+
+def _application(study: Study, said: dict[str, str]) -> Application:
+    where = _where(study, said)
     dataset = _only(where, "dataset", study.datasets, said)
     schemes = study.schemes(dataset)
     strict = [said["scheme"]] if said.get("scheme") in schemes else strictest_scheme(schemes)
@@ -104,6 +145,12 @@ def applied_run(study: Study, target: str, model: str, head: str) -> tuple[Appli
             f"{[row.key for row in applied_rows(study)]}."
         )
     return found[0]
+
+
+def synthetic_notice(study: Study, target: str, trained_on: str) -> str:
+    """Say that a target, or what trained its models, is synthetic; nothing where neither is."""
+    said = [(name, study.dataset(name).get("synthetic", "")) for name in (target, trained_on)]
+    return "; ".join(f"{name}: {notice}" for name, notice in dict(said).items() if notice)
 
 
 def applied_rows(study: Study) -> list[Row]:

@@ -204,6 +204,8 @@ def slides_in_table(card: Card, data_root: Path) -> list[str]:
 def labelled_slides(study: Study, site: Site, dataset: str) -> list[str]:
     """Return the slides of a cohort whose patients have a label; these are embedded.
 
+    Without labels (`unlabelled` of the card) they are all slides.
+
     Raises
     ------
     CryotomeError
@@ -212,7 +214,7 @@ def labelled_slides(study: Study, site: Site, dataset: str) -> list[str]:
     card, files = study.dataset(dataset), slide_files(study, site, dataset)
     if "synthetic" in card:
         return [slide.name for slide in cohort_slides(COHORTS[dataset]) if slide.label]
-    if PLAN in os.environ and not any(files.values()):
+    if card.get("unlabelled") or (PLAN in os.environ and not any(files.values())):
         return list(files)
     # slow imports, rarely needed
     from cryotome.data.cohorts import join_cohort, read_labels, read_slides

@@ -1,9 +1,11 @@
 """Aggregators: from the embeddings of all tiles of a patient to one logit.
 
-Every network maps a bag (n, dim), whatever the order of its tiles, to a logit (1,).
+Every network maps a bag (n, dim), whatever the order of its tiles, to a logit (1,). Its `attention`
+(n,) says how much each tile counts, and sums to 1.
 """
 
 from collections.abc import Callable
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +31,12 @@ class Attention(nn.Module):
         mixed = scaled_dot_product_attention(q, k, v)  # (1, heads, n, 64)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
+    def of_first(self, tokens: Tensor) -> Tensor:
+        """Return how much the first token attends to every token (n,), mean over heads."""
+        q, k, _ = self.qkv(self.norm(tokens))[0].unflatten(-1, (3, self.heads, -1)).unbind(1)
+        logits = torch.einsum("hd,nhd->hn", q[0], k) / q.shape[-1] ** 0.5
+        return logits.softmax(dim=-1).mean(dim=0)
+
 
 class Transformer(nn.Module):
     """The aggregator of Wagner et al. 2023 (Cancer Cell 41, 1650-1661).
@@ -48,11 +56,21 @@ class Transformer(nn.Module):
 
     def forward(self, bag: Tensor) -> Tensor:
         """Return the logit (1,) of a bag (n, dim)."""
-        tokens = torch.cat([self.token, self.project(bag)[None]], dim=1)  # (1, 1 + n, 512)
-        for attend, think in zip(self.attend, self.think, strict=True):
+        return self.logit(self._tokens(bag, len(self.attend))[:, 0]).flatten()
+
+    def attention(self, bag: Tensor) -> Tensor:
+        """Return the class token's attention to each tile in the last block, mean over heads."""
+        last = len(self.attend) - 1
+        tiles = self.attend[last].of_first(self._tokens(bag, last))[1:]
+        return tiles / tiles.sum()
+
+    def _tokens(self, bag: Tensor, blocks: int) -> Tensor:
+        """Return the tokens (1, 1 + n, 512) after some blocks, the class token first."""
+        tokens = torch.cat([self.token, self.project(bag)[None]], dim=1)
+        for attend, think in islice(zip(self.attend, self.think, strict=True), blocks):
             tokens = tokens + attend(tokens)
             tokens = tokens + think(tokens)
-        return self.logit(tokens[:, 0]).flatten()
+        return tokens
 
 
 def _mlp() -> nn.Sequential:
@@ -77,8 +95,14 @@ class GatedAttention(nn.Module):
     def forward(self, bag: Tensor) -> Tensor:
         """Return the logit (1,) of a bag (n, dim)."""
         tiles = self.project(bag)
-        weights = self.weigh(self.content(tiles) * self.gate(tiles)).softmax(dim=0)  # (n, 1)
-        return self.logit((weights * tiles).sum(dim=0))
+        return self.logit((self._weights(tiles) * tiles).sum(dim=0))
+
+    def attention(self, bag: Tensor) -> Tensor:
+        """Return the weight of each tile in the mean."""
+        return self._weights(self.project(bag)).flatten()
+
+    def _weights(self, tiles: Tensor) -> Tensor:
+        return self.weigh(self.content(tiles) * self.gate(tiles)).softmax(dim=0)  # (n, 1)
 
 
 AGGREGATORS: dict[str, Callable[[int], nn.Module]] = {

@@ -9,7 +9,7 @@ from cryotome.study.study import Study
 
 BLOCK = 4096  # bytes that the smallest file takes
 DEMO = 80e6  # bytes of the invented tissue
-APPLIED = 700  # bytes of a cell in a file for QuPath
+APPLIED = 700  # bytes of a cell or a tile in a file for QuPath
 SHOWN = 90  # bytes of a score in a slide and a table of the atlas
 ADAPTED = 0.02  # share of a network's weights that adapters add
 LAST_BLOCKS = 0.2  # share of a network's weights in its last block, about
@@ -51,6 +51,9 @@ def bytes_of(study: Study, job: Job) -> float:
         "train_mil": lambda: BLOCK + kept_bytes(study, w),
         "apply_models": lambda: folds * (scored(w["target"]) * PREDICTION + 2 * BLOCK),
         "merge_applied": lambda: scored(w["target"]) * (CELL + APPLIED),
+        "apply_to_slides": lambda: (
+            study.slides_expected(w["target"]) * (tiles_of(study, w["target"]) * APPLIED + PICTURE)
+        ),
         "error_atlas": lambda: len(study.rows) * (count * SHOWN + 10 * PICTURE),
     }
     kept |= {

@@ -73,20 +73,23 @@ def training_gflop(study: Study, job: Job) -> float:
 def gflop_of(study: Study, job: Job) -> float:
     """Estimate a job's arithmetic in a network, GFLOP; 0 for rules that run none."""
     w = job.wildcards
+    dataset = w.get("target" if job.rule == "apply_models" else "dataset", "")
     match job.rule:
         case "train_endtoend":
             return training_gflop(study, job)
+        case "apply_models" if w["view"] == "patches":  # of others the store is read
+            count = len(study.folds) * sum(cells_of(study, dataset).values())
         case "embed" | "embed_shard":
-            count = sum(cells_of(study, w["dataset"]).values()) / int(w.get("parts", 1))
+            count = sum(cells_of(study, dataset).values()) / int(w.get("parts", 1))
         case "embed_slide":
-            count = tiles_of(study, w["dataset"])
+            count = tiles_of(study, dataset)
         case "finetune_dinov2":
             return finetuning_gflop(study, w["finetune"])
         case "check_precision":
             count = study.config["precision_check"]["patches"]
         case _:
             return 0.0
-    return count * study.forward_gflop(w["model"], w["view"], w["dataset"])
+    return count * study.forward_gflop(w["model"], w["view"], dataset)
 
 
 def scored_cells(study: Study, w: dict[str, str], fraction: str) -> float:

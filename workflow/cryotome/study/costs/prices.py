@@ -33,6 +33,7 @@ THREADS |= {"embed_slide": 2, "finetune_dinov2": 2}  # of long jobs; all others 
 START = {"copy_to_results": 0.1} | dict.fromkeys(THREADS, 10.0)
 ELSE = 1.0  # … of other rules
 GRID = 4  # tiles of a slide by those that hold tissue
+SLIDE_SHOWN = 1.0  # core-seconds of a slide: thumbnail, attention of all folds, files
 READ = 0.013  # core-seconds to read a tile and shrink it to 256 px; 512 px take four times as long
 PATIENT = 1.3  # core-seconds that a bag of so many tiles takes an aggregator, an epoch
 
@@ -149,6 +150,8 @@ def _core_seconds(study: Study, job: Job) -> float:
             epochs = study.head(w["head"]).get("epochs", 1)
             tiles = tiles_of(study, w["dataset"])
             return PATIENT * tiles / TILES * epochs * study.slides_expected(w["dataset"])
+        case "apply_to_slides":
+            return SLIDE_SHOWN * study.slides_expected(w["target"])
         case "classify_patches":
             return 2e-6 * count * study.model(w["model"])["dim"]
     return 0.0
