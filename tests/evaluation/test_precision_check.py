@@ -9,6 +9,7 @@ from cryotome.encoders.embedders import ComputeSettings, ModelView, embedder_of_
 from cryotome.encoders.embedding_store import write_embeddings
 from cryotome.evaluation.precision_check import (
     StoreFiles,
+    _sample,
     check_precision,
     cross_auroc,
     measure_precision_loss,
@@ -43,6 +44,18 @@ def test_a_store_in_bf16_is_near_and_its_report_says_how_near(lower, store, coho
     assert report.loc["cosine_least", "value"] <= report.loc["cosine_mean", "value"]
     assert 0 <= report.loc["auroc_fp32", "value"] <= 1
     assert report.loc["auroc_difference", "limit"] == 1.0
+
+
+def test_cells_without_labels_are_held_to_their_cosine_alone(cohort):
+    cells = pd.read_csv(cohort / "cells.csv").assign(label=np.nan)
+    labels = cells["label"].to_numpy()
+    assert np.isnan(cross_auroc(np.zeros((len(cells), 2)), labels))
+    full = np.random.default_rng(0).normal(size=(len(cells), 8))
+    report = measure_precision_loss(full, full, labels, {"min_cosine": 0.9, "auroc": 0.1})
+    found = report.set_index("measure")["value"]
+    assert found["cosine_least"] == pytest.approx(1) and np.isnan(found["auroc_difference"])
+    rows = _sample(labels, 5)
+    assert len(set(rows)) == 5 and (np.diff(rows) > 0).all()
 
 
 def test_a_limit_that_is_exceeded_stops_with_every_figure(lower, store, cohort):

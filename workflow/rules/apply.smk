@@ -26,6 +26,7 @@ rule apply_models:
     input:
         library("apply_models"),
         lambda w: finetuned_weights(w.model) * (w.view == "patches"),
+        lambda w: checks_of_precision(w, *[w.target] * (w.view != "patches")),
         models=lambda w: [KEPT.format(w=w, fold=fold) for fold in STUDY.folds],
         store=lambda w: (
             f"results/patches/{w.target}.h5"

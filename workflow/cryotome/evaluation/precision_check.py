@@ -38,8 +38,11 @@ def cosine_similarities(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def cross_auroc(x: np.ndarray, y: np.ndarray) -> float:
     """Return the AUROC of a ridge probe fitted on half of the cells and tested on the others.
 
-    Halves alternate within each class; the mean of both ways. NaN where a half has one class.
+    Halves alternate within each class; the mean of both ways. NaN where a half has one class, and
+    of cells without labels.
     """
+    if pd.isna(y).any():
+        return float("nan")
     halves, values = np.empty(len(y), int), []
     for label in (0, 1):
         halves[y == label] = np.arange((y == label).sum()) % 2
@@ -60,7 +63,7 @@ def measure_precision_loss(
     Parameters
     ----------
     full, lower : (n, dim) float32
-    labels : (n,) of 0 and 1
+    labels : (n,) of 0 and 1, or NaN of cells without labels
     limits
         `cosine`: smallest allowed; `auroc`: largest allowed difference.
 
@@ -137,8 +140,10 @@ def check_precision(
 
 
 def _sample(labels: np.ndarray, size: int) -> np.ndarray:
-    """Draw rows, sorted, up to `size // 2` of either class."""
+    """Draw rows, sorted, up to `size // 2` of either class; of cells without labels `size`."""
     rng = np.random.default_rng(SEED)
+    if pd.isna(labels).any():
+        return np.sort(rng.permutation(len(labels))[:size])
     by_class = [rng.permutation(np.flatnonzero(labels == label)) for label in (0, 1)]
     return np.sort(np.concatenate([rows[: size // 2] for rows in by_class]))
 
