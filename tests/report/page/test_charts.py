@@ -2,7 +2,8 @@ import altair as alt
 import pandas as pd
 
 from cryotome.report.figures.charts import lines
-from cryotome.report.page.charts import SHOWN, tips, with_theme
+from cryotome.report.page.charts import NARROW, SHOWN, WIDE, Picture, tips, with_theme
+from cryotome.report.page.grids import Grid
 from cryotome.study.styles import model_styles, row_styles
 
 LOOKS = row_styles([("a", "x"), ("a", "y"), ("b", "x")], model_styles("ab", {}))
@@ -37,3 +38,14 @@ def test_a_figure_without_rows_dims_nothing():
     assert "params" not in spec
     assert [("tooltip" in layer["encoding"]) for layer in spec["layer"]] == [False, True, False]
     assert not any("opacity" in layer["encoding"] for layer in spec["layer"])
+
+
+def test_a_figure_is_drawn_before_any_script_runs():
+    chart = lines(TABLE, LOOKS, x=alt.X("share:Q", title="share"))
+    spec = with_theme(chart, tip=TIP)
+    for wide, width in ((False, NARROW), (True, WIDE)):
+        svg = Picture("p", "", spec, "", Grid("", [], []), wide).static
+        assert svg.startswith("<svg") and f'width="{width}"' in svg
+        assert ">share</text>" in svg and svg.count("mark-symbol") >= 1
+        assert "aria-label" not in svg.split("<g", 2)[2]
+    assert spec["width"] == "container"

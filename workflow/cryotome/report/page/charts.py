@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import vl_convert
 
 from cryotome.core.cards import Card
 from cryotome.core.charts import specification
 from cryotome.report.page.grids import Grid
 
-HEIGHT = 260  # px
+HEIGHT, NARROW, WIDE = 260, 540, 1100  # px; widths of the static figures
+# the place says what its figure shows, and the table behind it has the numbers
+STILL: Card = {"mark": {"aria": False}, "axis": {"aria": False}, "legend": {"aria": False},
+               "background": None, "font": "sans-serif"}  # fmt: skip
 DIM = 0.08  # opacity of rows that the reader has switched off
 SHOWN = f"length(shown) == 0 || indexof(shown, datum.key) >= 0 ? 1 : {DIM}"
 AIDS = {"level", "from"}  # columns of lines and bands that are no results
@@ -40,6 +44,12 @@ class Picture:
     said: str
     behind: Grid
     wide: bool = False
+
+    @property
+    def static(self) -> str:
+        """The figure as SVG, which is seen at once, in print and without JavaScript."""
+        width = {"width": WIDE if self.wide else NARROW} if "width" in self.spec else {}
+        return vl_convert.vegalite_to_svg({**self.spec, **width, "config": STILL})
 
 
 def tips(**fields: str) -> list[alt.Tooltip]:
