@@ -7,12 +7,15 @@ MODELS ?=
 STORE ?=
 TO ?= exported
 SPLIT ?=
+BUNDLE ?=
+A ?= results@previous
+B ?= results
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 SLOW := study or fault or fuzz or browser or commands or large
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" snakemake
 export PYTHONUTF8 := 1
 
-.PHONY: help install install-lite install-dev demo page control test test-slow test-all test-slurm check format docs site data weights export plan status doctor lock
+.PHONY: help install install-lite install-dev demo page control test test-slow test-all test-slurm check format docs site data weights export bundle verify compare plan status doctor lock
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -87,6 +90,15 @@ page: install ## the HTML report of a study from its finished jobs: make page ST
 
 export: install ## embeddings of a store as arrays with ids: make export STORE=results/embeddings/….h5 TO=exported SPLIT=results/splits/….csv
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.export $(STORE) $(TO) $(if $(SPLIT),--split $(SPLIT))
+
+bundle: install ## one archive of a finished study to hand on, no weights, no images: make bundle STUDY=amibr
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.bundle $(STUDY)
+
+verify: install ## recompute every table of a bundle from its predictions: make verify BUNDLE=amibr.zip
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.verify $(BUNDLE)
+
+compare: install ## which rows moved between two states of a study: make compare A=results@previous B=results
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.compare $(A) $(B) $(if $(filter-out file,$(origin STUDY)),--study $(STUDY))
 
 plan: install ## estimate a study before it runs: jobs, GPU-hours, disk, downloads: make plan STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.plan $(STUDY)

@@ -79,7 +79,9 @@ onstart:
 onsuccess:
     from cryotome.report.after_failure import (
         clear_partial_page,
+        record_history,
         refresh_partial_tables,
+        report_answer,
         report_excluded_images,
         report_odd_slides,
     )
@@ -88,6 +90,8 @@ onsuccess:
     clear_partial_page(STUDY, LOGS.parent)
     report_excluded_images(STUDY, LOGS.parent, say=logger.warning)
     report_odd_slides(STUDY, LOGS.parent, say=logger.warning)
+    record_history(STUDY, LOGS.parent, say=logger.warning)
+    report_answer(STUDY, LOGS.parent, say=logger.info)
 
 
 onerror:

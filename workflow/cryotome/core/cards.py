@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Iterator
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -155,6 +156,14 @@ def _load_merged(folder: Path, kind: str, name: str) -> Card:
         parent.pop("style", None)  # each model has its own style
         card = _merged(parent, change)
     return validate(card, KINDS[kind], path)
+
+
+def files_of_card(folder: Path, kind: str, name: str) -> Iterator[Path]:
+    """Yield the file of a card and of those that it extends; none of a variant without file."""
+    path = folder / kind / f"{name}.yaml"
+    if path.exists():
+        yield path
+        yield from files_of_card(folder, kind, read_yaml(path).get("extends", ""))
 
 
 def below(folder: Path, path: str) -> Path:

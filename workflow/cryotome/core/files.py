@@ -6,8 +6,8 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
@@ -136,3 +136,24 @@ def save_json(value: object, path: Path, **how: Any) -> None:
     """Write a value as JSON, one key a line, under its name only once it is complete."""
     with atomic_write(path) as beside:
         beside.write_text(json.dumps(value, indent=1, **how) + "\n", encoding="utf-8")
+
+
+def append_lines(file: int, values: Iterable[object]) -> None:
+    """Append values as JSON, a line each, to a file opened with O_APPEND.
+
+    A line that a killed writer left incomplete is ended first.
+    """
+    size = os.fstat(file).st_size
+    incomplete = size and os.pread(file, 1, size - 1) != b"\n"
+    text = b"\n" * bool(incomplete) + b"".join(json.dumps(v).encode() + b"\n" for v in values)
+    while text:
+        text = text[os.write(file, text) :]
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the mappings of a file of JSON lines; incomplete lines are skipped."""
+    with suppress(FileNotFoundError):
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError, RecursionError):
+                if isinstance(content := json.loads(line), dict):
+                    yield content

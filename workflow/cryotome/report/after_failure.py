@@ -12,11 +12,14 @@ from cryotome.core.errors import StoreError
 from cryotome.core.files import atomic_write
 from cryotome.core.store import PATCHES, provenance
 from cryotome.core.tables import read_csv, write_csv
+from cryotome.evaluation.history import FILE, record
 from cryotome.evaluation.published import read_published
+from cryotome.report.page.answer import headline
+from cryotome.report.page.results import StudyResults
 from cryotome.report.tables.partial import available_values, table2_partial, table_of_rows_partial
 from cryotome.runtime.failures import describe_failures, failures, group_failures
 from cryotome.study.facts import RowFacts
-from cryotome.study.gather_facts import roth_facts, row_facts
+from cryotome.study.gather_facts import page_facts, roth_facts, row_facts
 from cryotome.study.study import Study
 
 MAX_LISTED = 20  # slides
@@ -108,6 +111,31 @@ def clear_partial_page(study: Study, results: Path) -> None:
     both = finished.exists() and partial.exists()
     if both and partial.stat().st_mtime_ns <= finished.stat().st_mtime_ns:
         partial.unlink()
+
+
+def record_history(study: Study, results: Path, *, say: Callable[..., None]) -> None:
+    """Append what is new of a finished study to `results/history.jsonl`; a rerun adds nothing.
+
+    Parameters
+    ----------
+    results
+        The folder that holds `predictions`.
+    """
+    if not (results / "studies" / study.name / "index.html").exists():
+        return
+    try:
+        record(results, page_facts(study))
+    except OSError as error:  # the study is finished all the same
+        say(f"{results / FILE} could not be written ({error}). Run the same command again.")
+
+
+def report_answer(study: Study, results: Path, *, say: Callable[..., None]) -> None:
+    """Say the first sentence of a finished study's page, and where the page lies."""
+    page = results / "studies" / study.name / "index.html"
+    if not page.exists():
+        return
+    said = headline(StudyResults(page.parent, page_facts(study))).said
+    say("\n".join([*said[:1], f"The page: {page}"]))
 
 
 def report_excluded_images(study: Study, results: Path, *, say: Callable[..., None]) -> None:

@@ -5,7 +5,6 @@ the first line: what it used is unknown.
 """
 
 import fcntl
-import json
 import os
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from cryotome.core.files import append_lines, read_lines
 from cryotome.runtime.failures import RUN
 from cryotome.runtime.gpu_lease import SHARED_BY
 from cryotome.runtime.usage import (
@@ -68,12 +68,10 @@ def attempts(path: Path) -> list[dict[str, Any]]:
     A running attempt also reads as `killed`: see `is_alive`. Incomplete lines are skipped.
     """
     found: dict[tuple, dict[str, Any]] = {}
-    with suppress(FileNotFoundError):
-        for line in path.read_bytes().splitlines():
-            with suppress(ValueError, KeyError, TypeError, RecursionError):
-                content = json.loads(line)
-                attempt = (content["started"], content["run"])
-                found.setdefault(attempt, {"ended": KILLED}).update(content)
+    for content in read_lines(path):
+        with suppress(KeyError, TypeError):
+            attempt = (content["started"], content["run"])
+            found.setdefault(attempt, {"ended": KILLED}).update(content)
     return list(found.values())
 
 
@@ -145,11 +143,9 @@ class Attempt:
         return {}
 
     def _write(self, line: dict[str, Any]) -> None:
-        """Append a line at once, after a line break if the last line is incomplete."""
+        """Append a line at once."""
         with suppress(OSError):
-            size = os.fstat(self._file).st_size
-            incomplete = size and os.pread(self._file, 1, size - 1) != b"\n"
-            os.write(self._file, b"\n" * bool(incomplete) + json.dumps(line).encode() + b"\n")
+            append_lines(self._file, [line])
 
     def start_gpus(self, gpus: int) -> None:
         """Note that this job holds so many GPUs from now on."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cryotome.core.cards import NAME, Card, load_card, without_notes
+from cryotome.core.cards import NAME, Card, files_of_card, load_card, without_notes
 from cryotome.core.errors import CardError
 from cryotome.study.colorectal import checkpoint_of, iterations
 from cryotome.study.geometry import geometry_of, input_side
@@ -48,6 +48,11 @@ class Catalog:
         if (kind, name) not in self._cards:
             self._cards[kind, name] = load_card(self.folder, kind, name)
         return dict(self._cards[kind, name])
+
+    def card_files(self) -> list[Path]:
+        """Return the files of the cards read so far, and of those that they extend."""
+        found = {path for card in self._cards for path in files_of_card(self.folder, *card)}
+        return sorted(found)
 
     def has_card(self, kind: str, name: str) -> bool:
         return (self.folder / kind / f"{name}.yaml").exists()

@@ -125,7 +125,7 @@ class PairedScores:
         return float(np.mean(known)) if known else float("nan")
 
 
-def _split_into_parts(
+def split_into_parts(
     scheme: str, table: pd.DataFrame, many_domains: bool
 ) -> list[tuple[str, str, pd.DataFrame]]:
     """Return (scheme, tested, cells) of each part that a file of predictions belongs to."""
@@ -154,7 +154,7 @@ class _Collector:
         table = table[table["role"] == "test"].join(cells[["slide", "domain"]], on="id")
         n_train = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["n_train"]
         many = cells["domain"].nunique() > 1
-        for name, tested, part in _split_into_parts(run.scheme, table, many):
+        for name, tested, part in split_into_parts(run.scheme, table, many):
             setting = (run.dataset, name, run.fraction, tested)
             self._training_cells.setdefault((setting, run.row), []).append(n_train)
             domain = "" if tested == "all" else part["domain"].iloc[0]

@@ -20,6 +20,7 @@ from cryotome.report.page.costs import cost
 from cryotome.report.page.external import external
 from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
 from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
+from cryotome.report.page.history import history
 from cryotome.report.page.leaderboard import leaderboard
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.roth2024 import colorectal
@@ -33,6 +34,7 @@ PARTS: list[Callable[[StudyResults], Section]] = [
     leaderboard,
     benchmark,
     run,
+    history,
     table2,
     figure1,
     figure2,
