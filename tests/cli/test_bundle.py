@@ -8,7 +8,7 @@ from cryotome.core.errors import CryotomeError
 def test_a_study_that_has_not_run_is_refused_with_the_way_out(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CryotomeError, match=r"Study 'demo' is not finished.*run it to its end"):
-        main("demo")
+        main("demo", folder=CONFIG)
 
 
 def test_files_lie_where_they_lie_in_a_clone(tmp_path, monkeypatch):

@@ -24,9 +24,9 @@ def test_equal_states_have_no_change(tmp_path):
 
 def test_a_planted_gain_has_moved_and_new_noise_has_not(tmp_path):
     before = state(tmp_path)
-    after = state(tmp_path, poor=3.0, good=1.97)
+    after = state(tmp_path, seed=1, poor=3.0)
     found = compare_states(before, after, draws=400).set_index("row")
-    assert sorted(found.index) == ["good + ridge", "poor + ridge"]
+    assert len(found) == 3
     poor = found.loc["poor + ridge"]
     assert poor["verdict"] == MOVED and poor["low"] > 0.1
     assert poor["low"] < poor["difference"] < poor["high"]

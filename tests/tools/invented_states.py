@@ -43,6 +43,7 @@ def write_state(results: Path, seed: int = 0, **skill: float) -> Any:
             path.parent.mkdir(parents=True, exist_ok=True)
             role = np.where(np.arange(n) % 2 == fold, "test", "validation")
             table = pd.DataFrame({"id": cells["id"], "role": role, "label": label, "score": score})
+            path.unlink(missing_ok=True)  # as Snakemake does: a history has a second link to it
             table.to_csv(path, index=False)
             notes = {"csv_sha256": sha256(path), "cells_sha256": sha256(results / "cells/d.csv")}
             notes |= {"weights_sha256": row.model, "split_sha256": "p", "patches_sha256": "q"}
