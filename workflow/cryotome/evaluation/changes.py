@@ -23,6 +23,7 @@ from cryotome.evaluation.statistics.slide_pairs import (
     resample_slides_in_chunks,
 )
 from cryotome.study.row import Row
+from cryotome.study.schemes import Scheme
 
 SETTING = ["dataset", "scheme", "fraction", "tested"]
 COLUMNS = [*SETTING, "row", "before", "after", "difference", "low", "high", "verdict", "changed"]
@@ -127,7 +128,12 @@ def _paired_interval(
 
 
 def _parts_of(state: State, line: Line) -> list[Part]:
-    """Return the won pairs of each part of a row's test cells; none where a file is not kept."""
+    """Return the won pairs of each part of a row's test cells.
+
+    None where a file is not kept, and of schemes by scanner, which the dataset's card tells.
+    """
+    if Scheme.parse(line["scheme"]).is_by_scanner:
+        return []
     cells = _file(line["cells"], state, Path("cells", f"{line['dataset']}.csv"))
     files = {place: _file(digest, state, _path(line, place))
              for place, digest in line["predictions"].items()}  # fmt: skip
