@@ -40,6 +40,7 @@ include: "workflow/rules/rank.smk"
 include: "workflow/rules/published.smk"
 include: "workflow/rules/clinical.smk"
 include: "workflow/rules/context.smk"
+include: "workflow/rules/robustness.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/cluster.smk"
 

@@ -1,13 +1,18 @@
 import shutil
+import warnings
 
 import numpy as np
 import pandas as pd
 import pytest
+from croma import RI, CRoMa, MaRI
 from tests.encoders.test_embedding_store import write
 
 from cryotome.cli.export import export, main
 from cryotome.core.errors import StoreError
 from cryotome.encoders.own_embeddings import read_own_embeddings
+from cryotome.evaluation.robustness.sample import sample_cells
+from cryotome.evaluation.robustness.table import measure_stores, robustness_table
+from cryotome.study.robustness import RobustnessFacts
 
 
 @pytest.fixture
@@ -77,3 +82,32 @@ def test_what_is_no_store_or_has_no_cells_is_named(made, results, tmp_path):
         export(made, tmp_path / "out")
     with pytest.raises(StoreError, match="is not a readable HDF5 file"):
         export(table, tmp_path / "out")
+
+
+def test_croma_on_the_exported_store_gives_the_numbers_of_the_table(made, results, tmp_path):
+    """Its own functions on its own manifest, as https://github.com/clemsgrs/croma says."""
+    export(made, tmp_path / "out")
+    manifest = pd.read_csv(tmp_path / "out" / "d.csv")
+    exported = np.load(tmp_path / "out" / "d.npy")
+    k, table = 2, pd.read_csv(results / "cells" / "d.csv")
+    how = RobustnessFacts(
+        confounders=["domain"], neighbours=k, max_cells=10**6, view="", stores=[], identities=[],
+        heads={"colour_histogram": ["ridge"]}, cards={"d": {}},
+    )  # fmt: skip
+    x, ids, _ = read_own_embeddings(made)
+    found = measure_stores([("d", "colour_histogram", x, ids)], {"d": table}, how, 10)
+    values = robustness_table(list(found), {}, how).set_index("index")["value"]
+    used, whole = sample_cells(table, {}, "domain", neighbours=k, most=10**6)
+    assert whole == len(used)
+    kept = manifest["sample_id"].isin(used["sample_id"]).to_numpy()
+    given = {"features": exported[kept], "manifest": manifest[kept], "confounder_column": "domain"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # on the support
+        expected = {
+            "RI": RI.compute(k_candidates=[k], **given).value,
+            "MaRI": MaRI.compute(k_candidates=[k], **given).value,
+            "CRoMa": CRoMa.compute(m=k, **given).value,
+            "CRoMa tail": CRoMa.compute(m=k, **given).ltm_alpha,
+        }
+    assert values[list(expected)].to_dict() == pytest.approx(expected)
+    assert expected["CRoMa"] != 0

@@ -6,6 +6,7 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.core.schemas import validate, with_defaults
 from cryotome.study.applications import applications, external_applications, slide_applications
+from cryotome.study.robustness import check_robustness
 from cryotome.study.scanners import NOT_PARTED, why_not_parted
 from cryotome.study.schemes import FOLDS, MATCHED, Scheme
 from cryotome.study.statistical_unit import check_named, check_scheme
@@ -32,7 +33,7 @@ def checked_study(config: Card, folder: Path, files: tuple[str, ...] = ()) -> St
     where = f"{' + '.join(files)} study {config.get('study', '(unnamed)')!r}"
     validate(study.config, "config", where.strip())
     for check in (_check_datasets, _check_external, _check_colorectal, _check_context,
-                  _check_slides, _check_rows, _check_schemes, applications,
+                  _check_slides, _check_rows, _check_schemes, check_robustness, applications,
                   slide_applications):  # fmt: skip
         check(study)
     return study

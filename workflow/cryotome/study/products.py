@@ -12,6 +12,7 @@ from cryotome.study.product import (
     ALL,
     CELLS,
     CLINICAL,
+    COMPARED,
     COST,
     COSTS_PAGE,
     COURSE,
@@ -179,6 +180,23 @@ PRODUCTS = [
         "magnification, and a blurred one.",
         "`dataset,base_dataset,side,um,model,base_model,pooling,head,scheme,fraction,where,auroc,"
         "low,high,n,gap,gap_low,gap_high,note,synthetic`; `side` px, `um` µm, `n` test cells",
+    ),
+    Product(
+        UNCERTAINTY, "robustness", "Robustness of embeddings", {FIGURE: "measure_robustness"},
+        COMPARED,
+        "Whether cells are alike by class or by slide, scanner and domain: indices of the package "
+        "croma on the embeddings of every model, 95 % intervals over slides; `chance` is the index "
+        "of the same embeddings dealt to the cells at random. Large stores are sampled, equally "
+        "many cells of each large slide (`sampled`, `seed`). `loss`: AUROC in domain less that out "
+        "of domain, trained on single domains.",
+        "[Robustness](../results/robustness.md)",
+    ),
+    Product(
+        UNCERTAINTY, "robustness_loss", "Robustness and loss", {"csv": "measure_robustness"},
+        COMPARED,
+        "Rank correlation over models of each index with the loss out of domain, and its 95 % "
+        "interval over the same draws of slides; blank under four models.",
+        "[Robustness](../results/robustness.md)",
     ),
     Product(
         UNCERTAINTY, "external", "External cohorts", {FIGURE: "external_cohorts"}, EXTERNAL,

@@ -23,6 +23,7 @@ from cryotome.report.page.ganz2024_tables import encoders, learning, published, 
 from cryotome.report.page.history import history
 from cryotome.report.page.leaderboard import leaderboard
 from cryotome.report.page.results import StudyResults
+from cryotome.report.page.robustness import robustness
 from cryotome.report.page.roth2024 import colorectal
 from cryotome.report.page.sections import Section
 from cryotome.report.page.summary import run
@@ -40,6 +41,7 @@ PARTS: list[Callable[[StudyResults], Section]] = [
     figure2,
     ladder,
     external,
+    robustness,
     differences,
     learning,
     pathologist,

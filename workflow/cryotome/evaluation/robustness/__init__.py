@@ -1,0 +1,1 @@
+"""Robustness of embeddings: whether biology or a confounder decides which cells are alike."""

@@ -1,0 +1,44 @@
+"""Measure how much slides, scanners and domains decide which embeddings are alike."""
+
+from pathlib import Path
+
+from cryotome.core.charts import save_chart
+from cryotome.core.files import sha256
+from cryotome.core.tables import save_csv
+from cryotome.data.cells import load_cells
+from cryotome.encoders.embedding_store import read_embeddings
+from cryotome.evaluation.robustness.table import (
+    correlate_with_loss,
+    measure_stores,
+    out_of_domain_losses,
+    robustness_table,
+)
+from cryotome.evaluation.statistics.rows import load_rows
+from cryotome.report.figures.robustness import draw_robustness
+from cryotome.runtime.job import run_script
+from cryotome.study.facts import RowFacts
+from cryotome.study.robustness import RobustnessFacts
+
+
+def main(
+    cells: list[Path], embeddings: list[Path], predictions: list[Path], calibration: Path,
+    table: Path, correlations: Path, pdf: Path, png: Path, facts: RowFacts, how: RobustnessFacts,
+) -> None:  # fmt: skip
+    draws = facts.statistics.draws
+    tables, hashes = [{path.stem: read(path) for path in cells} for read in (load_cells, sha256)]
+    slides = {name: of["slide"].astype(str).unique() for name, of in tables.items()}
+    stores = (
+        (*of, *read_embeddings(path, model=of[1], view=how.view, cells_sha256=hashes[of[0]])[:2])
+        for path, of in zip(embeddings, how.stores, strict=True)
+    )
+    measured = list(measure_stores(stores, tables, how, draws))
+    settings = load_rows(cells, predictions, calibration, facts) if predictions else {}
+    losses = out_of_domain_losses(settings, slides, draws)
+    result = robustness_table(measured, losses, how)
+    save_csv(facts.with_study(result), table)
+    save_csv(facts.with_study(correlate_with_loss(result, measured, losses)), correlations)
+    save_chart(draw_robustness(result, facts), pdf, png)
+
+
+if __name__ == "__main__":
+    run_script(main)
