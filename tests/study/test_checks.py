@@ -42,6 +42,18 @@ def test_fractions_of_trainings_are_of_the_studys_and_have_the_largest(shares):
         study("demo", fractions=[0.1, 1.0], trained_fractions=shares)
 
 
+def test_labelled_cells_of_a_target_need_a_domain_that_does_not_train():
+    asked = {"recalibration": {"labels": [0, 20]}}
+    assert study("amibr", **asked).recalibration["labels"] == [0, 20]
+    assert study("amibr", schemes=["random"], recalibration={"labels": [0]})
+    with pytest.raises(
+        CardError, match=r"labels: 20 cells of a domain .* \['random'\]. Add `from_"
+    ):
+        study("amibr", schemes=["random"], **asked)
+    with pytest.raises(CardError, match=r"'label' was unexpected.*Did you mean 'labels'"):
+        study("amibr", recalibration={"label": [0]})
+
+
 def test_external_datasets_have_the_classes_of_the_studys_and_a_scheme_of_all_domains():
     parts = ["amibr_midog21", "amibr_tupac16"]
     made = study("amibr_external")

@@ -54,6 +54,22 @@ def test_one_domain_is_trained_on_at_full_size_only():
     assert ganz.training_fractions("random") == ["0.001", "0.01", "0.1", "1.0"]
 
 
+def test_probes_are_recalibrated_at_every_fraction_and_trainings_where_they_are_run():
+    shares, head = ["0.01", "1.0"], "full_finetuning_short"
+    made = study(
+        "amibr", fractions=[0.01, 1.0], trained_fractions=[1.0], recalibration={"labels": [0]}
+    )
+    assert made.recalibrated_fractions("from_tupac16", "knn") == shares
+    assert made.recalibrated_fractions("except_tupac16", "knn") == shares
+    assert made.recalibrated_fractions("from_tupac16", head) == ["1.0"]
+    assert made.recalibrated_fractions("random", head) == ["1.0"]
+    assert made.recalibrated_fractions("random_matched", "knn") == ["1.0"]
+    assert made.training_fractions("from_tupac16", "knn") == ["1.0"]  # of all other products
+    assert "recalibration.csv" in made.products
+    assert study("amibr").recalibration is None
+    assert not {name for name in study("amibr").products if "recalibration" in name}
+
+
 def test_the_reference_does_not_depend_on_the_order_of_figure2():
     rows = study("demo").config["figure2"]
     facts = row_facts(study("demo", figure2=rows[::-1]))

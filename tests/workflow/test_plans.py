@@ -174,6 +174,22 @@ def test_a_study_of_the_whole_ladder_plans(clone):
     assert "place_windows" not in plan(clone, *ask, f"{folder}/random/fraction=1.0/fold=0.csv")
 
 
+def test_recalibration_plans_smaller_fractions_of_one_domain_for_itself_alone(clone):
+    small = SMALL | {"datasets": ["demo_rois"], "schemes": ["random", "from_*"]}
+    (clone / "plain.yaml").write_text(yaml.dump(small), encoding="utf-8")
+    asked = small | {"recalibration": {"labels": [0, 20]}}
+    (clone / "recalibrated.yaml").write_text(yaml.dump(asked), encoding="utf-8")
+    before = plan(clone, "--configfile", "plain.yaml")
+    after = plan(clone, "--configfile", "recalibrated.yaml")
+    more = {rule: n - before.get(rule, 0) for rule, n in after.items() if n != before.get(rule)}
+    assert more == {
+        "probe_whole_smaller": 3 * 3,  # rows, domains
+        "split_cells": 3 * 2,  # domains, folds
+        "recalibrate": 1,
+        "copy_to_results": 4,
+    }
+
+
 def test_asking_for_the_partial_table_plans_everything_it_needs(clone):
     planned = plan(clone, "results/studies/demo/table2_partial.csv")
     assert planned["table2_partial"] == 1

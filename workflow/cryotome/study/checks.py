@@ -33,8 +33,8 @@ def checked_study(config: Card, folder: Path, files: tuple[str, ...] = ()) -> St
     where = f"{' + '.join(files)} study {config.get('study', '(unnamed)')!r}"
     validate(study.config, "config", where.strip())
     for check in (_check_datasets, _check_external, _check_colorectal, _check_context,
-                  _check_slides, _check_rows, _check_schemes, check_robustness, applications,
-                  slide_applications):  # fmt: skip
+                  _check_slides, _check_rows, _check_schemes, check_robustness,
+                  _check_recalibration, applications, slide_applications):  # fmt: skip
         check(study)
     return study
 
@@ -199,6 +199,17 @@ def _check_context(study: Study) -> None:
         raise CardError(
             f"study {study.name!r}, context: {trained[0]} trains on patches as they are cut, so "
             "its crops would differ in size too. Give the sweep heads on embeddings."
+        )
+
+
+def _check_recalibration(study: Study) -> None:
+    """Stop labelled cells of a target domain where every domain trains."""
+    labels = study.recalibration["labels"] if study.recalibration else [0]
+    if max(labels) and not any(Scheme.parse(scheme).domain for _, scheme in study.blocks):
+        raise CardError(
+            f"study {study.name!r}, recalibration.labels: {max(labels)} cells of a domain that did "
+            f"not train are asked for, and every domain trains in {study.config['schemes']}. Add "
+            "`from_*` or `except_*`, or ask for `labels: [0]`."
         )
 
 

@@ -26,6 +26,7 @@ from cryotome.study.product import (
     MATCHED,
     PATCHES,
     POOLED,
+    RECALIBRATED,
     ROTH,
     SLIDES,
     STATISTICS,
@@ -147,6 +148,20 @@ PRODUCTS = [
         "Brier score, expected calibration error, slope and intercept of every row, in domain and "
         "out of domain, with 95 % intervals over slides.",
         "`…,n,positives,brier…,ece…,slope,intercept,note`",
+    ),
+    Product(
+        CLINICAL, "recalibration", "Recalibration", {FIGURE: "recalibrate"}, RECALIBRATED,
+        "Calibration before and after a temperature, or slope and intercept, that were fitted on "
+        "validation cells or on labelled cells of the target, against all labels that it took; "
+        "beside it AUROC. Intervals over slides.",
+        "[Calibration](../results/calibration.md)",
+    ),
+    Product(
+        CLINICAL, "recalibration_orders", "Calibration and AUROC", {"csv": "recalibrate"},
+        RECALIBRATED,
+        "Rank correlation of the order of rows by AUROC with that by calibration, at each "
+        "training fraction. 1: what separates the classes better is calibrated better too.",
+        "[Calibration](../results/calibration.md)",
     ),
     Product(
         CLINICAL, "counts", "Counts of regions", {"csv": "clinical_summary"}, CELLS,

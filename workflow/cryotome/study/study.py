@@ -43,6 +43,11 @@ class Study(Catalog):
         """The crops and poolings that every dataset and model of the study is run with."""
         return self.config.get("context")
 
+    @property
+    def recalibration(self) -> Card | None:
+        """On how many labelled cells of a target domain scores are recalibrated, if at all."""
+        return self.config.get("recalibration")
+
     @cached_property
     def datasets(self) -> list[str]:
         names = self.config["datasets"]
@@ -141,6 +146,15 @@ class Study(Catalog):
         if head and self.is_trainable(head) and "trained_fractions" in self.config:
             return _in_paths(self.config["trained_fractions"])
         return self.fractions
+
+    def recalibrated_fractions(self, scheme: str, head: str = "") -> list[str]:
+        """Return the fractions at which a head's scores are recalibrated: all, if it is a probe.
+
+        Schemes that train on one domain, or on all but one, take 1.0 alone in other products.
+        """
+        named = Scheme.parse(scheme)
+        whole = not named.domain or named.matched or self.is_trainable(head)
+        return self.training_fractions(scheme, head) if whole else self.fractions
 
     @property
     def fractions(self) -> list[str]:

@@ -1,5 +1,6 @@
 """Calibration of scores as probabilities: reliability, Brier score, calibration error, slope."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -47,38 +48,86 @@ def slide_mean(value: np.ndarray, slide: np.ndarray) -> tuple[float, float, floa
     return mean, max(low, 0.0), min(high, 1.0)
 
 
+@dataclass(frozen=True)
+class CalibrationError:
+    """An expected calibration error over draws of slides.
+
+    Attributes
+    ----------
+    value
+        Of the sample.
+    drawn : (draws,)
+        Of each draw, which has the noise of the sample and of the draw.
+    noise : (draws,)
+        Errors of as many cells on as many slides under perfect calibration.
+    """
+
+    value: float
+    drawn: np.ndarray
+    noise: np.ndarray
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval: percentiles, reflected at the error of the sample.
+
+        It begins at 0 where perfect calibration would give as large an error in one of
+        forty studies or more.
+        """
+        low, high = 2 * self.value - np.quantile(self.drawn, [0.975, 0.025])
+        kept = min(max(float(low), 0.0), self.value)
+        by_noise = self.value <= np.quantile(self.noise, 0.975)
+        return 0.0 if by_noise else kept, max(float(high), self.value)
+
+
+def draw_calibration_error(
+    label: np.ndarray,
+    score: np.ndarray,
+    slide: np.ndarray,
+    draws: int,
+    model: np.ndarray | None = None,
+) -> CalibrationError:
+    """Compute the expected calibration error, 15 bins of equal width, and that of drawn slides.
+
+    Parameters
+    ----------
+    slide : (n,)
+        Slides are drawn with replacement; one alone tells no spread.
+    model : (n,) int
+        Which model scored each cell: bins of several models are kept apart, so that their errors
+        cannot cancel, and the error is that of each model, weighted by its cells.
+    """
+    slides, place = np.unique(slide, return_inverse=True)
+    models = np.zeros(len(label), dtype=int) if model is None else model
+    shape = len(slides), CALIBRATION_BINS * (int(models.max()) + 1)
+    bins = calibration_bins(score) + CALIBRATION_BINS * models
+    gaps = np.bincount(place * shape[1] + bins, label - score, shape[0] * shape[1]).reshape(shape)
+    sizes = np.bincount(place)
+    parts = cached_resamples(len(slides), draws=draws, seed=0)
+    drawn, cells = (
+        np.concatenate([part.astype(np.float64) @ sums for part in parts]) for sums in (gaps, sizes)
+    )
+    expected = np.outer(cells / len(label), gaps.sum(axis=0))
+    scale = np.sqrt(len(slides) / max(len(slides) - 1, 1))
+    return CalibrationError(
+        float(np.abs(gaps.sum(axis=0)).sum() / len(label)),
+        np.abs(drawn).sum(axis=1) / cells,
+        np.abs(drawn - expected).sum(axis=1) / cells * scale,
+    )
+
+
 def calibration_interval(
     label: np.ndarray, score: np.ndarray, slide: np.ndarray, draws: int
 ) -> tuple[float, float, float]:
     """Return the expected calibration error, 15 bins of equal width, and its 95 % interval.
 
-    Slides are drawn with replacement. The error of a draw has the noise of the sample and of
-    the draw, so the percentile interval is too high; it is reflected at the error of the
-    sample. It begins at 0 where perfect calibration would give as large an error in one of
-    forty studies or more.
-
     Returns
     -------
     ece, low, high; the interval is NaN with one slide
     """
-    slides, place = np.unique(slide, return_inverse=True)
-    count = len(slides)
-    gaps = np.bincount(
-        place * CALIBRATION_BINS + calibration_bins(score), label - score, count * CALIBRATION_BINS
-    )
-    gaps, sizes = gaps.reshape(count, CALIBRATION_BINS), np.bincount(place)
-    found = float(np.abs(gaps.sum(axis=0)).sum() / len(label))
-    if count < 2:
-        return found, float("nan"), float("nan")
-    parts = cached_resamples(count, draws=draws, seed=0)
-    drawn, cells = (
-        np.concatenate([part.astype(np.float64) @ sums for part in parts]) for sums in (gaps, sizes)
-    )
-    expected = np.outer(cells / len(label), gaps.sum(axis=0))
-    noise = np.abs(drawn - expected).sum(axis=1) / cells * np.sqrt(count / (count - 1))
-    low, high = 2 * found - np.quantile(np.abs(drawn).sum(axis=1) / cells, [0.975, 0.025])
-    low = 0.0 if found <= np.quantile(noise, 0.975) else min(max(float(low), 0.0), found)
-    return found, low, max(float(high), found)
+    found = draw_calibration_error(label, score, slide, draws)
+    if len(np.unique(slide)) < 2:
+        return found.value, float("nan"), float("nan")
+    return found.value, *found.interval
 
 
 def recalibrate(label: np.ndarray, score: np.ndarray) -> tuple[float, float]:

@@ -22,6 +22,7 @@ from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
 from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
 from cryotome.report.page.history import history
 from cryotome.report.page.leaderboard import leaderboard
+from cryotome.report.page.recalibration import recalibration
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.robustness import robustness
 from cryotome.report.page.roth2024 import colorectal
@@ -45,6 +46,7 @@ PARTS: list[Callable[[StudyResults], Section]] = [
     differences,
     learning,
     pathologist,
+    recalibration,
     atlas,
     context,
     cost,

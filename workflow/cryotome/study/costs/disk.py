@@ -43,7 +43,9 @@ def bytes_of(study: Study, job: Job) -> float:
         "split_cells": lambda: folds * (count * ROLE + BLOCK),
         "audit_splits": lambda: folds * BLOCK,
         "probe": lambda: folds * (_predicted(study, w, study.fractions) + kept_bytes(study, w)),
-        "probe_whole": lambda: folds * (_predicted(study, w, ["1.0"]) + kept_bytes(study, w)),
+        "probe_whole": lambda: (
+            folds * (_predicted(study, w, [w.get("fraction", "1.0")]) + kept_bytes(study, w))
+        ),
         "classify_patches": lambda: count * PREDICTION + kept_bytes(study, w),
         "train_endtoend": lambda: (
             2 * _predicted(study, w, [w["fraction"]]) + PICTURE + kept_bytes(study, w)

@@ -120,6 +120,7 @@ def _core_seconds(study: Study, job: Job) -> float:
     w, folds = job.wildcards, 1 if "fold" in job.wildcards else len(study.folds)
     count = sum(cells_of(study, w["dataset"]).values()) if "dataset" in w else 0
     shares = study.training_fractions(w["scheme"], w.get("head", "")) if "scheme" in w else []
+    shares = [w["fraction"]] if "fraction" in w else shares
     match job.rule:
         case "cut_patches":  # from a file each, or from regions and slides
             return count / (
