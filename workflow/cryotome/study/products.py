@@ -25,6 +25,7 @@ from cryotome.study.product import (
     MATCHED,
     PATCHES,
     POOLED,
+    RATED,
     ROTH,
     SLIDES,
     STATISTICS,
@@ -185,6 +186,12 @@ PRODUCTS = [
         "Every row on other datasets, the models of all folds as trained, and what it loses from "
         "in domain. Cells that both datasets have are left out and counted.",
         "[External cohorts](../results/external-cohorts.md)",
+    ),
+    Product(
+        UNCERTAINTY, "raters", "Raters", {FIGURE: "compare_raters"}, RATED,
+        "Every row beside the readers whose votes made the labels: Cohen's kappa with each reader, "
+        "AUROC where readers agree and where not, and a ceiling with its assumption.",
+        "[Raters](../results/raters.md)",
     ),
     Product(
         COST, "ledger", "Jobs", {"csv": "summarise_costs"}, ALL,

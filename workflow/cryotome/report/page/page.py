@@ -21,6 +21,7 @@ from cryotome.report.page.external import external
 from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
 from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
 from cryotome.report.page.leaderboard import leaderboard
+from cryotome.report.page.raters import raters
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.roth2024 import colorectal
 from cryotome.report.page.sections import Section
@@ -38,6 +39,7 @@ PARTS: list[Callable[[StudyResults], Section]] = [
     figure2,
     ladder,
     external,
+    raters,
     differences,
     learning,
     pathologist,
