@@ -1,9 +1,9 @@
 """How often do the 95 % intervals of raters.csv hold the truth?
 
-Simulates readers on the slide sizes of AMi-Br: the share of readers who would call a cell follows
+Simulates raters on the slide sizes of AMi-Br: the share of raters who would call a cell follows
 a beta distribution with the mean and the agreement of AMi-Br's votes, and each slide shifts its
-logit by an SD of 0.5. Three readers vote. A row calls by a noisy share ("planted") or at random
-("none": its kappa is 0). The truth is the same measure on 2,000 such cohorts together. Slides are
+logit by an SD of 0.5. Three raters vote. A row calls by a noisy share ("planted") or at random
+("none": its kappa is 0). The truth is the same measure on 500 such cohorts together. Slides are
 all 202, or 20 of them.
 
     python benchmarks/rater_coverage.py --data DATA --out results/rater_coverage.csv
@@ -28,8 +28,8 @@ from cryotome.evaluation.statistics.kappa import cohen_kappa, tables_by_slide
 from cryotome.evaluation.statistics.slide_pairs import resample_slides
 
 MEAN, AGREEMENT, SHIFT, NOISE = 0.22, 0.57, 0.5, 0.5  # of shares; SD of logits by slide, of a row
-RATERS, DRAWS, TRUTH = 3, 400, 2000
-MEASURES = ["kappa of a row", "kappa of readers", "ceiling of AUROC"]
+RATERS, DRAWS, TRUTH = 3, 400, 500
+MEASURES = ["kappa of a row", "kappa of raters", "ceiling of AUROC"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--studies", type=int, default=400)
+    parser.add_argument("--studies", type=int, default=200)
     args = parser.parse_args()
     table = pd.read_csv(args.data / "amibr" / "AMI-BR.csv")
     sizes = table.groupby(["dataset", "slide"]).size().to_numpy()

@@ -89,7 +89,7 @@ def test_cards_name_raters_only_where_their_votes_can_be_read():
 
 
 def test_the_votes_of_amibr_are_those_of_its_table(shared):
-    """812 labels of 3,720 are two to one; kappa of the readers is 0.531, 0.545 and 0.656."""
+    """812 labels of 3,720 are two to one; kappa of the raters is 0.531, 0.545 and 0.656."""
     folder = shared / "amibr"
     if not (folder / "AMI-BR.csv").exists():
         pytest.skip("AMi-Br is not on this machine: make data STUDY=amibr FETCH=1")

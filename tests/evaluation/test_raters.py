@@ -14,18 +14,18 @@ NAMES = ["first", "second", "third"]
 KEY = ["measure", "cells", "row", "against"]
 
 
-def some_votes(cells=400, slides=40, seed=0, readers=3):
-    """Cells of two folds, whose readers err where their share of votes is near a half."""
+def some_votes(cells=400, slides=40, seed=0, raters=3):
+    """Cells of two folds, whose raters err where their share of votes is near a half."""
     rng = np.random.default_rng(seed)
     share = np.clip(rng.beta(0.4, 0.9, size=cells) + rng.normal(0, 0.05, slides).repeat(
         cells // slides), 0, 1)  # fmt: skip
-    votes = (rng.random((cells, readers)) < share[:, None]).astype(int)
-    label = (2 * votes.sum(axis=1) > readers).astype(int)
+    votes = (rng.random((cells, raters)) < share[:, None]).astype(int)
+    label = (2 * votes.sum(axis=1) > raters).astype(int)
     table = pd.DataFrame({"id": np.arange(cells), "label": label})
     table["slide"] = np.repeat([f"s{n:03d}" for n in range(slides)], cells // slides)
     table["net + good"] = np.clip(share + rng.normal(0, 0.15, cells), 0, 1)
     table["net + blind"] = rng.random(cells)
-    return table, pd.DataFrame(votes, columns=NAMES[:readers])
+    return table, pd.DataFrame(votes, columns=NAMES[:raters])
 
 
 def rows_of(table, folds=2, draws=200):
@@ -35,8 +35,8 @@ def rows_of(table, folds=2, draws=200):
     return Rows(scores, draws=draws, calibration=CALIBRATION)
 
 
-def measured(readers=3, **how):
-    table, votes = some_votes(readers=readers, **how)
+def measured(raters=3, **how):
+    table, votes = some_votes(raters=raters, **how)
     found = compare_raters({SETTING: rows_of(table)}, {"d": votes}, 0.05)
     return table, votes, found
 
@@ -53,6 +53,9 @@ def test_kappa_of_rows_and_of_raters_is_that_of_scikit_learn():
     between = cohen_kappa_score(votes["first"], votes["third"])
     for one, other in (("first", "third"), ("third", "first")):
         assert by.loc[("kappa", "all", one, other), "value"] == pytest.approx(between)
+    said = by.loc[("kappa", "all", "net + good", "first"), "note"]
+    shares = 100 * called.mean(), 100 * votes.to_numpy().mean()
+    assert said == "calls {:.1f} % of cells, raters {:.1f} %".format(*shares)
     assert (found["low"] < found["value"]).all() and (found["value"] < found["high"]).all()
     assert set(found["who"]) == {"row", "rater", "ceiling"}
     assert (found.loc[found["cells"] == "all", "n"] == 400).all()
@@ -72,8 +75,8 @@ def test_a_row_and_a_rater_are_held_against_the_same_majority_of_others():
         value = function(*both, sample_weight=weight)
         assert by[measure, "all", "first", MAJORITY] == pytest.approx(value)
     good, blind = (by["kappa", "all", f"net + {row}", MAJORITY] for row in ("good", "blind"))
-    readers = [by["kappa", "all", name, MAJORITY] for name in NAMES]
-    assert good > max(readers) > 0.3 > 0.15 > abs(blind)
+    raters = [by["kappa", "all", name, MAJORITY] for name in NAMES]
+    assert good > max(raters) > 0.3 > 0.15 > abs(blind)
 
 
 def test_unanimous_and_disputed_cells_are_measured_apart():
@@ -105,7 +108,7 @@ def test_the_ceiling_is_above_every_row_and_names_its_assumption():
 
 
 def test_two_readers_tie_with_no_one_and_one_fold_without_disputes_is_left_out():
-    _, votes, found = measured(readers=2)
+    _, votes, found = measured(raters=2)
     by = found.set_index(KEY)["value"]
     between = cohen_kappa_score(votes["first"], votes["second"])
     assert by["kappa", "all", "first", MAJORITY] == pytest.approx(between)

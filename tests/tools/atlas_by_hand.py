@@ -44,7 +44,7 @@ def by_hand(scores: dict | None = None, **card: object) -> Atlas:
 
 
 def voted(**card: object) -> Atlas:
-    """The same atlas with three readers, the third of whom contradicts the label of cells 0 and 3."""
+    """The same atlas with three raters, the third of whom contradicts the label of cells 0 and 3."""
     atlas = by_hand(**card)
     label = atlas.cells["label"]
     third = label.where(~label.index.isin([0, 3]), 1 - label)

@@ -1,14 +1,14 @@
 """
-Raters: every row beside the readers whose votes made the labels, for datasets with `raters:`.
+Raters: every row beside the raters whose votes made the labels, for datasets with `raters:`.
 
 INPUT     results/predictions/…                         at the largest fraction of each scheme
-          results/cells/{dataset}.csv                   labels, and the vote of each reader
+          results/cells/{dataset}.csv                   labels, and the vote of each rater
 OUTPUT    results/studies/{study}/raters.csv, .pdf, .png
 """
 
 
 rule compare_raters:
-    """Measure every row and every reader against the readers, and rows where readers agree or not."""
+    """Measure every row and every rater against the raters, and rows where raters agree or not."""
     input:
         library("compare_raters"),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.rated),

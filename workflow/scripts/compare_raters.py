@@ -1,4 +1,4 @@
-"""Measure every row and every reader against the readers, and rows where readers agree or not."""
+"""Measure every row and every rater against the raters, and rows where raters agree or not."""
 
 from pathlib import Path
 

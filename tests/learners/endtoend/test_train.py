@@ -90,14 +90,14 @@ def train_on(share, **settings):
     return network, fit, patches, cells
 
 
-def test_shares_of_unanimous_readers_train_bit_for_bit_as_labels_do():
+def test_shares_of_unanimous_raters_train_bit_for_bit_as_labels_do():
     _, hard, *_ = train(steps=20)
     _, soft, *_ = train_on((0.0, 1.0), steps=20)
     assert all(torch.equal(soft.last[name], value) for name, value in hard.last.items())
     assert soft.curve.equals(hard.curve)
 
 
-def test_shares_of_readers_who_disagree_keep_scores_near_them():
+def test_shares_of_raters_who_disagree_keep_scores_near_them():
     network, fit, patches, cells = train_on((1 / 3, 2 / 3))
     scores = 1 / (1 + np.exp(-logits_of(network, patches, cells.rows[40:])))
     _, sure, *_ = train()

@@ -16,13 +16,13 @@ SOFT = {"labels": "soft"}
 WEIGHTED = SOFT | {"vote_weights": "agreement"}
 
 
-def embeddings(cells=120, dim=6, readers=3, votes=None):
+def embeddings(cells=120, dim=6, raters=3, votes=None):
     rng = np.random.default_rng(0)
     x = rng.normal(size=(cells, dim)).astype(np.float32)
     share = 1 / (1 + np.exp(-2 * x[:, 0]))
-    drawn = (rng.random((cells, readers)) < share[:, None]).astype(int)
+    drawn = (rng.random((cells, raters)) < share[:, None]).astype(int)
     votes = drawn if votes is None else votes
-    label = (2 * votes.sum(axis=1) > readers).astype(int)
+    label = (2 * votes.sum(axis=1) > raters).astype(int)
     return LabelledEmbeddings(x, label, np.arange(cells), {}, [], votes)
 
 

@@ -176,7 +176,7 @@ def test_cells_whose_window_is_not_known_hold_nothing():
     assert not contains_mitosis(cells, unknown).any()
 
 
-def test_readers_who_contradict_the_label_are_counted_where_there_are_readers():
+def test_raters_who_contradict_the_label_are_counted_where_there_are_raters():
     plain, table = by_hand().table(), voted().table().set_index("id")
     assert "raters" not in plain and [*voted().table()] == [
         *[c for c in plain if not c.startswith("score ")], "raters", "raters_against",

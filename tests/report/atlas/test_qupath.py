@@ -178,14 +178,14 @@ def test_no_name_takes_the_file_of_another(places):
     assert len({file.lower() for file in file_names(places).values()}) == len(places)
 
 
-def test_a_cell_says_how_many_readers_contradict_its_label(tmp_path):
+def test_a_cell_says_how_many_raters_contradict_its_label(tmp_path):
     atlas = voted()
     sheets = pd.DataFrame({"file": [], "shown": []})
     write_geojson(atlas, windows(atlas), tmp_path, sheets)
     text = (tmp_path / "1.tiff.geojson").read_text(encoding="utf-8")
     said = [feature["properties"]["metadata"] for feature in json.loads(text)["features"]]
-    assert [one["readers against label"] for one in said] == [
+    assert [one["raters against label"] for one in said] == [
         "1 of 3", "0 of 3", "0 of 3", "1 of 3"
     ]  # fmt: skip
     write_geojson(by_hand(), windows(atlas), tmp_path, sheets)
-    assert "readers" not in (tmp_path / "1.tiff.geojson").read_text(encoding="utf-8")
+    assert "raters against" not in (tmp_path / "1.tiff.geojson").read_text(encoding="utf-8")

@@ -45,18 +45,16 @@ def test_disagreement_is_sorted_and_says_how_many_are_wrong():
     ]  # fmt: skip
 
 
-def test_errors_that_a_reader_shares_are_flagged_and_counted():
+def test_errors_that_a_rater_shares_are_flagged_and_counted():
     sheet = planned(voted())["errors.left.a.h.jpg"]
     (positives, first), (negatives, second) = sheet.sections
-    assert positives.endswith("look-alike called mitotic figure; 1 shared by a reader")
-    assert negatives.endswith("mitotic figure called look-alike; 1 shared by a reader")
+    assert positives.endswith("look-alike called mitotic figure; 1 shared by a rater")
+    assert negatives.endswith("mitotic figure called look-alike; 1 shared by a rater")
     assert [tile.flag for tile in first] == [
-        "holds mitotic figure; 1 of 3 readers against label", ""
+        "holds mitotic figure; 1 of 3 raters against label", ""
     ]  # fmt: skip
-    assert second[0].flag == "1 of 3 readers against label"
-    assert (
-        planned(voted())["errors.right.b.h.jpg"].sections[1][0].endswith("; 0 shared by a reader")
-    )
+    assert second[0].flag == "1 of 3 raters against label"
+    assert planned(voted())["errors.right.b.h.jpg"].sections[1][0].endswith("; 0 shared by a rater")
 
 
 def test_one_row_disagrees_with_nobody():

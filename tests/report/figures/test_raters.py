@@ -17,7 +17,7 @@ NAMES = {
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    """Two rows of the study of AMi-Br's raters beside three invented readers."""
+    """Two rows of the study of AMi-Br's raters beside three invented raters."""
     cells, votes = some_votes()
     cells = cells.rename(columns=NAMES)
     setting = ("amibr_raters", *SETTING[1:])
@@ -29,11 +29,11 @@ def test_rows_and_readers_stand_in_one_order_by_their_kappa(table):
     figure = draw_raters(table, facts)
     first, _ = panels(figure)
     assert title_of(first) == [
-        "AMi-Br, with the votes of its readers, whole slides: rows and readers"
+        "AMi-Br, with the votes of its raters, whole slides: rows and raters"
     ]
-    readers, rows = marked(first, "point")
-    drawn = rows_of(figure, readers)
-    assert set(drawn["row"]) == {"reader: first", "reader: second", "reader: third"}
+    raters, rows = marked(first, "point")
+    drawn = rows_of(figure, raters)
+    assert set(drawn["row"]) == {"rater: first", "rater: second", "rater: third"}
     own = rows_of(figure, rows).set_index("key")["value"]
     order = rows["encoding"]["y"]["sort"]
     assert order[-1] == facts.labels["colour_histogram + ridge_cv"]
@@ -56,5 +56,5 @@ def test_disputed_cells_are_hollow_and_the_ceiling_is_a_line(table):
 
 def test_a_rater_is_named_a_reader_and_a_row_by_its_label(table):
     names = with_raters(table, {"efficientnet_lite0 + ridge_cv": "Lite0"})
-    assert {"reader: third", "Lite0", "ceiling"} <= set(names["row"])
+    assert {"rater: third", "Lite0", "ceiling"} <= set(names["row"])
     assert "third" in set(names["key"])

@@ -26,8 +26,8 @@ def test_rows_and_readers_have_a_line_each_and_the_ceiling_a_sentence(made, tabl
     lines = {line[0].text: [cell.text for cell in line] for line in agreement.behind.lines}
     assert len(lines) == 5
     value = shown(table, "kappa", "all", "second", "other raters")
-    assert lines["reader: second"][1] == f"{value:.3f}"
-    assert lines["reader: second"][agreement.behind.columns.index("Kappa with second")] == ""
+    assert lines["rater: second"][1] == f"{value:.3f}"
+    assert lines["rater: second"][agreement.behind.columns.index("Kappa with second")] == ""
     heads = agreement.behind.columns
     value = shown(table, "kappa", "all", "colour_histogram + ridge_cv", "third")
     assert lines[made.facts.labels["colour_histogram + ridge_cv"]][
@@ -36,7 +36,7 @@ def test_rows_and_readers_have_a_line_each_and_the_ceiling_a_sentence(made, tabl
     best = shown(table, "auroc", "all", "ceiling", "label")
     assert f"a model may reach at most AUROC {best:.3f} (" in section.said[1]
     assert "drawn from a pool" in section.said[1]
-    assert "held against the majority of the other readers" in section.said[0]
+    assert "held against the majority of the other raters" in section.said[0]
 
 
 def test_disputed_cells_have_their_number_and_their_own_columns(made, table):  # noqa: F811

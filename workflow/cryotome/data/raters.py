@@ -1,4 +1,4 @@
-"""Raters: the vote of every reader on every cell, in columns that a dataset's card names."""
+"""Raters: the vote of every rater on every cell, in columns that a dataset's card names."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +59,7 @@ def add_votes(
     names = rater_names(card)
     if len({*names.values()}) < len(names):
         raise DataError(
-            f"`raters:` of the card give two columns one name: {names}. Name each reader once."
+            f"`raters:` of the card give two columns one name: {names}. Name each rater once."
         )
     known = {canonical_label(value): name for value, name in classes.items()}
     found = {}

@@ -1,6 +1,6 @@
-"""Ceiling: what a model may reach at most against labels of readers who disagree.
+"""Ceiling: what a model may reach at most against labels of raters who disagree.
 
-The assumption: the readers of a cell are drawn anew from a large pool; a share p of the pool votes
+The assumption: the raters of a cell are drawn anew from a large pool; a share p of the pool votes
 for the second class, and p follows a beta distribution over cells. Mean and agreement of the votes
 give the distribution. The best model knows every cell's p, and no more can be known of a vote.
 """
@@ -11,7 +11,7 @@ from scipy.stats import beta, binom
 from cryotome.evaluation.statistics.kappa import cohen_kappa
 
 ASSUMPTION = (
-    "if the readers of a cell are drawn from a pool whose share of votes is beta-distributed over "
+    "if the raters of a cell are drawn from a pool whose share of votes is beta-distributed over "
     "cells, and the model knows this share"
 )
 EDGES = np.sin(np.linspace(0, np.pi / 2, 401)) ** 2  # of p, closer where it is near 0 or 1
@@ -52,7 +52,7 @@ def share_distribution(moments: np.ndarray) -> np.ndarray:
 
 
 def ceilings(shares: np.ndarray, raters: int) -> dict[str, np.ndarray]:
-    """Return the best AUROC and balanced accuracy against labels, and kappa with one reader.
+    """Return the best AUROC and balanced accuracy against labels, and kappa with one rater.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Raters: every row beside the readers whose votes made the labels, and what they leave to reach.
+"""Raters: every row beside the raters whose votes made the labels, and what they leave to reach.
 
 A row calls a cell by its score at 0.5. Kappa and balanced accuracy are of the cells of all folds
 together, AUROC is the mean over folds. Intervals are percentiles over the draws of slides that
@@ -35,7 +35,7 @@ from cryotome.study.schemes import Scheme
 COLUMNS = [*SETTING, "measure", "cells", "who", "row", "against", "n", "value", "low", "high"]
 COLUMNS += ["note"]
 MEAN, MAJORITY, AGAINST_LABEL, CEILING = "raters, mean", "other raters", "label", "ceiling"
-READER = "a row is no worse than a reader if it agrees as well with the majority of the others"
+AS_GOOD = "a row is no worse than a rater if it agrees as well with the majority of the others"
 Line = tuple[str, str, str, str, str, int, np.ndarray, str]  # measure .. n, values, note
 
 
@@ -180,18 +180,19 @@ def _with_raters(rated: RatedCells, name: str, who: str) -> Iterator[Line]:
     """Yield kappa with each other rater and its mean, and agreement with the majority of others.
 
     A row is compared with the majority of all raters but one, for each one, a rater with the
-    majority of the others: both are held against the same readers, none of them themselves.
+    majority of the others: both are held against the same raters, none of them themselves.
     """
     others, size = [rater for rater in rated.raters if rater != name], len(rated.cells)
     calls = rated.calls(name)
+    note = f"calls {100 * calls.mean():.1f} % of cells, raters {100 * rated.votes.mean():.1f} %"
     kappas = [rated.agree(cohen_kappa, calls, rated.calls(rater), "all") for rater in others]
     for rater, values in zip(others, kappas, strict=True):
-        yield "kappa", "all", who, name, rater, size, values, ""
-    yield "kappa", "all", who, name, MEAN, size, np.mean(kappas, axis=0), ""
+        yield "kappa", "all", who, name, rater, size, values, note
+    yield "kappa", "all", who, name, MEAN, size, np.mean(kappas, axis=0), note
     left_out = [name] if who == "rater" else rated.raters
     for label, measure in (("kappa", cohen_kappa), ("balanced_accuracy", balanced_accuracy)):
         found = [rated.agree(measure, calls, rated.without(rater), "all") for rater in left_out]
-        yield label, "all", who, name, MAJORITY, size, np.mean(found, axis=0), READER
+        yield label, "all", who, name, MAJORITY, size, np.mean(found, axis=0), f"{note}; {AS_GOOD}"
 
 
 def _against_label(rated: RatedCells, row: str) -> Iterator[Line]:

@@ -135,7 +135,7 @@ def _check_votes(study: Study) -> None:
         if study.head(head).get("labels") == "soft" and name not in study.rated:
             raise CardError(
                 f"study {study.name!r}, rows: the head {head} has `labels: soft` and is fitted to "
-                f"the votes of readers, and the card of {name!r} names no `raters:`. Name the "
+                f"the votes of raters, and the card of {name!r} names no `raters:`. Name the "
                 "columns of votes there, or take a head on labels."
             )
 

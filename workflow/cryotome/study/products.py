@@ -189,8 +189,8 @@ PRODUCTS = [
     ),
     Product(
         UNCERTAINTY, "raters", "Raters", {FIGURE: "compare_raters"}, RATED,
-        "Every row beside the readers whose votes made the labels: Cohen's kappa with each reader, "
-        "AUROC where readers agree and where not, and a ceiling with its assumption.",
+        "Every row beside the raters whose votes made the labels: Cohen's kappa with each rater, "
+        "AUROC where raters agree and where not, and a ceiling with its assumption.",
         "[Raters](../results/raters.md)",
     ),
     Product(

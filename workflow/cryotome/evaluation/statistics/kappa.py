@@ -42,7 +42,7 @@ def tables_by_slide(slide: np.ndarray, one: np.ndarray, other: np.ndarray, slide
     ----------
     slide : (n,) int, 0 .. slides - 1
     one, other : (n,)
-        Calls of two callers, 0 or 1; a tie of several readers is 0.5, half a cell in each class.
+        Calls of two callers, 0 or 1; a tie of several raters is 0.5, half a cell in each class.
 
     >>> [part.tolist() for part in tables_by_slide(np.array([0, 0, 1]), np.array([1, 0, 1]),
     ...                                            np.array([1, 1, 0.5]), 2)]

@@ -43,7 +43,7 @@ class LabelledEmbeddings:
     stamps
         Provenance of each dataset's store.
     votes : (n, raters) int
-        Of readers, where there is one dataset and its cells have them.
+        Of raters, where there is one dataset and its cells have them.
     """
 
     x: np.ndarray

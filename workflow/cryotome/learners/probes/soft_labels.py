@@ -1,4 +1,4 @@
-"""Soft labels: heads on embeddings fitted to the share of readers' votes, a row for each vote.
+"""Soft labels: heads on embeddings fitted to the share of raters' votes, a row for each vote.
 
 The cross-entropy with a share of votes is the mean of the cross-entropies with each vote, so that a
 cell that trains once for every vote has the same optimum. The cost C is divided by the rows of a

@@ -86,7 +86,7 @@ def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str)
     about |= {name: str(cell[name]) for name in ("slide", "image", "domain", "scanner")}
     about |= {"errs": ", ".join(map(str, wrong)), "page": page, "sheets": sheets}
     about |= {"holds figure": "yes"} if cell["holds_figure"] else {}
-    about |= {"readers against label": _readers(cell)} if atlas.raters else {}
+    about |= {"raters against label": _raters(cell)} if atlas.raters else {}
     about |= {"synthetic": atlas.notice}
     return detection(
         f"{atlas.dataset}/{cell['id']}",
@@ -98,7 +98,7 @@ def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str)
     )
 
 
-def _readers(cell: dict[str, Any]) -> str:
+def _raters(cell: dict[str, Any]) -> str:
     return f"{cell['raters_against']} of {cell['raters']}"
 
 

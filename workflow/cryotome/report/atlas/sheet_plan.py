@@ -90,7 +90,7 @@ def _planned(atlas: Atlas, cell: int, number: str, *more: str) -> PlannedPatch:
     lines = (*more, str(about["slide"] or about["image"]), f"x {about['x']:g}  y {about['y']:g}")
     flags = [f"holds {atlas.classes[1]}"] * bool(about["holds_figure"])
     against = atlas.raters_against[cell]
-    flags += [f"{against} of {atlas.raters} readers against label"] * bool(against)
+    flags += [f"{against} of {atlas.raters} raters against label"] * bool(against)
     return PlannedPatch(cell, number, int(about["label"]), lines, "; ".join(flags))
 
 
@@ -108,7 +108,7 @@ def _section(
     found = errors.index[errors == sign]
     title = f"{kind}, {len(patches)} of {len(found):,}: {is_} called {called}"
     shared = int((atlas.raters_against[found] > 0).sum())
-    return title + f"; {shared:,} shared by a reader" * (atlas.raters > 0), patches
+    return title + f"; {shared:,} shared by a rater" * (atlas.raters > 0), patches
 
 
 def _disagreed(atlas: Atlas, odd: pd.Series) -> tuple[str, tuple[PlannedPatch, ...]]:

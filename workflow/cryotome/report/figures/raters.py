@@ -1,4 +1,4 @@
-"""Figure of raters: kappa of rows and readers, and AUROC of rows where readers agree or not."""
+"""Figure of raters: kappa of rows and raters, and AUROC of rows where raters agree or not."""
 
 from typing import Any
 
@@ -24,13 +24,13 @@ APART = ["unanimous", "disputed"]  # cells, from above
 
 
 def with_raters(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
-    """Give a table of raters the columns `key` and `row` of `with_names`; a rater is a reader."""
+    """Give a table of raters the columns `key` and `row` of `with_names`; a rater is a rater."""
     table = with_names(table, labels)
-    return table.assign(row=table["row"].mask(table["who"] == "rater", "reader: " + table["row"]))
+    return table.assign(row=table["row"].mask(table["who"] == "rater", "rater: " + table["row"]))
 
 
 def kappa_panel(table: pd.DataFrame, looks: dict[str, Style], *, unit: str) -> Any:
-    """Draw kappa of each row and each reader with the majority of the other readers.
+    """Draw kappa of each row and each rater with the majority of the other raters.
 
     Parameters
     ----------
@@ -42,14 +42,14 @@ def kappa_panel(table: pd.DataFrame, looks: dict[str, Style], *, unit: str) -> A
     shown = table[(table["measure"] == "kappa") & (table["against"] == MAJORITY)]
     order = list(shown.sort_values("value", ascending=False)["row"])
     y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL))
-    title = f"kappa with the majority of the other readers, 95 % over {unit}"
+    title = f"kappa with the majority of the other raters, 95 % over {unit}"
     ends = shown[["value", "low", "high"]].to_numpy().ravel()
     x = alt.X("value:Q", title=title, scale=padded([*ends, 0.0]))
-    rows, readers = (alt.Chart(shown[shown["who"] == who]) for who in ("row", "rater"))
+    rows, raters = (alt.Chart(shown[shown["who"] == who]) for who in ("row", "rater"))
     span, colour = {"x": alt.X("low:Q", title=title), "x2": "high:Q"}, row_channel(looks, "colour")
     layers = [
-        readers.mark_rule(color=GREY).encode(y=y, **span),
-        readers.mark_point(shape="diamond", filled=True, color=GREY, size=45).encode(x=x, y=y),
+        raters.mark_rule(color=GREY).encode(y=y, **span),
+        raters.mark_point(shape="diamond", filled=True, color=GREY, size=45).encode(x=x, y=y),
         rows.mark_rule().encode(y=y, color=colour, **span),
         marks(rows.encode(x=x, y=y), looks, filled="true"),
     ]
@@ -65,7 +65,7 @@ def disputed_panel(table: pd.DataFrame, looks: dict[str, Style], *, unit: str) -
     shown = aurocs[aurocs["cells"].isin(APART) & (aurocs["who"] == "row")]
     ceiling = aurocs[aurocs["row"] == CEILING]
     order = list(aurocs[aurocs["cells"] == "all"].sort_values("value", ascending=False)["row"])
-    title = f"AUROC, 95 % over {unit}; hollow: readers disagree; dashed: ceiling of all cells"
+    title = f"AUROC, 95 % over {unit}; hollow: raters disagree; dashed: ceiling of all cells"
     ends = [*shown[["value", "low", "high"]].to_numpy().ravel(), *ceiling["value"], 0.5]
     x = alt.X("value:Q", title=title, scale=padded(ends))
     y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL))
@@ -86,7 +86,7 @@ def draw_raters(table: pd.DataFrame, facts: RowFacts) -> Card:
         first = part.iloc[0]
         where = facts.schemes.get(first["scheme"], first["scheme"])
         name = f"{facts.datasets[first['dataset']].split(':')[0]}, {where}"
-        for draw, what in ((kappa_panel, "rows and readers"), (disputed_panel, "where they err")):
+        for draw, what in ((kappa_panel, "rows and raters"), (disputed_panel, "where they err")):
             lines = 26 * part.loc[part["who"] != "ceiling", "row"].nunique()
             panel = draw(part, facts.styles, unit=facts.unit)
             panels.append(panel.properties(width=360, height=lines, title=f"{name}: {what}"))

@@ -62,9 +62,9 @@ def atlas(g: StudyResults) -> Section:
         "as a look-alike beside a mitotic figure."
     ] * bool(sheets)
     said += [
-        "Flagged, too: cells whose label a reader contradicts. A row that errs there shares its "
-        "error with that reader."
-    ] * any("shared by a reader" in sheet.said for sheet in sheets)
+        "Flagged, too: cells whose label a rater contradicts. A row that errs there shares its "
+        "error with that rater."
+    ] * any("shared by a rater" in sheet.said for sheet in sheets)
     return Section("atlas", "Error atlas", said, grids, pictures, missing, sheets)
 
 

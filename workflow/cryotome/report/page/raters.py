@@ -1,9 +1,9 @@
-"""The page's part on raters: rows beside the readers whose votes made the labels."""
+"""The page's part on raters: rows beside the raters whose votes made the labels."""
 
 import pandas as pd
 
 from cryotome.core.cards import Card
-from cryotome.evaluation.raters import AGAINST_LABEL, CEILING, MAJORITY, MEAN, READER
+from cryotome.evaluation.raters import AGAINST_LABEL, AS_GOOD, CEILING, MAJORITY, MEAN
 from cryotome.evaluation.statistics.rows import SETTING
 from cryotome.report.figures.raters import disputed_panel, kappa_panel, with_raters
 from cryotome.report.page.charts import Picture, tips, with_theme
@@ -16,9 +16,9 @@ Key = tuple[str, str, str]  # measure, cells, against
 
 
 def raters(g: StudyResults) -> Section:
-    """Draw and list how rows agree with readers, and where readers do not agree."""
+    """Draw and list how rows agree with raters, and where raters do not agree."""
     table, missing = g.table("raters.csv"), g.missing("raters.csv")
-    title = "Rows and readers"
+    title = "Rows and raters"
     if table is None:
         return Section("raters", title, missing=missing)
     pictures: list[Picture] = []
@@ -37,8 +37,8 @@ def raters(g: StudyResults) -> Section:
 
 def _explained(g: StudyResults) -> str:
     return (
-        "Labels are the majority of readers who do not always agree. A row and a reader are held "
-        f"against the majority of the other readers, none of them themselves: {READER}. "
+        "Labels are the majority of raters who do not always agree. A row and a rater are held "
+        f"against the majority of the other raters, none of them themselves: {AS_GOOD}. "
         f"Intervals: 95 %, {g.facts.as_unit}."
     )
 
@@ -54,12 +54,12 @@ def _ceilings(part: pd.DataFrame) -> str:
     ]
     return (
         f"a model may reach at most {', '.join(values[:2])} against labels and {values[2]} with "
-        f"one reader, {best['note'].iloc[0]}."
+        f"one rater, {best['note'].iloc[0]}."
     )
 
 
 def _lines(part: pd.DataFrame, keys: list[Key], g: StudyResults) -> list[list[Cell]]:
-    """Return a line for every row and reader: its values by measure, cells and against."""
+    """Return a line for every row and rater: its values by measure, cells and against."""
     source, lines = g.source("raters.csv"), []
     for key, own in part[part["who"] != CEILING].groupby("key", sort=False):
         found = own.set_index(["measure", "cells", "against"])
@@ -79,15 +79,15 @@ def _grid(part: pd.DataFrame, name: str, columns: dict[Key, str], g: StudyResult
 
 
 def _agreement(part: pd.DataFrame, name: str, place: int, g: StudyResults) -> Picture:
-    readers = part.loc[part["who"] == "rater", "key"].unique()
+    raters = part.loc[part["who"] == "rater", "key"].unique()
     columns: dict[Key, str] = {("kappa", "all", MAJORITY): "Kappa with the majority of the others"}
     columns |= {("balanced_accuracy", "all", MAJORITY): "Balanced accuracy against it"}
-    columns |= {("kappa", "all", MEAN): "Mean kappa with the readers"}
-    columns |= {("kappa", "all", str(one)): f"Kappa with {one}" for one in readers}
+    columns |= {("kappa", "all", MEAN): "Mean kappa with the raters"}
+    columns |= {("kappa", "all", str(one)): f"Kappa with {one}" for one in raters}
     shown = part[part["who"] != CEILING]
     said = (
-        f"Cohen's kappa of {len(g.facts.rows)} rows and {len(readers)} readers with the majority "
-        "of the other readers."
+        f"Cohen's kappa of {len(g.facts.rows)} rows and {len(raters)} raters with the majority "
+        "of the other raters."
     )
     tip = tips(Row="row", Kappa="value:.3f", From="low:.3f", To="high:.3f")
     spec = with_theme(
@@ -109,7 +109,7 @@ def _apart(part: pd.DataFrame, name: str, place: int, g: StudyResults) -> Pictur
     shown = part[part["who"] == "row"]
     counts = shown[shown["measure"] == "auroc"].groupby("cells")["n"].first()
     said = (
-        f"AUROC of every row on {counts['unanimous']:,} cells of which readers think alike, and on "
+        f"AUROC of every row on {counts['unanimous']:,} cells of which raters think alike, and on "
         f"{counts['disputed']:,} of which not."
     )
     tip = tips(Row="row", AUROC="value:.3f", From="low:.3f", To="high:.3f", Cells="cells")

@@ -91,7 +91,7 @@ def estimate_bag_mb(study: Study, dataset: str, model: str) -> float:
 
 # copies of the embeddings that a fit holds at its peak, itself among them: benchmarks/load.py
 # (steps probe, logreg); all others: 4
-VOTED = 3  # times the cells where each reader's vote is a row
+VOTED = 3  # times the cells where each rater's vote is a row
 COPIES = {"knn": 5, "logreg": 6, "prevalence": 6.5}
 
 
