@@ -71,6 +71,15 @@ def test_external_datasets_have_the_classes_of_the_studys_and_a_scheme_of_all_do
         study("amibr_external", schemes=["from_*"], datasets=["amibr"])
 
 
+def test_heads_that_are_fitted_to_votes_need_a_dataset_with_raters():
+    rows = [{"model": "colour_histogram", "head": "ridge_cv_soft"}]
+    assert study("amibr_raters", rows=rows, reference=None).rows
+    with pytest.raises(
+        CardError, match=r"the head ridge_cv_soft has `labels: soft` .*'amibr' names"
+    ):
+        study("amibr_raters", rows=rows, reference=None, datasets=["amibr"])
+
+
 def test_the_reference_must_be_one_of_the_rows():
     with pytest.raises(CardError, match=r"reference: .*'uni'.* is none of its `rows`"):
         study("demo", reference={"model": "uni", "head": "linear_probe"})

@@ -44,3 +44,9 @@ def test_labels_name_the_product_its_kind_and_what_its_numbers_come_from():
     found = report_entry(study("demo"), "intervals.csv")["labels"]
     assert found["tissue"] == "synthetic"
     assert "image where slides are unknown" in found["unit of intervals"]
+
+
+def test_raters_are_compared_where_a_card_names_them():
+    assert study("amibr_raters").rated == ["amibr_raters"]
+    assert {"raters.csv", "raters.pdf"} <= set(study("amibr_raters").products)
+    assert study("amibr").rated == [] and "raters.csv" not in study("amibr").products

@@ -1,5 +1,7 @@
 """Six cells and three rows by hand, for the tests of the atlas."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -39,6 +41,15 @@ def by_hand(scores: dict | None = None, **card: object) -> Atlas:
     labels = {row: f"Model {row}" for row in table}
     how = {"scheme": "slide_grouped", "fraction": "1.0", "trainings": 2}
     return Atlas("six", cells, table, CARD | card, labels, **how)
+
+
+def voted(**card: object) -> Atlas:
+    """The same atlas with three raters, the third of whom contradicts the label of cells 0 and 3."""
+    atlas = by_hand(**card)
+    label = atlas.cells["label"]
+    third = label.where(~label.index.isin([0, 3]), 1 - label)
+    votes = {"vote first": label, "vote second": label, "vote third": third}
+    return replace(atlas, cells=atlas.cells.assign(**votes))
 
 
 def windows(atlas: Atlas, side: float = 32) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 Annotations become cells, cells become patches, and an audit lists what is odd.
 
 INPUT     {data_root}/…                            annotations and images, or synthetic ones
-OUTPUT    results/cells/{dataset}.csv              id, image, slide, x, y, domain, label, source_row
+OUTPUT    results/cells/{dataset}.csv              id, image, slide, x, y, domain, label, source_row, votes
           results/patches/{dataset}.h5             patch (n, side, side, 3) uint8 · id (n,)
           results/audits/{dataset}.csv             oddities, and the cells that splits leave out
           results/audits/{dataset}.windows.csv     what the network sees of each cell
@@ -24,7 +24,7 @@ rule read_cells:
     params:
         recipe=step_versions.CELLS,
         card=dataset_card(
-            "synthetic reader images reading classes domains expect permute_labels slides unlabelled"
+            "synthetic reader images reading classes raters domains expect permute_labels slides unlabelled"
         ),
         dataset="{dataset}",
     script:

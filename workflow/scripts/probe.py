@@ -11,7 +11,8 @@ from cryotome.learners.predictions import write_predictions
 from cryotome.learners.probes.kept_head import write_head
 from cryotome.learners.probes.labelled import read_labelled
 from cryotome.learners.probes.linear import Execution
-from cryotome.learners.probes.probe import fit_and_score_folds, fit_log_line, log_memory
+from cryotome.learners.probes.probe import fit_log_line, log_memory
+from cryotome.learners.probes.soft_labels import fit_head
 from cryotome.runtime import ledger
 from cryotome.runtime.job import run_script
 
@@ -25,8 +26,7 @@ def main(
     folds, about = [known.fold(split) for split in splits], known.notes | {"head": card}
     log_memory(card, known.x, folds=len(folds), classes=len(named["classes"] or "01"))
     with tqdm(total=len(folds), desc=f"fit {model}", unit="fold", mininterval=5) as bar:
-        how, rows = Execution(on_progress=bar.update), [fold.rows for fold in folds]
-        fitted = fit_and_score_folds(card, known.x, known.y, rows, execution=how)
+        fitted = fit_head(card, known, folds, execution=Execution(on_progress=bar.update))
         for path, fold, (scores, notes, arrays) in zip(predictions, folds, fitted, strict=True):
             print(f"{path}: {fit_log_line(card, fold.rows, notes)}", file=sys.stderr)
             notes |= about | {"n_train": len(fold.rows.train)}

@@ -21,7 +21,7 @@ def main(
 ) -> None:  # fmt: skip
     assert recipe == step_versions.ENDTOEND
     on, seed = set_up_device(device, threads, exact=True), card["seed"] + fold
-    data = read_training_data(patches, cells, split)
+    data = read_training_data(patches, cells, split, soft=card.get("labels") == "soft")
     how = {"side": data.side, "seed": seed, "head": card}
     network, weights = build_classifier(encoder, model, weights_dir, **how)
     run = Run(network.to(on), data, card, BatchLoader(data.pixels, on), seed)

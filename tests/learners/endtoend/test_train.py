@@ -77,6 +77,36 @@ def test_it_learns_a_bright_bar():
     assert logits[cells.label[40:] == 1].min() > logits[cells.label[40:] == 0].max()
 
 
+def train_on(share, **settings):
+    """Train as `train`, the loss computed with these shares of votes by label."""
+    patches, cells = toy()
+    encoder = load_card(CONFIG, "models", "resnet10t_random")
+    network, _ = build_classifier(encoder, "r", Path(), side=32, seed=1, head=settings)
+    both = training_data(patches, part(cells, slice(0, 40)), part(cells, slice(40, 64)))
+    roles = both.roles.assign(share=np.where(both.roles["label"] == 1, share[1], share[0]))
+    both = TrainingData(patches, roles, both.stamps)
+    loader = BatchLoader(patches, CPU)
+    fit = train_endtoend(network, both, head(**settings), seed=1, loader=loader, checkpoint=None)
+    return network, fit, patches, cells
+
+
+def test_shares_of_unanimous_raters_train_bit_for_bit_as_labels_do():
+    _, hard, *_ = train(steps=20)
+    _, soft, *_ = train_on((0.0, 1.0), steps=20)
+    assert all(torch.equal(soft.last[name], value) for name, value in hard.last.items())
+    assert soft.curve.equals(hard.curve)
+
+
+def test_shares_of_raters_who_disagree_keep_scores_near_them():
+    network, fit, patches, cells = train_on((1 / 3, 2 / 3))
+    scores = 1 / (1 + np.exp(-logits_of(network, patches, cells.rows[40:])))
+    _, sure, *_ = train()
+    least = min(fit.curve["validation_loss"])
+    entropy = -(np.log(1 / 3) / 3 + np.log(2 / 3) * 2 / 3)  # the least that is possible
+    assert entropy <= least < entropy + 0.03 and min(sure.curve["validation_loss"]) < least
+    assert scores[cells.label[40:] == 1].mean() > scores[cells.label[40:] == 0].mean()
+
+
 def test_the_best_checkpoint_is_a_copy_and_really_the_best():
     """The public code of Ganz et al. 2024 keeps a live reference, and so tests the last weights."""
     network, fit, patches, cells = train(steps=60, learning_rate=0.05, every=5)

@@ -2,6 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import cut
 from tests.learners.endtoend.test_train import head, part, toy, training_data
 
 from cryotome.core.errors import SplitError, StoreError
@@ -25,6 +26,24 @@ def test_material_brings_patches_labels_and_slides_of_a_split_together(store, co
     assert train.slide.tolist() == ["001.tiff", "018.tiff"]
     assert data.cells("validation", "test").rows.tolist() == [3, 40]
     assert data.pixels.shape == (48, 40, 40, 3)
+
+
+def test_shares_of_votes_are_the_target_and_labels_stay_labels(store, cohort, demo_card, tmp_path):
+    split = tmp_path / "fold=0.csv"
+    split.write_text("id,role\n3,test\n7,train\n40,validation\n41,train\n", encoding="utf-8")
+    with pytest.raises(StoreError, match="has no votes, which a head with `labels: soft`"):
+        read_training_data(store, cohort / "cells.csv", split, soft=True)
+    cells = pd.read_csv(cohort / "cells.csv")
+    voted = cells.assign(**{"vote a": cells["label"], "vote b": 1 - cells["label"], "vote c": 1})
+    patches, table = tmp_path / "voted.h5", tmp_path / "voted.csv"
+    voted.to_csv(table, index=False)
+    cut(patches, table, cohort / "images", demo_card)
+    data = read_training_data(patches, table, split, soft=True)
+    train, label = data.cells("train"), voted.loc[[7, 41], "label"]
+    assert train.label.tolist() == label.tolist()
+    assert train.target == pytest.approx(np.full(2, 2 / 3))
+    plain = read_training_data(patches, table, split).cells("train")
+    assert plain.share is None and plain.target is plain.label
 
 
 def test_the_centre_is_what_is_seen():

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from atlas_by_hand import CARD, by_hand, windows
+from atlas_by_hand import CARD, by_hand, voted, windows
 from conftest import CONFIG, windows_of
 
 from cryotome.core.cards import load_card
@@ -174,3 +174,13 @@ def test_cells_whose_window_is_not_known_hold_nothing():
     cells = atlas.cells.reset_index()
     unknown = windows(atlas).assign(left=np.nan, top=np.nan)
     assert not contains_mitosis(cells, unknown).any()
+
+
+def test_raters_who_contradict_the_label_are_counted_where_there_are_raters():
+    plain, table = by_hand().table(), voted().table().set_index("id")
+    assert "raters" not in plain and [*voted().table()] == [
+        *[c for c in plain if not c.startswith("score ")], "raters", "raters_against",
+        *[c for c in plain if c.startswith("score ")],
+    ]  # fmt: skip
+    assert (table["raters"] == 3).all()
+    assert table["raters_against"].tolist() == [1, 0, 0, 1, 0, 0]

@@ -4,7 +4,7 @@ import uuid
 import numpy as np
 import pandas as pd
 import pytest
-from atlas_by_hand import SCORES, by_hand, windows
+from atlas_by_hand import SCORES, by_hand, voted, windows
 from jsonschema import Draft202012Validator
 
 from cryotome.report.atlas.qupath import cell_points, file_names, square_ring, write_geojson
@@ -176,3 +176,16 @@ def test_file_names_are_plain_and_no_two_are_one(name):
 def test_no_name_takes_the_file_of_another(places):
     """`a.2` was written over the second `a`."""
     assert len({file.lower() for file in file_names(places).values()}) == len(places)
+
+
+def test_a_cell_says_how_many_raters_contradict_its_label(tmp_path):
+    atlas = voted()
+    sheets = pd.DataFrame({"file": [], "shown": []})
+    write_geojson(atlas, windows(atlas), tmp_path, sheets)
+    text = (tmp_path / "1.tiff.geojson").read_text(encoding="utf-8")
+    said = [feature["properties"]["metadata"] for feature in json.loads(text)["features"]]
+    assert [one["raters against label"] for one in said] == [
+        "1 of 3", "0 of 3", "0 of 3", "1 of 3"
+    ]  # fmt: skip
+    write_geojson(by_hand(), windows(atlas), tmp_path, sheets)
+    assert "raters against" not in (tmp_path / "1.tiff.geojson").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 import numpy as np
 import pandas as pd
-from atlas_by_hand import SCORES, by_hand
+from atlas_by_hand import SCORES, by_hand, voted
 
 from cryotome.report.atlas.errors import Atlas
 from cryotome.report.atlas.sheet_plan import PATCHES_PER_SHEET, plan_sheets
@@ -43,6 +43,18 @@ def test_disagreement_is_sorted_and_says_how_many_are_wrong():
     assert [tile.lines[0] for tile in tiles] == [
         "1 of 3 wrong", "2 of 3 wrong", "0 of 3 wrong", "1 of 3 wrong",
     ]  # fmt: skip
+
+
+def test_errors_that_a_rater_shares_are_flagged_and_counted():
+    sheet = planned(voted())["errors.left.a.h.jpg"]
+    (positives, first), (negatives, second) = sheet.sections
+    assert positives.endswith("look-alike called mitotic figure; 1 shared by a rater")
+    assert negatives.endswith("mitotic figure called look-alike; 1 shared by a rater")
+    assert [tile.flag for tile in first] == [
+        "holds mitotic figure; 1 of 3 raters against label", ""
+    ]  # fmt: skip
+    assert second[0].flag == "1 of 3 raters against label"
+    assert planned(voted())["errors.right.b.h.jpg"].sections[1][0].endswith("; 0 shared by a rater")
 
 
 def test_one_row_disagrees_with_nobody():

@@ -58,6 +58,17 @@ def test_a_fit_asks_for_its_copies_of_the_embeddings_and_for_its_folds(ganz):
     assert both == pytest.approx(2 * asked["linear_probe"] - 1000)
 
 
+def test_votes_as_rows_ask_for_more():
+    folder = ROOT / "config"
+    made = checked_study(read_yaml(config_file("amibr_raters", folder)), folder)
+    w = {"model": "efficientnet_lite0", "scheme": "slide_grouped"}
+    asked = [
+        estimate_probe_mb(made, ["amibr_raters"], w | {"head": head}) - 1000
+        for head in ("ridge_cv", "ridge_cv_soft")
+    ]
+    assert asked[1] == pytest.approx(3 * asked[0])
+
+
 def test_a_network_is_as_large_as_its_parameters(ganz):
     assert estimate_network_mb(ganz, "uni") == pytest.approx(1213.4, abs=0.1)
     assert estimate_network_mb(ganz, "colour_histogram") == 0

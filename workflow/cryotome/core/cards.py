@@ -25,6 +25,7 @@ KINDS |= {"downloads": "download", "finetunings": "finetuning"}
 
 # blocks that an extending card replaces as a whole; they are never merged
 REPLACED_WHOLE = {"weights", "checkpoint", "pooler", "code", "domains", "scanners", "expect"}
+REPLACED_WHOLE |= {"raters"}
 # keys for readers only: editing them must not rerun a job
 PROSE = {"title", "source", "notes", "licence", "published", "trained_mpp"}
 PROSE |= {"parameters", "gflops", "download", "style"}

@@ -17,6 +17,7 @@ from cryotome.data.cell_checks import (
 )
 from cryotome.data.domains import assign_domains
 from cryotome.data.names import to_nfc
+from cryotome.data.raters import check_majority, vote_columns
 from cryotome.study.statistical_unit import FEW, WAY_OUT, is_unknown
 
 UNLABELLED = -1  # the label of every cell of a dataset without labels
@@ -80,11 +81,11 @@ def read_cells(annotations: Path | None, images: Path, card: Card, name: str) ->
 
     Returns
     -------
-    data frame with columns id, image, slide, x, y, domain, label, source_row
+    data frame with columns id, image, slide, x, y, domain, label, source_row, and those of votes
         Sorted by image; x, y is the centre in level-0 px; labels are the card's classes
         from 0 on; ids count from 0; source_row counts the cells from 0 in the order of
         the annotation file. With `slides: unknown` in the card, `slide` is the name of the
-        image.
+        image. With `raters` in the card, each has a column of votes, which are labels, too.
     """
     try:
         found = READERS[card["reader"]](annotations, images, card)  # type: ignore[arg-type]
@@ -115,8 +116,12 @@ def _checked(cells: pd.DataFrame, annotations: Path | None, card: Card, name: st
         )
     if "expect" in card:
         check_cell_counts(cells, card["expect"], name)
-    if card.get("permute_labels"):
-        cells["label"] = np.random.default_rng(0).permutation(cells["label"].to_numpy())
+    votes = vote_columns(cells)
+    cells = cells.assign(**{column: cells[column].map(labels.index) for column in votes})
+    check_majority(cells, name)
+    if card.get("permute_labels"):  # a cell's votes move with its label
+        order = np.random.default_rng(0).permutation(len(cells))
+        cells[["label", *votes]] = cells[["label", *votes]].to_numpy()[order]
     cells = cells.assign(source_row=np.arange(len(cells)))
     cells = cells.sort_values("image", kind="stable", ignore_index=True)
-    return cells.assign(id=cells.index)[COLUMNS]
+    return cells.assign(id=cells.index)[[*COLUMNS, *votes]]

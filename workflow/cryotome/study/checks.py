@@ -114,6 +114,7 @@ def _check_rows(study: Study) -> None:
                 f"study {study.name!r}, rows: {row.model} has no network that {row.head} could "
                 "train. Give it a head on embeddings."
             )
+    _check_votes(study)
     shares, trained = study.config["fractions"], study.config.get("trained_fractions")
     if trained and not (set(trained) <= set(shares) and max(shares) in trained):
         raise CardError(
@@ -126,6 +127,20 @@ def _check_rows(study: Study) -> None:
     for key, named in asked:
         if named not in listed:
             raise CardError(f"study {study.name!r}, {key}: {named} is none of its `rows`.")
+
+
+def _check_votes(study: Study) -> None:
+    """Stop heads that are fitted to votes on datasets without them."""
+    part = study.colorectal
+    heads = [(row.head, name) for row in study.rows for name in study.datasets]
+    heads += [(head, name) for head in part.patch_heads for name in part.sets] if part else []
+    for head, name in heads:
+        if study.head(head).get("labels") == "soft" and name not in study.rated:
+            raise CardError(
+                f"study {study.name!r}, rows: the head {head} has `labels: soft` and is fitted to "
+                f"the votes of raters, and the card of {name!r} names no `raters:`. Name the "
+                "columns of votes there, or take a head on labels."
+            )
 
 
 def _check_schemes(study: Study) -> None:

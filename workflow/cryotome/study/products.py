@@ -26,6 +26,7 @@ from cryotome.study.product import (
     MATCHED,
     PATCHES,
     POOLED,
+    RATED,
     RECALIBRATED,
     ROTH,
     SLIDES,
@@ -218,6 +219,12 @@ PRODUCTS = [
         "Every row on other datasets, the models of all folds as trained, and what it loses from "
         "in domain. Cells that both datasets have are left out and counted.",
         "[External cohorts](../results/external-cohorts.md)",
+    ),
+    Product(
+        UNCERTAINTY, "raters", "Raters", {FIGURE: "compare_raters"}, RATED,
+        "Every row beside the raters whose votes made the labels: Cohen's kappa with each rater, "
+        "AUROC where raters agree and where not, and a ceiling with its assumption.",
+        "[Raters](../results/raters.md)",
     ),
     Product(
         COST, "ledger", "Jobs", {"csv": "summarise_costs"}, ALL,

@@ -107,6 +107,11 @@ class Study(Catalog):
         return [name for name in self.all_datasets if is_unknown(self.dataset(name))]
 
     @cached_property
+    def rated(self) -> list[str]:
+        """The datasets whose cards name raters."""
+        return [name for name in self.datasets if "raters" in self.dataset(name)]
+
+    @cached_property
     def synthetic(self) -> bool:
         """Whether every dataset of this study is invented tissue."""
         return all("synthetic" in self.dataset(name) for name in self.all_datasets)

@@ -13,6 +13,7 @@ from cryotome.data.annotations.class_names import match_classes
 from cryotome.data.annotations.table import read_csv
 from cryotome.data.image_files import folder_below, visible_files, walk_files
 from cryotome.data.names import FLAT_SUFFIXES, canonical_label, first_number, slide_name, to_nfc
+from cryotome.data.raters import add_votes
 from cryotome.data.reading_report import report_reading
 
 COLUMN_FIELD = re.compile(r"{([^{}]+)}")  # `{column}` in a card's template
@@ -45,7 +46,17 @@ def read_class_folders(annotations: Path | None, images: Path, card: Card) -> pd
     report_reading(annotations, read=len(merged), passed_over=passed | others, unit="rows")
     if "class" in card["reading"]:
         _check_folders(merged, card["reading"], annotations)
+        merged = _with_votes(merged, card, annotations) if "raters" in card else merged
     return merged.assign(**{"class": merged["named"]})
+
+
+def _with_votes(merged: pd.DataFrame, card: Card, annotations: Path) -> pd.DataFrame:
+    """Add the votes of the card's `raters`, with the values of the labels' column."""
+    names = dict(zip(merged["folder"], merged["named"], strict=True))
+    values = card["reading"]["expected_values"].items()
+    classes = {str(value): names[folder] for folder, value in values if folder in names}
+    voted = add_votes(merged.set_index("line"), card, classes, annotations)
+    return voted.reset_index()
 
 
 def _first(names: pd.Series) -> str:

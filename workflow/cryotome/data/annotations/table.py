@@ -12,20 +12,22 @@ from cryotome.core.errors import DataError
 from cryotome.data.annotations.class_names import match_classes, name_labels
 from cryotome.data.file_signatures import describe_start
 from cryotome.data.names import to_nfc
+from cryotome.data.raters import add_votes
 from cryotome.data.reading_report import report_by_reason
 
 
 def read_cell_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame:
     """Read a CSV with the columns x, y, label, filename, and optionally slide and others.
 
-    x, y is the centre in level-0 px. The card's `domains` may use any column. With `unlabelled`
-    in the card the column label is not needed, and not read.
+    x, y is the centre in level-0 px. The card's `domains` may use any column, and its `raters` name
+    columns with the same values as `label`. With `unlabelled` in the card the column label is not
+    needed, and not read.
 
     Raises
     ------
     DataError
-        A column is missing, a position is not a number, a filename is empty, or a label is not
-        in the card.
+        A column is missing, a position is not a number, a filename is empty, or a label or a vote
+        is not in the card.
     """
     unlabelled = card.get("unlabelled", False)
     needed = ["x", "y", *(["label"] * (not unlabelled)), "filename"]
@@ -47,7 +49,7 @@ def read_cell_table(annotations: Path, images: Path, card: Card) -> pd.DataFrame
     cells = cells.assign(**{"class": named})
     read = cells["class"].notna()
     report_by_reason(annotations, ("of label " + cells["label"] + " (`ignore`)").where(~read, ""))
-    return cells[read].reset_index(drop=True)
+    return add_votes(cells[read], card, classes.names, annotations).reset_index(drop=True)
 
 
 def read_csv(path: Path, needed: list[str], *, text: bool = False) -> pd.DataFrame:

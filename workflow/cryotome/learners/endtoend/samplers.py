@@ -11,11 +11,17 @@ Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 @dataclass(frozen=True)
 class Cells:
-    """Cells: their rows in the patch store, labels and slides."""
+    """Cells: their rows in the patch store, labels and slides, and the share of votes if fitted."""
 
     rows: np.ndarray  # (n,) int
     label: np.ndarray  # (n,) 0 or 1
     slide: np.ndarray  # (n,) str
+    share: np.ndarray | None = None  # (n,) float, of votes for label 1
+
+    @property
+    def target(self) -> np.ndarray:
+        """What the loss is computed with, (n,)."""
+        return self.label if self.share is None else self.share
 
 
 def _balance_groups(group: np.ndarray, label: np.ndarray) -> Draw:

@@ -30,9 +30,9 @@ from cryotome.runtime.devices import describe, peak_memory
 CURVE_COLUMNS = ["step", "learning_rate", "training_loss", "validation_loss", "validation_auroc"]
 
 
-def _loss(logits: np.ndarray, label: np.ndarray) -> float:
+def _loss(logits: np.ndarray, target: np.ndarray) -> float:
     with np.errstate(invalid="ignore"):  # the caller checks that it is finite
-        return float((np.logaddexp(0, logits) - label * logits).mean())
+        return float((np.logaddexp(0, logits) - target * logits).mean())
 
 
 def _optimizer(network: nn.Module, card: Card) -> torch.optim.Optimizer:
@@ -137,7 +137,7 @@ class TrainingState:
         ]
         picked, uniform = np.stack([rows for rows, _ in drawn]), torch.stack([u for _, u in drawn])
         draws = to_device(draws_of(uniform, self.backward.side, self.card["augment"]), device)
-        target = to_device(torch.from_numpy(self.train.label[picked]).float(), device)
+        target = to_device(torch.from_numpy(self.train.target[picked]).float(), device)
         losses, rates = torch.zeros(count, device=device), []
         self.network.train()
         patches = self.loader.batches(torch.from_numpy(self.train.rows[picked]))
@@ -163,7 +163,7 @@ class TrainingState:
             raise TrainingError(self._diverged(losses[at], first + at, rates[at]))
         cells, how = self.validation, {"precision": self.backward.precision}
         logits = score_cells(self.network, self.loader, cells.rows, views=cells.views, **how)
-        loss = _loss(logits, cells.label)
+        loss = _loss(logits, cells.target)
         if not np.isfinite(loss):
             raise TrainingError(self._diverged(loss, self.step, rates[-1]))
         self.step_seconds, self.seconds = self.step_seconds + seconds, self.seconds + seconds

@@ -15,6 +15,7 @@ from cryotome.core.errors import SplitError, StoreError
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.patches import read_patches
+from cryotome.data.raters import share_of_votes, vote_columns
 from cryotome.data.splits.cells import indices_of
 from cryotome.learners.endtoend.samplers import SAMPLERS, Cells
 from cryotome.learners.loop.augment import draw_uniform, draws_of, make_views
@@ -39,7 +40,8 @@ class TrainingData:
     pixels : (N, stored, stored, 3) uint8
         The whole patch store, with margins.
     roles : data frame with columns id, role, label, slide, row
-        The cells of the split; `row` is the index of a cell's patch in `pixels`.
+        The cells of the split; `row` is the index of a cell's patch in `pixels`. With `share`,
+        the share of votes for label 1, the loss is computed with it.
     stamps
         Provenance of the patch store.
     """
@@ -57,22 +59,37 @@ class TrainingData:
         """Return the cells in any of these roles, in the order of the split."""
         mine = self.roles[self.roles["role"].isin(roles)]
         row, label = (mine[name].to_numpy(copy=True) for name in ("row", "label"))
-        return Cells(row, label, mine["slide"].to_numpy())
+        share = mine["share"].to_numpy() if "share" in mine else None
+        return Cells(row, label, mine["slide"].to_numpy(), share)
 
 
-def read_training_data(patches: Path, cells: Path, split: Path) -> TrainingData:
+def read_training_data(
+    patches: Path, cells: Path, split: Path, *, soft: bool = False
+) -> TrainingData:
     """Read a patch store, the table of cells it was cut from, and one split.
+
+    Parameters
+    ----------
+    soft
+        Whether the share of votes is fitted.
 
     Raises
     ------
     StoreError
-        The store was cut from other cells.
+        The store was cut from other cells, or there are no votes.
     SplitError
         A cell of the split is missing from the store.
     """
     pixels, ids, stamps = read_patches(patches, cells=cells)
     roles = read_csv(split)
-    about = load_cells(cells)[["id", "label", "slide"]]
+    table = load_cells(cells)
+    about = table[["id", "label", "slide"]]
+    if soft and not vote_columns(table):
+        raise StoreError(
+            f"{cells} has no votes, which a head with `labels: soft` is fitted to. Name their "
+            "columns in `raters:` of the dataset's card, or take a head on labels."
+        )
+    about = about.assign(share=share_of_votes(table)) if soft else about
     roles = roles.merge(about, on="id", how="left", validate="one_to_one")
     return TrainingData(
         torch.from_numpy(pixels), roles.assign(row=indices_of(ids, roles["id"])), stamps
@@ -105,12 +122,14 @@ class ValidationSet:
                 "No validation cells: the fraction is too small to select a checkpoint."
             )
         self.rows, self.label, self._draws = cells.rows, cells.label, None
+        self.target = cells.target
         self._side, self._settings = data.side, card["augment"] | SHIFT_ONLY
         if count := card.get("validation_draws"):
             rng = np.random.default_rng([seed, 1])  # other draws than those of the training
             draws = torch.Generator().manual_seed(int(rng.integers(2**62)))
             picked = SAMPLERS[card["sampler"]](cells)(rng, count)
             self.rows, self.label = cells.rows[picked], cells.label[picked]
+            self.target = cells.target[picked]
             self._draws = draws_of(draw_uniform(count, draws), self._side, self._settings)
 
     def views(self, patches: Tensor, part: slice) -> Tensor:

@@ -13,6 +13,7 @@ from cryotome.core.files import sha256
 from cryotome.core.qualified_names import qualify
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
+from cryotome.data.raters import votes_of
 from cryotome.data.splits.cells import indices_of
 from cryotome.encoders.embedding_store import read_embeddings
 from cryotome.learners.predictions import SCORED_ROLES
@@ -41,6 +42,8 @@ class LabelledEmbeddings:
         there are two datasets.
     stamps
         Provenance of each dataset's store.
+    votes : (n, raters) int
+        Of raters, where there is one dataset and its cells have them.
     """
 
     x: np.ndarray
@@ -48,6 +51,7 @@ class LabelledEmbeddings:
     ids: np.ndarray
     notes: dict[str, Any]
     stamps: list[dict[str, Any]]
+    votes: np.ndarray | None = None
 
     @property
     def encoder(self) -> dict[str, Any]:
@@ -88,7 +92,8 @@ def read_labelled(
     matrices, labels, ids, stamps = [], [], [], []
     for n, (path, table) in enumerate(zip(embeddings, cells, strict=True)):
         x, own, about = read_embeddings(path, model=model, view=view, cells_sha256=sha256(table))
-        labels.append(load_cells(table).set_index("id")["label"].loc[own].to_numpy())
+        about_cells = load_cells(table).set_index("id").loc[own]
+        labels.append(about_cells["label"].to_numpy())
         matrices.append(x)
         ids.append(qualify(datasets[n], own) if datasets else own)
         stamps.append(about)
@@ -102,6 +107,8 @@ def read_labelled(
         values = [about[name] for about in stamps]
         notes[name] = values if datasets else values[0]
     if not datasets:  # without a copy of the features
-        return LabelledEmbeddings(matrices[0], labels[0], ids[0], notes, stamps)
+        votes = votes_of(about_cells).to_numpy()
+        found = votes if votes.size else None
+        return LabelledEmbeddings(matrices[0], labels[0], ids[0], notes, stamps, found)
     x, y = np.concatenate(matrices), np.concatenate(labels)
     return LabelledEmbeddings(x, y, np.concatenate(ids), notes, stamps)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from cryotome.core.cards import Card
 from cryotome.evaluation.scores import THRESHOLD
+from cryotome.evaluation.statistics.kappa import cohen_kappa
 from cryotome.report.atlas.errors import Atlas
 from cryotome.report.figures.charts import matrix, sheet, wrapped
 
@@ -21,24 +22,6 @@ PAIR_COLUMNS = [
     "both_wrong",
 ]
 MAX_NUMBERED_ROWS = 12  # most rows for which the matrix shows its numbers
-
-
-def cohen_kappa(
-    both: np.ndarray, only_one: np.ndarray, only_other: np.ndarray, neither: np.ndarray
-) -> np.ndarray:
-    """Return Cohen's kappa of two rows from the numbers of cells that both, one or none calls.
-
-    NaN where both call all cells alike, as random calls would then agree, too.
-
-    >>> cohen_kappa(np.array([20]), np.array([5]), np.array([10]), np.array([15])).round(3).tolist()
-    [0.4]
-    """
-    cells = both + only_one + only_other + neither
-    observed = (both + neither) / cells
-    one, other = (both + only_one) / cells, (both + only_other) / cells
-    expected = one * other + (1 - one) * (1 - other)  # of independent calls
-    room = np.where(expected < 1, 1 - expected, 1)
-    return np.where(expected < 1, (observed - expected) / room, np.nan)
 
 
 def _tables(yes: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -12,6 +12,7 @@ from cryotome.core.errors import StoreError
 from cryotome.core.files import RunPath
 from cryotome.data.domains import assign_scanners
 from cryotome.data.overlap import pixel_boxes, sharing_pairs
+from cryotome.data.raters import vote_columns, votes_of
 from cryotome.evaluation.scores import THRESHOLD
 from cryotome.learners.predictions import read_predictions
 from cryotome.study.schemes import Scheme
@@ -33,7 +34,8 @@ class Atlas:
     ----------
     cells : data frame indexed by id
         Columns image, slide (empty where not known), x, y (level-0 px), domain, scanner, label,
-        holds_figure, and folds: number of averaged scores of the cell.
+        holds_figure, folds: number of averaged scores of the cell, and the votes of raters if the
+        dataset has them.
     scores : data frame indexed likewise, a column per row
         Mean score of the second class, 0 to 1; NaN where a row did not score a cell.
     card
@@ -87,6 +89,16 @@ class Atlas:
         return find_errors(self.scores, self.cells["label"])
 
     @cached_property
+    def raters(self) -> int:
+        """The number of raters who voted on each cell."""
+        return len(vote_columns(self.cells))
+
+    @cached_property
+    def raters_against(self) -> pd.Series:
+        """How many raters contradict the label of each cell: they share an error of a row there."""
+        return votes_of(self.cells).ne(self.cells["label"], axis=0).sum(axis=1)
+
+    @cached_property
     def disagreement(self) -> pd.Series:
         """SD of the rows' scores of each cell."""
         return disagreement(self.scores)
@@ -97,6 +109,8 @@ class Atlas:
         scores = self.scores.round(SCORE_DIGITS).add_prefix("score ")
         known = self.cells[columns].assign(disagreement=self.disagreement.round(SCORE_DIGITS))
         known = known.assign(scheme=self.scheme, fraction=self.fraction, folds=self.cells["folds"])
+        voted = {"raters": self.raters, "raters_against": self.raters_against}
+        known = known.assign(**voted) if self.raters else known
         return known.join(scores).reset_index()
 
     def with_provenance(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -86,6 +86,7 @@ def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str)
     about |= {name: str(cell[name]) for name in ("slide", "image", "domain", "scanner")}
     about |= {"errs": ", ".join(map(str, wrong)), "page": page, "sheets": sheets}
     about |= {"holds figure": "yes"} if cell["holds_figure"] else {}
+    about |= {"raters against label": _raters(cell)} if atlas.raters else {}
     about |= {"synthetic": atlas.notice}
     return detection(
         f"{atlas.dataset}/{cell['id']}",
@@ -95,6 +96,10 @@ def qupath_detection(atlas: Atlas, cell: dict[str, Any], page: str, sheets: str)
         measured=measured,
         said=about,
     )
+
+
+def _raters(cell: dict[str, Any]) -> str:
+    return f"{cell['raters_against']} of {cell['raters']}"
 
 
 def cell_points(cells: pd.DataFrame, windows: pd.DataFrame) -> pd.DataFrame:

@@ -88,8 +88,10 @@ def _place(atlas: Atlas, domain: str, scanner: str) -> str:
 def _planned(atlas: Atlas, cell: int, number: str, *more: str) -> PlannedPatch:
     about = atlas.cells.loc[cell].to_dict()
     lines = (*more, str(about["slide"] or about["image"]), f"x {about['x']:g}  y {about['y']:g}")
-    flag = f"holds {atlas.classes[1]}" if about["holds_figure"] else ""
-    return PlannedPatch(cell, number, int(about["label"]), lines, flag)
+    flags = [f"holds {atlas.classes[1]}"] * bool(about["holds_figure"])
+    against = atlas.raters_against[cell]
+    flags += [f"{against} of {atlas.raters} raters against label"] * bool(against)
+    return PlannedPatch(cell, number, int(about["label"]), lines, "; ".join(flags))
 
 
 def _section(
@@ -103,8 +105,10 @@ def _section(
     kind, called, is_ = ("False positives", positive, negative)
     if sign < 0:
         kind, called, is_ = ("False negatives", negative, positive)
-    found = int((errors == sign).sum())
-    return f"{kind}, {len(patches)} of {found:,}: {is_} called {called}", patches
+    found = errors.index[errors == sign]
+    title = f"{kind}, {len(patches)} of {len(found):,}: {is_} called {called}"
+    shared = int((atlas.raters_against[found] > 0).sum())
+    return title + f"; {shared:,} shared by a rater" * (atlas.raters > 0), patches
 
 
 def _disagreed(atlas: Atlas, odd: pd.Series) -> tuple[str, tuple[PlannedPatch, ...]]:

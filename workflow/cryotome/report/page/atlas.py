@@ -61,6 +61,10 @@ def atlas(g: StudyResults) -> Section:
         "Flagged: negative cells whose patch holds the centre of an annotated positive one, such "
         "as a look-alike beside a mitotic figure."
     ] * bool(sheets)
+    said += [
+        "Flagged, too: cells whose label a rater contradicts. A row that errs there shares its "
+        "error with that rater."
+    ] * any("shared by a rater" in sheet.said for sheet in sheets)
     return Section("atlas", "Error atlas", said, grids, pictures, missing, sheets)
 
 

@@ -22,6 +22,7 @@ from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
 from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
 from cryotome.report.page.history import history
 from cryotome.report.page.leaderboard import leaderboard
+from cryotome.report.page.raters import raters
 from cryotome.report.page.recalibration import recalibration
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.robustness import robustness
@@ -43,6 +44,7 @@ PARTS: list[Callable[[StudyResults], Section]] = [
     ladder,
     external,
     robustness,
+    raters,
     differences,
     learning,
     pathologist,

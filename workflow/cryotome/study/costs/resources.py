@@ -39,6 +39,7 @@ def estimate_probe_mb(study: Study, datasets: list[str], w: dict[str, str]) -> f
     cells = sum(count_cells(study, name) for name in datasets)
     folds = len(study.folds) * len(study.training_fractions(w["scheme"])) if "scheme" in w else 1
     classes = max(len(study.dataset(name).get("classes", [])) for name in datasets)
+    cells *= VOTED if head.get("labels") == "soft" else 1
     return 1_000 + estimate_fit_mb(
         head["learner"], cells, model["dim"], folds=folds, classes=classes
     )
@@ -90,6 +91,7 @@ def estimate_bag_mb(study: Study, dataset: str, model: str) -> float:
 
 # copies of the embeddings that a fit holds at its peak, itself among them: benchmarks/load.py
 # (steps probe, logreg); all others: 4
+VOTED = 3  # times the cells where each rater's vote is a row
 COPIES = {"knn": 5, "logreg": 6, "prevalence": 6.5}
 
 
