@@ -57,7 +57,7 @@ SIZES: dict[str, tuple[str, int, Card, Card]] = {
 }  # fmt: skip
 PAPER = {  # iterations, and hours printed in Roth et al. 2024, section 2.2
     "s_256": ((2_000, "2 h (NCT)"), (30_000, "72 h (TCGA)")),
-    "g_32": ((10_000, "-"), (60_000, "-")),
+    "g_32": ((10_000, "not printed"), (60_000, "not printed")),
 }
 BAR = "asked for: 0.85"
 
@@ -255,34 +255,47 @@ class Obvious:
             losses.sum().item()
 
 
+def begun(card: Card, base: Card, stored: int, device: torch.device) -> FinetuningState:
+    """Return a finetuning on invented images of a side, px, that has taken three steps."""
+    images = invented(max(4 * card["batch"], 256), stored, device)
+    state = FinetuningState(learner_of(card, base, device), images, card, Path())
+    state.learn(3, lambda: None)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    return state
+
+
+def learning(state: FinetuningState, steps: int) -> float:
+    """Return the seconds a step of a finetuning, over three times so many."""
+    return timed(lambda: state.learn(steps, lambda: None), 3, state.device) / steps
+
+
+def projected(size: str, seconds: float) -> list[tuple[int, float, str]]:
+    """Return iterations of Roth et al. 2024, the hours that they would take, and those printed."""
+    return [(count, count * seconds / 3600, printed) for count, printed in PAPER[size]]
+
+
 def measure(size: str, given: Any) -> None:
     """Measure one size and print its lines."""
     device = pick_device("auto")
     use_threads(given.threads)
     card, base, stored = cards_of(size, given.precision)
-    images = invented(max(4 * card["batch"], 256), stored, device)
     crops = card["crops"]
     print(
         f"{size}: {card['base']}, {crops['global']['side']} and {crops['local']['side']} px, batch "
         f"{card['batch']}, {card['head']['prototypes']:,} prototypes, {given.precision}; "
         f"{describe(device)}"
     )
-    state = FinetuningState(learner_of(card, base, device), images, card, Path())
-    state.learn(3, lambda: None)
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
+    state = begun(card, base, stored, device)
     if size in PAPER:
-        seconds = timed(lambda: state.learn(given.steps, lambda: None), 3, device) / given.steps
+        seconds = learning(state, given.steps)
         print(f"  ours    {seconds:.3f} s a step, {peak_memory(device):.1f} GB")
-        for iterations, printed in PAPER[size]:
-            hours = iterations * seconds / 3600
-            print(
-                f"  {iterations:,} iterations: {hours:.2f} GPU-hours; Roth et al. 2024: {printed}"
-            )
+        for count, hours, printed in projected(size, seconds):
+            print(f"  {count:,} iterations: {hours:.2f} GPU-hours; Roth et al. 2024: {printed}")
         if not given.limit:
             return
     bare = sweep(Bare(card, base, device), given.threads, not given.no_compile)
-    first = Obvious(card, base, images, device)
+    first = Obvious(card, base, state.images, device)
     learn = lambda: state.learn(given.steps, lambda: None)  # noqa: E731
     limits, ours, plain, walls = [], [], [], []
     for _ in range(REPEATS):

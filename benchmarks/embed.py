@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import h5py
@@ -67,9 +68,9 @@ def seconds(work: Callable[[], object], device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the GFLOP/s of a large matrix product, the best of ten."""
-    side = 8192 if device.type == "cuda" else 2048
+def matrix_rate(device: torch.device, dtype: torch.dtype, side: int = 0) -> float:
+    """Return the GFLOP/s of a large matrix product, the best of ten; `side`: other than ours."""
+    side = side or (8192 if device.type == "cuda" else 2048)
     a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
     fastest = min(seconds(lambda: a @ b, device) for _ in range(10))
     return 2 * side**3 / fastest / 1e9
@@ -116,6 +117,53 @@ def sweep(bare: Bare, patches: int, threads: int) -> tuple[tuple, nn.Module]:
         print(f"  batch {batch:3d}  {layout:13}  threads {count}  {mode:8}  {rate:9.1f} patches/s")
     best = max(rates, key=rates.__getitem__)
     return best, bare.prepare(*best[:3], compiled=best[3])
+
+
+@dataclass
+class Rates:
+    """Interleaved repeats: patches/s of the bare forward and of `embed`, and GFLOP/s of matrices."""
+
+    limits: list[float] = field(default_factory=list)
+    embeds: list[float] = field(default_factory=list)
+    peaks: list[float] = field(default_factory=list)
+
+
+def interleaved(
+    bare: Bare,
+    network: nn.Module,
+    runner: InferenceRunner,
+    patches: Path,
+    threads: tuple[int, int],
+    **fewer: int,
+) -> Rates:
+    """Measure the bare forward, `embed` of a whole store, and the matrix rate, in turns.
+
+    Parameters
+    ----------
+    network
+        As `bare` has prepared it.
+    threads
+        Of the bare forward, and of `embed`.
+    fewer
+        `repeats`, and the `side` of the matrices, other than ours.
+    """
+    rates, (alone, ours) = Rates(), threads
+    with h5py.File(patches) as file:
+        count = len(file["id"])
+    for repeat in range(fewer.get("repeats", REPEATS)):
+        torch.set_num_threads(alone)
+        rates.limits.append(bare.rate(network, count))
+        torch.set_num_threads(ours)
+        store, partial = patches.with_name(f"{repeat}.h5"), patches.with_name("partial")
+        taken = seconds(
+            lambda: write_embeddings(store, patches, runner, partial=partial),  # noqa: B023
+            runner.on,
+        )
+        rates.embeds.append(count / taken)
+        store.unlink()
+        dtype, side = bare.dtype or torch.float32, fewer.get("side", 0)
+        rates.peaks.append(matrix_rate(runner.on, dtype, side))
+    return rates
 
 
 class Rows(torch.utils.data.Dataset):
@@ -170,25 +218,14 @@ def measure(name: str, view: str, count: int, threads: int, folder: Path) -> flo
     print(f"{name} (random weights), {view}, {count} patches, {runner.on}")
     bare = Bare(runner.encoder, runner.on, dtype)
     best, network = sweep(bare, max(64, count // 8), threads)
-    limits, embeds, loaders, peaks = [], [], [], []
-    for repeat in range(REPEATS):
-        torch.set_num_threads(best[2])
-        limits.append(bare.rate(network, count))
-        torch.set_num_threads(threads)
-        store, partial = folder / f"{name}.{repeat}.h5", folder / "partial"
-        taken = seconds(
-            lambda: write_embeddings(store, patches, runner, partial=partial),  # noqa: B023
-            runner.on,
-        )
-        embeds.append(count / taken)
-        store.unlink()
-        peaks.append(matrix_rate(runner.on, dtype or torch.float32))
+    rates = interleaved(bare, network, runner, patches, (best[2], threads))
+    limits, embeds, loaders = rates.limits, rates.embeds, []
     for _ in range(2):
         loaders.append(
             obvious(runner.encoder.network, patches, card, folder / "obvious.h5", runner.on)
         )
     limit, embed, plain = map(statistics.median, (limits, embeds, loaders))
-    peak = max(peaks)
+    peak = max(rates.peaks)
     spread = ", ".join(f"{a / b:.3f}" for a, b in zip(embeds, limits, strict=True))
     share = limit * card["gflops"] / peak
     print(f"  limit {limit:,.1f} patches/s = {share:.0%} of {peak:,.0f} GFLOP/s, the matrix rate")

@@ -64,9 +64,11 @@ def invented(stored: int, seen: int) -> TrainingData:
     return TrainingData(pixels, roles, {"seen": seen})
 
 
-def classifier(model: str, seen: int, device: torch.device) -> nn.Module:
+def classifier(model: str, seen: int, device: torch.device, **changes: Card) -> nn.Module:
+    """Return a model with a linear layer; `head`: the card that says what trains; `arguments`: changed."""
     card = load_card(ROOT / "config", "models", model) | {"weights": {"random": 0}}
-    return build_classifier(card, model, Path(), side=seen, seed=0)[0].to(device)
+    card["arguments"] = card["arguments"] | changes.pop("arguments", {})
+    return build_classifier(card, model, Path(), side=seen, seed=0, **changes)[0].to(device)
 
 
 def free_choice(device: torch.device) -> None:
@@ -78,8 +80,8 @@ def free_choice(device: torch.device) -> None:
 class Bare:
     """The step alone, on one batch of floats."""
 
-    def __init__(self, model: str, seen: int, card: Card, device: torch.device) -> None:
-        self.network, self.device = classifier(model, seen, device).train(), device
+    def __init__(self, network: nn.Module, seen: int, card: Card, device: torch.device) -> None:
+        self.network, self.device = network.train(), device
         self.seen, self.precision = seen, precision_of(card, device)
 
     def prepare(self, batch: int, layout: str, threads: int, launch: str) -> Callable[[], None]:
@@ -254,7 +256,9 @@ def measure(model: str, batch: int, precision: str, steps: int, threads: int) ->
     loader = BatchLoader(data.pixels, device)
     print(f"{model}, {seen} px, batch {batch}, {precision}; {describe(device)}; {loader.where}")
     free_choice(device)
-    size, bare = sweep(Bare(model, seen, card, device), batch, steps, threads)
+    size, bare = sweep(
+        Bare(classifier(model, seen, device), seen, card, device), batch, steps, threads
+    )
     network = classifier(model, seen, device)
     state = TrainingState(network, data, card, seed=0, loader=loader, checkpoint=None)
     first, bar = Obvious(model, data, card, device), tqdm(disable=True)

@@ -30,6 +30,15 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         terminalreporter.write_line(f"Order and random numbers: --randomly-seed={seed}")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs a GPU where there is none; torch is imported for these tests alone."""
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no GPU here")
+
+
 @pytest.fixture(autouse=True)
 def _environment_stays() -> Iterator[None]:
     """Fail a test that leaves a variable that the next one, or its jobs, would read."""

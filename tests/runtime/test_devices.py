@@ -43,7 +43,7 @@ def test_a_processor_repeats_itself_without_being_told():
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.gpu
 def test_a_gpu_is_described_and_told_to_repeat_itself():
     gpu = torch.device("cuda")
     assert " GB" in describe(gpu)

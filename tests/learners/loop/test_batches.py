@@ -4,7 +4,6 @@ import torch
 from cryotome.learners.loop.batches import BatchLoader, to_device
 
 CPU = torch.device("cpu")
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 
 
 def store(count=50):
@@ -30,7 +29,7 @@ def test_nothing_is_copied_to_where_it_is():
     assert to_device(values, CPU) is values
 
 
-@GPU
+@pytest.mark.gpu
 def test_a_store_that_fits_lies_on_the_gpu():
     supply = BatchLoader(store(), torch.device("cuda"))
     assert supply.pixels.is_cuda
@@ -38,7 +37,7 @@ def test_a_store_that_fits_lies_on_the_gpu():
     check(supply)
 
 
-@GPU
+@pytest.mark.gpu
 def test_a_store_that_does_not_fit_comes_batch_by_batch(monkeypatch):
     monkeypatch.setattr("cryotome.learners.loop.batches.MAX_GPU_FRACTION", 0.0)
     supply = BatchLoader(store(), torch.device("cuda"))

@@ -109,10 +109,7 @@ def test_sigkill_in_another_process_changes_no_bit(tmp_path):
         check_equal(whole, train(steps=12, every=3, checkpoint=checkpoint)[1])
 
 
-GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-
-
-@GPU
+@pytest.mark.gpu
 @pytest.mark.parametrize("settings", [{}, ADAPTED], ids=["endtoend", "lora"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_training_gone_on_with_on_a_gpu_ends_within_1e_5(tmp_path, settings, precision):
@@ -127,7 +124,7 @@ def test_a_training_gone_on_with_on_a_gpu_ends_within_1e_5(tmp_path, settings, p
         assert torch.allclose(whole.last[name], again.last[name], atol=1e-5), name
 
 
-@GPU
+@pytest.mark.gpu
 def test_no_step_waits_for_the_gpu():
     gpu = torch.device("cuda")
     patches, cells = toy()

@@ -77,7 +77,7 @@ def test_a_network_that_cannot_be_repeated_says_so_and_trains(capsys):
     assert "This training cannot be repeated bit for bit: put_ does not" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.gpu
 def test_a_captured_pass_gives_the_gradients_of_a_launched_one():
     gpu = torch.device("cuda")
     card, both = HEAD | {"precision": "fp32"}, []
