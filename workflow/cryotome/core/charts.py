@@ -17,7 +17,7 @@ THEME: Card = {
     "font": "Liberation Sans",  # vl-convert brings it, so that every machine draws alike
     "axis": {"labelFontSize": 9, "titleFontSize": 10, "titleFontWeight": "normal",
              "gridColor": "#ddd", "domainColor": "#888", "tickColor": "#888",
-             "labelLimit": 400},
+             "labelLimit": 0},
     "title": {"fontSize": 10, "fontWeight": "normal", "subtitleFontSize": 9, "lineHeight": 12},
     "view": {"stroke": "#ddd"},
 }  # fmt: skip
