@@ -62,7 +62,10 @@ def test_every_other_command_is_python_by_hand():
         "python tests/tools/accidents.py jobs --kills 100 --seed 1",
         "python tests/tools/accidents.py jobs --kills 100 --seed 2",  # test_accidents runs its parts
         "python tests/tools/accidents.py dag --kills 12 --seed 1",
+        "benchmarks/gpu.sh",
+        "benchmarks/gpu.sh --rehearse",  # which .ci/run does
     }
+    assert "benchmarks/gpu.sh --rehearse" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     said = subprocess.run(
         [sys.executable, "tests/tools/accidents.py", "--help"],
         cwd=ROOT,

@@ -14,6 +14,7 @@ UNSEEN = {  # needed, and imported by no line of ours
     "openpyxl": "pandas reads Excel with it",
     "openslide-bin": "the library that openslide-python loads",
     "snakemake": "runs the rules",
+    "snakemake-executor-plugin-cluster-generic": "the profile `generic`",
     "snakemake-executor-plugin-slurm": "the profile `slurm`",
     "snakemake-logger-plugin-rich": "`--logger rich`",
 }

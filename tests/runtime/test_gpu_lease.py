@@ -17,6 +17,7 @@ from conftest import ROOT
 from small_study import snakemake
 
 from cryotome.core.errors import CryotomeError
+from cryotome.runtime.cluster import VARIABLES
 from cryotome.runtime.gpu_lease import FOLDER, VISIBLE, lease_gpus, visible_devices
 
 HOLD = f"""
@@ -38,7 +39,8 @@ with lease_gpus(int(sys.argv[2]), Path(sys.argv[1])):
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch):
-    for name in ("CRYOTOME_DEVICE", "CRYOTOME_JOBS_PER_GPU", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS"):
+    ours = ("CRYOTOME_DEVICE", "CRYOTOME_JOBS_PER_GPU", "SLURM_JOB_GPUS", "SLURM_STEP_GPUS")
+    for name in (*ours, *(name for names in VARIABLES.values() for name in names)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(VISIBLE, "0,1,2")
 
@@ -185,6 +187,33 @@ def test_several_jobs_within_one_allocation_of_slurm_get_a_gpu_each(folder, monk
         os.environ[VISIBLE] = "0,1,2"
         with lease_gpus(1, folder):
             assert os.environ[VISIBLE] == "0"
+
+
+@pytest.mark.parametrize("scheduler", VARIABLES)
+def test_device_0_of_another_job_of_any_scheduler_is_another_one(folder, monkeypatch, scheduler):
+    for name in VARIABLES[scheduler]:
+        monkeypatch.setenv(name, "77")
+    monkeypatch.setenv(VISIBLE, "0")
+    with lease_gpus(1, folder):
+        for name in VARIABLES[scheduler]:
+            monkeypatch.setenv(name, "78")
+        monkeypatch.setenv(VISIBLE, "0")
+        with lease_gpus(1, folder):
+            assert os.environ[VISIBLE] == "0"
+
+
+def test_where_the_scheduler_chose_no_device_its_jobs_share_the_leases(folder, monkeypatch):
+    """PBS without its GPU hook: every job sees all devices, under the same numbers."""
+    monkeypatch.delenv(VISIBLE)
+    monkeypatch.setattr("cryotome.runtime.gpu_lease.visible_devices", lambda environ: ["0", "1"])
+    monkeypatch.setenv("PBS_JOBID", "77.server")
+    with lease_gpus(1, folder):
+        mine = os.environ[VISIBLE]
+        monkeypatch.setenv("PBS_JOBID", "78.server")
+        monkeypatch.delenv(VISIBLE)
+        with lease_gpus(1, folder):
+            assert {mine, os.environ[VISIBLE]} == {"0", "1"}
+        monkeypatch.setenv(VISIBLE, mine)
 
 
 def test_what_a_scheduler_chose_is_left_alone(folder, monkeypatch):

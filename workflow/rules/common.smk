@@ -28,10 +28,11 @@ from cryotome.core import step_versions
 from cryotome.core.import_closure import watched_files
 from cryotome.core.cards import tiling_of, without_notes
 from cryotome.data.names import WILDCARD
+from cryotome.runtime.cluster import SCHEDULER, SLURM
 from cryotome.runtime.environment import confine
 from cryotome.runtime.failures import RUN
 from cryotome.runtime.log import LOG_ONLY
-from cryotome.runtime.slurm import ANYTHING, SCHEDULER, clamp_resources, with_retries
+from cryotome.runtime.slurm import ANYTHING, clamp_resources, with_retries
 from cryotome.study.load import study_of
 from cryotome.study.gather_facts import row_facts
 from cryotome.study.products import report_entry
@@ -62,7 +63,7 @@ USES_GPU = DEVICE == "per_job" or (DEVICE == "auto" and SITE.gpu_jobs > 0)
 if SITE.gpu_jobs and DEVICE != "per_job":
     workflow.global_resources.setdefault("gpu", SITE.gpu_jobs)
 GRANTED = {False: ANYTHING, True: ANYTHING}
-if SCHEDULER in os.environ and workflow.is_main_process:
+if os.environ.get(SCHEDULER) == SLURM and workflow.is_main_process:
     GRANTED = clamp_resources(SITE.cluster)
 
 

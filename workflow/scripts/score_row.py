@@ -14,9 +14,7 @@ from cryotome.runtime.job import run_script
 from cryotome.study.schemes import Scheme
 
 
-def main(
-    cells: Path, predictions: list[Path], scores: Path, scheme: str, scanners: dict
-) -> None:
+def main(cells: Path, predictions: list[Path], scores: Path, scheme: str, scanners: dict) -> None:
     # every draw at hand, so that no study takes a line of another out of this file
     at_hand = sorted(predictions[0].parents[1].glob("fraction=*/fold=*.csv"))
     of, tables = sha256(cells), {}

@@ -29,7 +29,9 @@ def test_every_scheme_is_said_in_words(g):
 def test_scanners_are_named_as_their_card_does(g):
     scanners = {"midog2022": {"histech": {"title": "3D Histech", "where": {}}}}
     g = replace(g, facts=replace(g.facts, scanners=scanners))
-    said = [cells_of("midog2022", f"{one}histech", g) for one in ("from_scanner_", "except_scanner_")]
+    said = [
+        cells_of("midog2022", f"{one}histech", g) for one in ("from_scanner_", "except_scanner_")
+    ]
     assert said == ["trained on 3D Histech", "trained on all but 3D Histech"]
     assert cells_of("midog2022", "from_scanner_*", g) == "trained on each single scanner"
     places = [("random", "scanner_histech"), ("from_scanner_*", "out"), ("from_*", "out")]

@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from cryotome.core.errors import CryotomeError
+from cryotome.runtime.cluster import placement
 from cryotome.runtime.environment import SITE
 from cryotome.runtime.log import log_line
 from cryotome.runtime.watchdog import paused
@@ -144,8 +145,9 @@ class _Locks:
 
 
 def _file_of(device: str) -> str:
-    # Slurm numbers the devices of each job from 0
-    return quote(os.environ.get("SLURM_JOB_ID", "") + device, safe="")
+    # a scheduler that chooses devices may number those of each job from 0
+    placed = placement(os.environ) if VISIBLE in os.environ else None
+    return quote((placed.job if placed else "") + device, safe="")
 
 
 def _name_of(user: int) -> str:

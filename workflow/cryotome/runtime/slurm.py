@@ -18,7 +18,6 @@ TIMEOUT = 30  # s that a program of Slurm may take
 KEYS = {"slurm_account": "SLURM_ACCOUNT", "slurm_partition": "SLURM_PARTITION"}
 KEYS |= {"slurm_gpu_partition": "SLURM_GPU_PARTITION", "slurm_gpu_model": "SLURM_GPU_MODEL"}
 KEYS |= {"slurm_extra": "SLURM_EXTRA"}
-SCHEDULER = "CRYOTOME_SCHEDULER"  # set by profiles that submit jobs to a scheduler
 
 
 class Granted(NamedTuple):

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from cryotome.core.cards import Card, below, read_yaml
 from cryotome.core.errors import CardError, CryotomeError
+from cryotome.runtime.cluster import SCHEDULER
 from cryotome.runtime.environment import REMOTE_CODE
 from cryotome.runtime.environment import SITE as VARIABLES
 from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
-from cryotome.runtime.slurm import KEYS, SCHEDULER, Cluster, cluster_of
+from cryotome.runtime.slurm import KEYS, Cluster, cluster_of
 from cryotome.study.costs.gflop import cells_of, study_gflop
 from cryotome.study.costs.prices import CORE_GFLOPS
 from cryotome.study.gather_facts import describe
