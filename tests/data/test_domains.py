@@ -5,7 +5,8 @@ from conftest import CONFIG
 from cryotome.core.cards import load_card
 from cryotome.core.errors import DataError
 from cryotome.data.cells import read_cells
-from cryotome.data.domains import assign_scanners
+from cryotome.data.domains import assign_scanners, cells_of_scheme, put_scanners
+from cryotome.data.splits.cells import draw_split
 
 
 def scanned(*images: str, **scanners: object) -> list[str]:
@@ -63,3 +64,42 @@ def test_the_scanners_of_midog2022_by_number_of_cells(shared):
     assert counts == {
         "histech": 10023, "aperio_cs2": 5305, "hamamatsu_xr": 3576, "hamamatsu_s360": 1648
     }  # fmt: skip
+
+
+SCANNERS = {"a": {"title": "A", "where": {"number": [0, 4]}},
+            "b": {"title": "B", "where": {"number": [5, 9]}}}  # fmt: skip
+
+
+def crossed() -> pd.DataFrame:
+    """Twelve images of 20 cells: scanner a, b or none, each with lung and breast."""
+    number = [n // 20 for n in range(240)]
+    table = pd.DataFrame({"id": range(240), "slide": number, "label": [n % 2 for n in range(240)]})
+    names = [f"{n:03d}.tiff" for n in number]
+    return table.assign(image=names, domain=["lung" if n % 2 else "breast" for n in number])
+
+
+def test_a_scheme_by_scanner_trains_on_one_and_leaves_out_cells_of_none():
+    cells = crossed()
+    used = cells_of_scheme(cells, "from_scanner_b", SCANNERS)
+    assert used["domain"].value_counts().to_dict() == {"scanner_a": 100, "scanner_b": 100}
+    card = load_card(CONFIG, "schemes", "from_scanner")
+    drawn = draw_split(used, card, scheme="from_scanner_b", fraction="1.0", fold=0).roles
+    role = cells.set_index("id").join(drawn.set_index("id")["role"])
+    trains = role[role["role"].isin(["train", "validation"])]
+    assert trains["slide"].between(5, 9).all()
+    assert set(trains["domain"]) == {"lung", "breast"}
+    assert (role["role"] == "test").sum() == 100 + 20
+    assert role[role["slide"] > 9]["role"].isna().all()
+
+
+def test_a_scheme_without_scanners_takes_the_cells_as_they_are():
+    cells = crossed()
+    assert cells_of_scheme(cells, "from_lung", {}) is cells
+
+
+def test_scanners_that_coincide_with_domains_or_have_no_cells_are_refused():
+    same = crossed().assign(domain=["a" if n < 100 else "b" for n in range(240)])
+    with pytest.raises(DataError, match=r"each of \['a', 'b'\] is one domain: a scanner effect"):
+        put_scanners(same, SCANNERS)
+    with pytest.raises(DataError, match="fewer than two of .* have cells: a scanner effect"):
+        put_scanners(crossed().head(60), SCANNERS)

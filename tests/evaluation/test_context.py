@@ -96,8 +96,9 @@ def test_each_place_is_told_once():
     told = [crop_extent(scheme, tested) for scheme, tested in (
         ("from_*", "in"), ("from_*", "out"), ("from_lung", "in"), ("except_*", "domains"),
         ("except_lung", "domains"), ("random", "all"), ("random", "domains"),
+        ("random", "scanner_a"), ("from_scanner_*", "in"),
     )]  # fmt: skip
-    assert told == ["in", "out", "", "out", "", "all", ""]
+    assert told == ["in", "out", "", "out", "", "all", "", "", ""]
 
 
 def test_a_crop_measures_what_images_or_card_say_and_nothing_where_neither_does(cohort, demo_card):

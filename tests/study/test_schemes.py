@@ -28,3 +28,21 @@ def test_kinds():
     assert [str(Scheme.parse(s).every) for s in ("random", "from_a", "except_a", "except_a_matched")] == [
         "random", "from_*", "except_*", "except_*_matched",
     ]  # fmt: skip
+
+
+def test_scanners_stand_where_domains_do_and_need_two():
+    every = Scheme.parse("from_scanner_*")
+    assert [str(one) for one in every.of(["lung"], ["a", "b"])] == [
+        "from_scanner_a",
+        "from_scanner_b",
+    ]
+    assert every.of(["lung", "breast"], ["a"]) == []
+    assert Scheme.parse("except_scanner_b").of(["b"], ["a"]) == []  # a domain is no scanner
+    assert [str(one) for one in Scheme.parse("from_*").of(["x", "y"], ["a", "b"])] == [
+        "from_x",
+        "from_y",
+    ]
+    assert not every.is_cross_domain  # no line of Table 2
+    assert Scheme.parse("from_lung").is_cross_domain
+    assert Scheme.parse("except_scanner_a").relation("scanner_a") == "out"
+    assert Scheme.parse("from_scanner_a").trained == "scanner_a"

@@ -24,6 +24,7 @@ rule score_row:
         runtime=runtime_with_retries(10, share=2),
     params:
         scheme="{scheme}",
+        scanners=lambda w: STUDY.scanners(w.dataset, w.scheme),
     script:
         "../scripts/score_row.py"
 

@@ -7,13 +7,14 @@ from cryotome.core.errors import StoreError
 from cryotome.core.files import RunPath, sha256
 from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
+from cryotome.data.domains import cells_of_scheme
 from cryotome.evaluation.scores import score_folds
 from cryotome.learners.predictions import read_predictions
 from cryotome.runtime.job import run_script
 from cryotome.study.schemes import Scheme
 
 
-def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> None:
+def main(cells: Path, predictions: list[Path], scores: Path, scheme: str, scanners: dict) -> None:
     # every draw at hand, so that no study takes a line of another out of this file
     at_hand = sorted(predictions[0].parents[1].glob("fraction=*/fold=*.csv"))
     of, tables = sha256(cells), {}
@@ -27,7 +28,8 @@ def main(cells: Path, predictions: list[Path], scores: Path, scheme: str) -> Non
             continue
         run = RunPath.of(path)
         tables[run.fraction, run.fold] = table
-    table = score_folds(tables, load_cells(cells), train_domain=Scheme.parse(scheme).trained)
+    groups = cells_of_scheme(load_cells(cells), scheme, scanners)
+    table = score_folds(tables, groups, train_domain=Scheme.parse(scheme).trained)
     save_csv(table, scores)
 
 

@@ -112,3 +112,20 @@ def test_the_corrected_t_takes_the_ratio_from_the_cells_themselves():
     assert flat.test_to_training_ratio("good", "0.1") == pytest.approx(
         0.04
     )  # these were a tenth of the pool
+
+
+def test_cells_with_scanners_are_parted_by_them(tmp_path):
+    by = np.where(np.arange(40) % 10 < 5, "scanner_x", "scanner_y")
+    cells = CELLS.assign(scanner=np.where(np.arange(40) < 30, by, ""))
+    known = range(30)
+    paths = [write(tmp_path, "p"), write(tmp_path, "p", "from_a")]
+    paths += [write(tmp_path, "p", f"from_scanner_{s}", ids=known) for s in "xy"]
+    settings = load_paired_scores(paths, {"d": cells})
+    sizes = {keys[1:4:2]: sum(map(len, one.parts)) for keys, one in settings.items()}
+    assert sizes[("random", "scanner_x")] == sizes[("random", "scanner_y")] == 15
+    assert sizes[("random", "all")] == sizes[("random", "domains")] == 40
+    assert sizes[("from_a", "in")] == sizes[("from_a", "out")] == 20
+    assert sizes[("from_scanner_x", "in")] == sizes[("from_scanner_x", "out")] == 15
+    assert sizes[("from_scanner_*", "out")] == 30
+    inside = settings[("d", "from_scanner_x", "1.0", "in")].parts[0]
+    assert set(cells.loc[inside["id"], "scanner"]) == {"scanner_x"}

@@ -1,4 +1,14 @@
-from cryotome.report.page.sections import Section, cells_of, named, panel, row_cell, where_cells
+from dataclasses import replace
+
+from cryotome.report.page.sections import (
+    Section,
+    cells_of,
+    named,
+    panel,
+    place_of,
+    row_cell,
+    where_cells,
+)
 
 
 def test_every_scheme_is_said_in_words(g):
@@ -14,6 +24,20 @@ def test_every_scheme_is_said_in_words(g):
     ]
     line = {"dataset": "midog2022", "scheme": "random"}
     assert [cell.text for cell in where_cells(line, g)] == ["MIDOG 2022", "random cells"]
+
+
+def test_scanners_are_named_as_their_card_does(g):
+    scanners = {"midog2022": {"histech": {"title": "3D Histech", "where": {}}}}
+    g = replace(g, facts=replace(g.facts, scanners=scanners))
+    said = [
+        cells_of("midog2022", f"{one}histech", g) for one in ("from_scanner_", "except_scanner_")
+    ]
+    assert said == ["trained on 3D Histech", "trained on all but 3D Histech"]
+    assert cells_of("midog2022", "from_scanner_*", g) == "trained on each single scanner"
+    places = [("random", "scanner_histech"), ("from_scanner_*", "out"), ("from_*", "out")]
+    assert [place_of({"dataset": "midog2022", "scheme": s, "tested": t}, g) for s, t in places] == [
+        "cells of 3D Histech", "other scanners", "out of domain",
+    ]  # fmt: skip
 
 
 def test_rows_have_their_name_and_their_mark(g):

@@ -59,6 +59,7 @@ def test_cells_are_those_of_the_card_or_of_the_invented_tissue():
         ("midog2022", "random", "1.0", 13153, 3289, 4110),
         ("midog2022", "from_human_breast", "1.0", 2838, 710, 887 + 16117),
         ("midog2022", "except_human_breast", "1.0", 12893, 3224, 4435),
+        ("midog2022", "from_scanner_histech", "1.0", 3288, 822, 1028 + 15414),
         ("midog2022", "except_human_breast_matched", "1.0", 12893, 3224, 4435),
     ],
 )

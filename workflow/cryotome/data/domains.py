@@ -6,6 +6,8 @@ import pandas as pd
 from cryotome.core.cards import Card
 from cryotome.core.errors import DataError
 from cryotome.data.names import canonical_label, first_number, to_nfc
+from cryotome.study.scanners import NOT_PARTED
+from cryotome.study.schemes import SCANNER, Scheme
 
 
 def _matches(cells: pd.DataFrame, name: str, where: Card, key: str = "domains") -> pd.Series:
@@ -81,3 +83,50 @@ def assign_scanners(cells: pd.DataFrame, card: Card) -> pd.Series:
             )
         found[fits] = scanner
     return found
+
+
+def put_scanners(cells: pd.DataFrame, scanners: Card) -> pd.Series:
+    """Return what stands in place of each cell's domain in schemes by scanner: `scanner_{name}`.
+
+    Empty where no scanner is known.
+
+    Parameters
+    ----------
+    scanners
+        The `scanners` of the dataset's card.
+
+    Raises
+    ------
+    DataError
+        Fewer than two scanners have cells, or each scanner is one domain.
+    """
+    found = assign_scanners(cells, {"scanners": scanners})
+    pairs = pd.DataFrame({"scanner": found, "domain": cells["domain"]})[found != ""]
+    pairs = pairs.drop_duplicates()
+    if pairs["scanner"].nunique() < 2:
+        why = f"fewer than two of {list(scanners)} have cells"
+    elif pairs["scanner"].is_unique and pairs["domain"].is_unique:
+        why = f"each of {sorted(pairs['scanner'])} is one domain"
+    else:
+        return found.where(found == "", SCANNER + found)
+    raise DataError(
+        f"Of {len(cells):,} cells, {why}: {NOT_PARTED}. Correct `scanners:` in the dataset's card, "
+        "or leave the schemes by scanner out of the study."
+    )
+
+
+def cells_of_scheme(cells: pd.DataFrame, scheme: str, scanners: Card) -> pd.DataFrame:
+    """Return the cells that a scheme splits, with the groups that it knows as `domain`.
+
+    These are all cells and their domains, but for schemes by scanner: there they are the cells
+    whose scanner is known, renumbered from row 0, and their scanners.
+
+    Raises
+    ------
+    DataError
+        As `put_scanners`.
+    """
+    if not Scheme.parse(scheme).is_by_scanner:
+        return cells
+    cells = cells.assign(domain=put_scanners(cells, scanners))
+    return cells[cells["domain"] != ""].reset_index(drop=True)

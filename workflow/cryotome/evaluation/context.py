@@ -13,7 +13,7 @@ from cryotome.evaluation.statistics.clustered_auroc import auroc_interval, diffe
 from cryotome.evaluation.statistics.paired_scores import Setting
 from cryotome.evaluation.statistics.rows import Rows
 from cryotome.study.facts import ContextFacts
-from cryotome.study.schemes import Scheme
+from cryotome.study.schemes import SCANNER, Scheme
 
 COLUMNS = ["dataset", "base_dataset", "side", "um", "model", "base_model", "pooling", "head"]
 COLUMNS += ["scheme", "fraction", "where", "auroc", "low", "high", "n"]
@@ -53,8 +53,8 @@ def crop_extent(scheme: str, tested: str) -> str:
     ('', '')
     """
     named = Scheme.parse(scheme)
-    if named != named.every:  # one domain of several
-        return ""
+    if named != named.every or named.is_by_scanner or tested.startswith(SCANNER):
+        return ""  # one domain of several, or what scanners it takes
     if not named.is_pooled and not named.is_cross_domain:
         return "out"
     return "" if tested == "domains" else tested

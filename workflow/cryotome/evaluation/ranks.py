@@ -8,6 +8,7 @@ import pandas as pd
 from scipy import stats
 
 from cryotome.core.files import RunPath
+from cryotome.study.schemes import Scheme
 
 MIN_BLOCKS = 5  # training domains; fewer give no critical difference
 FIT_NOTES = ["feature_sd", "effective_c", "zero"]  # of a linear fit, in its provenance
@@ -92,7 +93,7 @@ def mean_ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
         A block of Friedman's test is a training domain of a dataset. Descriptive: blocks share
         slides.
     """
-    crossed = intervals[intervals["scheme"].str.fullmatch(r"from_[a-z0-9_]+")]
+    crossed = intervals[_of_one_domain(intervals)]
     lines = []
     for tested, part in crossed.groupby("tested"):
         wide = part.pivot_table(index=["dataset", "scheme"], columns="row", values="auroc")
@@ -107,6 +108,12 @@ def mean_ranks(intervals: pd.DataFrame, order: list[str]) -> pd.DataFrame:
     )
 
 
+def _of_one_domain(intervals: pd.DataFrame) -> pd.Series:
+    """Return which lines train on one domain, (n,) bool; not those that pool such schemes."""
+    schemes = intervals["scheme"].map(Scheme.parse)
+    return schemes.map(lambda one: one.is_cross_domain and one != one.every).astype(bool)
+
+
 def too_few_note(blocks: int, rows: int) -> str:
     """Return why no critical difference is drawn."""
     return f"{blocks} training domains, {rows} rows: a critical difference needs {MIN_BLOCKS} and 3"
@@ -114,7 +121,5 @@ def too_few_note(blocks: int, rows: int) -> str:
 
 def values_by_block(intervals: pd.DataFrame, tested: str) -> pd.DataFrame:
     """Return AUROCs, one line per training domain and one column per row, for a post-hoc test."""
-    part = intervals[
-        intervals["scheme"].str.fullmatch(r"from_[a-z0-9_]+") & (intervals["tested"] == tested)
-    ]
+    part = intervals[_of_one_domain(intervals) & (intervals["tested"] == tested)]
     return part.pivot_table(index=["dataset", "scheme"], columns="row", values="auroc").dropna()

@@ -118,7 +118,7 @@ class Catalog:
         return "|".join(name for name in named if self.is_trainable(name) == trains)
 
     def scheme(self, name: str) -> Card:
-        """Return a scheme card: `from_{domain}` has the card `from_domain`, `except_` likewise.
+        """Return a scheme card: `from_{domain}` has the card `from_domain`, others likewise.
 
         `{scheme}_matched` has the card of its scheme, which must be a step of the ladder.
         """
@@ -133,11 +133,14 @@ class Catalog:
     def split_card(self, dataset: str, scheme: str) -> str:
         """Return what decides a split as JSON: the card, of a matched scheme the ladder's too.
 
-        Of predefined sets it says how the dataset's list of training cells is read.
+        Of predefined sets it says how the dataset's list of training cells is read, of schemes by
+        scanner which images each scanner made.
         """
         card = self.scheme(scheme)
         if listed := self.training_list(dataset, scheme):
             card["predefined"] = listed
+        if scanners := self.scanners(dataset, scheme):
+            card["scanners"] = scanners
         if not Scheme.parse(scheme).matched:
             return without_notes(card)
         domains = self.dataset(dataset)["domains"]
@@ -149,6 +152,10 @@ class Catalog:
         if self.scheme(scheme)["split_by"] != "predefined":
             return None
         return self.dataset(dataset).get("predefined")
+
+    def scanners(self, dataset: str, scheme: str) -> Card:
+        """Return the `scanners` of a dataset's card, which schemes by scanner need; else none."""
+        return self.dataset(dataset)["scanners"] if Scheme.parse(scheme).is_by_scanner else {}
 
     def needs_windows(self, scheme: str) -> bool:
         """Whether a scheme asks which cells share pixels; a common size asks it of a step."""

@@ -6,6 +6,7 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.core.schemas import validate, with_defaults
 from cryotome.study.applications import applications, external_applications
+from cryotome.study.scanners import NOT_PARTED, why_not_parted
 from cryotome.study.schemes import FOLDS, MATCHED, Scheme
 from cryotome.study.statistical_unit import check_named, check_scheme
 from cryotome.study.study import Study
@@ -143,12 +144,28 @@ def _check_schemes(study: Study) -> None:
     drawn = {scheme for _, scheme in study.blocks}
     for name in study.config["schemes"]:
         scheme = Scheme.parse(name)
-        if name not in drawn and scheme.domain != "*":
+        if scheme.is_by_scanner:
+            _check_scanners(study, name)
+        elif name not in drawn and scheme.domain != "*":
             what = "trains on" if scheme.is_cross_domain else "leaves out"
             raise CardError(
                 f"study {study.name!r}, schemes: {name!r} {what} a domain that none of "
                 f"{study.datasets} has."
             )
+
+
+def _check_scanners(study: Study, asked: str) -> None:
+    """Stop a scheme by scanner that no dataset of the study can be split by."""
+    drawn = [scheme for _, scheme in study.scanner_blocks]
+    if asked in {*drawn, *(str(Scheme.parse(scheme).every) for scheme in drawn)}:
+        return
+    why = [f"{name}: {why_not_parted(study.dataset(name)) or 'no such scanner'}"
+           for name in study.datasets]  # fmt: skip
+    raise CardError(
+        f"study {study.name!r}, schemes: no dataset can be split by {asked!r} ({'; '.join(why)}; "
+        f"{NOT_PARTED}). Name a scanner of a dataset whose scanners share domains, or leave the "
+        "scheme out."
+    )
 
 
 def _check_slides(study: Study) -> None:

@@ -112,6 +112,8 @@ class RowFacts(StudyFacts):
         Title of every dataset on which all folds' models are scored too.
     domains
         Dataset to the titles of its domains.
+    scanners
+        Dataset to the `scanners` of its card, where the study splits it by them.
     homes
         Dataset to the domains that are trained on one at a time.
     schemes, rungs, heads, models
@@ -127,6 +129,7 @@ class RowFacts(StudyFacts):
     multi_head: list[str]
     external: dict[str, str]
     domains: dict[str, dict[str, str]]
+    scanners: dict[str, Card]
     homes: dict[str, list[str]]
     schemes: dict[str, str]
     rungs: dict[str, str]

@@ -97,6 +97,7 @@ def row_facts(study: Study) -> RowFacts:
             name: {domain: entry["title"] for domain, entry in card["domains"].items()}
             for name, card in cards.items()
         },
+        scanners={name: cards[name]["scanners"] for name, _ in study.scanner_blocks},
         homes={name: [domain for block, domain in crossed if block == name] for name in cards},
         schemes={scheme: study.scheme(scheme)["title"] for _, scheme in study.blocks},
         rungs={str(Scheme.parse(one).every): study.scheme(one)["title"] for one in matched},

@@ -1,8 +1,9 @@
 """Schemes: the grammar of their names, and the order in which they are strict.
 
 `random`, `slide_grouped` and other plain names pool all domains. `from_{domain}` trains on one
-domain, `except_{domain}` on all others, and `*` stands for every domain. `_matched` at the end
-asks for the training size that all steps of the leakage ladder share.
+domain, `except_{domain}` on all others, and `*` stands for every domain. `from_scanner_{name}` and
+`except_scanner_{name}` do so by the scanners of the dataset's card. `_matched` at the end asks for
+the training size that all steps of the leakage ladder share.
 """
 
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from functools import lru_cache
 
 MATCHED = "_matched"
 FROM, EXCEPT = "from_", "except_"
+SCANNER = "scanner_"  # before a scanner's name where it stands in place of a domain
 FOLDS = 5  # folds that determine the size of `…_matched`, whatever a study asks for
 # the leakage ladder, from the least strict: schemes that have a `_matched` form
 LADDER = ["random", "no_overlap", "slide_grouped", "except_*"]
@@ -29,7 +31,8 @@ class Scheme:
     kind
         `from_`, `except_`, or the whole name of a scheme that pools all domains.
     domain
-        The domain of the first two, or `*`; nothing of the others.
+        The domain of the first two, or `*`; `scanner_{name}` or `scanner_*` where they split by
+        scanner; nothing of the others.
     matched
         Whether it trains on the ladder's common number of cells.
 
@@ -62,9 +65,19 @@ class Scheme:
         return not self.domain
 
     @property
+    def is_by_scanner(self) -> bool:
+        """Whether scanners stand in place of domains."""
+        return self.domain.startswith(SCANNER)
+
+    @property
+    def is_from_one(self) -> bool:
+        """Whether one domain, or one scanner, trains and the others test."""
+        return self.kind == FROM
+
+    @property
     def is_cross_domain(self) -> bool:
         """Whether one domain trains and the others test: Table 2 and Figure 2."""
-        return self.kind == FROM
+        return self.is_from_one and not self.is_by_scanner
 
     @property
     def is_whole(self) -> bool:
@@ -80,14 +93,14 @@ class Scheme:
     def every(self) -> "Scheme":
         """What it has in common with the schemes of the other domains, such as `from_*`.
 
-        >>> str(Scheme.parse("from_lung").every), str(Scheme.parse("random").every)
-        ('from_*', 'random')
+        >>> [str(Scheme.parse(name).every) for name in ("from_lung", "from_scanner_a", "random")]
+        ['from_*', 'from_scanner_*', 'random']
         """
-        return replace(self, domain="*") if self.domain else self
+        return replace(self, domain=SCANNER * self.is_by_scanner + "*") if self.domain else self
 
     @property
     def trained(self) -> str:
-        """What trains, as tables say it: a domain, `except_{domain}`, or `all`.
+        """What trains, as tables name it: a domain or scanner, `except_{domain}`, or `all`.
 
         >>> [Scheme.parse(name).trained for name in ("random", "from_lung", "except_lung_matched")]
         ['all', 'lung', 'except_lung']
@@ -100,10 +113,12 @@ class Scheme:
     def card(self) -> str:
         """The name of its card.
 
-        >>> Scheme.parse("from_lung").card, Scheme.parse("random_matched").card
-        ('from_domain', 'random')
+        >>> [Scheme.parse(name).card for name in ("from_lung", "from_scanner_a", "random_matched")]
+        ['from_domain', 'from_scanner', 'random']
         """
-        return f"{self.kind}domain" if self.domain else self.kind
+        if self.is_pooled:
+            return self.kind
+        return self.kind + ("scanner" if self.is_by_scanner else "domain")
 
     def trains_on(self, domain: str) -> bool:
         """Whether cells of a domain train."""
@@ -117,14 +132,16 @@ class Scheme:
         """
         return "in" if self.trains_on(domain) else "out"
 
-    def of(self, domains: list[str]) -> list["Scheme"]:
-        """Return it for each of a dataset's domains where it says `*`; none where one is left.
+    def of(self, domains: list[str], scanners: list[str]) -> list["Scheme"]:
+        """Return it for each of a dataset's domains where it has `*`; none where one is left.
 
-        Alone, a domain leaves nothing to test on, or to train on.
+        Alone, a domain leaves nothing to test on, or to train on. Likewise of scanners, whose
+        list is empty where they cannot be parted from domains.
         """
-        if self.domain != "*":
-            return [self] if self.is_pooled or self.domain in domains else []
-        return [replace(self, domain=one) for one in domains] if len(domains) > 1 else []
+        known = [SCANNER + name for name in scanners] if self.is_by_scanner else domains
+        if not self.domain.endswith("*"):
+            return [self] if self.is_pooled or self.domain in known else []
+        return [replace(self, domain=one) for one in known] if len(known) > 1 else []
 
 
 def _strictness(name: str) -> tuple[bool, int]:

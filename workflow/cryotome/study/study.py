@@ -10,6 +10,7 @@ from cryotome.study.catalog import Catalog
 from cryotome.study.colorectal import Colorectal, finetune_bases
 from cryotome.study.products import products_of
 from cryotome.study.row import LAST, Row
+from cryotome.study.scanners import parted_scanners
 from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 from cryotome.study.styles import Style, model_styles
@@ -123,13 +124,15 @@ class Study(Catalog):
         """Return the schemes of one dataset, `from_*`, `except_*`, `except_*_matched` spelt out.
 
         These give one scheme per domain, and none where there is one domain only: nothing
-        would be left to test on, or to train on.
+        would be left to test on, or to train on. `from_scanner_*` and `except_scanner_*` give
+        one per scanner, and none where scanners cannot be parted from domains.
         """
-        domains = list(self.dataset(dataset)["domains"])
+        card = self.dataset(dataset)
+        known = list(card["domains"]), list(parted_scanners(card))
         for name in self.config["schemes"]:
             self.scheme(name)
         asked = map(Scheme.parse, self.config["schemes"])
-        return [str(scheme) for one in asked for scheme in one.of(domains)]
+        return [str(scheme) for one in asked for scheme in one.of(*known)]
 
     def training_fractions(self, scheme: str, head: str = "") -> list[str]:
         """Return the training fractions of a scheme, or of a head in it, as they stand in paths."""
@@ -163,6 +166,16 @@ class Study(Catalog):
         return [
             (name, scheme) for name, scheme in self.blocks if Scheme.parse(scheme).is_cross_domain
         ]
+
+    @cached_property
+    def scanner_blocks(self) -> list[tuple[str, str]]:
+        """The pairs that split by scanner."""
+        return [block for block in self.blocks if Scheme.parse(block[1]).is_by_scanner]
+
+    @cached_property
+    def cross_scanner_blocks(self) -> list[tuple[str, str]]:
+        """The pairs that train on one scanner: Figure 2 by scanner."""
+        return [block for block in self.scanner_blocks if Scheme.parse(block[1]).is_from_one]
 
     @cached_property
     def matched_blocks(self) -> list[tuple[str, str]]:

@@ -24,10 +24,11 @@ from cryotome.evaluation.statistics.slide_pairs import (
     resample_slides_in_chunks,
 )
 from cryotome.learners.predictions import read_predictions
-from cryotome.study.schemes import Scheme
+from cryotome.study.schemes import SCANNER, Scheme
 
 Setting = tuple[str, str, str, str]  # dataset, scheme, fraction, tested
 CELL_COLUMNS = ["id", "slide", "label"]
+GROUPS = ["slide", "domain", "scanner"]  # of a cell; `scanner` where the study splits by it
 
 
 @dataclass
@@ -132,11 +133,18 @@ def _split_into_parts(
     by_domain, named = list(table.groupby("domain")), Scheme.parse(scheme)
     if named.is_pooled:
         within = [(scheme, "domains", part) for _, part in by_domain] if many_domains else []
-        return [(scheme, "all", table), *within]
+        return [(scheme, "all", table), *within, *_by_scanner(scheme, table)]
     parts = [("domains", table)]
-    if named.is_cross_domain:
+    if named.is_from_one:
         parts = [(named.relation(str(domain)), part) for domain, part in by_domain]
     return [(name, *part) for name in (scheme, str(named.every)) for part in parts]
+
+
+def _by_scanner(scheme: str, table: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Return the part of each known scanner, where the study asks for scanners."""
+    if "scanner" not in table:
+        return []
+    return [(scheme, str(name), part) for name, part in table.groupby("scanner") if name]
 
 
 class _Collector:
@@ -151,13 +159,16 @@ class _Collector:
         """Add one file of predictions; `cells` is the dataset's, indexed by id."""
         run = RunPath.of(path)
         table = read_predictions(path)
-        table = table[table["role"] == "test"].join(cells[["slide", "domain"]], on="id")
+        by_scanner = "scanner" in cells and Scheme.parse(run.scheme).is_by_scanner
+        groups = cells.assign(domain=cells["scanner"]) if by_scanner else cells
+        table = table[table["role"] == "test"].join(groups.filter(GROUPS), on="id")
         n_train = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))["n_train"]
-        many = cells["domain"].nunique() > 1
+        many = groups["domain"].nunique() > 1
         for name, tested, part in _split_into_parts(run.scheme, table, many):
             setting = (run.dataset, name, run.fraction, tested)
             self._training_cells.setdefault((setting, run.row), []).append(n_train)
-            domain = "" if tested == "all" else part["domain"].iloc[0]
+            whole = tested == "all" or tested.startswith(SCANNER)
+            domain = "" if whole else part["domain"].iloc[0]
             shared = self._shared_part(setting, (run.scheme, run.fold, domain), part)
             if not np.array_equal(shared["id"], part["id"]):
                 raise StoreError(
@@ -202,7 +213,8 @@ def load_paired_scores(
         Files of predictions; their paths carry the keys. Every row of a setting must have
         scored the same cells.
     cells
-        Dataset to a frame indexed by id with columns slide, domain.
+        Dataset to a frame indexed by id with columns slide, domain; and scanner, of
+        `domains.put_scanners`, where the study splits the dataset by scanner.
 
     Returns
     -------
@@ -210,7 +222,8 @@ def load_paired_scores(
         `tested`: `all` cells of a fold together; `domains`, one part per domain, so that
         nothing is gained by telling domains apart; for schemes that train on one domain
         `in` and `out`. `from_*` and `except_*` pool the schemes of all domains, as Table 2
-        does.
+        does. Where cells have scanners, schemes by scanner are parted by these in place of
+        domains, and schemes of all domains have a setting `scanner_{name}` for each.
 
     Raises
     ------

@@ -10,6 +10,7 @@ import pandas as pd
 
 from cryotome.core.tables import read_csv
 from cryotome.data.cells import load_cells
+from cryotome.data.domains import put_scanners
 from cryotome.evaluation.statistics.clustered_auroc import Influence
 from cryotome.evaluation.statistics.fold_tests import smallest_possible_p
 from cryotome.evaluation.statistics.paired_scores import PairedScores, Setting, load_paired_scores
@@ -112,6 +113,8 @@ def load_rows(
         config/calibration.csv, of `prepare_rows`.
     """
     of_cells = {path.stem: load_cells(path).set_index("id") for path in cells}
+    for name, scanners in facts.scanners.items():
+        of_cells[name]["scanner"] = put_scanners(of_cells[name], scanners)
     scores = load_paired_scores(predictions, of_cells)
     draws = facts.statistics.draws
     return prepare_rows(scores, draws, read_csv(calibration), facts.unknown_slides)

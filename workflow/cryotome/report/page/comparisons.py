@@ -20,7 +20,16 @@ from cryotome.report.page.grids import (
     words,
 )
 from cryotome.report.page.results import StudyResults
-from cryotome.report.page.sections import PLACES, Section, cells_of, named, panel, row_cell, units
+from cryotome.report.page.sections import (
+    PLACES,
+    Section,
+    cells_of,
+    named,
+    panel,
+    place_of,
+    row_cell,
+    units,
+)
 from cryotome.study.styles import Style
 
 
@@ -95,7 +104,7 @@ def _block(line: dict[Any, Any], g: StudyResults) -> str:
     """Name the cells of a line."""
     name, share = panel(str(line["dataset"]), g), 100 * float(line["fraction"])
     trained = cells_of(str(line["dataset"]), str(line["scheme"]), g)
-    return f"{name}: {trained}, {share:g} %, {PLACES[line['tested']]}"
+    return f"{name}: {trained}, {share:g} %, {place_of(line, g)}"
 
 
 def row_ranks(g: StudyResults) -> list[Grid]:

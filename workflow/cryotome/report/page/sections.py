@@ -9,9 +9,11 @@ from cryotome.report.figures.charts import with_names
 from cryotome.report.page.charts import Picture
 from cryotome.report.page.grids import Cell, Grid, words
 from cryotome.report.page.results import MissingFile, StudyResults
-from cryotome.study.schemes import Scheme
+from cryotome.study.scanners import scanner_titles
+from cryotome.study.schemes import SCANNER, Scheme
 
 PLACES = {"in": "in domain", "out": "out of domain", "all": "all cells", "domains": "per domain"}
+SCANNER_PLACES = {"in": "same scanner", "out": "other scanners", "domains": "per scanner"}
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,23 @@ def panel(dataset: str, g: StudyResults, *more: str) -> str:
 
 def cells_of(dataset: str, scheme: str, g: StudyResults) -> str:
     """Say which cells a scheme trains on."""
-    known = {"*": "each single domain"} | g.facts.domains.get(dataset, {})
+    known = {"*": "each single domain", f"{SCANNER}*": "each single scanner"}
+    known |= g.facts.domains.get(dataset, {}) | scanner_titles(g.facts.scanners.get(dataset, {}))
     named = Scheme.parse(scheme)
     if named.domain in known:
-        said = "trained on" if named.is_cross_domain else "trained on all but"
+        said = "trained on" if named.is_from_one else "trained on all but"
         return f"{said} {known[named.domain]}{', equal training size' * named.matched}"
     return g.facts.schemes.get(scheme, scheme)
+
+
+def place_of(line: dict[Any, Any], g: StudyResults) -> str:
+    """Name the cells that a line of `comparisons.csv` was tested on."""
+    tested, dataset = str(line["tested"]), str(line["dataset"])
+    scanners = scanner_titles(g.facts.scanners.get(dataset, {}))
+    if tested in scanners:
+        return f"cells of {scanners[tested]}"
+    by_scanner = Scheme.parse(str(line["scheme"])).is_by_scanner
+    return (SCANNER_PLACES if by_scanner else PLACES)[tested]
 
 
 def units(g: StudyResults) -> list[str]:

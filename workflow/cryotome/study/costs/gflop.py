@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from cryotome.study.geometry import input_side
 from cryotome.study.row import LAST
-from cryotome.study.schemes import Scheme
+from cryotome.study.schemes import SCANNER, Scheme
 from cryotome.study.study import Study
 
 BACKWARD = 3  # a training view costs so many forwards
@@ -49,10 +49,13 @@ def roles_of(study: Study, dataset: str, scheme: str, fraction: str) -> dict[str
     """Estimate how many cells of a fold train, validate and test.
 
     For schemes that leave cells out, such as the ladder's common size, it is an upper bound.
+    Cards count cells by domain, so that every scanner is taken to have an equal part.
     """
     card, counts = study.scheme(scheme), cells_of(study, dataset)
     total = sum(counts.values())
     trains = Scheme.parse(scheme).trains_on
+    if scanners := study.scanners(dataset, scheme):
+        counts = {SCANNER + name: total / len(scanners) for name in scanners}
     pool = sum(n for name, n in counts.items() if trains(name)) * (1 - card.get("test", 0))
     drawn = float(fraction) * pool
     watched = card["validation"] * drawn
