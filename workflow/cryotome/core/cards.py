@@ -26,7 +26,7 @@ KINDS |= {"downloads": "download", "finetunings": "finetuning"}
 REPLACED_WHOLE = {"weights", "checkpoint", "pooler", "code", "domains", "scanners", "expect"}
 # keys for readers only: editing them must not rerun a job
 PROSE = {"title", "source", "notes", "licence", "published", "trained_mpp"}
-PROSE |= {"parameters", "gflops", "download", "style"}
+PROSE |= {"parameters", "gflops", "download", "style", "nominal_mpp"}
 
 
 class _Loader(yaml.SafeLoader):

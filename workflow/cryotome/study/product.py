@@ -39,6 +39,7 @@ HEADS = _of_rows("several heads a model", lambda s: s.cross_domain_blocks and s.
 MATCHED = _of_rows("schemes `…_matched`", lambda s: s.matched_blocks)
 LISTED = _of_rows("scheme `predefined`", lambda s: s.predefined_blocks)
 SWEPT = _of_rows("`context:`", lambda s: s.context)
+RESOLVED = _of_rows("`context:` with `resolutions`", lambda s: s.resolutions)
 EXTERNAL = _of_rows("`external:`", lambda s: s.config["external"])
 TISSUE = _of_tissue("")
 SLIDES = _of_tissue(" with slides", lambda c: c.cohorts)
