@@ -239,3 +239,65 @@ def test_four_crops_are_enlarged_to_the_input_of_the_network():
     for name in made.datasets:
         geometry = geometry_of(card, "fit-fp32", made.dataset(name)["patch"]["side"])
         assert (geometry.seen, geometry.crop) == (224, None)
+
+
+SWEEP = {"sides": [64, 128], "resolutions": [0.25, 0.5, 1.0], "poolings": ["mean"]}
+
+
+def test_a_crop_at_a_coarser_resolution_shows_the_same_field_in_fewer_pixels():
+    made = study("amibr_context", context=SWEEP)
+    assert made.datasets == [
+        "amibr", "amibr_64px_500nm", "amibr_64px_1000nm",
+        "amibr_128px", "amibr_128px_500nm", "amibr_128px_1000nm",
+    ]  # fmt: skip
+    shown = [made.dataset(name)["patch"] for name in made.datasets]
+    assert [one["side"] for one in shown] == [64, 32, 16, 128, 64, 32]
+    assert [one["resolution"] for one in shown] == ["native", 0.5, 1.0] * 2
+    assert all(made.split_source(name) == "amibr" for name in made.datasets)
+    assert without_notes(made.dataset("amibr"), "patch", "mpp") == without_notes(
+        load_card(CONFIG, "datasets", "amibr"), "patch"
+    )
+    facts = context_facts(made)
+    assert facts.crops["amibr_128px_500nm"] == ("amibr", 128)
+    assert list(facts.resolutions.values()) == [0.25, 0.5, 1.0] * 2
+    assert {"resolution.png", "context.csv"} < set(made.products)
+    assert "resolution.png" not in study("amibr_context").products
+    assert context_facts(study("amibr_context")).resolutions == {}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ("amibr_64px_200nm", "asks for 0.2 µm/px, and its card has 0.25"),
+        ("amibr_32px_1000nm", "patch.side: 8 is less than the minimum of 16"),
+        ("demo_external_48px_500nm", "has no µm/px as a number; write `nominal_mpp:`"),
+    ],
+)
+def test_a_resolution_that_cannot_be_shown_is_refused(dataset, said):
+    with pytest.raises(CardError, match=said):
+        study("demo").dataset(dataset)
+
+
+def test_resolutions_need_a_view_that_enlarges():
+    view = {"transform": "paper", "precision": "fp32"}
+    with pytest.raises(CardError, match="`resolutions` are told apart where every crop is"):
+        study("amibr_context", context=SWEEP, view=view)
+
+
+def test_a_coarse_patch_has_lost_what_is_finer_than_its_pixels(cohort, demo_card, tmp_path):
+    """Resampled to half as many px, a stripe pattern of one px becomes grey."""
+    from cryotome.data.images import open_image
+    from cryotome.data.windows import cut_patch
+
+    stripes = np.zeros((200, 200, 3), np.uint8)
+    stripes[:, ::2] = 255
+    from PIL import Image
+
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    image = open_image(tmp_path / "stripes.png")
+    how = {"border": "reflect"}
+    fine = cut_patch(image, 100, 100, side=64, scale=1, **how)
+    coarse = cut_patch(image, 100, 100, side=32, scale=2, **how)
+    assert fine.std() > 100
+    assert coarse[8:-8, 8:-8].std() < 10
+    assert coarse.mean() == pytest.approx(fine.mean(), abs=3)

@@ -2,7 +2,7 @@
 The context study: what a smaller crop, or another pooling, costs each model on the same cells.
 
 INPUT     results/predictions/{dataset}_{n}px/…model={model}_pool_{pooling}/…    crops and poolings
-OUTPUT    results/studies/{study}/context.csv, .pdf, .png
+OUTPUT    results/studies/{study}/context.csv, .pdf, .png, resolution.pdf, .png
 """
 
 from cryotome.study.gather_facts import context_facts
@@ -29,3 +29,22 @@ rule context_curves:
         sweep=lambda w: asdict(context_facts(STUDY)),
     script:
         "../scripts/context_curves.py"
+
+
+rule resolution_curves:
+    """Draw AUROC against resolution at equal field of view, and the other way round."""
+    input:
+        library("resolution_curves"),
+        table="results/studies/{study}/context.csv",
+    output:
+        pdf=reported("results/studies/{study}/resolution.pdf"),
+        png=reported("results/studies/{study}/resolution.png"),
+    log:
+        "results/logs/resolution_curves/{study}.log",
+    resources:
+        **SMALL_JOB,
+    params:
+        **ROW_FACTS,
+        sweep=lambda w: asdict(context_facts(STUDY)),
+    script:
+        "../scripts/resolution_curves.py"

@@ -5,6 +5,8 @@ INPUT     results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head
 OUTPUT    results/studies/{study}/table1.csv, table2.*, figure1.*, figure2.*
 """
 
+from cryotome.study.cautions import own_resolutions
+
 
 rule table1:
     """List the study's encoders: published facts, cards, and what is measured."""
@@ -18,6 +20,7 @@ rule table1:
         **SMALL_JOB,
     params:
         cards=lambda w: {row.model: STUDY.model(row.model) for row in STUDY.rows},
+        resolutions=lambda w: own_resolutions(STUDY),
         study="{study}",
     script:
         "../scripts/table1.py"

@@ -23,6 +23,8 @@ def main(
         name: patch_resolution(tables[name], folder / card["images"], card)
         for name, (card, folder) in bases.items()
     }
+    # images that do not say it: where resolutions are swept, the card's own word
+    um = {name: bases[name][0].get("nominal_mpp", v) if v != v else v for name, v in um.items()}
     settings = load_rows(cells, predictions, calibration, facts)
     result = facts.with_study(context_table(settings, sweep, um, facts.statistics.alpha))
     save_csv(result, table)

@@ -1,6 +1,7 @@
 """Checks whether a study can run on this machine: `python -m cryotome.cli.doctor ganz2024`.
 
-A line per check: `ok`, `FIX` with what to do, or `--` if the study does not need it. Nothing is
+A line per check: `ok`, `FIX` with what to do, `note` of what no number tells apart, or `--` if the
+study does not need it. Nothing is
 changed or downloaded, and no token is printed.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from cryotome.cli.machine import (
     FIX,
+    NOTED,
     OK,
     Check,
     ask_slurm,
@@ -37,6 +39,7 @@ from cryotome.data.slides.slide_list import given_bags, labelled_slides, slide_f
 from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices
 from cryotome.runtime.interpreter import run_program
+from cryotome.study.cautions import cautions
 from cryotome.study.costs.gflop import Job
 from cryotome.study.costs.prices import CostModel
 from cryotome.study.load import CONFIG, config_file, load_study
@@ -209,6 +212,8 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
             yield check_weights(card, model, site.weights_dir)
     for name in dict.fromkeys(map(study.split_source, [*study.all_datasets, *study.targets])):
         yield check_dataset(study, site, name)
+    for caution in cautions(study):
+        yield Check(NOTED, caution)
     yield check_slurm(partitions, why, site.cluster)
     if not why:
         yield check_job_history()

@@ -17,6 +17,7 @@ from packaging.version import Version
 from cryotome.runtime.slurm import Cluster, query_slurm
 
 OK, FIX, NOT_NEEDED = "ok", "FIX", "--"  # passed; must be fixed; not needed by this study
+NOTED = "note"  # nothing to fix, but to know
 PYTHON = (3, 11)
 # the oldest driver on Linux for each CUDA, by NVIDIA's table of minor version compatibility
 DRIVERS = {"11": "450.80.02", "12": "525.60.13", "13": "580.65.06"}

@@ -28,7 +28,7 @@ REPLACED_WHOLE = {"weights", "checkpoint", "pooler", "code", "domains", "scanner
 REPLACED_WHOLE |= {"raters"}
 # keys for readers only: editing them must not rerun a job
 PROSE = {"title", "source", "notes", "licence", "published", "trained_mpp"}
-PROSE |= {"parameters", "gflops", "download", "style"}
+PROSE |= {"parameters", "gflops", "download", "style", "nominal_mpp"}
 
 
 class _Loader(yaml.SafeLoader):

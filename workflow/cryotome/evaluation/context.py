@@ -77,9 +77,10 @@ def context_table(
     Returns
     -------
     data frame with columns dataset, base_dataset, side, um, model, base_model, pooling, head,
-    scheme, fraction, where, auroc, low, high, n, gap, gap_low, gap_high, note
-        side: of the crop, px; n: test cells; low, high: 95 %, slides as the unit; gap: the AUROC
-        minus that of the same model at the largest crop, slides paired.
+    scheme, fraction, where, auroc, low, high, n, gap, gap_low, gap_high, note; and mpp, µm per px,
+    where the study sweeps resolutions
+        side: of the crop, px of the dataset's own; n: test cells; low, high: 95 %, slides as the
+        unit; gap: the AUROC minus that of the same model at the largest crop, slides paired.
 
     Raises
     ------
@@ -91,7 +92,7 @@ def context_table(
         where, (base, side) = crop_extent(scheme, tested), sweep.crops[dataset]
         if not where:
             continue
-        largest = max((size, name) for name, (of, size) in sweep.crops.items() if of == base)[1]
+        largest = _largest_crop(base, sweep)
         reference = settings[largest, scheme, fraction, tested]
         _check_cells(rows, reference, (dataset, largest, scheme))
         crop = (dataset, base, side, side * um[base])
@@ -100,7 +101,19 @@ def context_table(
             names = (*crop, model, *sweep.models[model], head, scheme, float(fraction), where)
             lines.append((*names, *_measured(rows, reference, row), rows.note(row, alpha)))
     table = pd.DataFrame(lines, columns=COLUMNS)
+    if sweep.resolutions:
+        table["mpp"] = table["dataset"].map(sweep.resolutions)
     return table.sort_values(["base_dataset", "side"], kind="stable", ignore_index=True)
+
+
+def _largest_crop(base: str, sweep: ContextFacts) -> str:
+    """Return the dataset with the largest crop of another, at the finest resolution."""
+    crops = [
+        (side, -sweep.resolutions.get(name, 0), name)
+        for name, (of, side) in sweep.crops.items()
+        if of == base
+    ]
+    return max(crops)[-1]
 
 
 def _measured(rows: Rows, reference: Rows, row: str) -> tuple[float, ...]:

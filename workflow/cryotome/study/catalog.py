@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from cryotome.core.cards import NAME, Card, files_of_card, load_card, without_notes
@@ -19,6 +19,7 @@ from cryotome.study.variants import (
     with_crop,
     with_pooling,
     with_random_weights,
+    with_resolution,
 )
 
 # what is done with an oddity that the audit finds, where a dataset's card does not say
@@ -83,13 +84,15 @@ class Catalog:
         return self._card("finetunings", name)
 
     def dataset(self, name: str) -> Card:
-        """Return a dataset card; `{dataset}_{n}px` is another crop of its cells."""
+        """Return a dataset card; `{dataset}_{n}px` and `…_{m}nm` are other crops of its cells."""
         crop = self._crop(name)
         if crop and ("datasets", name) not in self._cards:
-            self._cards["datasets", name] = with_crop(self.dataset(crop[0]), crop[1], name)
+            base, side, nm = crop
+            shown = partial(with_resolution, mpp=nm / 1000) if nm else with_crop
+            self._cards["datasets", name] = shown(self.dataset(base), side, name=name)
         return self._card("datasets", name)
 
-    def _crop(self, dataset: str) -> tuple[str, int] | None:
+    def _crop(self, dataset: str) -> tuple[str, int, int] | None:
         """Return what a crop's name says, None for a dataset that has a card."""
         found = crop_of(dataset)
         return None if found and self.has_card("datasets", dataset) else found

@@ -6,6 +6,7 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.core.schemas import validate, with_defaults
 from cryotome.study.applications import applications, external_applications, slide_applications
+from cryotome.study.geometry import FIT
 from cryotome.study.robustness import check_robustness
 from cryotome.study.scanners import NOT_PARTED, why_not_parted
 from cryotome.study.schemes import FOLDS, MATCHED, Scheme
@@ -209,6 +210,11 @@ def _check_slides(study: Study) -> None:
 
 def _check_context(study: Study) -> None:
     """Stop a sweep of rows that see patches as they are cut, never enlarged."""
+    if study.resolutions and study.config["view"]["transform"] != FIT:
+        raise CardError(
+            f"study {study.name!r}, context: `resolutions` are told apart where every crop is "
+            "enlarged to the network's input. Write `view: {transform: fit, …}`."
+        )
     trained = [row.head for row in study.rows if study.context and study.is_trainable(row.head)]
     if trained:
         raise CardError(

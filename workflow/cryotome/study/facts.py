@@ -183,7 +183,9 @@ class ContextFacts:
     Attributes
     ----------
     crops
-        Dataset to what it is cut from, and the side of the crop in px.
+        Dataset to what it is cut from, and the side of the crop in px of that.
+    resolutions
+        Dataset to µm per px of its patches; empty where the study sweeps none.
     bases
         What crops are cut from, to what its card says of its images' place and resolution.
     models
@@ -194,6 +196,7 @@ class ContextFacts:
 
     poolings: list[str]
     crops: dict[str, tuple[str, int]]
+    resolutions: dict[str, float]
     bases: dict[str, Card]
     models: dict[str, tuple[str, str]]
     titles: dict[str, str]
@@ -267,6 +270,8 @@ class PageFacts(RowFacts):
         File names of everything that the study makes for people.
     blocks
         Pairs of dataset and scheme.
+    cautions
+        Sentences on what no number of the study tells apart.
     weights
         Model to how it got its weights: `random`, `none`, `finetuned here` or `released`.
     """
@@ -277,6 +282,7 @@ class PageFacts(RowFacts):
     all_datasets: list[str]
     blocks: list[tuple[str, str]]
     cards: dict[str, DatasetCard]
+    cautions: list[str]
     weights: dict[str, str]
     model_styles: dict[str, Style]
     roth: RothFacts | None

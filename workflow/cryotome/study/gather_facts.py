@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from cryotome.core.cards import Card, distinct_titles, without_notes
+from cryotome.study.cautions import cautions
 from cryotome.study.colorectal import KINDS, PREDEFINED
 from cryotome.study.facts import (
     ContextFacts,
@@ -12,12 +13,13 @@ from cryotome.study.facts import (
     RowFacts,
     Statistics,
 )
+from cryotome.study.resolution import nominal_mpp
 from cryotome.study.row import LAST, Row
 from cryotome.study.schemes import Scheme
 from cryotome.study.statistical_unit import is_unknown
 from cryotome.study.study import Study
 from cryotome.study.styles import row_styles
-from cryotome.study.variants import NO_POOLING
+from cryotome.study.variants import NO_POOLING, crop_of
 
 TRAINED = ("finetuned here", "released")  # weights of an encoder that was trained
 
@@ -113,8 +115,11 @@ def context_facts(study: Study) -> ContextFacts:
     models = [row["model"] for row in study.config["rows"]]
     return ContextFacts(
         poolings=study.context["poolings"] if study.context else [],
-        crops={
-            name: (base, study.dataset(name)["patch"]["side"]) for name, base in sources.items()
+        crops={name: (base, _side_shown(study, name, base)) for name, base in sources.items()},
+        resolutions={
+            name: nominal_mpp(study.dataset(name)) or 0.0
+            for name in study.datasets
+            if study.resolutions
         },
         bases={base: _geometry(study, base) for base in sources.values()},
         models={
@@ -126,9 +131,16 @@ def context_facts(study: Study) -> ContextFacts:
     )
 
 
+def _side_shown(study: Study, name: str, base: str) -> int:
+    """Return the side of a crop in px of the dataset that it is cut from."""
+    crop = crop_of(name) if name != base else None
+    return crop[1] if crop else study.dataset(name)["patch"]["side"]
+
+
 def _geometry(study: Study, dataset: str) -> Card:
     """Return what a dataset's card says of its images' place and resolution, and its title."""
-    said = ("title", "synthetic", "images", "patch", "mpp", "mpp_overrides_file")
+    said = ["title", "synthetic", "images", "patch", "mpp", "mpp_overrides_file"]
+    said += ["nominal_mpp"] * bool(study.resolutions)
     return {key: value for key, value in study.dataset(dataset).items() if key in said}
 
 
@@ -232,6 +244,7 @@ def page_facts(study: Study) -> PageFacts:
             )
             for name, card in cards.items()
         },
+        cautions=cautions(study),
         weights={row.model: _weights(study.model(row.model)) for row in study.rows},
         model_styles=study.styles,
         roth=roth_facts(study) if study.colorectal else None,

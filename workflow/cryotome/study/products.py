@@ -28,6 +28,7 @@ from cryotome.study.product import (
     POOLED,
     RATED,
     RECALIBRATED,
+    RESOLVED,
     ROTH,
     SLIDES,
     STATISTICS,
@@ -196,6 +197,11 @@ PRODUCTS = [
         "magnification, and a blurred one.",
         "`dataset,base_dataset,side,um,model,base_model,pooling,head,scheme,fraction,where,auroc,"
         "low,high,n,gap,gap_low,gap_high,note,synthetic`; `side` px, `um` µm, `n` test cells",
+    ),
+    Product(
+        "Context study", "resolution", "Resolution", {"pdf png": "resolution_curves"}, RESOLVED,
+        "AUROC against µm per px at equal field of view, and against the field of view at equal "
+        "µm per px: the lines of `context.csv`. Every crop is enlarged to the network's input.",
     ),
     Product(
         UNCERTAINTY, "robustness", "Robustness of embeddings", {FIGURE: "measure_robustness"},

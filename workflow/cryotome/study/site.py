@@ -14,6 +14,7 @@ from cryotome.runtime.environment import REMOTE_CODE
 from cryotome.runtime.environment import SITE as VARIABLES
 from cryotome.runtime.gpu_lease import SHARED_BY, visible_devices
 from cryotome.runtime.slurm import KEYS, Cluster, cluster_of
+from cryotome.study.cautions import cautions
 from cryotome.study.costs.gflop import cells_of, study_gflop
 from cryotome.study.costs.prices import CORE_GFLOPS
 from cryotome.study.gather_facts import describe
@@ -233,6 +234,8 @@ def print_study_summary(
     tables = sum(name.endswith(".csv") for name in study.products)
     made = f"makes results/index.html, {tables} tables and their figures"
     say(f"cryotome: study {study.name!r}, {describe(study)}; {made}")
+    for caution in cautions(study):
+        say(f"Note: {caution}")
     if study.synthetic:
         say(
             "This is the synthetic demo cohort. The papers' studies: "

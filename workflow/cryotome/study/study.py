@@ -48,13 +48,18 @@ class Study(Catalog):
         """On how many labelled cells of a target domain scores are recalibrated, if at all."""
         return self.config.get("recalibration")
 
+    @property
+    def resolutions(self) -> list[float]:
+        """The resolutions that every crop of the study is shown at, µm per px; often none."""
+        return self.context.get("resolutions", []) if self.context else []
+
     @cached_property
     def datasets(self) -> list[str]:
         names = self.config["datasets"]
         if not self.context:
             return names
-        sides = self.context["sides"]
-        return [crop for name in names for crop in crop_variants(name, self.dataset(name), sides)]
+        swept = self.context["sides"], self.resolutions
+        return [crop for name in names for crop in crop_variants(name, self.dataset(name), *swept)]
 
     @property
     def folds(self) -> list[int]:

@@ -1,17 +1,19 @@
 """Cards that need no file: another crop of a dataset, another pooling of a model.
 
-`{dataset}_{n}px` shows n px of the slide around each cell. `{model}_pool_{pooling}` pools what the
-same network returns in another way; `_` stands for the `+` of a pooling's name. `{model}_random`
-is the same network before any training.
+`{dataset}_{n}px` shows n px of the slide around each cell, `{dataset}_{n}px_{m}nm` the same at m nm
+per px. `{model}_pool_{pooling}` pools what the same network returns in another way; `_` stands for
+the `+` of a pooling's name. `{model}_random` is the same network before any training.
 """
 
 import re
+from collections.abc import Sequence
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.core.schemas import validate
+from cryotome.study.resolution import nominal_mpp
 
-CROP = re.compile(r"([a-z0-9_]+)_([0-9]+)px")
+CROP = re.compile(r"([a-z0-9_]+?)_([0-9]+)px(?:_([0-9]+)nm)?")
 POOLED = re.compile(r"([a-z0-9_]+)_pool_(class|mean|centre|class_mean|class_rest)")
 # poolings of tokens: in words, and how many times as long as a token their embedding is
 TOKENS = {"class": ("class token", 1), "mean": ("mean of tokens", 1)}
@@ -21,14 +23,16 @@ RANDOM = "_random"
 NO_POOLING = "none"  # the pooling of what is no network
 
 
-def crop_of(name: str) -> tuple[str, int] | None:
-    """Return the dataset and the side in px that a crop's name says, None for other names.
+def crop_of(name: str) -> tuple[str, int, int] | None:
+    """Return the dataset, side in px and resolution in nm per px that a crop's name says.
 
-    >>> crop_of("midog2022_64px"), crop_of("midog2022")
-    (('midog2022', 64), None)
+    0 nm per px is the resolution of the dataset's card; other names give None.
+
+    >>> crop_of("midog2022_64px"), crop_of("midog2022_64px_500nm"), crop_of("midog2022")
+    (('midog2022', 64, 0), ('midog2022', 64, 500), None)
     """
     found = CROP.fullmatch(name)
-    return (found[1], int(found[2])) if found else None
+    return (found[1], int(found[2]), int(found[3] or 0)) if found else None
 
 
 def pooling_of(name: str) -> tuple[str, str] | None:
@@ -93,6 +97,32 @@ def with_crop(card: Card, side: int, name: str) -> Card:
     )
 
 
+def with_resolution(card: Card, side: int, mpp: float, name: str) -> Card:
+    """Return the card of a dataset whose patches show a side, px of its own, in fewer px.
+
+    Parameters
+    ----------
+    side
+        px at the dataset's own resolution: the field of view.
+    mpp
+        µm per px of the new patches, coarser than its own.
+    name
+        For messages.
+
+    Raises
+    ------
+    CardError
+        The card has no resolution as a number, its own is not finer, or no patch may be so small.
+    """
+    own = nominal_mpp(card)
+    if own is None or own >= mpp:
+        why = "has no µm/px as a number; write `nominal_mpp:`" if own is None else f"has {own:g}"
+        raise CardError(f"Dataset {name!r} asks for {mpp:g} µm/px, and its card {why}.")
+    patch = card["patch"] | {"side": 2 * round(side * own / mpp / 2), "resolution": mpp}
+    title = f"{card['title']}, {side} px at {mpp:g} µm/px"
+    return validate({"mpp": own} | card | {"title": title, "patch": patch}, "dataset", name)
+
+
 def has_network(card: Card) -> bool:
     """Whether a model's embeddings are computed by a network."""
     return "gflops" in card
@@ -121,14 +151,25 @@ def with_pooling(card: Card, how: str, name: str) -> Card:
     return card | change | {"arguments": card["arguments"] | tokens}
 
 
-def crop_variants(name: str, card: Card, sides: list[int]) -> list[str]:
-    """Return the names of a dataset's crops.
+def crop_variants(
+    name: str, card: Card, sides: list[int], resolutions: Sequence[float] = ()
+) -> list[str]:
+    """Return the names of a dataset's crops, every side at every resolution, µm per px.
 
     >>> crop_variants("midog2022", {"patch": {"side": 224}}, [64, 224])
     ['midog2022_64px', 'midog2022']
+    >>> crop_variants("a", {"patch": {"side": 64}, "nominal_mpp": 0.25}, [64], [0.25, 0.5])
+    ['a', 'a_64px_500nm']
     """
-    own = card.get("patch", {}).get("side")
-    return [name if side == own else f"{name}_{side}px" for side in sides]
+    own, native = card.get("patch", {}).get("side"), nominal_mpp(card)
+    crops = [name if side == own else f"{name}_{side}px" for side in sides]
+    if not resolutions:
+        return crops
+    return [
+        crop if mpp == native else f"{name}_{side}px_{round(1000 * mpp)}nm"
+        for side, crop in zip(sides, crops, strict=True)
+        for mpp in resolutions
+    ]
 
 
 def pooling_variants(name: str, card: Card, hows: list[str]) -> list[str]:

@@ -55,9 +55,10 @@ def draw_context(table: pd.DataFrame, sweep: ContextFacts, facts: RowFacts) -> C
     Parameters
     ----------
     table
-        From `context_table`; of several fractions, the largest is drawn.
+        From `context_table`; of several fractions, the largest is drawn, of several resolutions
+        the finest.
     """
-    table = table[table["fraction"] == table["fraction"].max()]
+    table = finest(table[table["fraction"] == table["fraction"].max()])
     table = table.assign(key=table["base_model"] + " + " + table["head"])
     swept = table["pooling"].isin(sweep.poolings)
     columns = [how for how in sweep.poolings if (table["pooling"] == how).any()] or [""]
@@ -78,6 +79,11 @@ def draw_context(table: pd.DataFrame, sweep: ContextFacts, facts: RowFacts) -> C
     note = "dashed: returns no tokens" if swept.any() and not swept.all() else ""
     beside = legend(looks, labels, title=note)
     return sheet(panels, columns=len(columns), beside=beside, notice=facts.notice)
+
+
+def finest(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the lines of the finest resolution, all where a study sweeps none."""
+    return table[table["mpp"] == table["mpp"].min()] if "mpp" in table else table
 
 
 def _looks(table: pd.DataFrame, swept: pd.Series, facts: RowFacts) -> dict[str, Style]:

@@ -129,11 +129,12 @@ def encoders(g: StudyResults) -> Section:
          number(line["measured_dim"] if pd.notna(line["measured_dim"]) else line["dim"], source,
                 digits=0),
          number(line["measured_gflops"], source, digits=1),
-         words(g.facts.weights.get(line["model"], "")), words(line["licence"])]
+         words(g.facts.weights.get(line["model"], "")),
+         words(text_of(line.get("at_own_resolution"))), words(line["licence"])]
         for line in table.to_dict("records")
     ]  # fmt: skip
     heads = ["Encoder", "Algorithm", "Type", "Size, published", "Parameters, measured"]
-    heads += ["Dimension", "GFLOP a patch", "Weights", "Licence"]
+    heads += ["Dimension", "GFLOP a patch", "Weights", "At its own resolution", "Licence"]
     return Section("table1", title, [], [Grid("Table 1", heads, rows, source)], [], missing)
 
 

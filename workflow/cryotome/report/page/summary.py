@@ -62,6 +62,7 @@ def failed_jobs(g: StudyResults) -> list[Grid]:
 def run(g: StudyResults) -> Section:
     """Say what was run."""
     said = [f"Study {g.facts.study}, {g.facts.summary}.", f"Page made {g.made}."]
+    said += g.facts.cautions
     jobs = g.table("ledger.csv")
     if jobs is not None:
         said.append(f"Computed on {'; '.join(dict.fromkeys(jobs['device'].dropna()))}.")
