@@ -36,9 +36,7 @@ rule recalibrate:
     input:
         library("recalibrate"),
         cells=expand("results/cells/{dataset}.csv", dataset=STUDY.datasets),
-        predictions=all_runs(
-            STUDY.blocks, PREDICTIONS, fractions=STUDY.recalibrated_fractions
-        ),
+        predictions=all_runs(STUDY.blocks, PREDICTIONS, fractions=STUDY.recalibrated_fractions),
     output:
         **figure_files("results/studies/{study}/recalibration"),
         orders=reported("results/studies/{study}/recalibration_orders.csv"),
