@@ -25,7 +25,8 @@ def main(
     table: Path, correlations: Path, pdf: Path, png: Path, facts: RowFacts, how: RobustnessFacts,
 ) -> None:  # fmt: skip
     draws = facts.statistics.draws
-    tables, hashes = [{path.stem: read(path) for path in cells} for read in (load_cells, sha256)]
+    tables = {path.stem: load_cells(path) for path in cells}
+    hashes = {path.stem: sha256(path) for path in cells}
     slides = {name: of["slide"].astype(str).unique() for name, of in tables.items()}
     stores = (
         (*of, *read_embeddings(path, model=of[1], view=how.view, cells_sha256=hashes[of[0]])[:2])

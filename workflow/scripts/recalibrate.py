@@ -14,8 +14,8 @@ from cryotome.study.facts import RowFacts
 
 
 def main(
-    cells: list[Path], predictions: list[Path], labels: list, table: Path, pdf: Path, png: Path,
-    orders: Path, facts: RowFacts,
+    cells: list[Path], predictions: list[Path], labels: list[int], table: Path, pdf: Path,
+    png: Path, orders: Path, facts: RowFacts,
 ) -> None:  # fmt: skip
     found, compared = [], []
     for setting, measured, about in recalibrate_rows(cells, predictions, labels, facts):

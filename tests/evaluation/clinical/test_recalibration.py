@@ -1,4 +1,5 @@
 import importlib.util
+import typing
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,7 @@ from cryotome.evaluation.clinical.recalibration import (
     recalibration_lines,
 )
 from cryotome.learners.predictions import write_predictions
+from cryotome.runtime.job import parse_argument
 from cryotome.study.facts import RowFacts
 from cryotome.study.row import Row
 from cryotome.study.styles import Style
@@ -166,7 +168,9 @@ def test_the_script_writes_the_tables_and_the_figure(made, tmp_path):
     script = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(script)
     out = {name: tmp_path / f"recalibration.{name}" for name in ("table", "pdf", "png", "orders")}
-    script.main(cells=[made[0]], predictions=made[1], labels=LABELS, facts=FACTS, **out)
+    hints = typing.get_type_hints(script.main)
+    labels = parse_argument(LABELS, hints["labels"])  # as Snakemake hands it over
+    script.main(cells=[made[0]], predictions=made[1], labels=labels, facts=FACTS, **out)
     table, orders = pd.read_csv(out["table"]), pd.read_csv(out["orders"])
     assert set(table["study"]) == set(orders["study"]) == {"s"}
     assert set(orders["rows"]) == {3}

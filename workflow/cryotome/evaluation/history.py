@@ -67,7 +67,8 @@ def present_state(results: Path, facts: PageFacts) -> list[Line]:
     made, rows, read = table.stat().st_mtime_ns, {row.key: row for row in facts.rows}, {}
     said = {"commit": commit(), "time": datetime.now(UTC).isoformat(timespec="seconds")}
     lines: list[Line] = []
-    for one in read_csv(table).to_dict("records"):
+    for found in read_csv(table).to_dict("records"):
+        one = {str(name): value for name, value in found.items()}
         if one["row"] not in rows:  # of a row that the study had before
             continue
         one["fraction"] = f"{Decimal(str(float(one['fraction']))):f}"  # as paths have it

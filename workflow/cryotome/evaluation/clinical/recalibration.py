@@ -19,7 +19,7 @@ from cryotome.evaluation.clinical.recalibrated import (
     ScoredPart,
     measure_parts,
 )
-from cryotome.evaluation.clinical.recalibrators import METHODS, fit_recalibrator
+from cryotome.evaluation.clinical.recalibrators import METHODS, Recalibrator, fit_recalibrator
 from cryotome.learners.predictions import read_predictions
 from cryotome.study.facts import RowFacts
 from cryotome.study.schemes import Scheme
@@ -137,7 +137,7 @@ def recalibrate_part(
     order = np.random.default_rng(SEED + fold).permutation(len(tested))
     kept = tested.iloc[np.sort(order[spent:])]
     score = kept["score"].to_numpy()
-    maps = {}
+    maps: dict[Key, Recalibrator | None] = {}
     for count in labels:
         drawn = tested.iloc[order[:count]] if count else validation
         label, said = drawn["label"].to_numpy(), drawn["score"].to_numpy()

@@ -76,7 +76,7 @@ def measure_stores(
             kept = np.isin(slides, manifest["slide"].astype(str))
             identity = model in how.identities
             own = one_hot(manifest["confounder"]) if identity else x[manifest.index]
-            about = {"dataset": dataset, "confounder": confounder, "model": model}
+            about: Card = {"dataset": dataset, "confounder": confounder, "model": model}
             about |= {"n": len(manifest), "slides": int(kept.sum()), "seed": SEED}
             about["sampled"] = len(manifest) < whole
             yield _measure(own, manifest, counts[:, kept], about, how.neighbours)

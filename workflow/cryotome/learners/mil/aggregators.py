@@ -6,6 +6,7 @@ Every network maps a bag (n, dim), whatever the order of its tiles, to a logit (
 
 from collections.abc import Callable
 from itertools import islice
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,8 @@ class Transformer(nn.Module):
     def attention(self, bag: Tensor) -> Tensor:
         """Return the class token's attention to each tile in the last block, mean over heads."""
         last = len(self.attend) - 1
-        tiles = self.attend[last].of_first(self._tokens(bag, last))[1:]
+        block = cast(Attention, self.attend[last])
+        tiles = block.of_first(self._tokens(bag, last))[1:]
         return tiles / tiles.sum()
 
     def _tokens(self, bag: Tensor, blocks: int) -> Tensor:

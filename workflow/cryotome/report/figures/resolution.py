@@ -11,7 +11,7 @@ from cryotome.study.facts import ContextFacts, RowFacts
 
 PANEL = ["base_dataset", "scheme", "where", "model", "head"]
 AXES = {"mpp": "resolution, µm per px", "um": "field of view, µm"}
-COLOURS = {"mpp": "magma", "um": "viridis"}
+COLOURS: dict[str, Any] = {"mpp": "magma", "um": "viridis"}
 
 
 def resolution_panel(table: pd.DataFrame, x: str, *, unit: str) -> Any:
@@ -57,8 +57,8 @@ def draw_resolution(table: pd.DataFrame, sweep: ContextFacts, facts: RowFacts) -
     table = table[table["fraction"] == table["fraction"].max()]
     panels = []
     for (base, _, where, model, head), part in table.groupby(PANEL, sort=False):
-        name = f"{facts.models[model]} + {facts.heads[head]}"
-        title = [*wrapped(f"{sweep.bases[base]['title']}, {where}", 44), *wrapped(name, 44)]
+        name = f"{facts.models[str(model)]} + {facts.heads[str(head)]}"
+        title = [*wrapped(f"{sweep.bases[str(base)]['title']}, {where}", 44), *wrapped(name, 44)]
         for x in AXES:
             panel = resolution_panel(part, x, unit=facts.unit)
             panels.append(panel.properties(width=230, height=190, title=title))

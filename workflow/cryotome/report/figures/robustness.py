@@ -69,10 +69,11 @@ def draw_robustness(table: pd.DataFrame, facts: RowFacts) -> Card:
     """
     table, lines = with_names(table, facts.labels), []
     for (dataset, confounder), part in table.groupby(BLOCK, sort=False):
-        first, panels = part.iloc[0], []
+        first = part.iloc[0]
+        panels: list[Any] = []
         cells = f"{first['n']:,} cells{' drawn' * bool(first['sampled'])}"
         cells += f" of {first['slides']} slides"
-        about = f"{facts.datasets[dataset].split(':')[0]}, by {confounder}: {cells}"
+        about = f"{facts.datasets[str(dataset)].split(':')[0]}, by {confounder}: {cells}"
         for title, of in panels_of(part):
             panel = robustness_panel(of, facts.styles, title=title, named=not panels)
             panels.append(panel.properties(width=WIDTH, height=LINE * len(of)))

@@ -78,7 +78,7 @@ def _resolutions(table: pd.DataFrame, g: StudyResults) -> list[Picture]:
         return pictures
     source = g.source("context.csv")
     for keys, part in split_columns(table, "base_dataset", "scheme", "where", "row"):
-        name = panel(str(keys[0]), g, cells_of(*map(str, keys[:2]), g), PLACES[str(keys[2])])
+        name = panel(str(keys[0]), g, cells_of(str(keys[0]), str(keys[1]), g), PLACES[str(keys[2])])
         columns = ["row", "side", "um", "mpp", "auroc", "low", "high", "n"]
         behind = as_text(part[columns], f"{name}, {keys[3]}", source)
         for x, axis in AXES.items():

@@ -4,7 +4,7 @@ from cryotome.evaluation.changes import DRAWS, compare_states, state_of
 from cryotome.evaluation.history import FILE, is_same, key_of, latest, present_state, read_history
 from cryotome.report.page.grids import Grid, number, span, words
 from cryotome.report.page.results import StudyResults
-from cryotome.report.page.sections import PLACES, Section, row_cell, where_cells
+from cryotome.report.page.sections import Section, place_of, row_cell, where_cells
 
 HEADS = ["Dataset", "Trained on", "Fraction", "Tested", "Row", "AUROC before", "AUROC now"]
 HEADS += ["Now minus before", "95 % interval", "Verdict", "What is another one", "State before"]
@@ -26,7 +26,7 @@ def history(g: StudyResults) -> Section:
     for line in table.to_dict("records"):
         key = tuple(line[name] for name in ("dataset", "scheme", "fraction", "tested", "row"))
         rows.append([
-            *where_cells(line, g), words(line["fraction"]), words(PLACES[line["tested"]]),
+            *where_cells(line, g), words(line["fraction"]), words(place_of(line, g)),
             row_cell(line["row"], g), number(line["before"], source), number(line["after"], source),
             number(line["difference"], source, digits=4),
             span(line["low"], line["high"], source, digits=4), words(line["verdict"]),

@@ -58,7 +58,8 @@ def _method(line: Any) -> str:
 
 def _pictures(table: pd.DataFrame, g: StudyResults) -> list[Picture]:
     """Draw the calibration error of each method, and AUROC, over labels."""
-    source, pictures = g.source("recalibration.csv"), []
+    source = g.source("recalibration.csv")
+    pictures: list[Picture] = []
     known = table["labels_spent"].isin([0, *fitted_labels(table)])  # the others are in the file
     shown = table[table["measure"].isin([BY_MODEL, "auroc"]) & known]
     for _, part in split_columns(shown, *BLOCK, "measure", "method", "labels_spent"):

@@ -51,7 +51,8 @@ def roles_of(study: Study, dataset: str, scheme: str, fraction: str) -> dict[str
     For schemes that leave cells out, such as the ladder's common size, it is an upper bound.
     Cards count cells by domain, so that every scanner is taken to have an equal part.
     """
-    card, counts = study.scheme(scheme), cells_of(study, dataset)
+    card = study.scheme(scheme)
+    counts: dict[str, float] = {**cells_of(study, dataset)}
     total = sum(counts.values())
     trains = Scheme.parse(scheme).trains_on
     if scanners := study.scanners(dataset, scheme):
@@ -77,6 +78,7 @@ def gflop_of(study: Study, job: Job) -> float:
     """Estimate a job's arithmetic in a network, GFLOP; 0 for rules that run none."""
     w = job.wildcards
     dataset = w.get("target" if job.rule == "apply_models" else "dataset", "")
+    count: float
     match job.rule:
         case "train_endtoend":
             return training_gflop(study, job)
