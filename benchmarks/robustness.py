@@ -29,7 +29,7 @@ WORLDS = {
     "domain": {"of_class": 0.0, "of_confounder": 1.0},
     "class, domain and slide": {"of_class": 1.0, "of_confounder": 1.0, "of_slide": 0.5},
 }
-NEIGHBOURS, DRAWS = 3, 400
+NEIGHBOURS, DRAWS = 3, 200
 
 
 def study(seed: int, confounder: str, world: dict[str, float]) -> dict[str, tuple[float, ...]]:

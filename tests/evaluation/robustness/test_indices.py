@@ -4,7 +4,12 @@ import pytest
 from croma import RI, CRoMa, MaRI
 from tests.evaluation.robustness.planted import planted
 
-from cryotome.evaluation.robustness.indices import measure_indices, one_hot
+from cryotome.evaluation.robustness.indices import (
+    draw_margins,
+    measure_indices,
+    one_hot,
+    typed_neighbours,
+)
 from cryotome.evaluation.robustness.sample import sample_cells
 from cryotome.evaluation.statistics.slide_pairs import resample_slides
 
@@ -32,16 +37,32 @@ def test_the_values_are_those_of_croma(confounder):
     assert found["CRoMa tail"].value == margins.ltm_alpha
 
 
-@pytest.mark.parametrize("name", ["RI", "MaRI", "CRoMa", "CRoMa tail"])
-def test_a_draw_of_every_slide_once_is_the_value_and_a_slide_twice_counts_twice(name):
+def test_every_slide_once_gives_the_value_and_a_slide_more_often_another():
     cells, x = planted(of_class=1, of_confounder=1)
     table, _ = sample_cells(cells, {}, "domain", neighbours=K, most=10**6)
-    slides = table["slide"].nunique()
-    counts = np.ones((2, slides))
+    counts = np.ones((2, table["slide"].nunique()))
     counts[1, 0] = 5
-    found = measure_indices(x, table, counts, neighbours=K)[name]
-    assert found.draws[0] == pytest.approx(found.value)
-    assert found.draws[1] != pytest.approx(found.value)
+    found = measure_indices(x[table.index], table, counts, neighbours=K)
+    for name in ("RI", "MaRI"):
+        assert found[name].draws[0] == pytest.approx(found[name].value)
+    for index in found.values():
+        assert index.draws[0] != pytest.approx(index.draws[1])
+    place = np.unique(table["slide"], return_inverse=True)[1]
+    whole, _ = draw_margins(typed_neighbours(x[table.index], table, K), place, counts)
+    assert np.median(whole) == pytest.approx(found["CRoMa"].value, abs=1e-6)
+    assert np.mean(found["CRoMa"].draws) == pytest.approx(found["CRoMa"].value)
+
+
+def test_cells_of_a_slide_that_is_not_drawn_are_no_neighbours():
+    """Three cells: a's SO neighbours lie on b and c; without b only that on c is left."""
+    far = np.array([[0.2, 0.6]])
+    so, os = (far, np.array([[1, 2]])), (np.array([[0.5, 0.5]]), np.array([[1, 2]]))
+    place, counts = np.array([0, 1, 2]), np.array([[1, 1, 1], [1, 0, 2], [1, 0, 0]], dtype=float)
+    typed = [(np.repeat(d, 3, axis=0), np.repeat(near, 3, axis=0)) for d, near in (so, os)]
+    whole, without, alone = (values[:1].tolist() for values in draw_margins(typed, place, counts))
+    assert whole == [pytest.approx(0.1 / 0.9)]
+    assert without == [pytest.approx(-0.1 / 1.1)]
+    assert alone == []
 
 
 def test_class_and_confounder_pull_every_index_apart():

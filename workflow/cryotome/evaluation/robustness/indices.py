@@ -1,21 +1,22 @@
 """Indices of robustness by the package `croma`, of all cells and of draws of their slides.
 
-A draw of slides takes cells with their neighbours as they are among all cells: neighbours are
-searched once. Robustness index: Kömen et al. 2025, PathoROB (arXiv 2507.17845); its margin-aware
-form and CRoMa: Grisi et al. 2026 (arXiv 2607.25497).
+Neighbours are searched once. In a draw of slides a cell and each of its neighbours count as often
+as their slides are drawn, so that an interval knows of both. Robustness index: Kömen et al. 2025,
+PathoROB (arXiv 2507.17845); its margin-aware form and CRoMa: Grisi et al. 2026 (arXiv 2607.25497).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from croma import RI, CRoMa, MaRI
+from croma import RI, CRoMa
 from croma.metrics.mari import TAU_FALLBACK
 from croma.metrics.pairs import normalize_manifest
 from croma.metrics.tail import compute_tail_metrics
 
 CONFOUNDER = "confounder"  # the manifest's column
+ROWS_AT_ONCE = 512  # of a matrix of distances
 
 
 @dataclass(frozen=True)
@@ -63,47 +64,119 @@ def measure_indices(
     RuntimeError
         Of croma: a cell and all its neighbours have the same embedding.
     """
-    slides, place = np.unique(manifest["slide"].astype(str), return_inverse=True)
+    place = np.unique(manifest["slide"].astype(str), return_inverse=True)[1]
     found = {
-        name: _pooled(*evidence, place, counts, len(slides))
+        name: _pooled(*evidence, place, counts)
         for name, evidence in _evidence(x, manifest, neighbours).items()
     }
     margins = CRoMa.compute(x, manifest, confounder_column=CONFOUNDER, m=neighbours)
-    values = margins.sample_values
-    each = [np.repeat(values, of[place].astype(int)) for of in counts]
-    found["CRoMa"] = Index(margins.value, np.array([np.median(drawn) for drawn in each]))
-    tails = np.array([compute_tail_metrics(drawn).ltm_alpha for drawn in each])
-    return found | {"CRoMa tail": Index(margins.ltm_alpha, tails)}
+    drawn = list(draw_margins(typed_neighbours(x, manifest, neighbours), place, counts))
+    medians = [np.median(values) if len(values) else np.nan for values in drawn]
+    tails = [compute_tail_metrics(values).ltm_alpha for values in drawn]
+    found["CRoMa"] = Index(margins.value, _around(margins.value, medians))
+    return found | {"CRoMa tail": Index(margins.ltm_alpha, _around(margins.ltm_alpha, tails))}
+
+
+def _around(value: float, draws: list[float]) -> np.ndarray:
+    """Return draws with the value as their mean: fewer neighbours make margins spread more."""
+    found = np.array(draws)
+    return found - np.nanmean(found) + value if np.isfinite(found).any() else found
 
 
 def _evidence(
     x: np.ndarray, manifest: pd.DataFrame, k: int
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return the SO and OS evidence of each cell, (n,) each, for RI and MaRI.
+) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Return for RI and MaRI what each neighbour says: SO and OS evidence, and its cell, (n, k).
 
-    croma's results have their ratio alone, which cannot be pooled over a draw of slides.
+    croma's results have the ratio of a cell alone, which cannot be pooled over a draw of slides.
     """
     table = normalize_manifest(manifest, confounder_column=CONFOUNDER, source="manifest")
     near = RI._prepare_all_rows_neighbor_cache(features=x, df=table, k_values=[k])
-    names = ("labels", "centers", "neigh_idx", "neigh_dist", "valid_counts")
-    kept: dict[str, Any] = {name: getattr(near, name) for name in names}
-    typed = MaRI._typed_neighbor_distances_from_neighbors(**kept, k=k)
+    cell, distance = near.neigh_idx[:, :k], near.neigh_dist[:, :k]
+    known = (np.arange(cell.shape[1]) < near.valid_counts[:, None]) & (cell >= 0)
+    alike, beside = (of[cell] == of[:, None] for of in (near.labels, near.centers))
+    so, os = known & alike & ~beside, known & ~alike & beside
+    typed = distance[so | os]
     tau = float(np.median(typed)) if typed.size else 0.0
-    counted = RI._score_all_k_from_neighbors(**kept, k_values=[k])[k]
-    weighted = MaRI._score_all_k_from_neighbors(**kept, k_values=[k], tau=tau or TAU_FALLBACK)[k]
-    pairs = {"RI": counted, "MaRI": weighted}
-    return {name: (score.so_evidence, score.os_evidence) for name, score in pairs.items()}
+    weight = np.exp(-np.where(known, distance, 0.0) / (tau or TAU_FALLBACK))
+    return {
+        "RI": (so.astype(float), os.astype(float), cell),
+        "MaRI": (so * weight, os * weight, cell),
+    }
 
 
 def _pooled(
-    so: np.ndarray, os: np.ndarray, place: np.ndarray, counts: np.ndarray, slides: int
+    so: np.ndarray, os: np.ndarray, cell: np.ndarray, place: np.ndarray, counts: np.ndarray
 ) -> Index:
-    """Return the SO share of all evidence, and that of each draw of slides."""
-    up, down = (np.bincount(place, weights=side, minlength=slides) for side in (so, os))
+    """Return the SO share of all evidence, and that of each draw of slides.
+
+    Evidence counts as often as the slides of both cells are drawn; within a slide, as that slide.
+    """
+    pairs = (np.repeat(place, cell.shape[1]), place[cell].ravel())
+    sides = []
+    for side in (so, os):
+        table = np.zeros((counts.shape[1],) * 2)
+        np.add.at(table, pairs, side.ravel())
+        own = np.diag(table).copy()
+        np.fill_diagonal(table, 0.0)
+        sides.append(((counts @ table) * counts).sum(axis=1) + counts @ own)
     with np.errstate(invalid="ignore"):
         value = np.float64(so.sum()) / (so.sum() + os.sum())
-        draws = (counts @ up) / (counts @ up + counts @ down)
-    return Index(float(value), draws, float(np.mean(so + os > 0)))
+        draws = sides[0] / (sides[0] + sides[1])
+    return Index(float(value), draws, float(np.mean((so + os).any(axis=1))))
+
+
+def typed_neighbours(
+    x: np.ndarray, manifest: pd.DataFrame, count: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the nearest SO and the nearest OS neighbours of each cell, by cosine distance.
+
+    croma measures their distances, and does not say which cells they are.
+
+    Returns
+    -------
+    for SO and for OS: distances and positions in the manifest, (n, count) each
+    """
+    unit = x / (np.linalg.norm(x, axis=1, keepdims=True) + 1e-12)
+    label, value, group = (
+        pd.factorize(manifest[name])[0] for name in ("label", CONFOUNDER, "group_id")
+    )
+    found: list[list[tuple[np.ndarray, np.ndarray]]] = [[], []]
+    for rows in np.array_split(np.arange(len(x)), len(x) // ROWS_AT_ONCE + 1):
+        distance = 1.0 - unit[rows] @ unit.T
+        alike, beside, own = (of[rows, None] == of for of in (label, value, group))
+        for kind, wanted in zip(found, (alike & ~beside, ~alike & beside & ~own), strict=True):
+            far = np.where(wanted, distance, np.inf)
+            near = np.argpartition(far, count - 1, axis=1)[:, :count]
+            kind.append((np.take_along_axis(far, near, axis=1), near))
+    return [tuple(map(np.concatenate, zip(*kind, strict=True))) for kind in found]  # type: ignore
+
+
+def draw_margins(
+    typed: list[tuple[np.ndarray, np.ndarray]], place: np.ndarray, counts: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Yield the margins of the cells of each draw of slides, as often as their slide is drawn.
+
+    A neighbour counts as often as its slide is drawn, once where that is the cell's own.
+
+    Parameters
+    ----------
+    typed
+        From `typed_neighbours`.
+    place : (n,)
+        The slide of each cell.
+    """
+    own = [place[near] == place[:, None] for _, near in typed]
+    for drawn in counts:
+        means = []
+        for (distance, near), mine in zip(typed, own, strict=True):
+            weight = np.where(mine, 1.0, drawn[place[near]])
+            with np.errstate(invalid="ignore"):
+                means.append((weight * distance).sum(axis=1) / weight.sum(axis=1))
+        with np.errstate(invalid="ignore"):
+            margin = (means[1] - means[0]) / (means[1] + means[0])
+        values = np.repeat(margin, drawn[place].astype(int))
+        yield values[np.isfinite(values)]
 
 
 def one_hot(values: pd.Series) -> np.ndarray:

@@ -30,14 +30,16 @@ def measure_nipd(x: np.ndarray, manifest: pd.DataFrame) -> float:
     ----------
     x : (n, dim)
     manifest
-        From `sample_cells`, of a confounder that slides share. Of an odd number of values that
-        with the fewest slides is left out.
+        From `sample_cells`. Of an odd number of values that with the fewest slides is left out.
 
     Raises
     ------
     ValueError
-        There are too few slides with both classes, or the balanced probe is not above chance.
+        Slides are the confounder, too few have both classes, or the balanced probe is not above
+        chance.
     """
+    if (manifest["confounder"] == manifest["slide"]).all():
+        raise ValueError("a probe is tested on slides that train none")
     rows = _two_a_slide(manifest.reset_index(drop=True))
     of_value = rows.groupby("confounder")["slide"].nunique().sort_values(ascending=False)
     values = list(of_value.index[: len(of_value) // 2 * 2])

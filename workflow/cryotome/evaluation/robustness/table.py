@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 from cryotome.core.cards import Card
 from cryotome.evaluation.robustness.indices import Index, measure_indices, one_hot
 from cryotome.evaluation.robustness.probe_sweep import measure_nipd
-from cryotome.evaluation.robustness.sample import SEED, SLIDE, sample_cells
+from cryotome.evaluation.robustness.sample import SEED, sample_cells
 from cryotome.evaluation.statistics.fold_tests import quantiles
 from cryotome.evaluation.statistics.paired_scores import Setting
 from cryotome.evaluation.statistics.rows import Rows
@@ -79,36 +79,38 @@ def measure_stores(
             about: Card = {"dataset": dataset, "confounder": confounder, "model": model}
             about |= {"n": len(manifest), "slides": int(kept.sum()), "seed": SEED}
             about["sampled"] = len(manifest) < whole
-            yield _measure(own, manifest, counts[:, kept], about, how.neighbours)
+            notes, found = _measure(own, manifest, counts[:, kept], how.neighbours)
+            known = not (identity or manifest.empty)
+            about["chance"] = _chance(own, manifest, how.neighbours) if known else {}
+            yield about | notes, found
 
 
-def _measure(
-    x: np.ndarray, manifest: pd.DataFrame, counts: np.ndarray, about: Card, neighbours: int
-) -> Found:
-    """Measure one store against one confounder: the indices, and those of embeddings dealt anew."""
+def _measure(x: np.ndarray, manifest: pd.DataFrame, counts: np.ndarray, k: int) -> Found:
+    """Measure one store against one confounder; what is not defined has a note by index."""
     undefined = Index(float("nan"), np.full(len(counts), np.nan), 0.0)
-    found, notes = dict.fromkeys(INDICES, undefined), []
     if manifest.empty:
-        return about | {"chance": {}, "note": "too few cells of both classes"}, found
+        few = "too few cells of both classes"
+        return {"note": dict.fromkeys(INDICES, few)}, dict.fromkeys(INDICES, undefined)
+    near, why = _defined(lambda: measure_indices(x, manifest, counts, neighbours=k))
+    area, lost = _defined(lambda: {NIPD: Index(measure_nipd(x, manifest), undefined.draws)})
+    notes = dict.fromkeys(NEIGHBOURS, why) | {NIPD: lost}
+    return {"note": notes}, dict.fromkeys(INDICES, undefined) | near | area
 
-    def known(what: str, measure: Callable[[], dict[str, Index]]) -> dict[str, Index]:
-        try:
-            return measure()
-        except (RuntimeError, ValueError) as error:  # croma's words for what is not defined
-            notes.append(f"{what}: {error}")
-            return {}
 
+def _chance(x: np.ndarray, manifest: pd.DataFrame, k: int) -> dict[str, float]:
+    """Return the indices of the embeddings dealt to the cells at random."""
     dealt = x[np.random.default_rng(SEED).permutation(len(x))]
-    found |= known(
-        "neighbours", lambda: measure_indices(x, manifest, counts, neighbours=neighbours)
-    )
-    once = np.ones((1, counts.shape[1]))
-    chance = known("chance", lambda: measure_indices(dealt, manifest, once, neighbours=neighbours))
-    if about["confounder"] != SLIDE:  # a probe's slides must be of several values
-        area = known(NIPD, lambda: {NIPD: Index(measure_nipd(x, manifest), undefined.draws)})
-        found |= area
-    levels = {name: index.value for name, index in chance.items()}
-    return about | {"chance": levels, "note": "; ".join(notes)}, found
+    once = np.ones((1, manifest["slide"].nunique()))
+    found, _ = _defined(lambda: measure_indices(dealt, manifest, once, neighbours=k))
+    return {name: index.value for name, index in found.items()}
+
+
+def _defined(measure: Callable[[], dict[str, Index]]) -> tuple[dict[str, Index], str]:
+    """Return what is measured; or nothing, and in croma's words why it is not defined."""
+    try:
+        return measure(), ""
+    except (RuntimeError, ValueError) as error:
+        return {}, str(error)
 
 
 def robustness_table(
@@ -121,6 +123,7 @@ def robustness_table(
             low, high = _interval(index.draws)
             line = about | {"index": name, "value": index.value, "low": low, "high": high}
             line |= {"chance": about["chance"].get(name), "support": index.support}
+            line["note"] = about["note"][name]
             for head in how.heads[about["model"]]:
                 loss = losses.get((about["dataset"], f"{about['model']} + {head}"))
                 ends = _interval(loss.draws) if loss else (None, None)
