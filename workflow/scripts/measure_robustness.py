@@ -7,12 +7,7 @@ from cryotome.core.files import sha256
 from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
 from cryotome.encoders.embedding_store import read_embeddings
-from cryotome.evaluation.robustness.table import (
-    correlate_with_loss,
-    measure_stores,
-    out_of_domain_losses,
-    robustness_table,
-)
+from cryotome.evaluation.robustness import table as measure
 from cryotome.evaluation.statistics.rows import load_rows
 from cryotome.report.figures.robustness import draw_robustness
 from cryotome.runtime.job import run_script
@@ -32,12 +27,12 @@ def main(
         (*of, *read_embeddings(path, model=of[1], view=how.view, cells_sha256=hashes[of[0]])[:2])
         for path, of in zip(embeddings, how.stores, strict=True)
     )
-    measured = list(measure_stores(stores, tables, how, draws))
+    measured = list(measure.measure_stores(stores, tables, how, draws))
     settings = load_rows(cells, predictions, calibration, facts) if predictions else {}
-    losses = out_of_domain_losses(settings, slides, draws)
-    result = robustness_table(measured, losses, how)
+    losses = measure.out_of_domain_losses(settings, slides, draws)
+    result = measure.robustness_table(measured, losses, how)
     save_csv(facts.with_study(result), table)
-    save_csv(facts.with_study(correlate_with_loss(result, measured, losses)), correlations)
+    save_csv(facts.with_study(measure.correlate_with_loss(result, measured, losses)), correlations)
     save_chart(draw_robustness(result, facts), pdf, png)
 
 

@@ -1,7 +1,6 @@
 """Draw the train, validation and test cells of one fold."""
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 from cryotome.core import step_versions
@@ -14,7 +13,6 @@ from cryotome.data.splits.cells import draw_split, drop_audited
 from cryotome.data.splits.matched_size import matched_size
 from cryotome.data.splits.predefined import describe_listed, mark_listed
 from cryotome.runtime.job import run_script
-from cryotome.study.schemes import Scheme
 
 
 def main(
@@ -27,13 +25,13 @@ def main(
     table = cells_of_scheme(kept, scheme, card.pop("scanners", {}))
     placed = load_windows(windows[0]) if windows else None
     common = matched_size(table, card["ladder"], placed) if "ladder" in card else None
-    how: dict = {"scheme": str(Scheme.parse(scheme).base), "size": common.cells if common else None}
+    how: dict = {"scheme": scheme, "size": common.cells if common else None}
     drawn = draw_split(table, card, fraction=fraction, fold=fold, windows=placed, **how)
     counts = drawn.roles["role"].value_counts().to_dict()
     print(f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {drawn.drawn}", file=sys.stderr)
     notes: dict = {"drawn": drawn.drawn, "counts": counts, "cells_sha256": sha256(cells)}
     notes |= {"dropped_findings": drops.split(), "dropped_cells": len(every) - len(kept)}
-    notes |= describe_listed(every) | ({"training_size": asdict(common)} if common else {})
+    notes |= describe_listed(every) | ({"training_size": vars(common)} if common else {})
     save_json(notes, about, sort_keys=True)
     save_csv(drawn.roles, split)
 

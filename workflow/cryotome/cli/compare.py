@@ -23,6 +23,7 @@ from cryotome.evaluation.changes import (
 from cryotome.evaluation.history import FILE, Line, latest, read_history
 from cryotome.report.bundle import unpack
 from cryotome.runtime.interpreter import run_program
+from cryotome.study.site import RESULTS
 
 PREVIOUS = "previous"
 
@@ -46,8 +47,8 @@ def results_of(path: Path, folder: Path) -> tuple[Path, str]:
         bundle = unpack(path, folder)
         if bundle.problems:
             raise StoreError(f"{path}: {bundle.problems[0]} `make verify BUNDLE={path}` says more.")
-        return folder / "results", bundle.about["study"]
-    places = {path: "", path.parent: "", path / "results": "", path.parent.parent: path.name}
+        return folder / RESULTS, bundle.about["study"]
+    places = {path: "", path.parent: "", path / RESULTS: "", path.parent.parent: path.name}
     for place, study in places.items():
         if (place / FILE).is_file():
             return place, study

@@ -18,6 +18,7 @@ from cryotome.core.files import atomic_write, leads_out, save_json, sha256
 from cryotome.runtime.source import commit, versions
 from cryotome.study.facts import PageFacts
 from cryotome.study.products import PRODUCTS
+from cryotome.study.site import RESULTS
 
 METADATA, VERSIONS = "ro-crate-metadata.json", "versions.json"
 FORMAT = 1  # of versions.json and of the folders inside
@@ -93,7 +94,7 @@ def _add(crate: ROCrate, name: str, properties: dict[str, str]) -> ContextEntity
 def _captions(study: str) -> dict[str, str]:
     """Return the path of each table and figure within a bundle, and what it shows."""
     files = ((name, one.caption) for one in PRODUCTS for name in one.files)
-    return {f"results/studies/{study}/{name}": caption for name, caption in files}
+    return {(RESULTS / "studies" / study / name).as_posix(): caption for name, caption in files}
 
 
 def _properties(path: Path, caption: str | None) -> dict[str, str]:
