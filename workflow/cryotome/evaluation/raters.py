@@ -138,11 +138,12 @@ def compare_raters(
         rated = RatedCells(rows, votes[setting[0]])
         about = dict(zip(SETTING, setting, strict=True))
         few = too_few_slides(rows, alpha)
-        for *keys, values, note in _measure(rated):
-            line = about | dict(zip(COLUMNS[4:10], keys, strict=True)) | {"value": values[0]}
+        for measured in _measure(rated):
+            who, row, values, note = measured[2], measured[3], measured[6], measured[7]
+            line = about | dict(zip(COLUMNS[4:10], measured, strict=False)) | {"value": values[0]}
             known = np.isfinite(values[1:]).any()
             line |= dict(zip(("low", "high"), quantiles(values[1:]) if known else (), strict=False))
-            notes = rows.note(keys[3], alpha) if keys[2] == "row" else few
+            notes = rows.note(row, alpha) if who == "row" else few
             lines.append(line | {"note": "; ".join(filter(None, [notes, note]))})
     return pd.DataFrame(lines, columns=COLUMNS)
 

@@ -109,8 +109,8 @@ class Atlas:
         scores = self.scores.round(SCORE_DIGITS).add_prefix("score ")
         known = self.cells[columns].assign(disagreement=self.disagreement.round(SCORE_DIGITS))
         known = known.assign(scheme=self.scheme, fraction=self.fraction, folds=self.cells["folds"])
-        voted = {"raters": self.raters, "raters_against": self.raters_against}
-        known = known.assign(**voted) if self.raters else known
+        if self.raters:
+            known = known.assign(raters=self.raters, raters_against=self.raters_against)
         return known.join(scores).reset_index()
 
     def with_provenance(self, table: pd.DataFrame) -> pd.DataFrame:

@@ -1,5 +1,7 @@
 """The page's part on raters: rows beside the raters whose votes made the labels."""
 
+from typing import Any
+
 import pandas as pd
 
 from cryotome.core.cards import Card
@@ -45,7 +47,7 @@ def _explained(g: StudyResults) -> str:
 
 def _ceilings(part: pd.DataFrame) -> str:
     """Say what a model may reach at most, and by which assumption."""
-    best = part[part["who"] == CEILING].set_index("measure")
+    best: Any = part[part["who"] == CEILING].set_index("measure")
     names = {"auroc": "AUROC", "balanced_accuracy": "balanced accuracy", "kappa": "kappa"}
     values = [
         f"{name} {best.loc[key, 'value']:.3f} ({best.loc[key, 'low']:.3f} to "
@@ -62,7 +64,7 @@ def _lines(part: pd.DataFrame, keys: list[Key], g: StudyResults) -> list[list[Ce
     """Return a line for every row and rater: its values by measure, cells and against."""
     source, lines = g.source("raters.csv"), []
     for key, own in part[part["who"] != CEILING].groupby("key", sort=False):
-        found = own.set_index(["measure", "cells", "against"])
+        found: Any = own.set_index(["measure", "cells", "against"])
         line = [row_cell(str(key), g) if str(key) in g.facts.labels else words(own["row"].iloc[0])]
         for place in keys:
             value: Card = found.loc[place].to_dict() if place in found.index else {}
