@@ -89,10 +89,10 @@ def test_stale_draws_of_other_studies_are_left_out_of_the_scores_and_asked_ones_
     asked = made(tmp_path, 0, cells_sha256=sha256(cells))
     stale = made(tmp_path, 1, cells_sha256="before they were corrected")
     score = runpy.run_path(str(ROOT / "workflow" / "scripts" / "score_row.py"))["main"]
-    score(cells, [asked], tmp_path / "scores.csv", "random")
+    score(cells, [asked], tmp_path / "scores.csv", "random", {})
     assert set(pd.read_csv(tmp_path / "scores.csv")["fold"]) == {0}
     with pytest.raises(StoreError, match="was made from other cells"):
-        score(cells, [asked, stale], tmp_path / "scores.csv", "random")
+        score(cells, [asked, stale], tmp_path / "scores.csv", "random", {})
 
 
 def test_patients_called_na_or_01_stay_text(tmp_path):

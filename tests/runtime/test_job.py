@@ -85,6 +85,7 @@ def test_a_script_runs_by_hand(tmp_path):
         tmp_path / "cells.csv",
     ]
     command += ["--predictions", fold, "--scores", tmp_path / "out.csv", "--scheme", "random"]
+    command += ["--scanners", "{}"]
     subprocess.run(command, check=True, env={"PYTHONPATH": str(ROOT / "workflow")})
     assert (tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()[
         1

@@ -3,13 +3,13 @@
 import platform
 import subprocess
 from contextlib import suppress
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
-import cryotome
 from cryotome.core import step_versions
 
-CLONE = Path(cryotome.__file__).resolve().parents[2]
+CLONE = Path(__file__).resolve().parents[3]
 PACKAGES = ["numpy", "pandas", "scikit-learn", "scipy", "snakemake", "statsmodels"]
 GIT = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
 
@@ -24,7 +24,7 @@ def commit(clone: Path = CLONE) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions that decide a table: of cryotome, Python, packages and steps."""
-    found = {"cryotome": cryotome.__version__, "python": platform.python_version()}
+    found = {"cryotome": import_module("cryotome").__version__, "python": platform.python_version()}
     found |= {name: version(name) for name in PACKAGES}
     steps = {name: value for name, value in vars(step_versions).items() if name.isupper()}
     return found | {f"step {name}": str(value) for name, value in steps.items()}
