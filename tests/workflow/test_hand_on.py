@@ -27,8 +27,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path) -> str:
-    return snakemake(folder, "--cores", "2", "--configfile", "config/studies/small.yaml")
+def run(folder: Path, *options: str) -> str:
+    study = ("--configfile", "config/studies/small.yaml")
+    return snakemake(folder, "--cores", "2", *study, *options)
 
 
 def program(folder: Path, name: str, *words: str) -> subprocess.CompletedProcess:
@@ -79,8 +80,8 @@ def test_a_rerun_adds_nothing_to_the_history_and_a_change_is_compared(done):
     assert {line["row"] for line in lines} == {
         f"colour_histogram + {head}" for head in ("linear_probe", "ridge", "knn")
     }
-    said = run(done)
-    assert "The page:" in said
+    assert "Nothing to be done" in run(done)
+    assert "The page:" in run(done, "--forcerun", "html_report")
     assert len(read_history(done / "results")) == len(lines)
     same = program(done, "compare", "results", "results")
     assert "Nothing changed" in same.stdout, same.stderr

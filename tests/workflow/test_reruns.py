@@ -184,6 +184,7 @@ def test_annotations_are_corrected(done):
             "(SELECT min(uid) FROM Annotations WHERE agreedClass IN (2, 7))"
         )
     base.close()
+    (done / "study.yaml").write_text(yaml.dump(STUDY), encoding="utf-8")
     said = snakemake(done, "-n", *ASK, *EVERY)
     assert jobs(said) == {
         "read_cells": 1, "cut_patches": 1, "audit": 1, "split_cells": 1, "embed": 1, "train_endtoend": 1, "probe": 1, "score_row": 2,
