@@ -4,6 +4,7 @@ import shutil
 import h5py
 import numpy as np
 import pandas as pd
+import polars
 import pytest
 
 from cryotome.core.errors import CardError, StoreError
@@ -37,6 +38,18 @@ def npy(path, values=VALUES, ids=IDS):
     return [path, ids_beside(path)]
 
 
+def parquet(path, values=VALUES, ids=IDS):
+    vectors = [list(vector) for vector in values] if values.ndim > 1 else values
+    polars.DataFrame({"id": ids, "embedding": vectors}).write_parquet(path)
+    return [path]
+
+
+def parquet_of_columns(path, values=VALUES, ids=IDS):
+    numbers = {f"feature {n}": values[:, n] for n in range(values.shape[1])}
+    polars.DataFrame(numbers | {"id": ids}).write_parquet(path)
+    return [path]
+
+
 def embedder(given, store, cohort):
     compute = ComputeSettings(given[0].parent, "cpu", 1, given[0].parent)
     return embedder_of_store(store, MINE, compute, cells=[cohort / "cells.csv"], given=given)
@@ -51,7 +64,10 @@ def made(path, given, store, cohort):
     return x, about
 
 
-@pytest.mark.parametrize(("write", "name"), [(hdf5, "d.h5"), (npy, "d.npy")])
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [(hdf5, "d.h5"), (npy, "d.npy"), (parquet, "d.parquet"), (parquet_of_columns, "d.parquet")],
+)
 def test_vectors_of_a_user_become_the_usual_store(write, name, store, cohort, tmp_path, capsys):
     given = write(tmp_path / name)
     x, about = made(tmp_path / "e.h5", given, store, cohort)
@@ -115,6 +131,27 @@ def test_files_without_a_vector_per_id_are_refused(write, name, values, ids, sai
         read_own_embeddings(given[0])
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"cell": [1], "embedding": [[1.0]]}, "has the columns cell, embedding, 0 values missing"),
+        (
+            {"id": [1, None], "x": [0.5, 0.5]},
+            "has the columns id, x, 1 values missing; it needs 'id'",
+        ),
+        ({"id": [1, 2], "embedding": [[1.0], [1.0, 2.0]]}, r"has vectors of \[1, 2\] numbers"),
+        ({"id": [1], "x": ["a"]}, "holds object numbers"),
+        ({"id": [1], "embedding": [[1]]}, "holds int64 numbers"),
+        ({"id": [1], "embedding": ["a"]}, "holds object numbers"),
+        ({"id": [1]}, "has the columns id, 0 values missing"),
+    ],
+)
+def test_parquet_without_a_vector_per_id_is_refused(columns, said, tmp_path):
+    polars.DataFrame(columns).write_parquet(tmp_path / "d.parquet")
+    with pytest.raises(StoreError, match=rf"d.parquet {said}"):
+        read_own_embeddings(tmp_path / "d.parquet")
+
+
 def test_damaged_and_hostile_files_are_refused_by_name(tmp_path):
     given = npy(tmp_path / "d.npy")
     np.save(given[0], np.array([{}], dtype=object), allow_pickle=True)
@@ -124,6 +161,9 @@ def test_damaged_and_hostile_files_are_refused_by_name(tmp_path):
     given[1].write_bytes(given[1].read_bytes()[:40])
     with pytest.raises(StoreError, match=r"d.ids.npy is no array of numbers"):
         read_own_embeddings(given[0])
+    (tmp_path / "d.parquet").write_text("no Parquet", encoding="utf-8")
+    with pytest.raises(StoreError, match=r"d.parquet cannot be read as Parquet: "):
+        read_own_embeddings(tmp_path / "d.parquet")
     (tmp_path / "d.h5").write_text("no HDF5", encoding="utf-8")
     with pytest.raises(StoreError, match=r"d.h5 is not a readable HDF5 file"):
         read_own_embeddings(tmp_path / "d.h5")

@@ -30,8 +30,9 @@ def read_own_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
     Parameters
     ----------
     path
-        `.npy` with the ids in `{name}.ids.npy` beside it, or HDF5 with `embedding` and `id`, such
-        as a store of this workflow.
+        `.npy` with the ids in `{name}.ids.npy` beside it; Parquet with the column `id` and either
+        the column `embedding` of lists, or a column for each dimension in their order; or HDF5
+        with `embedding` and `id`, such as a store of this workflow.
 
     Returns
     -------
@@ -46,6 +47,8 @@ def read_own_embeddings(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
     made_for = ""
     if path.suffix == ".npy":
         values, ids = (_read_npy(one) for one in (path, ids_beside(path)))
+    elif path.suffix == ".parquet":
+        values, ids = _read_parquet(path)
     elif is_own_store(path):
         made_for = provenance(path, EMBEDDINGS)["cells_sha256"]
         values, ids = read_rows(path, VECTORS), read_ids(path)
@@ -76,6 +79,31 @@ def _read_npy(path: Path) -> np.ndarray:
         raise StoreError(
             f"{path} is no array of numbers that NumPy saved ({error}). Write it by `numpy.save`."
         ) from error
+
+
+def _read_parquet(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    import polars  # not pyarrow: pandas would load it at each start, and keep strings otherwise
+
+    try:
+        table = polars.read_parquet(path, glob=False)
+    except (OSError, polars.exceptions.PolarsError) as error:
+        raise_system_error(error, path)
+        raise StoreError(f"{path} cannot be read as Parquet: {error}.") from error
+    missing = sum(column.null_count() for column in table)
+    if IDS not in table.columns or len(table.columns) < 2 or missing:
+        raise StoreError(
+            f"{path} has the columns {', '.join(table.columns[:5])}, {missing:,} values missing; "
+            f"it needs {IDS!r}, the id of each cell, and {VECTORS!r} or a column per dimension."
+        )
+    vectors = table.drop(IDS)
+    if vectors.columns != [VECTORS]:
+        return vectors.to_numpy(), table[IDS].to_numpy()
+    if vectors[VECTORS].dtype == polars.List:
+        lengths = vectors[VECTORS].list.len().unique().sort().to_list()
+        if len(lengths) != 1:
+            raise StoreError(f"{path} has vectors of {lengths} numbers; all need the same length.")
+        return vectors[VECTORS].list.to_array(lengths[0]).to_numpy(), table[IDS].to_numpy()
+    return vectors[VECTORS].to_numpy(), table[IDS].to_numpy()
 
 
 def _read_hdf5(path: Path) -> tuple[np.ndarray, np.ndarray]:
