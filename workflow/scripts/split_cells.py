@@ -28,7 +28,7 @@ def main(
     how: dict = {"scheme": scheme, "size": common.cells if common else None}
     drawn = draw_split(table, card, fraction=fraction, fold=fold, windows=placed, **how)
     counts = drawn.roles["role"].value_counts().to_dict()
-    print(f"{scheme}, fraction {fraction}, fold {fold}: {counts}, {drawn.drawn}", file=sys.stderr)
+    print(f"{scheme}, fraction {fraction}, fold {fold}: {counts} cells", file=sys.stderr)
     notes: dict = {"drawn": drawn.drawn, "counts": counts, "cells_sha256": sha256(cells)}
     notes |= {"dropped_findings": drops.split(), "dropped_cells": len(every) - len(kept)}
     notes |= describe_listed(every) | ({"training_size": vars(common)} if common else {})

@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from cryotome.cli.machine import (
     FIX,
     NOTED,
@@ -36,6 +38,7 @@ from cryotome.data.cohorts import read_labels
 from cryotome.data.image_files import find_image
 from cryotome.data.images import microns_per_pixel, open_image
 from cryotome.data.slides.slide_list import given_bags, labelled_slides, slide_files
+from cryotome.data.splits.cells import draw_split
 from cryotome.encoders.weights import HUB, find_weights, has_weights_file
 from cryotome.runtime.gpu_lease import visible_devices
 from cryotome.runtime.interpreter import run_program
@@ -53,6 +56,7 @@ from cryotome.study.site import (
 )
 from cryotome.study.study import Study
 
+FEW_SLIDES = 40  # and more can be parted by every scheme card here
 TIMEOUT = 5  # s that the hub may take to answer
 
 
@@ -144,10 +148,24 @@ def check_dataset(study: Study, site: Site, name: str) -> Check:
         counted = f"{len(cells):,} cells{' as expected' * ('expect' in card)}, "
         counted += f"{len(wanted) - len(missing):,} of {len(wanted):,} images"
         if missing:
+            way = f"correct its name in {annotations}, or {way}" if annotations else way
             return Check(FIX, f"dataset {name}: {counted}, first missing {missing[0]}: {way}")
+        if name in study.datasets:
+            _draw_slide_folds(study, name, cells)
         return Check(OK, f"dataset {name}: {counted}; {_opened(next(iter(wanted.values())), card)}")
     except CryotomeError as error:
         return Check(FIX, f"dataset {name}: {error}")
+
+
+def _draw_slide_folds(study: Study, name: str, cells: pd.DataFrame) -> None:
+    """Draw each fold of whole slides where slides are few; a SplitError says which has too few."""
+    if cells["slide"].nunique() > FEW_SLIDES:
+        return
+    for scheme in study.schemes(name):
+        card = study.scheme(scheme)
+        if card["split_by"] == "slides" and "ladder" not in card:
+            for fold in study.folds:
+                draw_split(cells, card, scheme=scheme, fraction="1.0", fold=int(fold))
 
 
 def check_cohort(study: Study, site: Site, name: str) -> Check:

@@ -125,7 +125,7 @@ def check_gpu(devices: int, *, needed: bool) -> Iterator[Check]:
     else:
         found = assess_gpu(output, torch.version.cuda, available=available)
     if found.mark == FIX and not needed:
-        found = Check(NOT_NEEDED, f"{found.text} (the study does not need it)")
+        found = Check(NOT_NEEDED, f"not needed by this study: {found.text}")
     yield found
     yield _bf16(available)
 

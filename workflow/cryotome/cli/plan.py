@@ -228,11 +228,10 @@ def describe_plan(study: Study, site: Site, jobs: list[Job]) -> str:
     on_gpu = uses_gpu(study, site)
     rates = measured_rates(study, RESULTS, on_gpu=on_gpu)
     prices = CostModel(study, on_gpu, rates)
-    lines = [
-        f"Study {study.name!r}: {describe(study)}. Nothing has been run.",
-    ]
+    about = f"Study {study.name!r}: {describe(study)}."
     if not jobs:
-        return f"{lines[0][:-22]}All results exist already."
+        return f"{about} All results exist already."
+    lines = [f"{about} An estimate of the {len(jobs):,} jobs that are left; none was run."]
     lines += ["", cost_table(jobs, prices), "", *_assumed(study, prices, jobs)]
     temporary = max(map(prices.byproduct_cost, jobs))
     lines.append(f"Temporary disk, below results/partial: up to {_size(temporary)} a running job.")

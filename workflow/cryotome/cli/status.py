@@ -33,6 +33,7 @@ COLOURS = {DONE: 32, RUNNING: 33, FAILED: 31}
 RATE_WINDOW = 600.0  # s over which ended jobs are counted
 MAX_LINES = 8  # of a failed job's log
 MAX_LOGS = 3  # kinds of failures whose log is shown
+COPIES = {"copy_to_results", "publish_html"}  # rules that copy what is complete
 LOCKS = Path(".snakemake/locks")
 Key = tuple[str, ...]
 
@@ -259,9 +260,10 @@ def log_tail(log: Path) -> list[str]:
 def report(study: Study, progress: Progress, prices: CostModel, *, locked: bool) -> str:
     """Return the progress as text."""
     lines = [f"Study {study.name!r}: {describe(study)}.", "", *_table(progress), ""]
-    left = len(progress.states) - len(progress.of(DONE))
-    if not left:
-        return "\n".join([*lines, "All results exist."])
+    left = {rule for rule, *_ in progress.states.keys() - set(progress.of(DONE))}
+    if left <= COPIES:
+        copies = " Copies of them in `results/` are of another study, or missing; a run makes them."
+        return "\n".join([*lines, "All results exist." + copies * bool(left)])
     lines += _pace(progress, prices)
     for title, part in (("Running", _running(progress)), ("Failed", _failed(progress))):
         found = list(part)

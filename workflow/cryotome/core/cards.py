@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,11 @@ def read_yaml(path: Path) -> Card:
             )
         content = yaml.load(text, _Loader)
     except FileNotFoundError:
-        there = ", ".join(sorted(p.stem for p in path.parent.glob("*.yaml")))
-        raise CardError(f"{path} does not exist. Its folder has: {there or 'nothing'}.") from None
+        there = sorted(p.stem for p in path.parent.glob("*.yaml"))
+        near = get_close_matches(path.stem, there, n=1)
+        meant = f"Did you mean {near[0]!r}? " if near else ""
+        has = ", ".join(there) or "nothing"
+        raise CardError(f"{path} does not exist. {meant}Its folder has: {has}.") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         raise CardError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(content, dict):

@@ -159,6 +159,12 @@ def _check_schemes(study: Study) -> None:
                 f"{dataset!r}, and its card has none. Write `predefined:` into it "
                 "(docs/guides/add-a-dataset.md), or leave the scheme out."
             )
+    one = [name for name in study.datasets if len(study.dataset(name)["domains"]) == 1]
+    if study.rows and not study.blocks and one == study.datasets:
+        raise CardError(
+            f"study {study.name!r}, schemes: {study.config['schemes']} need several domains, and "
+            f"the cards of {study.datasets} have one each. Add `random` or `slide_grouped`."
+        )
     drawn = {scheme for _, scheme in study.blocks}
     for name in study.config["schemes"]:
         scheme = Scheme.parse(name)

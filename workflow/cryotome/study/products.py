@@ -279,5 +279,8 @@ def require_product(study: "Study", name: str) -> str:
         The study's schemes do not give that table or figure.
     """
     if name not in study.products:
-        raise CardError(f"study {study.name!r} has no scheme that {name} is made from.")
+        raise CardError(
+            f"study {study.name!r} has no scheme that {name} is made from (docs/reference/"
+            f"output-files.md). It makes {', '.join(study.products)}."
+        )
     return name

@@ -133,33 +133,33 @@ def _overlapping(
     return np.isin(np.arange(len(pool)), pairs[:, 0])
 
 
-def _slide_folds(
-    cells: pd.DataFrame, share: float, seed: int, *, fold: int = 0
-) -> list[np.ndarray]:
-    """Divide the slides into 1 / share parts of about equal size and prevalence.
+def _slide_folds(cells: pd.DataFrame, card: Card, role: str, *, fold: int = 0) -> list[np.ndarray]:
+    """Divide the slides into parts of about equal size and prevalence, of which one has the role.
 
-    `fold` is one that is asked for.
+    The card says how large a part is; `fold` is one that is asked for.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    count, slides = round(1 / share), cells["slide"].nunique()
+    count, slides = round(1 / card[role]), cells["slide"].nunique()
     if slides < count:
+        rest = " that do not test" if role == "validation" else ""
         raise SplitError(
-            f"A grouped split into {count} parts needs {count} slides; these cells lie on {slides}."
-            " Use a scheme that draws cells, such as `random`, or name slides in the annotations."
+            f"{count} parts of slides, of which one is for {role}, need {count} slides; there are "
+            f"{slides}{rest}. Bring more slides, or write a scheme card that `extends:` this one, "
+            f"with a larger `{role}` than {card[role]} (docs/guides/add-a-study.md)."
         )
     if fold >= count:
         raise SplitError(f"A grouped split has {count} folds; `folds:` of the study asks for more.")
-    parts = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    parts = StratifiedGroupKFold(count, shuffle=True, random_state=card["seed"])
     return [test for _, test in parts.split(cells, cells["label"], cells["slide"])]
 
 
 def _draw_slides(
     cells: pd.DataFrame, card: Card, fraction: str, fold: int, rng: np.random.Generator
 ) -> tuple[RowsByRole, str]:
-    test = _slide_folds(cells, card["test"], card["seed"], fold=fold)[fold]
+    test = _slide_folds(cells, card, "test", fold=fold)[fold]
     pool = np.setdiff1d(np.arange(len(cells)), test)
-    inner = _slide_folds(cells.iloc[pool], card["validation"], card["seed"])
+    inner = _slide_folds(cells.iloc[pool], card, "validation")
     return _shuffle_pool(cells, (pool, pool[inner[fold % len(inner)]], test), fraction, rng)
 
 
@@ -170,7 +170,7 @@ def _draw_predefined(
     trains = (cells["listed"] != "").to_numpy()
     pool, test = np.flatnonzero(trains), np.flatnonzero(~trains)
     grouped = cells.iloc[pool].assign(slide=cells["listed"].iloc[pool])
-    inner = _slide_folds(grouped, card["validation"], card["seed"], fold=fold)
+    inner = _slide_folds(grouped, card, "validation", fold=fold)
     return _shuffle_pool(cells, (pool, pool[inner[fold]], test), fraction, rng)
 
 

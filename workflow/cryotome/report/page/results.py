@@ -75,11 +75,16 @@ class StudyResults:
         """The study's jobs that have failed since their last success; what still runs has not."""
         known = {"study": [self.facts.study], "dataset": self.facts.all_datasets}
         known["model"] = list(self.facts.model_styles)
+        asked = self.facts.schemes
         return [
             failure
             for failure in failures(self.results / "logs")
             if failure.rule not in OWN
             and all(_named(v) in known.get(k, [_named(v)]) for k, v in failure.wildcards.items())
+            and (
+                failure.wildcards.get("dataset") not in self.facts.domains
+                or failure.wildcards.get("scheme", next(iter(asked))) in asked
+            )
             and not self._runs(failure)
         ]
 
