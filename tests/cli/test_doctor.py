@@ -68,7 +68,7 @@ def test_the_demo_needs_nothing_that_a_machine_with_the_requirements_lacks(clone
         "versions:",
         "torch ",
         "OpenSlide",
-        "GPU:",
+        "GPU, not needed by this study:",
         "bf16:",
         "disk:",
         "Slurm: partitions",

@@ -134,6 +134,13 @@ def test_rules_without_a_record_are_projected_as_a_plan_does():
     assert found.mean_seconds() == {}
 
 
+def test_copies_alone_are_no_unfinished_work():
+    planned = [Job("copy_to_results", {"product": "table1.csv"})]
+    found = measure_progress([job(0), *planned], planned, {}, NOW)
+    text = report(study(), found, CostModel(study(), on_gpu=False), locked=False)
+    assert "All results exist. Copies of them in `results/` are of another study" in text
+
+
 def test_a_finished_study_says_so():
     text = report(study(), standing({}, planned=[]), CostModel(study(), on_gpu=False), locked=False)
     assert text.endswith("All results exist.")

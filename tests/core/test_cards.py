@@ -173,7 +173,8 @@ def test_whatever_is_wrong_in_a_card_is_named(kind, name, change, said):
 
 def test_a_missing_card_names_those_that_exist():
     with pytest.raises(
-        CardError, match=r"unii.yaml does not exist. Its folder has: .*uni, uni2_h, virchow"
+        CardError,
+        match=r"unii.yaml does not exist. Did you mean 'uni'. Its folder has: .*uni, uni2_h, virchow",
     ):
         load_card(CONFIG, "models", "unii")
 

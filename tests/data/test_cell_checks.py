@@ -18,7 +18,7 @@ def test_wrong_counts_stop_the_reading(shared):
         read_dataset("midog2022", shared, expect=expect)
 
 
-POINTS = {"all": {"title": "all", "where": {}}}
+POINTS = {"lab": {"title": "lab", "where": {}}}
 
 
 SIZED = {"classes": [{"name": "a", "id": 1}, {"name": "b", "id": 2}], "domains": POINTS}

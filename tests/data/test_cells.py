@@ -105,7 +105,7 @@ def crops(folder, count, **columns):
     lines["filename"] = [f"crop{n}.png" for n in range(count)]
     lines.assign(**columns).to_csv(folder / "cells.csv", index=False)
     classes = [{"name": "look-alike", "id": 0}, {"name": "mitotic figure", "id": 1}]
-    domains = {"all": {"title": "all", "where": {}}}
+    domains = {"lab": {"title": "lab", "where": {}}}
     return {"reader": "table", "classes": classes, "domains": domains}
 
 
@@ -141,7 +141,7 @@ def test_a_card_that_calls_named_slides_unknown_is_refused(tmp_path):
 
 
 def test_class_folders_without_slides_are_refused_until_the_card_says_so(tmp_path):
-    card = {"reader": "class_folders", "domains": {"all": {"title": "all", "where": {}}}}
+    card = {"reader": "class_folders", "domains": {"lab": {"title": "lab", "where": {}}}}
     card["classes"] = [{"name": "no", "id": "no"}, {"name": "yes", "id": "yes"}]
     many_classes(tmp_path, ["no", "yes"])
     with pytest.raises(DataError, match=r"4 images of one cell each, .*any file. Write `slides: u"):

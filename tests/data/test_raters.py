@@ -12,7 +12,7 @@ from cryotome.data.raters import check_majority, rater_names, share_of_votes, vo
 CARD = {
     "reader": "table",
     "classes": [{"name": "look-alike", "id": 0}, {"name": "mitotic figure", "id": "mf"}],
-    "domains": {"all": {"title": "all", "where": {}}},
+    "domains": {"lab": {"title": "lab", "where": {}}},
     "raters": {"r1": "first", "r2": "second", "r3": "third"},
 }
 LINES = ["1,2,mf,b.png,mf,0,mf", "1,2,0,a.png,0,0,0.0", "3,4,0,b.png,0,mf,0"]

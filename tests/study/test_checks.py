@@ -123,7 +123,7 @@ def crops(folder, *said):
     shutil.copytree(CONFIG, folder / "config")
     card = {"title": "Crops", "source": "s", "reader": "class_folders", "images": "crops"}
     card["classes"] = [{"name": "look-alike", "id": "no"}, {"name": "mitotic figure", "id": "yes"}]
-    card["domains"] = {"all": {"title": "all", "where": {}}}
+    card["domains"] = {"lab": {"title": "lab", "where": {}}}
     card["patch"] = {"side": 32, "resolution": "native", "border": "reflect"}
     card |= dict(said)
     (folder / "config" / "datasets" / "crops.yaml").write_text(yaml.dump(card), encoding="utf-8")
@@ -140,6 +140,20 @@ def crops(folder, *said):
 def test_class_folders_without_slide_names_are_refused_before_planning(tmp_path):
     with pytest.raises(CardError, match=r"'crops': `class_folders` .* Write `slides: unknown`"):
         crops(tmp_path)()
+
+
+@pytest.mark.parametrize("name", ["all", "domains", "scanner_a"])
+def test_a_domain_with_a_name_of_the_tables_is_refused(tmp_path, name):
+    made = crops(tmp_path, ("domains", {name: {"title": "lab", "where": {}}}))
+    with pytest.raises(CardError, match=rf"crops.yaml, domains: '{name}' does not match"):
+        made()
+
+
+def test_schemes_of_several_domains_are_refused_where_there_is_one(tmp_path):
+    made = crops(tmp_path, ("slides", "unknown"))
+    assert made(schemes=["random", "from_*"]).blocks == [("crops", "random")]
+    with pytest.raises(CardError, match=r"\['from_\*'\] need several domains, and .*'crops'"):
+        made(schemes=["from_*"])
 
 
 @pytest.mark.parametrize("scheme", ["slide_grouped", "no_overlap", "random_matched"])

@@ -23,5 +23,7 @@ def test_a_study_by_its_name_has_its_files_and_its_site(tmp_path, monkeypatch):
 
 
 def test_a_misspelt_study_is_named_with_those_there_are():
-    with pytest.raises(CardError, match=r"ganz.yaml does not exist. Its folder has: .*ganz2024"):
+    with pytest.raises(
+        CardError, match=r"ganz.yaml does not exist. Did you mean 'ganz2024'. Its folder has: "
+    ):
         load_study("ganz", CONFIG)

@@ -130,7 +130,7 @@ def test_heads_that_train_refuse_a_model_that_has_embeddings_alone(tmp_path):
     [
         {"embeddings": "mine.h5"},  # every dataset would get the same vectors
         {"embeddings": "../{dataset}.h5"},
-        {"embeddings": "mine/{dataset}.parquet"},
+        {"embeddings": "mine/{dataset}.csv"},
         {"weights": {"random": 0}},
         {"pooling": "class"},
         {"loader": "colour_histogram"},

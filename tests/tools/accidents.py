@@ -70,7 +70,7 @@ CARDS = {
         "annotations": "tiny/cells.csv",
         "images": "tiny/images",
         "classes": [{"name": "no", "id": "no"}, {"name": "yes", "id": "yes"}],
-        "domains": {"all": {"title": "all", "where": {}}},
+        "domains": {"lab": {"title": "lab", "where": {}}},
         "patch": {"side": 32, "resolution": "native", "border": "reflect"},
     },
     "heads/endtoend_tiny.yaml": {

@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 CONFIG, SHARED = ROOT / "config", ROOT.parent / "shared" / "data"
 LIMIT = 20.0  # s for one file
 MEMORY = 2 << 30  # bytes that a reader may add to what its process had
-ONE: dict[str, Any] = {"all": {"title": "all", "where": {}}}
+ONE: dict[str, Any] = {"lab": {"title": "lab", "where": {}}}
 NASTY = [
     b"NaN", b"-Infinity", b"1e400", b"null", b"true", b"{}", b"[]", b'""', b"-1", b"0", b"9" * 400,
     b'"../../etc/passwd"', b'"/etc/passwd"', b'"a\\u0000b"', b'"=cmd()"', b"'", b'"', b"[" * 5000,

@@ -28,7 +28,7 @@ reader: table
 unlabelled: true
 annotations: points/cells.csv
 images: points
-domains: {all: {title: all, where: {}}}
+domains: {lab: {title: lab, where: {}}}
 patch: {side: 48, resolution: 0.25, border: reflect}
 """
 SLIDE, POINTS = "cmu_small_region.svs", 24

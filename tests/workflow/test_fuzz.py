@@ -156,7 +156,7 @@ NAMES += ["=HYPERLINK(1)", "+1", "-1.tiff", "@SUM(1)", "\t=1", "a\rb"]
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_that_is_none_is_refused_by_every_reader(tmp_path, name):
     """It leads out of the folder, or a spreadsheet that opens cells.csv would run it."""
-    domain = {"all": {"title": "all", "where": {}}}
+    domain = {"lab": {"title": "lab", "where": {}}}
     classes = [{"name": "a", "id": 1}, {"name": "b", "id": 2}]
     card = {"classes": classes, "domains": domain, "reading": {"box": 50}}
     rows = [{"image_id": 1, "category_id": k, "bbox": [0, 0, 50, 50], "id": k} for k in (1, 2)]

@@ -47,7 +47,7 @@ def test_a_table_of_points_on_real_slides_at_native_and_at_a_quarter_micron(shar
         "annotations": "mine/points.csv",
         "images": "mine/slides",
         "classes": [{"name": "none", "id": "none"}, {"name": "nucleus", "id": "nucleus"}],
-        "domains": {"all": {"title": "all", "where": {}}},
+        "domains": {"lab": {"title": "lab", "where": {}}},
         "patch": {"side": 64, "resolution": "native", "border": "reflect"},
     }
     (folder / "config/datasets/native.yaml").write_text(yaml.dump(card), encoding="utf-8")

@@ -16,7 +16,7 @@ CARD = {
     "slides": "images",
     "reader": "class_folders",
     "classes": [{"name": "normal", "id": "N"}, {"name": "atypical", "id": "A"}],
-    "domains": {"all": {"title": "all", "where": {}}},
+    "domains": {"lab": {"title": "lab", "where": {}}},
     "reading": {"image_pattern": "{uid}", "slide": "{slide}"},
 }
 
@@ -220,11 +220,11 @@ def test_the_mini_set_reads_with_folders_only(shared, tmp_path):
         for file in table[table["label"] == label]["file"]:
             (tmp_path / folder / Path(file).name).symlink_to(shared / "mini_amibr" / file)
     card = load_card(CONFIG, "datasets", "amibr") | {
-        "domains": {"all": {"title": "all", "where": {}}},
+        "domains": {"lab": {"title": "lab", "where": {}}},
         "slides": "unknown",
     }
     cells = read_cells(None, tmp_path, {k: v for k, v in card.items() if k != "expect"}, "mini")
-    assert class_counts(cells) == {"all": (120, 120)}
+    assert class_counts(cells) == {"lab": (120, 120)}
     assert (cells["slide"] == cells["image"]).all()
 
 

@@ -11,7 +11,7 @@ from cryotome.data.cells import read_cells
 CARD = {
     "reader": "midog_json",
     "classes": [{"name": "look-alike", "id": 2}, {"name": "mitotic figure", "id": 1}],
-    "domains": {"all": {"title": "all", "where": {}}},
+    "domains": {"lab": {"title": "lab", "where": {}}},
     "reading": {"box": 50},
 }
 KINDS = [{"id": 1, "name": "mitotic figure"}, {"id": 2, "name": "not mitotic figure"}]

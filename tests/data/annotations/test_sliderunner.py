@@ -16,7 +16,7 @@ from cryotome.data.demo.mitoses import make_sliderunner_set
 CARD = {
     "reader": "sliderunner_sqlite",
     "classes": [{"name": "look-alike", "id": 2}, {"name": "mitotic figure", "id": 1}],
-    "domains": {"all": {"title": "all", "where": {}}},
+    "domains": {"lab": {"title": "lab", "where": {}}},
 }
 SCHEMA = """
 CREATE TABLE Slides (uid INTEGER PRIMARY KEY, filename TEXT, width INTEGER, height INTEGER,

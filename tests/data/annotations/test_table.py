@@ -10,7 +10,7 @@ from cryotome.data.cells import load_cells, read_cells
 CARD = {
     "reader": "table",
     "classes": [{"name": "look-alike", "id": 0}, {"name": "mitotic figure", "id": 1}],
-    "domains": {"all": {"title": "all", "where": {}}},
+    "domains": {"lab": {"title": "lab", "where": {}}},
 }
 
 
@@ -109,7 +109,7 @@ def table(folder, *lines, **changes):
     card = {
         "reader": "table",
         "classes": [{"name": "look-alike", "id": 0}, {"name": "mitotic figure", "id": 1}],
-        "domains": {"all": {"title": "all", "where": {}}},
+        "domains": {"lab": {"title": "lab", "where": {}}},
     } | changes
     return read_cells(text(folder, *lines), folder, card, "mine")
 

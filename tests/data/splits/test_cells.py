@@ -153,7 +153,8 @@ def test_grouped_fractions_are_nested(cells):
 
 def test_one_slide_cannot_be_grouped(cells):
     with pytest.raises(
-        SplitError, match="needs 5 slides; these cells lie on 1. .*name slides in the annotations"
+        SplitError,
+        match="for test, need 5 slides; there are 1. Bring more slides, or write a scheme card",
     ):
         draw(cells.assign(slide="only"), "slide_grouped")
 

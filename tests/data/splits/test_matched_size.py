@@ -38,7 +38,7 @@ def test_what_a_dataset_cannot_have_is_left_out_and_named(placed):
     common = matched_size(one, ladder("left"), windows_of(placed, side=32, margin=4))
     assert set(common.smallest) == {"random", "no_overlap"}
     assert "every cell is of domain 'left'" in common.left_out["except_left"]
-    assert "needs 5 slides; these cells lie on 1" in common.left_out["slide_grouped"]
+    assert "need 5 slides; there are 1." in common.left_out["slide_grouped"]
     assert common.set_by[0] == "no_overlap"
 
 

@@ -57,6 +57,20 @@ def test_a_file_that_is_missing_names_rule_reason_and_command(g):
     assert fresh.missing("figure1.csv")[0].why == "No space."
 
 
+def test_failures_of_schemes_that_the_study_had_before_are_not_listed(g):
+    logs = g.results / "logs" / "split_cells"
+    logs.mkdir(parents=True)
+    asked = next(iter(g.facts.schemes))
+    for scheme in (asked, "another"):
+        failure = {
+            "rule": "split_cells",
+            "wildcards": {"dataset": next(iter(g.facts.domains)), "scheme": scheme},
+        }
+        failure |= {"why": "No space.", "log": "x.log", "run": ""}
+        (logs / f"{scheme}.failed.json").write_text(json.dumps(failure), encoding="utf-8")
+    assert [one.wildcards["scheme"] for one in StudyResults(g.folder, g.facts).failed] == [asked]
+
+
 def test_what_the_study_does_not_make_is_not_missing(g):
     assert g.missing("ladder.csv", "colorectal/table1.csv") == []
 

@@ -125,7 +125,7 @@ def check_gpu(devices: int, *, needed: bool) -> Iterator[Check]:
     else:
         found = assess_gpu(output, torch.version.cuda, available=available)
     if found.mark == FIX and not needed:
-        found = Check(NOT_NEEDED, f"not needed by this study: {found.text}")
+        found = Check(NOT_NEEDED, found.text.replace("GPU", "GPU, not needed by this study", 1))
     yield found
     yield _bf16(available)
 
