@@ -1,8 +1,9 @@
 """Indices of robustness by the package `croma`, of all cells and of draws of their slides.
 
 Neighbours are searched once. A draw of slides moves an index by what its slides give as those of
-cells and as those of neighbours, so that an interval knows of both. Robustness index: Kömen et al. 2025,
-PathoROB (arXiv 2507.17845); its margin-aware form and CRoMa: Grisi et al. 2026 (arXiv 2607.25497).
+cells and as those of neighbours, so that an interval knows of both. Robustness index: Kömen et al.
+2025, PathoROB (arXiv 2507.17845); its margin-aware form and CRoMa: Grisi et al. 2026 (arXiv
+2607.25497).
 """
 
 from collections.abc import Iterator
