@@ -74,9 +74,9 @@ def split_rows(
     for run, parts in _parts_of_rows(predictions, cells):
         found, count = _split(parts, draws)
         why = why_not_parted(cards[run[0]])
-        whole = np.nansum([one.variance for one in found.values()])
+        whole = float(np.nansum([one.variance for one in found.values()]))
         for name, one in found.items():
-            line = dict(zip(COLUMNS, (*run, name), strict=False)) | {"parts": count}
+            line: Card = dict(zip(COLUMNS, (*run, name), strict=False)) | {"parts": count}
             line |= {"variance": one.variance, "low": one.low, "high": one.high}
             roots = np.sqrt([one.variance, one.low, one.high])
             line |= dict(zip(("sd", "sd_low", "sd_high"), roots, strict=True))
@@ -110,14 +110,15 @@ def _split(
     """Split the parts whose slides tell an error; return how many those are."""
     names = np.unique(np.concatenate([part["slide"].to_numpy(str) for *_, part in parts]))
     known: list[tuple[tuple[str, str, int], Influence]] = []
-    for *levels, part in parts:
+    for scanner, domain, fold, part in parts:
         place = np.searchsorted(names, part["slide"].to_numpy(str))
         columns = [place], [part["label"].to_numpy()], [part["score"].to_numpy()]
         found = influence(*columns, len(names))
         if not found.single_cluster:
-            known.append((tuple(levels), found))
+            known.append(((scanner, domain, fold), found))
     if not known:
-        few = Component(*[UNKNOWN] * 3, 0, 0, "no part has two slides of each label")
+        why = "no part has two slides of each label"
+        few = Component(UNKNOWN, UNKNOWN, UNKNOWN, 0, 0, why)
         return dict.fromkeys(COMPONENTS, few), 0
     factors = pd.DataFrame([levels for levels, _ in known], columns=FACTORS)
     auroc = np.array([found.auroc for _, found in known])

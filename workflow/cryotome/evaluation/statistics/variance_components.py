@@ -67,7 +67,7 @@ def split_variance(
     parts), each factor, `rest`
     """
     error, parts = contributions @ contributions.T, len(auroc)
-    effects = {name: pd.get_dummies(of).to_numpy(float) for name, of in factors.items()}
+    effects = {str(name): pd.get_dummies(of).to_numpy(float) for name, of in factors.items()}
     mean = np.ones((parts, 1))
     every = np.column_stack([mean, *effects.values()])
     rest = _component(auroc, error, np.eye(parts), every)
@@ -104,8 +104,8 @@ def _component(
     contrasts = axes.T @ auroc
     squares = float((contrasts[np.abs(contrasts) > TINY] ** 2).sum())
     value = (squares - np.trace(known)) / np.trace(own)
-    ends = [_largest(squares, own, known, share) for share in (0.975, 0.025)]
-    return Component(float(np.clip(value, 0, MOST)), *ends, levels, freedom)
+    low, high = (_largest(squares, own, known, share) for share in (0.975, 0.025))
+    return Component(float(np.clip(value, 0, MOST)), low, high, levels, freedom)
 
 
 def _largest(squares: float, own: np.ndarray, known: np.ndarray, share: float) -> float:

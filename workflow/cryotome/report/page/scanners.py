@@ -36,7 +36,7 @@ def scanners(g: StudyResults) -> Section:
 
 
 def _pictures(table: pd.DataFrame, g: StudyResults) -> list[Picture]:
-    source, pictures = g.source("variance_split.csv"), []
+    source, pictures = g.source("variance_split.csv"), list[Picture]()
     for (dataset, scheme), part in split_columns(largest_fraction(table), *BLOCK):
         title = panel(str(dataset), g, g.facts.schemes.get(scheme, scheme), "spread by cause")
         tip = tips(Row="row", Cause="cause", SD="sd:.4f", From="sd_low:.4f", To="sd_high:.4f",
