@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.metrics import calibration_error
 from cryotome.evaluation.clinical.recalibrated import BEFORE, measure_parts
-from cryotome.evaluation.clinical.recalibration import fit_maps, recalibrate_part
+from cryotome.evaluation.clinical.recalibration import recalibrate_part
 from cryotome.evaluation.clinical.recalibrators import METHODS, Recalibrator, fit_logistic_map
 
 TRUTH, CELLS = 4_000, 60  # slides of the population, cells of a slide on average
@@ -86,7 +86,7 @@ def judge(sizes: tuple[int, ...], design: Design, seed: int) -> dict[str, float]
     tested = draw_cells(np.array(sizes), design, 2 * seed, count)
     home = draw_cells(np.array(sizes), design, 2 * seed + 1, count)
     validation = home.sample(VALIDATION, random_state=seed)
-    part = recalibrate_part(tested, fit_maps(validation, 0), [LABELS], fold=seed, used=0)
+    part = recalibrate_part(tested, validation, [0, LABELS], fold=seed, used=0)
     label, said, whole = population(sizes, design)
     measured, before = measure_parts([part], DRAWS), values_of(label, said)
     found = {"truth slope": whole.slope, "truth intercept": whole.intercept}

@@ -4,7 +4,8 @@ python benchmarks/robustness.py --studies 200
 
 Each study invents 24 slides of two domains, ten cells each, whose embeddings hold the class, the
 domain and a signature of the slide in planted shares. What an interval should cover is the mean of
-the index over all simulated studies of its kind.
+the index over all simulated studies of its kind. Of each index it says how often that was covered,
+in brackets the mean of the index, and its intervals' mean width over that of 95 % of the studies.
 """
 
 import argparse
@@ -30,6 +31,7 @@ WORLDS = {
     "class, domain and slide": {"of_class": 1.0, "of_confounder": 1.0, "of_slide": 0.5},
 }
 NEIGHBOURS, DRAWS = 3, 200
+REACH = 1.96  # SDs that 95 % of a normal distribution take to either side
 
 
 def study(seed: int, confounder: str, world: dict[str, float]) -> dict[str, tuple[float, ...]]:
@@ -42,7 +44,7 @@ def study(seed: int, confounder: str, world: dict[str, float]) -> dict[str, tupl
 
 
 def main(studies: int) -> None:
-    """Print a line for every world and confounder: how often each index is covered."""
+    """Print a line for every world and confounder: coverage, mean and width of each index."""
     for name, world in WORLDS.items():
         for confounder in ("domain", "slide"):
             found = [study(seed, confounder, world) for seed in range(studies)]
@@ -50,7 +52,8 @@ def main(studies: int) -> None:
             for index in found[0]:
                 value, low, high = np.array([one[index] for one in found]).T
                 covered = np.mean((low <= value.mean()) & (value.mean() <= high))
-                said.append(f"{covered:.3f} ({value.mean():.3f})")
+                wide = (high - low).mean() / (2 * REACH * value.std(ddof=1))
+                said.append(f"{covered:.3f} ({value.mean():.3f}), {wide:.2f}")
             print(f"| {name}, {confounder} | {' | '.join(said)} |", flush=True)
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import ROOT
 
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
@@ -66,3 +67,27 @@ def test_a_list_of_files_may_be_empty_by_hand(placed, tmp_path):
             env={"PYTHONPATH": str(ROOT / "workflow")}, check=True, capture_output=True,
         )  # fmt: skip
         assert split.read_text(encoding="utf-8").startswith("id,role\n0,")
+
+
+def test_table1_counts_a_network_of_own_code(tmp_path):
+    """Whoever brings code sees in Table 1 what was built from it, as of any library's network."""
+    import json
+
+    from tests.encoders.test_own_code import CARD, CODE
+
+    from cryotome.core.tables import read_csv
+
+    code, table = tmp_path / "mine.py", tmp_path / "table1.csv"
+    code.write_text(CODE, encoding="utf-8")
+    card = yaml.safe_load(CARD) | {"module": f"{code}:build", "input": 32}
+    given = {"table": table, "cards": json.dumps({"mine": card}), "study": "own"}
+    given |= {"resolutions": json.dumps({"mine": True}), "weights_dir": tmp_path}
+    words = [str(word) for name, value in given.items() for word in (f"--{name}", value)]
+    subprocess.run(
+        [sys.executable, ROOT / "workflow" / "scripts" / "table1.py", *words],
+        env={"PYTHONPATH": str(ROOT / "workflow")}, check=True,
+    )  # fmt: skip
+    line = read_csv(table).iloc[0]
+    # a convolution of 8 px: 3 * 64 * 4 + 4; a linear layer: 4 * 4 + 4
+    assert (line["measured_parameters"], line["measured_dim"]) == (792, 4)
+    assert line["measured_gflops"] == 0.0  # under 0.05

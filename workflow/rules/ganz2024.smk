@@ -19,7 +19,7 @@ rule table1:
     resources:
         **SMALL_JOB,
     params:
-        cards=lambda w: {row.model: STUDY.model(row.model) for row in STUDY.rows},
+        cards=lambda w: {row.model: with_code_hash(STUDY.model(row.model)) for row in STUDY.rows},
         resolutions=lambda w: own_resolutions(STUDY),
         study="{study}",
     script:

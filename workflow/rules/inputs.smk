@@ -5,7 +5,7 @@ What rules take in, from wildcards to paths: weights, slides, bags, splits, pred
 from cryotome.data.demo.cohorts import COHORTS, cohort_slides
 from cryotome.data.slides.slide_list import bag_source
 from cryotome.data.slides import slide_list
-from cryotome.encoders.weights_hash import weights_hash
+from cryotome.encoders.weights_hash import weights_hash, with_code_hash
 from cryotome.study.rule_inputs import class_lists, own_embeddings, required_table, with_external
 from cryotome.study.schemes import strictest_scheme
 from cryotome.study.site import annotation_file, require_images, training_list

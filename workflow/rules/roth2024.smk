@@ -60,7 +60,7 @@ rule roth_table3:
     resources:
         **SMALL_JOB,
     params:
-        cards=lambda w: {name: STUDY.model(name) for name in COLORECTAL.models},
+        cards=lambda w: {name: with_code_hash(STUDY.model(name)) for name in COLORECTAL.models},
         study="{study}",
     script:
         "../scripts/roth_table3.py"

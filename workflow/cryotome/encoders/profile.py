@@ -3,6 +3,7 @@
 import json
 from contextlib import nullcontext
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,16 +13,35 @@ from torch.utils.flop_counter import FlopCounterMode
 from cryotome.core.cards import Card, without_notes
 from cryotome.encoders.encoder import Encoder
 from cryotome.encoders.network import build_network, on_meta, token_side
+from cryotome.encoders.own_code import locate_code
 from cryotome.study.geometry import input_side
+from cryotome.study.variants import has_network
 
 # keys of a card that decide its network
-NETWORK = ["loader", "architecture", "module", "arguments", "pooling", "pooler", "prefix_tokens"]
+NETWORK = ["loader", "architecture", "module", "module_sha256", "code", "arguments", "pooling"]
+NETWORK += ["pooler", "prefix_tokens"]
+
+
+def profile_models(cards: dict[str, Card], weights_dir: Path) -> dict[str, dict[str, float]]:
+    """Profile every model that has a network; own code lies where `locate_code` says.
+
+    Returns
+    -------
+    model to its `profile_encoder`
+
+    Raises
+    ------
+    EncoderError
+        Own code is missing, not allowed or faulty.
+    """
+    networks = {name: card for name, card in cards.items() if has_network(card)}
+    return {n: profile_encoder(locate_code(card, n, weights_dir)) for n, card in networks.items()}
 
 
 def profile_encoder(card: Card) -> dict[str, float]:
     """Build a card's network without weights and count its parameters and operations.
 
-    Own code is built with numbers, for it may compute with them.
+    Own code is built with numbers, for it may compute with them. Its card is of `locate_code`.
 
     Returns
     -------

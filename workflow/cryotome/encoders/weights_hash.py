@@ -38,7 +38,7 @@ def weights_hash(
     EncoderError
         The file of its own code does not exist.
     """
-    card = _with_code_hash(card)
+    card = with_code_hash(card)
     if not has_weights_file(card) or "sha256" in card["weights"]:
         return card
     known = _read_cache(cache)
@@ -88,8 +88,14 @@ def code_file(card: Card) -> Path:
     return Path(card["module"].rpartition(":")[0])
 
 
-def _with_code_hash(card: Card) -> Card:
-    """Add the sha256 of own code; a card with code of a hub names its hashes itself."""
+def with_code_hash(card: Card) -> Card:
+    """Add the sha256 of own code; a card with code of a hub names its hashes itself.
+
+    Raises
+    ------
+    EncoderError
+        The file of its own code does not exist.
+    """
     if "module" not in card or "code" in card:
         return card
     path = code_file(card)

@@ -35,7 +35,8 @@ def checked_study(config: Card, folder: Path, files: tuple[str, ...] = ()) -> St
     validate(study.config, "config", where.strip())
     for check in (_check_datasets, _check_external, _check_colorectal, _check_context,
                   _check_slides, _check_rows, _check_schemes, check_robustness,
-                  _check_recalibration, applications, slide_applications):  # fmt: skip
+                  _check_recalibration, _check_variance_split, applications,
+                  slide_applications):  # fmt: skip
         check(study)
     return study
 
@@ -237,6 +238,15 @@ def _check_recalibration(study: Study) -> None:
             f"study {study.name!r}, recalibration.labels: {max(labels)} cells of a domain that did "
             f"not train are asked for, and every domain trains in {study.config['schemes']}. Add "
             "`from_*` or `except_*`, or ask for `labels: [0]`."
+        )
+
+
+def _check_variance_split(study: Study) -> None:
+    """Stop a split of the spread where no scheme trains on all domains."""
+    if study.config["variance_split"] and not study.all_domain_blocks:
+        raise CardError(
+            f"study {study.name!r}, variance_split: none of {study.config['schemes']} trains on "
+            "all domains. Add a scheme such as `slide_grouped`, or leave it out."
         )
 
 

@@ -33,6 +33,7 @@ from cryotome.study.product import (
     Product,
 )
 from cryotome.study.roth2024_products import ROTH_PRODUCTS
+from cryotome.study.scanner_products import SCANNER_PRODUCTS
 
 if TYPE_CHECKING:
     from cryotome.study.study import Study
@@ -216,6 +217,7 @@ PRODUCTS = [
         "interval over the same draws of slides; blank under four models.",
         "[Robustness](../results/robustness.md)",
     ),
+    *SCANNER_PRODUCTS,
     Product(
         UNCERTAINTY, "external", "External cohorts", {FIGURE: "external_cohorts"}, EXTERNAL,
         "Every row on other datasets, the models of all folds as trained, and what it loses from "

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
+from cryotome.study.scanners import scanner_cards
 from cryotome.study.study import Study
 
 
@@ -37,13 +38,12 @@ def robustness_facts(study: Study) -> RobustnessFacts:
     """Return what the robustness of embeddings is measured on: all stores that heads read."""
     frozen = [row for row in study.rows if not study.is_trainable(row.head)]
     models = list(dict.fromkeys(row.model for row in frozen))
-    cards = {name: study.dataset(name) for name in study.datasets}
     return RobustnessFacts(
         **study.config["robustness"],
         view=study.view,
         stores=[(dataset, model) for dataset in study.datasets for model in models],
         heads={name: [row.head for row in frozen if row.model == name] for name in models},
-        cards={name: {"scanners": card.get("scanners", {})} for name, card in cards.items()},
+        cards=scanner_cards(study),
         identities=[name for name in models if study.model(name).get("loader") == "slide_identity"],
     )
 

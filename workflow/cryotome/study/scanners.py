@@ -1,7 +1,12 @@
 """Scanners of a dataset: which of them a study can train on and test, apart from the domains."""
 
+from typing import TYPE_CHECKING
+
 from cryotome.core.cards import Card
 from cryotome.study.schemes import SCANNER
+
+if TYPE_CHECKING:
+    from cryotome.study.study import Study
 
 NOT_PARTED = "a scanner effect cannot be parted from that of the domain there"
 
@@ -38,3 +43,9 @@ def scanner_titles(card: Card) -> dict[str, str]:
     {'scanner_a': 'Aperio CS2'}
     """
     return {SCANNER + name: entry["title"] for name, entry in card.items()}
+
+
+def scanner_cards(study: "Study") -> dict[str, Card]:
+    """Return what the card of each of a study's datasets says of scanners."""
+    cards = {name: study.dataset(name) for name in study.datasets}
+    return {name: {"scanners": card.get("scanners", {})} for name, card in cards.items()}

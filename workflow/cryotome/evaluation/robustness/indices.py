@@ -1,8 +1,9 @@
 """Indices of robustness by the package `croma`, of all cells and of draws of their slides.
 
-Neighbours are searched once. In a draw of slides a cell and each of its neighbours count as often
-as their slides are drawn, so that an interval knows of both. Robustness index: Kömen et al. 2025,
-PathoROB (arXiv 2507.17845); its margin-aware form and CRoMa: Grisi et al. 2026 (arXiv 2607.25497).
+Neighbours are searched once. A draw of slides moves an index by what its slides give as those of
+cells and as those of neighbours, so that an interval knows of both. Robustness index: Kömen et al.
+2025, PathoROB (arXiv 2507.17845); its margin-aware form and CRoMa: Grisi et al. 2026 (arXiv
+2607.25497).
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from croma import RI, CRoMa
 from croma.metrics.mari import TAU_FALLBACK
 from croma.metrics.pairs import normalize_manifest
 from croma.metrics.tail import compute_tail_metrics
+from scipy.special import expit, logit
 
 CONFOUNDER = "confounder"  # the manifest's column
 ROWS_AT_ONCE = 512  # of a matrix of distances
@@ -110,20 +112,26 @@ def _pooled(
 ) -> Index:
     """Return the SO share of all evidence, and that of each draw of slides.
 
-    Evidence counts as often as the slides of both cells are drawn; within a slide, as that slide.
+    A draw moves the share by what its slides add to it, to first order and on the logit scale. A
+    pair of slides is in what both add: counted twice where pairs are all that varies, so that the
+    variance of pairs is taken off once, as of dyads (Cameron and Miller 2014).
     """
+    support = float(np.mean((so + os).any(axis=1)))
+    total = float(so.sum() + os.sum())
+    value = float(so.sum()) / total if total else float("nan")
+    if not 0 < value < 1:
+        return Index(value, np.full(len(counts), value), support)
     pairs = (np.repeat(place, cell.shape[1]), place[cell].ravel())
-    sides = []
-    for side in (so, os):
-        table = np.zeros((counts.shape[1],) * 2)
-        np.add.at(table, pairs, side.ravel())
-        own = np.diag(table).copy()
-        np.fill_diagonal(table, 0.0)
-        sides.append(((counts @ table) * counts).sum(axis=1) + counts @ own)
-    with np.errstate(invalid="ignore"):
-        value = np.float64(so.sum()) / (so.sum() + os.sum())
-        draws = sides[0] / (sides[0] + sides[1])
-    return Index(float(value), draws, float(np.mean((so + os).any(axis=1))))
+    added = np.zeros((counts.shape[1],) * 2)  # to the share, by slides of the cell and neighbour
+    np.add.at(added, pairs, ((1 - value) * so - value * os).ravel() / total)
+    own = np.diag(added).copy()
+    np.fill_diagonal(added, 0.0)
+    of_pair = added + added.T
+    of_slide = of_pair.sum(axis=1) + own
+    twice, once = (of_slide**2).sum(), (of_pair**2).sum() / 2
+    scale = np.sqrt(max(twice - once, once) / twice) if twice > 0 else 0.0
+    moved = scale * ((counts - 1) @ of_slide) / (value * (1 - value))
+    return Index(value, expit(logit(value) + moved), support)
 
 
 def typed_neighbours(

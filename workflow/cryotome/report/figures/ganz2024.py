@@ -89,29 +89,33 @@ def draw_figure1(table: pd.DataFrame, facts: RowFacts) -> Figure:
 
 
 def figure2_data(scores: pd.DataFrame, facts: RowFacts) -> pd.DataFrame:
-    """Average the AUROC over folds for each pair of training and test domain.
+    """Average the AUROC over folds for each pair of training and test domain, or scanner.
 
     Returns
     -------
     data frame with columns dataset, model, head, row, train_domain, test_domain, mean, sd, folds
     """
-    crossed = scores[scores["scheme"].map(lambda name: Scheme.parse(name).is_cross_domain)]
+    crossed = scores[scores["scheme"].map(lambda name: Scheme.parse(name).is_from_one)]
     wanted = (crossed["model"] + " + " + crossed["head"]).isin(facts.figure2)
     grouped = crossed[wanted].groupby([*ROW, "train_domain", "test_domain"], sort=False)["value"]
     table = grouped.agg(mean="mean", sd=lambda v: v.std(ddof=0), folds="count").reset_index()
     return _ordered(table, facts)
 
 
-def draw_figure2(table: pd.DataFrame, facts: RowFacts) -> Figure:
+def draw_figure2(
+    table: pd.DataFrame, facts: RowFacts, titles: dict[str, dict[str, str]] | None = None
+) -> Figure:
     """Draw one matrix per dataset and row: training domain down, test domain across.
 
     Parameters
     ----------
     table
         From `figure2_data`.
+    titles
+        Dataset to the titles of what is trained on and tested, in order: its domains by default.
     """
     rows, keys = facts.figure2, table["model"] + " + " + table["head"]
-    domains = {name: facts.domains[name] for name in table["dataset"].unique()}
+    domains = {name: (titles or facts.domains)[name] for name in table["dataset"].unique()}
     sns.set_theme(style="white", context="paper")
     side = 0.75 * max(map(len, domains.values())) + 1.8  # inches: cells, and room for names
     figure, axes = plt.subplots(
@@ -119,12 +123,12 @@ def draw_figure2(table: pd.DataFrame, facts: RowFacts) -> Figure:
         figsize=((side + 0.6) * len(rows) + 1, side * len(domains)),
     )  # fmt: skip
     low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
-    for line, (dataset, titles) in zip(axes, domains.items(), strict=True):
+    for line, (dataset, names_of) in zip(axes, domains.items(), strict=True):
         for axis, row in zip(line, rows, strict=True):
             part = table[(table["dataset"] == dataset) & (keys == row)]
             square, spread = (
                 part.pivot(index="train_domain", columns="test_domain", values=value).reindex(
-                    index=list(titles), columns=list(titles)
+                    index=list(names_of), columns=list(names_of)
                 )
                 for value in ("mean", "sd")
             )
@@ -133,7 +137,7 @@ def draw_figure2(table: pd.DataFrame, facts: RowFacts) -> Figure:
                 square, annot=text, fmt="", vmin=low, vmax=1, cmap="viridis", square=True, ax=axis,
                 cbar=False, linewidths=0.5, annot_kws={"size": "small"},
             )  # fmt: skip
-            names = list(titles.values())
+            names = list(names_of.values())
             axis.set_xticklabels(names, rotation=35, ha="right")
             axis.set_yticklabels(names, rotation=0)
             title = "\n".join(textwrap.wrap(facts.labels[row], 34))

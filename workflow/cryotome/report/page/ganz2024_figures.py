@@ -85,15 +85,35 @@ def _trained_on(g: StudyResults, dataset: str, scheme: str, fraction: float) -> 
 
 def figure2(g: StudyResults) -> Section:
     """Draw the matrices of training domain against test domain."""
-    table, missing = g.table("figure2.csv"), g.missing("figure2.csv")
     title = "Figure 2: from one domain to another"
+    pictures = matrices(g, "figure2", g.facts.domains)
+    if not pictures:
+        return Section("figure2", title, missing=g.missing("figure2.csv"))
+    return Section("figure2", title, ["AUROC, mean over folds."], [], pictures)
+
+
+def matrices(
+    g: StudyResults, stem: str, titles: dict[str, dict[str, str]], what: str = "domain"
+) -> list[Picture]:
+    """Draw the matrices of a table of Figure 2; none where it is missing.
+
+    Parameters
+    ----------
+    stem
+        Of the table's name.
+    titles
+        Dataset to the titles of what is trained on and tested, in order.
+    what
+        Those are.
+    """
+    table = g.table(f"{stem}.csv")
     if table is None:
-        return Section("figure2", title, missing=missing)
+        return []
     table = table.drop(columns="row").pipe(named, g)
     low = min(0.5, float(np.floor(table["mean"].min() * 20) / 20))
     pictures = []
     for (dataset, row), part in split_columns(table, "dataset", "row"):
-        names = g.facts.domains[dataset]
+        names = titles[str(dataset)]
         part = part.assign(
             trained=part["train_domain"].map(names).fillna(part["train_domain"]),
             tested=part["test_domain"].map(names).fillna(part["test_domain"]),
@@ -106,17 +126,17 @@ def figure2(g: StudyResults) -> Section:
                        orders=(order, order))  # fmt: skip
         title_ = panel(dataset, g, row)
         columns = ["trained", "tested", "mean", "sd", "folds"]
-        behind = as_text(part[columns], title_, g.source("figure2.csv"))
+        behind = as_text(part[columns], title_, g.source(f"{stem}.csv"))
         home = part["train_domain"] == part["test_domain"]
         said = (
-            f"AUROC of {title_}: {part.loc[home, 'mean'].mean():.2f} on the own domain, "
+            f"AUROC of {title_}: {part.loc[home, 'mean'].mean():.2f} on the own {what}, "
             f"{part.loc[~home, 'mean'].mean():.2f} on others, on average."
         )
-        name = f"figure2-{dataset}-{part['key'].iloc[0]}".replace(" + ", "-")
+        name = f"{stem}-{dataset}-{part['key'].iloc[0]}".replace(" + ", "-")
         height = 60 + 34 * len(order)
         spec = with_theme(chart, tip=tip, height=height, rows=False)
         pictures.append(Picture(name, title_, spec, said, behind))
-    return Section("figure2", title, ["AUROC, mean over folds."], [], pictures)
+    return pictures
 
 
 def ladder(g: StudyResults) -> Section:

@@ -27,6 +27,7 @@ from cryotome.report.page.recalibration import recalibration
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.robustness import robustness
 from cryotome.report.page.roth2024 import colorectal
+from cryotome.report.page.scanners import scanners
 from cryotome.report.page.sections import Section
 from cryotome.report.page.summary import run
 from cryotome.study.facts import PageFacts
@@ -41,6 +42,7 @@ PARTS: list[Callable[[StudyResults], Section]] = [
     table2,
     figure1,
     figure2,
+    scanners,
     ladder,
     external,
     robustness,
