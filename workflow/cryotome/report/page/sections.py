@@ -26,6 +26,8 @@ class Section:
         Paragraphs above tables and figures.
     missing
         Files that would belong here.
+    choice
+        Of the part with all metrics.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Section:
     pictures: list[Picture] = field(default_factory=list)
     missing: list[MissingFile] = field(default_factory=list)
     sheets: list[Any] = field(default_factory=list)
+    choice: Any = None
 
     def __bool__(self) -> bool:
         return bool(self.said or self.grids or self.pictures or self.missing or self.sheets)
