@@ -15,6 +15,7 @@ rule error_atlas:
     """Show where the rows err and disagree: sheets of patches, slides for QuPath, tables."""
     input:
         library("error_atlas"),
+        os.path.relpath(BASE / "workflow/cryotome/report/page/parts/cells.html"),
         cells="results/cells/{dataset}.csv",
         windows="results/audits/{dataset}.windows.csv",
         patches="results/patches/{dataset}.h5",
@@ -26,9 +27,18 @@ rule error_atlas:
             fraction=largest_fraction(strictest_scheme(STUDY.schemes(w.dataset))[0]),
             fold=STUDY.folds,
         ),
+        splits=lambda w: expand(
+            "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv",
+            dataset=w.dataset,
+            scheme=strictest_scheme(STUDY.schemes(w.dataset)),
+            fraction=largest_fraction(strictest_scheme(STUDY.schemes(w.dataset))[0]),
+            fold=STUDY.folds,
+        ),
+        embeddings=lambda w: embeddings_of_rows(w.dataset),
     output:
         table="results/studies/{study}/atlas/{dataset}/cells.csv",
         listed="results/studies/{study}/atlas/{dataset}/sheets.csv",
+        shown="results/studies/{study}/atlas/{dataset}/shown.csv",
         places="results/studies/{study}/atlas/{dataset}/slides.csv",
         agreement="results/studies/{study}/atlas/{dataset}/agreement.csv",
         picture="results/studies/{study}/atlas/{dataset}/agreement.png",

@@ -42,6 +42,8 @@ class Atlas:
         Of the dataset: `title`, `classes`, `domains`, and `scanners`, `synthetic` if it has them.
     labels
         Row to its display name.
+    known : data frame indexed by id
+        All cells of the dataset, tested or not: columns slide, image, domain, label.
     scheme, fraction
         Training of the scores; `from_*` stands for all domains, tested out of domain.
     trainings
@@ -53,6 +55,7 @@ class Atlas:
     scores: pd.DataFrame
     card: Card
     labels: dict[str, str]
+    known: pd.DataFrame
     scheme: str
     fraction: str
     trainings: int
@@ -159,6 +162,7 @@ def read_atlas(
         scores=scores,
         card=card,
         labels=labels,
+        known=known[["slide", "image", "domain", "label"]],
         scheme=str(Scheme.parse(runs[0].scheme).every),
         fraction=runs[0].fraction,
         trainings=len({(run.scheme, run.fold) for run in runs}),

@@ -53,8 +53,8 @@ def figure1(g: StudyResults) -> Section:
         )
     text = ["Mean and SD over folds. Hollow diamonds: published. Hover for the clustered interval."]
     if one_share := sum(table.groupby(["dataset", "scheme"])["fraction"].nunique() == 1):
-        text.append(f"Rows of one share: mean, 95 % interval ({g.facts.as_unit}), sorted. "
-                    "Dotted: chance. Dashed: the raters' ceiling where it is known, else 1.")  # fmt: skip
+        text.append(f"Rows of one share: mean, 95 % interval ({g.facts.as_unit}). "
+                    "Dotted: chance. Dashed: the raters' ceiling if known, else 1.")  # fmt: skip
     if one_share == len(pictures):
         title, text = "Figure 1: all rows", text[1:]
     text += units(g)

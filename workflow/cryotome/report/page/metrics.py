@@ -55,7 +55,7 @@ def metrics(g: StudyResults) -> Section:
     if table is None:
         return Section("metrics", title, missing=missing)
     blocks, grids = [], []
-    for (dataset, scheme), name, part in _ordered(table, g):
+    for dataset, name, part in _ordered(table, g):
         wide = {
             str(row): {line["metric"]: line for line in of_row.to_dict("records")}
             for row, of_row in split_columns(part, "row")
@@ -74,7 +74,7 @@ def metrics(g: StudyResults) -> Section:
 
 
 def _ordered(table: pd.DataFrame, g: StudyResults) -> list[Any]:
-    """Return (dataset, scheme), its name and its lines; of a dataset the strictest scheme first."""
+    """Return dataset, name of the block and its lines; of a dataset the strictest scheme first."""
     found = []
     for (dataset, scheme, tested), part in split_columns(table, "dataset", "scheme", "tested"):
         schemes = table.loc[table["dataset"] == dataset, "scheme"].unique()
@@ -83,7 +83,7 @@ def _ordered(table: pd.DataFrame, g: StudyResults) -> list[Any]:
         place = place_of({"dataset": dataset, "scheme": scheme, "tested": tested}, g)
         name = f"{cells_of(dataset, scheme, g)}, tested: {place}"
         order = list(g.facts.datasets).index(dataset) if dataset in g.facts.datasets else -1
-        found.append(((order, not first), (dataset, scheme), name, part))
+        found.append(((order, not first), dataset, name, part))
     return [one[1:] for one in sorted(found, key=lambda one: one[0])]
 
 

@@ -9,7 +9,7 @@ READING = {
     "accuracy and F1 for the calls at 0.5; Brier score and ECE whether scores are probabilities.",
     "benchmark": "Published numbers were not computed here. Compare them with the interval, not "
     "with the value.",
-    "run": "Versions, weights and audit say whether another run is the same run. A cell in no split "
+    "run": "Versions, weights and audit say whether another run is the same. A cell in no split "
     "enters no number of this page.",
     "history": "A moved row differs by more than the draw of slides explains. The column beside it "
     "names what was changed in between.",
