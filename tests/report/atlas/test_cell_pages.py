@@ -50,7 +50,14 @@ def test_every_patch_of_a_sheet_has_its_part_with_scores_votes_and_neighbours(tm
     mine = table[table["file"] == "errors.left.a.h.jpg"]
     assert set(re.findall(r'id="cell-(\d+)"', text)) == set(mine["id"].astype(str))
     part = text.split('id="cell-0"')[1].split("</section>")[0]
-    for said in ("Model a + h", "0.900", "wrong", "cosine 0.750", "cell 5, 2.tiff", "mitotic figure"):
+    for said in (
+        "Model a + h",
+        "0.900",
+        "wrong",
+        "cosine 0.750",
+        "cell 5, 2.tiff",
+        "mitotic figure",
+    ):
         assert said in part
     assert "first look-alike; second look-alike; third mitotic figure" in part
     assert part.count("<img") == 2

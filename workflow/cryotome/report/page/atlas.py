@@ -54,6 +54,7 @@ class Sheet:
     data: str
     anchor: str = ""
     places: list[Place] = field(default_factory=list)
+    rule: str = RULE
 
 
 def atlas(g: StudyResults) -> Section:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cryotome.core.files import atomic_write
 from cryotome.report.page.answer import headline
 from cryotome.report.page.atlas import Sheet, atlas
+from cryotome.report.page.attention import attention
 from cryotome.report.page.benchmark import benchmark
 from cryotome.report.page.clinical import pathologist
 from cryotome.report.page.comparisons import differences
@@ -55,6 +56,7 @@ PARTS: list[Callable[[StudyResults], Section]] = [
     context,
     cost,
     colorectal,
+    attention,
     encoders,
     published,
 ]
