@@ -34,7 +34,14 @@ rule error_atlas:
             fraction=largest_fraction(strictest_scheme(STUDY.schemes(w.dataset))[0]),
             fold=STUDY.folds,
         ),
-        embeddings=lambda w: embeddings_of_rows(w.dataset),
+        # of the models that rows read, in the order of the rows
+        embeddings=lambda w: list(
+            dict.fromkeys(
+                f"results/embeddings/{w.dataset}/{row.view}/{row.model}.h5"
+                for row in STUDY.rows
+                if not STUDY.is_trainable(row.head)
+            )
+        ),
     output:
         table="results/studies/{study}/atlas/{dataset}/cells.csv",
         listed="results/studies/{study}/atlas/{dataset}/sheets.csv",

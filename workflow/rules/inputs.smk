@@ -101,14 +101,6 @@ def all_folds_of_scheme(pattern):
     ]
 
 
-def embeddings_of_rows(dataset):
-    """Return the embeddings of a dataset that rows read, in the order of the rows."""
-    read = [row for row in STUDY.rows if not STUDY.is_trainable(row.head)]
-    return list(
-        dict.fromkeys(f"results/embeddings/{dataset}/{row.view}/{row.model}.h5" for row in read)
-    )
-
-
 def all_runs(blocks, pattern, fractions=STUDY.training_fractions):
     """Return a pattern for every row, fraction and fold of these (dataset, scheme) pairs."""
     # `expand` takes ten times as long, which large studies notice
