@@ -30,12 +30,10 @@ def main(
     save_chart(draw_agreement(pairs, atlas), picture)
     for frame, folder in ((made, sheets), (each, sheets), (opened, slides)):
         frame["file"] = f"atlas/{atlas.dataset}/{folder.name}/" + frame["file"]
-    made = made.drop(columns=["shown", "boxes"])
     stamped = {listed: made, shown: each, places: opened, agreement: pairs}
     results = {path: atlas.with_provenance(one) for path, one in stamped.items()}
     for path, result in (results | {table: atlas.table()}).items():
-        result.insert(0, "study", study)
-        save_csv(result.assign(synthetic=bool(atlas.notice)), path)
+        save_csv(atlas.with_study(result, study), path)
 
 
 if __name__ == "__main__":

@@ -117,9 +117,19 @@ class Atlas:
         return known.join(scores).reset_index()
 
     def with_provenance(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Add dataset in front, and scheme, fraction and number of trainings at the end."""
+        """Add dataset in front, and scheme, fraction and number of trainings at the end.
+
+        Lists of the cells of a sheet are left out.
+        """
+        table = table.drop(columns=["shown", "boxes"], errors="ignore")
         table = table.assign(scheme=self.scheme, fraction=self.fraction, folds=self.trainings)
         table.insert(0, "dataset", self.dataset)
+        return table
+
+    def with_study(self, table: pd.DataFrame, study: str) -> pd.DataFrame:
+        """Add the study in front, and whether tissue is synthetic at the end."""
+        table = table.assign(synthetic=bool(self.notice))
+        table.insert(0, "study", study)
         return table
 
 

@@ -113,7 +113,7 @@ def _draw_rows(table: pd.DataFrame, facts: RowFacts) -> Figure:
             axis.errorbar(line["published_mean"], y, xerr=line["published_sd"], **printed)
         axis.axvline(0.5, color="0.6", linestyle=":", linewidth=1)
         axis.axvline(1.0, color="0.6", linestyle="--", linewidth=1)
-        axis.set(title=f"{facts.datasets[dataset]}\n{facts.schemes[scheme]}",
+        axis.set(title=f"{facts.datasets[str(dataset)]}\n{facts.schemes[str(scheme)]}",
                  xlabel="AUROC, mean and SD over folds")  # fmt: skip
     axes[0, 0].set_yticks(range(len(order)), order)
     return add_synthetic_notice(figure, facts.notice)

@@ -92,7 +92,7 @@ def _value(line: dict[Any, Any] | None) -> float:
 
 
 def _rounded(line: dict[Any, Any] | None) -> list[float | None]:
-    values = (line or {}).get("value"), (line or {}).get("low"), (line or {}).get("high")
+    values: list[Any] = [(line or {}).get(name) for name in ("value", "low", "high")]
     return [round(value, DIGITS) if is_number(value) else None for value in values]
 
 

@@ -43,8 +43,8 @@ READING = {
     "bound, for some jobs left no record.",
     "colorectal": "Patches are told into tissue classes, patients into outcomes. Few patients make "
     "wide intervals: read these before the values.",
-    "attention": "Yellow tiles have the most attention of their slide. The picture says where a model looked, not "
-    "why; look at the ten tiles below it before you believe a pattern.",
+    "attention": "Yellow tiles have the most attention of their slide. The picture says where a "
+    "model looked, not why; look at the ten tiles below it before you believe a pattern.",
     "table1": "Larger networks cost more for each patch. What was counted here may differ from "
     "what is published, where heads or inputs differ.",
     "published": "Agrees: the published value lies in the measured interval. Not comparable: data, "
