@@ -40,7 +40,7 @@ def by_hand(scores: dict | None = None, **card: object) -> Atlas:
     table = pd.DataFrame(scores or SCORES, index=ids)
     labels = {row: f"Model {row}" for row in table}
     how = {"scheme": "slide_grouped", "fraction": "1.0", "trainings": 2}
-    return Atlas("six", cells, table, CARD | card, labels, **how)
+    return Atlas("six", cells, table, CARD | card, labels, cells, **how)
 
 
 def voted(**card: object) -> Atlas:

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "workflow"))
 
 from cryotome.core.cards import read_yaml
+from cryotome.report.page.metrics import TITLES
 from cryotome.report.page.page import write_page
 from cryotome.study.checks import checked_study
 from cryotome.study.gather_facts import page_facts, row_facts
@@ -78,6 +79,7 @@ def write_tables(folder: Path, study: Study) -> None:
                             "published_in_sd", "published_out", "published_out_sd"]),
     }  # fmt: skip
     made = {name: pd.DataFrame(lines, columns=columns) for name, (lines, columns) in tables.items()}
+    made["metrics"] = _measured(made["intervals"])
     made["comparisons"] = _against(made["intervals"], " + ".join(REFERENCE))
     made["figure1"]["row"] = made["figure1"]["model"] + " + " + made["figure1"]["head"]
     made["figure2"]["row"] = made["figure2"]["model"] + " + " + made["figure2"]["head"]
@@ -213,6 +215,17 @@ def _against(spans: pd.DataFrame, reference: str) -> pd.DataFrame:
         reference=reference, p_slides=np.where(apart, 1e-4, 0.3), margin=0.02, note="",
         p_slides_holm=np.where(apart, 1e-3, 0.6), verdict=np.where(apart, "different", "undecided"),
     ).drop(columns=["first", "auroc"])  # fmt: skip
+
+
+def _measured(spans: pd.DataFrame) -> pd.DataFrame:
+    """Give every row seven metrics, on the largest fraction."""
+    top = spans[spans["fraction"] == 1.0].rename(columns={"auroc": "value"})
+    less = {name: 0.02 * n for n, name in enumerate(TITLES)}
+    tables = [
+        top.assign(metric=name, **{end: top[end] - by for end in ("value", "low", "high")})
+        for name, by in less.items()
+    ]
+    return pd.concat(tables)
 
 
 def _judged(table2: pd.DataFrame) -> pd.DataFrame:

@@ -123,6 +123,36 @@ def test_a_folded_table_is_built_when_it_is_opened(browser, made):
     assert fold.locator("tbody tr").count() == 25
 
 
+def test_metrics_are_chosen_downloaded_and_copied(browser, made):
+    opened = Opened(browser, made, permissions=["clipboard-read", "clipboard-write"])
+    tab, choice = opened.tab, opened.tab.locator("#choice")
+    choice.get_by_label("Brier score").check()
+    choice.get_by_label("AUROC").uncheck()
+    choice.get_by_label("Dataset").select_option("CCMCT")
+    choice.get_by_text("Copy as Markdown").click()
+    first, _, *lines = tab.evaluate("navigator.clipboard.readText()").splitlines()
+    assert first == "| Row | Balanced accuracy | Brier score |"
+    assert len(lines) == 9 and "(" in lines[0]
+    choice.get_by_text("Copy as LaTeX").click()
+    said = tab.evaluate("navigator.clipboard.readText()")
+    assert said.startswith("% CCMCT, ") and said.count("\\\\") == 10
+    with tab.expect_download() as download:
+        choice.get_by_text("Download as CSV").click()
+    head, *rows = Path(download.value.path()).read_text(encoding="utf-8").splitlines()
+    assert head.endswith("balanced_accuracy_low,balanced_accuracy_high,brier,brier_low,brier_high")
+    assert len(rows) == 9
+    assert opened.wrong == []
+
+
+def test_without_javascript_the_metrics_are_tables(browser, made):
+    tab = browser.new_context(java_script_enabled=False).new_page()
+    tab.goto(made.as_uri())
+    tables = tab.locator("#metrics noscript table")
+    assert tables.first.locator("tbody tr").count() == 9
+    assert tables.count() > 10
+    assert not tab.locator("#choice").is_visible()
+
+
 def test_a_sheet_of_the_atlas_opens(browser, made):
     opened = Opened(browser, made)
     group = opened.tab.locator("#atlas details.group").nth(1)

@@ -15,6 +15,7 @@ rule error_atlas:
     """Show where the rows err and disagree: sheets of patches, slides for QuPath, tables."""
     input:
         library("error_atlas"),
+        os.path.relpath(BASE / "workflow/cryotome/report/page/parts/cells.html"),
         cells="results/cells/{dataset}.csv",
         windows="results/audits/{dataset}.windows.csv",
         patches="results/patches/{dataset}.h5",
@@ -26,9 +27,25 @@ rule error_atlas:
             fraction=largest_fraction(strictest_scheme(STUDY.schemes(w.dataset))[0]),
             fold=STUDY.folds,
         ),
+        splits=lambda w: expand(
+            "results/splits/{dataset}/{scheme}/fraction={fraction}/fold={fold}.csv",
+            dataset=w.dataset,
+            scheme=strictest_scheme(STUDY.schemes(w.dataset)),
+            fraction=largest_fraction(strictest_scheme(STUDY.schemes(w.dataset))[0]),
+            fold=STUDY.folds,
+        ),
+        # of the models that rows read, in the order of the rows
+        embeddings=lambda w: list(
+            dict.fromkeys(
+                f"results/embeddings/{w.dataset}/{row.view}/{row.model}.h5"
+                for row in STUDY.rows
+                if not STUDY.is_trainable(row.head)
+            )
+        ),
     output:
         table="results/studies/{study}/atlas/{dataset}/cells.csv",
         listed="results/studies/{study}/atlas/{dataset}/sheets.csv",
+        shown="results/studies/{study}/atlas/{dataset}/shown.csv",
         places="results/studies/{study}/atlas/{dataset}/slides.csv",
         agreement="results/studies/{study}/atlas/{dataset}/agreement.csv",
         picture="results/studies/{study}/atlas/{dataset}/agreement.png",

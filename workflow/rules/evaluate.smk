@@ -3,7 +3,7 @@ Predictions become scores of a row, and intervals and comparisons of all rows.
 
 INPUT     results/predictions/…  id, role, label, score
 OUTPUT    results/scores/{dataset}/{scheme}/view={view}/model={model}/head={head}.csv, of sets .confusion.csv
-          results/studies/{study}/intervals.csv, comparisons.csv, variances.csv, row_ranks.csv, learning.csv, crossings.csv
+          results/studies/{study}/intervals.csv, metrics.csv, comparisons.csv, variances.csv, row_ranks.csv, learning.csv, crossings.csv
 """
 
 
@@ -89,6 +89,7 @@ rule compare:
         curves=reported("results/studies/{study}/learning.csv"),
         crossed=reported("results/studies/{study}/crossings.csv"),
         ranked=reported("results/studies/{study}/row_ranks.csv"),
+        metrics=reported("results/studies/{study}/metrics.csv"),
     log:
         "results/logs/compare/{study}.log",
     resources:

@@ -8,9 +8,11 @@ OUTPUT    results/studies/{study}/ledger.csv, costs.csv, cost_auroc.*    a line 
           results/index.html, results/table1.csv …      copies, of the study of the config
 """
 
+from cryotome.study.applications import slide_applications
 from cryotome.study.costs.row_jobs import job_facts
 from cryotome.study.gather_facts import page_facts
 from cryotome.study.products import RULES, require_product
+from cryotome.study.rule_inputs import row_runs
 
 
 rule summarise_costs:
@@ -45,6 +47,11 @@ rule html_report:
     input:
         library("html_report"),
         sorted(map(os.path.relpath, (BASE / "workflow/cryotome/report/page/parts").iterdir())),
+        [
+            f"results/applied/{each.target}/{run.model}.{run.head}.csv"
+            for each in slide_applications(STUDY)
+            for run in row_runs(COLORECTAL, "slides")
+        ],
         tables=[
             f"results/studies/{STUDY.name}/{product}"
             for product in STUDY.products

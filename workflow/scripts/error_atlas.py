@@ -1,6 +1,5 @@
 """Show where the rows err and disagree: sheets of patches, slides for QuPath, tables."""
 
-import sys
 from pathlib import Path
 
 from cryotome.core.charts import save_chart
@@ -9,31 +8,32 @@ from cryotome.core.tables import save_csv
 from cryotome.data.cells import load_cells
 from cryotome.data.overlap import load_windows
 from cryotome.report.atlas.agreement import draw_agreement, pairwise_agreement
+from cryotome.report.atlas.cell_pages import write_cell_pages
 from cryotome.report.atlas.errors import read_atlas
+from cryotome.report.atlas.neighbours import TrainingNeighbours
 from cryotome.report.atlas.qupath import write_geojson
 from cryotome.report.atlas.sheets import make_sheets
 from cryotome.runtime.job import run_script
 
 
 def main(
-    cells: Path, windows: Path, patches: Path, predictions: list[Path], table: Path,
-    listed: Path, places: Path, agreement: Path, picture: Path, sheets: Path, slides: Path,
-    card: dict, labels: dict, study: str,
+    cells: Path, windows: Path, patches: Path, predictions: list[Path], splits: list[Path],
+    embeddings: list[Path], table: Path, listed: Path, shown: Path, places: Path, agreement: Path,
+    picture: Path, sheets: Path, slides: Path, card: dict, labels: dict, study: str,
 ) -> None:  # fmt: skip
-    seen = load_windows(windows)
-    atlas = read_atlas(load_cells(cells), seen, predictions, card, labels, sha256(cells))
-    pairs, shown = pairwise_agreement(atlas), make_sheets(atlas, patches, sheets)
-    opened = write_geojson(atlas, seen, slides, shown)
-    size = f"{shown['bytes'].sum() / 1e6:.1f} MB"
-    print(f"{len(shown):,} sheets, {size}; {len(opened):,} slides", file=sys.stderr)
+    seen, made_from = load_windows(windows), sha256(cells)
+    atlas = read_atlas(load_cells(cells), seen, predictions, card, labels, made_from)
+    near = TrainingNeighbours(splits, embeddings, atlas.known["domain"], made_from)
+    pairs, made = pairwise_agreement(atlas), make_sheets(atlas, patches, sheets)
+    each = write_cell_pages(atlas, made, patches, sheets, near)
+    opened = write_geojson(atlas, seen, slides, made)
     save_chart(draw_agreement(pairs, atlas), picture)
-    for frame, folder in ((shown, sheets), (opened, slides)):
+    for frame, folder in ((made, sheets), (each, sheets), (opened, slides)):
         frame["file"] = f"atlas/{atlas.dataset}/{folder.name}/" + frame["file"]
-    stamped = {listed: shown.drop(columns="shown"), places: opened, agreement: pairs}
+    stamped = {listed: made, shown: each, places: opened, agreement: pairs}
     results = {path: atlas.with_provenance(one) for path, one in stamped.items()}
     for path, result in (results | {table: atlas.table()}).items():
-        result.insert(0, "study", study)
-        save_csv(result.assign(synthetic=bool(atlas.notice)), path)
+        save_csv(atlas.with_study(result, study), path)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ def test_45_rows_of_40000_cells_agree_with_two_libraries():
     scores = pd.DataFrame({f"m{n} + h": rng.random(40_000) + label / 3 for n in range(45)}) / 2
     atlas = by_hand()
     cells = pd.DataFrame({"label": label})
-    large = Atlas("d", cells, scores, atlas.card, {}, "random", "1.0", 1)
+    large = Atlas("d", cells, scores, atlas.card, {}, cells, "random", "1.0", 1)
     table = pairwise_agreement(large)
     assert len(table) == 45 * 44 / 2
     line = table[(table["row"] == "m3 + h") & (table["other"] == "m17 + h")].iloc[0]

@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cryotome.data.images import open_image
 from cryotome.encoders.bag_store import Bag
 from cryotome.learners.mil.apply_slides import ScoredSlide
-from cryotome.report.atlas.attention import COLUMNS, heat_map, slide_line, write_slides
+from cryotome.report.atlas.attention import (
+    COLUMNS,
+    TILE_SIDE,
+    heat_map,
+    most_attended,
+    slide_line,
+    write_slides,
+)
 
 ABOUT = {"dataset": "there", "row": "m + h", "classes": ["MSS", "MSI"], "trained_on": "d, s"}
 ABOUT |= {"folds": 2, "notice": "synthetic demo cohort"}
@@ -70,3 +78,15 @@ def test_a_file_of_another_table_is_not_touched_by_the_order_of_slides(tmp_path,
     assert names[0] == names[1] and len(names[0]) == 4
     for name in names[0]:
         assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "then" / name).read_bytes()
+
+
+def test_the_tiles_of_most_attention_stand_below_the_first_at_the_left(tmp_path):
+    path = tmp_path / "grey.png"
+    picture = np.zeros((128, 128, 3), np.uint8)
+    picture[:64, 64:], picture[64:, :64] = 100, 200
+    Image.fromarray(picture).save(path)
+    seen = slide(attention=(0.1, 0.3, 0.6))
+    strip = most_attended(seen, open_image(path))
+    middles = [strip.getpixel((TILE_SIDE // 2 + n * (strip.width // 3), TILE_SIDE // 2))[0] for n in range(3)]  # fmt: skip
+    assert middles == [200, 100, 0]
+    assert heat_map(seen, path, slide_line(seen), ABOUT).height > strip.height + 128

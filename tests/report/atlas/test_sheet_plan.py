@@ -87,6 +87,8 @@ def test_their_number_and_their_tiles_are_bounded():
     cells["holds_figure"] = False
     scores = pd.DataFrame({f"m{n} + h": 1 - label - 0.1 * rng.random(200) for n in range(4)}, ids)
     labels = {row: row for row in scores}
-    sheets = list(plan_sheets(Atlas("d", cells, scores, hand.card, labels, "random", "1.0", 1)))
+    sheets = list(
+        plan_sheets(Atlas("d", cells, scores, hand.card, labels, cells, "random", "1.0", 1))
+    )
     assert len(sheets) == (4 + 1) * 2
     assert {len(sheet.cells) for sheet in sheets} == {PATCHES_PER_SHEET} == {12}

@@ -36,7 +36,7 @@ def drawn(file: str = "errors.left.a.h.jpg", **card: object) -> np.ndarray:
     atlas = by_hand(**card)
     sheet = next(sheet for sheet in plan_sheets(atlas) if sheet.file == file)
     patches = {cell: np.full((32, 32, 3), green(cell), np.uint8) for cell in range(6)}
-    return np.asarray(draw_sheet(sheet, patches, atlas))
+    return np.asarray(draw_sheet(sheet, patches, atlas).crop())
 
 
 def holds(picture: np.ndarray, colour: tuple) -> bool:
@@ -85,7 +85,7 @@ def atlas(store) -> Atlas:
     hand = by_hand(synthetic="synthetic demo cohort")
     domains = {name: {"title": name} for name in cells["domain"].unique()}
     card = hand.card | {"domains": domains}
-    return Atlas("d", cells, scores, card, {r: r for r in scores}, "random", "1.0", 1)
+    return Atlas("d", cells, scores, card, {r: r for r in scores}, cells, "random", "1.0", 1)
 
 
 def test_sheets_show_the_middle_of_the_stored_patches(atlas, store, tmp_path):
@@ -111,6 +111,17 @@ def test_all_sheets_are_listed_small_and_made_again_alike(atlas, store, tmp_path
             assert picture.size[0] == Canvas.width == 542
         one, two = ((tmp_path / folder / name).read_bytes() for folder in ("one", "two"))
         assert one == two
+
+
+def test_each_patch_lies_where_its_box_says():
+    atlas = by_hand()
+    sheet = next(sheet for sheet in plan_sheets(atlas) if sheet.file == "errors.left.a.h.jpg")
+    page = draw_sheet(sheet, {cell: np.full((8, 8, 3), green(cell), np.uint8) for cell in range(6)}, atlas)  # fmt: skip
+    picture = np.asarray(page.crop())
+    height, width = picture.shape[:2]
+    for cell, (left, top, wide, high) in zip(sheet.cells, page.boxes, strict=True):
+        middle = picture[round((top + high / 2) * height), round((left + wide / 2) * width)]
+        assert tuple(middle) == green(cell)
 
 
 def test_a_page_of_noise_is_squeezed_no_further_than_the_least_quality(tmp_path):

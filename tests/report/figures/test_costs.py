@@ -3,6 +3,7 @@ import pandas as pd
 from chart_specs import marked, panels, rows_of, title_of, words
 from some_facts import some
 
+from cryotome.core.charts import save_chart
 from cryotome.report.figures.costs import BOUND, FREE, WHOLE, draw_costs
 from cryotome.study.facts import RowFacts
 from cryotome.study.styles import model_styles, row_styles
@@ -89,3 +90,9 @@ def test_a_ledger_without_any_record_still_gives_a_picture():
     assert points(figure) == []
     assert "too few records: The uni, The r50, The hist and 1 more" in below(figure)
     assert figure["title"]["text"] == "SYNTHETIC"
+
+
+def test_a_study_without_rows_has_a_figure_without_a_legend(tmp_path):
+    facts = some(RowFacts, labels={}, styles={}, datasets={}, notice="")
+    save_chart(draw_costs(table().head(0), facts), tmp_path / "a.pdf")
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")

@@ -111,3 +111,14 @@ def test_equal_figures_are_equal_files(scores, tmp_path):
         save_figure(figure, tmp_path / f"{name}.pdf", tmp_path / f"{name}.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+
+
+def test_one_fraction_draws_rows_below_each_other(scores):
+    table = figure1_data(scores[scores["fraction"] == 1.0], PUBLISHED, FACTS)
+    table.loc[table["row"] == "A", "mean"] = 0.9
+    figure = draw_figure1(table, FACTS)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["B", "A"]  # from below
+    assert [axis.get_xscale() for axis in figure.axes] == ["linear", "linear"]
+    points = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert 0.9 in points

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from cryotome.report.page.ganz2024_figures import figure1, figure2
+from cryotome.report.page.ganz2024_figures import _ceiling, figure1, figure2
 
 
 def test_figure_1_has_a_panel_a_dataset_and_a_table_behind_it(g):
@@ -31,3 +31,31 @@ def test_figure_2_has_a_matrix_for_each_of_its_rows(g):
     assert len(pictures) == 2
     assert len(pictures[0].behind.lines) == 25
     assert "on the own domain" in pictures[0].said
+
+
+def test_one_share_gives_points_by_row_between_chance_and_ceiling(g):
+    path = g.folder / "figure1.csv"
+    table = pd.read_csv(path)
+    table[table["fraction"] == 1.0].to_csv(path, index=False)
+    section = figure1(g)
+    (picture,) = section.pictures
+    chance, ceiling, spans, points = picture.spec["layer"]
+    assert section.title == "Figure 1: all rows"
+    data = picture.spec["datasets"]
+    levels = [data[one["data"]["name"]][0]["level"] for one in (chance, ceiling)]
+    assert levels == [0.5, 1.0]
+    assert spans["encoding"]["x"]["field"] == "from_slides"
+    rows = pd.DataFrame(data[points["data"]["name"]] if "data" in points else data[picture.spec["data"]["name"]])  # fmt: skip
+    best = rows.sort_values("mean", ascending=False)["row"].tolist()
+    assert points["encoding"]["y"]["sort"] == best
+    known = pd.read_csv(g.folder / "intervals.csv").query("tested == 'all' and fraction == 1.0")
+    assert sorted(rows["from_slides"]) == sorted(known["low"])
+    assert picture.static.startswith("<svg")
+
+
+def test_the_ceiling_is_that_of_the_raters_where_they_are_known(g):
+    line = {"dataset": "midog2022", "scheme": "random", "fraction": 1.0, "tested": "all"}
+    line |= {"who": "ceiling", "row": "ceiling", "measure": "auroc", "against": "label"}
+    pd.DataFrame([line | {"cells": "all", "value": 0.93}]).to_csv(g.folder / "raters.csv")
+    assert _ceiling(g, "midog2022", "random") == 0.93
+    assert _ceiling(g, "midog2022", "slide_grouped") == 1.0

@@ -272,6 +272,8 @@ class PageFacts(RowFacts):
         Pairs of dataset and scheme.
     cautions
         Sentences on what no number of the study tells apart.
+    attended
+        Title of every cohort whose slides the kept models score, by its name.
     weights
         Model to how it got its weights: `random`, `none`, `finetuned here` or `released`.
     """
@@ -285,4 +287,5 @@ class PageFacts(RowFacts):
     cautions: list[str]
     weights: dict[str, str]
     model_styles: dict[str, Style]
+    attended: dict[str, str]
     roth: RothFacts | None

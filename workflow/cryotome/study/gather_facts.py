@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from cryotome.core.cards import Card, distinct_titles, without_notes
+from cryotome.study.applications import slide_applications
 from cryotome.study.cautions import cautions
 from cryotome.study.colorectal import KINDS, PREDEFINED
 from cryotome.study.facts import (
@@ -247,5 +248,6 @@ def page_facts(study: Study) -> PageFacts:
         cautions=cautions(study),
         weights={row.model: _weights(study.model(row.model)) for row in study.rows},
         model_styles=study.styles,
+        attended={of.target: study.dataset(of.target)["title"] for of in slide_applications(study)},
         roth=roth_facts(study) if study.colorectal else None,
     )

@@ -87,6 +87,11 @@ PRODUCTS = [
         STATISTICS,
     ),
     Product(
+        UNCERTAINTY, "metrics", "All metrics", {"csv": "compare"}, CELLS,
+        "Seven metrics of every row with 95 % intervals over slides, on the largest fraction.",
+        STATISTICS,
+    ),
+    Product(
         UNCERTAINTY, "comparisons", "Comparisons", {"csv": "compare"}, CELLS,
         "Every row against the reference row, on the same cells: the difference with its "
         "interval, p-values corrected by Holm's method, and whether the two are equivalent, "

@@ -12,13 +12,14 @@ from matplotlib import colormaps
 from PIL import Image, ImageDraw
 
 from cryotome.core.files import atomic_write
-from cryotome.data.images import open_image
+from cryotome.data.images import OpenImage, open_image
 from cryotome.data.slides.thumbnail import read_thumbnail, thumbnail_resolution
 from cryotome.data.slides.tile_overlay import caption, enlarged, tile_boxes
 from cryotome.learners.mil.apply_slides import ScoredSlide
 from cryotome.report.atlas.qupath import ID_NAMESPACE, file_names, square_ring
 
 COLOURS, OPACITY = colormaps["viridis"], 0.55
+MOST, BESIDE, TILE_SIDE, GAP = 10, 5, 96, 4  # tiles shown, of a line; px: side, between two
 KEY = "Colour: rank of a tile's attention in this slide, violet the least, yellow the most."
 # a line per slide
 COLUMNS = ["slide", "tiles", "score", "score_sd", "tiles_of_half", "status", "reason"]
@@ -104,7 +105,10 @@ def _tile(key: str, ring: list[list[list[float]]], weight: float, rank: float) -
 def heat_map(
     slide: ScoredSlide, path: Path, line: dict[str, Any], about: dict[str, Any]
 ) -> Image.Image:
-    """Draw the tiles of a slide over its thumbnail, coloured by the rank of their attention."""
+    """Draw the tiles of a slide over its thumbnail, coloured by the rank of their attention.
+
+    Below stand the ten tiles of most attention, the first at the left.
+    """
     mpp, side = (float(slide.bag.attributes[name]) for name in ("mpp", "level0_side"))
     image = open_image(path)
     ground = enlarged(read_thumbnail(image, max(1.0, thumbnail_resolution(side * mpp) / mpp)))
@@ -114,7 +118,30 @@ def heat_map(
     for box, ink in zip(tile_boxes(slide.bag.coords, side, scale), inks, strict=True):
         pen.rectangle(box, fill=tuple(map(int, ink)))
     over = Image.alpha_composite(ground.convert("RGBA"), layer).convert("RGB")
-    return caption(over, about["notice"], _captions(line, about))
+    both = _below(over, most_attended(slide, image))
+    return caption(both, about["notice"], _captions(line, about))
+
+
+def most_attended(slide: ScoredSlide, image: OpenImage) -> Image.Image:
+    """Draw the tiles of most attention beside each other; of equal attention the first tiles."""
+    order = np.argsort(-slide.attention, kind="stable")[:MOST]
+    side, step = round(float(slide.bag.attributes["level0_side"])), TILE_SIDE + GAP
+    lines = -(-len(order) // BESIDE)
+    size = min(len(order), BESIDE) * step - GAP, lines * step - GAP
+    page = Image.new("RGB", size, "white")
+    for place, (x, y) in enumerate(slide.bag.coords[order].tolist()):
+        pixels = image.read(round(x), round(y), side, side, max(1.0, side / TILE_SIDE))
+        tile = Image.fromarray(pixels).resize((TILE_SIDE, TILE_SIDE), Image.Resampling.BICUBIC)
+        page.paste(tile, (place % BESIDE * step, place // BESIDE * step))
+    return page
+
+
+def _below(upper: Image.Image, lower: Image.Image) -> Image.Image:
+    width = max(upper.width, lower.width)
+    page = Image.new("RGB", (width, upper.height + 2 * GAP + lower.height), "white")
+    page.paste(upper, ((width - upper.width) // 2, 0))
+    page.paste(lower, ((width - lower.width) // 2, upper.height + 2 * GAP))
+    return page
 
 
 def _captions(line: dict[str, Any], about: dict[str, Any]) -> list[str]:
@@ -122,4 +149,5 @@ def _captions(line: dict[str, Any], about: dict[str, Any]) -> list[str]:
     spread = f"SD {line['score_sd']:.2f} over {about['folds']} models"
     half = f"{line['tiles_of_half']:,} of {line['tiles']:,} tiles hold half of the attention"
     title = f"{about['dataset']}, {line['slide']}: {about['row']}"
-    return [title, f"{score}, {spread}; {half}", KEY, line["reason"]]
+    below = f"Below: the {min(MOST, line['tiles'])} tiles of most attention, the first at the left."
+    return [title, f"{score}, {spread}; {half}", KEY, below, line["reason"]]

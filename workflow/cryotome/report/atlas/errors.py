@@ -42,6 +42,8 @@ class Atlas:
         Of the dataset: `title`, `classes`, `domains`, and `scanners`, `synthetic` if it has them.
     labels
         Row to its display name.
+    known : data frame indexed by id
+        All cells of the dataset, tested or not: columns slide, image, domain, label.
     scheme, fraction
         Training of the scores; `from_*` stands for all domains, tested out of domain.
     trainings
@@ -53,6 +55,7 @@ class Atlas:
     scores: pd.DataFrame
     card: Card
     labels: dict[str, str]
+    known: pd.DataFrame
     scheme: str
     fraction: str
     trainings: int
@@ -114,9 +117,19 @@ class Atlas:
         return known.join(scores).reset_index()
 
     def with_provenance(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Add dataset in front, and scheme, fraction and number of trainings at the end."""
+        """Add dataset in front, and scheme, fraction and number of trainings at the end.
+
+        Lists of the cells of a sheet are left out.
+        """
+        table = table.drop(columns=["shown", "boxes"], errors="ignore")
         table = table.assign(scheme=self.scheme, fraction=self.fraction, folds=self.trainings)
         table.insert(0, "dataset", self.dataset)
+        return table
+
+    def with_study(self, table: pd.DataFrame, study: str) -> pd.DataFrame:
+        """Add the study in front, and whether tissue is synthetic at the end."""
+        table = table.assign(synthetic=bool(self.notice))
+        table.insert(0, "study", study)
         return table
 
 
@@ -159,6 +172,7 @@ def read_atlas(
         scores=scores,
         card=card,
         labels=labels,
+        known=known[["slide", "image", "domain", "label"]],
         scheme=str(Scheme.parse(runs[0].scheme).every),
         fraction=runs[0].fraction,
         trainings=len({(run.scheme, run.fold) for run in runs}),

@@ -61,6 +61,7 @@ class Canvas:
         self.image = Image.new("RGB", (self.width, 4000), "white")
         self.pen = ImageDraw.Draw(self.image)
         self.y = MARGIN
+        self.corners: list[tuple[int, int]] = []  # left and top of each patch, in their order
 
     def write(self, text: str, ink: tuple, size: int = NORMAL, bold: bool = False) -> None:
         """Write a paragraph over the whole width."""
@@ -96,6 +97,7 @@ class Canvas:
     def _paste(self, patch: PlannedPatch, pixels: np.ndarray, left: int) -> None:
         picture = Image.fromarray(pixels).resize((PATCH_SIDE, PATCH_SIDE), Image.Resampling.BICUBIC)
         self.image.paste(picture, (left, self.y))
+        self.corners.append((left, self.y))
         font, step = load_font(NORMAL, bold=True), round(NORMAL * LINE_HEIGHT)
         lines = wrap_text(patch.flag, font, PATCH_SIDE - 8)
         for n, line in enumerate(reversed(lines)):
@@ -103,13 +105,20 @@ class Canvas:
             self.pen.rectangle((left, foot - step, left + PATCH_SIDE - 1, foot - 1), fill=FLAG)
             self.pen.text((left + 4, foot - step), line, fill=INK, font=font)
 
+    @property
+    def boxes(self) -> list[tuple[float, ...]]:
+        """Left, top, width and height of each patch, as shares of the used part of the page."""
+        whole = np.array([self.width, self.y + MARGIN] * 2)
+        corners = [(*corner, PATCH_SIDE, PATCH_SIDE) for corner in self.corners]
+        return [tuple((np.array(box) / whole).round(4).tolist()) for box in corners]
+
     def crop(self) -> Image.Image:
         """Return the used part of the page."""
         return self.image.crop((0, 0, self.width, self.y + MARGIN))
 
 
-def draw_sheet(sheet: SheetPlan, patches: dict[int, np.ndarray], atlas: Atlas) -> Image.Image:
-    """Draw one sheet.
+def draw_sheet(sheet: SheetPlan, patches: dict[int, np.ndarray], atlas: Atlas) -> Canvas:
+    """Draw one sheet; `crop` gives its picture.
 
     Parameters
     ----------
@@ -127,7 +136,7 @@ def draw_sheet(sheet: SheetPlan, patches: dict[int, np.ndarray], atlas: Atlas) -
         page.write(heading, INK, bold=True)
         page.y += 4
         page.place(planned, patches, atlas.classes)
-    return page.crop()
+    return page
 
 
 def save_sheet(picture: Image.Image, path: Path) -> None:
@@ -160,19 +169,23 @@ def make_sheets(atlas: Atlas, store: Path, folder: Path) -> pd.DataFrame:
 
     Returns
     -------
-    data frame with columns kind, model, head, domain, scanner, file, cells, what, bytes, shown
-        file: the name within the folder; cells: number of shown cells; shown: list of their ids
+    data frame with columns kind, model, head, domain, scanner, file, cells, what, bytes, shown,
+    boxes
+        file: the name within the folder; cells: number of shown cells; shown: list of their ids;
+        boxes: list of their places, as `Canvas.boxes`
     """
     source, lines = PatchSource(store), []
     folder.mkdir(parents=True, exist_ok=True)
     for sheet in plan_sheets(atlas):
         path = folder / sheet.file
-        save_sheet(draw_sheet(sheet, source.read(sheet.cells), atlas), path)
+        page = draw_sheet(sheet, source.read(sheet.cells), atlas)
+        save_sheet(page.crop(), path)
         model, _, head = sheet.row.partition(" + ")
         row = {"kind": sheet.kind, "model": model, "head": head}
         where = {"domain": sheet.domain, "scanner": sheet.scanner, "file": sheet.file}
         count = {"cells": len(sheet.cells), "what": sheet.description}
         count |= {"bytes": path.stat().st_size, "shown": sheet.cells}
+        count |= {"boxes": page.boxes}
         lines.append(row | where | count)
     columns = ["kind", "model", "head", "domain", "scanner", "file", "cells", "what"]
-    return pd.DataFrame(lines, columns=[*columns, "bytes", "shown"])
+    return pd.DataFrame(lines, columns=[*columns, "bytes", "shown", "boxes"])

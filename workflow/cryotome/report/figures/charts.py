@@ -116,6 +116,42 @@ def marks(base: Any, looks: dict[str, Style], *, filled: str, size: int = 45) ->
     )
 
 
+def ranked(
+    table: pd.DataFrame,
+    looks: dict[str, Style],
+    *,
+    title: str,
+    x: Sequence[str] = ("auroc", "low", "high"),
+    chance: float,
+    ceiling: float,
+) -> Any:
+    """Draw a point with its interval for every row, the highest value first.
+
+    Parameters
+    ----------
+    table
+        Columns `key` and `row`, and those of `x`: a value and the ends of its interval.
+    chance, ceiling
+        Where a dotted and a dashed line stand.
+    """
+    value, low, high = x
+    order = list(table.sort_values(value, ascending=False, kind="stable")["row"])
+    y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL))
+    scale = padded([*table[[*x]].to_numpy().ravel(), chance, ceiling])
+    base = alt.Chart(table).encode(y=y)
+    rules = [
+        alt.Chart(pd.DataFrame({"level": [at]})).mark_rule(strokeDash=dash, color=GREY)
+        .encode(x=alt.X("level:Q", title=title, scale=scale))
+        for at, dash in ((chance, [2, 3]), (ceiling, [6, 3]))
+    ]  # fmt: skip
+    spans = base.mark_rule().encode(
+        x=alt.X(f"{low}:Q", title=title, scale=scale), x2=f"{high}:Q",
+        color=row_channel(looks, "colour"),
+    )  # fmt: skip
+    points = base.encode(x=alt.X(f"{value}:Q", title=title, scale=scale))
+    return alt.layer(*rules, spans, marks(points, looks, filled="true"))
+
+
 def matrix(
     table: pd.DataFrame,
     *,

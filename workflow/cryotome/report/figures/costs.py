@@ -120,7 +120,8 @@ def draw_costs(table: pd.DataFrame, facts: RowFacts) -> Card:
         seen |= set(part.dropna(subset="x")["kind"])
     kinds = {kind: Style(GREY, "circle", []) for kind in (BOUND, FREE) if kind in seen}
     names = labels | {BOUND: f"hollow, → {BOUND}", FREE: f"hollow: {FREE}"}
-    beside = legend(looks | kinds, names, line=False, hollow=kinds)
+    shown = looks | kinds  # none in a study without cells
+    beside = legend(shown, names, line=False, hollow=kinds) if shown else None
     return sheet(panels, columns=2, beside=beside, notice=facts.notice)
 
 

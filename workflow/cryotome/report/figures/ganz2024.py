@@ -42,7 +42,12 @@ def figure1_data(scores: pd.DataFrame, published: pd.DataFrame, facts: RowFacts)
 
 
 def draw_figure1(table: pd.DataFrame, facts: RowFacts) -> Figure:
-    """Draw AUROC against training fraction, a panel for each dataset and scheme."""
+    """Draw AUROC against training fraction, a panel for each dataset and scheme.
+
+    Of one fraction, rows stand below each other, the highest AUROC of the first panel first.
+    """
+    if table["fraction"].nunique() == 1:
+        return _draw_rows(table, facts)
     sns.set_theme(style="whitegrid", context="paper")
     titles, schemes = facts.datasets, facts.schemes
     panels = list(dict.fromkeys(zip(table["dataset"], table["scheme"], strict=True)))
@@ -85,6 +90,32 @@ def draw_figure1(table: pd.DataFrame, facts: RowFacts) -> Figure:
         )
         names.append("published (Ganz et al. 2024)")
     figure.legend(handles, names, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return add_synthetic_notice(figure, facts.notice)
+
+
+def _draw_rows(table: pd.DataFrame, facts: RowFacts) -> Figure:
+    """Draw a point with its SD over folds for every row, between chance and 1."""
+    sns.set_theme(style="whitegrid", context="paper")
+    panels = list(table.groupby(["dataset", "scheme"], sort=False))
+    first = panels[0][1].sort_values("mean")["row"]
+    order = list(dict.fromkeys([*first, *table["row"]]))  # from below
+    looks = {facts.labels[row]: look for row, look in facts.styles.items()}
+    figure, axes = plt.subplots(
+        1, len(panels), layout="constrained", sharey=True, squeeze=False,
+        figsize=(3.6 * len(panels) + 2.4, 0.24 * len(order) + 1.4),
+    )  # fmt: skip
+    for axis, ((dataset, scheme), part) in zip(axes[0], panels, strict=True):
+        for line in part.to_dict("records"):
+            look, y = looks[line["row"]].line, order.index(line["row"])
+            bars = {"color": look["color"], "linestyle": "", "capsize": 2}
+            axis.errorbar(line["mean"], y, xerr=line["sd"], marker=look["marker"], **bars)
+            printed = {"marker": "D", "markersize": 8, "markerfacecolor": "none"} | bars
+            axis.errorbar(line["published_mean"], y, xerr=line["published_sd"], **printed)
+        axis.axvline(0.5, color="0.6", linestyle=":", linewidth=1)
+        axis.axvline(1.0, color="0.6", linestyle="--", linewidth=1)
+        axis.set(title=f"{facts.datasets[str(dataset)]}\n{facts.schemes[str(scheme)]}",
+                 xlabel="AUROC, mean and SD over folds")  # fmt: skip
+    axes[0, 0].set_yticks(range(len(order)), order)
     return add_synthetic_notice(figure, facts.notice)
 
 

@@ -104,4 +104,4 @@ def headline(g: StudyResults) -> Section:
         f"{table['margin'].iloc[0]:g}.",
         *units(g),
     ]
-    return Section("answer", TITLE, said, [Grid("", heads, lines, source)])
+    return Section("answer", TITLE, said, [Grid("", heads, lines, source)] * bool(lines))

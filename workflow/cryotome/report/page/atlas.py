@@ -1,7 +1,7 @@
 """The error atlas: sheets of patches, slides for QuPath, agreement of rows."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,16 @@ from cryotome.study.statistical_unit import UNKNOWN
 BUDGET = 6_000_000  # bytes of sheets that are put into the page; others are links
 LISTED = 1000  # slides that are listed in the page; slides.csv has all
 RULE = "error_atlas"
+BOX = ("left", "top", "width", "height")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cell is on a sheet, in CSS, and the page that has all of it."""
+
+    cell: int
+    href: str
+    style: str
 
 
 @dataclass(frozen=True)
@@ -33,6 +43,8 @@ class Sheet:
         The picture itself as a data address, empty where it is only linked.
     anchor
         Name of a place in the page, of the first sheet of a dataset.
+    places
+        Of the cells that can be chosen.
     """
 
     group: str
@@ -41,6 +53,8 @@ class Sheet:
     href: str
     data: str
     anchor: str = ""
+    places: list[Place] = field(default_factory=list)
+    rule: str = RULE
 
 
 def atlas(g: StudyResults) -> Section:
@@ -52,7 +66,8 @@ def atlas(g: StudyResults) -> Section:
             missing += _missing(g, dataset)
             continue
         table = g.table(name)
-        shown, left = ([], left) if table is None else _sheets(table, g, left)
+        places = _places(g, dataset)
+        shown, left = ([], left) if table is None else _sheets(table, g, left, places)
         sheets += shown
         grids += _slides(g, dataset)
         pictures += _agreement(g, dataset)
@@ -61,6 +76,10 @@ def atlas(g: StudyResults) -> Section:
         "Flagged: negative cells whose patch holds the centre of an annotated positive one, such "
         "as a look-alike beside a mitotic figure."
     ] * bool(sheets)
+    said += [
+        "Choose a patch for its cell: the scores of all rows, the votes of raters, and the nearest "
+        "training cells."
+    ] * any(sheet.places for sheet in sheets)
     said += [
         "Flagged, too: cells whose label a rater contradicts. A row that errs there shares its "
         "error with that rater."
@@ -80,7 +99,21 @@ def _source(g: StudyResults, file: str) -> FileLink:
     return g.elsewhere(g.folder / file, RULE)
 
 
-def _sheets(table: pd.DataFrame, g: StudyResults, left: int) -> tuple[list[Sheet], int]:
+def _places(g: StudyResults, dataset: str) -> dict[str, list[Place]]:
+    """Return the places of the cells of each sheet, by its file."""
+    table = g.table(f"atlas/{dataset}/shown.csv")
+    found: dict[str, list[Place]] = {}
+    for line in [] if table is None else table.to_dict("records"):
+        page = _source(g, str(Path(line["file"]).with_name(line["page"])))
+        ends = "; ".join(f"{name}: {100 * line[name]:.2f}%" for name in BOX)
+        place = Place(line["id"], f"{page.href}#cell-{line['id']}", ends)
+        found.setdefault(line["file"], []).append(place)
+    return found
+
+
+def _sheets(
+    table: pd.DataFrame, g: StudyResults, left: int, places: dict[str, list[Place]]
+) -> tuple[list[Sheet], int]:
     """Return the sheets, in the page while the budget lasts, and what is left of it."""
     found: list[Sheet] = []
     for line in table.to_dict("records"):
@@ -89,8 +122,8 @@ def _sheets(table: pd.DataFrame, g: StudyResults, left: int) -> tuple[list[Sheet
         apart = line["kind"] == "disagreement"
         who = "where rows disagree" if apart else f"errors of {g.facts.labels.get(row, row)}"
         names = g.facts.domains.get(line["dataset"], {})
-        places = [names.get(line[n], line[n]) for n in ("domain", "scanner") if text_of(line[n])]
-        where = ", ".join(dict.fromkeys(map(str, places)))
+        origin = [names.get(line[n], line[n]) for n in ("domain", "scanner") if text_of(line[n])]
+        where = ", ".join(dict.fromkeys(map(str, origin)))
         data, size = "", path.stat().st_size if path.exists() else 0
         if 0 < size <= left:
             left, data = left - size, _embedded(path)
@@ -98,7 +131,8 @@ def _sheets(table: pd.DataFrame, g: StudyResults, left: int) -> tuple[list[Sheet
             group = f"{panel(str(line['dataset']), g)}: {who}"
             href = _source(g, str(line["file"])).href
             anchor = "" if found else f"atlas-{line['dataset']}"  # where GeoJSON leads back to
-            found.append(Sheet(group, where, str(line["what"]), href, data, anchor))
+            each = places.get(line["file"], [])
+            found.append(Sheet(group, where, str(line["what"]), href, data, anchor, each))
     return found, left
 
 

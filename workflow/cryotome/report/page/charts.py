@@ -13,7 +13,7 @@ from cryotome.report.page.grids import Grid
 HEIGHT, NARROW, WIDE = 260, 540, 1100  # px; widths of the static figures
 # the place says what its figure shows, and the table behind it has the numbers
 STILL: Card = {"mark": {"aria": False}, "axis": {"aria": False}, "legend": {"aria": False},
-               "background": None, "font": "sans-serif"}  # fmt: skip
+               "background": None, "font": "Liberation Sans"}  # fmt: skip
 DIM = 0.08  # opacity of rows that the reader has switched off
 SHOWN = f"length(shown) == 0 || indexof(shown, datum.key) >= 0 ? 1 : {DIM}"
 AIDS = {"level", "from"}  # columns of lines and bands that are no results

@@ -1,15 +1,20 @@
 """Figures of Ganz et al. 2024 on the page, and the leakage ladder."""
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from cryotome.report.figures.charts import lines, matrix, row_channel
+from cryotome.evaluation.raters import AGAINST_LABEL, CEILING
+from cryotome.report.figures.charts import lines, matrix, ranked, row_channel
 from cryotome.report.figures.statistics import ladder_panel
-from cryotome.report.page.charts import Picture, tips, with_theme
+from cryotome.report.page.charts import HEIGHT, Picture, tips, with_theme
 from cryotome.report.page.grids import Grid, as_text, number, p_value, span, split_columns, words
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import Section, named, panel, row_cell, units
+
+MANY = 12  # rows from which a figure of points takes the whole width
 
 
 def figure1(g: StudyResults) -> Section:
@@ -29,28 +34,65 @@ def figure1(g: StudyResults) -> Section:
         ticks = sorted(part["share"].unique())
         x = alt.X("share:Q", title="share of the training pool, %",
                   scale=alt.Scale(type="log"), axis=alt.Axis(values=ticks, grid=False))  # fmt: skip
+        one = part["fraction"].nunique() == 1
         tip = tips(Row="row", Share="share:,.3g", Training_cells="n:,", Mean="mean:.3f",
                    SD_over_folds="sd:.3f", Interval="interval", Published="printed")  # fmt: skip
-        chart = lines(part, g.facts.styles, x=x, y=("mean", "low", "high"), floor=0.5,
-                      title="AUROC, mean and SD over folds",
-                      also=part["published_mean"])  # fmt: skip
-        printed = part.dropna(subset="published_mean")
-        if len(printed):
-            base = alt.Chart(printed).encode(x=x, color=row_channel(g.facts.styles, "colour"))
-            diamond = base.mark_point(shape="diamond", size=140).encode(y="published_mean:Q")
-            chart = alt.layer(*chart.layer, diamond)
+        ceiling = _ceiling(g, dataset, scheme)
+        chart = _points(part, ceiling, g) if one else _curves(part, x, g)
         columns = ["row", "fraction", "n", "mean", "sd", "interval", "published_mean"]
         title_ = panel(dataset, g, g.facts.schemes.get(scheme, scheme))
         known = f"{title_}; n: training cells of fold 0's split; interval: intervals.csv"
         split = g.elsewhere(g.results / "splits" / str(dataset) / str(scheme), "split_cells")
         behind = as_text(part[columns], known, g.source("figure1.csv"), others={"n": split})
-        said = f"AUROC over the share of training cells, {title_}: {_best(part)}"
+        over = "by row" if one else "over the share of training cells"
+        said = f"AUROC {over}, {title_}: {_best(part)}"
+        spec = with_theme(chart, tip=tip, height=70 + 26 * len(part) if one else HEIGHT)
+        wide = one and len(part) > MANY
         pictures.append(
-            Picture(f"figure1-{dataset}-{scheme}", title_, with_theme(chart, tip=tip), said, behind)
+            Picture(f"figure1-{dataset}-{scheme}", title_, spec, said, behind, wide=wide)
         )
     text = ["Mean and SD over folds. Hollow diamonds: published. Hover for the clustered interval."]
+    if one_share := sum(table.groupby(["dataset", "scheme"])["fraction"].nunique() == 1):
+        text.append(f"Rows of one share: mean, 95 % interval ({g.facts.as_unit}). "
+                    "Dotted: chance. Dashed: the raters' ceiling if known, else 1.")  # fmt: skip
+    if one_share == len(pictures):
+        title, text = "Figure 1: all rows", text[1:]
     text += units(g)
     return Section("figure1", title, text, [], pictures)
+
+
+def _curves(part: pd.DataFrame, x: alt.X, g: StudyResults) -> Any:
+    """Draw mean and SD against the share, and what is published."""
+    chart = lines(part, g.facts.styles, x=x, y=("mean", "low", "high"), floor=0.5,
+                  title="AUROC, mean and SD over folds", also=part["published_mean"])  # fmt: skip
+    printed = part.dropna(subset="published_mean")
+    if printed.empty:
+        return chart
+    base = alt.Chart(printed).encode(x=x, color=row_channel(g.facts.styles, "colour"))
+    diamond = base.mark_point(shape="diamond", size=140).encode(y="published_mean:Q")
+    return alt.layer(*chart.layer, diamond)
+
+
+def _points(part: pd.DataFrame, ceiling: float, g: StudyResults) -> Any:
+    """Draw the rows of one share below each other, with their clustered intervals."""
+    chart = ranked(part, g.facts.styles, title="AUROC, 95 % interval", chance=0.5,
+                   x=("mean", "from_slides", "to_slides"), ceiling=ceiling)  # fmt: skip
+    printed = part.dropna(subset="published_mean")
+    base = alt.Chart(printed).encode(y=chart.layer[-1].encoding.y, x="published_mean:Q")
+    diamond = base.mark_point(shape="diamond", size=140)
+    color = row_channel(g.facts.styles, "colour")
+    return alt.layer(*chart.layer, *[diamond.encode(color=color)] * bool(len(printed)))
+
+
+def _ceiling(g: StudyResults, dataset: str, scheme: str) -> float:
+    """Return the AUROC that the raters' disagreement permits, where votes tell; else 1."""
+    table = g.table("raters.csv")
+    if table is None:
+        return 1.0
+    at = {"dataset": dataset, "scheme": scheme, "tested": "all", "who": CEILING}
+    at |= {"measure": "auroc", "against": AGAINST_LABEL, "cells": "all"}
+    found = table[(table[list(at)] == list(at.values())).all(axis=1)]["value"].dropna()
+    return float(found.iloc[-1]) if len(found) else 1.0
 
 
 def _best(part: pd.DataFrame) -> str:
@@ -66,10 +108,12 @@ def _best(part: pd.DataFrame) -> str:
 def _spans_of(g: StudyResults) -> pd.DataFrame:
     """Return the clustered interval in words, of every row and share."""
     table, keys = g.table("intervals.csv"), ["dataset", "scheme", "key", "fraction", "interval"]
+    keys += ["from_slides", "to_slides"]
     if table is None:
         return pd.DataFrame(columns=keys).astype({"fraction": float})
     mine = table[table["tested"] == "all"].rename(columns={"row": "key"})
     ends = zip(mine["low"], mine["high"], strict=True)
+    mine = mine.assign(from_slides=mine["low"], to_slides=mine["high"])
     return mine.assign(interval=[f"{low:.3f} to {high:.3f}" for low, high in ends],
                        fraction=mine["fraction"].astype(float))[keys]  # fmt: skip
 

@@ -6,15 +6,18 @@ import pandas as pd
 
 from cryotome.report.page.costs import hours
 from cryotome.report.page.grids import Cell, Grid, is_number, number, span, text_of, words
+from cryotome.report.page.metrics import METRICS
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import Section, cells_of, panel, row_cell, units
 from cryotome.study.schemes import Scheme, strictest_scheme
 
 TITLE = "All rows"
-HEADS = ["Row", "Encoder", "AUROC", "95 % interval", "Rank, 95 %", "Not told apart"]
+HEADS = ["Row", "Encoder", "AUROC", "95 % interval", "Balanced accuracy", "Its 95 % interval"]
+HEADS += ["Rank, 95 %", "Not told apart"]
 HEADS += ["One domain: in", "One domain: out", "Core-hours", "GPU-hours", "Note"]
 CONTROL = "control"
 INTERVALS, RANKS, COSTS = "intervals.csv", "row_ranks.csv", "costs.csv"
+NAMED = ("dataset", "scheme", "fraction", "tested", "row")
 Tables = dict[str, pd.DataFrame | None]
 
 
@@ -23,7 +26,7 @@ def leaderboard(g: StudyResults) -> Section:
     table, missing = g.table(INTERVALS), g.missing(INTERVALS)
     if table is None:
         return Section("rows", TITLE, missing=missing)
-    beside = {name: g.table(name) for name in (RANKS, COSTS)} | {INTERVALS: table}
+    beside = {name: g.table(name) for name in (RANKS, COSTS, METRICS)} | {INTERVALS: table}
     pooled = table[(table["tested"] == "all") & table["scheme"].map(_is_pooled)]
     grids = []
     for dataset, part in pooled.groupby("dataset", sort=False):
@@ -57,6 +60,7 @@ def _line(line: dict[Any, Any], beside: Tables, g: StudyResults) -> list[Cell]:
         words(g.facts.ways.get(line["row"], "")),
         number(line["auroc"], source),
         span(line["low"], line["high"], source),
+        *_accuracy(line, beside[METRICS], g),
         *_rank(line, beside[RANKS], g),
         *(number(found.get("auroc"), source) for found in crossed),
         *(_hours(spent.get(name), g) for name in ("core_hours", "gpu_hours")),
@@ -68,9 +72,14 @@ def _hours(value: Any, g: StudyResults) -> Cell:
     return hours(value, g.source(COSTS)) if is_number(value) and value else Cell("")
 
 
+def _accuracy(line: dict[Any, Any], table: pd.DataFrame | None, g: StudyResults) -> list[Cell]:
+    key = {name: line[name] for name in NAMED}
+    found, source = _found(table, key, metric="balanced_accuracy"), g.source(METRICS)
+    return [number(found.get("value"), source), span(found.get("low"), found.get("high"), source)]
+
+
 def _rank(line: dict[Any, Any], ranks: pd.DataFrame | None, g: StudyResults) -> list[Cell]:
-    named = ("dataset", "scheme", "fraction", "tested", "row")
-    found = _found(ranks, {name: line[name] for name in named})
+    found = _found(ranks, {name: line[name] for name in NAMED})
     if not found:
         return [Cell(""), Cell("")]
     said = f"{found['rank']:g} ({found['rank_low']:g} to {found['rank_high']:g})"

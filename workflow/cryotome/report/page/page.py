@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from cryotome.core.files import atomic_write
 from cryotome.report.page.answer import headline
 from cryotome.report.page.atlas import Sheet, atlas
+from cryotome.report.page.attention import attention
 from cryotome.report.page.benchmark import benchmark
 from cryotome.report.page.clinical import pathologist
 from cryotome.report.page.comparisons import differences
@@ -22,6 +23,7 @@ from cryotome.report.page.ganz2024_figures import figure1, figure2, ladder
 from cryotome.report.page.ganz2024_tables import encoders, learning, published, table2
 from cryotome.report.page.history import history
 from cryotome.report.page.leaderboard import leaderboard
+from cryotome.report.page.metrics import metrics
 from cryotome.report.page.raters import raters
 from cryotome.report.page.recalibration import recalibration
 from cryotome.report.page.results import StudyResults
@@ -36,6 +38,7 @@ from cryotome.study.styles import COLOURS, MARKS, Style
 PARTS: list[Callable[[StudyResults], Section]] = [
     headline,
     leaderboard,
+    metrics,
     benchmark,
     run,
     history,
@@ -55,6 +58,7 @@ PARTS: list[Callable[[StudyResults], Section]] = [
     context,
     cost,
     colorectal,
+    attention,
     encoders,
     published,
 ]
@@ -102,7 +106,7 @@ def compose(g: StudyResults) -> str:
     environment.filters |= {"mark": mark, "grouped": grouped}
     parts = [part for section in PARTS if (part := section(g))]
     specs = {picture.name: picture.spec for part in parts for picture in part.pictures}
-    script = environment.get_template("page.js").module  # no values in it
+    scripts = (environment.get_template(name).module for name in ("page.js", "metrics.js"))
     return environment.get_template("page.html").render(
         facts=g.facts,
         made=g.made,
@@ -110,7 +114,7 @@ def compose(g: StudyResults) -> str:
         # no text of a table may end or begin a script
         specs=json.dumps(specs, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         vega=vl_convert.javascript_bundle(BUNDLE).replace("</script", "<\\/script"),
-        script=str(script),
+        script="".join(map(str, scripts)),  # no values in them
         style=str(environment.get_template("page.css").module),
         versions={name: version(name) for name in ("snakemake", "torch", "timm", "scikit-learn")},
     )

@@ -8,6 +8,7 @@ import pandas as pd
 from cryotome.report.figures.charts import with_names
 from cryotome.report.page.charts import Picture
 from cryotome.report.page.grids import Cell, Grid, words
+from cryotome.report.page.reading import READING
 from cryotome.report.page.results import MissingFile, StudyResults
 from cryotome.study.scanners import scanner_titles
 from cryotome.study.schemes import SCANNER, Scheme
@@ -26,6 +27,8 @@ class Section:
         Paragraphs above tables and figures.
     missing
         Files that would belong here.
+    choice
+        Of the part with all metrics.
     """
 
     name: str
@@ -35,6 +38,12 @@ class Section:
     pictures: list[Picture] = field(default_factory=list)
     missing: list[MissingFile] = field(default_factory=list)
     sheets: list[Any] = field(default_factory=list)
+    choice: Any = None
+
+    @property
+    def reading(self) -> str:
+        """How to read it."""
+        return READING[self.name]
 
     def __bool__(self) -> bool:
         return bool(self.said or self.grids or self.pictures or self.missing or self.sheets)

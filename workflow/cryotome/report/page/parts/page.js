@@ -2,7 +2,7 @@
 const specs = JSON.parse(document.getElementById("specs").textContent);
 const views = new Map();
 // the place says what its figure shows, and the table behind it has the numbers
-const still = { mark: { aria: false }, axis: { aria: false }, legend: { aria: false }, autosize: { type: "fit-x", contains: "padding" }, background: null, font: "system-ui, sans-serif" };
+const still = { mark: { aria: false }, axis: { aria: false }, legend: { aria: false }, autosize: { type: "fit-x", contains: "padding" }, background: null, font: "Liberation Sans, Arial, Helvetica, sans-serif" };
 
 function chosenRows() {
   return [...document.querySelectorAll(".legend input:checked")].map((box) => box.value);
