@@ -13,6 +13,7 @@ MIN_STEP = 1e-5  # fraction of a full step below which a line search gives up
 MAX_PAIRS = 20  # remembered pairs of step and change of gradient
 MAX_PASSES = 600  # over the features
 GRAM_SPEEDUP = 8  # speed of a flop in a Gram matrix over one in a product with few columns
+MIN_PATIENCE = 4  # steps with one Hessian
 RECENTER_GAP = 1e-5  # relative gap below which float32 passes need a base point in float64
 COUPLED_FACTOR = 10  # by which the tolerance is tightened for more than two classes
 HESSIAN_GAP = 1e-2  # relative gap below which a Hessian is valid up to the optimum
@@ -92,12 +93,14 @@ class LbfgsSolver:
         self.all_folds = np.arange(objective.folds)
         count, width = objective.x.shape
         cost = count * width**2 * objective.logits + width**3 / 3  # of a new Hessian, flops
-        self.patience = max(4.0, cost / (4 * count * width * GRAM_SPEEDUP * objective.logits))
+        self.patience = max(
+            MIN_PATIENCE, cost / (4 * count * width * GRAM_SPEEDUP * objective.logits)
+        )
 
     def run(self, start: np.ndarray | None = None) -> LbfgsState:
         """Minimise from the given points, or from the minimum of the quadratic model at zero."""
         first = self.objective.passes
-        self.history, self.steps = LbfgsHistory(), 0
+        self.history, self.steps, self.first_gap = LbfgsHistory(), 0, np.inf
         points = self.start(start)
         iterations, stride = np.zeros((2, len(points)))
         direction, turn = np.zeros_like(points), np.ones(len(points), bool)
@@ -108,6 +111,8 @@ class LbfgsSolver:
             gap = fall / 2 / np.maximum(self.value, 1e-300)
             if self.objective.passes - first > MAX_PASSES:
                 break
+            if not self.steps:
+                self.first_gap = gap.max()
             if self.refresh(points, gap, stride):
                 turn[:] = True
                 continue
@@ -161,13 +166,13 @@ class LbfgsSolver:
         """Renew the base point or the Hessian where that is due; return whether one was."""
         done = ((gap <= self.max_gap) | (stride <= MIN_STEP)).all()
         if not self.recentered and (done or (gap <= RECENTER_GAP).all()):
-            loss, slope = self.objective.recenter(points)
-            value, pull = self.penalty.value(points, self.all_folds)
-            self.value, self.gradient, self.recentered = loss + value, slope + pull, True
+            self.recenter(points)
+            self.recentered = True
             return True
         doubtful = done and len(self.all_folds) == 1 and self.hessian_gap > HESSIAN_GAP
-        if doubtful or (self.steps >= self.patience and not done and (stride == 1).any()):
-            self.hessian, self.hessian_gap = self.objective.hessian(points), gap.max()
+        if doubtful or (not done and (stride == 1).any() and self.is_slow(gap.max())):
+            self.recenter(points)
+            self.hessian, self.hessian_gap = self.objective.hessian(), gap.max()
             self.history, self.steps = LbfgsHistory(), 0
             self.factorise(points)
             return True
@@ -176,6 +181,23 @@ class LbfgsSolver:
             self.factorise(points)
             return True
         return False
+
+    def recenter(self, points: np.ndarray) -> None:
+        """Take the folds' present points as the base of further passes.
+
+        Where classes are nearly separable, the gradient is many times smaller than at zero, and
+        float32 passes that start from there return mostly rounding error.
+        """
+        loss, slope = self.objective.recenter(points)
+        value, pull = self.penalty.value(points, self.all_folds)
+        self.value, self.gradient = loss + value, slope + pull
+
+    def is_slow(self, gap: float) -> bool:
+        """Return whether, at the rate since the last Hessian, a new one saves time."""
+        if self.steps < max(MIN_PATIENCE, self.patience / 2):
+            return False
+        fall = np.log(self.first_gap / gap) / self.steps
+        return bool(np.log(gap / self.max_gap) > self.patience * fall)
 
     def remember(self, folds: np.ndarray, step: np.ndarray, change: np.ndarray) -> None:
         """Append the last accepted steps of some folds to the history."""
