@@ -57,6 +57,15 @@ class LbfgsHistory:
             inverse = np.where(good, 1 / np.where(good, inner, 1), 0)
             self.pairs = [*self.pairs[1 - MAX_PAIRS :], (step, change, inverse)]
 
+    def append_some(
+        self, folds: np.ndarray, step: np.ndarray, change: np.ndarray, count: int
+    ) -> None:
+        """Append the steps of some of `count` folds."""
+        shape = (count, *step.shape[1:])
+        steps, changes, moved = np.zeros(shape), np.zeros(shape), np.zeros(count, bool)
+        steps[folds], changes[folds], moved[folds] = step, change, True
+        self.append(steps, changes, moved)
+
     def direction(self, gradient: np.ndarray, solve: Callable) -> np.ndarray:
         """Return minus the approximate inverse Hessian times the gradient."""
         rest, factors = gradient.copy(), []
@@ -68,6 +77,21 @@ class LbfgsHistory:
             back = inverse * (change * rest).sum((1, 2))
             rest += (factors.pop() - back)[:, None, None] * step
         return -rest
+
+
+def rounding_error(objective: Objective, recentered: bool) -> float:
+    """Return the relative rounding error of the objective."""
+    if not recentered:
+        return 1e-7
+    return 1e-11 if objective.is_float64 else 1e-10
+
+
+def is_slow(solver: "LbfgsSolver", gap: float) -> bool:
+    """Return whether, at the rate since the last Hessian, a new one saves time."""
+    if solver.steps < max(MIN_PATIENCE, solver.patience / 2):
+        return False
+    fall = np.log(solver.first_gap / gap) / solver.steps
+    return bool(np.log(gap / solver.max_gap) > solver.patience * fall)
 
 
 class LbfgsSolver:
@@ -146,21 +170,16 @@ class LbfgsSolver:
             Factor of the step size: 1 where a fold moved.
         """
         after, gradient = self.total(points[active] + step, active)
-        slack = self.tolerance() * self.value[active]
+        slack = rounding_error(self.objective, self.recentered) * self.value[active]
         good = after <= self.value[active] - 1e-4 * due + slack
         short = due / 2 / np.maximum(after - self.value[active] + due, 1e-300)
         moved = active[good]
-        self.remember(moved, step[good], gradient[good] - self.gradient[moved])
+        change = gradient[good] - self.gradient[moved]
+        self.history.append_some(moved, step[good], change, len(self.all_folds))
         points[moved] += step[good]
         self.value[moved], self.gradient[moved] = after[good], gradient[good]
         self.steps += 1
         return good, np.where(good, 1, np.clip(short, 0.1, 0.5))
-
-    def tolerance(self) -> float:
-        """Return the relative rounding error of the objective."""
-        if not self.recentered:
-            return 1e-7
-        return 1e-11 if self.objective.is_float64 else 1e-10
 
     def refresh(self, points: np.ndarray, gap: np.ndarray, stride: np.ndarray) -> bool:
         """Renew the base point or the Hessian where that is due; return whether one was."""
@@ -170,7 +189,7 @@ class LbfgsSolver:
             self.recentered = True
             return True
         doubtful = done and len(self.all_folds) == 1 and self.hessian_gap > HESSIAN_GAP
-        if doubtful or (not done and (stride == 1).any() and self.is_slow(gap.max())):
+        if doubtful or (not done and (stride == 1).any() and is_slow(self, gap.max())):
             self.recenter(points)
             self.hessian, self.hessian_gap = self.objective.hessian(), gap.max()
             self.history, self.steps = LbfgsHistory(), 0
@@ -191,20 +210,6 @@ class LbfgsSolver:
         loss, slope = self.objective.recenter(points)
         value, pull = self.penalty.value(points, self.all_folds)
         self.value, self.gradient = loss + value, slope + pull
-
-    def is_slow(self, gap: float) -> bool:
-        """Return whether, at the rate since the last Hessian, a new one saves time."""
-        if self.steps < max(MIN_PATIENCE, self.patience / 2):
-            return False
-        fall = np.log(self.first_gap / gap) / self.steps
-        return bool(np.log(gap / self.max_gap) > self.patience * fall)
-
-    def remember(self, folds: np.ndarray, step: np.ndarray, change: np.ndarray) -> None:
-        """Append the last accepted steps of some folds to the history."""
-        shape = (len(self.all_folds), *step.shape[1:])
-        steps, changes, moved = np.zeros(shape), np.zeros(shape), np.zeros(shape[0], bool)
-        steps[folds], changes[folds], moved[folds] = step, change, True
-        self.history.append(steps, changes, moved)
 
     def total(self, points: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return objective plus penalty (A,) and their gradient (A, k, d + 1) of some folds."""
