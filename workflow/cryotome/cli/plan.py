@@ -171,11 +171,11 @@ def _count_files(targets: Iterable[str], data_root: Path) -> int:
 
 def alike(jobs: list[Job]) -> list[tuple[Job, int]]:
     """Return one job of each kind and their number: the slides of a cohort cost the same."""
-    kinds = Counter(
-        (job.rule, *sorted(one for one in job.wildcards.items() if one[0] != "slide"))
-        for job in jobs
-    )
-    return [(Job(rule, dict(pairs)), count) for (rule, *pairs), count in kinds.items()]
+    counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
+    for job in jobs:
+        pairs = sorted(pair for pair in job.wildcards.items() if pair[0] != "slide")
+        counts[job.rule, tuple(pairs)] += 1
+    return [(Job(rule, dict(pairs)), count) for (rule, pairs), count in counts.items()]
 
 
 def cost_table(kinds: list[tuple[Job, int]], prices: CostModel) -> str:
