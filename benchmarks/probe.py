@@ -15,6 +15,8 @@ temporary folder of at most 2 GB, one model at a time. Prints
     each, as snakemake runs them. Only these jobs are timed.
 (c) cost against rows and features, `probe_cost.png` in the output folder.
 
+`hard_probe.py` compares ridge with every solver of scikit-learn on data that hurt.
+
     python benchmarks/probe.py --out .
     python benchmarks/probe.py --parts a --width 256 --cells 8000     # a look, in seconds
 """

@@ -13,6 +13,7 @@ from small_study import snakemake
 
 from cryotome.cli import plan
 from cryotome.core.errors import CryotomeError
+from cryotome.data.slides.slide_list import EVERY_SLIDE
 from cryotome.study.checks import checked_study
 from cryotome.study.costs.gflop import Job
 from cryotome.study.load import config_file
@@ -93,6 +94,44 @@ def test_ammeling2025_is_planned(clone, monkeypatch, capsys):
     least = patches + vectors + 0.8 * adapters + networks
     assert least < float(lines["total"][-2]) < least + 0.4 * adapters + 2
     assert 65 * 7 * 8000 * 0.02 / 3600 < float(lines["train_endtoend"][4].replace(",", "")) < 1000
+
+
+def test_slides_that_are_not_at_hand_are_counted_as_if_each_had_been_planned():
+    roth = study("roth2024")
+    planned = [
+        Job("embed_slide", {"dataset": "cptac_crc", "model": "m", "slide": EVERY_SLIDE}),
+        Job("tile_slide", {"dataset": "cptac_crc", "slide": "at_hand"}),
+        Job("all"),
+    ]
+    jobs = plan.with_all_slides(roth, planned)
+    assert Counter(job.rule for job in jobs) == {"embed_slide": 105, "tile_slide": 1, "all": 1}
+    assert len({job.wildcards.get("slide") for job in jobs}) == 105 + 1 + 1
+    assert jobs[104].wildcards == {"dataset": "cptac_crc", "model": "m", "slide": "slide_0104"}
+
+
+def test_slides_of_a_cohort_are_one_kind_of_job():
+    jobs = [Job("tile_slide", {"dataset": d, "slide": n}) for d in "ab" for n in "xyz"]
+    assert plan.alike([*jobs, Job("all")]) == [
+        (Job("tile_slide", {"dataset": "a"}), 3),
+        (Job("tile_slide", {"dataset": "b"}), 3),
+        (Job("all"), 1),
+    ]
+
+
+def test_roth2024_is_planned_in_one_slide_a_cohort(clone, monkeypatch, capsys):
+    seen = {}
+
+    def watched(*given, **how):
+        seen["planned"] = jobs = planned_jobs(*given, **how)
+        return jobs
+
+    planned_jobs = plan.planned_jobs
+    monkeypatch.setattr(plan, "planned_jobs", watched)
+    lines = said("roth2024", clone, monkeypatch, capsys)
+    total = int(lines["total"][1].replace(",", ""))
+    assert total > 14_000 > 14 * len(seen["planned"])
+    labelled = sum(study("roth2024").slides_expected(name) for name in ("tcga_crc", "cptac_crc"))
+    assert int(lines["embed_slide"][1].replace(",", "")) % labelled == 0
 
 
 def test_what_is_made_is_not_planned_again(tmp_path, monkeypatch):

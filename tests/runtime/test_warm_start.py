@@ -33,9 +33,9 @@ print(json.dumps(said), flush=True)
 
 
 @contextmanager
-def server(folder: Path, *, torch: bool = False):
+def server(folder: Path, *, torch: bool = False, more: tuple[str, ...] = ()):
     """Start a server in a folder; yield its process."""
-    with warm_start.listen(str(folder), sys.executable, torch=torch) as process:
+    with warm_start.listen(str(folder), sys.executable, torch=torch, more=more) as process:
         try:
             yield process
         finally:
@@ -99,6 +99,12 @@ def test_scripts_with_torch_have_a_server_of_their_own_that_ends_with_the_first(
     assert (first["threads"], second["threads"]) == ([1], [2])
     assert first["parent"] == second["parent"] != process.pid == light["parent"]
     assert not alive(first["parent"])
+
+
+def test_a_run_that_draws_groups_has_the_package_that_draws_them(place):
+    text = "import sys, threading; print('sklearn' in sys.modules, threading.active_count())"
+    with server(place, more=(warm_start.SPLITTER,)):
+        assert client(place, "split_cells", text).communicate()[0] == "True 1\n"
 
 
 def test_without_the_second_server_scripts_with_torch_import_it_themselves(place):
@@ -244,18 +250,32 @@ rule all:
 
 rule one:
     output: "{{n}}.txt"
-    script: "one.py"
+    params: card='{{"split_by": "' + config["by"] + '"}}'
+    script: config["script"]
 
 onstart:
     start_server(workflow, gpu=False)
 """.replace("{{", "{").replace("}}", "}")
 
 
-@pytest.mark.parametrize(("jobs", "warm"), [(ENOUGH, True), (2, False)])
-def test_a_run_of_many_jobs_starts_a_server(tmp_path, jobs, warm):
+@pytest.mark.parametrize(
+    ("jobs", "script", "by", "has"),
+    [
+        (ENOUGH, "one.py", "slides", "pandas"),
+        (ENOUGH, "split_cells.py", "cells", "pandas"),
+        (ENOUGH, "split_cells.py", "slides", "pandas sklearn"),
+        (2, "split_cells.py", "slides", ""),
+    ],
+)
+def test_a_run_of_many_jobs_starts_a_server_with_what_they_import(tmp_path, jobs, script, by, has):
     (tmp_path / "Snakefile").write_text(SNAKEFILE, encoding="utf-8")
-    text = 'import sys\nopen(snakemake.output[0], "w").write(str("pandas" in sys.modules))\n'
-    (tmp_path / "one.py").write_text(text, encoding="utf-8")
-    snakemake(tmp_path, "--cores", "2", "--config", f"jobs={jobs}")
+    text = """
+import sys
+with open(snakemake.output[0], "w") as file:
+    print(*[name for name in ("pandas", "sklearn") if name in sys.modules], end="", file=file)
+"""
+    (tmp_path / script).write_text(text, encoding="utf-8")
+    config = [f"jobs={jobs}", f"script={script}", f"by={by}"]
+    snakemake(tmp_path, "--cores", "2", "--config", *config)
     said = {path.read_text(encoding="utf-8") for path in tmp_path.glob("*.txt")}
-    assert said == {str(warm)}
+    assert said == {has}

@@ -5,6 +5,7 @@ from conftest import CONFIG
 from cryotome.core.cards import read_yaml
 from cryotome.core.errors import CryotomeError, DataError
 from cryotome.data.slides.slide_list import (
+    EVERY_SLIDE,
     labelled_slides,
     slide_files,
     slides_in_table,
@@ -55,11 +56,11 @@ def test_a_folder_that_lacks_or_is_empty_names_the_way_out(roth):
         slide_files(study, site, "tcga_crc")
 
 
-def test_a_plan_without_slides_counts_one_a_labelled_patient(roth, monkeypatch):
+def test_a_plan_without_slides_has_one_name_for_all(roth, monkeypatch):
     study, site, _ = roth
     monkeypatch.setenv(PLAN, "1")
-    assert len(slide_files(study, site, "cptac_crc")) == 105
-    assert len(labelled_slides(study, site, "cptac_crc")) == 105
+    assert slide_files(study, site, "cptac_crc") == {EVERY_SLIDE: ""}
+    assert labelled_slides(study, site, "cptac_crc") == [EVERY_SLIDE]
 
 
 def test_patients_without_a_table_stop_the_plan(roth):

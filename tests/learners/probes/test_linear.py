@@ -133,7 +133,9 @@ def test_the_optimum_of_two_classes_is_that_of_newton(name, squared):
     assert (found - least) / least < 1e-8
     assert fit.objective == pytest.approx(found, rel=1e-7)
     pairs = y.sum() * (1 - y).sum()
-    assert auroc(y, fit.score(x)) == pytest.approx(auroc(y, x @ w), abs=max(1e-6, 2 / pairs))
+    assert auroc(y, fit.score(x)) == pytest.approx(
+        auroc(y, x @ w), abs=max(1e-6, 2.5 / pairs)
+    )  # two pairs that nearly tie
 
 
 def test_the_probe_minimises_the_two_class_form_of_chen():
@@ -238,6 +240,23 @@ def test_a_fold_that_is_zero_leaves_those_beside_it_alone():
         @ np.r_[y[1000:].mean(), 1 - y[1000:].mean()]
     )
     assert fits[0].converged
+
+
+@pytest.mark.parametrize("scale", [100, 1e4])
+def test_nearly_separable_classes_take_few_passes(scale):
+    """Float32 passes from a base at zero take 602 passes here, and end short of the optimum."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(3000) < 0.2).astype(int)
+    x = rng.normal(size=(3000, 100)) + np.outer(2.5 * y, np.eye(100)[0]) + 2.5 * y[:, None] / 10
+    x = (x * scale).astype(np.float32)
+    folds = fit_folds(x, y, [np.arange(2000), np.arange(1000, 3000)], penalty=0.01, squared=True)
+    least = newton(x[:2000], y[:2000], 1 / (2000 * 0.01 * 200))[0]
+    strength = strength_of(2000, 100, 2, True)
+    found = loss_of(folds[0].weights, folds[0].bias, x[:2000], y[:2000], strength, True)
+    assert least < 5e-3
+    assert found / least - 1 < 1e-8
+    assert all(fit.converged for fit in folds)
+    assert folds[0].passes < 200
 
 
 @pytest.mark.parametrize("labels", [("tumour", "benign"), (2, 1), (1, -1), (7.5, -3.5)])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from cryotome.learners.probes.objective import Objective, Preconditioner
+from cryotome.learners.probes.objective import Objective, Preconditioner, bent_rows
 
 
 def problem(classes, *, kind=np.float64, device=None):
@@ -31,12 +31,44 @@ def test_the_gradient_is_that_of_finite_differences(classes, device):
 def test_the_hessian_is_the_change_of_the_gradient_within_a_logit(classes):
     objective = problem(classes).subset(np.array([0]))
     point = np.random.default_rng(1).normal(size=objective.zero().shape)
-    hessian, gradient = objective.hessian(point), objective.evaluate(point, np.array([0]))[1]
+    gradient = objective.recenter(point)[1]
+    hessian = objective.hessian()
     for logit, entry in np.ndindex(objective.logits, 5):
         beside = point.copy()
         beside[0, logit, entry] += 1e-6
         rise = (objective.evaluate(beside, np.array([0]))[1] - gradient)[0, logit] / 1e-6
         assert rise == pytest.approx(hessian[logit][entry], abs=1e-5)
+
+
+def test_rows_without_curvature_are_left_out():
+    curve = np.array([1e-9, 2.0, 0.0, 3.0, 1e-8])
+    assert bent_rows(curve).tolist() == [1, 3]
+    assert bent_rows(np.ones(4)).tolist() == [0, 1, 2, 3]
+
+
+def test_folds_have_their_own_hessians_only_where_few_rows_hold_the_curvature():
+    rng = np.random.default_rng(0)
+    x, label = rng.normal(size=(400, 4)), np.arange(400) % 2
+    x[:, 0] += 8 * label
+    weight = np.column_stack([np.arange(400) < 300, np.arange(400) >= 100]) / 300
+    objective = Objective(x, label, weight, 2)
+    assert objective.hessian().shape == (1, 5, 5)
+    point = objective.zero()
+    point[:, 0, 0], point[:, 0, -1] = 8, -32
+    objective.recenter(point)
+    both = objective.hessian()
+    assert both.shape == (2, 5, 5)
+    for fold in range(2):
+        one = objective.subset(np.array([fold]))
+        one.recenter(point[[fold]])
+        assert both[fold] == pytest.approx(one.hessian()[0], abs=1e-2 * one.hessian().max())
+    factor = Preconditioner(both, np.full(4, 0.1), noise=0.0)
+    right = rng.normal(size=(2, 1, 5))
+    wanted = [
+        np.linalg.solve(one + np.diag([0.1] * 4 + [1e-300]), r[0])
+        for one, r in zip(both, right, strict=True)
+    ]
+    assert factor.solve(right)[:, 0] == pytest.approx(np.array(wanted))
 
 
 def test_without_weights_the_best_loss_is_the_entropy_of_the_labels():

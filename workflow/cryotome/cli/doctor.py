@@ -29,7 +29,7 @@ from cryotome.cli.machine import (
     check_slurm,
     check_torch,
 )
-from cryotome.cli.plan import missing_downloads, planned_jobs
+from cryotome.cli.plan import missing_downloads, planned_jobs, with_all_slides
 from cryotome.core.cards import Card, below
 from cryotome.core.errors import CryotomeError, WeightsError
 from cryotome.data.cells import read_cells
@@ -221,7 +221,8 @@ def run_checks(study: Study, site: Site, config: Path) -> Iterator[Check]:
         RESULTS.mkdir(exist_ok=True)
         yield check_locks(RESULTS)
         device = ["device=per_job"] if uses_gpu(study, site) else []
-        yield from check_disk(study, site, planned_jobs(config, *device))
+        jobs = with_all_slides(study, planned_jobs(config, *device))
+        yield from check_disk(study, site, jobs)
     except CryotomeError as error:
         yield Check(FIX, str(error))
     for model in study.models:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cryotome.cli.plan import planned_jobs
+from cryotome.cli.plan import planned_jobs, with_all_slides
 from cryotome.runtime.failures import KEPT, Failure, describe_failures, failures, group_failures
 from cryotome.runtime.interpreter import run_program
 from cryotome.runtime.ledger import ENDING, KILLED, OK, attempts, is_alive
@@ -283,7 +283,9 @@ def main(name: str, folder: Path = CONFIG) -> None:
     since = datetime.now(UTC)
     with ThreadPoolExecutor(2) as pool:
         every, planned = pool.map(
-            lambda flags: planned_jobs(config_file(name, folder), *device, flags=flags),
+            lambda flags: with_all_slides(
+                study, planned_jobs(config_file(name, folder), *device, flags=flags)
+            ),
             [("--forceall",), ()],
         )
     progress = measure_progress(every, planned, read_history(RESULTS), since)

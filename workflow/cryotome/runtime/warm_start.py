@@ -13,6 +13,7 @@ has touched the GPU cannot use it.
 import atexit
 import ctypes
 import importlib
+import json
 import os
 import runpy
 import selectors
@@ -44,6 +45,9 @@ WITH_TORCH = frozenset(  # as the files are named that Snakemake makes of script
     {".check_precision", ".embed", ".embed_shard", ".embed_slide", ".finetune_dinov2",
      ".roth_table3", ".table1", ".train_endtoend", ".train_mil"}
 )  # fmt: skip
+SPLITTER = "sklearn.model_selection"  # takes 0.6 s, and is needed only to draw groups
+SPLITS = frozenset({".split_cells", ".split_patients"})
+GROUPED = frozenset({"slides", "predefined", "patients", "patients_in_turn"})  # `split_by:`
 DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 LARGEST = 1 << 20  # bytes of a request
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -63,13 +67,17 @@ def start_server(workflow: Any, *, gpu: bool) -> None:
     gpu
         Whether jobs use a GPU.
     """
-    scripts = [f".{Path(str(job.rule.script)).stem}" for job in workflow.dag.needrun_jobs()]
+    jobs = list(workflow.dag.needrun_jobs())
+    scripts = [f".{Path(str(job.rule.script)).stem}" for job in jobs]
     if sys.platform != "linux" or not workflow.local_exec or len(scripts) < ENOUGH:
         return
     torch = not gpu and not WITH_TORCH.isdisjoint(scripts)
     (python,) = shlex.split(sys.executable)
     folder = tempfile.mkdtemp(prefix="cryotome-")
-    server = listen(folder, python, torch=torch)
+    drawn = [job for job, script in zip(jobs, scripts, strict=True) if script in SPLITS]
+    grouped = [job for job in drawn if json.loads(job.params.card)["split_by"] in GROUPED]
+    more = (SPLITTER,) if len(grouped) > 1 else ()
+    server = listen(folder, python, torch=torch, more=more)
     atexit.register(server.communicate)  # it ends when the pipe is closed
     client = [
         python,
@@ -81,12 +89,20 @@ def start_server(workflow: Any, *, gpu: bool) -> None:
     sys.executable = shlex.join(map(str, client))
 
 
-def listen(folder: str, python: str, *, torch: bool) -> subprocess.Popen:
-    """Start a server that ends with its standard input; clients may ask it at once."""
+def listen(
+    folder: str, python: str, *, torch: bool, more: tuple[str, ...] = ()
+) -> subprocess.Popen:
+    """Start a server that ends with its standard input; clients may ask it at once.
+
+    Parameters
+    ----------
+    more
+        What it imports besides `PACKAGES`.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
         listener.bind(f"{folder}/{ADDRESS}")
         listener.listen(128)
-        asked = [folder, str(listener.fileno()), str(int(torch))]
+        asked = [folder, str(listener.fileno()), str(int(torch)), *more]
         return subprocess.Popen(
             [python, "-P", __file__, *asked], stdin=subprocess.PIPE, pass_fds=[listener.fileno()]
         )
@@ -241,12 +257,12 @@ def _fork_server_with_torch(listener: socket.socket) -> socket.socket:
     _end(0)
 
 
-def main(folder: str, listening: str, torch: str) -> None:
+def main(folder: str, listening: str, torch: str, *more: str) -> None:
     """Serve until standard input ends, which is when Snakemake ends."""
     BEFORE.update({number: signal.signal(number, signal.SIG_IGN) for number in SIGNALS})
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # no thread may live
     listener = socket.socket(fileno=int(listening))
-    _import(PACKAGES)
+    _import((*PACKAGES, *more))
     server = _Server(_fork_server_with_torch(listener) if torch == "1" else None)
 
     def stop(pipe: int) -> None:

@@ -13,17 +13,15 @@ from cryotome.data.slides.slide_folder import FoundSlides, find_slides
 from cryotome.study.site import PLAN, Site, folder_of
 from cryotome.study.study import Study
 
-
-def _placeholders(study: Study, dataset: str) -> list[str]:
-    """Return placeholder names of slides not on disk, one per expected labelled patient."""
-    return [f"slide_{number:04d}" for number in range(study.slides_expected(dataset))]
+# in a plan, all slides of a cohort that is not at hand: their jobs are alike, and are counted
+EVERY_SLIDE = "every_slide"
 
 
 def slide_files(study: Study, site: Site, dataset: str) -> dict[str, str]:
     """Return the slides of a cohort: name without suffix to file.
 
     A slide of the slide table that is not on disk has the file "". In plan mode without slides,
-    placeholder names are returned, one per labelled patient.
+    the only name is `EVERY_SLIDE`.
 
     Raises
     ------
@@ -41,7 +39,7 @@ def slide_files(study: Study, site: Site, dataset: str) -> dict[str, str]:
         return {slide.name: str(folder / f"{slide.name}.tiff") for slide in slides}
     if not folder.is_dir():
         if PLAN in os.environ:
-            return dict.fromkeys(_placeholders(study, dataset), "")
+            return {EVERY_SLIDE: ""}
         raise CryotomeError(
             f"{folder} does not exist, so {dataset!r} has no slides. `make data "
             f"STUDY={study.name}` prints what to fetch and where to put it."
@@ -69,7 +67,7 @@ def _slides_of_bags(study: Study, site: Site, dataset: str) -> dict[str, str]:
     for folder in folders:
         if folder.is_dir() or PLAN not in os.environ:
             found |= dict.fromkeys(_bags_in(folder, dataset), "")
-    return found or dict.fromkeys(_placeholders(study, dataset), "")
+    return found or {EVERY_SLIDE: ""}
 
 
 def _bags_in(folder: Path, dataset: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from cryotome.core.errors import ProbeError
 from cryotome.learners.probes.objective import CHUNK_ROWS, Objective, array_module, back_project
 
 MAX_FLOAT64 = 4_000_000  # features of all rows; larger folds are solved with float32 passes
-MAX_SPAN_RATIO = 0.6  # rows per feature up to which the span of the rows replaces the features
+MAX_SPAN_RATIO = 0.6  # rows per feature up to which the span of the rows replaces large features
 MIN_SHARED_RATIO = 1  # rows per feature from which folds share one Hessian and are solved together
 MAX_SIZE_RATIO = 1.5  # rows of the largest over those of the smallest fold of one batch
 HESSIAN_ROWS = 6  # rows per feature from which the first Hessian is estimated
@@ -217,10 +217,11 @@ def _prepare_alone(
         scale = np.where(variance > 0, np.sqrt(variance), 1)
     features /= scale
     features, basis = _on_device(features, device), None
-    if len(rows) <= MAX_SPAN_RATIO * x.shape[1]:
+    large = len(rows) * x.shape[1] > MAX_FLOAT64
+    if not large or len(rows) <= MAX_SPAN_RATIO * x.shape[1]:
         basis, triangle = array_module(features).linalg.qr(features.T)  # mode "reduced" in both
         features = triangle.T
-    elif len(rows) * x.shape[1] > MAX_FLOAT64:
+    else:
         features = features.astype(np.float32) if device is None else features.float()
     classes, label = np.unique(y[rows], return_inverse=True)
     weight = np.full((len(rows), 1), 1 / len(rows))

@@ -13,6 +13,7 @@ MIN_STEP = 1e-5  # fraction of a full step below which a line search gives up
 MAX_PAIRS = 20  # remembered pairs of step and change of gradient
 MAX_PASSES = 600  # over the features
 GRAM_SPEEDUP = 8  # speed of a flop in a Gram matrix over one in a product with few columns
+MIN_PATIENCE = 4  # steps with one Hessian
 RECENTER_GAP = 1e-5  # relative gap below which float32 passes need a base point in float64
 COUPLED_FACTOR = 10  # by which the tolerance is tightened for more than two classes
 HESSIAN_GAP = 1e-2  # relative gap below which a Hessian is valid up to the optimum
@@ -56,6 +57,15 @@ class LbfgsHistory:
             inverse = np.where(good, 1 / np.where(good, inner, 1), 0)
             self.pairs = [*self.pairs[1 - MAX_PAIRS :], (step, change, inverse)]
 
+    def append_some(
+        self, folds: np.ndarray, step: np.ndarray, change: np.ndarray, count: int
+    ) -> None:
+        """Append the steps of some of `count` folds."""
+        shape = (count, *step.shape[1:])
+        steps, changes, moved = np.zeros(shape), np.zeros(shape), np.zeros(count, bool)
+        steps[folds], changes[folds], moved[folds] = step, change, True
+        self.append(steps, changes, moved)
+
     def direction(self, gradient: np.ndarray, solve: Callable) -> np.ndarray:
         """Return minus the approximate inverse Hessian times the gradient."""
         rest, factors = gradient.copy(), []
@@ -67,6 +77,21 @@ class LbfgsHistory:
             back = inverse * (change * rest).sum((1, 2))
             rest += (factors.pop() - back)[:, None, None] * step
         return -rest
+
+
+def rounding_error(objective: Objective, recentered: bool) -> float:
+    """Return the relative rounding error of the objective."""
+    if not recentered:
+        return 1e-7
+    return 1e-11 if objective.is_float64 else 1e-10
+
+
+def is_slow(solver: "LbfgsSolver", gap: float) -> bool:
+    """Return whether, at the rate since the last Hessian, a new one saves time."""
+    if solver.steps < max(MIN_PATIENCE, solver.patience / 2):
+        return False
+    fall = np.log(solver.first_gap / gap) / solver.steps
+    return bool(np.log(gap / solver.max_gap) > solver.patience * fall)
 
 
 class LbfgsSolver:
@@ -92,12 +117,14 @@ class LbfgsSolver:
         self.all_folds = np.arange(objective.folds)
         count, width = objective.x.shape
         cost = count * width**2 * objective.logits + width**3 / 3  # of a new Hessian, flops
-        self.patience = max(4.0, cost / (4 * count * width * GRAM_SPEEDUP * objective.logits))
+        self.patience = max(
+            MIN_PATIENCE, cost / (4 * count * width * GRAM_SPEEDUP * objective.logits)
+        )
 
     def run(self, start: np.ndarray | None = None) -> LbfgsState:
         """Minimise from the given points, or from the minimum of the quadratic model at zero."""
         first = self.objective.passes
-        self.history, self.steps = LbfgsHistory(), 0
+        self.history, self.steps, self.first_gap = LbfgsHistory(), 0, np.inf
         points = self.start(start)
         iterations, stride = np.zeros((2, len(points)))
         direction, turn = np.zeros_like(points), np.ones(len(points), bool)
@@ -108,6 +135,8 @@ class LbfgsSolver:
             gap = fall / 2 / np.maximum(self.value, 1e-300)
             if self.objective.passes - first > MAX_PASSES:
                 break
+            if not self.steps:
+                self.first_gap = gap.max()
             if self.refresh(points, gap, stride):
                 turn[:] = True
                 continue
@@ -141,33 +170,28 @@ class LbfgsSolver:
             Factor of the step size: 1 where a fold moved.
         """
         after, gradient = self.total(points[active] + step, active)
-        slack = self.tolerance() * self.value[active]
+        slack = rounding_error(self.objective, self.recentered) * self.value[active]
         good = after <= self.value[active] - 1e-4 * due + slack
         short = due / 2 / np.maximum(after - self.value[active] + due, 1e-300)
         moved = active[good]
-        self.remember(moved, step[good], gradient[good] - self.gradient[moved])
+        change = gradient[good] - self.gradient[moved]
+        self.history.append_some(moved, step[good], change, len(self.all_folds))
         points[moved] += step[good]
         self.value[moved], self.gradient[moved] = after[good], gradient[good]
         self.steps += 1
         return good, np.where(good, 1, np.clip(short, 0.1, 0.5))
 
-    def tolerance(self) -> float:
-        """Return the relative rounding error of the objective."""
-        if not self.recentered:
-            return 1e-7
-        return 1e-11 if self.objective.is_float64 else 1e-10
-
     def refresh(self, points: np.ndarray, gap: np.ndarray, stride: np.ndarray) -> bool:
         """Renew the base point or the Hessian where that is due; return whether one was."""
         done = ((gap <= self.max_gap) | (stride <= MIN_STEP)).all()
         if not self.recentered and (done or (gap <= RECENTER_GAP).all()):
-            loss, slope = self.objective.recenter(points)
-            value, pull = self.penalty.value(points, self.all_folds)
-            self.value, self.gradient, self.recentered = loss + value, slope + pull, True
+            self.recenter(points)
+            self.recentered = True
             return True
         doubtful = done and len(self.all_folds) == 1 and self.hessian_gap > HESSIAN_GAP
-        if doubtful or (self.steps >= self.patience and not done and (stride == 1).any()):
-            self.hessian, self.hessian_gap = self.objective.hessian(points), gap.max()
+        if doubtful or (not done and (stride == 1).any() and is_slow(self, gap.max())):
+            self.recenter(points)
+            self.hessian, self.hessian_gap = self.objective.hessian(), gap.max()
             self.history, self.steps = LbfgsHistory(), 0
             self.factorise(points)
             return True
@@ -177,12 +201,15 @@ class LbfgsSolver:
             return True
         return False
 
-    def remember(self, folds: np.ndarray, step: np.ndarray, change: np.ndarray) -> None:
-        """Append the last accepted steps of some folds to the history."""
-        shape = (len(self.all_folds), *step.shape[1:])
-        steps, changes, moved = np.zeros(shape), np.zeros(shape), np.zeros(shape[0], bool)
-        steps[folds], changes[folds], moved[folds] = step, change, True
-        self.history.append(steps, changes, moved)
+    def recenter(self, points: np.ndarray) -> None:
+        """Take the folds' present points as the base of further passes.
+
+        Where classes are nearly separable, the gradient is many times smaller than at zero, and
+        float32 passes that start from there return mostly rounding error.
+        """
+        loss, slope = self.objective.recenter(points)
+        value, pull = self.penalty.value(points, self.all_folds)
+        self.value, self.gradient = loss + value, slope + pull
 
     def total(self, points: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return objective plus penalty (A,) and their gradient (A, k, d + 1) of some folds."""

@@ -15,6 +15,8 @@ CHUNK_ROWS = 1024  # rows converted to float64 at once
 # Multiplications below which OpenBLAS neither packs nor synchronises threads: a thin product in
 # pieces of that size takes less than half the time of the whole.
 UNPACKED_PRODUCTS = 250_000
+LIGHT = 1e-6  # share of the curvature that a Hessian leaves out, with the rows that hold least
+MAX_BENT = 0.5  # share of the rows that hold the rest up to which each fold has its own Hessian
 
 
 def project(x: Any, columns: Any) -> Any:
@@ -38,6 +40,12 @@ def back_project(x: Any, values: Any) -> Any:
     for first in range(0, len(x), rows):
         out += wide[:, first : first + rows] @ x[first : first + rows]
     return out
+
+
+def bent_rows(curve: np.ndarray) -> np.ndarray:
+    """Return the rows, sorted, without those that together hold `LIGHT` of the curvature (n,)."""
+    order = np.argsort(curve)
+    return np.sort(order[np.searchsorted(np.cumsum(curve[order]), LIGHT * curve.sum()) :])
 
 
 def array_module(x: Any) -> ModuleType:
@@ -87,6 +95,9 @@ class Objective:
         self.prevalence = self.read((self.weight * self.target).sum(0))
         self.passes = 0
         self.zero_loss = self.recenter(self.zero())[0]
+
+    def _index(self, rows: np.ndarray) -> Any:
+        return rows if self.xp is np else self.xp.as_tensor(rows, device=self.x.device)
 
     def subset(self, folds: np.ndarray) -> "Objective":
         """Return the objective of some of the folds."""
@@ -180,22 +191,33 @@ class Objective:
         gradient[:, :, -1] += self.read(change.sum(0)).reshape(len(folds), -1)
         return self.read(loss), gradient
 
-    def hessian(self, points: np.ndarray) -> Any:
-        """Return the Hessian at the points, its mean over folds, one per logit.
+    def hessian(self) -> Any:
+        """Return the Hessian at the base point, one per logit.
+
+        Rows that hold hardly any curvature are left out. Where classes are nearly separable these
+        are most rows, and the others differ from fold to fold: each fold then has a Hessian of its
+        own if memory allows, else all folds share their mean.
 
         Returns
         -------
-        (k, d + 1, d + 1) of the library
+        (k or F * k, d + 1, d + 1) of the library
             The blocks that couple two logits are ignored.
         """
-        step = self._like_x(self.write(points - self.base).reshape(-1, self.width + 1))
-        moved = self._double(self.x @ step[:, :-1].T + step[:, -1])
-        margin = self.margin + moved.reshape(self.margin.shape)
-        slope = self._losses(slice(None), margin, self.weight)[1]
         live = self.xp.where(self.weight > 0, self.weight, self.xp.ones_like(self.weight))
-        p = abs(slope) / live  # or 1 - p; p (1 - p) is the same
-        curve = (self.weight * p * (1 - p)).sum(1) / self.folds  # (n, k)
-        return self._stack([self._gram(self.x, curve[:, k]) for k in range(self.logits)])
+        p = abs(self.residual) / live  # or 1 - p; p (1 - p) is the same
+        curve = self.read(self.weight * p * (1 - p))  # (n, F, k)
+        own = [bent_rows(column) for column in curve.reshape(len(curve), -1).T]
+        few = np.mean([len(rows) for rows in own]) < MAX_BENT * (curve > 0).sum() / len(own)
+        if not (few and 2 * len(own) * self.width <= len(curve)):
+            curve = curve.mean(axis=1)
+            own = [bent_rows(column) for column in curve.T]
+        columns = curve.reshape(len(curve), -1).T
+        return self._stack(
+            [
+                self._gram(self.x[self._index(rows)], self.write(column[rows]))
+                for rows, column in zip(own, columns, strict=True)
+            ]
+        )
 
     def zero_hessian(self, every: int = 1) -> Any:
         """Return the Hessian at `zero`, (1, d + 1, d + 1), estimated from each nth row."""
@@ -223,7 +245,7 @@ class Preconditioner:
 
     Parameters
     ----------
-    hessian : (1 or k, d + 1, d + 1)
+    hessian : (1, k or F * k, d + 1, d + 1)
         As `Objective.hessian` or `Objective.zero_hessian` returns it.
     ridge : (d,) float64
         Curvature of the penalty by each weight; the bias has none.
@@ -258,14 +280,14 @@ class Preconditioner:
 
     def solve(self, right: np.ndarray) -> np.ndarray:
         """Return the inverse times (F, k, d + 1) float64."""
-        logits, size = right.shape[1:]
-        if len(self.factors) == 1:
-            return self._solve(0, right.reshape(-1, size)).reshape(right.shape)
-        solved = [self._solve(k, right[:, k]) for k in range(logits)]
-        return np.stack(solved, axis=1)
+        flat, count = right.reshape(-1, right.shape[2]), len(self.factors)
+        out = np.empty_like(flat)
+        for which in range(count):
+            out[which::count] = self._solve(which, flat[which::count])
+        return out.reshape(right.shape)
 
-    def _solve(self, logit: int, right: np.ndarray) -> np.ndarray:
+    def _solve(self, which: int, right: np.ndarray) -> np.ndarray:
         if self.xp is np:
-            return cho_solve((self.factors[logit], True), right.T, check_finite=False).T
-        tall = self.xp.as_tensor(right, device=self.factors[logit].device).T
-        return np.asarray(self.xp.cholesky_solve(tall, self.factors[logit]).T.cpu())
+            return cho_solve((self.factors[which], True), right.T, check_finite=False).T
+        tall = self.xp.as_tensor(right, device=self.factors[which].device).T
+        return np.asarray(self.xp.cholesky_solve(tall, self.factors[which]).T.cpu())

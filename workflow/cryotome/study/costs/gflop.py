@@ -119,13 +119,11 @@ def study_gflop(study: Study) -> float:
         for f in study.training_fractions(s, h)
         for _ in study.folds
     ]
-    part = study.colorectal
+    part, bags = study.colorectal, 0.0
     if part:
         wanted += [Job("finetune_dinov2", {"finetune": name}) for name in part.finetunings]
-        wanted += [
-            Job(rule, {"dataset": dataset, "view": part.view, "model": model})
-            for rule, models, dataset in part.embedding_requests
-            for model in models
-            for _ in range(study.slides_expected(dataset) if rule == "embed_slide" else 1)
-        ]
-    return sum(gflop_of(study, job) for job in wanted)
+        for rule, models, dataset in part.embedding_requests:
+            count = study.slides_expected(dataset) if rule == "embed_slide" else 1
+            jobs = [Job(rule, {"dataset": dataset, "view": part.view, "model": m}) for m in models]
+            bags += count * sum(gflop_of(study, job) for job in jobs)
+    return bags + sum(gflop_of(study, job) for job in wanted)

@@ -49,6 +49,9 @@ class Cost:
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(self.gpu + other.gpu, self.cores + other.cores, self.disk + other.disk)
 
+    def __mul__(self, count: int) -> "Cost":
+        return Cost(self.gpu * count, self.cores * count, self.disk * count)
+
 
 def threads_of(study: Study, job: Job) -> int:
     """Return the threads of a job, the same on every machine, for its numbers depend on them."""
