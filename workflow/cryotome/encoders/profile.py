@@ -15,7 +15,16 @@ from cryotome.encoders.network import build_network, on_meta, token_side
 from cryotome.study.geometry import input_side
 
 # keys of a card that decide its network
-NETWORK = ["loader", "architecture", "module", "arguments", "pooling", "pooler", "prefix_tokens"]
+NETWORK = [
+    "loader",
+    "architecture",
+    "module",
+    "arguments",
+    "pooling",
+    "pooler",
+    "prefix_tokens",
+    "views",
+]
 
 
 def profile_encoder(card: Card) -> dict[str, float]:
@@ -48,7 +57,8 @@ def _profile(network_card: str) -> dict[str, float]:
         bare = network = build_network(card)
         if "grid" in card.get("checkpoint", {}):
             network = build_network(card, side)
-        encoder = Encoder(network, card).eval()
+        # without gradients, or the counter trips over a parameter that is an input of a layer
+        encoder = Encoder(network, card).eval().requires_grad_(False)
     parameters = sum(p.numel() for p in bare.parameters())
     seen = _record_tokens(network)
     # made outside the context, or what a library caches in a forward would be on `meta`
