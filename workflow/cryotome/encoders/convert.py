@@ -180,7 +180,7 @@ def load_state(network: nn.Module, path: Path, card: Card, name: str) -> None:
     try:
         state = convert(content, how, network.state_dict())
         if card["loader"] == "transformers":
-            state = _rename_by_transformers(network, state)
+            state = rename_by_transformers(network, state)
         state = check_fit(state, network.state_dict(), how.get("unused", []))
     except WeightsError as error:
         raise WeightsError(
@@ -190,7 +190,7 @@ def load_state(network: nn.Module, path: Path, card: Card, name: str) -> None:
     network.load_state_dict(state, strict=True)
 
 
-def _rename_by_transformers(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def rename_by_transformers(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Let transformers translate parameter names of older versions."""
     from transformers.utils import logging
 
