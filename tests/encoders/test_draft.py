@@ -77,6 +77,7 @@ def test_a_network_of_transformers_under_the_names_of_its_files(tmp_path, kind, 
     card, unknown, differs = drafted(place)
     assert differs == []
     assert card["architecture"] == f"{kind}Model"
+    assert card.get("checkpoint") == ({"drop": ["pooler.*"]} if kind == "ViT" else None)
     assert card["arguments"] == OF_HUB | {"image_size": 224} | arguments
     assert (card["pooling"], card["prefix_tokens"], card["dim"]) == ("class", prefix, 48)
     assert unknown["normalise"].startswith("no file says it; these are ImageNet's.")

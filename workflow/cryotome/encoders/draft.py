@@ -62,7 +62,7 @@ def draft_card(hub: HubFolder, name: str) -> Draft:
     if (side := _input(hub)) != 224:
         card["input"] = side
     card |= {"normalise": normalise} | _transform(hub, unknown)
-    if card["loader"] == "timm" and (how := _checkpoint(network, hub.shapes)):
+    if how := _checkpoint(network, _translated(card, network, hub.shapes)):
         card["checkpoint"] = how
     counted = profile_encoder(card)
     return Draft(card | counted, unknown)
@@ -214,12 +214,11 @@ def differences(card: Card, shapes: Shapes) -> list[str]:
         return lines
     network = _bare(card)
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
-    if card["loader"] == "transformers":
-        shapes = _translated(network, shapes)
     start = how.get("keep", "")
     named = {n.removeprefix(start): s for n, s in shapes.items() if n.startswith(start)}
     out = how.get("drop", [])
     named = {n: s for n, s in named.items() if not any(fnmatchcase(n, p) for p in out)}
+    named = _translated(card, network, named)
     both = wanted.keys() & named.keys()
     kinds = {
         "not in the file": sorted(wanted.keys() - named.keys()),
@@ -231,8 +230,10 @@ def differences(card: Card, shapes: Shapes) -> list[str]:
     return lines + [f"{kind}: {_shown(names)}" for kind, names in kinds.items() if names]
 
 
-def _translated(network: nn.Module, shapes: Shapes) -> Shapes:
+def _translated(card: Card, network: nn.Module, shapes: Shapes) -> Shapes:
     """Let transformers translate names of its older versions, of tensors without numbers."""
+    if card["loader"] != "transformers" or not shapes:
+        return shapes
     empty = {name: torch.zeros(()).expand(shape) for name, shape in shapes.items()}
     return {k: tuple(v.shape) for k, v in rename_by_transformers(network, empty).items()}
 
