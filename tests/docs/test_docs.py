@@ -42,13 +42,15 @@ def test_every_make_command_is_a_target_and_every_target_is_listed():
     assert {"demo", "test", "check", "docs", "data", "lock"} <= targets
 
 
-def test_the_readme_counts_the_published_encoders():
+def test_readme_and_changelog_count_the_published_encoders():
     """Files of weights that cards name, each once."""
     folder = ROOT / "config"
     cards = [load_card(folder, "models", p.stem) for p in (folder / "models").glob("*.yaml")]
     files = {str(candidate_paths(card, "any", ROOT)[1]) for card in cards if has_weights_file(card)}
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"[{len(files)} published encoders]" in readme
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"* {len(files)} published encoders" in changes
 
 
 def test_make_alone_lists_the_targets():
