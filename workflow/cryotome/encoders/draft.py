@@ -20,6 +20,8 @@ NOT_KNOWN = "NOT KNOWN: "
 GUESS = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}  # ImageNet's
 BILINEAR, BICUBIC = 2, 3  # PIL's numbers, which preprocessor configs hold
 SHOWN = 6
+# keys of configs of transformers that say nothing about the tokens of an encoder
+UNUSED = {"stage_names", "encoder_stride", "pooler_output_size"}
 
 
 @dataclass
@@ -116,7 +118,7 @@ def _architecture(config: dict[str, Any]) -> Card:
         for key, value in own.items()
         if key not in base and key[0] != "_" and getattr(said, key) != value
     }
-    arguments = {k: v for k, v in arguments.items() if k not in ("stage_names", "encoder_stride")}
+    arguments = {k: v for k, v in arguments.items() if k not in UNUSED}
     if hasattr(said, "image_size"):
         arguments["image_size"] = said.image_size
     return {
