@@ -142,7 +142,7 @@ def test_what_differs_is_named(tmp_path):
             {"architecture": "resnet10t", "model_args": {"width": 5}},
             r"timm does not build .*'width': 5",
         ),
-        ({}, "model_type None"),
+        ({}, "model_type 'None'"),
     ],
 )
 def test_what_cannot_be_built_says_why_and_what_to_do(tmp_path, config, said):

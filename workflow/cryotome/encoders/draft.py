@@ -96,8 +96,7 @@ def _architecture(config: dict[str, Any]) -> Card:
         return {"loader": "timm", "architecture": config["architecture"], "arguments": arguments}
     import transformers
 
-    kind = config.get("model_type")
-    known = transformers.CONFIG_MAPPING
+    kind, known = str(config.get("model_type")), transformers.CONFIG_MAPPING
     if "vision_config" in config:
         raise CardError(
             f"Its config.json is one of images and texts ({kind}), whose embedding is after a "
@@ -110,7 +109,7 @@ def _architecture(config: dict[str, Any]) -> Card:
             f"model_type {kind!r}, {config.get('architectures')}.{ships} Build it of their parts, "
             "or as code of your own: docs/guides/add-a-model.md."
         )
-    network = transformers.MODEL_MAPPING[known[kind]]
+    network: Any = transformers.MODEL_MAPPING[known[kind]]
     own, base = vars(known[kind]()), vars(transformers.PretrainedConfig())
     said = known[kind].from_dict(config)
     arguments = {
@@ -167,6 +166,7 @@ def _transform(hub: HubFolder, unknown: dict[str, str]) -> Card:
     """Return the geometry of timm's config or of a preprocessor."""
     timm, other = hub.config.get("pretrained_cfg") or {}, hub.preprocessor
     side, how = _input(hub), "bicubic"
+    resize: Any = None
     if timm:
         resize, how = int(side / timm.get("crop_pct", 1.0)), timm.get("interpolation", how)
     elif size := other.get("size"):
