@@ -163,6 +163,8 @@ def light(name: str) -> tuple[dict, int]:
     card, arguments = CARDS[name], {}
     if re.search("vit|beit", card["architecture"].lower()) or card["loader"] == "transformers":
         arguments = dict(NARROW[card["loader"]])
+        if "mlp_ratio" in card["arguments"]:  # gates and values need an even width
+            arguments["mlp_ratio"] = 4
         if "pooler" in card:  # whose width is that of the network
             arguments = {"depth": 1}
         if "sam" in card["architecture"]:
