@@ -4,6 +4,9 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 STUDY ?= demo
 MODELS ?=
+HUB ?=
+NAME ?=
+CARD ?=
 STORE ?=
 TO ?= exported
 SPLIT ?=
@@ -15,7 +18,7 @@ SLOW := study or fault or fuzz or browser or commands or large
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" snakemake
 export PYTHONUTF8 := 1
 
-.PHONY: help install install-lite install-dev demo page control test test-slow test-all test-slurm check format docs site data weights export bundle verify compare plan status doctor lock
+.PHONY: help install install-lite install-dev demo page control test test-slow test-all test-slurm check format docs site data weights export bundle verify compare plan status doctor lock new-model
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -84,6 +87,9 @@ data: install ## list the data of a study and where they belong: make data STUDY
 
 weights: install ## fetch weights before a run: make weights MODELS="uni virchow2", or STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.weights $(MODELS) --study $(STUDY)
+
+new-model: install ## a card from a hub's own files, counted: make new-model HUB=owner/name, or a folder; or check one: CARD=my_model
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.new_model $(HUB) $(if $(NAME),--name $(NAME)) $(if $(CARD),--card $(CARD))
 
 page: install ## the HTML report of a study from its finished jobs: make page STUDY=ganz2024
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.page $(STUDY)

@@ -31,7 +31,7 @@ def small(name: str, *, dim: int, **arguments: object) -> dict:
 
 def put(folder, name: str, card: dict, content: dict) -> None:
     path = folder / name / card["weights"]["file"]
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
         save_file({key: value.contiguous() for key, value in content.items()}, path)
     else:
@@ -66,7 +66,7 @@ def test_ctranspath(tmp_path):
 
 def test_imagebind(tmp_path):
     card = small("imagebind_vit_h", dim=24, embed_dim=32, depth=3, num_heads=4)
-    card["pooler"]["arguments"] = {"dim": 32, "out": 24}
+    card["pooler"]["arguments"]["widths"] = [32, 24]
     original = shaken(ImageBindVision(32, 4, 3, 24, grid=16))
     encoder = loaded(tmp_path, "imagebind_vit_h", card, original.published())
     assert apart(encoder, original) < 1e-5

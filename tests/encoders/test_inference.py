@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import h5py
@@ -160,14 +161,17 @@ NARROW["transformers"] = {"hidden_size": 64, "num_hidden_layers": 1, "num_attent
 def light(name: str) -> tuple[dict, int]:
     """Return the card of a light relative of a network with random weights, and the side of its images, px."""
     card, arguments = CARDS[name], {}
-    if "vit" in card["architecture"].lower() or card["loader"] == "transformers":
+    if re.search("vit|beit", card["architecture"].lower()) or card["loader"] == "transformers":
         arguments = dict(NARROW[card["loader"]])
+        if "mlp_ratio" in card["arguments"]:  # gates and values need an even width
+            arguments["mlp_ratio"] = 4
         if "pooler" in card:  # whose width is that of the network
             arguments = {"depth": 1}
         if "sam" in card["architecture"]:
             arguments |= {"img_size": 128}
     fixed = arguments or "swin" in card["architecture"]
-    side = card["arguments"].get("img_size", input_side(card)) if fixed else 64
+    own = card["arguments"].get("img_size", card["arguments"].get("image_size"))
+    side = (own or input_side(card)) if fixed else 64
     card = card | {"weights": {"random": 0}, "arguments": card["arguments"] | arguments}
     return {k: v for k, v in card.items() if k != "checkpoint"}, arguments.get("img_size", side)
 

@@ -1,7 +1,14 @@
 import pytest
 import torch
 
-from cryotome.encoders.layers import AttentionPool, ConvStem, PooledNetwork, Projection
+from cryotome.core.errors import CardError
+from cryotome.encoders.layers import (
+    AttentionPool,
+    ConvStem,
+    LinearLayers,
+    MultiheadPool,
+    PooledNetwork,
+)
 
 
 def test_the_stem_shrinks_by_four_and_ends_channels_last():
@@ -18,8 +25,9 @@ def test_the_stem_of_the_published_width_has_its_parameters():
     )
 
 
-def test_attention_looks_at_every_token_once_whatever_their_order():
-    pool = AttentionPool(8, 6, heads=2).eval()
+@pytest.mark.parametrize("kind", [AttentionPool, MultiheadPool])
+def test_attention_looks_at_every_token_once_whatever_their_order(kind):
+    pool = kind(8, 6, heads=2).eval()
     tokens = torch.randn(1, 5, 8)
     with torch.inference_mode():
         pooled = pool(tokens)
@@ -28,8 +36,22 @@ def test_attention_looks_at_every_token_once_whatever_their_order():
     assert pooled.shape == (1, 6)
 
 
-def test_a_projection_ends_on_the_sphere_and_a_pooled_network_names_its_parts():
-    network = PooledNetwork(torch.nn.Linear(4, 3), "projection", {"dim": 3, "out": 2})
-    assert isinstance(network.pooler, Projection)
-    assert network(torch.randn(5, 4)).norm(dim=1).tolist() == pytest.approx([1] * 5, abs=1e-6)
-    assert sorted(network.state_dict()) == ["pooler.linear.weight", "trunk.bias", "trunk.weight"]
+def test_a_pooled_network_names_its_parts():
+    network = PooledNetwork(torch.nn.Linear(4, 3), "linear", {"widths": [3, 5, 2], "bias": True})
+    assert isinstance(network.pooler, LinearLayers)
+    assert network(torch.randn(5, 4)).shape == (5, 2)
+    assert {name for name in network.state_dict() if name.endswith("weight")} == {
+        "trunk.weight", "pooler.0.weight", "pooler.2.weight"
+    }  # fmt: skip
+    layers = network.pooler
+    x = torch.randn(5, 3)
+    assert torch.equal(layers(x), layers[2](torch.nn.functional.gelu(layers[0](x))))
+
+
+def test_a_projection_is_one_layer_without_bias():
+    assert [name for name, _ in LinearLayers([4, 2], bias=False).named_parameters()] == ["0.weight"]
+
+
+def test_wrong_arguments_of_a_pooler_are_named():
+    with pytest.raises(CardError, match=r"`arguments` of the pooler 'linear' are wrong: .*'dim'"):
+        PooledNetwork(torch.nn.Linear(4, 3), "linear", {"dim": 3, "out": 2})

@@ -54,6 +54,7 @@ RENAMED_VALUES = {
     "config.device": {"job": "per_job"},
     "config.colorectal.slides.scheme": {"patient_folds_code": "patient_folds_histobistro"},
     "finetuning.select": {"stop_at": "stop_iteration"},
+    "model.pooler.kind": {"projection": "linear` beside `unit_length: true"},
     "scheme.split_by": {"given": "predefined"},
 }
 RENAMED_CARDS = {

@@ -39,6 +39,7 @@ def convert(content: dict[str, Any], how: dict[str, Any], network: State) -> Sta
     state = _unwrap(content, how)
     state = {_rename(name, how.get("rename", [])): value for name, value in state.items()}
     state = _join(state, how.get("join", {}))
+    state = _reshape(state, how, network)
     for name, axis in how.get("sum", {}).items():
         state[name] = _entry(state, name).sum(axis)
     if "class_position" in how:
@@ -93,6 +94,18 @@ def _join(state: State, joins: dict[str, list[str]]) -> State:
             for part in parts:
                 del state[part.replace("{}", fill)]
     return state
+
+
+def _reshape(state: State, how: dict[str, Any], network: State) -> State:
+    """Leave out first rows, transpose, and add axes of length one in front, in this order."""
+    changed = {name: _entry(state, name)[n:] for name, n in how.get("skip_rows", {}).items()}
+    for name in how.get("transpose", []):
+        changed[name] = _entry(state | changed, name).mT
+    for name in how.get("leading_axes", []):
+        value = _entry(state | changed, name)
+        missing = network[name].ndim - value.ndim if name in network else 0
+        changed[name] = value[(None,) * missing]
+    return state | changed
 
 
 def resize_grid(position: Tensor, *, count: int, offset: float) -> Tensor:
@@ -167,7 +180,7 @@ def load_state(network: nn.Module, path: Path, card: Card, name: str) -> None:
     try:
         state = convert(content, how, network.state_dict())
         if card["loader"] == "transformers":
-            state = _rename_by_transformers(network, state)
+            state = rename_by_transformers(network, state)
         state = check_fit(state, network.state_dict(), how.get("unused", []))
     except WeightsError as error:
         raise WeightsError(
@@ -177,7 +190,7 @@ def load_state(network: nn.Module, path: Path, card: Card, name: str) -> None:
     network.load_state_dict(state, strict=True)
 
 
-def _rename_by_transformers(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def rename_by_transformers(network: Any, state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Let transformers translate parameter names of older versions."""
     from transformers.utils import logging
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from cryotome.core.cards import Card
 from cryotome.core.errors import EncoderError
@@ -12,13 +13,17 @@ from cryotome.encoders.convert import load_state
 from cryotome.encoders.network import build_network, require_input_side
 from cryotome.encoders.own_code import locate_code, try_out
 from cryotome.encoders.pooling import pool_tokens
+from cryotome.encoders.views import join_views, split_views
 from cryotome.encoders.weights import find_weights, verify_sha256
 from cryotome.encoders.weights_hash import with_code
 from cryotome.study.geometry import Geometry
 
 
 class Encoder(nn.Module):
-    """Normalise colours, run the network, pool; patches are neither resized nor cropped."""
+    """Normalise colours, run the network, pool; patches are neither resized nor cropped.
+
+    A network that sees several images of each patch runs once on all of them.
+    """
 
     mean: Tensor
     std: Tensor
@@ -26,12 +31,19 @@ class Encoder(nn.Module):
     def __init__(self, network: nn.Module, card: Card) -> None:
         super().__init__()
         self.network, self.pooling, self.prefix = network, card["pooling"], card["prefix_tokens"]
+        self.views, self.unit_length = card.get("views", ""), card.get("unit_length", False)
         for name, values in card["normalise"].items():
             self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Map (n, 3, side, side) float in [0, 1] to (n, dim) float."""
-        x = (patches - self.mean) / self.std
+        seen = split_views((patches - self.mean) / self.std, self.views)
+        output = join_views(self._compute(seen), self.views)
+        pooled = pool_tokens(output, how=self.pooling, prefix=self.prefix)
+        return functional.normalize(pooled, dim=1) if self.unit_length else pooled
+
+    def _compute(self, x: Tensor) -> Tensor:
+        """Return what the network makes of images: an embedding, tokens or a map."""
         if self.pooling == "mean_before_norm":
             output = self.network(x, output_hidden_states=True).hidden_states[-1]
         else:
@@ -43,7 +55,7 @@ class Encoder(nn.Module):
                 f"The network returns a {type(output).__name__}, and a tensor is needed: (n, dim), "
                 "tokens (n, tokens, dim) or a map (n, dim, height, width). Correct its code."
             )
-        return pool_tokens(output, how=self.pooling, prefix=self.prefix)
+        return output
 
 
 def state_hash(network: nn.Module) -> str:

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cryotome.core.errors import CardError
+
 
 def _pair(size: Any) -> tuple[int, int]:
     return tuple(size) if isinstance(size, (tuple, list)) else (size, size)  # type: ignore[return-value]
@@ -72,19 +74,45 @@ class AttentionPool(nn.Module):
         return self.norm(self.to_out(pooled.flatten(1)))
 
 
-class Projection(nn.Module):
-    """A linear layer without bias to a vector of length one (ImageBind; Girdhar et al. 2023)."""
+class MultiheadPool(nn.Module):
+    """One learned query attends to all tokens by torch's attention, with biases.
 
-    def __init__(self, dim: int, out: int) -> None:
+    Of CONCH (Lu et al. 2024, Nature Medicine): tokens and query are normalised first, the result
+    last; all LayerNorms have the epsilon 1e-5.
+    """
+
+    def __init__(self, dim: int, out: int, heads: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(dim, out, bias=False)
+        self.query = nn.Parameter(torch.randn(1, out))
+        self.attn = nn.MultiheadAttention(out, heads, kdim=dim, vdim=dim, batch_first=True)
+        self.ln_q, self.ln_k, self.norm = nn.LayerNorm(out), nn.LayerNorm(dim), nn.LayerNorm(out)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (n, dim) to (n, out) of L2 norm one."""
-        return functional.normalize(self.linear(x), dim=-1)
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map (n, tokens, dim) to (n, out)."""
+        query, tokens = self.ln_q(self.query).expand(len(tokens), 1, -1), self.ln_k(tokens)
+        pooled, _ = self.attn(query, tokens, tokens, need_weights=False)  # (n, 1, out)
+        return self.norm(pooled.flatten(1))
 
 
-POOLERS: dict[str, type[nn.Module]] = {"attention": AttentionPool, "projection": Projection}
+class LinearLayers(nn.Sequential):
+    """Linear layers from one width to the next, with GELU between them: (n, first) to (n, last).
+
+    One layer without bias is the projection of CLIP (Radford et al. 2021) and ImageBind (Girdhar
+    et al. 2023).
+    """
+
+    def __init__(self, widths: list[int], bias: bool) -> None:
+        layers: list[nn.Module] = []
+        for before, after in pairwise(widths):
+            layers += [nn.Linear(before, after, bias=bias), nn.GELU()]
+        super().__init__(*layers[:-1])
+
+
+POOLERS: dict[str, type[nn.Module]] = {
+    "attention": AttentionPool,
+    "multihead": MultiheadPool,
+    "linear": LinearLayers,
+}
 
 
 class PooledNetwork(nn.Module):
@@ -92,8 +120,11 @@ class PooledNetwork(nn.Module):
 
     def __init__(self, trunk: nn.Module, kind: str, arguments: dict[str, Any]) -> None:
         super().__init__()
-        self.trunk, self.pooler = trunk, POOLERS[kind](**arguments)
+        try:
+            self.trunk, self.pooler = trunk, POOLERS[kind](**arguments)
+        except TypeError as error:
+            raise CardError(f"`arguments` of the pooler {kind!r} are wrong: {error}.") from None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (n, 3, side, side) to (n, out)."""
+        """Map (n, channels, side, side) to (n, out)."""
         return self.pooler(self.trunk(x))

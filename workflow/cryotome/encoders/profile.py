@@ -19,7 +19,7 @@ from cryotome.study.variants import has_network
 
 # keys of a card that decide its network
 NETWORK = ["loader", "architecture", "module", "module_sha256", "code", "arguments", "pooling"]
-NETWORK += ["pooler", "prefix_tokens"]
+NETWORK += ["pooler", "prefix_tokens", "views"]
 
 
 def profile_models(cards: dict[str, Card], weights_dir: Path) -> dict[str, dict[str, float]]:
@@ -68,7 +68,8 @@ def _profile(network_card: str) -> dict[str, float]:
         bare = network = build_network(card)
         if "grid" in card.get("checkpoint", {}):
             network = build_network(card, side)
-        encoder = Encoder(network, card).eval()
+        # without gradients, or the counter trips over a parameter that is an input of a layer
+        encoder = Encoder(network, card).eval().requires_grad_(False)
     parameters = sum(p.numel() for p in bare.parameters())
     seen = _record_tokens(network)
     # made outside the context, or what a library caches in a forward would be on `meta`
