@@ -43,9 +43,9 @@ def _pictures(table: pd.DataFrame, g: StudyResults) -> list[Picture]:
                    Share_of_variance="share:.0%", Levels="levels")  # fmt: skip
         height = 60 + LINE * (1 + part["key"].nunique()) * part["cause"].nunique()
         spec = with_theme(variance_panel(part, g.facts.styles), tip=tip, height=height)
-        most = part.loc[part["share"].idxmax()] if part["share"].notna().any() else None
+        known = part.dropna(subset=["share"]).nlargest(1, "share")
         said = f"SD of AUROC by cause, {title}, {part['key'].nunique()} rows."
-        if most is not None:
+        for _, most in known.iterrows():
             said += f" The largest share: {most['cause']} of {most['row']}, {most['share']:.0%}."
         behind = as_text(part[BEHIND], title, source)
         pictures.append(Picture(f"variance-split-{len(pictures)}", title, spec, said, behind))
