@@ -118,8 +118,8 @@ def test_a_table_of_points_becomes_cells(tmp_path):
     cells = table(tmp_path, "x,y,label,filename", "10.5,20,1,b.svs", "3,4,0,a.tif")
     assert cells.to_csv(index=False).splitlines() == [
         "id,image,slide,x,y,domain,label,source_row",
-        "0,a.tif,a.tif,3.0,4.0,all,0,1",
-        "1,b.svs,b.svs,10.5,20.0,all,1,0",
+        "0,a.tif,a.tif,3.0,4.0,lab,0,1",
+        "1,b.svs,b.svs,10.5,20.0,lab,1,0",
     ]
 
 

@@ -55,6 +55,9 @@ def add_lora(network: nn.Module, settings: Card, *, name: str) -> nn.Module:
         ),
         bias="none",
     )
+    for layer in network.modules():
+        if hasattr(layer, "qkv_bias_separate"):  # timm's BEiT: else its adapters are passed by
+            layer.qkv_bias_separate = True  # type: ignore[assignment]
     adapted = LoraModel(network, config, ADAPTER)
     adapted.register_forward_pre_hook(keep_statistics)
     return adapted

@@ -66,7 +66,8 @@ def write_cell_pages(
     )  # fmt: skip
     template, source, lines = environment.get_template("cells.html"), PatchSource(store), []
     style = str(environment.get_template("page.css").module)
-    sheets = [(model_of(sheet, near.models), sheet) for sheet in shown.to_dict("records")]
+    told: Any = shown.to_dict("records")
+    sheets = [(model_of(sheet, near.models), sheet) for sheet in told]
     for model in dict.fromkeys(model for model, _ in sheets):
         mine = [sheet for name, sheet in sheets if name == model]
         wanted = {cell for sheet in mine for cell in sheet["shown"]}
@@ -89,8 +90,10 @@ def _parts(
     near = {one.cell for cell in cells for one in found.get(cell, [])}
     pixels, votes = source.read([*cells, *near]), votes_of(atlas.cells)
     for cell in cells:
-        about = atlas.cells.loc[cell].to_dict()
-        scores, errors = atlas.scores.loc[cell].dropna(), atlas.errors.loc[cell]
+        about: Any = atlas.cells.loc[cell].to_dict()
+        scores: Any = atlas.scores.loc[cell].dropna().to_dict()
+        errors: Any = atlas.errors.loc[cell].to_dict()
+        rated: Any = votes.loc[cell].to_dict()
         yield {
             "id": cell,
             "about": about,
@@ -98,9 +101,9 @@ def _parts(
             "picture": picture_of(pixels[cell], PATCH_SIDE),
             "scores": [
                 (atlas.labels[row], value, errors[row] != 0)
-                for row, value in scores.sort_values(ascending=False).items()
+                for row, value in sorted(scores.items(), key=lambda one: -one[1])
             ],
-            "votes": [(name, atlas.classes[int(vote)]) for name, vote in votes.loc[cell].items()],
+            "votes": [(name, atlas.classes[int(vote)]) for name, vote in rated.items()],
             "near": [
                 (one, *_told(atlas, one.cell), picture_of(pixels[one.cell], SMALL_SIDE))
                 for one in found.get(cell, [])
@@ -110,5 +113,5 @@ def _parts(
 
 def _told(atlas: Atlas, cell: int) -> tuple[str, str]:
     """Return the class of a training cell, and the slide or image that it is on."""
-    about = atlas.known.loc[cell]
+    about: Any = atlas.known.loc[cell].to_dict()
     return atlas.classes[int(about["label"])], str(about["slide"] or about["image"])
