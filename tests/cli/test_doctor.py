@@ -171,7 +171,7 @@ def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
 
 
 def test_a_cohort_whose_card_expects_nothing_is_counted_and_planned(shared, tmp_path, monkeypatch):
-    from cryotome.data.slides.slide_list import slide_files
+    from cryotome.data.slides.slide_list import EVERY_SLIDE, slide_files
     from cryotome.study.catalog import UNKNOWN_PATIENTS
     from cryotome.study.site import PLAN
 
@@ -181,7 +181,8 @@ def test_a_cohort_whose_card_expects_nothing_is_counted_and_planned(shared, tmp_
     roth._cards["datasets", "tcga_crc"] = card
     (tmp_path / "msi_labels").symlink_to(shared / "msi_labels")
     monkeypatch.setenv(PLAN, "1")
-    assert len(slide_files(roth, at(tmp_path), "tcga_crc")) == UNKNOWN_PATIENTS
+    assert list(slide_files(roth, at(tmp_path), "tcga_crc")) == [EVERY_SLIDE]
+    assert roth.slides_expected("tcga_crc") == UNKNOWN_PATIENTS
     monkeypatch.delenv(PLAN)
     slides = tmp_path / "tcga_crc" / "slides"
     slides.mkdir(parents=True)
