@@ -21,6 +21,7 @@ OF_ONE = {
     "report/page/page": "pictures of the page",
     "evaluation/clinical/recalibration": "tables of cells, each named as its dataset",
     "scripts/measure_robustness": "tables of cells, each named as its dataset",
+    "scripts/split_variance": "tables of cells, each named as its dataset",
     "scripts/compare_raters": "tables of cells, each named as its dataset",
     "evaluation/benchmark": "tables of cells, each named as its dataset",
     "evaluation/external": "tables of cells, each named as its dataset",
