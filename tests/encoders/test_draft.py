@@ -90,9 +90,14 @@ def test_a_preprocessor_gives_statistics_and_geometry(tmp_path):
     (tmp_path / "x" / "preprocessor_config.json").write_text(json.dumps(said), encoding="utf-8")
     card, unknown, _ = drafted(place)
     assert card["normalise"] == {"mean": [0.5] * 3, "std": [0.4] * 3}
-    assert card["transform"]["card"] == {"resize": 256, "interpolation": "bilinear", "crop": 224}
     assert "normalise" not in unknown
-    assert "input" not in card
+    assert (card["input"], "transform" in card) == (518, False)
+    assert unknown["input"].startswith("its processor makes 224 px, and its position grid is for 5")
+    place = of_transformers(tmp_path / "y", "Dinov2", **OF_HUB, image_size=224)
+    (tmp_path / "y" / "preprocessor_config.json").write_text(json.dumps(said), encoding="utf-8")
+    card, unknown, _ = drafted(place)
+    assert card["transform"]["card"] == {"resize": 256, "interpolation": "bilinear", "crop": 224}
+    assert "input" not in card | unknown
 
 
 def test_a_wrapper_and_a_head_become_steps_of_the_checkpoint(tmp_path):

@@ -1,10 +1,12 @@
+import re
+
 import pytest
 import torch
 from conftest import CONFIG
 
 from cryotome.core.cards import load_card
 from cryotome.core.errors import CardError
-from cryotome.encoders.network import build_network, on_meta, require_input_side
+from cryotome.encoders.network import build_bare, build_network, on_meta, require_input_side
 from cryotome.study.geometry import Geometry
 
 
@@ -157,3 +159,17 @@ def test_a_network_without_tokens_of_its_own_is_not_asked():
     card = {"loader": "timm", "architecture": "resnet10t", "arguments": {}, "pooling": "map_mean"}
     with on_meta():
         build_network(card | {"prefix_tokens": 0})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"architecture": "vit_smal_patch16_224"}, "Did you mean 'vit_small_patch16_224'?"),
+        ({"arguments": {"dynamic_image_size": True}}, "unexpected keyword argument 'dynamic_image"),
+    ],
+)
+def test_what_the_library_does_not_build_is_named(change, said):
+    card = {"loader": "timm", "architecture": "vit_small_patch16_224", "arguments": {}} | change
+    with pytest.raises(CardError, match=re.escape(said)) as refused:
+        build_bare(card)
+    assert "Correct `architecture` or `arguments` in the model's card." in str(refused.value)

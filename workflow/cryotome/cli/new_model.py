@@ -34,7 +34,9 @@ def write_card(place: str, name: str, folder: Path = CONFIG) -> list[str]:
     name = name or card_name(place)
     path = below(folder / "models", f"{name}.yaml")
     if path.exists():
-        raise CardError(f"{path} exists. Give another name: `NAME=…`, or ask `CARD={name}`.")
+        raise CardError(
+            f"{path} exists. Give another name: `NAME=…`, remove it first, or ask `CARD={name}`."
+        )
     hub = read_hub(place)
     draft = draft_card(hub, name)
     with atomic_write(path) as beside:
@@ -64,7 +66,9 @@ def check_card(name: str, folder: Path = CONFIG) -> list[str]:
     if card["loader"] not in LOADERS or "code" in card:
         raise CardError(f"{name} has no network of a library to count: {card['loader']!r}.")
     marks = (below(folder / "models", f"{name}.yaml")).read_text(encoding="utf-8").count(NOT_KNOWN)
-    lines = differences(card, {}) or [f"{name} is what its card says: all four numbers agree"]
+    wrong = differences(card, {})
+    way = f"Correct these in {folder / 'models' / name}.yaml; nothing was changed."
+    lines = [*wrong, way] if wrong else [f"{name} is what its card says: all four numbers agree"]
     return lines + [f"{marks} keys are still marked {NOT_KNOWN.strip(' :')}"] * bool(marks)
 
 

@@ -13,7 +13,7 @@ from cryotome.core.cards import Card
 from cryotome.core.errors import CardError
 from cryotome.encoders.convert import rename_by_transformers
 from cryotome.encoders.hub_folder import HubFolder, Shapes
-from cryotome.encoders.network import LOADERS, count_prefix_tokens, on_meta
+from cryotome.encoders.network import build_bare, count_prefix_tokens, on_meta
 from cryotome.encoders.profile import profile_encoder
 
 NOT_KNOWN = "NOT KNOWN: "
@@ -156,10 +156,17 @@ def _normalise(hub: HubFolder, unknown: dict[str, str]) -> Card:
 
 def _input(hub: HubFolder) -> int:
     timm = hub.config.get("pretrained_cfg") or {}
-    size = (timm.get("input_size") or [3, hub.config.get("image_size") or 224])[-1]
+    if size := hub.config.get("image_size"):  # what transformers builds its position grid for
+        return int(size)
+    size = (timm.get("input_size") or [3, 224])[-1]
+    return int(_processed(hub) or size)
+
+
+def _processed(hub: HubFolder) -> int:
+    """Return the side of the images that a hub's processor makes, px; 0 where it says none."""
     cropped = hub.preprocessor.get("crop_size") or hub.preprocessor.get("size") or {}
     side = cropped.get("height") or cropped.get("shortest_edge") if isinstance(cropped, dict) else 0
-    return int(side or size)
+    return int(side or 0)
 
 
 def _transform(hub: HubFolder, unknown: dict[str, str]) -> Card:
@@ -175,6 +182,15 @@ def _transform(hub: HubFolder, unknown: dict[str, str]) -> Card:
     else:
         unknown["normalise"] = (
             unknown.get("normalise", "") + " Nor is there a transform: none here."
+        )
+        return {}
+    crops = _processed(hub)
+    if crops and crops != side:
+        unknown["input"] = (
+            f"its processor makes {crops} px, and its position grid is for {side} px, which this "
+            f"card takes by a view `fit-*`. For {crops} px write `image_size: {crops}` under "
+            "`arguments`, and `grid` under `checkpoint` as `midnight_12k` does, if the authors' "
+            "code resizes the grid in that way."
         )
         return {}
     unknown["transform"] = "of the hub's config; the authors' page or code may say another."
@@ -248,14 +264,8 @@ def _bare(card: Card) -> nn.Module:
     CardError
         The library does not take its architecture or arguments.
     """
-    try:
-        with on_meta():
-            return LOADERS[card["loader"]](card)
-    except (TypeError, RuntimeError, ValueError) as error:
-        raise CardError(
-            f"{card['loader']} does not build {card['architecture']!r} with the arguments "
-            f"{card['arguments']}: {error}. Correct them by hand in the card."
-        ) from error
+    with on_meta():
+        return build_bare(card)
 
 
 def _shown(names: list[str]) -> str:

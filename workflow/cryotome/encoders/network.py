@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -77,6 +78,37 @@ LOADERS: dict[str, Callable[[Card], nn.Module]] = {
 }
 
 
+def build_bare(card: Card) -> nn.Module:
+    """Build the network of a card without its pooler, as its loader does.
+
+    Raises
+    ------
+    CardError
+        The library does not take its architecture or arguments; the text names a close one.
+    """
+    try:
+        return LOADERS[card["loader"]](card)
+    except (TypeError, RuntimeError, ValueError) as error:
+        if card["loader"] == "python":
+            raise
+        near: list[str] = []
+        if card["loader"] == "timm":
+            import timm
+
+            known = timm.list_models()
+            near = (
+                []
+                if card["architecture"] in known
+                else get_close_matches(card["architecture"], known, n=1)
+            )
+        meant = f" Did you mean {near[0]!r}?" if near else ""
+        raise CardError(
+            f"{card['loader']} does not build {card['architecture']!r} with the arguments "
+            f"{card['arguments']}: {error}.{meant} Correct `architecture` or `arguments` in the "
+            "model's card."
+        ) from error
+
+
 # of tensors, in place: what libraries draw initial weights with
 FILLS = {"add_", "clamp_", "div_", "erfinv_", "fill_", "mul_", "normal_", "uniform_", "zero_"}
 
@@ -118,7 +150,7 @@ def build_network(card: Card, side: int | None = None) -> nn.Module:
     if side and "grid" in card.get("checkpoint", {}):
         size = {"timm": "img_size", "transformers": "image_size"}[card["loader"]]
         card = card | {"arguments": card["arguments"] | {size: side}}
-    network = LOADERS[card["loader"]](card)
+    network = build_bare(card)
     _check_gates(network, card)
     _check_class_token(network, card)
     _check_prefix(network, card)

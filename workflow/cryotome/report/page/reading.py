@@ -19,8 +19,8 @@ READING = {
     "differ; for those whose bars touch, see the differences.",
     "figure2": "A line is a training domain, a column a test domain. The diagonal is in domain; a "
     "dark column is a domain on which everything fails.",
-    "scanners": "The share says what moves AUROC most. A share of 0 whose interval is wide says that "
-    "few scanners or domains were seen, not that they do not matter.",
+    "scanners": "The share says what moves AUROC most. A share of 0 whose interval is wide says "
+    "that few scanners or domains were seen, not that they do not matter.",
     "ladder": "Each rung forbids one more way in which test cells resemble training cells. A row "
     "that falls had learned from that resemblance.",
     "external": "The same models on cells of another dataset. A fall says how far numbers of the "
