@@ -432,7 +432,7 @@ def test_arguments_that_only_sound_like_files_stay():
 @pytest.mark.parametrize("name", ["hf-hub:someone/vit", "hf_hub:a/b", "local-dir:x", "a/b", "a\n"])
 def test_no_architecture_is_an_address(name):
     card = load_card(CONFIG, "models", "uni") | {"architecture": name}
-    with pytest.raises(CardError, match=r"mine.yaml, architecture: .* does not match"):
+    with pytest.raises(CardError, match=r"mine.yaml, architecture: .* is not a 'network'"):
         validate(card, "model", "mine.yaml")
 
 

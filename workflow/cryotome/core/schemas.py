@@ -38,6 +38,10 @@ def _is_inner_path(text: str) -> bool:
 FORMATS = {
     "line": (_is_line, "one line of printable text that begins with none of = + - @"),
     "inner_path": (_is_inner_path, "a path below its folder: relative, and without `..`"),
+    "network": (
+        lambda text: re.fullmatch(r"[A-Za-z]\w*", text, re.ASCII),
+        "the name of a network; a tag of timm behind a dot names weights, which `weights` does",
+    ),
 }
 
 
