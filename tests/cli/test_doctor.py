@@ -2,6 +2,8 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 from accidents import checkout
@@ -12,6 +14,7 @@ from tests.encoders.test_weights import server  # noqa: F401 — a local hub
 from cryotome.cli import doctor
 from cryotome.cli.machine import FIX, OK
 from cryotome.core.cards import load_card
+from cryotome.core.errors import SplitError
 from cryotome.study.checks import checked_study
 from cryotome.study.costs.gflop import Job
 from cryotome.study.load import config_file
@@ -168,6 +171,19 @@ def test_a_disk_that_is_too_small_is_named(tmp_path, monkeypatch):
     few = few._replace(free=10**12)
     (found,) = doctor.check_disk(ganz, site, jobs)
     assert found.mark == OK
+
+
+@pytest.mark.parametrize(("slides", "parted"), [(5, False), (6, False), (7, True), (8, True)])
+def test_whole_slides_are_parted_before_a_run_finds_that_they_are_too_few(slides, parted):
+    """Seven slides, as docs/guides/add-a-study.md says."""
+    at = np.arange(20 * slides)
+    cells = pd.DataFrame({"id": at, "slide": (at % slides).astype(str), "label": at // slides % 2})
+    made = study("amibr", schemes=["slide_grouped"]), "amibr", cells.assign(domain="tupac")
+    if parted:
+        doctor._draw_slide_folds(*made)
+    else:
+        with pytest.raises(SplitError, match="for validation, need 5 slides; there are 4 that do"):
+            doctor._draw_slide_folds(*made)
 
 
 def test_a_cohort_whose_card_expects_nothing_is_counted_and_planned(shared, tmp_path, monkeypatch):

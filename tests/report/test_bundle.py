@@ -82,3 +82,16 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(archive, tmp_path):
     with pytest.raises(StoreError, match="leads out of its folder"):
         unpack(path, tmp_path / "out/deep")
     assert not (tmp_path / "out/evil.csv").exists()
+
+
+def test_an_encrypted_file_is_named(archive, tmp_path):
+    content, name = bytearray(archive.read_bytes()), "results/studies/demo/table2.csv"
+    for head, flags, length in ((b"PK\3\4", 6, 30), (b"PK\1\2", 8, 46)):  # of both directories
+        at = content.index(head)
+        while not content.startswith(name.encode(), at + length):
+            at = content.index(head, at + 1)
+        content[at + flags] |= 1
+    path = tmp_path / "encrypted.zip"
+    path.write_bytes(content)
+    found = unpack(path, tmp_path / "out").problems
+    assert f"{name} is damaged (" in found[0] and "encrypted" in found[0]

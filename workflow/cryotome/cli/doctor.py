@@ -56,7 +56,6 @@ from cryotome.study.site import (
 )
 from cryotome.study.study import Study
 
-FEW_SLIDES = 40  # and more can be parted by every scheme card here
 TIMEOUT = 5  # s that the hub may take to answer
 
 
@@ -158,12 +157,16 @@ def check_dataset(study: Study, site: Site, name: str) -> Check:
 
 
 def _draw_slide_folds(study: Study, name: str, cells: pd.DataFrame) -> None:
-    """Draw each fold of whole slides where slides are few; a SplitError says which has too few."""
-    if cells["slide"].nunique() > FEW_SLIDES:
-        return
+    """Draw each fold of whole slides, as `split_cells` will.
+
+    Raises
+    ------
+    SplitError
+        There are fewer slides than parts.
+    """
     for scheme in study.schemes(name):
         card = study.scheme(scheme)
-        if card["split_by"] == "slides" and "ladder" not in card:
+        if card["split_by"] == "slides":
             for fold in study.folds:
                 draw_split(cells, card, scheme=scheme, fraction="1.0", fold=int(fold))
 

@@ -94,7 +94,8 @@ def read_jobs(output: str) -> list[Job]:
 def with_all_slides(study: Study, jobs: list[Job]) -> list[Job]:
     """Return the jobs, those of a cohort that is not at hand once for each slide it should have.
 
-    Snakemake plans one slide of such a cohort: 14,500 jobs of `roth2024` take it 3 ms each.
+    Snakemake plans one slide of such a cohort: its graph takes milliseconds a job, and all slides
+    have the same jobs (benchmarks/snakemake_graph.py).
     """
     found = []
     for job in jobs:

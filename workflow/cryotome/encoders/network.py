@@ -95,13 +95,8 @@ def build_bare(card: Card) -> nn.Module:
         if card["loader"] == "timm":
             import timm
 
-            known = timm.list_models()
-            near = (
-                []
-                if card["architecture"] in known
-                else get_close_matches(card["architecture"], known, n=1)
-            )
-        meant = f" Did you mean {near[0]!r}?" if near else ""
+            near = get_close_matches(card["architecture"], timm.list_models(), n=1)
+        meant = f" Did you mean {near[0]!r}?" if near not in ([], [card["architecture"]]) else ""
         raise CardError(
             f"{card['loader']} does not build {card['architecture']!r} with the arguments "
             f"{card['arguments']}: {error}.{meant} Correct `architecture` or `arguments` in the "

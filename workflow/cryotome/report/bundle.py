@@ -144,7 +144,7 @@ def _extract(packed: zipfile.ZipFile, archive: Path, folder: Path) -> Iterator[s
             raise StoreError(f"{archive} holds {info.filename!r}, which leads out of its folder.")
         try:
             packed.extract(info, folder)
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             (folder / info.filename).unlink(missing_ok=True)
             yield f"{info.filename} is damaged ({error}). Fetch the archive again."
 

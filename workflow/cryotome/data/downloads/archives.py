@@ -75,8 +75,8 @@ def _opened(archive: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(archive) as content:
             yield content
-    # RuntimeError: encrypted; NotImplementedError: unknown compression
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    # RuntimeError: encrypted, or of a compression that zipfile does not know
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DownloadError(f"{archive} cannot be unpacked ({error}). Delete it.") from error
 
 

@@ -95,13 +95,14 @@ def headline(g: StudyResults) -> Section:
                 words(best["verdict"], why=text_of(best["note"])),
             ])  # fmt: skip
     heads = ["Dataset", "Tested", "Encoder", "Its best row", "Reference", "Reference minus row"]
-    heads += ["95 % interval", "p (Holm)", "Verdict"]
+    margin = f"{table['margin'].iloc[0]:g}"
+    heads += ["95 % interval", "p (Holm)", f"Against the margin of {margin}"]
     said = [
         *filter(None, sentences),
         "Each is the best row of its kind, chosen after the fact: the Holm correction is over all "
         f"rows. The same {g.facts.unit} are tested. Controls, which are networks with random "
-        "weights and what has no network, are left out. Equivalent: within "
-        f"{table['margin'].iloc[0]:g}.",
+        "weights and what has no network, are left out. The last column takes each row alone, "
+        f"uncorrected: its difference is within {margin} (equivalent) or beyond it (different).",
         *units(g),
     ]
     return Section("answer", TITLE, said, [Grid("", heads, lines, source)] * bool(lines))

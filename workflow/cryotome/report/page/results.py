@@ -75,7 +75,6 @@ class StudyResults:
         """The study's jobs that have failed since their last success; what still runs has not."""
         known = {"study": [self.facts.study], "dataset": self.facts.all_datasets}
         known["model"] = list(self.facts.model_styles)
-        asked = self.facts.schemes
         return [
             failure
             for failure in failures(self.results / "logs")
@@ -83,7 +82,7 @@ class StudyResults:
             and all(_named(v) in known.get(k, [_named(v)]) for k, v in failure.wildcards.items())
             and (
                 failure.wildcards.get("dataset") not in self.facts.domains
-                or failure.wildcards.get("scheme", next(iter(asked))) in asked
+                or failure.wildcards.get("scheme") in [None, *self.facts.schemes]
             )
             and not self._runs(failure)
         ]
