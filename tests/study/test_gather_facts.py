@@ -1,7 +1,7 @@
 from page_study import study_of
 from tests.study.test_study import study
 
-from cryotome.study.gather_facts import page_facts
+from cryotome.study.gather_facts import embedded_models, page_facts
 
 
 def test_it_says_what_the_cards_say():
@@ -23,3 +23,10 @@ def test_the_demo_is_random_synthetic_and_has_both_papers():
     assert facts.weights["vit_tiny_random"] == "random"
     assert facts.config == ""
     assert facts.roth.notice == "synthetic demo cohort"
+
+
+def test_embeddings_of_controls_come_last():
+    made = study("demo")
+    assert made.rows[0].model == "colour_histogram"
+    found = embedded_models(made)
+    assert found == ["efficientnet_lite0", "colour_histogram", "vit_tiny_random"]

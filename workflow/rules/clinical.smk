@@ -9,6 +9,7 @@ OUTPUT    results/studies/{study}/atlas/{dataset}/     tables, image sheets, Geo
 """
 
 from cryotome.evaluation.clinical.regions import region_areas
+from cryotome.study.gather_facts import embedded_models
 
 
 rule error_atlas:
@@ -34,13 +35,11 @@ rule error_atlas:
             fraction=largest_fraction(strictest_scheme(STUDY.schemes(w.dataset))[0]),
             fold=STUDY.folds,
         ),
-        # of the models that rows read, in the order of the rows
-        embeddings=lambda w: list(
-            dict.fromkeys(
-                f"results/embeddings/{w.dataset}/{row.view}/{row.model}.h5"
-                for row in STUDY.rows
-                if not STUDY.is_trainable(row.head)
-            )
+        embeddings=lambda w: expand(
+            "results/embeddings/{dataset}/{view}/{model}.h5",
+            dataset=w.dataset,
+            view=STUDY.view,
+            model=embedded_models(STUDY),
         ),
     output:
         table="results/studies/{study}/atlas/{dataset}/cells.csv",

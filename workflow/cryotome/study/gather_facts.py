@@ -67,6 +67,13 @@ def _way(study: Study, row: Row) -> str:
     return "frozen" if _weights(study.model(row.model)) in TRAINED else "control"
 
 
+def embedded_models(study: Study) -> list[str]:
+    """Return the models whose embeddings heads read, in the order of the rows, controls last."""
+    rows = [row for row in study.rows if not study.is_trainable(row.head)]
+    rows.sort(key=lambda row: _way(study, row) == "control")
+    return list(dict.fromkeys(row.model for row in rows))
+
+
 def row_facts(study: Study) -> RowFacts:
     """Return what tables and figures say of rows and datasets."""
     cards, rows = {name: study.dataset(name) for name in study.datasets}, study.rows

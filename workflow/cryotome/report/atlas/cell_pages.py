@@ -21,12 +21,17 @@ SMALL_SIDE, QUALITY = 84, 80  # px of a neighbour's patch; of the JPEGs
 COLUMNS = ["file", "page", "id", "left", "top", "width", "height"]
 
 
+def jpeg_address(picture: Image.Image, quality: int) -> str:
+    """Return a picture in colour as a data address of a JPEG, for a page without other files."""
+    kept = BytesIO()
+    picture.convert("RGB").save(kept, "JPEG", quality=quality)
+    return f"data:image/jpeg;base64,{base64.b64encode(kept.getvalue()).decode()}"
+
+
 def picture_of(pixels: np.ndarray, side: int) -> str:
     """Return a patch as a data address of a JPEG of this side, px."""
-    kept = BytesIO()
     shown = Image.fromarray(pixels).resize((side, side), Image.Resampling.BICUBIC)
-    shown.save(kept, "JPEG", quality=QUALITY)
-    return f"data:image/jpeg;base64,{base64.b64encode(kept.getvalue()).decode()}"
+    return jpeg_address(shown, QUALITY)
 
 
 def model_of(sheet: dict[str, Any], models: list[str]) -> str:

@@ -1,7 +1,5 @@
 """Where kept classifiers of slides look: heat maps and tiles of a few slides of each outcome."""
 
-import base64
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +7,7 @@ import pandas as pd
 from PIL import Image
 
 from cryotome.core.tables import read_csv
+from cryotome.report.atlas.cell_pages import jpeg_address
 from cryotome.report.atlas.qupath import file_names
 from cryotome.report.page.atlas import Sheet
 from cryotome.report.page.results import StudyResults
@@ -62,10 +61,8 @@ def _sheet(
     """Return a slide's picture and its bytes in the page, none where it is only linked."""
     if not path.exists():
         return [], 0
-    kept = BytesIO()
     with Image.open(path) as picture:
-        picture.convert("RGB").save(kept, "JPEG", quality=QUALITY)
-    data = f"data:image/jpeg;base64,{base64.b64encode(kept.getvalue()).decode()}"
+        data = jpeg_address(picture, QUALITY)
     data = data if len(data) <= left else ""
     half = f"{line['tiles_of_half']:,} of {line['tiles']:,} tiles hold half of the attention"
     said = f"Score {line['score']:.2f}, SD {line['score_sd']:.2f} over models; {half}"
