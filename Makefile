@@ -18,7 +18,7 @@ SLOW := study or fault or fuzz or browser or commands or large
 SNAKEMAKE := PATH="$$PWD/$(BIN):$$PATH" snakemake
 export PYTHONUTF8 := 1
 
-.PHONY: help install install-lite install-dev demo page control test test-slow test-all test-slurm check format docs site data weights export bundle verify compare plan status doctor lock new-model
+.PHONY: help install install-lite install-dev demo page control test test-slow test-all test-slurm check format docs site data weights export qupath bundle verify compare plan status doctor lock new-model
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -96,6 +96,9 @@ page: install ## the HTML report of a study from its finished jobs: make page ST
 
 export: install ## embeddings of a store as arrays with ids: make export STORE=results/embeddings/….h5 TO=exported SPLIT=results/splits/….csv
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.export $(STORE) $(TO) $(if $(SPLIT),--split $(SPLIT))
+
+qupath: install ## a QuPath project of a study's images and results: make qupath STUDY=demo
+	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.qupath $(STUDY)
 
 bundle: install ## one archive of a finished study to hand on, no weights, no images: make bundle STUDY=amibr
 	@PYTHONPATH=workflow $(BIN)/python -m cryotome.cli.bundle $(STUDY)

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -99,6 +101,22 @@ def test_labelled_cells_keep_their_labels(made):
     table = pd.read_csv(made / folder / "model=colour_histogram/head=ridge/fraction=1.0/fold=0.csv")
     cells = pd.read_csv(made / "results/cells/demo_rois.csv").set_index("id")
     assert table["label"].tolist() == cells["label"].loc[table["id"]].tolist()
+
+
+def test_the_points_and_the_slide_are_a_project_of_qupath(made):
+    """In a copy of the config's folder, as the study has no name there."""
+    folder = made / "config" / "studies"
+    shutil.copy(made / "study.yaml", folder / f"{STUDY['study']}.yaml")
+    environment = os.environ | {"PYTHONPATH": "workflow", "CRYOTOME_DATA_ROOT": "data"}
+    words = [sys.executable, "-m", "cryotome.cli.qupath", STUDY["study"]]
+    subprocess.run(words, cwd=made, env=environment, check=True)
+    project = made / "results/qupath" / STUDY["study"]
+    images = json.loads((project / "project.qpproj").read_text(encoding="utf-8"))["images"]
+    (slide,) = (image for image in images if image["imageName"] == SLIDE)
+    listed = json.loads((project / "results.json").read_text(encoding="utf-8"))
+    assert sorted(listed[str(slide["entryID"])]) == sorted(
+        f"../../applied/points/{row['model']}.{row['head']}/{SLIDE}.geojson" for row in ROWS
+    )
 
 
 def test_a_target_that_is_cut_otherwise_is_refused_with_both_values(made, tmp_path):

@@ -66,16 +66,16 @@ class Rows:
             return ""
         worst = low.sort_values("share").iloc[0]
         return (
-            f"{effective:.1f} effective slides: with about {worst['effective_slides']:.0f} "
-            f"(simulated, {worst['folds']} folds, slides of {worst['dataset']}) 95 % intervals "
-            f"cover {100 * worst['share']:.0f} %"
+            f"slides of unequal size count as {effective:.1f} equal ones: with about "
+            f"{worst['effective_slides']:.0f}, 95 % intervals cover {100 * worst['share']:.0f} % "
+            f"(simulated, {worst['folds']} folds, slides of {worst['dataset']})"
         )
 
     def note(self, row: str, alpha: float) -> str:
         """Return the caveats of a row's interval, joined by semicolons."""
         what = "image" if self.slides_unknown else "slide"
         single = self.influences[row].single_cluster
-        one = f"a part has one {what} of a label: no interval" if single else ""
+        one = f"no interval: a class of a tested part is on one {what} only" if single else ""
         few = too_few_slides(self, alpha) or self.coverage_note
         unit = f"{self.unit_count}: too narrow where images share a slide"
         notes = [unit if self.slides_unknown else "", self.scores.constant_note(row), one, few]

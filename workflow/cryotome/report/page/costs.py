@@ -10,15 +10,18 @@ from cryotome.report.page.grids import Cell, Grid, as_text, number, split_column
 from cryotome.report.page.results import FileLink, StudyResults
 from cryotome.report.page.sections import PLACES, Section, named, panel, row_cell
 
+SECONDS_BELOW = 0.01  # h
+
 
 def hours(value: Any, source: FileLink) -> Cell:
-    """Write hours with three digits; what is not known is an empty cell.
+    """Write hours with three digits, below 0.01 in seconds; what is not known is an empty cell.
 
     >>> source = FileLink("costs.csv", "summarise_costs", "costs.csv")
-    >>> hours(0.001234, source).text, hours(0.0, source).text, hours(float("nan"), source).text
-    ('0.00123', '0', '')
+    >>> hours(1.2345, source).text, hours(0.001234, source).text, hours(float("nan"), source).text
+    ('1.23', '4.4 s', '')
     """
-    return number(value, source, text=f"{value:.3g}")
+    seconds = f"{3600 * value:.2g} s" if 0 < value < SECONDS_BELOW else ""
+    return number(value, source, text=seconds or f"{value:.3g}")
 
 
 def cost(g: StudyResults) -> Section:

@@ -114,7 +114,8 @@ def _spans_of(g: StudyResults) -> pd.DataFrame:
     mine = table[table["tested"] == "all"].rename(columns={"row": "key"})
     ends = zip(mine["low"], mine["high"], strict=True)
     mine = mine.assign(from_slides=mine["low"], to_slides=mine["high"])
-    return mine.assign(interval=[f"{low:.3f} to {high:.3f}" for low, high in ends],
+    said = [f"{low:.3f} to {high:.3f}" if low <= high else "none" for low, high in ends]
+    return mine.assign(interval=said,
                        fraction=mine["fraction"].astype(float))[keys]  # fmt: skip
 
 

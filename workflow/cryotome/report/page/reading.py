@@ -3,8 +3,9 @@
 READING = {
     "answer": "The interval is of the difference. Where it leaves out 0 and p after Holm is below "
     "the level, the difference is more than the chance of which slides were drawn.",
-    "rows": "Compare intervals only with the letters beside them: two rows whose intervals overlap "
-    "may still differ, because both are tested on the same slides.",
+    "rows": "Rows that share a letter cannot be told apart; intervals that overlap do not say so, "
+    "because all rows are tested on the same slides. Rank 1 is the highest AUROC; behind it stands "
+    "the span of ranks over redrawn slides.",
     "metrics": "AUROC, average precision and sensitivity ask for the order of scores; balanced "
     "accuracy and F1 for the calls at 0.5; Brier score and ECE whether scores are probabilities.",
     "benchmark": "Published numbers were not computed here. Compare them with the interval, not "
