@@ -17,7 +17,8 @@ from cryotome.report.atlas.qupath import ID_NAMESPACE
 OPENSLIDE = "qupath.lib.images.servers.openslide.OpenslideServerBuilder"
 BIO_FORMATS = "qupath.lib.images.servers.bioformats.BioFormatsServerBuilder"
 PROJECT, SCRIPT = "project.qpproj", "add_results.groovy"
-# objects have the same ID in every run, so those of an earlier one are replaced
+# Objects have the same ID in every run, so those of an earlier one are replaced. Functions are of
+# QuPath's class QP; PROJECT_BASE_DIR is a placeholder that only `buildFilePath` resolves.
 GROOVY = """\
 // Adds the results of cryotome to an image; Run > Run for project does so for all.
 // Results added before are replaced; your own objects are kept.
@@ -27,7 +28,7 @@ import qupath.lib.io.PathIO
 def listed = new JsonSlurper().parse(new File(buildFilePath(PROJECT_BASE_DIR, "results.json")))
 def files = listed[getProjectEntry().getID()] ?: []
 for (path in files) {
-    def objects = PathIO.readObjects(new File(PROJECT_BASE_DIR, path))
+    def objects = PathIO.readObjects(new File(buildFilePath(PROJECT_BASE_DIR, path)))
     def ids = objects.collect { it.getID() } as Set
     removeObjects(getAllObjects(false).findAll { it.getID() in ids }, true)
     addObjects(objects)
