@@ -7,7 +7,8 @@ from cryotome.report.page.answer import headline, verdict
 
 
 def lines_of(section):
-    (grid,) = section.grids
+    (picture,) = section.pictures
+    grid = picture.behind
     return [dict(zip(grid.columns, [c.text for c in line], strict=True)) for line in grid.lines]
 
 
@@ -23,8 +24,18 @@ def test_the_answer_holds_the_best_frozen_row_against_the_reference(g):
         "trained on each single domain, out of domain",
     )
     assert line["Reference minus row"] == f"{best['difference']:.3f}"
-    assert f"the best frozen row, {g.facts.labels[best['row']]}, " in section.said[1]
+    assert section.said[1].startswith(f"{line['Dataset']}, {line['Tested']}: the best frozen row ")
     assert f"{abs(best['difference']):.2f} AUROC" in section.said[1]
+    named = g.facts.labels[best["reference"]]  # once, where the reader meets it first
+    assert [named in said for said in section.said[:2]] == [True, False]
+
+
+def test_the_figure_draws_every_difference_of_the_sentences(g):
+    (picture,) = headline(g).pictures
+    (drawn,) = [v for v in picture.spec["datasets"].values() if "difference" in v[0]]
+    found = [line["Reference minus row"] for line in lines_of(headline(g))]
+    assert [f"{line['difference']:.3f}" for line in drawn] == found
+    assert len({line["what"] for line in drawn}) == len(drawn)
 
 
 def test_each_way_has_its_best_row_and_controls_have_none(g):

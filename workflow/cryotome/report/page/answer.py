@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+import altair as alt
 import numpy as np
 import pandas as pd
 
+from cryotome.report.figures.charts import LABEL, row_channel
+from cryotome.report.page.charts import Picture, tips, with_theme
+from cryotome.report.page.comparisons import difference_layers
 from cryotome.report.page.grids import Grid, number, p_value, span, split_columns, text_of, words
 from cryotome.report.page.results import StudyResults
 from cryotome.report.page.sections import PLACES, Section, cells_of, panel, row_cell, units
@@ -13,8 +17,8 @@ from cryotome.report.page.sections import PLACES, Section, cells_of, panel, row_
 TITLE = "The answer in short"
 WAYS = {
     "frozen": "the best frozen row",
-    "adapted by LoRA": "the best row adapted by LoRA",
-    "trained": "the best other trained row",
+    "adapted by LoRA": "the best with LoRA",
+    "trained": "the best other training",
 }
 
 
@@ -60,13 +64,10 @@ def _best_of_ways(part: pd.DataFrame, g: StudyResults) -> Iterator[tuple[str, An
             yield way, part[ways == way].sort_values("difference").iloc[0]
 
 
-def _sentence(part: pd.DataFrame, where: str, g: StudyResults) -> str:
-    """Say what the best row of each way loses to the reference."""
-    labels, reference = g.facts.labels, part["reference"].iloc[0]
-    named = labels.get(reference, reference)  # a table may be of rows that the study had before
+def _sentence(part: pd.DataFrame, where: str, named: str, g: StudyResults) -> str:
+    """Say what the best row of each way loses to the reference, which is named so."""
     said = [
-        f"{WAYS[way]}, {labels.get(best['row'], best['row'])}, "
-        + verdict(best, named if not n else "it", g.facts.statistics.alpha)
+        f"{WAYS[way]} {verdict(best, 'it' if n else named, g.facts.statistics.alpha)}"
         for n, (way, best) in enumerate(_best_of_ways(part, g))
     ]
     return f"{where}: {'; '.join(said)}." if said else ""
@@ -77,32 +78,59 @@ def headline(g: StudyResults) -> Section:
     table = g.table("comparisons.csv")
     if table is None:
         return Section("answer", TITLE, missing=g.missing("comparisons.csv"))
-    source = g.source("comparisons.csv")
     top = table[table["fraction"].astype(float) == table["fraction"].astype(float).max()]
     crossed = top["scheme"] == "from_*"
     alone = ~top["dataset"].isin(set(top.loc[crossed, "dataset"])) & (top["tested"] == "all")
-    sentences, lines = [], []
+    reference = str(table["reference"].iloc[0])
+    # a table may be of rows that the study had before
+    sentences, named = [], g.facts.labels.get(reference, reference)
+    lines: list[dict[str, Any]] = []
+    margin = float(table["margin"].iloc[0])
     for keys, part in split_columns(top[crossed | alone], "dataset", "scheme", "tested"):
         dataset, scheme, tested = keys
         place = f"{cells_of(dataset, scheme, g)}, {PLACES[tested]}"
-        sentences.append(_sentence(part, f"{panel(dataset, g)}, {place}", g))
-        for way, best in _best_of_ways(part, g):
-            lines.append([
-                words(panel(dataset, g)), words(place), words(way),
-                row_cell(best["row"], g), row_cell(best["reference"], g),
-                number(best["difference"], source), span(best["low"], best["high"], source),
-                p_value(best["p_slides_holm"], source),
-                words(best["verdict"], why=text_of(best["note"])),
-            ])  # fmt: skip
-    heads = ["Dataset", "Tested", "Encoder", "Its best row", "Reference", "Reference minus row"]
-    margin = f"{table['margin'].iloc[0]:g}"
-    heads += ["95 % interval", "p (Holm)", f"Against the margin of {margin}"]
+        sentences.append(_sentence(part, f"{panel(dataset, g)}, {place}", named, g))
+        named = "the reference"
+        about = {"title": panel(dataset, g), "place": place, "tested": PLACES[tested]}
+        lines += [best.to_dict() | about | {"kind": way} for way, best in _best_of_ways(part, g)]
     said = [
         *filter(None, sentences),
-        "Each is the best row of its kind, chosen after the fact: the Holm correction is over all "
-        f"rows. The same {g.facts.unit} are tested. Controls, which are networks with random "
-        "weights and what has no network, are left out. The last column takes each row alone, "
-        f"uncorrected: its difference is within {margin} (equivalent) or beyond it (different).",
+        "The best row of each kind, chosen after the fact: p is after Holm over all rows. The same "
+        f"{g.facts.unit} are tested; controls are left out.",
         *units(g),
     ]
-    return Section("answer", TITLE, said, [Grid("", heads, lines, source)] * bool(lines))
+    return Section("answer", TITLE, said, pictures=[_picture(lines, margin, g)] if lines else [])
+
+
+def _grid(lines: list[dict[str, Any]], margin: float, g: StudyResults) -> Grid:
+    """List the best row of each way, with what it was tested on."""
+    source = g.source("comparisons.csv")
+    heads = ["Dataset", "Tested", "Encoder", "Its best row", "Reference", "Reference minus row"]
+    heads += ["95 % interval", "p (Holm)", f"Against the margin of {margin:g}"]
+    rows = [
+        [words(line["title"]), words(line["place"]), words(line["kind"]),
+         row_cell(line["row"], g), row_cell(line["reference"], g),
+         number(line["difference"], source), span(line["low"], line["high"], source),
+         p_value(line["p_slides_holm"], source),
+         words(line["verdict"], why=text_of(line["note"]))]
+        for line in lines
+    ]  # fmt: skip
+    return Grid("The rows behind these sentences", heads, rows, source, folded=True)
+
+
+def _picture(lines: list[dict[str, Any]], margin: float, g: StudyResults) -> Picture:
+    """Draw the differences of the sentences below each other."""
+    table = pd.DataFrame(lines).assign(key=lambda t: t["row"])
+    table["what"] = table["title"] + ", " + table["tested"] + ": " + table["kind"]
+    table["best"] = table["row"].map(g.facts.labels).fillna(table["row"])
+    axis = alt.Axis(labelLimit=LABEL)
+    base = alt.Chart(table).encode(y=alt.Y("what:N", sort=None, title=None, axis=axis))
+    tip = tips(Row="best", Difference="difference:.3f", From="low:.3f", To="high:.3f",
+               p_Holm="p_slides_holm:.2g")  # fmt: skip
+    looks = g.facts.styles
+    base = base.encode(color=row_channel(looks, "colour"))
+    chart = difference_layers(base, margin, shape=row_channel(looks, "mark"))
+    spec = with_theme(chart, tip=tip, height=40 + 26 * len(table))
+    said = "The differences of these sentences, with 95 % intervals."
+    title = "Right of 0 the reference is better, left of it the row"
+    return Picture("answer-differences", title, spec, said, _grid(lines, margin, g))

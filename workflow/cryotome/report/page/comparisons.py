@@ -83,19 +83,32 @@ def difference_panel(
     Rows stand below each other, in this order; the band is what counts as equal.
     """
     y = alt.Y("row:N", sort=order, title=None, axis=alt.Axis(labelLimit=LABEL))
+    base = alt.Chart(table).encode(y=y, color=row_channel(looks, "colour"))
+    base = base.transform_filter("datum.block == block")
+    return difference_layers(base, margin, shape=row_channel(looks, "mark"))
+
+
+def difference_layers(base: alt.Chart, margin: float, **point: Any) -> alt.LayerChart:
+    """Draw differences with their intervals over the band of what counts as equal.
+
+    Parameters
+    ----------
+    base
+        Of a table with the columns difference, low, high, with `y`.
+    point
+        Further channels of the points.
+    """
     x: dict[str, Any] = {
         "title": "AUROC of the reference minus the row's",
         "scale": alt.Scale(zero=False),
     }
-    base = alt.Chart(table).encode(y=y, color=row_channel(looks, "colour"))
-    base = base.transform_filter("datum.block == block")
     band = alt.Chart(pd.DataFrame({"from": [-margin], "to": [margin], "level": [0.0]}))
     return alt.layer(
         band.mark_rect(color=GREY, opacity=0.15).encode(x="from:Q", x2="to:Q"),
         band.mark_rule(strokeDash=[2, 3], color=GREY).encode(x="level:Q"),
         base.mark_rule(strokeWidth=1.5).encode(x=alt.X("low:Q", **x), x2="high:Q"),
         base.mark_point(filled=True, size=80, opacity=1).encode(
-            x=alt.X("difference:Q", **x), shape=row_channel(looks, "mark")
+            x=alt.X("difference:Q", **x), **point
         ),
     )
 

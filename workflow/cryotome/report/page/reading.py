@@ -1,10 +1,11 @@
 """How to read each part of the page: one sentence or two, folded away below its heading."""
 
 READING = {
-    "answer": "The interval is of the difference. Where it leaves out 0 and p after Holm is below "
-    "the level, the difference is more than the chance of which slides were drawn.",
+    "answer": "Where the interval leaves out 0 and p after Holm is below the level, the difference "
+    "exceeds the chance of which slides were drawn. The table's last column takes each row alone, "
+    "uncorrected: within the margin (equivalent) or beyond it (different).",
     "rows": "Rows that share a letter cannot be told apart; intervals that overlap do not say so, "
-    "because all rows are tested on the same slides. Rank 1 is the highest AUROC; behind it stands "
+    "because all rows are tested on the same slides. Rank 1 is the highest AUROC; behind it is "
     "the span of ranks over redrawn slides.",
     "metrics": "AUROC, average precision and sensitivity ask for the order of scores; balanced "
     "accuracy and F1 for the calls at 0.5; Brier score and ECE whether scores are probabilities.",
