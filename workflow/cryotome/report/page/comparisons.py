@@ -88,7 +88,7 @@ def difference_panel(
     return difference_layers(base, margin, shape=row_channel(looks, "mark"))
 
 
-def difference_layers(base: alt.Chart, margin: float, **point: Any) -> alt.LayerChart:
+def difference_layers(base: alt.Chart, margin: float, **point: Any) -> Any:
     """Draw differences with their intervals over the band of what counts as equal.
 
     Parameters
