@@ -16,9 +16,8 @@ def test_intervals_that_are_known_to_cover_too_little_say_so():
     known = pd.DataFrame(lines, columns=KNOWN)
     note = intervals(prepare_rows({KEYS: paired()}, STATISTICS.draws, known), 0.05)["note"]
     # 20 slides are a little more than 18, and count as 18
-    assert note.str.contains(
-        r"about 18 \(simulated, random folds, slides of few\).*cover 89 %"
-    ).all()
+    said = r"count as 19\.0 equal ones: with about 18, .*cover 89 % \(simulated, random folds, slides of few"
+    assert note.str.contains(said).all()
     note = intervals(prepare_rows({KEYS: paired(slides=60)}, STATISTICS.draws, known), 0.05)["note"]
     assert note.eq("").all()
 
