@@ -61,8 +61,10 @@ def main(name: str, folder: Path = CONFIG, results: Path = RESULTS) -> Path:
     found: dict[Path, list[Path]] = {}
     absent: list[Path] = []
     for file in geojson_files(study, results):
-        image = image_of(study, site, file)
-        found.setdefault(image, []).append(file) if image else absent.append(file)
+        if image := image_of(study, site, file):
+            found.setdefault(image, []).append(file)
+        else:
+            absent.append(file)
     if absent:
         print(f"left out, as their images are not on disk: {len(absent):,}, such as {absent[0]}")
     if not found:
