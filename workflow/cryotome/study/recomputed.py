@@ -16,6 +16,7 @@ NOT_RECOMPUTED = {  # rule to the reason
     "roth_table3": NETWORKS,
     "summarise_costs": "it was measured while the jobs ran",
     "context_curves": "its µm come from the images",
+    "measure_robustness": "it reads the embeddings",
     "external_cohorts": "it asks the patches which cells two cohorts share",
 }
 
