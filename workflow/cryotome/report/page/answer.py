@@ -121,16 +121,17 @@ def _grid(lines: list[dict[str, Any]], margin: float, g: StudyResults) -> Grid:
 def _picture(lines: list[dict[str, Any]], margin: float, g: StudyResults) -> Picture:
     """Draw the differences of the sentences below each other."""
     table = pd.DataFrame(lines).assign(key=lambda t: t["row"])
-    table["what"] = table["title"] + ", " + table["tested"] + ": " + table["kind"]
+    table["what"] = table[["title", "tested", "kind"]].agg(": ".join, axis=1)
     table["best"] = table["row"].map(g.facts.labels).fillna(table["row"])
-    axis = alt.Axis(labelLimit=LABEL)
+    # in three lines, or a phone has no room for the points
+    axis = alt.Axis(labelLimit=LABEL, labelExpr="split(datum.label, ': ')")
     base = alt.Chart(table).encode(y=alt.Y("what:N", sort=None, title=None, axis=axis))
     tip = tips(Row="best", Difference="difference:.3f", From="low:.3f", To="high:.3f",
                p_Holm="p_slides_holm:.2g")  # fmt: skip
     looks = g.facts.styles
     base = base.encode(color=row_channel(looks, "colour"))
     chart = difference_layers(base, margin, shape=row_channel(looks, "mark"))
-    spec = with_theme(chart, tip=tip, height=40 + 26 * len(table))
+    spec = with_theme(chart, tip=tip, height=40 + 42 * len(table))
     said = "The differences of these sentences, with 95 % intervals."
     title = "Right of 0 the reference is better, left of it the row"
     return Picture("answer-differences", title, spec, said, _grid(lines, margin, g))

@@ -99,7 +99,7 @@ def difference_layers(base: alt.Chart, margin: float, **point: Any) -> Any:
         Further channels of the points.
     """
     x: dict[str, Any] = {
-        "title": "AUROC of the reference minus the row's",
+        "title": "AUROC: reference minus row",
         "scale": alt.Scale(zero=False),
     }
     band = alt.Chart(pd.DataFrame({"from": [-margin], "to": [margin], "level": [0.0]}))
