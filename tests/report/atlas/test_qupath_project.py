@@ -84,7 +84,12 @@ def test_a_second_run_changes_nothing(tmp_path, images):
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"images": [{"entryID": 1}]}', '{"images": 3}', "[]"])
+NO_BUILDER = '{"images": [{"entryID": 1, "serverBuilder": null}]}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", '{"images": [{"entryID": 1}]}', NO_BUILDER, '{"images": 3}', "[]"]
+)
 def test_a_damaged_project_is_refused_with_the_way_out(tmp_path, images, text):
     (tmp_path / "project.qpproj").write_text(text, encoding="utf-8")
     with pytest.raises(DataError, match=r"project\.qpproj is no QuPath project .*\.backup"):

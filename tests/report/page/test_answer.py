@@ -38,6 +38,18 @@ def test_the_figure_draws_every_difference_of_the_sentences(g):
     assert len({line["what"] for line in drawn}) == len(drawn)
 
 
+def test_two_schemes_of_all_cells_are_two_lines_of_the_figure(g):
+    """They were drawn over each other."""
+    table = pd.read_csv(g.folder / "comparisons.csv")
+    table = table[(table["scheme"] == "random") & (table["tested"] == "all")]
+    assert len(table)
+    both = pd.concat([table, table.assign(scheme="slide_grouped")])
+    both.to_csv(g.folder / "comparisons.csv", index=False)
+    (picture,) = headline(g).pictures
+    (drawn,) = [v for v in picture.spec["datasets"].values() if "difference" in v[0]]
+    assert len({line["what"] for line in drawn}) == len(drawn) == len(lines_of(headline(g)))
+
+
 def test_each_way_has_its_best_row_and_controls_have_none(g):
     table = pd.read_csv(g.folder / "comparisons.csv")
     part = table[(table["scheme"] == "from_*") & (table["tested"] == "out")]

@@ -61,6 +61,7 @@ def write_project(folder: Path, results: Mapping[Path, list[Path]]) -> Path:
     """
     file = folder / PROJECT
     project = _read_project(file) if file.exists() else _empty_project(file)
+    # an image that is rotated or put together has its address further inside
     known = {image["serverBuilder"].get("uri"): image for image in project["images"]}
     listed: dict[str, list[str]] = {}
     for path, files in results.items():
@@ -91,9 +92,9 @@ def _empty_project(file: Path) -> dict[str, Any]:
 def _read_project(file: Path) -> dict[str, Any]:
     try:
         project = json.loads(file.read_text(encoding="utf-8"))
-        ids = [image["entryID"] for image in project["images"] if image["serverBuilder"]]
-        project["lastID"] = max([project.get("lastID", 0), *ids])
-    except (ValueError, KeyError, TypeError) as error:
+        found = [(image["entryID"], image["serverBuilder"].keys()) for image in project["images"]]
+        project["lastID"] = max([project.get("lastID", 0), *(number for number, _ in found)])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{file} is no QuPath project ({error!r}). Restore it from {file.name}.backup beside "
             "it, which QuPath writes, or move the folder away and run this again."

@@ -88,10 +88,12 @@ def headline(g: StudyResults) -> Section:
     margin = float(table["margin"].iloc[0])
     for keys, part in split_columns(top[crossed | alone], "dataset", "scheme", "tested"):
         dataset, scheme, tested = keys
-        place = f"{cells_of(dataset, scheme, g)}, {PLACES[tested]}"
+        trained = cells_of(dataset, scheme, g)
+        place = f"{trained}, {PLACES[tested]}"
         sentences.append(_sentence(part, f"{panel(dataset, g)}, {place}", named, g))
         named = "the reference"
-        about = {"title": panel(dataset, g), "place": place, "tested": PLACES[tested]}
+        about = {"title": panel(dataset, g), "place": place}
+        about["cells"] = trained if tested == "all" else PLACES[tested]
         lines += [best.to_dict() | about | {"kind": way} for way, best in _best_of_ways(part, g)]
     said = [
         *filter(None, sentences),
@@ -121,7 +123,7 @@ def _grid(lines: list[dict[str, Any]], margin: float, g: StudyResults) -> Grid:
 def _picture(lines: list[dict[str, Any]], margin: float, g: StudyResults) -> Picture:
     """Draw the differences of the sentences below each other."""
     table = pd.DataFrame(lines).assign(key=lambda t: t["row"])
-    table["what"] = table[["title", "tested", "kind"]].agg(": ".join, axis=1)
+    table["what"] = table[["title", "cells", "kind"]].agg(": ".join, axis=1)
     table["best"] = table["row"].map(g.facts.labels).fillna(table["row"])
     # in three lines, or a phone has no room for the points
     axis = alt.Axis(labelLimit=LABEL, labelExpr="split(datum.label, ': ')")
